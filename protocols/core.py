@@ -1,0 +1,298 @@
+"""The vocabulary of a protocol: events, effects, commands, claims, safeguards.
+
+A protocol is a value. Each of its roles is a pure function
+
+    step(config, state, event) -> (state, effects)
+
+over frozen dataclasses: no clock, no randomness, no I/O, no ``await``. The shell around it (the driver in
+``protocols.service``, the explorer and the simulator in ``harness``) tells it events and carries its effects out.
+
+The order of the effects is the contract. A crash may fall between any two of them:
+
+- ``Persist(command)``  a forced write: one atomic command on this node's store, durable before any effect after it.
+- ``Do(command)``       one atomic command on this node's store, asked for in order but not waited for.
+- ``Send(to, message)`` may be lost, doubled, delayed and reordered.
+- ``SetTimer``, ``CancelTimer``  volatile: a crash forgets them.
+- ``Reply(outcome)``    what the client is told.
+
+The answer of a ``Persist`` or a ``Do`` comes back as ``Done(command, result)``. A role sees the events of one
+transaction one after another; a state of ``None`` means that this node keeps nothing volatile about it, no timer either.
+Recovery is an event, never a constructor: after a crash every state is ``None`` and only what the store kept comes
+back, as ``Recovered(record)``.
+
+After "sans-I/O" (h11) and the ready-struct of etcd's raft; the split in events and effects follows
+Lampson, "How to build a highly available system using consensus" (1996), section 3.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+# ---------------------------------------------------------------- events: what a node is told
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the client wants made atomic: ``subject`` (an order), and what only the outside knows.
+
+    ``home`` is the service that coordinates it, ``owner`` the instance. ``age`` orders transactions for the lock policies, in microseconds since the
+    epoch (smaller is older); a retry keeps its first. ``horizon``: every transaction with the same prefix as this one's
+    id (``prefix.sequence``) and a smaller sequence number has ended. ``limit_ms``: undecided after that, it is given up.
+    """
+
+    subject: str
+    home: str
+    owner: str
+    age: int
+    horizon: int = 0
+    limit_ms: int = 9_500
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    txn: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """``sender`` is the address of the instance that sent it: where an answer goes."""
+
+    message: Any
+    sender: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    command: "Command"
+    result: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """One unfinished transaction that the store still knows, as the role's recovery command returned it."""
+
+    record: tuple[Any, ...]
+
+
+Event = Start | Received | Done | TimerFired | Recovered
+
+# ---------------------------------------------------------------- effects: what a node asks for
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One atomic step of a store, by name: a pure function in the twin, a Lua function in Valkey.
+
+    ``args`` and results are tuples of str, int, bool and tuples of these, so that both sides compare equal. The store's
+    client adds the time: a command sees ``now`` in milliseconds without having read a clock.
+    """
+
+    name: str
+    args: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """``to`` is the name of a service (any of its instances) or the address of one instance."""
+
+    to: str
+    message: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    name: str
+    after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    outcome: "Outcome"
+
+
+Effect = Persist | Do | Send | SetTimer | CancelTimer | Reply
+Effects = tuple[Effect, ...]
+
+# ---------------------------------------------------------------- outcomes
+
+
+class Verdict(StrEnum):
+    COMMITTED = "committed"
+    REFUSED = "refused"  # definitely did not happen, and repeating it at once would change nothing
+    CONFLICT = "conflict"  # definitely did not happen, contention is the only reason: repeat it
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the client is told. ``why`` is empty for a commit, else a code and what it concerns.
+
+    ``short:KEY``, ``missing:KEY``, ``timeout``; for a conflict ``locked:KEY:HOLDER``, ``busy:HOLDER`` or ``conflict:REASON``.
+    """
+
+    verdict: Verdict
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One shard's share of a transaction: what changes there. ``changes`` are ``(key, delta)``, keys unique."""
+
+    service: str
+    shard: int
+    changes: tuple[tuple[str, int], ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.service}/{self.shard}"
+
+
+# ---------------------------------------------------------------- what a protocol says of itself
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a protocol promises, as data that the checkers compare with what they observed.
+
+    ``recovery_s`` is the bound in seconds after the last fault ended within which nothing is left in doubt or locked.
+    """
+
+    atomicity: str  # atomic | eventually | none
+    isolation: str  # strict-serializable | serializable | snapshot | read-committed | read-uncommitted | none
+    durability: str
+    blocking: str
+    recovery_s: float
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name and text of each claim, for tables."""
+        return [
+            ("atomicity", self.atomicity),
+            ("isolation", self.isolation),
+            ("durability", self.durability),
+            ("blocking", self.blocking),
+            ("recovery", f"within {self.recovery_s:g} s after the last fault"),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Safeguard:
+    """A rule that keeps the protocol safe, by a name that ``--ablate`` can switch off. ``opens`` is what then breaks."""
+
+    name: str
+    summary: str
+    opens: str
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    name: str
+    default: str
+    choices: tuple[str, ...]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds. Timing is about progress only: no choice of these can make a protocol unsafe.
+
+    ``patience``: how old an undecided transaction must be before somebody other than its owner may end it; longer than
+    the longest limit of a request. ``doubt``: how long a participant waits before it asks. ``sweep``: how often a node looks
+    for what it should take up. ``ask``, ``tell``: how often a question (a vote is missing: a lock may be the
+    reason) and a decision (an acknowledgement is missing) are repeated.
+    """
+
+    ask: int = 1_000
+    tell: int = 250
+    patience: int = 12_000
+    doubt: int = 500
+    sweep: int = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How a protocol is run: its options by name, the safeguards that are switched off, its timing."""
+
+    options: Mapping[str, str] = field(default_factory=dict)
+    ablated: frozenset[str] = frozenset()
+    timing: Timing = Timing()
+
+    def keeps(self, safeguard: str) -> bool:
+        return safeguard not in self.ablated
+
+
+Step = Callable[[Any, Any, Event], tuple[Any, Effects]]
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A step function, and the command by which the shell finds what a crash left unfinished.
+
+    ``recovery`` names a command ``(owner, older_than_ms)`` that lists ``((txn, record), ...)``: the unfinished
+    transactions of ``owner`` and those of anybody that are older. ``orphan`` picks that age from the timing.
+    """
+
+    name: str
+    step: Step
+    recovery: str
+    orphan: Callable[[Timing], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """A protocol as the registry hands it out.
+
+    ``roles`` maps a service to the role it plays, ``commands`` the names to the pure twins of the Lua functions in
+    ``library``; both take ``(tables, config, now, *args)``.
+    """
+
+    name: str
+    summary: str
+    roles: Mapping[str, Role]
+    messages: tuple[type, ...]
+    commands: Mapping[str, Callable[..., tuple[Any, ...]]]
+    library: str
+    claims: Callable[[Config], Claims]
+    safeguards: tuple[Safeguard, ...]
+    options: tuple[Option, ...]
+
+    def configure(
+        self, options: Mapping[str, str] | None = None, ablate: tuple[str, ...] = (), timing: Timing | None = None
+    ) -> Config:
+        """A checked configuration with every default filled in. Raises ``UsageError`` naming the bad value."""
+        known = {option.name: option for option in self.options}
+        for name, value in (options or {}).items():
+            if name not in known:
+                raise UsageError(f"{self.name} has no option {name!r}; it has: {', '.join(known) or 'none'}")
+            if value not in known[name].choices:
+                raise UsageError(f"{name}={value!r} is not one of: {', '.join(known[name].choices)}")
+        names = [safeguard.name for safeguard in self.safeguards]
+        for name in ablate:
+            if name not in names:
+                raise UsageError(f"{self.name} has no safeguard {name!r}; it has: {', '.join(names)}")
+        defaults = {option.name: option.default for option in self.options}
+        return Config({**defaults, **(options or {})}, frozenset(ablate), timing or Timing())
+
+
+class UsageError(Exception):
+    """The caller asked for something that does not exist; the message names the value and what there is."""

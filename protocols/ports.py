@@ -1,0 +1,68 @@
+"""The three ports behind which the driver runs everywhere: a store, a link, a clock. Each ships with a fake.
+
+The real ones are ``service.store.ValkeyStore``, a link of ``service/links/`` and ``LoopClock``; the simulator brings its own.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from protocols.core import Command
+
+Result = tuple[Any, ...]
+
+
+class StoreDown(Exception):
+    """The command was not executed and never will be: it was still waiting for the store when its time was up."""
+
+
+class StoreUnknown(Exception):
+    """The command was sent, its answer was lost: it may have been executed."""
+
+
+class Store(Protocol):
+    """One service's store. Commands are executed in the order in which they were handed over."""
+
+    def submit(self, command: Command, then: Callable[[Result], None]) -> None:
+        """Execute a command that may safely run twice; repeated until it is answered."""
+
+    async def call(self, command: Command) -> Result:
+        """The same, awaited, within the store's time limit. Raises ``StoreDown`` or ``StoreUnknown``."""
+
+    async def once(self, command: Command) -> Result:
+        """Execute a command that must not run twice: sent at most once. Raises ``StoreDown`` or ``StoreUnknown``."""
+
+
+class Link(Protocol):
+    def send(self, to: str, message: Any) -> None:
+        """Hand a message to a service's name or an instance's address. It may be lost: whoever needs an answer repeats."""
+
+
+class Timer(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    def now_us(self) -> int:
+        """Microseconds since the epoch, as this node believes."""
+
+    def call_later(self, after_ms: float, call: Callable[[], None]) -> Timer: ...
+
+    async def sleep(self, ms: float) -> None: ...
+
+
+class LoopClock:
+    """The wall clock and the running event loop's timers. ``offset_ms`` skews the former, as a fault."""
+
+    def __init__(self, offset_ms: int = 0) -> None:
+        self._offset_us = offset_ms * 1000
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1000 + self._offset_us
+
+    def call_later(self, after_ms: float, call: Callable[[], None]) -> Timer:
+        return asyncio.get_running_loop().call_later(after_ms / 1000, call)
+
+    async def sleep(self, ms: float) -> None:
+        await asyncio.sleep(ms / 1000)

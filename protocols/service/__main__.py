@@ -1,0 +1,77 @@
+"""``python -m protocols.service``: one service process, told by its environment what it is (``settings.py``)."""
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import sys
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from protocols.core import UsageError
+from protocols.service.app import application
+from protocols.service.node import Node
+from protocols.service.settings import Settings
+
+STOP_WITHIN_S = 0.5
+
+
+def main() -> int:
+    try:
+        settings = Settings.read(os.environ)
+        _log_to_stderr(settings)
+        _allow_many_sockets()
+        uvloop.run(_serve(settings))
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: cannot listen on {settings.host}:{settings.port}: {error}", file=sys.stderr)
+        return 4
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    node = Node(settings)
+    runner = web.AppRunner(application(node), access_log=None, shutdown_timeout=STOP_WITHIN_S)
+    await runner.setup()
+    await node.start()
+    await web.TCPSite(runner, settings.host, settings.port, backlog=4096).start()
+    structlog.get_logger().info("serving", listen=f"{settings.host}:{settings.port}", protocol=settings.protocol)
+    await stopped.wait()
+    await runner.cleanup()
+    await node.stop()
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    level = logging.getLevelNamesMapping().get(settings.log_level.upper())
+    if level is None:
+        raise UsageError(f"WDM_LOG_LEVEL={settings.log_level!r} is not one of: debug, info, warning, error")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(node=settings.node)
+
+
+def _allow_many_sockets() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""The aiohttp face of a node: the public contract, what services say to each other, health and metrics."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from protocols.service import inspect
+from protocols.service.codec import BadMessage
+from protocols.service.links.http import PATH, SECRET
+from protocols.service.metrics import exposition
+from protocols.service.node import Node
+from protocols.shop.contract import PREFIXES, ROUTES, Route
+from protocols.shop.desk import Answer, serve
+
+Served = Callable[[web.Request], Awaitable[web.Response]]
+
+log = structlog.get_logger()
+
+
+def application(node: Node) -> web.Application:
+    """The contract's routes of this node's service, with the service's prefix and without."""
+    app = web.Application(client_max_size=64 * 2**20)
+    service = node.settings.service
+    for route in ROUTES:
+        if route.service == service:
+            for prefix in ("", PREFIXES[service]):
+                app.router.add_route(route.method, prefix + route.path, _public(node, route))
+    app.router.add_get("/health", _health(node))
+    app.router.add_get("/metrics", _metrics(node))
+    app.router.add_post(PATH, _trusted(node, _messages(node)))
+    app.router.add_get("/internal/txns", _trusted(node, _listed(node)))
+    app.router.add_get("/internal/txns/{txn}", _trusted(node, _shown(node)))
+    app.router.add_post("/internal/txns/{txn}/resolve", _trusted(node, _resolved(node)))
+    return app
+
+
+def _public(node: Node, route: Route) -> Served:
+    desk, handler = node.desk, route.handler
+    tally = node.requests.setdefault(route.path, {})
+
+    async def served(request: web.Request) -> web.Response:
+        answer = await serve(handler, desk, **request.match_info)
+        tally[answer.status] = tally.get(answer.status, 0) + 1
+        return _response(answer)
+
+    return served
+
+
+def _response(answer: Answer) -> web.Response:
+    if isinstance(answer.body, str):
+        return web.Response(status=answer.status, text=answer.body)
+    return web.json_response(answer.body, status=answer.status)
+
+
+def _trusted(node: Node, handler: Served) -> Served:
+    secret = node.settings.secret.encode()
+
+    async def served(request: web.Request) -> web.Response:
+        if not hmac.compare_digest(request.headers.get(SECRET, "").encode(), secret):
+            return web.Response(status=403, text="this is between services: the shared secret is missing or wrong")
+        return await handler(request)
+
+    return served
+
+
+def _messages(node: Node) -> Served:
+    async def served(request: web.Request) -> web.Response:
+        try:
+            sender, messages = node.codec.decode(await request.read())
+        except BadMessage as error:
+            return web.Response(status=400, text=str(error))
+        for message in messages:
+            node.driver.receive(message, sender)
+        return web.Response(status=204)
+
+    return served
+
+
+def _health(node: Node) -> Served:
+    async def served(request: web.Request) -> web.Response:
+        body = {"service": node.settings.service, "node": node.settings.node, "store": node.store.up}
+        return web.json_response(body, status=200 if node.store.up else 503)
+
+    return served
+
+
+def _metrics(node: Node) -> Served:
+    async def served(request: web.Request) -> web.Response:
+        return web.Response(body=exposition(node), headers={"content-type": "text/plain; version=0.0.4"})
+
+    return served
+
+
+def _listed(node: Node) -> Served:
+    async def served(request: web.Request) -> web.Response:
+        return web.json_response(await inspect.unfinished(node))
+
+    return served
+
+
+def _shown(node: Node) -> Served:
+    async def served(request: web.Request) -> web.Response:
+        return web.json_response(await inspect.show(node, request.match_info["txn"]))
+
+    return served
+
+
+def _resolved(node: Node) -> Served:
+    async def served(request: web.Request) -> web.Response:
+        verdict: dict[str, Any] = await inspect.resolve(node, request.match_info["txn"])
+        return web.json_response(verdict)
+
+    return served

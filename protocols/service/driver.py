@@ -1,0 +1,190 @@
+"""The driver: carries out what a role asks for. One for each service process, the same in every runtime.
+
+Events of one transaction are handled one after another, in order; different transactions run side by side. While a
+``Persist`` is under way nothing after it happens, and the transaction's other events wait.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from protocols.core import (
+    CancelTimer,
+    Config,
+    Do,
+    Done,
+    Effect,
+    Effects,
+    Event,
+    Outcome,
+    Persist,
+    Received,
+    Recovered,
+    Reply,
+    Request,
+    Role,
+    Send,
+    SetTimer,
+    Start,
+    TimerFired,
+)
+from protocols.ports import Clock, Link, Result, Store, Timer
+
+Boundary = Callable[[str], None]
+
+
+class _Instance:
+    """One transaction on this node: its volatile state, the events that wait, its timers, who waits for the outcome."""
+
+    __slots__ = ("busy", "events", "reply", "state", "timers", "txn")
+
+    def __init__(self, txn: str) -> None:
+        self.txn = txn
+        self.state: Any = None
+        self.busy = False
+        self.events: deque[Event] = deque()
+        self.timers: dict[str, Timer] = {}
+        self.reply: Callable[[Outcome], None] | None = None
+
+
+class Driver:
+    """Runs one role. ``ended`` is called with the id of each transaction that this node no longer keeps in memory.
+
+    ``boundary`` is told the name of every point between two effects (``order:after-persist:commit``): a crash may be
+    placed there. None costs nothing.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        role: Role,
+        config: Config,
+        store: Store,
+        link: Link,
+        clock: Clock,
+        boundary: Boundary | None = None,
+        ended: Callable[[str], None] = lambda txn: None,
+    ) -> None:
+        self._service = service
+        self._role = role
+        self._config = config
+        self._store = store
+        self._link = link
+        self._clock = clock
+        self._boundary = boundary
+        self._ended = ended
+        self._live: dict[str, _Instance] = {}
+        self.forced = 0
+
+    @property
+    def live(self) -> int:
+        """How many transactions this node has in memory."""
+        return len(self._live)
+
+    def start(self, txn: str, request: Request, reply: Callable[[Outcome], None]) -> None:
+        """Begin a transaction; ``reply`` hears its outcome, if there ever is one."""
+        instance = self._live[txn] = _Instance(txn)
+        instance.reply = reply
+        self._tell(txn, Start(txn, request))
+
+    def receive(self, message: Any, sender: str) -> None:
+        self._tell(message.txn, Received(message, sender))
+
+    def recover(self, found: Iterable[tuple[str, tuple[Any, ...]]]) -> None:
+        """Take up what the store knows as unfinished and this node does not have in memory: ``(txn, record)`` each."""
+        for txn, record in found:
+            if txn not in self._live:
+                self._tell(txn, Recovered(record))
+
+    # ------------------------------------------------------------ events
+
+    def _tell(self, txn: str, event: Event) -> None:
+        instance = self._live.get(txn)
+        if instance is None:
+            instance = self._live[txn] = _Instance(txn)
+        if instance.busy and event in instance.events:
+            return  # a message repeated while the first one waits: one answer is enough
+        instance.events.append(event)
+        self._work(instance)
+
+    def _work(self, instance: _Instance) -> None:
+        while instance.events and not instance.busy:
+            event = instance.events.popleft()
+            instance.state, effects = self._role.step(self._config, instance.state, event)
+            self._carry_out(instance, effects)
+        if instance.state is None and not instance.busy and not instance.events:
+            self._forget(instance)
+
+    def _forget(self, instance: _Instance) -> None:
+        for timer in instance.timers.values():
+            timer.cancel()
+        instance.timers.clear()
+        if self._live.get(instance.txn) is instance:
+            del self._live[instance.txn]
+            self._ended(instance.txn)
+
+    # ------------------------------------------------------------ effects
+
+    def _carry_out(self, instance: _Instance, effects: Effects) -> None:
+        for position, effect in enumerate(effects):
+            if self._boundary is not None:
+                self._boundary(f"{self._service}:before-{label(effect)}")
+            if type(effect) is Persist:
+                instance.busy = True
+                self.forced += 1
+                rest = effects[position + 1 :]
+                self._store.submit(effect.command, lambda result: self._persisted(instance, effect, rest, result))
+                return
+            self._carry_out_one(instance, effect)
+            if self._boundary is not None:
+                self._boundary(f"{self._service}:after-{label(effect)}")
+
+    def _carry_out_one(self, instance: _Instance, effect: Effect) -> None:
+        match effect:
+            case Send(to, message):
+                self._link.send(to, message)
+            case Do(command):
+                txn = instance.txn
+                self._store.submit(command, lambda result: self._tell(txn, Done(command, result)))
+            case SetTimer(name, after_ms):
+                self._cancel(instance, name)
+                instance.timers[name] = self._clock.call_later(after_ms, lambda: self._fire(instance, name))
+            case CancelTimer(name):
+                self._cancel(instance, name)
+            case Reply(outcome):
+                if instance.reply is not None:
+                    instance.reply(outcome)
+
+    def _persisted(self, instance: _Instance, effect: Persist, rest: Effects, result: Result) -> None:
+        if self._boundary is not None:
+            self._boundary(f"{self._service}:after-{label(effect)}")
+        instance.busy = False
+        instance.events.appendleft(Done(effect.command, result))
+        self._carry_out(instance, rest)
+        self._work(instance)
+
+    def _cancel(self, instance: _Instance, name: str) -> None:
+        timer = instance.timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _fire(self, instance: _Instance, name: str) -> None:
+        instance.timers.pop(name, None)
+        self._tell(instance.txn, TimerFired(name))
+
+
+def label(effect: Effect) -> str:
+    """The effect's part of a boundary's name: ``persist:commit``, ``send:vote``, ``reply:committed``, ``set-timer:resend``."""
+    match effect:
+        case Persist(command):
+            return f"persist:{command.name}"
+        case Do(command):
+            return f"do:{command.name}"
+        case Send(_, message):
+            return f"send:{type(message).__name__.lower()}"
+        case Reply(outcome):
+            return f"reply:{outcome.verdict}"
+        case SetTimer(name):
+            return f"set-timer:{name}"
+        case CancelTimer(name):
+            return f"cancel-timer:{name}"

@@ -1,0 +1,40 @@
+"""A protocol's store commands as one Valkey Functions library, and as the pure twin in memory."""
+
+from importlib.resources import files
+from typing import Any
+
+from protocols.core import Command, Config, Protocol
+
+NAME = "wdm"
+
+
+def source(protocol: Protocol, config: Config) -> str:
+    """The Lua text for ``FUNCTION LOAD REPLACE``: the configuration, the shop's commands, the protocol's own."""
+    shop = files("protocols.shop")
+    return "\n".join(
+        (
+            f"#!lua name={NAME}",
+            f"local OPTIONS = {{{_fields(dict(config.options))}}}",
+            f"local ABLATED = {{{_fields(dict.fromkeys(sorted(config.ablated), True))}}}",
+            (shop / "prelude.lua").read_text("utf-8"),
+            (shop / "ledger.lua").read_text("utf-8"),
+            protocol.library,
+        )
+    )
+
+
+def _fields(table: dict[str, Any]) -> str:
+    return ", ".join(f"['{key}'] = {'true' if value is True else repr(str(value))}" for key, value in table.items())
+
+
+class Twin:
+    """The store in memory: the same commands as pure functions over ``tables``. Used by the simulator and the explorer."""
+
+    def __init__(self, protocol: Protocol, config: Config) -> None:
+        self.tables: dict[str, dict[str, Any]] = {}
+        self._commands = protocol.commands
+        self._config = config
+
+    def run(self, command: Command, now: int) -> tuple[Any, ...]:
+        """The command's reply; ``tables`` hold its effect."""
+        return self._commands[command.name](self.tables, self._config, now, *command.args)

@@ -1,0 +1,224 @@
+"""A Valkey (or Redis 7) server behind the ``Store`` port.
+
+One connection. What is asked for within one turn of the event loop leaves in one write, so it meets the server's log as
+one group; answers are read as they come. There is no hidden retry: redis-py's own is switched off, and this module repeats
+only commands that say they may run twice.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from redis.asyncio import Connection
+from redis.exceptions import RedisError, ResponseError
+
+from protocols.core import Command
+from protocols.service.codec import decode_result, encode_arguments
+from protocols.ports import Clock, Result, StoreDown, StoreUnknown
+
+RECONNECT_S = 0.02
+ANSWER_WITHIN_S = 3.0
+BATCH = 512
+# The server is there but cannot serve: it is loading its log, its disk or memory is full, a script hangs, or it has lost
+# our library. It says so before it executes anything, so trying again after a new connect is safe for every command.
+PASSING = ("LOADING", "MISCONF", "OOM", "BUSY", "READONLY", "MASTERDOWN", "ERR FUNCTION NOT FOUND")
+
+log = structlog.get_logger()
+
+
+class StoreFault(Exception):
+    """The server refused a command as malformed: a defect of ours, never a matter of trying again."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    packed: tuple[bytes, ...]
+    then: Callable[[Result], None]
+    lost: Callable[[Exception], None]
+    again: bool  # may run twice
+    sent: bool = False
+    cancelled: bool = False
+
+
+@dataclass(slots=True)
+class Counts:
+    """What this store was asked, since the start of the process."""
+
+    commands: int = 0
+    batches: int = 0
+    connects: int = 0
+
+
+class ValkeyStore:
+    """``library`` is the text of the Functions library, loaded at each connect. ``limit_ms`` bounds ``call`` and ``once``."""
+
+    def __init__(self, connect: Callable[[], Connection], library: str, clock: Clock, limit_ms: int) -> None:
+        self._connect = connect
+        self._library = library
+        self._clock = clock
+        self._limit_ms = limit_ms
+        self._waiting: deque[_Entry] = deque()
+        self._sent: deque[_Entry] = deque()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.counts = Counts()
+        self.answered = 0
+        self.up = False
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    # ------------------------------------------------------------ the port
+
+    def submit(self, command: Command, then: Callable[[Result], None]) -> None:
+        self._enter(command, then, lambda error: None, again=True)
+
+    async def call(self, command: Command) -> Result:
+        return await self._await(command, again=True)
+
+    async def once(self, command: Command) -> Result:
+        return await self._await(command, again=False)
+
+    async def _await(self, command: Command, again: bool) -> Result:
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def then(result: Result) -> None:
+            if not answer.done():
+                answer.set_result(result)
+
+        def lost(error: Exception) -> None:
+            if not answer.done():
+                answer.set_exception(error)
+
+        entry = self._enter(command, then, lost, again)
+        limit = self._clock.call_later(self._limit_ms, lambda: self._give_up(entry))
+        try:
+            return await answer
+        finally:
+            limit.cancel()
+
+    def _give_up(self, entry: _Entry) -> None:
+        if entry.sent:
+            entry.lost(StoreUnknown("the store did not answer in time"))
+        else:
+            entry.cancelled = True
+            entry.lost(StoreDown("the store could not be reached in time"))
+
+    def _enter(
+        self, command: Command, then: Callable[[Result], None], lost: Callable[[Exception], None], again: bool
+    ) -> _Entry:
+        arguments = encode_arguments(self._clock.now_us() // 1000, command.args)
+        entry = _Entry((b"FCALL", b"wdm_" + command.name.encode(), b"0", arguments), then, lost, again)
+        self._waiting.append(entry)
+        self._wake.set()
+        return entry
+
+    # ------------------------------------------------------------ the connection
+
+    async def _run(self) -> None:
+        while True:
+            connection = self._connect()
+            try:
+                await self._open(connection)
+                await self._serve(connection)
+            except (RedisError, OSError, TimeoutError) as error:
+                if self.up:
+                    log.warning("store lost", error=str(error) or type(error).__name__, in_flight=len(self._sent))
+            finally:
+                self.up = False
+                self._take_back()
+                with contextlib.suppress(RedisError, OSError):
+                    await connection.disconnect(nowait=True)
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _open(self, connection: Connection) -> None:
+        await connection.connect()
+        await connection.send_command("FUNCTION", "LOAD", "REPLACE", self._library)
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            await connection.read_response()
+        self.counts.connects += 1
+        self.up = True
+        log.info("store connected")
+
+    async def _serve(self, connection: Connection) -> None:
+        """Write, read and watch, until one of them fails."""
+        jobs = [asyncio.create_task(job(connection)) for job in (self._write, self._read, self._watch)]
+        try:
+            done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            for task in jobs:
+                task.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+
+    async def _write(self, connection: Connection) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            batch = [entry for entry in self._take() if not entry.cancelled]
+            if not batch:
+                continue
+            for entry in batch:
+                entry.sent = True
+            self._sent.extend(batch)
+            self.counts.commands += len(batch)
+            self.counts.batches += 1
+            packed = b"".join(b"".join(connection.pack_command(*entry.packed)) for entry in batch)
+            await connection.send_packed_command(packed, check_health=False)
+
+    def _take(self) -> list[_Entry]:
+        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        if self._waiting:
+            self._wake.set()
+        return batch
+
+    async def _read(self, connection: Connection) -> None:
+        while True:
+            try:
+                answer = await connection.read_response(disable_decoding=True)
+            except ResponseError as error:
+                self._refused(error)
+                continue
+            self.answered += 1
+            self._sent.popleft().then(decode_result(answer))
+
+    def _refused(self, error: ResponseError) -> None:
+        entry = self._sent.popleft()
+        if str(error).upper().startswith(PASSING):
+            entry.sent = False
+            self._waiting.appendleft(entry)
+            raise error
+        log.error("store refused a command", command=entry.packed[1].decode(), error=str(error))
+        entry.lost(StoreFault(str(error)))
+
+    async def _watch(self, connection: Connection) -> None:
+        """A server that keeps the connection but does not answer is as good as gone."""
+        while True:
+            answered = self.answered
+            waiting = bool(self._sent)
+            await asyncio.sleep(ANSWER_WITHIN_S)
+            if waiting and answered == self.answered:
+                raise TimeoutError(f"no answer for {ANSWER_WITHIN_S:g} s")
+
+    def _take_back(self) -> None:
+        """The connection is gone. What may run twice goes to the front again, in order; the rest is unknown."""
+        again = []
+        for entry in self._sent:
+            if entry.again:
+                entry.sent = False
+                again.append(entry)
+            else:
+                entry.lost(StoreUnknown("the connection to the store broke before it answered"))
+        self._sent.clear()
+        self._waiting.extendleft(reversed(again))
+        self._wake.set()

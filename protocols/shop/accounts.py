@@ -1,0 +1,96 @@
+"""Items and users: what the stock and the payment service answer. An account is a balance that never goes below zero."""
+
+from protocols.core import Command
+from protocols.ports import Result
+from protocols.shop.amounts import LIMIT, parse
+from protocols.shop.desk import DONE, Answer, Desk, refused
+
+CHUNK = 1_000
+
+
+async def create_item(desk: Desk, price: str) -> Answer:
+    item = desk.new_id()
+    await desk.store.call(Command("create_account", (f"item:{item}", 0, parse("price", price))))
+    return Answer(200, {"item_id": item})
+
+
+async def create_user(desk: Desk) -> Answer:
+    user = desk.new_id()
+    await desk.store.call(Command("create_account", (f"user:{user}", 0, 0)))
+    return Answer(200, {"user_id": user})
+
+
+async def find_item(desk: Desk, item: str) -> Answer:
+    match await desk.unlocked(desk.store.call, Command("find_account", (f"item:{item}",))):
+        case ("found", stock, price):
+            return Answer(200, {"stock": stock, "price": price})
+        case result:
+            return _refusal(result, item_id=item)
+
+
+async def find_user(desk: Desk, user: str) -> Answer:
+    match await desk.unlocked(desk.store.call, Command("find_account", (f"user:{user}",))):
+        case ("found", credit, _):
+            return Answer(200, {"user_id": user, "credit": credit})
+        case result:
+            return _refusal(result, user_id=user)
+
+
+async def add_stock(desk: Desk, item: str, amount: str) -> Answer:
+    return await _adjust(desk, f"item:{item}", parse("amount", amount), item_id=item)
+
+
+async def subtract_stock(desk: Desk, item: str, amount: str) -> Answer:
+    return await _adjust(desk, f"item:{item}", -parse("amount", amount), item_id=item)
+
+
+async def add_funds(desk: Desk, user: str, amount: str) -> Answer:
+    return await _adjust(desk, f"user:{user}", parse("amount", amount), user_id=user)
+
+
+async def pay(desk: Desk, user: str, amount: str) -> Answer:
+    return await _adjust(desk, f"user:{user}", -parse("amount", amount), user_id=user)
+
+
+async def status(desk: Desk, user: str, order: str) -> Answer:
+    """An older clients' alias: is this order paid?"""
+    answer = await desk.ask("order", f"/find/{order}")
+    if answer.status != 200 or not isinstance(answer.body, dict):
+        return answer
+    return Answer(200, {"paid": answer.body["paid"]})
+
+
+async def init_items(desk: Desk, n: str, starting_stock: str, item_price: str) -> Answer:
+    return await _init(desk, "item", n, parse("starting_stock", starting_stock), parse("item_price", item_price))
+
+
+async def init_users(desk: Desk, n: str, starting_money: str) -> Answer:
+    return await _init(desk, "user", n, parse("starting_money", starting_money), 0)
+
+
+async def _adjust(desk: Desk, key: str, delta: int, **what: str) -> Answer:
+    result = await desk.unlocked(desk.store.once, Command("adjust", (key, delta)))
+    return DONE if result[0] == "ok" else _refusal(result, **what)
+
+
+async def _init(desk: Desk, prefix: str, n: str, balance: int, price: int) -> Answer:
+    count = parse("n", n, limit=100_000_000)
+    for first in range(0, count, CHUNK):
+        chunk = (prefix, first, min(CHUNK, count - first), balance, price)
+        result = await desk.unlocked(desk.store.call, Command("init_accounts", chunk))
+        if result[0] != "ok":
+            return _refusal(result, first=str(first))
+    return Answer(200, {"msg": f"{count} {prefix}s initialised"})
+
+
+def _refusal(result: Result, **what: str) -> Answer:
+    match result:
+        case ("missing",):
+            return refused(404, "unknown id", **what)
+        case ("short", balance):
+            return refused(409, f"only {balance} left", **what)
+        case ("over", balance):
+            return refused(409, f"{balance} there already, and no balance may exceed {LIMIT}", **what)
+        case ("locked", holder):
+            return refused(409, f"locked by transaction {holder} for all of the time limit; nothing happened", **what)
+    raise AssertionError(f"the ledger answered {result!r}")

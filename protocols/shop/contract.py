@@ -1,0 +1,40 @@
+"""The public HTTP contract as one table: which service answers which request, and how."""
+
+from dataclasses import dataclass
+
+from protocols.shop import accounts, orders
+from protocols.shop.desk import Handler
+
+PREFIXES = {"order": "/orders", "stock": "/stock", "payment": "/payment"}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``path`` is without the service's prefix; its ``{parameters}`` are the handler's."""
+
+    service: str
+    method: str
+    path: str
+    handler: Handler
+
+
+ROUTES = (
+    Route("order", "POST", "/create/{user}", orders.create),
+    Route("order", "GET", "/find/{order}", orders.find),
+    Route("order", "POST", "/addItem/{order}/{item}/{quantity}", orders.add_item),
+    Route("order", "POST", "/checkout/{order}", orders.checkout),
+    Route("order", "POST", "/batch_init/{n}/{n_items}/{n_users}/{item_price}", orders.batch_init),
+    Route("order", "DELETE", "/remove/{order}", orders.remove),
+    Route("order", "DELETE", "/removeItem/{order}/{item}", orders.remove_item),
+    Route("stock", "POST", "/item/create/{price}", accounts.create_item),
+    Route("stock", "GET", "/find/{item}", accounts.find_item),
+    Route("stock", "POST", "/add/{item}/{amount}", accounts.add_stock),
+    Route("stock", "POST", "/subtract/{item}/{amount}", accounts.subtract_stock),
+    Route("stock", "POST", "/batch_init/{n}/{starting_stock}/{item_price}", accounts.init_items),
+    Route("payment", "POST", "/create_user", accounts.create_user),
+    Route("payment", "GET", "/find_user/{user}", accounts.find_user),
+    Route("payment", "POST", "/add_funds/{user}/{amount}", accounts.add_funds),
+    Route("payment", "POST", "/pay/{user}/{amount}", accounts.pay),
+    Route("payment", "POST", "/status/{user}/{order}", accounts.status),
+    Route("payment", "POST", "/batch_init/{n}/{starting_money}", accounts.init_users),
+)

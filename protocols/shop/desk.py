@@ -1,0 +1,73 @@
+"""What a request handler of the shop works with, and what it answers. The same under aiohttp and in the simulator."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from protocols.core import Command, Outcome
+from protocols.ports import Clock, Result, Store, StoreDown, StoreUnknown
+from protocols.shop.amounts import BadAmount
+
+FIRST_PAUSE_MS = 1.0
+LONGEST_PAUSE_MS = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``body`` is JSON when it is a dict, else text. 2xx happened, 4xx definitely did not, 5xx is unknown."""
+
+    status: int
+    body: dict[str, Any] | str
+
+
+def refused(status: int, error: str, **what: Any) -> Answer:
+    """A 4xx that says what and which: nothing changed."""
+    return Answer(status, {"error": error, **what})
+
+
+DONE = Answer(200, "done")
+UNKNOWN = Answer(503, {"error": "the outcome is unknown: ask again or look at what is there"})
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One service's counter: its store, its clock, its random stream and how it reaches others.
+
+    ``ask(service, path)`` is a read of another service's public interface; ``checkout`` runs the protocol (None: unknown).
+    ``limit_ms`` bounds each request.
+    """
+
+    store: Store
+    clock: Clock
+    rng: Random
+    limit_ms: int
+    ask: Callable[[str, str], Awaitable[Answer]]
+    checkout: Callable[[str], Awaitable[Outcome | None]] | None = None
+    new_id: Callable[[], str] = field(default=lambda: "")
+
+    async def unlocked(self, run: Callable[[Command], Awaitable[Result]], command: Command) -> Result:
+        """The command's result once nobody's lock is in its way; ``("locked", holder)`` when the time is up."""
+        started = self.clock.now_us()
+        pause = FIRST_PAUSE_MS
+        while True:
+            result = await run(command)
+            if result[0] != "locked" or (self.clock.now_us() - started) / 1000 + pause > self.limit_ms:
+                return result
+            await self.clock.sleep(pause * (0.5 + self.rng.random()))
+            pause = min(2 * pause, LONGEST_PAUSE_MS)
+
+
+Handler = Callable[..., Awaitable[Answer]]
+
+
+async def serve(handler: Handler, desk: Desk, **parameters: str) -> Answer:
+    """The handler's answer, or the one that its failure stands for."""
+    try:
+        return await handler(desk, **parameters)
+    except BadAmount as error:
+        return refused(400, str(error))
+    except StoreDown as error:
+        return refused(424, f"{error}; nothing happened")
+    except StoreUnknown:
+        return UNKNOWN

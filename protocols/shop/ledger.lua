@@ -1,0 +1,152 @@
+-- The shop's data: accounts and orders. The twin of ledger.py, command by command; see there for what each answers.
+-- Amounts are doubles and stay exact up to LIMIT; a sum is tested as a difference, which cannot leave that range.
+
+local LIMIT = 9007199254740992
+
+local function refusal(balance, delta)
+  if balance + delta < 0 then return 'short' end
+  return balance > LIMIT - delta and 'over' or ''
+end
+
+local function number(value) return value and tonumber(value) end
+
+-- accounts: hashes {balance, price, lock} -----------------------------------------------------------------------------
+
+local function lock_of(key) return call('HGET', key, 'lock') or '' end
+
+local function set_account(key, balance, price)
+  call('HSET', key, 'balance', text(balance), 'price', text(price), 'lock', '')
+end
+
+command('create_account', function(now, key, balance, price)
+  local holder = lock_of(key)
+  if holder ~= '' then return {'locked', holder} end
+  set_account(key, balance, price)
+  return {'ok'}
+end)
+
+command('find_account', function(now, key)
+  local balance, price, lock = unpack(call('HMGET', key, 'balance', 'price', 'lock'))
+  if not balance then return {'missing'} end
+  if lock ~= '' and OPTIONS.reads ~= 'committed' then return {'locked', lock} end
+  return {'found', tonumber(balance), tonumber(price)}
+end)
+
+command('adjust', function(now, key, delta)
+  local balance, lock = unpack(call('HMGET', key, 'balance', 'lock'))
+  if not balance then return {'missing'} end
+  if lock ~= '' then return {'locked', lock} end
+  balance = tonumber(balance)
+  local why = refusal(balance, delta)
+  if why ~= '' then return {why, balance} end
+  call('HSET', key, 'balance', text(balance + delta))
+  return {'ok', balance + delta}
+end)
+
+command('init_accounts', function(now, prefix, first, count, balance, price)
+  for id = first, first + count - 1 do
+    local holder = lock_of(prefix .. ':' .. text(id))
+    if holder ~= '' then return {'locked', holder} end
+  end
+  for id = first, first + count - 1 do set_account(prefix .. ':' .. text(id), balance, price) end
+  return {'ok'}
+end)
+
+-- orders: hashes {user, total, paid, items (packed), txn} -------------------------------------------------------------
+
+local function set_order(order, user, total, items)
+  call('HSET', 'order:' .. order, 'user', user, 'total', text(total), 'paid', '0', 'items', pack(items), 'txn', '')
+end
+
+local function get_order(order)
+  local user, total, paid, items, txn = unpack(call('HMGET', 'order:' .. order, 'user', 'total', 'paid', 'items', 'txn'))
+  if not user then return nil end
+  return {user = user, total = tonumber(total), paid = tonumber(paid), items = cmsgpack.unpack(items), txn = txn}
+end
+
+local function closed(found)
+  if not found then return {'missing'} end
+  if found.paid == 1 then return {'paid'} end
+  return found.txn ~= '' and {'busy', found.txn} or nil
+end
+
+command('create_order', function(now, order, user)
+  set_order(order, user, 0, {})
+  return {'ok'}
+end)
+
+command('find_order', function(now, order)
+  local found = get_order(order)
+  if not found then return {'missing'} end
+  return {'found', found.user, found.paid, found.total, found.items}
+end)
+
+command('add_item', function(now, order, item, quantity, cost)
+  local found = get_order(order)
+  local refused = closed(found)
+  if refused then return refused end
+  local room = LIMIT - quantity
+  for _, line in ipairs(found.items) do room = room - line[2] end
+  if found.total > LIMIT - cost or room < 0 then return {'over', found.total} end
+  found.items[#found.items + 1] = {item, quantity}
+  call('HSET', 'order:' .. order, 'total', text(found.total + cost), 'items', pack(found.items))
+  return {'ok', found.total + cost}
+end)
+
+command('remove_item', function(now, order, item, price)
+  local found = get_order(order)
+  local refused = closed(found)
+  if refused then return refused end
+  for index, line in ipairs(found.items) do
+    if line[1] == item then
+      table.remove(found.items, index)
+      local total = found.total - line[2] * price
+      call('HSET', 'order:' .. order, 'total', text(total), 'items', pack(found.items))
+      return {'ok', total}
+    end
+  end
+  return {'absent'}
+end)
+
+command('remove_order', function(now, order)
+  local refused = closed(get_order(order))
+  if refused then return refused end
+  call('DEL', 'order:' .. order)
+  return {'ok'}
+end)
+
+command('init_orders', function(now, first, price, rows)
+  for index, row in ipairs(rows) do
+    set_order(text(first + index - 1), row[1], 2 * price, {{row[2], 1}, {row[3], 1}})
+  end
+  return {'ok'}
+end)
+
+-- what a protocol asks of the ledger ----------------------------------------------------------------------------------
+
+local function plan(order)
+  local found = get_order(order)
+  if not found then return 'missing', {} end
+  if found.paid == 1 then return 'paid', {} end
+  local state = found.txn ~= '' and 'busy:' .. found.txn or 'open'
+  local changes, place = {}, {}
+  for _, line in ipairs(found.items) do
+    local at = place[line[1]]
+    if at then
+      changes[at][2] = changes[at][2] - line[2]
+    else
+      changes[#changes + 1] = {'item:' .. line[1], -line[2]}
+      place[line[1]] = #changes
+    end
+  end
+  if #changes == 0 then return state, {} end
+  return state, {{'stock', 0, changes}, {'payment', 0, {{'user:' .. found.user, -found.total}}}}
+end
+
+local function order_holder(order) return call('HGET', 'order:' .. order, 'txn') or '' end
+
+local function hold(order, txn)
+  if call('EXISTS', 'order:' .. order) == 1 then call('HSET', 'order:' .. order, 'txn', txn) end
+end
+
+local function settle(order) call('HSET', 'order:' .. order, 'paid', '1', 'txn', '') end

@@ -1,0 +1,213 @@
+"""The shop's data as pure functions: accounts (what stock and payment keep) and orders.
+
+The twin of ``ledger.lua``, command by command; ``tests/conformance`` compares every reply and the whole state.
+A store is ``tables``: the key of a Valkey key to its fields.
+
+- ``item:ID``, ``user:ID``   {"balance": int, "price": int, "lock": txn or ""}; a user's price is 0
+- ``order:ID``               {"user": str, "total": int, "paid": 0 or 1, "items": ((item, quantity), ...), "txn": txn or ""}
+
+The ledger does not know who locks an account or holds an order, it only respects it: what is locked is not changed, and
+not read either unless the reader asks for the last committed value.
+"""
+
+from typing import Any
+
+from protocols.core import Config
+from protocols.shop.amounts import LIMIT
+
+Tables = dict[str, dict[str, Any]]
+Result = tuple[Any, ...]
+
+OK: Result = ("ok",)
+
+# ---------------------------------------------------------------- accounts
+
+
+def create_account(tables: Tables, config: Config, now: int, key: str, balance: int, price: int) -> Result:
+    """A new account, or an old one set anew; ``("locked", holder)`` and no change while somebody holds it."""
+    holder = tables.get(key, {}).get("lock", "")
+    if holder:
+        return ("locked", holder)
+    tables[key] = {"balance": balance, "price": price, "lock": ""}
+    return OK
+
+
+def find_account(tables: Tables, config: Config, now: int, key: str) -> Result:
+    """``("found", balance, price)``, ``("missing",)`` or, with locking reads, ``("locked", holder)``."""
+    account = tables.get(key)
+    if account is None:
+        return ("missing",)
+    if account["lock"] and config.options.get("reads") != "committed":
+        return ("locked", account["lock"])
+    return ("found", account["balance"], account["price"])
+
+
+def adjust(tables: Tables, config: Config, now: int, key: str, delta: int) -> Result:
+    """Add ``delta``: ``("ok", balance)``, ``("missing",)``, ``("locked", holder)``, ``("short", balance)``, ``("over", balance)``."""
+    account = tables.get(key)
+    if account is None:
+        return ("missing",)
+    if account["lock"]:
+        return ("locked", account["lock"])
+    why = refusal(account["balance"], delta)
+    if why:
+        return (why, account["balance"])
+    account["balance"] += delta
+    return ("ok", account["balance"])
+
+
+def init_accounts(
+    tables: Tables, config: Config, now: int, prefix: str, first: int, count: int, balance: int, price: int
+) -> Result:
+    """Accounts ``prefix:first`` onwards set anew, all or, if one is locked, none: ``("locked", holder)``."""
+    keys = [f"{prefix}:{number}" for number in range(first, first + count)]
+    for key in keys:
+        holder = tables.get(key, {}).get("lock", "")
+        if holder:
+            return ("locked", holder)
+    for key in keys:
+        tables[key] = {"balance": balance, "price": price, "lock": ""}
+    return OK
+
+
+def refusal(balance: int, delta: int) -> str:
+    """Why ``delta`` cannot be added: ``short``, ``over`` or, if it can, nothing."""
+    if balance + delta < 0:
+        return "short"
+    return "over" if balance + delta > LIMIT else ""
+
+
+# ---------------------------------------------------------------- orders
+
+
+def create_order(tables: Tables, config: Config, now: int, order: str, user: str) -> Result:
+    tables[f"order:{order}"] = _order(user, 0, ())
+    return OK
+
+
+def _order(user: str, total: int, items: tuple[tuple[str, int], ...]) -> dict[str, Any]:
+    return {"user": user, "total": total, "paid": 0, "items": items, "txn": ""}
+
+
+def find_order(tables: Tables, config: Config, now: int, order: str) -> Result:
+    """``("found", user, paid, total, ((item, quantity), ...))`` or ``("missing",)``."""
+    found = tables.get(f"order:{order}")
+    if found is None:
+        return ("missing",)
+    return ("found", found["user"], found["paid"], found["total"], found["items"])
+
+
+def add_item(tables: Tables, config: Config, now: int, order: str, item: str, quantity: int, cost: int) -> Result:
+    """``("ok", total)``, ``("missing",)``, ``("paid",)``, ``("busy", txn)`` or ``("over", total)``.
+
+    ``cost`` is quantity * price, at most 2^53, worked out by the caller: the product of two large doubles is not exact.
+    """
+    found = tables.get(f"order:{order}")
+    refused = _closed(found)
+    if refused or found is None:
+        return refused
+    total = found["total"] + cost
+    if total > LIMIT or sum(count for _, count in found["items"]) + quantity > LIMIT:
+        return ("over", found["total"])
+    found["total"] = total
+    found["items"] = (*found["items"], (item, quantity))
+    return ("ok", total)
+
+
+def remove_item(tables: Tables, config: Config, now: int, order: str, item: str, price: int) -> Result:
+    """Take the first line with ``item`` out again: ``("ok", total)``, or as ``add_item``; ``("absent",)`` if not in it."""
+    found = tables.get(f"order:{order}")
+    refused = _closed(found)
+    if refused or found is None:
+        return refused
+    for index, (name, quantity) in enumerate(found["items"]):
+        if name == item:
+            found["items"] = found["items"][:index] + found["items"][index + 1 :]
+            found["total"] -= quantity * price
+            return ("ok", found["total"])
+    return ("absent",)
+
+
+def remove_order(tables: Tables, config: Config, now: int, order: str) -> Result:
+    """``("ok",)``, or as ``add_item``: what is paid or being checked out stays."""
+    refused = _closed(tables.get(f"order:{order}"))
+    if refused:
+        return refused
+    del tables[f"order:{order}"]
+    return OK
+
+
+def _closed(found: dict[str, Any] | None) -> Result:
+    if found is None:
+        return ("missing",)
+    if found["paid"]:
+        return ("paid",)
+    return ("busy", found["txn"]) if found["txn"] else ()
+
+
+def init_orders(
+    tables: Tables, config: Config, now: int, first: int, price: int, rows: tuple[tuple[str, str, str], ...]
+) -> Result:
+    """Orders ``first`` onwards, one for each row ``(user, item, item)``, both items with quantity 1."""
+    for number, (user, one, other) in enumerate(rows, start=first):
+        tables[f"order:{number}"] = _order(user, 2 * price, ((one, 1), (other, 1)))
+    return OK
+
+
+# ---------------------------------------------------------------- what a protocol asks of the ledger
+
+
+def plan(tables: Tables, order: str) -> tuple[str, tuple[tuple[str, int, tuple[tuple[str, int], ...]], ...]]:
+    """What a checkout of ``order`` changes: ``(state, branches)``, a branch ``(service, shard, changes)``.
+
+    ``state`` is ``open``, ``paid``, ``busy:TXN`` or ``missing``. An empty order has no branch. The sums of quantities keep
+    the order in which the items were first added.
+    """
+    found = tables.get(f"order:{order}")
+    if found is None:
+        return "missing", ()
+    if found["paid"]:
+        return "paid", ()
+    state = f"busy:{found['txn']}" if found["txn"] else "open"
+    wanted: dict[str, int] = {}
+    for item, quantity in found["items"]:
+        wanted[f"item:{item}"] = wanted.get(f"item:{item}", 0) - quantity
+    if not wanted:
+        return state, ()
+    charge = (f"user:{found['user']}", -found["total"])
+    return state, (("stock", 0, tuple(wanted.items())), ("payment", 0, (charge,)))
+
+
+def holder(tables: Tables, order: str) -> str:
+    """The transaction that is checking the order out, if any."""
+    txn: str = tables.get(f"order:{order}", {}).get("txn", "")
+    return txn
+
+
+def hold(tables: Tables, order: str, txn: str) -> None:
+    """Mark the order as being checked out by ``txn``; with no name, free it. An order that is gone stays gone."""
+    if f"order:{order}" in tables:
+        tables[f"order:{order}"]["txn"] = txn
+
+
+def settle(tables: Tables, order: str) -> None:
+    """The order is paid, and free."""
+    tables[f"order:{order}"]["paid"] = 1
+    tables[f"order:{order}"]["txn"] = ""
+
+
+COMMANDS = {
+    command.__name__: command
+    for command in (
+        create_account,
+        find_account,
+        adjust,
+        init_accounts,
+        create_order,
+        find_order,
+        add_item,
+        remove_item,
+        remove_order,
+        init_orders,
+    )
+}

@@ -1,0 +1,110 @@
+"""Orders and their checkout: what the order service answers."""
+
+from protocols.core import Command, Outcome, Verdict
+from protocols.ports import Result
+from protocols.shop.amounts import LIMIT, parse
+from protocols.shop.desk import DONE, UNKNOWN, Answer, Desk, refused
+
+CHUNK = 500
+
+
+async def create(desk: Desk, user: str) -> Answer:
+    order = desk.new_id()
+    await desk.store.call(Command("create_order", (order, user)))
+    return Answer(200, {"order_id": order})
+
+
+async def find(desk: Desk, order: str) -> Answer:
+    match await desk.store.call(Command("find_order", (order,))):
+        case ("found", user, paid, total, items):
+            lines = [[item, quantity] for item, quantity in items]
+            found = {"order_id": order, "paid": bool(paid), "items": lines, "user_id": user, "total_cost": total}
+            return Answer(200, found)
+        case result:
+            return _refusal(result, order_id=order)
+
+
+async def add_item(desk: Desk, order: str, item: str, quantity: str) -> Answer:
+    count = parse("quantity", quantity)
+    price = await _price(desk, item)
+    if isinstance(price, Answer):
+        return price
+    if count * price > LIMIT:
+        return refused(400, f"{count} times the price {price} exceeds {LIMIT}", order_id=order, item_id=item)
+    result = await desk.store.once(Command("add_item", (order, item, count, count * price)))
+    return DONE if result[0] == "ok" else _refusal(result, order_id=order)
+
+
+async def remove_item(desk: Desk, order: str, item: str) -> Answer:
+    price = await _price(desk, item)
+    if isinstance(price, Answer):
+        return price
+    result = await desk.store.once(Command("remove_item", (order, item, price)))
+    return DONE if result[0] == "ok" else _refusal(result, order_id=order, item_id=item)
+
+
+async def remove(desk: Desk, order: str) -> Answer:
+    result = await desk.store.once(Command("remove_order", (order,)))
+    return DONE if result[0] == "ok" else _refusal(result, order_id=order)
+
+
+async def checkout(desk: Desk, order: str) -> Answer:
+    assert desk.checkout is not None
+    outcome = await desk.checkout(order)
+    return _told(order, outcome)
+
+
+async def batch_init(desk: Desk, n: str, n_items: str, n_users: str, item_price: str) -> Answer:
+    count = parse("n", n, limit=100_000_000)
+    price = parse("item_price", item_price, limit=LIMIT // 2)
+    items, users = parse("n_items", n_items), parse("n_users", n_users)
+    if count and not (items and users):
+        return refused(400, f"{count} orders need at least one item and one user, not {items} and {users}")
+    draw = desk.rng.randrange
+    for first in range(0, count, CHUNK):
+        numbers = range(min(CHUNK, count - first))
+        rows = tuple((str(draw(users)), str(draw(items)), str(draw(items))) for _ in numbers)
+        await desk.store.call(Command("init_orders", (first, price, rows)))
+    return Answer(200, {"msg": f"{count} orders initialised"})
+
+
+async def _price(desk: Desk, item: str) -> int | Answer:
+    """The item's price, or the answer that says why there is none. Only a read: nothing has happened yet."""
+    answer = await desk.ask("stock", f"/find/{item}")
+    if answer.status == 200 and isinstance(answer.body, dict):
+        return int(answer.body["price"])
+    if answer.status < 500:
+        return answer
+    return refused(424, "the stock service could not be asked for the price; nothing happened", item_id=item)
+
+
+def _told(order: str, outcome: Outcome | None) -> Answer:
+    if outcome is None:
+        return UNKNOWN
+    if outcome.verdict is Verdict.COMMITTED:
+        return Answer(200, "paid")
+    code, _, key = outcome.why.partition(":")
+    kind, _, name = key.partition(":")
+    match code:
+        case "missing":
+            return refused(404, f"unknown {kind} {name}", order_id=order)
+        case "short":
+            return refused(409, f"not enough {'stock of item' if kind == 'item' else 'credit of user'} {name}", order_id=order)
+        case "timeout":
+            return refused(409, "not finished within the time limit; nothing happened", order_id=order)
+    return refused(409, f"refused: {outcome.why}", order_id=order)
+
+
+def _refusal(result: Result, **what: str) -> Answer:
+    match result:
+        case ("missing",):
+            return refused(404, "unknown order", **what)
+        case ("paid",):
+            return refused(409, "the order is paid", **what)
+        case ("busy", txn):
+            return refused(409, f"the order is being checked out by transaction {txn}", **what)
+        case ("absent",):
+            return refused(404, "the order has no such item", **what)
+        case ("over", total):
+            return refused(409, f"total {total} or quantities would exceed {LIMIT}", **what)
+    raise AssertionError(f"the ledger answered {result!r}")

@@ -1,0 +1,18 @@
+-- What every library starts with. OPTIONS and ABLATED are set above this line by protocols/service/library.py.
+-- A command is one Valkey function: one msgpack array of arguments in, `now` (ms) first; one msgpack array out.
+
+local function pack(value) return cmsgpack.pack(value) end
+
+-- Not aliases: these tables do not exist yet while the library loads.
+local function call(...) return redis.call(...) end
+
+local function keeps(safeguard) return not ABLATED[safeguard] end
+
+-- Whole numbers as text: Lua's own tostring() would give 1e+15.
+local function text(number) return string.format('%.0f', number) end
+
+local function command(name, body)
+  redis.register_function('wdm_' .. name, function(keys, args)
+    return pack(body(unpack(cmsgpack.unpack(args[1]))))
+  end)
+end

@@ -1,0 +1,54 @@
+"""Two-phase commit with two-phase locking and presumed abort, as the registry hands it out."""
+
+from importlib.resources import files
+
+from protocols.core import Claims, Config, Option, Protocol, Role, Safeguard
+from protocols.shop import ledger
+from protocols.two_phase import commands, machine
+
+SAFEGUARDS = (
+    Safeguard("unanimous", "commit only after every branch voted yes", "a branch that refused is left out"),
+    Safeguard("force-prepare", "PREPARED is durable before the vote", "a yes that cannot be kept"),
+    Safeguard("force-commit", "COMMIT is durable before anybody hears of it", "told yes, then presumed aborted"),
+    Safeguard("force-committed", "COMMITTED is durable before the ack", "forgotten by the coordinator, then presumed aborted"),
+    Safeguard("end-after-acks", "COMMIT is kept until every branch acknowledged", "an inquiry about a commit hears abort"),
+    Safeguard("fence-inquiry", "an inquiry makes an undecided transaction impossible to commit", "abort here, commit there"),
+    Safeguard("fence-abort", "an abort leaves a fence", "a late prepare holds its locks for nobody"),
+    Safeguard("replay-verdict", "a stored verdict answers before anything is tried", "a doubled message takes effect twice"),
+    Safeguard("refuse-stale", "what ended long ago is refused", "a late message takes effect again"),
+    Safeguard("locks", "a prepared branch's keys are nobody else's", "two transactions spend the same money"),
+    Safeguard("guard", "no balance below zero", "more sold than there is"),
+    Safeguard("order-lock", "one transaction an order at a time", "a checkout at once is charged twice"),
+    Safeguard("deadlock-policy", "who may wait for whom follows their ages", "two wait for each other for ever"),
+)
+
+
+def claims(config: Config) -> Claims:
+    locked = config.options.get("reads") != "committed"
+    return Claims(
+        atomicity="atomic",
+        isolation="strict-serializable" if locked else "read-committed",
+        durability="what was told is as durable as the store's log: always, or up to a second at everysec",
+        blocking="a participant in doubt holds its locks until the coordinator's service answers; others wait for it",
+        recovery_s=2.0,
+    )
+
+
+PROTOCOL = Protocol(
+    name="2pc",
+    summary="two-phase commit, strict two-phase locking, presumed abort",
+    roles={
+        "order": Role("coordinator", machine.coordinator, "unfinished", lambda timing: timing.patience),
+        "stock": Role("participant", machine.participant, "doubts", lambda timing: timing.doubt),
+        "payment": Role("participant", machine.participant, "doubts", lambda timing: timing.doubt),
+    },
+    messages=machine.MESSAGES,
+    commands={**ledger.COMMANDS, **commands.COMMANDS},
+    library=(files("protocols.two_phase") / "commands.lua").read_text("utf-8"),
+    claims=claims,
+    safeguards=SAFEGUARDS,
+    options=(
+        Option("locks", "wait-die", ("wait-die", "no-wait", "wound-wait"), "what meets a lock waits, dies, or wounds its holder"),
+        Option("reads", "locked", ("locked", "committed"), "reads wait for locks, or see the last committed value"),
+    ),
+)

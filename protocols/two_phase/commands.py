@@ -1,0 +1,361 @@
+"""The store's side of two-phase commit as pure functions: the twin of ``commands.lua``, command by command.
+
+Each is one atomic step: check the fence, check the guard, record, apply.
+
+The coordinator's tables, beside the orders (``protocols.shop.ledger``):
+
+- ``open``        txn -> (subject, owner, since, branches)   the permission to commit; an inquiry takes it away
+- ``committed``   txn -> (subject, owner, since, branches)   COMMIT, until every branch has acknowledged
+
+A participant's, beside the accounts:
+
+- ``prepared``    txn -> (home, branch, coordinator, age, since, changes)   PREPARED: in doubt, holding its locks
+- ``queued``      txn -> the same                                          waiting for a lock, holding nothing here
+- ``wait:KEY``    txn -> age                                               who waits for the lock of KEY
+- ``fence:PREFIX`` sequence -> "committed" or why not                      the verdict, replayed to whatever comes late
+- ``horizon``     prefix -> sequence      all before it ended: fences collected, what still arrives is stale
+
+``votes`` in a result are (coordinator, txn, branch, why), ``wounds`` (coordinator, txn).
+"""
+
+from typing import Any
+
+from protocols.core import Config
+from protocols.shop import ledger
+from protocols.shop.ledger import Result, Tables
+
+ABORTED = "conflict:aborted"  # by whoever asked: nothing speaks against trying again
+
+Votes = list[tuple[str, str, str, str]]
+Wounds = list[tuple[str, str]]
+
+# ---------------------------------------------------------------- coordinator
+
+
+def open_(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str) -> Result:
+    """Take the order and say what it changes: ``("open", branches)``, ``("paid",)``, ``("busy", txn)``, ``("no", why)``."""
+    state, branches = ledger.plan(tables, subject)
+    if state in ("missing", "paid"):
+        return ("paid",) if state == "paid" else ("no", f"missing:order:{subject}")
+    if state not in ("open", f"busy:{txn}") and config.keeps("order-lock"):
+        return ("busy", state.removeprefix("busy:"))
+    ledger.hold(tables, subject, txn)
+    _table(tables, "open")[txn] = (subject, owner, now, branches)
+    return ("open", branches)
+
+
+def commit(tables: Tables, config: Config, now: int, txn: str) -> Result:
+    """COMMIT and the paid order: ``("committed",)``; ``("fenced",)`` if the transaction is not open any more."""
+    if txn in tables.get("committed", {}):
+        return ("committed",)
+    record = tables.get("open", {}).get(txn)
+    if record is None or (ledger.holder(tables, record[0]) != txn and config.keeps("order-lock")):
+        return ("fenced",)
+    _drop(tables, "open", txn)
+    ledger.settle(tables, record[0])
+    _table(tables, "committed")[txn] = record
+    return ("committed",)
+
+
+def close(tables: Tables, config: Config, now: int, txn: str) -> Result:
+    """Free the order of a transaction that its owner aborted."""
+    _fence(tables, txn)
+    return ("closed",)
+
+
+def resolve(tables: Tables, config: Config, now: int, txn: str, patience: int, sender: str, branch: str) -> Result:
+    """The answer to an inquiry: ``("commit", branches)``, ``("abort", branches)``, ``("pending", ())``.
+
+    Pending while the transaction is open and younger than ``patience`` ms. ``sender`` and ``branch`` are the caller's notes.
+    """
+    if txn in tables.get("committed", {}):
+        return ("commit", tables["committed"][txn][3])
+    record = tables.get("open", {}).get(txn)
+    if record is None:
+        return ("abort", ())
+    if now - record[2] < patience:
+        return ("pending", ())
+    if config.keeps("fence-inquiry"):
+        _fence(tables, txn)
+    return ("abort", record[3])
+
+
+def end(tables: Tables, config: Config, now: int, txn: str) -> Result:
+    """Forget a commit that every branch acknowledged."""
+    _drop(tables, "committed", txn)
+    return ("ended",)
+
+
+def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than: int) -> Result:
+    """``((txn, (txn, "open" | "committed", branches)), ...)``: those of ``owner``, and anybody's that are older (ms)."""
+    found = []
+    for state in ("open", "committed"):
+        for txn, (_, whose, since, branches) in tables.get(state, {}).items():
+            if whose == owner or now - since > older_than:
+                found.append((txn, (txn, state, branches)))
+    return tuple(sorted(found))
+
+
+def _fence(tables: Tables, txn: str) -> None:
+    record = tables.get("open", {}).get(txn)
+    if record is None:
+        return
+    _drop(tables, "open", txn)
+    if ledger.holder(tables, record[0]) == txn:
+        ledger.hold(tables, record[0], "")
+
+
+# ---------------------------------------------------------------- participant
+
+
+def prepare(
+    tables: Tables,
+    config: Config,
+    now: int,
+    txn: str,
+    home: str,
+    branch: str,
+    age: int,
+    horizon: int,
+    changes: tuple[tuple[str, int], ...],
+    coordinator: str,
+) -> Result:
+    """PREPARED with all locks of the branch, a refusal, or a place in the queue: ``(votes, wounds)``.
+
+    ``votes`` is empty while it waits.
+    """
+    _collect(tables, txn, horizon)
+    verdict = _verdict(tables, config, txn)
+    if verdict:
+        return (((coordinator, txn, branch, "" if verdict == "committed" else verdict),), ())
+    if txn in tables.get("prepared", {}):
+        return (((coordinator, txn, branch, ""),), ())
+    why, wounds = _acquire(tables, config, txn, (home, branch, coordinator, age, now, changes))
+    return ((), wounds) if why == "wait" else (((coordinator, txn, branch, why),), ())
+
+
+def apply(tables: Tables, config: Config, now: int, txn: str, branch: str, coordinator: str) -> Result:
+    """COMMITTED, the new values, and the locks to those who wait: ``("applied", votes, wounds)``.
+
+    ``("lost",)`` if this store has never heard of the transaction: it voted yes, so it lost an acknowledged write.
+    """
+    record = tables.get("prepared", {}).get(txn)
+    if record is None:
+        return ("applied", (), ()) if _verdict(tables, config, txn) else ("lost",)
+    for key, delta in record[5]:
+        tables[key]["balance"] += delta
+    return ("applied", *_finish(tables, config, now, txn, "committed"))
+
+
+def undo(tables: Tables, config: Config, now: int, txn: str) -> Result:
+    """Abort, whether prepared, queued or never heard of (a fence stops a late prepare): ``(votes, wounds)``."""
+    if txn in tables.get("prepared", {}) or txn in tables.get("queued", {}):
+        return _finish(tables, config, now, txn, ABORTED)
+    if not _verdict(tables, config, txn) and config.keeps("fence-abort"):
+        _record(tables, txn, ABORTED)
+    return ((), ())
+
+
+def doubts(tables: Tables, config: Config, now: int, owner: str, older_than: int) -> Result:
+    """``((txn, (txn, home, branch)), ...)``: those in doubt for more than ``older_than`` ms, at most 100, oldest first.
+
+    They belong to no instance. Their clocks start anew, so that each is asked about in its turn.
+    """
+    prepared = tables.get("prepared", {})
+    late = sorted((record[4], txn) for txn, record in prepared.items() if now - record[4] > older_than)[:100]
+    for _, txn in late:
+        prepared[txn] = (*prepared[txn][:4], now, prepared[txn][5])
+    return tuple((txn, (txn, *prepared[txn][:2])) for _, txn in late)
+
+
+# ---------------------------------------------------------------- what an operator sees
+
+
+def list_txns(tables: Tables, config: Config, now: int) -> Result:
+    """Everything that has not ended here: ``((txn, state, order or branch, since), ...)``."""
+    rows = []
+    for state, what, since in (("open", 0, 2), ("committed", 0, 2), ("prepared", 1, 4), ("queued", 1, 4)):
+        rows += [(txn, state, record[what], record[since]) for txn, record in tables.get(state, {}).items()]
+    return tuple(sorted(rows))
+
+
+def txn_verdict(tables: Tables, config: Config, now: int, txn: str) -> Result:
+    """``(verdict,)`` that this participant's fence still keeps, or ``("",)``."""
+    prefix, _, sequence = txn.rpartition(".")
+    return (tables.get(f"fence:{prefix}", {}).get(sequence, ""),)
+
+
+# ---------------------------------------------------------------- locks
+
+
+def _acquire(tables: Tables, config: Config, txn: str, record: tuple[Any, ...]) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """All locks and PREPARED, or none: ``("", ())``, ``("wait", wounds)``, or the reason of a refusal, which is fenced."""
+    age, changes = record[3], record[5]
+    missing = [key for key, _ in changes if key not in tables]
+    if missing:
+        return _refuse(tables, txn, f"missing:{missing[0]}"), ()
+    holders = _holders(tables, txn, changes) if config.keeps("locks") else {}
+    if holders:
+        older = [holder for holder in holders if (tables["prepared"][holder][3], holder) < (age, txn)]
+        policy = config.options["locks"] if config.keeps("deadlock-policy") else "wait"
+        if policy == "no-wait" or (policy == "wait-die" and older):
+            holder = (older or list(holders))[0]
+            return _refuse(tables, txn, f"locked:{holders[holder]}:{holder}"), ()
+        _enqueue(tables, txn, record)
+        younger = [] if policy != "wound-wait" else [holder for holder in holders if holder not in older]
+        return "wait", tuple((tables["prepared"][holder][2], holder) for holder in younger)
+    for key, delta in changes:
+        why = ledger.refusal(tables[key]["balance"], delta) if config.keeps("guard") else ""
+        if why:
+            return _refuse(tables, txn, f"{why}:{key}"), ()
+    for key, _ in changes:
+        tables[key]["lock"] = txn
+    _dequeue(tables, txn)
+    _table(tables, "prepared")[txn] = record
+    return "", ()
+
+
+def _holders(tables: Tables, txn: str, changes: tuple[tuple[str, int], ...]) -> dict[str, str]:
+    """Who holds a key that ``txn`` wants, with the first such key, in the order of the keys."""
+    held: dict[str, str] = {}
+    for key, _ in changes:
+        holder = tables[key]["lock"]
+        if holder and holder != txn:
+            held.setdefault(holder, key)
+    return held
+
+
+def _finish(tables: Tables, config: Config, now: int, txn: str, verdict: str) -> tuple[Any, Any]:
+    """Record the verdict, let go of everything, and decide for those who waited for these locks."""
+    record = tables.get("prepared", {}).get(txn)
+    _record(tables, txn, verdict)
+    if record is None:
+        _dequeue(tables, txn)
+        return (), ()
+    _drop(tables, "prepared", txn)
+    freed = [key for key, _ in record[5] if tables[key]["lock"] == txn]
+    for key in freed:
+        tables[key]["lock"] = ""
+    return _grant(tables, config, now, freed)
+
+
+def _grant(tables: Tables, config: Config, now: int, freed: list[str]) -> tuple[Any, Any]:
+    """Offer the freed keys to those who wait for them, until all are taken again.
+
+    Under wait-die the youngest goes first, so that whoever is left waits for a younger one, as the policy wants; under
+    wound-wait the oldest. Who was passed over because it waits for another key as well is asked again at the end: its
+    place may now break the policy.
+    """
+    votes: Votes = []
+    wounds: Wounds = []
+    waiting = _waiting(tables, config, freed)
+    passed = []
+    for txn in waiting:
+        if all(tables[key]["lock"] for key in freed):
+            break
+        if not _offer(tables, config, now, txn, votes, wounds):
+            passed.append(txn)
+    for txn in passed:
+        _offer(tables, config, now, txn, votes, wounds)
+    return tuple(votes), tuple(wounds)
+
+
+def _waiting(tables: Tables, config: Config, freed: list[str]) -> list[str]:
+    ages = {txn: age for key in freed for txn, age in tables.get(f"wait:{key}", {}).items()}
+    return sorted(ages, key=lambda txn: (ages[txn], txn), reverse=config.options["locks"] == "wait-die")
+
+
+def _offer(tables: Tables, config: Config, now: int, txn: str, votes: Votes, wounds: Wounds) -> bool:
+    """Try again for one that waits. False if it still has to."""
+    home, branch, coordinator, age, _, changes = tables["queued"][txn]
+    why, wounded = _acquire(tables, config, txn, (home, branch, coordinator, age, now, changes))
+    wounds.extend(wounded)
+    if why != "wait":
+        votes.append((coordinator, txn, branch, why))
+    return why != "wait"
+
+
+def _enqueue(tables: Tables, txn: str, record: tuple[Any, ...]) -> None:
+    _table(tables, "queued")[txn] = record
+    for key, _ in record[5]:
+        _table(tables, f"wait:{key}")[txn] = record[3]
+
+
+def _dequeue(tables: Tables, txn: str) -> None:
+    record = tables.get("queued", {}).get(txn)
+    if record is not None:
+        _drop(tables, "queued", txn)
+        for key, _ in record[5]:
+            _drop(tables, f"wait:{key}", txn)
+
+
+# ---------------------------------------------------------------- fences
+
+
+def _refuse(tables: Tables, txn: str, why: str) -> str:
+    """A no is final: whatever comes late for this transaction hears the same."""
+    _dequeue(tables, txn)
+    _record(tables, txn, why)
+    return why
+
+
+def _verdict(tables: Tables, config: Config, txn: str) -> str:
+    """What was decided: ``committed``, why not, ``conflict:stale`` (long over), or nothing."""
+    prefix, _, sequence = txn.rpartition(".")
+    if int(sequence) < tables.get("horizon", {}).get(prefix, 0):
+        return "conflict:stale" if config.keeps("refuse-stale") else ""
+    verdict: str = tables.get(f"fence:{prefix}", {}).get(sequence, "")
+    if verdict == "committed" and not config.keeps("replay-verdict"):
+        return ""
+    return verdict
+
+
+def _record(tables: Tables, txn: str, verdict: str) -> None:
+    prefix, _, sequence = txn.rpartition(".")
+    if int(sequence) >= tables.get("horizon", {}).get(prefix, 0):
+        _table(tables, f"fence:{prefix}")[sequence] = verdict
+
+
+def _collect(tables: Tables, txn: str, horizon: int) -> None:
+    """Drop the fences of what ended, a bounded number at a time."""
+    prefix = txn.rpartition(".")[0]
+    first = tables.get("horizon", {}).get(prefix, 0)
+    last = min(horizon, first + 1000)
+    if last <= first:
+        return
+    for sequence in range(first, last):
+        _drop(tables, f"fence:{prefix}", str(sequence))
+    _table(tables, "horizon")[prefix] = last
+
+
+def _table(tables: Tables, name: str) -> dict[str, Any]:
+    return tables.setdefault(name, {})
+
+
+def _drop(tables: Tables, name: str, field: str) -> None:
+    """Delete a field; a table without fields does not exist, as in Valkey."""
+    table = tables.get(name, {})
+    table.pop(field, None)
+    if name in tables and not table:
+        del tables[name]
+
+
+COMMANDS = {
+    "open": open_,
+    **{
+        command.__name__: command
+        for command in (
+            commit,
+            close,
+            resolve,
+            end,
+            unfinished,
+            prepare,
+            apply,
+            undo,
+            doubts,
+            list_txns,
+            txn_verdict,
+        )
+    },
+}
