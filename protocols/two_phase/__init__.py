@@ -13,7 +13,6 @@ SAFEGUARDS = (
     Safeguard("force-committed", "COMMITTED is durable before the ack", "forgotten by the coordinator, then presumed aborted"),
     Safeguard("end-after-acks", "COMMIT is kept until every branch acknowledged", "an inquiry about a commit hears abort"),
     Safeguard("fence-inquiry", "an inquiry makes an undecided transaction impossible to commit", "abort here, commit there"),
-    Safeguard("fence-abort", "an abort leaves a fence", "a late prepare holds its locks for nobody"),
     Safeguard("replay-verdict", "a stored verdict answers before anything is tried", "a doubled message takes effect twice"),
     Safeguard("refuse-stale", "what ended long ago is refused", "a late message takes effect again"),
     Safeguard("locks", "a prepared branch's keys are nobody else's", "two transactions spend the same money"),

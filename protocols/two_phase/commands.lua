@@ -270,7 +270,7 @@ command('undo', function(now, txn)
   if call('HEXISTS', 'prepared', txn) == 1 or call('HEXISTS', 'queued', txn) == 1 then
     return {finish(now, txn, ABORTED)}
   end
-  if verdict_of(txn) == '' and keeps('fence-abort') then record_verdict(txn, ABORTED) end
+  if verdict_of(txn) == '' then record_verdict(txn, ABORTED) end
   return {{}, {}}
 end)
 

@@ -148,10 +148,13 @@ def apply(tables: Tables, config: Config, now: int, txn: str, branch: str, coord
 
 
 def undo(tables: Tables, config: Config, now: int, txn: str) -> Result:
-    """Abort, whether prepared, queued or never heard of (a fence stops a late prepare): ``(votes, wounds)``."""
+    """Abort, whether prepared, queued or never heard of: ``(votes, wounds)``.
+
+    The fence left for one never heard of stops a late prepare from holding locks until it has asked; no safeguard, a courtesy.
+    """
     if txn in tables.get("prepared", {}) or txn in tables.get("queued", {}):
         return _finish(tables, config, now, txn, ABORTED)
-    if not _verdict(tables, config, txn) and config.keeps("fence-abort"):
+    if not _verdict(tables, config, txn):
         _record(tables, txn, ABORTED)
     return ((), ())
 

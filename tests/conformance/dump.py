@@ -1,0 +1,30 @@
+"""The whole state of a Valkey server in the twin's shape, so that both compare with ``==``."""
+
+from typing import Any
+
+import redis
+
+from protocols.service.codec import decode_result
+
+_NUMBERS = {"balance", "price", "total", "paid"}
+_PACKED = {"prepared", "queued", "open", "committed"}
+
+
+def dump(server: redis.Redis) -> dict[str, dict[str, Any]]:
+    """Every key of the server as a table of the twin."""
+    return {key.decode(): _table(server, key.decode()) for key in sorted(server.keys("*"))}
+
+
+def _table(server: redis.Redis, key: str) -> dict[str, Any]:
+    if server.type(key) == b"zset":
+        return {member.decode(): int(score) for member, score in server.zrange(key, 0, -1, withscores=True)}
+    fields = {field.decode(): value for field, value in server.hgetall(key).items()}
+    return {field: _value(key, field, value) for field, value in fields.items()}
+
+
+def _value(key: str, field: str, value: bytes) -> Any:
+    if key in _PACKED or field == "items":
+        return decode_result(value)
+    if key == "horizon" or field in _NUMBERS:
+        return int(value)
+    return value.decode()

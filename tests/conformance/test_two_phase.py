@@ -1,0 +1,148 @@
+"""Every store command exists twice. The same sequences of commands must give the same replies and the same state."""
+
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from protocols.core import Command, Config
+from protocols.service.codec import decode_result, encode_arguments
+from protocols.service.library import Twin, source
+from protocols.shop.amounts import LIMIT
+from protocols.two_phase import PROTOCOL
+from tests.conformance.dump import dump
+
+KEYS = ("item:0", "item:1", "item:2", "user:0", "user:1")
+ORDERS = ("o", "p")
+# Few names, so that most commands meet something; a second coordinator's prefix, and sequences that pass the horizon.
+TXNS = tuple(f"{prefix}.{sequence}" for prefix in ("a", "b-c.d") for sequence in range(4))
+
+amounts = st.one_of(st.integers(0, 5), st.sampled_from((LIMIT, LIMIT - 1, LIMIT // 2)))
+deltas = st.one_of(st.integers(-5, 5), amounts, amounts.map(lambda amount: -amount))
+keys, orders, txns = st.sampled_from(KEYS), st.sampled_from(ORDERS), st.sampled_from(TXNS)
+changes = st.dictionaries(keys, deltas, min_size=1, max_size=3).map(lambda found: tuple(found.items()))
+ages = st.integers(1_700_000_000_000_000, 1_700_000_000_000_003)
+addresses = st.sampled_from(("http://one", "http://two"))
+items = st.sampled_from(("0", "1", "2", "é"))
+
+
+SHOP = {
+    "create_account": (keys, amounts, amounts),
+    "find_account": (keys,),
+    "adjust": (keys, deltas),
+    "init_accounts": (st.sampled_from(("item", "user")), st.integers(0, 2), st.integers(0, 3), amounts, amounts),
+    "create_order": (orders, st.sampled_from(("0", "1", "nobody"))),
+    "find_order": (orders,),
+    "add_item": (orders, items, amounts, amounts),
+    "remove_item": (orders, items, st.integers(0, 1)),
+    "remove_order": (orders,),
+    "init_orders": (st.integers(0, 1), st.integers(0, 9), st.lists(st.tuples(items, items, items)).map(tuple)),
+}
+COORDINATOR = {
+    "open": (txns, orders, st.sampled_from(("order-1", "order-2"))),
+    "commit": (txns,),
+    "close": (txns,),
+    "resolve": (txns, st.sampled_from((0, 1_000)), addresses, st.just("stock/0")),
+    "end": (txns,),
+    "unfinished": (st.sampled_from(("", "order-1")), st.sampled_from((-1, 10, 1_000))),
+}
+PARTICIPANT = {
+    "prepare": (txns, st.just("order"), st.just("stock/0"), ages, st.integers(0, 4), changes, addresses),
+    "apply": (txns, st.just("stock/0"), addresses),
+    "undo": (txns,),
+    "doubts": (st.just(""), st.sampled_from((-1, 10, 1_000))),
+    "list_txns": (),
+    "txn_verdict": (txns,),
+}
+
+
+def commands(table: dict[str, tuple[st.SearchStrategy[Any], ...]]) -> st.SearchStrategy[Command]:
+    return st.one_of(*(st.builds(Command, st.just(name), st.tuples(*args)) for name, args in table.items()))
+
+
+ACCOUNTS = [Command("create_account", (key, 3, 1)) for key in KEYS[:-1]]
+FILLED = [Command("create_order", ("o", "0")), Command("add_item", ("o", "0", 1, 1)), Command("add_item", ("o", "1", 2, 2))]
+
+PARTICIPATION = st.lists(commands(PARTICIPANT) | commands(PARTICIPANT) | commands(SHOP), max_size=40)
+COORDINATION = st.lists(commands(COORDINATOR) | commands(SHOP), max_size=40)
+CONFIGS = st.builds(
+    lambda locks, reads, ablate: PROTOCOL.configure({"locks": locks, "reads": reads}, tuple(sorted(ablate))),
+    st.sampled_from(("wait-die", "no-wait", "wound-wait")),
+    st.sampled_from(("locked", "committed")),
+    st.one_of(st.just(set()), st.sets(st.sampled_from([guard.name for guard in PROTOCOL.safeguards]), max_size=2)),
+)
+
+
+def run(server: redis.Redis, config: Config, sequence: list[Command]) -> None:
+    server.flushall()
+    server.function_load(source(PROTOCOL, config), replace=True)
+    twin = Twin(PROTOCOL, config)
+    for number, one in enumerate(sequence):
+        now = 1_700_000_000_000 + 7 * number
+        answer = server.execute_command("FCALL", f"wdm_{one.name}", 0, encode_arguments(now, one.args))
+        assert decode_result(answer) == twin.run(one, now), f"reply to {one} after {sequence[:number]}"
+    assert dump(server) == twin.tables, f"state after {sequence}"
+
+
+@pytest.mark.parametrize("sequences", [PARTICIPATION, COORDINATION], ids=["participant", "coordinator"])
+def test_the_twin_and_the_real_commands_agree(server: redis.Redis, sequences: Any) -> None:
+    @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(CONFIGS, sequences)
+    def agree(config: Config, sequence: list[Command]) -> None:
+        run(server, config, [*ACCOUNTS, *FILLED, *sequence])
+
+    agree()
+
+
+def test_a_queue_is_served_in_the_same_order(server: redis.Redis) -> None:
+    """Many transactions over three keys, each step the same on both sides: the longest queues a short case can have."""
+    sequence = [Command("create_account", (key, 50, 1)) for key in KEYS]
+    for number in range(24):
+        wanted = tuple((key, -1) for index, key in enumerate(KEYS) if (number * 7 + index) % 3)
+        age = 1_700_000_000_000_000 - number % 12
+        sequence.append(Command("prepare", (f"a.{number}", "order", "stock/0", age, 0, wanted, "http://one")))
+    for number in range(24):
+        sequence.append(Command("apply" if number % 3 else "undo", (f"a.{number}", "stock/0", "x")[: 3 if number % 3 else 1]))
+    for locks in ("wait-die", "wound-wait", "no-wait"):
+        run(server, PROTOCOL.configure({"locks": locks}), sequence)
+
+
+def prepare(txn: str, age: int, *wanted: str) -> Command:
+    lines = tuple((key, -1) for key in wanted)
+    return Command("prepare", (txn, "order", "stock/0", 1_700_000_000_000_000 + age, 0, lines, "http://one"))
+
+
+# Corners that random sequences reach too seldom.
+CORNERS = {
+    "passed over, then against the policy": [
+        prepare("a.0", 3, "item:0"),
+        prepare("a.1", 3, "item:1"),
+        prepare("a.2", 2, "item:0", "item:1"),
+        prepare("a.3", 1, "item:0"),
+        Command("apply", ("a.0", "stock/0", "x")),
+    ],
+    "one more than 2^53": [Command("create_account", ("item:0", LIMIT, 1)), Command("adjust", ("item:0", 1))],
+    "an order set anew under its checkout": [
+        Command("open", ("a.0", "o", "order-1")),
+        Command("create_order", ("o", "1")),
+        Command("commit", ("a.0",)),
+    ],
+    "more in doubt than one sweep asks about": [
+        *(Command("create_account", (f"item:{number}", 9, 1)) for number in range(120)),
+        *(prepare(f"a.{number}", number, f"item:{number}") for number in range(120)),
+        Command("doubts", ("", 100)),
+        Command("doubts", ("", 100)),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", CORNERS)
+@pytest.mark.parametrize("locks", ["wait-die", "wound-wait", "no-wait"])
+def test_corners(server: redis.Redis, name: str, locks: str) -> None:
+    run(server, PROTOCOL.configure({"locks": locks}), [*ACCOUNTS, *FILLED, *CORNERS[name]])
+
+
+def test_every_command_is_compared() -> None:
+    assert {*SHOP, *COORDINATOR, *PARTICIPANT} == set(PROTOCOL.commands)
