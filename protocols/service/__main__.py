@@ -16,7 +16,7 @@ from protocols.service.app import application
 from protocols.service.node import Node
 from protocols.service.settings import Settings
 
-STOP_WITHIN_S = 0.5
+STOP_WITHIN_S = 0.3  # twice: for what is being answered, and for what follows an answer
 
 
 def main() -> int:
@@ -46,7 +46,7 @@ async def _serve(settings: Settings) -> None:
     structlog.get_logger().info("serving", listen=f"{settings.host}:{settings.port}", protocol=settings.protocol)
     await stopped.wait()
     await runner.cleanup()
-    await node.stop()
+    await node.stop(STOP_WITHIN_S)
 
 
 def _log_to_stderr(settings: Settings) -> None:

@@ -1,13 +1,11 @@
 """From a client's request to transactions: ids, ages, and another attempt after a conflict, until there is an outcome."""
 
 import asyncio
-import contextlib
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable
 from random import Random
 
 from protocols.core import Outcome, Request, Verdict
 from protocols.service.driver import Driver
+from protocols.service.turnstiles import Turnstiles
 from protocols.ports import Clock
 
 FIRST_PAUSE_MS = 2.0
@@ -37,32 +35,6 @@ class TxnIds:
         prefix, _, sequence = txn.rpartition(".")
         if prefix == self._prefix:
             self._running.pop(int(sequence), None)
-
-
-class Turnstiles:
-    """One transaction of this process at a time for each key that it was refused for.
-
-    Only a courtesy, never a safeguard: without it everybody who lost a lock would try again at once, and all but one lose.
-    Several keys are taken in sorted order, so nobody waits in a circle.
-    """
-
-    def __init__(self) -> None:
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._users: Counter[str] = Counter()
-
-    @contextlib.asynccontextmanager
-    async def through(self, keys: Iterable[str]) -> AsyncIterator[None]:
-        async with contextlib.AsyncExitStack() as stack:
-            for key in sorted(keys):
-                self._users[key] += 1
-                stack.callback(self._leave, key)
-                await stack.enter_async_context(self._locks.setdefault(key, asyncio.Lock()))
-            yield
-
-    def _leave(self, key: str) -> None:
-        self._users[key] -= 1
-        if not self._users[key]:
-            del self._users[key], self._locks[key]
 
 
 class Attempts:
@@ -95,8 +67,8 @@ class Attempts:
         lost: set[str] = set()
         while True:
             try:
-                async with asyncio.timeout(self._left_ms(age) / 1000), self._turnstiles.through(lost):
-                    outcome = await self._attempt(subject, age)
+                async with asyncio.timeout(self._left_ms(age) / 1000), self._turnstiles.through(lost) as passage:
+                    outcome = passage.outcome = await self._attempt(subject, age)
             except TimeoutError:
                 return REFUSED_LATE  # still at a turnstile
             if outcome is None or outcome.verdict is not Verdict.CONFLICT:

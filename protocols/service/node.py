@@ -66,7 +66,7 @@ class Node:
         self.store.start()
         self._sweeper = asyncio.create_task(self._sweep())
 
-    async def stop(self, drain_s: float = 1.0) -> None:
+    async def stop(self, drain_s: float = 0.3) -> None:
         """Let what is under way end, for a moment; what does not is recovered by the next one to start."""
         deadline = asyncio.get_running_loop().time() + drain_s
         while self.driver.live and asyncio.get_running_loop().time() < deadline:

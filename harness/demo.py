@@ -1,0 +1,205 @@
+"""The demonstration: a real shop, a thousand checkouts at once, and every node killed once under load.
+
+Its figures come from the shop itself, read back when everything has come to rest.
+"""
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from harness.runtimes.local.deployment import LocalDeployment
+from harness.runtimes.local.spec import Spec
+from harness.workload.client import Heard, ShopClient, all_at_once
+
+Say = Callable[[str], None]
+
+RUSH_USERS = 1_000
+RUSH_STOCK = 100
+ITEMS, USERS, ORDERS = 500, 2_000, 20_000
+STOCK, CREDIT, PRICE = 1_000, 1_000, 3
+RATE_PER_S = 150.0
+BETWEEN_KILLS_S = 1.5
+REST_WITHIN_S = 10.0
+AT_ONCE = 64
+
+
+@dataclass(slots=True)
+class Rush:
+    """What the thousand checkouts of one item came to."""
+
+    told: Counter[str]
+    errors: int
+    sold: int
+    spent: int
+    paid: int
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        exact = self.sold == self.spent == self.paid == self.told["ok"] == RUSH_STOCK
+        return exact and self.told["fail"] == RUSH_USERS - RUSH_STOCK and not self.errors
+
+
+@dataclass(slots=True)
+class Siege:
+    """What the load under kills came to. ``recovered_s`` has, for each node, the time from its kill to the first checkout
+    begun after the kill that succeeded, the longest if there were several; ``untrue`` counts orders about which a client was told something false."""
+
+    told: Counter[str] = field(default_factory=Counter)
+    sold: int = 0
+    spent: int = 0
+    charged: int = 0
+    paid: int = 0
+    stuck: int = 0
+    untrue: int = 0
+    recovered_s: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        return self.sold == 2 * self.paid and self.spent == self.charged and not self.stuck and not self.untrue
+
+
+async def run(protocol: str, say: Say, rounds: int = 1) -> tuple[Rush, Siege]:
+    """Bring a shop up, do both, take it down. Every service and store is killed once in each round."""
+    say(f"starting a shop on {protocol}: three services, three stores, a gateway")
+    async with LocalDeployment(Spec(protocol=protocol)) as shop, ShopClient(shop.url) as client:
+        rush = await rush_of(client, say)
+        victims = [node.name for node in shop.nodes() if node.kind in ("service", "store")]
+        siege = await Besieged(shop, client, say).run(victims * rounds)
+    return rush, siege
+
+
+# ---------------------------------------------------------------- a thousand at once
+
+
+async def rush_of(client: ShopClient, say: Say) -> Rush:
+    say(f"one item, stock {RUSH_STOCK}; {RUSH_USERS} users with 1 credit each")
+    item = await client.need("create_item", 1)
+    await client.need("add_stock", item, RUSH_STOCK)
+    users = [heard.value for heard in await all_at_once(client, "create_user", [()] * RUSH_USERS)]
+    await all_at_once(client, "add_funds", [(user, 1) for user in users])
+    orders = [heard.value for heard in await all_at_once(client, "create_order", [(user,) for user in users])]
+    await all_at_once(client, "add_item", [(order, item, 1) for order in orders])
+    say(f"{len(orders)} checkouts at once")
+    started = time.monotonic()
+    heard = await all_at_once(client, "checkout", [(order,) for order in orders])
+    seconds = time.monotonic() - started
+    credits = await all_at_once(client, "find_user", [(user,) for user in users])
+    found = await all_at_once(client, "find_order", [(order,) for order in orders])
+    return Rush(
+        told=Counter(one.outcome for one in heard),
+        errors=sum(one.status >= 500 or not one.status for one in heard),
+        sold=RUSH_STOCK - (await client.need("find_item", item))["stock"],
+        spent=RUSH_USERS - sum(one.value["credit"] for one in credits),
+        paid=sum(one.value["paid"] for one in found),
+        seconds=seconds,
+    )
+
+
+# ---------------------------------------------------------------- every node killed once
+
+
+class Besieged:
+    """A steady load, while one node after the other is killed and comes back."""
+
+    def __init__(self, shop: LocalDeployment, client: ShopClient, say: Say) -> None:
+        self._shop = shop
+        self._client = client
+        self._say = say
+        self._heard: dict[str, Heard] = {}
+        self._successes: list[tuple[float, float]] = []  # begun, answered
+
+    async def run(self, victims: list[str]) -> Siege:
+        """Kill them one after the other. The siege is over when everything has come to rest."""
+        client = self._client
+        await client.need("init_items", ITEMS, STOCK, PRICE)
+        await client.need("init_users", USERS, CREDIT)
+        await client.need("init_orders", ORDERS, ITEMS, USERS, PRICE)
+        siege = Siege()
+        load = asyncio.create_task(self._load())
+        try:
+            for name in victims:
+                recovered = await self._kill(name)
+                siege.recovered_s[name] = max(recovered, siege.recovered_s.get(name, 0.0))
+        finally:
+            load.cancel()
+            await asyncio.gather(load, return_exceptions=True)
+        self._say("waiting until everything has come to rest")
+        siege.stuck = await self._come_to_rest()
+        await self._count(siege)
+        return siege
+
+    async def _load(self) -> None:
+        """One checkout after another at a fixed rate, whether the last one was answered or not."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        async with asyncio.TaskGroup() as group:
+            try:
+                for number in itertools.count():
+                    await asyncio.sleep(started + number / RATE_PER_S - loop.time())
+                    group.create_task(self._checkout(str(number % ORDERS)))
+            except asyncio.CancelledError:
+                pass  # the end of the load: what is under way is still answered
+
+    async def _checkout(self, order: str) -> None:
+        begun = time.monotonic()
+        heard = await self._client.call("checkout", order)
+        self._heard[order] = heard
+        if heard.outcome == "ok":
+            self._successes.append((begun, time.monotonic()))
+
+    async def _kill(self, name: str) -> float:
+        await asyncio.sleep(BETWEEN_KILLS_S)
+        killed = time.monotonic()
+        self._shop.kill(name)
+        await self._shop.serving(name)
+        while not (after := [answered for begun, answered in self._successes if begun > killed]):
+            await asyncio.sleep(0.01)
+        recovered = min(after) - killed
+        self._say(f"killed {name}: first success of a checkout begun after it {recovered:.2f} s later")
+        return recovered
+
+    async def _come_to_rest(self) -> int:
+        """How many transactions are unfinished when none is left, or when the time is up."""
+        deadline = time.monotonic() + REST_WITHIN_S
+        while (left := await self._unfinished()) and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+        return left
+
+    async def _unfinished(self) -> int:
+        headers = {"x-wdm-secret": self._shop.secret}
+        count = 0
+        async with aiohttp.ClientSession(headers=headers) as session:
+            for node in self._shop.nodes():
+                if node.kind == "service":
+                    async with session.get(node.url + "/internal/txns") as response:
+                        count += len(await response.json())
+        return count
+
+    async def _count(self, siege: Siege) -> None:
+        siege.told.update(heard.outcome for heard in self._heard.values())
+        items = await self._read("find_item", [str(number) for number in range(ITEMS)])
+        users = await self._read("find_user", [str(number) for number in range(USERS)])
+        orders = await self._read("find_order", list(self._heard))
+        siege.sold = ITEMS * STOCK - sum(heard.value["stock"] for heard in items)
+        siege.spent = USERS * CREDIT - sum(heard.value["credit"] for heard in users)
+        for order, found in zip(self._heard, orders, strict=True):
+            paid, told = found.value["paid"], self._heard[order].outcome
+            siege.paid += paid
+            siege.charged += found.value["total_cost"] if paid else 0
+            siege.untrue += (told == "ok" and not paid) or (told == "fail" and paid)
+
+    async def _read(self, operation: str, names: list[str]) -> list[Heard]:
+        found: list[Heard] = []
+        for batch in _batched(names):
+            found += await all_at_once(self._client, operation, [(name,) for name in batch])
+        return found
+
+
+def _batched(names: list[str]) -> list[list[str]]:
+    return [names[at : at + AT_ONCE] for at in range(0, len(names), AT_ONCE)]

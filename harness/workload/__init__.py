@@ -1,0 +1,1 @@
+"""Clients, generators and load: what asks things of a shop."""

@@ -1,0 +1,101 @@
+"""A client of the shop's public contract: it says what it asked and whether that happened."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+Outcome = Literal["ok", "fail", "unknown"]
+
+# Each operation of the contract: method and path; arguments are filled in in order.
+OPERATIONS = {
+    "create_user": ("POST", "/payment/create_user"),
+    "add_funds": ("POST", "/payment/add_funds/{}/{}"),
+    "pay": ("POST", "/payment/pay/{}/{}"),
+    "find_user": ("GET", "/payment/find_user/{}"),
+    "init_users": ("POST", "/payment/batch_init/{}/{}"),
+    "create_item": ("POST", "/stock/item/create/{}"),
+    "add_stock": ("POST", "/stock/add/{}/{}"),
+    "subtract_stock": ("POST", "/stock/subtract/{}/{}"),
+    "find_item": ("GET", "/stock/find/{}"),
+    "init_items": ("POST", "/stock/batch_init/{}/{}/{}"),
+    "create_order": ("POST", "/orders/create/{}"),
+    "add_item": ("POST", "/orders/addItem/{}/{}/{}"),
+    "checkout": ("POST", "/orders/checkout/{}"),
+    "find_order": ("GET", "/orders/find/{}"),
+    "init_orders": ("POST", "/orders/batch_init/{}/{}/{}/{}"),
+}
+# The one field of an answer that is the answer.
+_ONLY = {"create_user": "user_id", "create_item": "item_id", "create_order": "order_id"}
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """``ok`` happened, ``fail`` definitely did not (a 4xx), ``unknown`` is everything else: a 5xx, a time-out, a broken connection.
+
+    ``value`` is the body, parsed where it is JSON; ``status`` is 0 where there was no answer.
+    """
+
+    outcome: Outcome
+    status: int
+    value: Any
+
+
+class ShopClient:
+    """Talks to the shop at ``url``. ``timeout_s`` is how long it waits for each answer. Use it as a context manager."""
+
+    def __init__(self, url: str, timeout_s: float = 15.0) -> None:
+        self._url = url.rstrip("/")
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "ShopClient":
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def call(self, operation: str, *args: str | int) -> Heard:
+        """Ask for one of ``OPERATIONS``."""
+        assert self._session is not None
+        method, path = OPERATIONS[operation]
+        url = self._url + path.format(*(quote(str(arg), safe="") for arg in args))
+        try:
+            async with self._session.request(method, url) as response:
+                return _heard(operation, response.status, await response.read())
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return Heard("unknown", 0, str(error) or type(error).__name__)
+
+    async def need(self, operation: str, *args: str | int) -> Any:
+        """The value of an operation that must succeed. Raises ``Refused`` naming what it heard instead."""
+        heard = await self.call(operation, *args)
+        if heard.outcome != "ok":
+            raise Refused(f"{operation}{args} was answered {heard.status} {heard.value}")
+        return heard.value
+
+
+class Refused(Exception):
+    """The shop did not do what the set-up needs."""
+
+
+def _heard(operation: str, status: int, body: bytes) -> Heard:
+    try:
+        value = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        value = body.decode("utf-8", "replace")
+    if 200 <= status < 300:
+        field = _ONLY.get(operation)
+        return Heard("ok", status, value[field] if field else value)
+    return Heard("fail" if 400 <= status < 500 else "unknown", status, value)
+
+
+async def all_at_once(client: ShopClient, operation: str, argument_lists: list[tuple[str | int, ...]]) -> list[Heard]:
+    """Every call started before any is answered."""
+    return await asyncio.gather(*(client.call(operation, *args) for args in argument_lists))

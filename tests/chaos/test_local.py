@@ -1,0 +1,138 @@
+"""A real shop under load, and what a crash of any of its processes may not do to it."""
+
+import asyncio
+import time
+
+import aiohttp
+import pytest
+
+from harness.demo import RUSH_STOCK, RUSH_USERS, Besieged, rush_of
+from harness.runtimes.local.deployment import LocalDeployment
+from harness.runtimes.local.spec import Spec
+from harness.workload.client import Heard, ShopClient
+from tests.contract.acts import credit_of, is_paid, item, order, state, stock_of, user
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def spec(**changes: object) -> Spec:
+    return Spec(**{"protocol": "2pc", "respawn_after_s": 0.2, "time_limit_s": 8.0, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+async def test_a_thousand_checkouts_at_once_of_one_item(workers: int) -> None:
+    async with LocalDeployment(spec(workers=workers, time_limit_s=30.0)) as shop, ShopClient(shop.url, 40.0) as client:
+        rush = await rush_of(client, quiet)
+    assert dict(rush.told) == {"ok": RUSH_STOCK, "fail": RUSH_USERS - RUSH_STOCK}
+    assert (rush.sold, rush.spent, rush.paid, rush.errors) == (RUSH_STOCK, RUSH_STOCK, RUSH_STOCK, 0)
+
+
+@pytest.mark.parametrize(("workers", "victims"), [(1, ["order-1", "stock-store"]), (2, ["payment-2", "order-2"])])
+async def test_kills_under_load_lose_nothing(workers: int, victims: list[str]) -> None:
+    async with LocalDeployment(spec(workers=workers)) as shop, ShopClient(shop.url) as client:
+        siege = await Besieged(shop, client, quiet).run(victims)
+    assert siege.told["ok"] > 100
+    assert (siege.sold, siege.spent) == (2 * siege.paid, siege.charged)
+    assert (siege.untrue, siege.stuck) == (0, 0)
+
+
+BOUNDARIES = (
+    "order:after-do:open",
+    "order:after-send:prepare",
+    "order:before-persist:commit",
+    "order:after-persist:commit",
+    "order:after-reply:committed",
+    "order:after-do:end",
+    "stock:after-persist:prepare",
+    "stock:after-send:vote",
+    "payment:before-persist:apply",
+    "payment:after-persist:apply",
+)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+async def test_a_crash_between_two_effects_is_repaired(boundary: str) -> None:
+    """The process dies exactly there, once, and comes back: the order is paid, or repeating the checkout pays it, once."""
+    async with LocalDeployment(spec(crash_at=boundary)) as shop, ShopClient(shop.url) as client:
+        name, buyer = await item(client, 9, price=2), await user(client, 9)
+        placed = await order(client, buyer, (name, 2))
+        victim = f"{boundary.partition(':')[0]}-1"
+        first_life = shop.node(victim).pid
+        heard = await client.call("checkout", placed)
+        assert heard.outcome != "fail"
+        while shop.node(victim).pid in (first_life, None):
+            await asyncio.sleep(0.02)
+        await shop.serving(victim)
+        assert (await client.call("checkout", placed)).status == 200
+        assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [7], "credit": 5}
+        assert await rests(shop)
+
+
+async def rests(shop: LocalDeployment) -> bool:
+    """Whether nothing is unfinished anywhere within two seconds."""
+    deadline = time.monotonic() + 2.0
+    async with aiohttp.ClientSession(headers={"x-wdm-secret": shop.secret}) as session:
+        while time.monotonic() < deadline:
+            left = 0
+            for service in ("order", "stock", "payment"):
+                async with session.get(f"{shop.node(service + '-1').url}/internal/txns") as response:
+                    left += len(await response.json())
+            if not left:
+                return True
+            await asyncio.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("victim", ["stock-1", "payment-1", "stock-store", "payment-store"])
+async def test_a_checkout_waits_for_what_is_down_and_then_completes(victim: str) -> None:
+    async with LocalDeployment(spec()) as shop, ShopClient(shop.url) as client:
+        name, buyer = await item(client, 9), await user(client, 9)
+        placed = await order(client, buyer, (name, 1))
+        shop.kill(victim, stay_down=True)
+        checkout = asyncio.ensure_future(client.call("checkout", placed))
+        done, _ = await asyncio.wait((checkout,), timeout=1.0)
+        assert not done
+        await shop.restart(victim)
+        assert (await checkout).status == 200
+        assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [8], "credit": 8}
+
+
+async def test_a_checkout_that_waits_too_long_did_not_happen(tmp_path: object) -> None:
+    async with LocalDeployment(spec(time_limit_s=2.0)) as shop, ShopClient(shop.url) as client:
+        name, buyer = await item(client, 9), await user(client, 9)
+        placed = await order(client, buyer, (name, 1))
+        shop.kill("payment-1", stay_down=True)
+        heard = await client.call("checkout", placed)
+        assert (heard.status, "nothing happened" in str(heard.value)) == (409, True)
+        await shop.restart("payment-1")
+        assert not await is_paid(client, placed)
+        assert (await stock_of(client, name), await credit_of(client, buyer)) == (9, 9)
+        assert (await client.call("checkout", placed)).status == 200
+
+
+async def test_a_lost_reply_charges_once() -> None:
+    async with LocalDeployment(spec()) as shop, ShopClient(shop.url) as client:
+        name, buyer = await item(client, 50), await user(client, 50)
+        for number in range(20):
+            placed = await order(client, buyer, (name, 1))
+            async with ShopClient(shop.url, timeout_s=0.0005 * (number + 1)) as hasty:
+                await hasty.call("checkout", placed)  # hangs up at once, or a little later
+            assert (await client.call("checkout", placed)).status == 200
+        assert (await stock_of(client, name), await credit_of(client, buyer)) == (30, 30)
+
+
+async def test_services_stop_within_two_seconds_while_they_are_busy() -> None:
+    async with LocalDeployment(spec(respawn_after_s=0.0)) as shop, ShopClient(shop.url) as client:
+        name, buyer = await item(client, 50), await user(client, 50)
+        placed = await order(client, buyer, (name, 1))
+        shop.kill("payment-1", stay_down=True)
+        checkout: asyncio.Future[Heard] = asyncio.ensure_future(client.call("checkout", placed))
+        await asyncio.sleep(0.2)  # it is waiting for payment now
+        started = time.monotonic()
+        shop.terminate("order-1")
+        while shop.node("order-1").pid is not None:
+            assert time.monotonic() - started < 2.0
+            await asyncio.sleep(0.01)
+        assert (await checkout).outcome == "unknown"
