@@ -6,7 +6,7 @@ node could tell the difference. A crash may fall between any two effects, and ta
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from protocols.core import (
@@ -47,12 +47,16 @@ class Packet(NamedTuple):
 
 
 class Way(NamedTuple):
-    """One way an event can go. ``crashed`` names the boundary after which the node died, or is empty."""
+    """One way an event can go. ``crashed`` names the boundary after which the node died, or is empty.
+
+    ``effects`` are what was carried out, in words.
+    """
 
     local: Local
     sent: tuple[Packet, ...]
     told: tuple[tuple[str, Outcome], ...]
     crashed: str
+    effects: tuple[str, ...]
 
 
 @dataclass
@@ -134,6 +138,7 @@ class _Run:
         self._asked: list[tuple[str, Command]] = []
         self._sent: list[Packet] = []
         self._told: list[tuple[str, Outcome]] = []
+        self._words: list[str] = []
 
     def handle(self, events: list[tuple[str, Event]]) -> None:
         waiting = list(events)
@@ -158,24 +163,28 @@ class _Run:
             case Persist(command):
                 done = [(name, Done(earlier, self._execute(earlier))) for name, earlier in self._asked]
                 self._asked = []
-                done.append((txn, Done(command, self._execute(command))))
+                done.append((txn, Done(command, self._execute(command, "persist"))))
             case Do(command):
                 self._asked.append((txn, command))
             case Send(to, message):
                 self._sent.append(Packet(to, self.node.service, message))
+                self._words.append(f"send to {to}: {words(message)}")
             case SetTimer(name):
                 timers.add(name)
             case CancelTimer(name):
                 timers.discard(name)
             case Reply(outcome):
                 self._told.append((txn, outcome))
+                self._words.append(f"tell the client: {outcome.verdict} {outcome.why}".rstrip())
         if self.effects == self._crash_after:
             raise _Crash(f"{self.node.service}:after-{label(effect)}")
         self.effects += 1
         return done
 
-    def _execute(self, command: Command) -> tuple[Any, ...]:
-        return self.twin.run(command, 0)
+    def _execute(self, command: Command, how: str = "do") -> tuple[Any, ...]:
+        result = self.twin.run(command, 0)
+        self._words.append(f"{how} {command.name}{_short(command.args)} = {_short(result)}")
+        return result
 
     def freeze(self) -> Local:
         live = tuple(
@@ -188,11 +197,23 @@ class _Run:
             self.live = {}
             for _, command in self._asked if self._keep else ():
                 self._execute(command)
-        return Way(self.freeze(), tuple(self._sent), tuple(self._told), crashed)
+        return Way(self.freeze(), tuple(self._sent), tuple(self._told), crashed, tuple(self._words))
 
 
 def freeze(tables: dict[str, dict[str, Any]]) -> Tables:
     return tuple(sorted((name, tuple(sorted(fields.items()))) for name, fields in tables.items()))
+
+
+def words(message: Any) -> str:
+    """A message as a transcript shows it: its name, then the values of its fields."""
+    values = (getattr(message, field.name) for field in fields(message))
+    return f"{type(message).__name__}{_short(tuple(values))}"
+
+
+def _short(values: Any) -> str:
+    if isinstance(values, tuple):
+        return "(" + ", ".join(_short(value) for value in values) + ")"
+    return str(values) if values != "" else "-"
 
 
 def received(packet: Packet) -> tuple[str, Event]:

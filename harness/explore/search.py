@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from harness.explore.case import Case
-from harness.explore.node import Local, Node, Way, freeze, received
+from harness.explore.node import Local, Node, Packet, Way, freeze, received, words
 from protocols.core import Config, Protocol, Request, Start, TimerFired, Timing, Verdict
 from protocols.service.library import Twin
+from protocols.shop.ledger import Tables
 
 class State(NamedTuple):
     """``packets`` is a bit mask; ``begun`` has each client's txn or ""; ``told`` what it heard: "", "yes", "no".
@@ -35,12 +36,13 @@ class State(NamedTuple):
 
 
 class Step(NamedTuple):
-    """How a state came about: ``kind`` start, deliver, timer, sweep or crash; ``crashed`` as in ``Way``."""
+    """How a state came about: ``kind`` start, deliver, timer, sweep or crash; ``crashed``, ``effects`` as in ``Way``."""
 
     kind: str
     node: str
     what: str
     crashed: str
+    effects: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,8 @@ class Search:
         self._home = next(service for service, role in protocol.roles.items() if role.name == "coordinator")
         self._locals: list[Local] = []
         self._local_ids: dict[Local, int] = {}
-        self._packets: list = []
-        self._packet_ids: dict = {}
+        self._packets: list[Packet] = []
+        self._packet_ids: dict[Packet, int] = {}
         self._unfinished: dict[tuple[int, int], bool] = {}
         self.initial = self._initial(protocol, config)
 
@@ -101,7 +103,7 @@ class Search:
                 return Found(self.case, len(states), spent, False, why, self._path(came, at))
             if len(states) > self.bounds.states or spent > self.bounds.seconds:
                 return Found(self.case, len(states), spent, False)
-            for step, after in self._successors(state):
+            for step, after in self.successors(state):
                 to = index.get(after)
                 if to is None:
                     to = index[after] = len(states)
@@ -128,7 +130,7 @@ class Search:
         nobody = ("",) * len(self.case.checkouts)
         return State(tuple(ids), 0, nobody, nobody, 0, 0, 0)
 
-    def _successors(self, state: State) -> Iterator[tuple[Step, State]]:
+    def successors(self, state: State) -> Iterator[tuple[Step, State]]:
         yield from self._starts(state)
         for at, name in enumerate(self._names):
             local = self._locals[state.locals[at]]
@@ -144,12 +146,12 @@ class Search:
             if before is not None:
                 yield from self._apply(before, at, "sweep", "", node.sweep(local))
             if local.live and state.crashes < self.bounds.crashes:
-                yield Step("crash", name, "", ""), self._crashed(state, at)
+                yield Step("crash", name, "", "", ()), self._crashed(state, at)
         for number in _bits(state.packets):
             packet = self._packets[number]
             at = self._names.index(packet.to)
             ways = self.nodes[packet.to].ways(self._locals[state.locals[at]], *received(packet))
-            yield from self._apply(state, at, "deliver", repr(packet.message), ways)
+            yield from self._apply(state, at, "deliver", words(packet.message), ways)
 
     def _starts(self, state: State) -> Iterator[tuple[Step, State]]:
         """The clients begin in turn; each has one try."""
@@ -194,7 +196,7 @@ class Search:
             if way.crashed:
                 after = self._counted(after, at)
             if after.locals != state.locals or after[1:6] != state[1:6]:
-                yield Step(kind, self._names[at], what, way.crashed), after
+                yield Step(kind, self._names[at], what, way.crashed, way.effects), after
 
     def _crashed(self, state: State, at: int) -> State:
         local = self.nodes[self._names[at]].crash(self._locals[state.locals[at]])
@@ -222,7 +224,7 @@ class Search:
                 return f"conservation: {name} has {fields['balance']}"
         return "" if self._any_unfinished(state) else self._unbalanced(state, tables)
 
-    def _unbalanced(self, state: State, tables: dict) -> str:
+    def _unbalanced(self, state: State, tables: Tables) -> str:
         """Once everything has ended, what is gone is what the paid orders cost."""
         paid = [order for order, _, _ in self.case.orders if tables[f"order:{order}"]["paid"]]
         for client, order in enumerate(self.case.checkouts):
@@ -270,14 +272,14 @@ class Search:
             self._locals.append(local)
         return found
 
-    def _packet(self, packet) -> int:
+    def _packet(self, packet: Packet) -> int:
         found = self._packet_ids.get(packet)
         if found is None:
             found = self._packet_ids[packet] = len(self._packets)
             self._packets.append(packet)
         return found
 
-    def _tables(self, local: int) -> dict:
+    def _tables(self, local: int) -> Tables:
         return {name: dict(fields) for name, fields in self._locals[local].tables}
 
     @staticmethod

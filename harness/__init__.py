@@ -1,0 +1,1 @@
+"""What runs outside the services and judges them: runtimes, faults, histories, checkers."""

@@ -1,0 +1,124 @@
+"""Each checkout has all of its effects or none, and a client that was told no was told the truth.
+
+Judged at the end of the run, when everything was healed and recovered: an order is paid, its user is
+charged and its items are taken, or none of these. An effect that is there too often, and an order that is
+lost with all of its effects, are the business of the exactly-once checker.
+"""
+
+from collections.abc import Iterator
+
+from harness.checkers.balances import Deviation, reckon
+from harness.checkers.books import Order, gather
+from harness.checkers.claims import ATOMIC
+from harness.checkers.finding import Finding, Violation, conclude
+from harness.checkers.words import in_order, narrate, some
+from harness.history import History, Operation
+
+PROMISES = dict.fromkeys(
+    (
+        "charged-but-unpaid",
+        "taken-but-unpaid",
+        "paid-but-not-charged",
+        "paid-but-not-taken",
+        "unexplained-credit",
+        "unexplained-stock",
+        "refused-but-paid",
+        "paid-without-checkout",
+    ),
+    ATOMIC,
+)
+
+NAMES = {
+    ("user", "taken"): "charged-but-unpaid",
+    ("item", "taken"): "taken-but-unpaid",
+    ("user", "not-taken"): "paid-but-not-charged",
+    ("item", "not-taken"): "paid-but-not-taken",
+    ("user", "unexplained"): "unexplained-credit",
+    ("item", "unexplained"): "unexplained-stock",
+}
+
+
+def check(history: History) -> Finding:
+    """Users, items and orders at the end, against each other and against what clients were told."""
+    reckoning = history.derive(reckon)
+    tried = [order for order in history.derive(gather).orders.values() if order.attempts]
+    reasons = list(reckoning.reasons)
+    if not tried:
+        reasons.append("no checkout was tried")
+    unread = [order.name for order in tried if order.paid is None]
+    if unread:
+        reasons.append(f"{len(unread)} orders could not be read at the end: {some(unread)}")
+    violations = [_one_sided(history, each) for each in reckoning.deviations if _name(each)]
+    violations += _untrue(history)
+    figures = {"orders_tried": len(tried), "orders_paid": sum(order.paid is True for order in tried)}
+    return conclude(violations, reasons, figures)
+
+
+def half_done(history: History) -> set[Order]:
+    """The orders which have some of their effects and not others."""
+    reckoning = history.derive(reckon)
+    return {deviation.order for deviation in reckoning.deviations if deviation.order and _name(deviation)}
+
+
+def _name(deviation: Deviation) -> str | None:
+    return NAMES.get((deviation.balance.account.kind, deviation.kind))
+
+
+def _one_sided(history: History, deviation: Deviation) -> Violation:
+    account, order = deviation.balance.account, deviation.order
+    what = _words(deviation)
+    if order:
+        what += f" Its clients were told: {_told(order)}."
+    if not deviation.sure:
+        what += f" (Other orders of {account.name} would explain it as well.)"
+    evidence = story(deviation)
+    return Violation(
+        name=NAMES[account.kind, deviation.kind],
+        explanation=f"{what}\n{narrate(history, evidence)}",
+        evidence=evidence,
+        keys=(order.name, account.name) if order else (account.name,),
+    )
+
+
+def _words(deviation: Deviation) -> str:
+    balance, order = deviation.balance, deviation.order
+    account = balance.account
+    if order is None:
+        more = "more" if balance.off > 0 else "less"
+        return (
+            f"{account.name} has {abs(balance.off)} {more} {account.holds} at the end than it should, and no "
+            f"order explains it."
+        )
+    share = next(each for other, each in account.draws if other is order)
+    if deviation.kind == "taken":
+        return f"{order.name} is not paid, but its {share} {account.holds} of {account.name} is gone."
+    return f"{order.name} is paid, but its {share} {account.holds} of {account.name} is still there."
+
+
+def story(deviation: Deviation) -> tuple[Operation, ...]:
+    """What was done with the order and the account of a deviation, in time order."""
+    account, order = deviation.balance.account, deviation.order
+    steps = [account.created, *account.moves, deviation.move, account.closing]
+    orders = [order] if order else [other for other, _ in account.draws][:5]
+    return in_order([*(step for step in steps if step), *(op for each in orders for op in each.operations())])
+
+
+def _untrue(history: History) -> Iterator[Violation]:
+    for order in history.derive(gather).orders.values():
+        if order.paid and not order.told("ok", "unknown"):
+            name = "refused-but-paid" if order.attempts else "paid-without-checkout"
+            told = (
+                f"every checkout of it was answered {_told(order)}"
+                if order.attempts
+                else "nobody checked it out"
+            )
+            yield Violation(
+                name=name,
+                explanation=f"{order.name} is paid, but {told}.\n{narrate(history, order.operations())}",
+                evidence=in_order(order.operations()),
+                keys=(order.name,),
+            )
+
+
+def _told(order: Order) -> str:
+    return ", ".join(attempt.outcome for attempt in in_order(order.attempts)) or "nothing"

@@ -1,0 +1,187 @@
+"""Does each balance at the end equal what it should, and if not, what would explain the difference?
+
+A balance should be its opening, plus what was certainly put in, minus what its paid orders took, plus any
+subset of what may or may not have happened. Orders are paid or not by the shop's own word at the end.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from harness.checkers.books import Account, Order, amount, balance, gather
+from harness.checkers.words import some
+from harness.history import History, Operation
+
+EXACT_SUMS = 1 << 12
+"""Up to so many different sums a set of unknown amounts is judged exactly; beyond, by its bounds."""
+
+REPEATS = 3
+"""An effect found more often than this many times too often is put down to something else."""
+
+Kind = Literal["taken", "not-taken", "repeated", "undone", "move-repeated", "move-lost", "unexplained"]
+
+
+class Slack:
+    """What a set of amounts, of which any subset may have been applied, can add up to."""
+
+    def __init__(self, amounts: Iterable[int]) -> None:
+        known = list(amounts)
+        self.low = sum(each for each in known if each < 0)
+        self.high = sum(each for each in known if each > 0)
+        self.sums: set[int] | None = {0}
+        for each in known:
+            self.sums |= {total + each for total in self.sums}
+            if len(self.sums) > EXACT_SUMS:
+                self.sums = None
+                break
+
+    def off(self, surplus: int) -> int:
+        """How far the nearest possible sum is from `surplus`, with its sign; 0 if it is possible."""
+        if self.sums is not None:
+            return min((surplus - total for total in self.sums), key=lambda off: (abs(off), off))
+        return surplus - max(self.low, min(surplus, self.high))
+
+
+class Balance(NamedTuple):
+    """An account, how much more than it should is left in it, and what may have been applied to it."""
+
+    account: Account
+    surplus: int
+    unsure: tuple[int, ...]
+
+    @property
+    def off(self) -> int:
+        return Slack(self.unsure).off(self.surplus) if self.unsure else self.surplus
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deviation:
+    """One explanation of a balance that is off.
+
+    `taken`: an unpaid order's amount is gone. `not-taken`: a paid order's amount is there. `repeated`: an
+    order's amount is gone `times` times too often. `undone`: the amount of an unpaid order was given back
+    though it was never taken, or more than once. `move-repeated`, `move-lost`: the same for a deposit or
+    withdrawal. `unexplained`: none of these. `sure` if nothing else explains it as well.
+    """
+
+    kind: Kind
+    balance: Balance
+    order: Order | None = None
+    move: Operation | None = None
+    times: int = 1
+    sure: bool = True
+
+
+class Reckoning(NamedTuple):
+    """Every balance that could be judged, and why others could not."""
+
+    balances: list[Balance]
+    reasons: list[str]
+    deviations: list[Deviation]
+
+
+def reckon(history: History) -> Reckoning:
+    """The reckoning; use `history.derive(reckon)`."""
+    books = history.derive(gather)
+    if history.phase_ns("final") is None:
+        return Reckoning(
+            [], ["there is no final phase: nothing was read after the shop had come to rest"], []
+        )
+    opaque = [order for order in books.orders.values() if order.told("ok", "unknown") and order.items is None]
+    unsure = {("user", order.user) for order in opaque} | {
+        ("item", str(add.args[1])) for order in opaque for add in order.adds
+    }
+    if any(order.user is None or not order.adds for order in opaque):
+        names = some(order.name for order in opaque)
+        return Reckoning([], [f"nobody knows what is in {names}, so any balance may be right"], [])
+    judged, skipped = [], []
+    for account in books.every_account():
+        if account.touched or any(order.attempts for order, _ in account.draws):
+            found = None if (account.kind, account.id) in unsure else _balance(account)
+            judged.append(found) if found else skipped.append(account.name)
+    reasons = [f"{len(skipped)} balances could not be judged: {some(skipped)}"] if skipped else []
+    return Reckoning(judged, reasons, _deviations(judged))
+
+
+def _balance(account: Account) -> Balance | None:
+    left = balance(account.closing) if account.closing else None
+    if left is None or account.opening is None:
+        return None
+    sure = sum(amount(move) for move in account.moves if move.outcome == "ok")
+    sold = sum(each for order, each in account.draws if order.paid)
+    unsure = [amount(move) for move in account.moves if move.outcome == "unknown"]
+    unsure += [-e for order, e in account.draws if order.paid is None and order.told("ok", "unknown")]
+    return Balance(account, left - (account.opening + sure - sold), tuple(unsure))
+
+
+def _deviations(balances: Sequence[Balance]) -> list[Deviation]:
+    """Users first: they have few orders, and an order found there is the first suspect for its items."""
+    suspects: set[Order] = set()
+    found: list[Deviation] = []
+    for each in sorted(balances, key=lambda balance: balance.account.kind, reverse=True):
+        if each.off:
+            reasons = explain(each, suspects)
+            suspects.update(deviation.order for deviation in reasons if deviation.order)
+            found += reasons
+    return found
+
+
+def explain(balance: Balance, suspects: set[Order]) -> list[Deviation]:
+    """The explanation with the fewest wrong effects; half-done orders rather than repeated ones."""
+    options = [[each] for each in _single(balance, suspects)]
+    kind: Kind = "taken" if balance.off < 0 else "not-taken"
+    pool = _ranked(balance, suspects, is_paid=balance.off > 0)
+    several = subset(pool, abs(balance.off))
+    if len(several) > 1:
+        options.append([Deviation(kind, balance, order) for order in several])
+    if not options:
+        return [Deviation("unexplained", balance)]
+    cost = [(sum(each.times for each in option), option[0].kind != kind) for option in options]
+    best = options[cost.index(min(cost))]
+    sure = cost.count(min(cost)) == 1 and len(best) in {1, len(pool)}
+    return [replace(each, sure=sure) for each in best]
+
+
+def _single(balance: Balance, suspects: set[Order]) -> Iterator[Deviation]:
+    missing = -balance.off
+    paid, unpaid = (_ranked(balance, suspects, is_paid=is_paid) for is_paid in (True, False))
+    moves = [(move, amount(move)) for move in balance.account.moves]
+    if missing > 0:
+        yield from (Deviation("taken", balance, order) for order, each in unpaid if each == missing)
+        for order, each in (*paid, *((order, each) for order, each in unpaid if each != missing)):
+            if times := _times(missing, each):
+                yield Deviation("repeated", balance, order, times=times)
+    else:
+        yield from (Deviation("not-taken", balance, order) for order, each in paid if each == -missing)
+        for order, each in unpaid:
+            if times := _times(-missing, each):
+                yield Deviation("undone", balance, order, times=times)
+    for move, each in moves:
+        if each == missing and move.outcome == "ok":
+            yield Deviation("move-lost", balance, move=move)
+        elif times := _times(-missing, each):
+            yield Deviation("move-repeated", balance, move=move, times=times)
+
+
+def _ranked(balance: Balance, suspects: set[Order], *, is_paid: bool) -> list[tuple[Order, int]]:
+    """The orders with an attempt that are paid, or not; the likeliest culprits first."""
+    pool = [(o, each) for o, each in balance.account.draws if o.paid is is_paid and o.attempts and each]
+    return sorted(pool, key=lambda draw: (draw[0] not in suspects, not draw[0].told("unknown")))
+
+
+def _times(whole: int, part: int) -> int:
+    """How often `part` goes into `whole`, 0 if not exactly, or not believably often."""
+    times, rest = divmod(whole, part) if part else (0, 0)
+    return times if not rest and 1 <= times <= REPEATS else 0
+
+
+def subset(pool: Sequence[tuple[Order, int]], target: int) -> list[Order]:
+    """Orders whose amounts add up to `target`, the first ones if possible; empty if none do, or too hard."""
+    ways: dict[int, tuple[int, ...]] = {0: ()}
+    for index, (_, each) in enumerate(pool):
+        for total, way in list(ways.items()):
+            if total + each <= target:
+                ways.setdefault(total + each, (*way, index))
+        if target in ways or len(ways) > EXACT_SUMS:
+            break
+    return [pool[index][0] for index in ways.get(target, ())]

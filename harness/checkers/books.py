@@ -1,0 +1,287 @@
+"""The books of a run: per user, item and order, what was asked of it and what was read of it at the end.
+
+Everything that the conservation, atomicity, exactly-once and isolation checkers know of the shop's API is
+here. Ids are strings. Answers that are not what the API promises count as not given.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from harness.history import History, Operation
+
+Kind = Literal["user", "item"]
+
+DEPOSITS: dict[str, tuple[Kind, int]] = {
+    "add_funds": ("user", +1),
+    "pay": ("user", -1),
+    "add_stock": ("item", +1),
+    "subtract_stock": ("item", -1),
+}
+"""Operations on one balance, and their sign."""
+
+BALANCE = {"find_user": "credit", "find_item": "stock"}
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """A user's credit or an item's stock. `opening` is None if nobody told what it began with.
+
+    `moves` are the deposits and withdrawals that were not refused; `draws` are (order, amount) for every
+    order whose contents are known; `closing` is the last read of the final phase.
+    """
+
+    kind: Kind
+    id: str
+    opening: int | None = None
+    price: int | None = None
+    touched: bool = False
+    created: Operation | None = None
+    moves: list[Operation] = field(default_factory=list)
+    reads: list[Operation] = field(default_factory=list)
+    draws: list[tuple["Order", int]] = field(default_factory=list)
+    closing: Operation | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.id}"
+
+    @property
+    def holds(self) -> str:
+        return "credit" if self.kind == "user" else "stock"
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """An order; `items` and `total` are None if its contents cannot be known.
+
+    `paid` is whether it is at the end, None if nobody could read it; `closing` is the last read of the
+    final phase.
+    """
+
+    id: str
+    user: str | None = None
+    created: Operation | None = None
+    adds: list[Operation] = field(default_factory=list)
+    attempts: list[Operation] = field(default_factory=list)
+    reads: list[Operation] = field(default_factory=list)
+    closing: Operation | None = None
+    paid: bool | None = None
+    items: dict[str, int] | None = None
+    total: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"order {self.id}"
+
+    def told(self, *outcomes: str) -> bool:
+        """Did any checkout of it end like this?"""
+        return any(attempt.outcome in outcomes for attempt in self.attempts)
+
+    def operations(self) -> Iterator[Operation]:
+        """All that was done with it, and how it was read at the end."""
+        yield from (op for op in (self.created, *self.adds, *self.attempts, self.closing) if op)
+
+
+class Books:
+    """Users, items and orders by id."""
+
+    def __init__(self, history: History) -> None:
+        self.accounts: dict[Kind, dict[str, Account]] = {"user": {}, "item": {}}
+        self.orders: dict[str, Order] = {}
+        final_ns = history.phase_ns("final")
+        self.final_ns = float("inf") if final_ns is None else final_ns
+        for operation in history.operations:
+            handle = _HANDLERS.get(operation.op)
+            if handle:
+                handle(self, operation)
+        for order in self.orders.values():
+            self._work_out(order)
+
+    def account(self, kind: Kind, name: str) -> Account:
+        found = self.accounts[kind].get(name)
+        if found is None:
+            found = self.accounts[kind][name] = Account(kind, name)
+        return found
+
+    def order(self, name: str) -> Order:
+        found = self.orders.get(name)
+        if found is None:
+            found = self.orders[name] = Order(name)
+        return found
+
+    def every_account(self) -> Iterator[Account]:
+        yield from self.accounts["user"].values()
+        yield from self.accounts["item"].values()
+
+    def _work_out(self, order: Order) -> None:
+        order.paid = paid(order.closing) if order.closing else None
+        found = self._contents(order)
+        if found is None or order.user is None:
+            return
+        order.items, order.total = found
+        if order.total:
+            self.account("user", order.user).draws.append((order, order.total))
+        for item, quantity in order.items.items():
+            self.account("item", item).draws.append((order, quantity))
+
+    def _contents(self, order: Order) -> tuple[dict[str, int], int] | None:
+        """The shop's own word at the end; else what was put in; else, for a made order, any read."""
+        if order.closing:
+            found = contents(order.closing)
+            if found:
+                return found
+        if order.created and all(add.outcome == "ok" for add in order.adds):
+            return self._put_in(order)
+        return contents(order.reads[-1]) if order.reads and not order.adds else None
+
+    def _put_in(self, order: Order) -> tuple[dict[str, int], int] | None:
+        items: dict[str, int] = {}
+        total = 0
+        for add in order.adds:
+            item, quantity = str(add.args[1]), int(add.args[2])
+            price = self.account("item", item).price
+            if price is None:
+                return None
+            items[item] = items.get(item, 0) + quantity
+            total += quantity * price
+        return items, total
+
+
+def gather(history: History) -> Books:
+    """The books; use `history.derive(gather)`."""
+    return Books(history)
+
+
+def balance(read: Operation) -> int | None:
+    """The credit or stock that a read found, None if its answer is not what the API promises."""
+    found = _field(read, BALANCE[read.op])
+    return found if type(found) is int and read.outcome == "ok" else None
+
+
+def paid(read: Operation) -> bool | None:
+    """Whether a read found the order paid, None if its answer is not what the API promises."""
+    found = _field(read, "paid")
+    return found if type(found) is bool and read.outcome == "ok" else None
+
+
+def contents(read: Operation) -> tuple[dict[str, int], int] | None:
+    """(quantity by item, total cost) that a read of an order found, or None."""
+    total, lines = _field(read, "total_cost"), _field(read, "items")
+    if type(total) is not int or not isinstance(lines, list):
+        return None
+    items: dict[str, int] = {}
+    for line in lines:
+        match line:
+            case [item, int(quantity)]:
+                items[str(item)] = items.get(str(item), 0) + quantity
+            case _:
+                return None
+    return items, total
+
+
+def amount(move: Operation) -> int:
+    """What a deposit or withdrawal adds to its balance."""
+    return DEPOSITS[move.op][1] * int(move.args[1])
+
+
+def _field(operation: Operation, name: str) -> Any:
+    return operation.value.get(name) if isinstance(operation.value, dict) else None
+
+
+def _new_id(operation: Operation, name: str) -> str:
+    """The id in the answer, whole (`{"user_id": "3"}`) or alone (`"3"`)."""
+    found = operation.value[name] if isinstance(operation.value, dict) else operation.value
+    if not isinstance(found, str | int):
+        raise TypeError(f"{operation.op} answered {operation.value!r}, which has no {name}")
+    return str(found)
+
+
+def _create_account(books: Books, operation: Operation) -> None:
+    if operation.outcome == "ok":
+        kind: Kind = "user" if operation.op == "create_user" else "item"
+        account = books.account(kind, _new_id(operation, f"{kind}_id"))
+        account.opening, account.created = 0, operation
+        if kind == "item":
+            account.price = int(operation.args[0])
+
+
+def _init_accounts(books: Books, operation: Operation) -> None:
+    if operation.outcome == "fail":
+        return
+    kind: Kind = "user" if operation.op == "init_users" else "item"
+    count, opening, *price = map(int, operation.args)
+    for number in range(count):
+        account = books.account(kind, str(number))
+        account.opening = opening if operation.outcome == "ok" else None
+        account.created = operation
+        account.price = price[0] if price else None
+
+
+def _init_orders(books: Books, operation: Operation) -> None:
+    if operation.outcome != "fail":
+        for number in range(int(operation.args[0])):
+            books.order(str(number))
+
+
+def _move(books: Books, operation: Operation) -> None:
+    account = books.account(DEPOSITS[operation.op][0], str(operation.args[0]))
+    account.touched = True
+    if operation.outcome != "fail":
+        account.moves.append(operation)
+
+
+def _read_account(books: Books, operation: Operation) -> None:
+    kind: Kind = "user" if operation.op == "find_user" else "item"
+    account = books.account(kind, str(operation.args[0]))
+    account.touched = True
+    if operation.outcome == "ok":
+        account.reads.append(operation)
+    if operation.invoked_ns >= books.final_ns and _better(account.closing, operation):
+        account.closing = operation
+
+
+def _create_order(books: Books, operation: Operation) -> None:
+    if operation.outcome == "ok":
+        order = books.order(_new_id(operation, "order_id"))
+        order.user, order.created = str(operation.args[0]), operation
+
+
+def _add_item(books: Books, operation: Operation) -> None:
+    if operation.outcome != "fail":
+        books.order(str(operation.args[0])).adds.append(operation)
+
+
+def _checkout(books: Books, operation: Operation) -> None:
+    books.order(str(operation.args[0])).attempts.append(operation)
+
+
+def _read_order(books: Books, operation: Operation) -> None:
+    order = books.order(str(operation.args[0]))
+    if operation.outcome == "ok":
+        order.reads.append(operation)
+        if order.user is None and _field(operation, "user_id") is not None:
+            order.user = str(_field(operation, "user_id"))
+    if operation.invoked_ns >= books.final_ns and _better(order.closing, operation):
+        order.closing = operation
+
+
+def _better(old: Operation | None, new: Operation) -> bool:
+    """A later answer is a better one, but no answer is worse than one."""
+    return old is None or new.outcome != "unknown"
+
+
+_HANDLERS: dict[str, Callable[[Books, Operation], None]] = {
+    "create_user": _create_account,
+    "create_item": _create_account,
+    "init_users": _init_accounts,
+    "init_items": _init_accounts,
+    "init_orders": _init_orders,
+    **dict.fromkeys(DEPOSITS, _move),
+    "find_user": _read_account,
+    "find_item": _read_account,
+    "create_order": _create_order,
+    "add_item": _add_item,
+    "checkout": _checkout,
+    "find_order": _read_order,
+}

@@ -1,0 +1,74 @@
+"""Nothing is made and nothing is lost: credit + paid is constant, stock + sold is constant, none negative.
+
+These are sums over all users and over all items, so that they hold or fail whichever order is to blame;
+the atomicity checker looks for the order.
+"""
+
+from collections.abc import Iterator
+
+from harness.checkers.balances import Balance, Slack, reckon
+from harness.checkers.books import Account, balance, gather
+from harness.checkers.claims import ATOMIC, CONTRACT
+from harness.checkers.finding import Finding, Violation, conclude
+from harness.checkers.words import narrate, some
+from harness.history import History, Operation
+
+PROMISES = {
+    "credit-created": ATOMIC,
+    "credit-destroyed": ATOMIC,
+    "stock-created": ATOMIC,
+    "stock-destroyed": ATOMIC,
+    "negative-credit": CONTRACT,
+    "negative-stock": CONTRACT,
+}
+
+
+def check(history: History) -> Finding:
+    """The sums at the end of the run, and every balance read at any time."""
+    reckoning = history.derive(reckon)
+    reasons = list(reckoning.reasons)
+    if not reckoning.balances and not reasons:
+        reasons.append("no balance was touched")
+    figures: dict[str, int] = {}
+    violations = list(_negative(history))
+    for kind in ("credit", "stock"):
+        balances = [each for each in reckoning.balances if each.account.holds == kind]
+        off = Slack(amount for each in balances for amount in each.unsure).off(
+            sum(each.surplus for each in balances)
+        )
+        figures[f"{kind}_accounts"], figures[f"{kind}_off"] = len(balances), off
+        if off:
+            violations.append(_imbalance(history, kind, balances, off))
+    return conclude(violations, reasons, figures)
+
+
+def _imbalance(history: History, kind: str, balances: list[Balance], off: int) -> Violation:
+    guilty = [each.account for each in balances if each.off]
+    closings = [account.closing for account in guilty[:20] if account.closing]
+    what = f"All {kind} plus all that was {'paid' if kind == 'credit' else 'sold'}"
+    return Violation(
+        name=f"{kind}-{'created' if off > 0 else 'destroyed'}",
+        explanation=f"{what} is {abs(off)} {'more' if off > 0 else 'less'} than was put in. "
+        f"The balances that are off: {some(account.name for account in guilty)}.\n"
+        f"{narrate(history, closings)}",
+        evidence=tuple(closings),
+        keys=tuple(account.name for account in guilty[:20]),
+    )
+
+
+def _negative(history: History) -> Iterator[Violation]:
+    for account in history.derive(gather).every_account():
+        for read in account.reads:
+            if (balance(read) or 0) < 0:
+                yield _below_zero(history, account, read)
+                break
+
+
+def _below_zero(history: History, account: Account, read: Operation) -> Violation:
+    return Violation(
+        name=f"negative-{account.holds}",
+        explanation=f"The {account.holds} of {account.name} was read as {balance(read)}, below zero.\n"
+        f"{narrate(history, [read])}",
+        evidence=(read,),
+        keys=(account.name,),
+    )

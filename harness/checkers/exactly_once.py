@@ -1,0 +1,148 @@
+"""No effect twice, and none lost that was acknowledged.
+
+An order checked out again, or a message delivered again, charges once; what a client was told has happened
+is there at the end. Half a checkout is the business of the atomicity checker: here an order counts as lost
+if its client was told that it is paid, and there is no trace of that anywhere.
+"""
+
+from collections.abc import Iterator
+
+from harness.checkers.atomicity import half_done, story
+from harness.checkers.balances import Deviation, Slack, reckon
+from harness.checkers.books import Account, Order, contents, gather
+from harness.checkers.claims import KEPT
+from harness.checkers.finding import Finding, Violation, conclude
+from harness.checkers.words import describe, in_order, narrate
+from harness.history import History
+
+PROMISES = dict.fromkeys(
+    (
+        "charged-repeatedly",
+        "taken-repeatedly",
+        "refunded-without-charge",
+        "returned-without-taking",
+        "effect-repeated",
+        "acknowledged-effect-lost",
+        "acknowledged-checkout-lost",
+        "acknowledged-creation-lost",
+        "acknowledged-item-lost",
+        "item-added-repeatedly",
+    ),
+    KEPT,
+)
+
+NAMES = {
+    ("user", "repeated"): "charged-repeatedly",
+    ("item", "repeated"): "taken-repeatedly",
+    ("user", "undone"): "refunded-without-charge",
+    ("item", "undone"): "returned-without-taking",
+    ("user", "move-repeated"): "effect-repeated",
+    ("item", "move-repeated"): "effect-repeated",
+    ("user", "move-lost"): "acknowledged-effect-lost",
+    ("item", "move-lost"): "acknowledged-effect-lost",
+}
+
+
+def check(history: History) -> Finding:
+    """Multiples and losses at the end of the run."""
+    reckoning = history.derive(reckon)
+    orders = history.derive(gather).orders.values()
+    violations = [_multiple(history, each) for each in reckoning.deviations if _name(each)]
+    violations += [*_lost_checkouts(history), *_lost_creations(history)]
+    for order in orders:
+        violations += _wrong_contents(history, order)
+    figures = {
+        "orders_checked_out_again": sum(len(order.attempts) > 1 for order in orders),
+        "checkouts_acknowledged": sum(order.told("ok") for order in orders),
+    }
+    return conclude(violations, reckoning.reasons, figures)
+
+
+def _name(deviation: Deviation) -> str | None:
+    return NAMES.get((deviation.balance.account.kind, deviation.kind))
+
+
+def _multiple(history: History, deviation: Deviation) -> Violation:
+    account, order, times = deviation.balance.account, deviation.order, deviation.times
+    often = f"{times} times" if times > 1 else "once"
+    if order and deviation.kind == "repeated":
+        what = f"The {account.holds} of {account.name} was taken {often} too often for {order.name}."
+    elif order:
+        what = (
+            f"{order.name} is not paid, and {account.name} was given its {account.holds} {often} too often."
+        )
+    elif deviation.move and deviation.kind == "move-lost":
+        what = f"'{describe(deviation.move)}', but at the end it is as if that had never happened."
+    else:
+        move = describe(deviation.move) if deviation.move else ""
+        what = f"'{move}', but at the end it is as if that had happened {often} more."
+    if not deviation.sure:
+        what += " (Another explanation fits as well.)"
+    evidence = story(deviation)
+    return Violation(
+        name=NAMES[account.kind, deviation.kind],
+        explanation=f"{what}\n{narrate(history, evidence)}",
+        evidence=evidence,
+        keys=(order.name, account.name) if order else (account.name,),
+    )
+
+
+def _lost_checkouts(history: History) -> Iterator[Violation]:
+    halves = half_done(history)
+    for order in history.derive(gather).orders.values():
+        if order.paid is False and order.told("ok") and order not in halves:
+            yield _violation(
+                history,
+                "acknowledged-checkout-lost",
+                f"A client was told that {order.name} is paid, but at the end there is no trace of that.",
+                order,
+            )
+
+
+def _lost_creations(history: History) -> Iterator[Violation]:
+    books = history.derive(gather)
+    things: list[Account | Order] = [*books.every_account(), *books.orders.values()]
+    for thing in things:
+        made, read = thing.created, thing.closing
+        if made and made.outcome == "ok" and read and read.outcome == "fail":
+            yield Violation(
+                name="acknowledged-creation-lost",
+                explanation=f"{thing.name} was made, but at the end the shop does not know it.\n"
+                f"{narrate(history, (made, read))}",
+                evidence=(made, read),
+                keys=(thing.name,),
+            )
+
+
+def _wrong_contents(history: History, order: Order) -> Iterator[Violation]:
+    """The quantity of each item in the order, against the answers to those who put it in."""
+    found = contents(order.closing) if order.closing and order.created else None
+    if found is None:
+        return
+    sure: dict[str, int] = {}
+    unsure: dict[str, list[int]] = {}
+    for add in order.adds:
+        item, quantity = str(add.args[1]), int(add.args[2])
+        if add.outcome == "ok":
+            sure[item] = sure.get(item, 0) + quantity
+        else:
+            unsure.setdefault(item, []).append(quantity)
+    if sure == found[0]:
+        return
+    for item in dict.fromkeys([*found[0], *sure]):
+        off = Slack(unsure.get(item, ())).off(found[0].get(item, 0) - sure.get(item, 0))
+        if off:
+            name = "item-added-repeatedly" if off > 0 else "acknowledged-item-lost"
+            more = "more" if off > 0 else "less"
+            what = f"{order.name} holds {abs(off)} {more} of item {item} than was put in."
+            yield _violation(history, name, what, order)
+
+
+def _violation(history: History, name: str, what: str, order: Order) -> Violation:
+    evidence = in_order(order.operations())
+    return Violation(
+        name=name,
+        explanation=f"{what}\n{narrate(history, evidence)}",
+        evidence=evidence,
+        keys=(order.name,),
+    )

@@ -1,0 +1,57 @@
+"""What a checker says: a verdict, what it saw, and the operations that show it."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from harness.records import Operation
+
+KEPT = 20
+"""Violations of one name that are told in full; the figures count them all."""
+
+
+class Verdict(StrEnum):
+    """`NOT_APPLICABLE`: the history holds nothing that this checker could judge, and counts for nothing."""
+
+    HOLDS = "holds"
+    VIOLATED = "violated"
+    UNKNOWN = "unknown"
+    NOT_APPLICABLE = "not-applicable"
+
+
+class Violation(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that should not be: `evidence` are its operations in time order, `keys` whom it concerns."""
+
+    name: str
+    explanation: str
+    evidence: tuple[Operation, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """`reasons` says what could not be judged and why, `figures` whatever a report may want to show."""
+
+    verdict: Verdict
+    violations: tuple[Violation, ...] = ()
+    reasons: tuple[str, ...] = ()
+    figures: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+def conclude(violations: Iterable[Violation], reasons: Sequence[str], figures: dict[str, Any]) -> Finding:
+    """Violated if there is any violation, else unknown if there is a reason for it, else holds."""
+    counts: Counter[str] = Counter()
+    kept = []
+    for violation in violations:
+        counts[violation.name] += 1
+        if counts[violation.name] <= KEPT:
+            kept.append(violation)
+    verdict = Verdict.VIOLATED if kept else Verdict.UNKNOWN if reasons else Verdict.HOLDS
+    figures = {**figures, "violations": dict(counts)}
+    return Finding(verdict=verdict, violations=tuple(kept), reasons=tuple(reasons), figures=figures)
+
+
+def nothing_to_judge(reason: str) -> Finding:
+    return Finding(verdict=Verdict.NOT_APPLICABLE, reasons=(reason,))

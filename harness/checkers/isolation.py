@@ -1,0 +1,32 @@
+"""What reads saw of other transactions, judged over the dependency graph of a `sets` history.
+
+Complete for what was read: if nothing is found, some serial order in real time explains every read.
+"""
+
+from collections import Counter
+
+from harness.checkers.anomalies import find_anomalies
+from harness.checkers.claims import ISOLATION
+from harness.checkers.finding import Finding, conclude, nothing_to_judge
+from harness.checkers.sets import find_sets
+from harness.checkers.telling import Teller
+from harness.history import History
+
+PROMISES = ISOLATION
+
+
+def check(history: History) -> Finding:
+    """Every anomaly, or `not-applicable` if the amounts do not say which checkouts a read includes."""
+    sets = find_sets(history)
+    if sets is None:
+        return nothing_to_judge(
+            "the amounts do not say which checkouts a balance includes (use workload `sets`)"
+        )
+    anomalies = find_anomalies(sets.txns)
+    figures = {
+        "transactions": len(sets.txns),
+        "keys": sets.keys,
+        "keys_skipped": len(sets.skipped),
+        "anomalies": dict(Counter(anomaly.name for anomaly in anomalies)),
+    }
+    return conclude(map(Teller(history, sets).tell, anomalies), (), figures)

@@ -1,0 +1,161 @@
+"""A history of the shop as transactions that add elements to sets and read sets.
+
+The `sets` workload gives every checkout of a key an amount which no other has, a power of two. What a
+balance is short of its opening is then, bit by bit, the set of checkouts in it, learned through nothing but
+the public API. Keys are a user's credit, an item's stock and an order's `paid`; all checkouts of one order
+are one transaction, since they are to have one effect. One that nobody was told of is aborted if the order
+is not paid at the end: a saga may have shown it and then undone it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from harness.checkers.books import Account, Books, Order, amount, balance, gather, paid
+from harness.checkers.transactions import NO_SESSION, Status, Txn
+from harness.history import History, Operation
+
+PAID = 1
+"""The one element of an order's key."""
+
+NOBODYS = 1 << 63
+"""An element that no checkout has: amounts are at most 2^53. Read where a balance is above its opening."""
+
+ALIAS = 1 << 64
+"""The first element that stands for a refused checkout of an order which was checked out later."""
+
+
+@dataclass(slots=True)
+class Sets:
+    """`origins[i]` is what `txns[i]` was made of: an order, or a read. Keys that are no sets are skipped."""
+
+    txns: list[Txn] = field(default_factory=list)
+    origins: list[Order | Operation] = field(default_factory=list)
+    keys: int = 0
+    skipped: list[str] = field(default_factory=list)
+
+    def append(
+        self,
+        origin: Order | Operation,
+        span: tuple[int, int, int | None],
+        status: Status,
+        adds: tuple[tuple[str, int], ...] = (),
+        reads: tuple[tuple[str, int], ...] = (),
+    ) -> None:
+        """One transaction more; `span` is its process and when it began and ended."""
+        self.txns.append(Txn(len(self.txns), *span, status, adds, reads))
+        self.origins.append(origin)
+
+
+@dataclass(slots=True)
+class _Key:
+    """A balance that is a set; `aliases` are (element, its order's later success began, alias)."""
+
+    account: Account
+    opening: int
+    since_ns: int
+    aliases: list[tuple[int, int, int]] = field(default_factory=list)
+
+
+def find_sets(history: History) -> Sets | None:
+    """The transactions of the history, or None unless more than half of its balances are sets."""
+    books = history.derive(gather)
+    if any(order.items is None and order.told("ok", "unknown") for order in books.orders.values()):
+        return None
+    sets, keys = Sets(), {}
+    for account in books.every_account():
+        if any(order.attempts for order, _ in account.draws):
+            key = _as_set(account)
+            if key:
+                keys[account.name] = key
+            else:
+                sets.skipped.append(account.name)
+    sets.keys = len(keys)
+    if len(keys) <= len(sets.skipped) or not any(key.account.reads for key in keys.values()):
+        return None
+    for order in books.orders.values():
+        if order.attempts:
+            _add_order(sets, keys, order)
+    for read, name, state in _reads(books, keys):
+        sets.append(
+            read, (read.process, read.invoked_ns, read.completed_ns), "committed", reads=((name, state),)
+        )
+    return sets
+
+
+def _as_set(account: Account) -> _Key | None:
+    """None if the opening is not known, or the amounts are not different powers of two."""
+    if account.opening is None or any(move.outcome != "ok" for move in account.moves):
+        return None
+    amounts = [each for order, each in account.draws if order.attempts]
+    if any(each.bit_count() != 1 or each < 0 for each in amounts) or len(set(amounts)) < len(amounts):
+        return None
+    since_ns = max((move.completed_ns for move in account.moves), default=0)
+    if any(attempt.invoked_ns < since_ns for order, _ in account.draws for attempt in order.attempts):
+        return None
+    return _Key(account, account.opening + sum(map(amount, account.moves)), since_ns)
+
+
+def _add_order(sets: Sets, keys: dict[str, _Key], order: Order) -> None:
+    shares = [(f"user {order.user}", order.total or 0)]
+    shares += [(f"item {item}", quantity) for item, quantity in (order.items or {}).items()]
+    adds = [(name, each) for name, each in shares if name in keys and each]
+    adds.append((order.name, PAID))
+    tried = [attempt for attempt in order.attempts if attempt.outcome != "fail"]
+    refused = [attempt for attempt in order.attempts if attempt.outcome == "fail"]
+    if not tried or (order.paid is False and not order.told("ok")):
+        sets.append(order, _span(order.attempts), "aborted", tuple(adds))
+        return
+    status: Status = "committed" if order.told("ok") else "unknown"
+    sets.append(order, _span(tried), status, tuple(adds))
+    if refused:
+        _add_refused(sets, keys, order, refused, adds)
+
+
+def _add_refused(
+    sets: Sets,
+    keys: dict[str, _Key],
+    order: Order,
+    refused: Sequence[Operation],
+    adds: Sequence[tuple[str, int]],
+) -> None:
+    """What was seen of an order before the checkout that may have succeeded began, a refused one did."""
+    began = sets.txns[-1].invoked_ns
+    seen = []
+    for name, element in adds:
+        if name in keys:
+            aliases = keys[name].aliases
+            aliases.append((element, began, ALIAS << len(aliases)))
+            seen.append((name, aliases[-1][2]))
+    sets.append(order, _span(refused), "aborted", tuple(seen))
+
+
+def _span(attempts: Sequence[Operation]) -> tuple[int, int, int | None]:
+    """(process, began, ended): it took effect in this time, if at all; several belong to no session."""
+    process = attempts[0].process if len(attempts) == 1 else NO_SESSION
+    ended = min((attempt.completed_ns for attempt in attempts if attempt.outcome == "ok"), default=None)
+    return process, min(attempt.invoked_ns for attempt in attempts), ended
+
+
+def _reads(books: Books, keys: dict[str, _Key]) -> Iterator[tuple[Operation, str, int]]:
+    """(read, key, state) for each read of a set once it was filled."""
+    for name, key in keys.items():
+        for read in key.account.reads:
+            left = balance(read)
+            if left is not None and read.invoked_ns >= key.since_ns:
+                yield read, name, _state(key, read, key.opening - left)
+    for order in books.orders.values():
+        if order.attempts:
+            for read in order.reads:
+                found = paid(read)
+                if found is not None:
+                    yield read, order.name, PAID if found else 0
+
+
+def _state(key: _Key, read: Operation, gone: int) -> int:
+    """The set of checkouts whose amounts are gone."""
+    if gone < 0:
+        return NOBODYS
+    for element, began, alias in key.aliases:
+        if gone & element and read.completed_ns < began:
+            gone ^= element | alias
+    return gone

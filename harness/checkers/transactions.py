@@ -1,0 +1,43 @@
+"""What the isolation checker judges: transactions that add elements to sets and read sets.
+
+The workload makes them so that a read says exactly which writes it includes, the property that Elle calls
+recoverability (Alvaro & Kingsbury, Elle, VLDB 2020). An element is a power of two, a state of a key is the
+sum of the elements in it: a Python int as a bit mask.
+"""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+Status = Literal["committed", "aborted", "unknown"]
+NO_SESSION = -1
+
+
+class Txn(msgspec.Struct, frozen=True, gc=False):
+    """One transaction; its reads come before its adds.
+
+    `adds` are (key, element), each element once per key in the whole history; `reads` are (key, state).
+    `process` is `NO_SESSION` for one that belongs to no client's order of work. `completed_ns` is None if
+    nobody was told that it ended. What an unknown or aborted transaction read is not looked at.
+    """
+
+    id: int
+    process: int
+    invoked_ns: int
+    completed_ns: int | None
+    status: Status
+    adds: tuple[tuple[str, int], ...] = ()
+    reads: tuple[tuple[str, int], ...] = ()
+
+
+class Anomaly(NamedTuple):
+    """One anomaly: the transactions in it (positions in the list that was judged) and the keys.
+
+    For a cycle, transaction i leads to i+1 and the last to the first by a dependency of kind `kinds[i]`.
+    For the others, see the function in `versions` that finds it.
+    """
+
+    name: str
+    txns: tuple[int, ...]
+    keys: tuple[str, ...] = ()
+    kinds: tuple[int, ...] = ()

@@ -1,0 +1,99 @@
+"""The lines of a history file: one `Header`, then `Operation`s and `Event`s, then one `Footer`.
+
+Outcomes follow Jepsen: `ok` it happened, `fail` it definitely did not, `unknown` anything else (a
+time-out, a reset, a 5xx). All times are nanoseconds of one monotonic clock.
+"""
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+VERSION = 1
+
+Outcome = Literal["ok", "fail", "unknown"]
+
+
+class HistoryError(Exception):
+    """The history cannot be written or read; the message names the file, the line and what is wrong."""
+
+
+class Claims(msgspec.Struct, frozen=True, kw_only=True):
+    """What the protocol promises in this run; `recovery_s` is None if it promises no bound."""
+
+    atomicity: Literal["atomic", "eventually", "none"]
+    isolation: Literal[
+        "strict-serializable", "serializable", "snapshot", "read-committed", "read-uncommitted", "none"
+    ]
+    durability: str
+    recovery_s: float | None = None
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="header"):
+    """First line: everything needed to say what was run, and to run it again."""
+
+    protocol: str
+    claims: Claims
+    scenario: str
+    workload: str
+    durability: str
+    runtime: str
+    seed: int | str
+    version: int = VERSION
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag="op"):
+    """One call of one client. `value` is the parsed body, or for `unknown` why it is not known."""
+
+    process: int
+    op: str
+    args: list[Any]
+    invoked_ns: int
+    completed_ns: int
+    outcome: Outcome
+    value: Any = None
+
+
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag="event"):
+    """Something the harness did or saw: `phase`, `fault-start`, `fault-end`, `healed`, `probe`, `node`."""
+
+    kind: str
+    at_ns: int
+    data: dict[str, Any]
+
+
+class Footer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="footer"):
+    """Last line. `complete` is false for a run that was interrupted."""
+
+    operations: int
+    events: int
+    complete: bool
+    checksum: str
+
+
+class AnyHeader(msgspec.Struct, tag="header"):
+    """As much of a header as every version has."""
+
+    version: int
+
+
+class Seal:
+    """Running checksum of the lines (BLAKE2b, 16 bytes); it covers the footer's own figures too."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+        self.update = self._hash.update
+
+    def footer(self, operations: int, events: int, complete: bool) -> Footer:
+        final = self._hash.copy()
+        final.update(f"{operations} {events} {complete}".encode())
+        return Footer(operations, events, complete, final.hexdigest())
+
+
+Line = Header | Operation | Event | Footer
+
+_lines: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+encode = msgspec.json.Encoder().encode
+decode_line = _lines.decode
+decode_version = msgspec.json.Decoder(AnyHeader).decode

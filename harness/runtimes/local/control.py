@@ -1,0 +1,76 @@
+"""A deployment seen from another process: what runs there, and its end."""
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.runtimes.base import EnvironmentFailure, Node
+from harness.runtimes.local import places, process
+from harness.runtimes.local.process import Identity
+from harness.runtimes.local.state import Deployment, StateFolder
+
+STOP_WITHIN_S = 10.0
+POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """``supervised`` is False when the supervisor was killed: nodes may still run, but nobody looks after them."""
+
+    deployment: Deployment
+    nodes: tuple[Node, ...]
+    supervised: bool
+
+
+def view(folder: StateFolder) -> View | None:
+    """What runs in this folder; None if nothing was started or everything was stopped."""
+    deployment = folder.read()
+    if deployment is None:
+        return None
+    nodes = tuple(record.node() for record in deployment.nodes)
+    return View(deployment, nodes, folder.supervisor() is not None)
+
+
+def take_down(folder: StateFolder) -> list[str]:
+    """Stop what runs in this folder, supervised or not. Returns what was stopped, in words; empty if nothing ran."""
+    stopped = []
+    supervisor = folder.supervisor()
+    if supervisor is not None:
+        deployment = folder.read()
+        names = [record.name for record in deployment.nodes] if deployment else []
+        if supervisor.pid == os.getpid():
+            raise EnvironmentFailure(f"the deployment in {folder.path} is this process's own")
+        _stop_supervisor(folder, supervisor)
+        stopped = names or ["a deployment that was still starting"]
+    stopped += [f"process {identity.pid}, left behind" for identity in end_leftovers(folder)]
+    folder.erase()
+    return stopped
+
+
+def end_leftovers(folder: StateFolder) -> list[Identity]:
+    """End the processes of a deployment whose supervisor is gone. Blocks. Call only when nobody else supervises."""
+    deployment = folder.read()
+    if deployment is None:
+        return []
+    written = [record.identity for record in deployment.nodes]
+    found = dict.fromkeys(identity for identity in written if identity is not None)
+    return process.end([*found, *(one for one in process.tagged(deployment.tag) if one not in found)])
+
+
+def all_folders() -> Iterable[Path]:
+    """Every state folder of this user that has, or had, a deployment."""
+    return places.known()
+
+
+def _stop_supervisor(folder: StateFolder, supervisor: Identity) -> None:
+    process.send(supervisor, signal.SIGTERM)
+    process.send(supervisor, signal.SIGCONT)
+    deadline = time.monotonic() + STOP_WITHIN_S
+    while folder.supervisor() == supervisor:
+        if time.monotonic() > deadline:
+            process.send(supervisor, signal.SIGKILL)
+            deadline = time.monotonic() + STOP_WITHIN_S
+        time.sleep(POLL_S)

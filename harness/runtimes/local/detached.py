@@ -1,0 +1,91 @@
+"""A supervisor in a session of its own: ``python -m harness.runtimes.local.detached STATE_DIR``, the spec on stdin.
+
+It answers with one JSON line on stdout, ``{}`` once everything serves or ``{"code", "error"}``; after that its output is
+its log. The spec may hold a store's password, so it never goes on a command line.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.local import control
+from harness.runtimes.local.process import GRACE_S
+from harness.runtimes.local.spec import Spec
+from harness.runtimes.local.state import StateFolder
+from harness.runtimes.local.supervisor import Supervisor, run
+from protocols.core import UsageError
+
+
+class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):
+    code: int = 0
+    error: str = ""
+
+
+def launch(spec: Spec, folder: StateFolder) -> control.View:
+    """Start a detached supervisor and return once everything serves. Raises what the supervisor raised."""
+    spec.check()
+    folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.logs.mkdir(exist_ok=True)
+    with (folder.logs / "supervisor.log").open("ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "harness.runtimes.local.detached", str(folder.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        told, _ = child.communicate(msgspec.json.encode(spec))
+    except BaseException:
+        child.terminate()
+        child.wait(GRACE_S * 4)
+        raise
+    _raise(told, folder)
+    found = control.view(folder)
+    if found is None:
+        raise EnvironmentFailure(f"the deployment ended at once; see {folder.logs / 'supervisor.log'}")
+    # It goes on without us; that it is never waited for is meant.
+    child.returncode = 0
+    return found
+
+
+def _raise(told: bytes, folder: StateFolder) -> None:
+    try:
+        answer = msgspec.json.decode(told, type=Answer)
+    except msgspec.MsgspecError:
+        raise EnvironmentFailure(f"the supervisor died; see {folder.logs / 'supervisor.log'}") from None
+    if answer.code == 2:
+        raise UsageError(answer.error)
+    if answer.code:
+        raise EnvironmentFailure(answer.error)
+
+
+def _tell(answer: Answer) -> None:
+    """The one line, and the end of the pipe: whoever waits there has its answer."""
+    os.write(1, msgspec.json.encode(answer) + b"\n")
+    os.dup2(2, 1)
+
+
+def _ready(supervisor: Supervisor) -> None:
+    _tell(Answer())
+
+
+def main(arguments: list[str]) -> int:
+    folder = StateFolder(Path(arguments[0]))
+    try:
+        spec = msgspec.json.decode(sys.stdin.buffer.read(), type=Spec)
+        asyncio.run(run(spec, folder, _ready, lambda text: print(text, file=sys.stderr, flush=True)))
+    except UsageError as error:
+        _tell(Answer(code=2, error=str(error)))
+    except EnvironmentFailure as error:
+        _tell(Answer(code=4, error=str(error)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

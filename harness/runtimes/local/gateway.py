@@ -1,0 +1,189 @@
+"""The one address of the shop: ``python -m harness.runtimes.local.gateway``.
+
+Forwards ``/orders/*``, ``/stock/*`` and ``/payment/*`` to the workers of a service in turn, method and raw path unchanged.
+What it answers keeps the contract's promise about statuses:
+
+- a worker that refuses the connection was definitely sent nothing: the next one is asked, again and again within the
+  time limit, so that a service that is being restarted costs time and no failure; then 424, nothing happened;
+- a connection that breaks after the request was sent is unknown: 502, and it is never sent twice. Only a GET, which
+  changes nothing, is asked again.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from itertools import cycle
+from urllib.parse import unquote
+
+import uvloop
+from aiohttp import (
+    ClientConnectorError,
+    ClientError,
+    ClientHandlerType,
+    ClientOSError,
+    ClientRequest,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    ConnectionTimeoutError,
+    DummyCookieJar,
+    ServerDisconnectedError,
+    TCPConnector,
+    web,
+)
+from yarl import URL
+
+from harness.runtimes.local.keeper import allow_many_files
+
+PREFIXES = {"orders": "order", "stock": "stock", "payment": "payment"}
+AGAIN_S = 0.02
+CONNECT_WITHIN_S = 2.0
+HEALTH_WITHIN_S = 2.0
+STOP_WITHIN_S = 1.0
+BACKLOG = 4_096
+
+
+class SentAndLost(Exception):
+    """The request left, and its answer did not come: whether it happened is unknown."""
+
+
+class Gateway:
+    """``peers`` maps a service to the addresses of its workers. ``limit_s`` bounds one request."""
+
+    def __init__(self, peers: Mapping[str, list[str]], limit_s: float) -> None:
+        self._workers = {service: len(addresses) for service, addresses in peers.items()}
+        self._peers = peers
+        self._turn = {service: cycle(addresses) for service, addresses in peers.items()}
+        self._limit_s = limit_s
+        self._session: ClientSession | None = None
+
+    async def start(self) -> None:
+        self._session = ClientSession(
+            connector=TCPConnector(limit=0, keepalive_timeout=60),
+            cookie_jar=DummyCookieJar(),
+            auto_decompress=False,
+            middlewares=(send_once,),
+            skip_auto_headers=("User-Agent", "Accept-Encoding"),
+        )
+
+    async def stop(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Every request of the server ends up here: there is no router to pay for."""
+        raw = request.raw_path
+        if raw == "/health":
+            return await self._health()
+        service = route(raw)
+        if service is None:
+            return _json(404, {"error": f"no such path: {raw[:200]}"})
+        return await self._forward(service, request.method, raw)
+
+    # ------------------------------------------------------------ inside
+
+    async def _forward(self, service: str, method: str, raw: str) -> web.Response:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._limit_s
+        while True:
+            try:
+                for _ in range(self._workers[service]):
+                    answer = await self._try(next(self._turn[service]), method, raw, deadline - loop.time())
+                    if answer is not None:
+                        return answer
+            except SentAndLost as lost:
+                if method not in ("GET", "HEAD"):
+                    return _json(502, {"error": f"the {service} service did not answer ({lost}): the outcome is unknown"})
+            if loop.time() + AGAIN_S > deadline:
+                return _json(424, {"error": f"the {service} service accepts no connection: nothing happened"})
+            await asyncio.sleep(AGAIN_S)
+
+    async def _try(self, address: str, method: str, raw: str, left_s: float) -> web.Response | None:
+        """None if this worker accepted no connection. Raises ``SentAndLost``."""
+        assert self._session is not None
+        url = URL(address + raw, encoded=True)
+        timeout = ClientTimeout(total=max(left_s, AGAIN_S), sock_connect=CONNECT_WITHIN_S)
+        try:
+            async with self._session.request(method, url, timeout=timeout, allow_redirects=False) as answer:
+                body = await answer.read()
+        except (ClientConnectorError, ConnectionTimeoutError):
+            return None
+        except (ClientError, TimeoutError, OSError) as error:
+            raise SentAndLost(str(error) or type(error).__name__) from None
+        kind = answer.headers.get("Content-Type", "text/plain")
+        return web.Response(status=answer.status, body=body, headers={"Content-Type": kind})
+
+    async def _health(self) -> web.Response:
+        found = await asyncio.gather(*(self._any_serves(addresses) for addresses in self._peers.values()))
+        services = dict(zip(self._peers, found, strict=True))
+        return _json(200, {"ok": all(found), "services": services})
+
+    async def _any_serves(self, addresses: list[str]) -> bool:
+        return any(await asyncio.gather(*(self._serves(address) for address in addresses)))
+
+    async def _serves(self, address: str) -> bool:
+        assert self._session is not None
+        try:
+            async with self._session.get(f"{address}/health", timeout=ClientTimeout(HEALTH_WITHIN_S)) as answer:
+                return answer.status == 200
+        except (SentAndLost, ClientError, TimeoutError, OSError):
+            return False
+
+
+async def send_once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """aiohttp sends GET, PUT and DELETE again by itself when a connection breaks; an exception it does not know stops that."""
+    try:
+        return await handler(request)
+    except ClientConnectorError:
+        raise
+    except (ClientOSError, ServerDisconnectedError) as error:
+        raise SentAndLost(str(error) or type(error).__name__) from None
+
+
+def route(raw: str) -> str | None:
+    """The service that a raw path goes to; None for what is nobody's, or only for services among themselves."""
+    path = unquote(raw.partition("?")[0])
+    segments = path.split("/")
+    if path[:1] != "/" or "internal" in (segment.lower() for segment in segments) or {".", ".."} & {*segments}:
+        return None
+    return PREFIXES.get(segments[1]) if len(segments) > 2 and raw.startswith(f"/{segments[1]}/") else None
+
+
+def _json(status: int, body: Mapping[str, object]) -> web.Response:
+    return web.json_response(body, status=status)
+
+
+async def serve(gateway: Gateway, host: str, port: int) -> None:
+    """Until SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await gateway.start()
+    runner = web.ServerRunner(web.Server(gateway.handle, access_log=None), shutdown_timeout=STOP_WITHIN_S)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
+        await stopped.wait()
+    finally:
+        await runner.cleanup()
+        await gateway.stop()
+
+
+def main() -> int:
+    host, _, port = os.environ["WDM_LISTEN"].rpartition(":")
+    peers = json.loads(os.environ["WDM_PEERS"])
+    gateway = Gateway(peers, int(os.environ["WDM_TIME_LIMIT_MS"]) / 1000)
+    allow_many_files()
+    try:
+        uvloop.run(serve(gateway, host, int(port)))
+    except OSError as error:
+        print(f"error: cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
+        return 4
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""Keeps one node alive: starts it, tells when it serves, notices its end, starts it again."""
+
+import asyncio
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from harness.runtimes.base import EnvironmentFailure, Node, State
+from harness.runtimes.local import process
+from harness.runtimes.local.nodes import Member
+from harness.runtimes.local.process import Identity
+
+PROBE_EVERY_S = 0.03
+LAST_WORDS_BYTES = 4_096
+
+
+class Keeper:
+    """``changed`` is called after every change of state, so that somebody can write it down."""
+
+    def __init__(self, member: Member, respawn_after_s: float, changed: Callable[[], None]) -> None:
+        self.member = member
+        self.identity: Identity | None = None
+        self._respawn_after_s = respawn_after_s
+        self._changed = changed
+        self._state: State = "down"
+        self._stay_down = False
+        self._lives = 0
+        self._child: asyncio.subprocess.Process | None = None
+        self._wanted = asyncio.Event()
+        self._served = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> State:
+        frozen = self.identity is not None and process.paused(self.identity)
+        return "paused" if frozen else self._state
+
+    def node(self) -> Node:
+        pid = self.identity.pid if self.identity else None
+        return Node(self.member.name, self.member.kind, self.member.service, pid, self.member.url, self.state)
+
+    # ------------------------------------------------------------ life
+
+    def start(self) -> None:
+        """Begin to keep it. A server that somebody else runs is taken as running."""
+        if not self.member.command:
+            self._become("running")
+            self._served.set()
+            return
+        self._wanted.set()
+        self._task = asyncio.create_task(self._keep(), name=f"keep {self.member.name}")
+
+    async def serving(self, within_s: float) -> None:
+        """Return once it serves. Raises ``EnvironmentFailure`` with its last words if it ended or took too long."""
+        served, ended = asyncio.create_task(self._served.wait()), asyncio.create_task(self._ended.wait())
+        try:
+            await asyncio.wait((served, ended), timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            served.cancel()
+            ended.cancel()
+        if not self._served.is_set():
+            what = "ended before it served" if self._ended.is_set() else f"does not serve after {within_s:g} s"
+            raise EnvironmentFailure(f"{self.member.name} {what}: {self.last_words()} (log: {self.member.log})")
+
+    async def stop(self, grace_s: float = process.GRACE_S) -> None:
+        """End it for good: SIGTERM, after ``grace_s`` SIGKILL."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        child = self._child
+        if child is not None and child.returncode is None and self.identity is not None:
+            process.send(self.identity, signal.SIGTERM)
+            process.send(self.identity, signal.SIGCONT)
+            try:
+                await asyncio.wait_for(child.wait(), grace_s)
+            except TimeoutError:
+                process.send(self.identity, signal.SIGKILL)
+                await child.wait()
+        self.identity = None
+        self._become("down")
+
+    # ------------------------------------------------------------ faults
+
+    def signal(self, number: signal.Signals) -> None:
+        """Raises ``EnvironmentFailure`` if there is no process of ours to signal."""
+        if self.identity is None or not process.send(self.identity, number):
+            raise EnvironmentFailure(f"{self.member.name} is not running as a process here")
+
+    def kill(self, *, stay_down: bool) -> None:
+        self._stay_down = stay_down
+        self._wanted.clear()
+        self._served.clear()
+        if self.identity is not None or not stay_down:
+            self.signal(signal.SIGKILL)
+
+    async def restart(self, within_s: float) -> None:
+        """A new life at once, whatever it did before."""
+        if self.identity is not None and self._child is not None:
+            self.kill(stay_down=True)
+            await self._child.wait()
+            while self.identity is not None:
+                await asyncio.sleep(0)
+        self._stay_down = False
+        self._served.clear()
+        self._ended.clear()
+        self._wanted.set()
+        await self.serving(within_s)
+
+    # ------------------------------------------------------------ inside
+
+    async def _keep(self) -> None:
+        while True:
+            await self._wanted.wait()
+            await self._live()
+            self._wanted.clear()
+            if self._respawn_after_s and not self._stay_down:
+                # restart() may want it earlier
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wanted.wait(), self._respawn_after_s)
+                if not self._stay_down:
+                    self._wanted.set()
+
+    async def _live(self) -> None:
+        """One life, from start to end."""
+        self._ended.clear()
+        try:
+            child = await self._spawn()
+        except OSError as error:
+            self._fail(f"it cannot be started: {error}")
+            return
+        watch = asyncio.create_task(self._watch(), name=f"watch {self.member.name}")
+        try:
+            await child.wait()
+        finally:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+        self.identity = None
+        if self._state == "starting" or not self._respawn_after_s or self._stay_down:
+            self._ended.set()  # waiting for it would be in vain
+        self._served.clear()
+        self._become("down")
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        member = self.member
+        member.prepare()
+        environment = {**member.environment, **(member.once if self._lives == 0 else {})}
+        self._lives += 1
+        self._child = child = await _start(member.command, environment, member.log)
+        self.identity = process.identify(child.pid)
+        self._become("starting")
+        return child
+
+    def _fail(self, why: str) -> None:
+        with suppress(OSError), self.member.log.open("a") as log:
+            log.write(f"{why}\n")
+        self._ended.set()
+        self._become("down")
+
+    async def _watch(self) -> None:
+        while not await self.member.serves():
+            await asyncio.sleep(PROBE_EVERY_S)
+        self._served.set()
+        self._become("running")
+
+    def _become(self, state: State) -> None:
+        self._state = state
+        self._changed()
+
+    def last_words(self) -> str:
+        """The last line of its log, for an error message."""
+        try:
+            with self.member.log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - LAST_WORDS_BYTES))
+                lines = log.read().decode("utf-8", "replace").strip().splitlines()
+        except OSError:
+            lines = []
+        return lines[-1].strip() if lines else "it said nothing"
+
+
+async def _start(
+    command: tuple[str, ...], environment: Mapping[str, str], log: Path
+) -> asyncio.subprocess.Process:
+    """A child in a session of its own (Ctrl-C is the supervisor's alone), with nothing open but its log."""
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            env=environment,
+            cwd=log.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def allow_many_files() -> None:
+    """A thousand checkouts at once are thousands of sockets: raise the soft limit to the hard one, for children too."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # macOS refuses 'unlimited'; its own limit then stays
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,178 @@
+"""What each node of a local deployment is: its command, environment, port and log."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+
+from harness.runtimes.base import Kind
+from harness.runtimes.local import probe, valkey
+from harness.runtimes.local.process import TAG
+from harness.runtimes.local.spec import SERVICES, Spec, without_password
+from harness.runtimes.local.state import StateFolder
+
+HOST = "127.0.0.1"
+GATEWAY_PATIENCE_S = 2.0  # on top of the services' own limit, so that they answer first
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node before it runs. ``command`` is empty for a server that somebody else runs.
+
+    ``once`` holds variables of its first life only. ``prepare`` writes what it needs on disk.
+    """
+
+    name: str
+    kind: Kind
+    service: str
+    url: str
+    port: int
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    log: Path
+    serves: probe.Probe
+    once: Mapping[str, str] = field(default_factory=dict)
+    prepare: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole deployment before it runs. ``store_urls`` carry passwords."""
+
+    tag: str
+    secret: str
+    store_urls: Mapping[str, str]
+    stores: tuple[Member, ...]
+    services: tuple[Member, ...]
+    gateway: Member
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        return (*self.stores, *self.services, self.gateway)
+
+
+def lay_out(spec: Spec, folder: StateFolder, port: Callable[[], int]) -> Plan:
+    """Lay out a checked spec; ``port`` hands out free ports. Raises ``EnvironmentFailure`` for an unusable store."""
+    tag, secret = token_hex(8), token_hex(16)
+    binary = valkey.find_binary(spec.store_binary) if len(spec.store_urls) < len(SERVICES) else None
+    if binary is not None:
+        valkey.version(binary)
+    shared = _inherited() | {TAG: tag, "WDM_LOG_LEVEL": spec.log_level}
+    stores, urls = [], {}
+    for service in SERVICES:
+        if service in spec.store_urls:
+            valkey.check_server(service, spec.store_urls[service])
+            store, urls[service] = _foreign_store(service, spec.store_urls[service], folder)
+        else:
+            assert binary is not None
+            store, urls[service] = _store(service, binary, port(), spec, folder, shared)
+        stores.append(store)
+    ports = {service: [port() for _ in range(spec.workers)] for service in SERVICES}
+    peers = {service: [f"http://{HOST}:{number}" for number in numbers] for service, numbers in ports.items()}
+    services = tuple(
+        _service(service, index, number, spec, folder, shared | _service_environment(spec, service, peers, urls, secret))
+        for service, numbers in ports.items()
+        for index, number in enumerate(numbers, start=1)
+    )
+    return Plan(tag, secret, urls, tuple(stores), services, _gateway(spec.port or port(), spec, folder, shared, peers))
+
+
+def _inherited() -> dict[str, str]:
+    """The environment without anything that could reconfigure a node behind the spec's back."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("WDM_")}
+
+
+def _store(
+    service: str, binary: Path, port: int, spec: Spec, folder: StateFolder, shared: Mapping[str, str]
+) -> tuple[Member, str]:
+    name, password = f"{service}-store", token_hex(16)
+    # One protocol's unfinished business means nothing to another, so each keeps data of its own.
+    data = folder.path / "data" / spec.protocol / name
+    text = valkey.configuration(port=port, password=password, data=data, durability=spec.durability)
+
+    def prepare() -> None:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.write_private(f"conf/{name}.conf", text.encode())
+
+    member = Member(
+        name=name,
+        kind="store",
+        service=service,
+        url=f"redis://{HOST}:{port}/0",
+        port=port,
+        command=(str(binary), str(folder.path / "conf" / f"{name}.conf")),
+        environment=shared,
+        log=folder.logs / f"{name}.log",
+        serves=probe.store(port, password),
+        prepare=prepare,
+    )
+    return member, f"redis://:{password}@{HOST}:{port}/0"
+
+
+def _foreign_store(service: str, url: str, folder: StateFolder) -> tuple[Member, str]:
+    name = f"{service}-store"
+
+    async def serves() -> bool:
+        return True  # it was asked while planning; its life is not ours to watch
+
+    shown = without_password(url)
+    return Member(name, "store", service, shown, 0, (), {}, folder.logs / f"{name}.log", serves), url
+
+
+def _service(
+    service: str, index: int, port: int, spec: Spec, folder: StateFolder, environment: Mapping[str, str]
+) -> Member:
+    name = f"{service}-{index}"
+    own = {"WDM_NODE": name, "WDM_LISTEN": f"{HOST}:{port}", "WDM_ADVERTISE": f"http://{HOST}:{port}"}
+    return Member(
+        name=name,
+        kind="service",
+        service=service,
+        url=f"http://{HOST}:{port}",
+        port=port,
+        command=(sys.executable, "-P", "-m", "protocols.service"),
+        environment={**environment, **own},
+        once={"WDM_CRASH_AT": spec.crash_at},
+        log=folder.logs / f"{name}.log",
+        serves=probe.http(port),
+    )
+
+
+def _service_environment(
+    spec: Spec, service: str, peers: Mapping[str, list[str]], store_urls: Mapping[str, str], secret: str
+) -> dict[str, str]:
+    return {
+        "WDM_SERVICE": service,
+        "WDM_PROTOCOL": spec.protocol,
+        "WDM_STORE_URL": store_urls[service],
+        "WDM_PEERS": json.dumps(peers),
+        "WDM_SECRET": secret,
+        "WDM_DURABILITY": spec.durability,
+        "WDM_OPTIONS": json.dumps(spec.options),
+        "WDM_ABLATE": ",".join(spec.ablate),
+        "WDM_TIME_LIMIT_MS": str(round(spec.time_limit_s * 1000)),
+    }
+
+
+def _gateway(
+    port: int, spec: Spec, folder: StateFolder, shared: Mapping[str, str], peers: Mapping[str, list[str]]
+) -> Member:
+    return Member(
+        name="gateway",
+        kind="gateway",
+        service="",
+        url=f"http://{HOST}:{port}",
+        port=port,
+        command=(sys.executable, "-P", "-m", "harness.runtimes.local.gateway"),
+        environment={
+            **shared,
+            "WDM_LISTEN": f"{HOST}:{port}",
+            "WDM_PEERS": json.dumps(peers),
+            "WDM_TIME_LIMIT_MS": str(round((spec.time_limit_s + GATEWAY_PATIENCE_S) * 1000)),
+        },
+        log=folder.logs / "gateway.log",
+        serves=probe.http(port),
+    )

@@ -1,0 +1,53 @@
+"""The user's own folder, and the list in it of the state folders with a deployment: what ``wdm down --all`` reads."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def user_folder() -> Path:
+    """``$XDG_STATE_HOME/wdm`` or ``~/.local/state/wdm``; below the temporary folder where that cannot be written."""
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    for folder in (Path(base).expanduser() / "wdm", Path(tempfile.gettempdir()) / f"wdm-{os.getuid()}"):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            continue
+        # A folder in /tmp that somebody else made first is not ours to trust.
+        if os.access(folder, os.W_OK) and folder.stat().st_uid == os.getuid():
+            return folder
+    return Path(tempfile.mkdtemp(prefix="wdm-"))
+
+
+def known() -> list[Path]:
+    """State folders that have, or had, a deployment."""
+    try:
+        lines = _list().read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    return [Path(line) for line in lines if line]
+
+
+def remember(folder: Path) -> None:
+    _edit(lambda lines: lines if str(folder) in lines else [*lines, str(folder)])
+
+
+def forget(folder: Path) -> None:
+    _edit(lambda lines: [line for line in lines if line != str(folder)])
+
+
+def _list() -> Path:
+    return user_folder() / "deployments"
+
+
+def _edit(change: Callable[[list[str]], list[str]]) -> None:
+    with _list().open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        lines = change(file.read().splitlines())
+        file.truncate(0)
+        file.write("".join(f"{line}\n" for line in lines))

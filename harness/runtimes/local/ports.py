@@ -1,0 +1,87 @@
+"""Ports for nodes: on loopback, and out of the way of the kernel's own choices.
+
+The kernel takes the near end of outgoing connections from its ephemeral range. A port from there could be gone by
+the time a killed node wants it back, so ours lie below that range.
+"""
+
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from random import SystemRandom
+from typing import IO
+
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.local.places import user_folder
+
+LOOPBACK = "127.0.0.1"
+LOWEST = 10_000
+BLOCK = 256
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+class Ports:
+    """A block of ports that no other deployment of this user takes while this object is open."""
+
+    def __init__(self, avoid: int = 0) -> None:
+        self._lock, first = _claim()
+        self._left = (port for port in range(first, first + BLOCK) if port != avoid)
+
+    def take(self) -> int:
+        """The next port of the block that nobody listens on."""
+        for port in self._left:
+            if is_free(port):
+                return port
+        raise EnvironmentFailure(f"none of {BLOCK} ports is free; stop other deployments with `wdm down --all`")
+
+    def close(self) -> None:
+        self._lock.close()
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
+    return why_taken(port) is None
+
+
+def why_taken(port: int) -> str | None:
+    """None if a server could listen there, else the reason in words."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen()  # with SO_REUSEADDR two may bind; only one may listen
+        except OSError as error:
+            return "already in use" if error.errno == errno.EADDRINUSE else os.strerror(error.errno or 0)
+    return None
+
+
+def _claim() -> tuple[IO[bytes], int]:
+    blocks = list(_blocks())
+    SystemRandom().shuffle(blocks)
+    folder = user_folder() / "ports"
+    folder.mkdir(parents=True, exist_ok=True)
+    for first in blocks:
+        lock = (folder / str(first)).open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        return lock, first
+    raise EnvironmentFailure("every block of ports is taken; stop other deployments with `wdm down --all`")
+
+
+def _blocks() -> Sequence[int]:
+    low, high = _ephemeral()
+    below, above = range(LOWEST, low - BLOCK, BLOCK), range(high + 1, 65_536 - BLOCK, BLOCK)
+    return below or above or range(LOWEST, 65_536 - BLOCK, BLOCK)
+
+
+def _ephemeral() -> tuple[int, int]:
+    try:
+        low, high = _RANGE.read_text().split()
+    except (OSError, ValueError):
+        return 49_152, 65_535  # IANA's, and macOS's
+    return int(low), int(high)

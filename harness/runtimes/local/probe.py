@@ -1,0 +1,42 @@
+"""Does it serve? Asked with bare sockets, so that the supervisor stays small and starts quickly."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+ANSWER_WITHIN_S = 2.0
+Probe = Callable[[], Awaitable[bool]]
+
+
+def http(port: int, path: str = "/health") -> Probe:
+    """True once this loopback port answers a GET with 200."""
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+
+    async def serves() -> bool:
+        return (await _exchange(port, request)).split(b" ")[1:2] == [b"200"]
+
+    return serves
+
+
+def store(port: int, password: str) -> Probe:
+    """True once the server on this loopback port has loaded its log and answers."""
+
+    async def serves() -> bool:
+        return await _exchange(port, f"AUTH {password}\r\nPING\r\n".encode(), lines=2) == b"+OK\r\n+PONG\r\n"
+
+    return serves
+
+
+async def _exchange(port: int, request: bytes, lines: int = 1) -> bytes:
+    """The first lines of the answer; empty if there is none."""
+    with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(request)
+                return b"".join([await reader.readline() for _ in range(lines)])
+            finally:
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
+    return b""

@@ -1,0 +1,99 @@
+"""Processes by identity: a pid and the moment it started, so that a pid used again is never taken for the old one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+GRACE_S = 2.0
+POLL_S = 0.02
+PROC = Path("/proc")
+TAG = "WDM_DEPLOYMENT"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """``started`` is opaque: equal for the same process, different for the next one with this pid."""
+
+    pid: int
+    started: str
+
+
+def identify(pid: int) -> Identity | None:
+    """Who has this pid now; None if nobody, or only a zombie that nobody has collected yet."""
+    look = _look(pid)
+    return None if look is None or look[0] == "Z" else Identity(pid, look[1])
+
+
+def alive(identity: Identity) -> bool:
+    return identify(identity.pid) == identity
+
+
+def paused(identity: Identity) -> bool:
+    look = _look(identity.pid)
+    return look is not None and look[0] == "T" and look[1] == identity.started
+
+
+def send(identity: Identity, number: signal.Signals) -> bool:
+    """Signal exactly this process. False if it is gone."""
+    if not alive(identity):
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(identity.pid, number)
+        return True
+    return False
+
+
+def end(identities: Iterable[Identity], grace_s: float = GRACE_S) -> list[Identity]:
+    """SIGTERM, and SIGKILL for what is left after ``grace_s``. Blocks. Returns those that were there."""
+    found = [identity for identity in identities if send(identity, signal.SIGTERM)]
+    for identity in found:
+        send(identity, signal.SIGCONT)  # a paused process hears nothing else
+    if not _gone(found, grace_s):
+        for identity in found:
+            send(identity, signal.SIGKILL)
+        _gone(found, grace_s)
+    return found
+
+
+def tagged(tag: str) -> Iterator[Identity]:
+    """Processes whose environment names this deployment: those a killed supervisor had no time to write down.
+
+    Linux only; elsewhere an environment cannot be read, and nothing is found.
+    """
+    wanted = f"{TAG}={tag}".encode()
+    for folder in PROC.glob("[0-9]*"):
+        with suppress(OSError):
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                identity = identify(int(folder.name))
+                if identity is not None and identity.pid != os.getpid():
+                    yield identity
+
+
+def _gone(identities: list[Identity], within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while any(alive(identity) for identity in identities):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
+
+
+def _look(pid: int) -> tuple[str, str] | None:
+    """State letter and start time of a pid."""
+    if sys.platform == "linux":
+        try:
+            # The name may hold blanks and brackets; the fields after it are fixed (proc(5): 3 is state, 22 starttime).
+            fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return fields[0], fields[19]
+    listing = subprocess.run(
+        ["/bin/ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.split(maxsplit=1)
+    return (listing[0][0], listing[1].strip()) if len(listing) == 2 else None

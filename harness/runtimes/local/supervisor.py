@@ -1,0 +1,194 @@
+"""Brings a deployment up, keeps it up, takes it down: one keeper a node, one state folder.
+
+Everything that can be refused is refused before the first process starts. What a supervisor that was killed left
+behind is ended first, by the next supervisor of the same folder or by ``wdm down``.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+
+from harness.runtimes.base import EnvironmentFailure, Node
+from harness.runtimes.local import control, keeper
+from harness.runtimes.local.keeper import Keeper
+from harness.runtimes.local.nodes import Member, Plan, lay_out
+from harness.runtimes.local.ports import Ports, is_free, why_taken
+from harness.runtimes.local.spec import Spec
+from harness.runtimes.local.state import Deployment, Record, StateFolder
+
+START_WITHIN_S = 30.0
+
+
+class Supervisor:
+    """``say`` hears one line about each step of starting and stopping."""
+
+    def __init__(self, spec: Spec, folder: StateFolder, say: Callable[[str], None] = lambda _: None) -> None:
+        self.spec = spec
+        self.folder = folder
+        self._say = say
+        self._keepers: dict[str, Keeper] = {}
+        self._plan: Plan | None = None
+        self._deployment: Deployment | None = None
+        self._resources = ExitStack()
+
+    @property
+    def plan(self) -> Plan:
+        if self._plan is None:
+            raise EnvironmentFailure(f"nothing is up in {self.folder.path}")
+        return self._plan
+
+    # ------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Everything serves afterwards, or nothing runs and ``UsageError`` or ``EnvironmentFailure`` is raised."""
+        self.spec.check()
+        self.folder.take()
+        self._resources.callback(self.folder.leave)
+        try:
+            await self._clean_up()
+            self._lay_out()
+            await self._start_all()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End every node, the ones that depend on others first, and leave the folder."""
+        self._note("stopping")
+        for kind in ("gateway", "service", "store"):
+            await asyncio.gather(*(one.stop() for one in self._keepers.values() if one.member.kind == kind))
+        self._keepers.clear()
+        self._plan = self._deployment = None
+        self._resources.close()
+
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(one.node() for one in self._keepers.values())
+
+    # ------------------------------------------------------------ faults
+
+    def kill(self, name: str, *, stay_down: bool = False) -> None:
+        self._keeper(name).kill(stay_down=stay_down)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        self._keeper(name).signal(number)
+
+    async def restart(self, name: str) -> None:
+        await self._keeper(name).restart(START_WITHIN_S)
+
+    async def serving(self, name: str, within_s: float) -> None:
+        await self._keeper(name).serving(within_s)
+
+    # ------------------------------------------------------------ inside
+
+    async def _clean_up(self) -> None:
+        ended = await asyncio.to_thread(control.end_leftovers, self.folder)
+        if ended:
+            self._say(f"ended {len(ended)} processes that a killed supervisor had left behind")
+
+    def _lay_out(self) -> None:
+        if self.spec.port and not is_free(self.spec.port):
+            raise EnvironmentFailure(
+                f"port {self.spec.port} is {why_taken(self.spec.port)}; choose another with --port, or --port 0 for any free one"
+            )
+        ports = Ports(avoid=self.spec.port)
+        self._resources.callback(ports.close)
+        self._plan = laid = lay_out(self.spec, self.folder, ports.take)
+        self._keepers = {member.name: self._keep(member) for member in laid.members}
+        self._deployment = Deployment(
+            tag=laid.tag,
+            phase="starting",
+            supervisor=os.getpid(),
+            gateway=laid.gateway.url,
+            spec=self.spec,
+            secret=laid.secret,
+            store_urls=dict(laid.store_urls),
+            nodes=[],
+        )
+        self._note("starting")
+
+    def _keep(self, member: Member) -> Keeper:
+        return Keeper(member, self.spec.respawn_after_s, self._write)
+
+    async def _start_all(self) -> None:
+        keeper.allow_many_files()
+        self._say(f"starting {len(self.plan.stores)} stores")
+        await self._start_some(self.plan.stores)
+        self._say(f"starting {len(self.plan.services)} service processes and the gateway")
+        await self._start_some((*self.plan.services, self.plan.gateway))
+        self._note("up")
+
+    async def _start_some(self, members: Iterable[Member]) -> None:
+        chosen = [self._keepers[member.name] for member in members]
+        for one in chosen:
+            one.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for one in chosen:
+                    group.create_task(one.serving(START_WITHIN_S))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    def _keeper(self, name: str) -> Keeper:
+        if name not in self._keepers:
+            raise KeyError(f"no node {name!r}; there are: {', '.join(self._keepers) or 'none'}")
+        return self._keepers[name]
+
+    def _note(self, phase: str) -> None:
+        if self._deployment is not None:
+            self._deployment.phase = phase  # type: ignore[assignment]
+            self._write()
+
+    def _write(self) -> None:
+        if self._deployment is not None:
+            self._deployment.nodes = [_record(one) for one in self._keepers.values()]
+            self.folder.write(self._deployment)
+
+
+def _record(one: Keeper) -> Record:
+    member, identity = one.member, one.identity
+    return Record(
+        name=member.name,
+        kind=member.kind,
+        service=member.service,
+        url=member.url,
+        port=member.port,
+        state=one.state,
+        pid=identity.pid if identity else None,
+        started=identity.started if identity else "",
+    )
+
+
+async def run(
+    spec: Spec,
+    folder: StateFolder,
+    ready: Callable[[Supervisor], None],
+    say: Callable[[str], None] = lambda _: None,
+) -> signal.Signals:
+    """Up until SIGINT or SIGTERM, then down. ``ready`` is called once everything serves. Returns the signal."""
+    supervisor = Supervisor(spec, folder, say)
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def tell(number: signal.Signals) -> None:
+        if not told.done():
+            told.set_result(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # nohup ignores SIGHUP for us, and means it; a shell's `&` ignores SIGINT too, but then somebody sent it on purpose
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            loop.add_signal_handler(number, tell, number)
+    starting = asyncio.create_task(supervisor.start())
+    await asyncio.wait((starting, told), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait((starting,))
+    if not starting.cancelled():
+        starting.result()
+        if not told.done():
+            ready(supervisor)
+        await told
+        say("stopping")
+        await supervisor.stop()
+    return told.result()

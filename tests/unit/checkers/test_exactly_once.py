@@ -1,0 +1,92 @@
+"""No effect twice, and none lost that was acknowledged."""
+
+import pytest
+
+from harness.checkers import atomicity, exactly_once
+from harness.checkers.finding import Verdict
+
+
+def found(run):
+    return sorted(violation.name for violation in exactly_once.check(run.history()).violations)
+
+
+@pytest.mark.parametrize("told", [["ok"], ["ok", "ok"], ["unknown", "ok", "ok"], ["fail", "ok"]])
+def test_checked_out_again_and_charged_once(story, told):
+    finding = exactly_once.check(story(told).history())
+    assert finding.verdict == Verdict.HOLDS
+    assert finding.figures["orders_checked_out_again"] == (len(told) > 1)
+
+
+@pytest.mark.parametrize(
+    ("told", "end", "names"),
+    [
+        (["unknown", "ok"], {"credit": 80}, ["charged-repeatedly"]),
+        (["ok"], {"credit": 70}, ["charged-repeatedly"]),
+        (["ok"], {"stock": 16}, ["taken-repeatedly"]),
+        (["ok"], {"credit": 80, "stock": 16}, ["charged-repeatedly", "taken-repeatedly"]),
+        (["fail"], {"credit": 110, "stock": 20, "paid": False}, ["refunded-without-charge"]),
+        (["fail"], {"credit": 100, "stock": 22, "paid": False}, ["returned-without-taking"]),
+        (["ok"], {"credit": 100, "stock": 20, "paid": False}, ["acknowledged-checkout-lost"]),
+        (["ok"], {"credit": 190}, ["effect-repeated"]),
+        (["ok"], {"stock": 38}, ["effect-repeated"]),
+        (["ok"], {"stock": -2}, ["acknowledged-effect-lost"]),
+    ],
+)
+def test_twice_and_lost_are_named_here_and_only_here(story, told, end, names):
+    run = story(told, **end)
+    assert found(run) == names
+    assert atomicity.check(run.history()).verdict == Verdict.HOLDS
+
+
+@pytest.mark.parametrize(
+    "end", [{"credit": 100}, {"stock": 20}, {"credit": 100, "paid": False}, {"stock": 20, "paid": False}]
+)
+def test_half_a_checkout_is_none_of_its_business(story, end):
+    run = story(**end)
+    assert found(run) == []
+    assert atomicity.check(run.history()).verdict == Verdict.VIOLATED
+
+
+def test_how_often_is_told(story):
+    (violation,) = exactly_once.check(story(credit=70).history()).violations
+    assert "was taken 2 times too often for order o" in violation.explanation
+    assert violation.keys == ("order o", "user 1")
+
+
+@pytest.mark.parametrize(
+    ("lines", "names"),
+    [
+        ([("7", 2)], []),
+        ([("7", 1), ("7", 1)], []),
+        ([("7", 4)], ["item-added-repeatedly"]),
+        ([], ["acknowledged-item-lost"]),
+        ([("7", 2), ("9", 1)], ["item-added-repeatedly"]),
+    ],
+)
+def test_what_was_put_into_an_order_is_in_it(story, run, lines, names):
+    run = story(["fail"], credit=100, stock=20, paid=False)
+    run.see_order("o", "1", *lines, paid=False, total=5)
+    assert found(run) == names
+
+
+@pytest.mark.parametrize(("quantity", "fine"), [(2, True), (5, True), (3, False), (7, False)])
+def test_an_unknown_add_item_is_there_or_not(story, quantity, fine):
+    run = story(["fail"], credit=100, stock=20, paid=False)
+    run.op("add_item", "o", "7", 3, outcome="unknown", process=8)
+    run.see_order("o", "1", ("7", quantity), paid=False, total=5)
+    assert (found(run) == []) == fine
+
+
+@pytest.mark.parametrize(("op", "key"), [("find_user", "1"), ("find_item", "7"), ("find_order", "o")])
+def test_what_was_made_and_is_gone_is_lost(story, op, key):
+    run = story()
+    run.op(op, key, outcome="fail", value="no such thing")
+    assert found(run) == ["acknowledged-creation-lost"]
+
+
+def test_a_lost_withdrawal(run):
+    run.user("1", 50)
+    run.op("pay", "1", 20)
+    run.phase("final")
+    run.see_user("1", 50)
+    assert found(run) == ["acknowledged-effect-lost"]

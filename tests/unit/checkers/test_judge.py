@@ -1,0 +1,154 @@
+"""Findings against claims: claimed and held, claimed and violated, not claimed and seen."""
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from harness.checkers import CHECKERS, judge
+from harness.checkers.claims import FIRST_EXCLUDED_BY, ISOLATION, ISOLATION_LEVELS, Promise, excludes
+from harness.checkers.finding import KEPT, Finding, Verdict, Violation, conclude, nothing_to_judge
+
+ANOMALY = Violation(name="G1a", explanation="seen")
+
+
+def checker(finding, promises=ISOLATION):
+    def check(history):
+        if isinstance(finding, Exception):
+            raise finding
+        return finding
+
+    return SimpleNamespace(check=check, PROMISES=promises)
+
+
+HELD = checker(conclude((), (), {}))
+SEEN = checker(conclude([ANOMALY], (), {}))
+UNSURE = checker(conclude((), ["nobody looked"], {}))
+NEUTRAL = checker(nothing_to_judge("no sets"))
+BROKEN = checker(KeyError("credit"))
+
+
+@pytest.mark.parametrize(
+    ("checkers", "isolation", "verdict", "standings"),
+    [
+        ([HELD], "serializable", "holds", ["claimed-and-held"]),
+        ([SEEN], "serializable", "violated", ["claimed-and-violated"]),
+        ([SEEN], "read-uncommitted", "holds", ["not-claimed-and-seen"]),
+        ([HELD, UNSURE], "serializable", "unknown", ["claimed-and-held", "unknown"]),
+        ([SEEN, UNSURE], "serializable", "violated", ["claimed-and-violated", "unknown"]),
+        ([HELD, NEUTRAL], "serializable", "holds", ["claimed-and-held", "not-applicable"]),
+        ([NEUTRAL], "serializable", "unknown", ["not-applicable"]),
+        ([HELD, BROKEN], "serializable", "unknown", ["claimed-and-held", "unknown"]),
+        ([], "serializable", "unknown", []),
+    ],
+)
+def test_the_verdict(story, checkers, isolation, verdict, standings):
+    table = {str(number): each for number, each in enumerate(checkers)}
+    judgement = judge(story().history(isolation=isolation), table)
+    assert judgement.verdict == verdict
+    assert [result.standing for result in judgement.results] == standings
+    assert bool(judgement.reasons) == ("unknown" in (verdict, *standings))
+
+
+def test_what_is_allowed_is_still_told(story):
+    (result,) = judge(story().history(isolation="none"), {"isolation": SEEN}).results
+    assert (result.allowed, result.violated) == ((ANOMALY,), ())
+    assert result.claims == ("isolation: none",)
+
+
+def test_allowed_and_unsure_is_unknown(story):
+    both = checker(conclude([ANOMALY], ["nobody looked"], {}))
+    assert judge(story().history(isolation="none"), {"isolation": both}).verdict == Verdict.UNKNOWN
+
+
+def test_a_checker_that_raises_says_why(story):
+    judgement = judge(story().history(), {"broken": BROKEN})
+    assert judgement.reasons == ("broken: raised KeyError: 'credit'",)
+
+
+def test_a_name_without_a_promise_counts_as_promised(story):
+    assert (
+        judge(story().history(isolation="none"), {"new": checker(SEEN.check(None), {})}).verdict == "violated"
+    )
+
+
+def test_an_interrupted_run_never_holds_but_can_be_violated(story):
+    assert judge(story().history(complete=False)).verdict == Verdict.UNKNOWN
+    assert judge(story(credit=1).history(complete=False)).verdict == Verdict.VIOLATED
+
+
+def test_a_whole_run(story):
+    judgement = judge(story().history())
+    assert judgement.verdict == Verdict.HOLDS
+    standing = {result.checker: result.standing for result in judgement.results}
+    assert standing.pop("isolation") in ("claimed-and-held", "not-applicable")
+    assert standing == dict.fromkeys(set(CHECKERS) - {"isolation"}, "claimed-and-held")
+    assert msgspec.json.decode(msgspec.json.encode(judgement))["verdict"] == "holds"
+
+
+@pytest.mark.parametrize(
+    ("durability", "fault", "verdict"),
+    [
+        ("everysec", "lost-tail", "holds"),
+        ("always", "lost-tail", "violated"),
+        ("everysec", "crash", "violated"),
+        ("everysec", None, "violated"),
+    ],
+)
+def test_only_a_cut_log_that_is_not_forced_may_forget(story, durability, fault, verdict):
+    run = story(credit=100, stock=20, paid=False)
+    if fault:
+        run.event("fault-start", fault=fault, target="payment-store")
+    judgement = judge(run.history(durability=durability))
+    assert judgement.verdict == verdict
+    lost = next(result for result in judgement.results if result.checker == "exactly-once")
+    assert [v.name for v in (*lost.violated, *lost.allowed)] == ["acknowledged-checkout-lost"]
+
+
+def test_not_even_a_cut_log_makes_a_balance_negative(story):
+    run = story(["ok"], credit=-5)
+    run.event("fault-start", fault="power-cut", target="payment-store")
+    assert judge(run.history(durability="everysec")).verdict == Verdict.VIOLATED
+
+
+@pytest.mark.parametrize(
+    ("atomicity", "verdict"), [("atomic", "violated"), ("eventually", "violated"), ("none", "holds")]
+)
+def test_half_a_checkout_matters_to_those_who_claim_atomicity(story, atomicity, verdict):
+    assert judge(story(credit=100).history(atomicity=atomicity)).verdict == verdict
+
+
+def test_a_bound_matters_to_those_who_claim_one(story):
+    run = story()
+    run.event("probe", at=60_000, in_doubt=1)
+    assert judge(run.history(recovery_s=10)).verdict == "violated"
+    assert judge(run.history(recovery_s=None)).verdict == "holds"
+
+
+def test_each_level_excludes_what_the_weaker_ones_do(run):
+    names = [
+        {name for name, promise in ISOLATION.items() if excludes(promise, run.history(isolation=level))}
+        for level in ("none", *ISOLATION_LEVELS)
+    ]
+    assert names[0] == set()
+    assert names[-1] == set(FIRST_EXCLUDED_BY)
+    assert all(weaker < stronger for weaker, stronger in pairwise(names))
+    assert names[1] == {"G0", "garbage-read"}
+    assert "G1c" in names[2]
+    assert "G-single" in names[3] - names[2]
+    assert "G2-item" in names[4] - names[3]
+
+
+def test_every_violation_a_checker_can_name_is_promised_by_its_own_table():
+    for name, module in CHECKERS.items():
+        assert all(isinstance(promise, Promise) for promise in module.PROMISES.values()), name
+    for name in ("atomicity", "exactly-once"):
+        assert set(CHECKERS[name].NAMES.values()) <= set(CHECKERS[name].PROMISES)
+
+
+def test_many_violations_are_counted_and_some_are_kept():
+    finding = conclude([ANOMALY] * (KEPT + 5), (), {"x": 1})
+    assert len(finding.violations) == KEPT
+    assert finding.figures == {"x": 1, "violations": {"G1a": KEPT + 5}}
+    assert isinstance(finding, Finding)

@@ -1,0 +1,92 @@
+"""Nothing left after the bound, and how long each fault blocked whom."""
+
+import pytest
+
+from harness.checkers import recovery
+from harness.checkers.finding import Verdict
+
+CLEAN = {"in_doubt": 0, "locks": 0, "fences": 0, "open": 0}
+
+
+def judged(run, *probes, healed=1000, **claims):
+    """Probes as (milliseconds after the heal, what was left)."""
+    run.event("healed", at=healed)
+    for after, left in probes:
+        run.event("probe", at=healed + after, **{**CLEAN, **left})
+    return recovery.check(run.history(**claims))
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("in_doubt", "left-in-doubt"),
+        ("locks", "lock-left"),
+        ("fences", "fence-left"),
+        ("open", "transaction-left-open"),
+    ],
+)
+def test_what_is_left_after_the_bound(run, field, name):
+    finding = judged(run, (5_000, {field: 3}), (10_000, {field: 2}), (12_000, {}))
+    (violation,) = finding.violations
+    assert violation.name == name
+    assert f"10.0 s later {field} was 2" in violation.explanation
+    assert finding.figures["recovered_after_s"] == 12.0
+
+
+def test_what_is_gone_by_then_is_fine(run):
+    finding = judged(run, (0, {"locks": 9, "open": 2}), (9_999, {"locks": 1}), (10_000, {}))
+    assert finding.verdict == Verdict.HOLDS
+
+
+def test_a_shop_without_fences_does_not_count_them(run):
+    assert judged(run, (11_000, {"fences": None})).verdict == Verdict.HOLDS
+
+
+def test_clean_before_the_bound_is_enough(run):
+    finding = judged(run, (2_000, {}))
+    assert finding.verdict == Verdict.HOLDS
+    assert finding.figures["recovered_after_s"] == 2.0
+
+
+def test_it_counts_from_the_last_heal(run):
+    run.event("healed", at=0)
+    run.event("probe", at=11_000, **CLEAN, extra=1)
+    assert judged(run, (1_000, {"locks": 1}), (3_000, {}), healed=20_000).verdict == Verdict.HOLDS
+
+
+@pytest.mark.parametrize(
+    "probes",
+    [[], [(5_000, {"locks": 1})], [(5_000, {"locks": 1}), (60_000, {})]],
+    ids=["none", "early", "gap"],
+)
+def test_where_nobody_looked_is_unknown(run, probes):
+    assert judged(run, *probes).verdict == Verdict.UNKNOWN
+
+
+def test_without_a_heal_nothing_is_known(run):
+    assert recovery.check(run.history()).verdict == Verdict.UNKNOWN
+
+
+def test_how_long_each_fault_blocked_whom(run):
+    run.event("fault-start", at=1000, fault="crash", target="order")
+    run.op("checkout", "1", at=(900, 1100))  # began before: says nothing about the fault
+    run.op("checkout", "2", at=(1200, 5000))
+    run.op("checkout", "3", at=(1300, 4000))
+    run.op("checkout", "4", at=(1400, 1500), outcome="unknown")
+    run.op("find_user", "1", at=(1001, 1002))
+    run.event("fault-end", at=3500, fault="pause", target="order")
+    run.event("fault-end", at=3600, fault="crash", target="order")
+    run.op("checkout", "5", at=(6000, 6500))
+    (fault,) = judged(run, healed=9000).figures["faults"]
+    assert fault["fault"], fault["target"] == ("crash", "order")
+    assert fault["lasted_s"] == 2.6
+    assert fault["from_start_s"] == {"checkout": 3.0, "find_user": 0.002}
+    assert fault["from_end_s"] == {"checkout": 2.9, "find_user": None}
+
+
+def test_a_fault_that_was_never_ended_lasts_until_the_heal(run):
+    run.event("fault-start", at=1000, fault="crash", target="order")
+    run.op("checkout", "1", at=(10_000, 10_100))
+    (fault,) = judged(run, healed=9000).figures["faults"]
+    assert fault["lasted_s"] == 8.0
+    assert fault["from_end_s"] == {"checkout": 1.1}
