@@ -160,9 +160,7 @@ MEASURES = {"graph": measure_graph, "whole": measure_whole}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sizes", default="10000,100000,1000000")
     parser.add_argument("--measure", choices=MEASURES, help=argparse.SUPPRESS)
@@ -177,11 +175,7 @@ def main() -> None:
         before = None
         for size in sizes:
             note, spent = apart(measure, size, options.seed)
-            ratio = (
-                f"{spent / before[1]:.1f} times as long for {size / before[0]:.0f} times as many"
-                if before
-                else ""
-            )
+            ratio = f"{spent / before[1]:.1f} times as long for {size / before[0]:.0f} times as many" if before else ""
             print(f"{measure:6} {size:>9,}  {spent:6.2f} s  ({note})  {ratio}", flush=True)
             before = size, spent
 

@@ -47,8 +47,11 @@ class Rush:
 
 @dataclass(slots=True)
 class Siege:
-    """What the load under kills came to. ``recovered_s`` has, for each node, the time from its kill to the first checkout
-    begun after the kill that succeeded, the longest if there were several; ``untrue`` counts orders about which a client was told something false."""
+    """What the load under kills came to.
+
+    ``recovered_s`` has, for each node, the time from its kill to the first checkout begun after the kill that
+    succeeded, the longest if there were several; ``untrue`` counts orders about which a client was told something false.
+    """
 
     told: Counter[str] = field(default_factory=Counter)
     sold: int = 0
@@ -89,13 +92,13 @@ async def rush_of(client: ShopClient, say: Say) -> Rush:
     started = time.monotonic()
     heard = await all_at_once(client, "checkout", [(order,) for order in orders])
     seconds = time.monotonic() - started
-    credits = await all_at_once(client, "find_user", [(user,) for user in users])
+    funds = await all_at_once(client, "find_user", [(user,) for user in users])
     found = await all_at_once(client, "find_order", [(order,) for order in orders])
     return Rush(
         told=Counter(one.outcome for one in heard),
         errors=sum(one.status >= 500 or not one.status for one in heard),
         sold=RUSH_STOCK - (await client.need("find_item", item))["stock"],
-        spent=RUSH_USERS - sum(one.value["credit"] for one in credits),
+        spent=RUSH_USERS - sum(one.value["credit"] for one in funds),
         paid=sum(one.value["paid"] for one in found),
         seconds=seconds,
     )

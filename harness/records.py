@@ -22,9 +22,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """What the protocol promises in this run; `recovery_s` is None if it promises no bound."""
 
     atomicity: Literal["atomic", "eventually", "none"]
-    isolation: Literal[
-        "strict-serializable", "serializable", "snapshot", "read-committed", "read-uncommitted", "none"
-    ]
+    isolation: Literal["strict-serializable", "serializable", "snapshot", "read-committed", "read-uncommitted", "none"]
     durability: str
     recovery_s: float | None = None
 

@@ -36,9 +36,10 @@ from typing import Any
 class Request:
     """What the client wants made atomic: ``subject`` (an order), and what only the outside knows.
 
-    ``home`` is the service that coordinates it, ``owner`` the instance. ``age`` orders transactions for the lock policies, in microseconds since the
-    epoch (smaller is older); a retry keeps its first. ``horizon``: every transaction with the same prefix as this one's
-    id (``prefix.sequence``) and a smaller sequence number has ended. ``limit_ms``: undecided after that, it is given up.
+    ``home`` is the service that coordinates it, ``owner`` the instance. ``age`` orders transactions for the lock
+    policies, in microseconds since the epoch (smaller is older); a retry keeps its first. ``horizon``: every
+    transaction with the same prefix as this one's id (``prefix.sequence``) and a smaller sequence number has ended.
+    ``limit_ms``: undecided after that, it is given up.
     """
 
     subject: str

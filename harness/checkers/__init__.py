@@ -46,9 +46,7 @@ CHECKERS: Mapping[str, Checker] = {
     "stats": stats,
 }
 
-Standing = Literal[
-    "claimed-and-held", "claimed-and-violated", "not-claimed-and-seen", "unknown", "not-applicable"
-]
+Standing = Literal["claimed-and-held", "claimed-and-violated", "not-claimed-and-seen", "unknown", "not-applicable"]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,10 +77,7 @@ def judge(history: History, checkers: Mapping[str, Checker] = CHECKERS) -> Judge
     with uncollected():
         results = tuple(_result(name, checker, history) for name, checker in checkers.items())
     reasons = [
-        f"{each.checker}: {reason}"
-        for each in results
-        if each.standing == "unknown"
-        for reason in each.finding.reasons
+        f"{each.checker}: {reason}" for each in results if each.standing == "unknown" for reason in each.finding.reasons
     ]
     if not history.complete:
         reasons.append("the run was interrupted: its history is not complete")

@@ -107,11 +107,7 @@ def _untrue(history: History) -> Iterator[Violation]:
     for order in history.derive(gather).orders.values():
         if order.paid and not order.told("ok", "unknown"):
             name = "refused-but-paid" if order.attempts else "paid-without-checkout"
-            told = (
-                f"every checkout of it was answered {_told(order)}"
-                if order.attempts
-                else "nobody checked it out"
-            )
+            told = f"every checkout of it was answered {_told(order)}" if order.attempts else "nobody checked it out"
             yield Violation(
                 name=name,
                 explanation=f"{order.name} is paid, but {told}.\n{narrate(history, order.operations())}",

@@ -84,9 +84,7 @@ def reckon(history: History) -> Reckoning:
     """The reckoning; use `history.derive(reckon)`."""
     books = history.derive(gather)
     if history.phase_ns("final") is None:
-        return Reckoning(
-            [], ["there is no final phase: nothing was read after the shop had come to rest"], []
-        )
+        return Reckoning([], ["there is no final phase: nothing was read after the shop had come to rest"], [])
     opaque = [order for order in books.orders.values() if order.told("ok", "unknown") and order.items is None]
     unsure = {("user", order.user) for order in opaque} | {
         ("item", str(add.args[1])) for order in opaque for add in order.adds

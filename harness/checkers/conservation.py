@@ -33,9 +33,7 @@ def check(history: History) -> Finding:
     violations = list(_negative(history))
     for kind in ("credit", "stock"):
         balances = [each for each in reckoning.balances if each.account.holds == kind]
-        off = Slack(amount for each in balances for amount in each.unsure).off(
-            sum(each.surplus for each in balances)
-        )
+        off = Slack(amount for each in balances for amount in each.unsure).off(sum(each.surplus for each in balances))
         figures[f"{kind}_accounts"], figures[f"{kind}_off"] = len(balances), off
         if off:
             violations.append(_imbalance(history, kind, balances, off))

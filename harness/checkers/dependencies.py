@@ -141,9 +141,7 @@ def _sessions(txns: Sequence[Txn], begins: Iterable[int]) -> Iterable[tuple[int,
         last[txn.process] = index
 
 
-def _real_time(
-    graph: Graph, txns: Sequence[Txn], begins: Sequence[int], number: Mapping[int, int] | range
-) -> None:
+def _real_time(graph: Graph, txns: Sequence[Txn], begins: Sequence[int], number: Mapping[int, int] | range) -> None:
     """What was over before something began comes before it, through a chain of moments in time."""
     over_ns = [NEVER if txn.completed_ns is None else txn.completed_ns for txn in txns]
     ends = sorted(begins, key=over_ns.__getitem__)

@@ -68,9 +68,7 @@ def _multiple(history: History, deviation: Deviation) -> Violation:
     if order and deviation.kind == "repeated":
         what = f"The {account.holds} of {account.name} was taken {often} too often for {order.name}."
     elif order:
-        what = (
-            f"{order.name} is not paid, and {account.name} was given its {account.holds} {often} too often."
-        )
+        what = f"{order.name} is not paid, and {account.name} was given its {account.holds} {often} too often."
     elif deviation.move and deviation.kind == "move-lost":
         what = f"'{describe(deviation.move)}', but at the end it is as if that had never happened."
     else:

@@ -141,9 +141,7 @@ def cyclic_components(graph: Graph) -> list[list[int]]:
     return [component for component in components(graph) if len(component) > 1]
 
 
-def shortest_path(
-    graph: Graph, start: int, goal: int, limit: int | None = None
-) -> list[tuple[int, int]] | None:
+def shortest_path(graph: Graph, start: int, goal: int, limit: int | None = None) -> list[tuple[int, int]] | None:
     """A shortest path as (node, edge that leaves it); from a node to itself it is a cycle.
 
     `FREE` edges cost nothing, all others 1. None if there is no path, or none of at most `limit`.

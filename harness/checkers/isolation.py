@@ -19,9 +19,7 @@ def check(history: History) -> Finding:
     """Every anomaly, or `not-applicable` if the amounts do not say which checkouts a read includes."""
     sets = find_sets(history)
     if sets is None:
-        return nothing_to_judge(
-            "the amounts do not say which checkouts a balance includes (use workload `sets`)"
-        )
+        return nothing_to_judge("the amounts do not say which checkouts a balance includes (use workload `sets`)")
     anomalies = find_anomalies(sets.txns)
     figures = {
         "transactions": len(sets.txns),

@@ -76,9 +76,7 @@ def find_sets(history: History) -> Sets | None:
         if order.attempts:
             _add_order(sets, keys, order)
     for read, name, state in _reads(books, keys):
-        sets.append(
-            read, (read.process, read.invoked_ns, read.completed_ns), "committed", reads=((name, state),)
-        )
+        sets.append(read, (read.process, read.invoked_ns, read.completed_ns), "committed", reads=((name, state),))
     return sets
 
 

@@ -30,9 +30,7 @@ def _load(history: History) -> dict[str, Any]:
         end = max((op.completed_ns for op in history.operations), default=begin)
     span_s = (end - begin) / 1e9
     rates = Counter(
-        op.op
-        for op in history.operations
-        if op.outcome == "ok" and begin <= op.invoked_ns and op.completed_ns <= end
+        op.op for op in history.operations if op.outcome == "ok" and begin <= op.invoked_ns and op.completed_ns <= end
     )
     per_s = {name: round(count / span_s, 3) for name, count in rates.items()} if span_s > 0 else {}
     return {"load_s": span_s, "rate_per_s": per_s}

@@ -49,9 +49,7 @@ class Teller:
     def _cycle(self, anomaly: Anomaly) -> tuple[str, tuple[str, ...]]:
         """Each step of the cycle with its reason; keys in order of appearance."""
         lines, keys = ["No order of these explains what was read:"], dict.fromkeys(anomaly.keys)
-        for before, after, kind in zip(
-            anomaly.txns, (*anomaly.txns[1:], anomaly.txns[0]), anomaly.kinds, strict=True
-        ):
+        for before, after, kind in zip(anomaly.txns, (*anomaly.txns[1:], anomaly.txns[0]), anomaly.kinds, strict=True):
             shared = list(self._shared(before, after, kind))
             keys.update(dict.fromkeys(shared))
             lines.append(f"  - {self._step(before, after, kind, shared)}")
@@ -66,9 +64,7 @@ class Teller:
         if kind == RW:
             return f"{first} came before {then}, because it did not see it in {where}."
         if kind == PROCESS:
-            return (
-                f"{first} came before {then}: process {self._txns[before].process} did one after the other."
-            )
+            return f"{first} came before {then}: process {self._txns[before].process} did one after the other."
         ended, began = self._txns[before].completed_ns or 0, self._txns[after].invoked_ns
         times = f"{seconds(self._history, ended)}, before {seconds(self._history, began)}"
         return f"{first} came before {then}: it was over at {times}, when the other began."
@@ -96,9 +92,7 @@ class Teller:
     def _between(self, before: int, after: int, name: str) -> int | None:
         """A read of this key which saw the first and not the second."""
         seen, missed = self._element(before, name), self._element(after, name)
-        return next(
-            (r for r, state in self._readers.get(name, ()) if state & seen and not state & missed), None
-        )
+        return next((r for r, state in self._readers.get(name, ()) if state & seen and not state & missed), None)
 
     def _element(self, txn: int, name: str) -> int:
         return next(element for key, element in self._txns[txn].adds if key == name)

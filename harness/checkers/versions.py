@@ -51,9 +51,7 @@ class Versions:
         self._promote()
         for key in self.keys.values():
             key.committed = sum(e for e, writer in key.writers.items() if self.took_effect[writer])
-        self.anomalies = [
-            anomaly for key in self.keys.values() for find in _BY_KEY for anomaly in find(self, key)
-        ]
+        self.anomalies = [anomaly for key in self.keys.values() for find in _BY_KEY for anomaly in find(self, key)]
         self.anomalies += fractured_reads(self)
 
     def _enter(self, index: int, txn: Txn) -> None:
@@ -135,9 +133,7 @@ def incompatible_reads(_: Versions, key: Key) -> Iterator[Anomaly]:
     states = sorted(key.readers, key=int.bit_count)
     for smaller, larger in pairwise(states):
         if smaller & ~larger:
-            yield Anomaly(
-                "incompatible-reads", (key.readers[smaller][0], key.readers[larger][0]), (key.name,)
-            )
+            yield Anomaly("incompatible-reads", (key.readers[smaller][0], key.readers[larger][0]), (key.name,))
             return
     key.states = states
 

@@ -22,13 +22,9 @@ class Case:
     def setup(self, service: str) -> tuple[Command, ...]:
         """The commands that fill this service's store."""
         if service == "stock":
-            return tuple(
-                Command("create_account", (f"item:{item}", amount, 1)) for item, amount in self.stock
-            )
+            return tuple(Command("create_account", (f"item:{item}", amount, 1)) for item, amount in self.stock)
         if service == "payment":
-            return tuple(
-                Command("create_account", (f"user:{user}", amount, 0)) for user, amount in self.credit
-            )
+            return tuple(Command("create_account", (f"user:{user}", amount, 0)) for user, amount in self.credit)
         commands = []
         for order, user, lines in self.orders:
             commands.append(Command("create_order", (order, user)))

@@ -87,9 +87,7 @@ class Node:
         if key not in self._ways:
             run = _Run(self, local)
             found = run.twin.run(Command(self.role.recovery, (self.service, -1)), 0)
-            events: list[tuple[str, Event]] = [
-                (txn, Recovered(record)) for txn, record in found if txn not in run.live
-            ]
+            events: list[tuple[str, Event]] = [(txn, Recovered(record)) for txn, record in found if txn not in run.live]
             self._ways[key] = tuple(self._work_out(run.freeze(), events))
         return self._ways[key]
 
@@ -187,9 +185,7 @@ class _Run:
         return result
 
     def freeze(self) -> Local:
-        live = tuple(
-            sorted((txn, state, tuple(sorted(timers))) for txn, (state, timers) in self.live.items())
-        )
+        live = tuple(sorted((txn, state, tuple(sorted(timers))) for txn, (state, timers) in self.live.items()))
         return Local(live, freeze(self.twin.tables))
 
     def way(self, crashed: str) -> Way:

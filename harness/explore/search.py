@@ -11,7 +11,7 @@ local state is worked out once.
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness.explore.case import Case
@@ -19,6 +19,7 @@ from harness.explore.node import Local, Node, Packet, Way, freeze, received, wor
 from protocols.core import Config, Protocol, Request, Start, TimerFired, Timing, Verdict
 from protocols.service.library import Twin
 from protocols.shop.ledger import Tables
+
 
 class State(NamedTuple):
     """``packets`` is a bit mask; ``begun`` has each client's txn or ""; ``told`` what it heard: "", "yes", "no".
@@ -155,8 +156,8 @@ class Search:
 
     def _starts(self, state: State) -> Iterator[tuple[Step, State]]:
         """The clients begin in turn; each has one try."""
-        for client, txn in enumerate(state.begun):
-            if txn:
+        for client, begun_as in enumerate(state.begun):
+            if begun_as:
                 continue
             if self.case.in_turn and client and not state.told[client - 1]:
                 return
@@ -164,9 +165,7 @@ class Search:
             prefix = f"c{state.lives}"
             sequence = sum(begun.startswith(prefix + ".") for begun in state.begun)
             local = self._locals[state.locals[at]]
-            running = [
-                int(name.rpartition(".")[2]) for name, _, _ in local.live if name.startswith(prefix + ".")
-            ]
+            running = [int(name.rpartition(".")[2]) for name, _, _ in local.live if name.startswith(prefix + ".")]
             order = self.case.checkouts[client]
             # The later client is the older one: ages and arrivals need not agree.
             request = Request(order, self._home, self._home, 10 - client, min([*running, sequence]))
@@ -176,9 +175,7 @@ class Search:
             yield from self._apply(state._replace(begun=begun), at, "start", order, ways)
             return
 
-    def _apply(
-        self, state: State, at: int, kind: str, what: str, ways: Iterable[Way]
-    ) -> Iterator[tuple[Step, State]]:
+    def _apply(self, state: State, at: int, kind: str, what: str, ways: Iterable[Way]) -> Iterator[tuple[Step, State]]:
         for way in ways:
             if way.crashed and state.crashes >= self.bounds.crashes:
                 return
@@ -212,9 +209,7 @@ class Search:
 
     def _broken(self, state: State) -> str:
         tables = {
-            name: fields
-            for at in range(len(self._names))
-            for name, fields in self._tables(state.locals[at]).items()
+            name: fields for at in range(len(self._names)) for name, fields in self._tables(state.locals[at]).items()
         }
         for client, order in enumerate(self.case.checkouts):
             if state.told[client] == "yes" and not tables[f"order:{order}"]["paid"]:
@@ -237,7 +232,10 @@ class Search:
         ):
             expected = had - sum(self.case.charge(order).get(name, 0) for order in paid)
             if tables[name]["balance"] != expected:
-                return f"atomicity: paid are {paid or 'no orders'}, so {name} must have {expected}, and it has {tables[name]['balance']}"
+                return (
+                    f"atomicity: paid are {paid or 'no orders'}, so {name} must have {expected}, "
+                    f"and it has {tables[name]['balance']}"
+                )
         return ""
 
     def _any_unfinished(self, state: State) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import quote
 
 import aiohttp
@@ -34,7 +34,7 @@ _ONLY = {"create_user": "user_id", "create_item": "item_id", "create_order": "or
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """``ok`` happened, ``fail`` definitely did not (a 4xx), ``unknown`` is everything else: a 5xx, a time-out, a broken connection.
+    """``ok`` happened, ``fail`` definitely did not (a 4xx), ``unknown`` is all else: a 5xx, a time-out, a broken connection.
 
     ``value`` is the body, parsed where it is JSON; ``status`` is 0 where there was no answer.
     """
@@ -52,7 +52,7 @@ class ShopClient:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> "ShopClient":
+    async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
         )

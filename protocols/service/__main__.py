@@ -23,15 +23,21 @@ def main() -> int:
     try:
         settings = Settings.read(os.environ)
         _log_to_stderr(settings)
-        _allow_many_sockets()
+    except UsageError as error:
+        return _refuse(str(error), 2)
+    _allow_many_sockets()
+    try:
         uvloop.run(_serve(settings))
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _refuse(str(error), 2)
     except OSError as error:
-        print(f"error: cannot listen on {settings.host}:{settings.port}: {error}", file=sys.stderr)
-        return 4
+        return _refuse(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}", 4)
     return 0
+
+
+def _refuse(why: str, code: int) -> int:
+    print(f"error: {why}", file=sys.stderr)
+    return code
 
 
 async def _serve(settings: Settings) -> None:

@@ -4,9 +4,9 @@ import asyncio
 from random import Random
 
 from protocols.core import Outcome, Request, Verdict
+from protocols.ports import Clock
 from protocols.service.driver import Driver
 from protocols.service.turnstiles import Turnstiles
-from protocols.ports import Clock
 
 FIRST_PAUSE_MS = 2.0
 LONGEST_PAUSE_MS = 100.0

@@ -17,7 +17,9 @@ class Codec:
     """A batch of messages from one sender, for the message classes of one protocol."""
 
     def __init__(self, messages: Iterable[type]) -> None:
-        self._decoders = {message.__name__: msgspec.msgpack.Decoder(message) for message in messages}
+        self._decoders: dict[str, msgspec.msgpack.Decoder[Any]] = {
+            message.__name__: msgspec.msgpack.Decoder(message) for message in messages
+        }
         self._batch = msgspec.msgpack.Decoder(tuple[str, list[tuple[str, msgspec.Raw]]])
 
     def encode(self, sender: str, messages: Iterable[Any]) -> bytes:

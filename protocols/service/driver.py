@@ -63,7 +63,7 @@ class Driver:
         link: Link,
         clock: Clock,
         boundary: Boundary | None = None,
-        ended: Callable[[str], None] = lambda txn: None,
+        ended: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._service = service
         self._role = role
@@ -130,10 +130,7 @@ class Driver:
             if self._boundary is not None:
                 self._boundary(f"{self._service}:before-{label(effect)}")
             if type(effect) is Persist:
-                instance.busy = True
-                self.forced += 1
-                rest = effects[position + 1 :]
-                self._store.submit(effect.command, lambda result: self._persisted(instance, effect, rest, result))
+                self._persist(instance, effect, effects[position + 1 :])
                 return
             self._carry_out_one(instance, effect)
             if self._boundary is not None:
@@ -154,6 +151,11 @@ class Driver:
             case Reply(outcome):
                 if instance.reply is not None:
                     instance.reply(outcome)
+
+    def _persist(self, instance: _Instance, effect: Persist, rest: Effects) -> None:
+        instance.busy = True
+        self.forced += 1
+        self._store.submit(effect.command, lambda result: self._persisted(instance, effect, rest, result))
 
     def _persisted(self, instance: _Instance, effect: Persist, rest: Effects, result: Result) -> None:
         if self._boundary is not None:

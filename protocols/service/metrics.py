@@ -16,18 +16,24 @@ class _Collector:
 
     def collect(self) -> Iterator[Metric]:
         node = self._node
-        requests = CounterMetricFamily("wdm_requests", "Requests answered, by route and status.", labels=("route", "status"))
+        requests = CounterMetricFamily(
+            "wdm_requests", "Requests answered, by route and status.", labels=("route", "status")
+        )
         for route, statuses in node.requests.items():
             for status, count in statuses.items():
                 requests.add_metric((route, str(status)), count)
         yield requests
         yield CounterMetricFamily("wdm_store_commands", "Commands sent to the store.", value=node.store.counts.commands)
-        yield CounterMetricFamily("wdm_store_batches", "Writes to the store's connection.", value=node.store.counts.batches)
+        yield CounterMetricFamily(
+            "wdm_store_batches", "Writes to the store's connection.", value=node.store.counts.batches
+        )
         yield CounterMetricFamily("wdm_store_connects", "Connections to the store.", value=node.store.counts.connects)
         yield CounterMetricFamily("wdm_forced_writes", "Commands something waited for.", value=node.driver.forced)
         yield CounterMetricFamily("wdm_messages_sent", "Messages to other services.", value=node.link.counts.messages)
         yield CounterMetricFamily("wdm_message_batches", "Requests that carried them.", value=node.link.counts.posts)
-        yield CounterMetricFamily("wdm_messages_lost", "Messages that could not be handed over.", value=node.link.counts.lost)
+        yield CounterMetricFamily(
+            "wdm_messages_lost", "Messages that could not be handed over.", value=node.link.counts.lost
+        )
         yield GaugeMetricFamily("wdm_transactions_live", "Transactions in memory.", value=node.driver.live)
         yield GaugeMetricFamily("wdm_store_up", "1 while the store answers.", value=float(node.store.up))
 
@@ -35,5 +41,5 @@ class _Collector:
 def exposition(node: "Node") -> bytes:
     """The text for ``GET /metrics``."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(node))  # type: ignore[arg-type]  # a collector is whatever has collect()
+    registry.register(_Collector(node))
     return generate_latest(registry)

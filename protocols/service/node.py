@@ -42,7 +42,9 @@ class Node:
         self.clock = LoopClock(settings.skew_ms)
         self.codec = Codec(protocol.messages)
         self.role = protocol.roles[settings.service]
-        self.store = ValkeyStore(_connector(settings.store_url), source(protocol, self.config), self.clock, settings.limit_ms)
+        self.store = ValkeyStore(
+            _connector(settings.store_url), source(protocol, self.config), self.clock, settings.limit_ms
+        )
         self.link = HttpLink(settings.advertise, settings.peers, settings.secret, self.codec)
         self._ids = TxnIds(uuid.uuid4().hex[:12])
         boundary = _crash_at(settings.crash_at) if settings.crash_at else None
@@ -50,9 +52,7 @@ class Node:
             settings.service, self.role, self.config, self.store, self.link, self.clock, boundary, self._ids.end
         )
         rng = Random(uuid.uuid4().int)
-        attempts = Attempts(
-            settings.service, settings.node, self.driver, self._ids, self.clock, rng, settings.limit_ms
-        )
+        attempts = Attempts(settings.service, settings.node, self.driver, self._ids, self.clock, rng, settings.limit_ms)
         self.desk = Desk(
             self.store, self.clock, rng, settings.limit_ms, self._ask, attempts.run, lambda: uuid.uuid4().hex
         )

@@ -16,8 +16,8 @@ from redis.asyncio import Connection
 from redis.exceptions import RedisError, ResponseError
 
 from protocols.core import Command
-from protocols.service.codec import decode_result, encode_arguments
 from protocols.ports import Clock, Result, StoreDown, StoreUnknown
+from protocols.service.codec import decode_result, encode_arguments
 
 RECONNECT_S = 0.02
 ANSWER_WITHIN_S = 3.0
@@ -80,7 +80,7 @@ class ValkeyStore:
     # ------------------------------------------------------------ the port
 
     def submit(self, command: Command, then: Callable[[Result], None]) -> None:
-        self._enter(command, then, lambda error: None, again=True)
+        self._enter(command, then, lambda _: None, again=True)
 
     async def call(self, command: Command) -> Result:
         return await self._await(command, again=True)
@@ -141,7 +141,7 @@ class ValkeyStore:
             await asyncio.sleep(RECONNECT_S)
 
     async def _open(self, connection: Connection) -> None:
-        await connection.connect()
+        await connection.connect()  # type: ignore[no-untyped-call]
         await connection.send_command("FUNCTION", "LOAD", "REPLACE", self._library)
         async with asyncio.timeout(ANSWER_WITHIN_S):
             await connection.read_response()
@@ -201,7 +201,7 @@ class ValkeyStore:
         log.error("store refused a command", command=entry.packed[1].decode(), error=str(error))
         entry.lost(StoreFault(str(error)))
 
-    async def _watch(self, connection: Connection) -> None:
+    async def _watch(self, _: Connection) -> None:
         """A server that keeps the connection but does not answer is as good as gone."""
         while True:
             answered = self.answered

@@ -43,7 +43,7 @@ def find_account(tables: Tables, config: Config, now: int, key: str) -> Result:
 
 
 def adjust(tables: Tables, config: Config, now: int, key: str, delta: int) -> Result:
-    """Add ``delta``: ``("ok", balance)``, ``("missing",)``, ``("locked", holder)``, ``("short", balance)``, ``("over", balance)``."""
+    """Add ``delta``: ``("ok" | "short" | "over", balance)``, ``("missing",)`` or ``("locked", holder)``."""
     account = tables.get(key)
     if account is None:
         return ("missing",)

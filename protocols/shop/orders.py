@@ -89,7 +89,9 @@ def _told(order: str, outcome: Outcome | None) -> Answer:
         case "missing":
             return refused(404, f"unknown {kind} {name}", order_id=order)
         case "short":
-            return refused(409, f"not enough {'stock of item' if kind == 'item' else 'credit of user'} {name}", order_id=order)
+            return refused(
+                409, f"not enough {'stock of item' if kind == 'item' else 'credit of user'} {name}", order_id=order
+            )
         case "timeout":
             return refused(409, "not finished within the time limit; nothing happened", order_id=order)
     return refused(409, f"refused: {outcome.why}", order_id=order)

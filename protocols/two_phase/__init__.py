@@ -10,10 +10,18 @@ SAFEGUARDS = (
     Safeguard("unanimous", "commit only after every branch voted yes", "a branch that refused is left out"),
     Safeguard("force-prepare", "PREPARED is durable before the vote", "a yes that cannot be kept"),
     Safeguard("force-commit", "COMMIT is durable before anybody hears of it", "told yes, then presumed aborted"),
-    Safeguard("force-committed", "COMMITTED is durable before the ack", "forgotten by the coordinator, then presumed aborted"),
-    Safeguard("end-after-acks", "COMMIT is kept until every branch acknowledged", "an inquiry about a commit hears abort"),
-    Safeguard("fence-inquiry", "an inquiry makes an undecided transaction impossible to commit", "abort here, commit there"),
-    Safeguard("replay-verdict", "a stored verdict answers before anything is tried", "a doubled message takes effect twice"),
+    Safeguard(
+        "force-committed", "COMMITTED is durable before the ack", "forgotten by the coordinator, then presumed aborted"
+    ),
+    Safeguard(
+        "end-after-acks", "COMMIT is kept until every branch acknowledged", "an inquiry about a commit hears abort"
+    ),
+    Safeguard(
+        "fence-inquiry", "an inquiry makes an undecided transaction impossible to commit", "abort here, commit there"
+    ),
+    Safeguard(
+        "replay-verdict", "a stored verdict answers before anything is tried", "a doubled message takes effect twice"
+    ),
     Safeguard("refuse-stale", "what ended long ago is refused", "a late message takes effect again"),
     Safeguard("locks", "a prepared branch's keys are nobody else's", "two transactions spend the same money"),
     Safeguard("guard", "no balance below zero", "more sold than there is"),
@@ -47,7 +55,12 @@ PROTOCOL = Protocol(
     claims=claims,
     safeguards=SAFEGUARDS,
     options=(
-        Option("locks", "wait-die", ("wait-die", "no-wait", "wound-wait"), "what meets a lock waits, dies, or wounds its holder"),
+        Option(
+            "locks",
+            "wait-die",
+            ("wait-die", "no-wait", "wound-wait"),
+            "what meets a lock waits, dies, or wounds its holder",
+        ),
         Option("reads", "locked", ("locked", "committed"), "reads wait for locks, or see the last committed value"),
     ),
 )

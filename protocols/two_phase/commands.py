@@ -191,7 +191,9 @@ def txn_verdict(tables: Tables, config: Config, now: int, txn: str) -> Result:
 # ---------------------------------------------------------------- locks
 
 
-def _acquire(tables: Tables, config: Config, txn: str, record: tuple[Any, ...]) -> tuple[str, tuple[tuple[str, str], ...]]:
+def _acquire(
+    tables: Tables, config: Config, txn: str, record: tuple[Any, ...]
+) -> tuple[str, tuple[tuple[str, str], ...]]:
     """All locks and PREPARED, or none: ``("", ())``, ``("wait", wounds)``, or the reason of a refusal, which is fenced."""
     age, changes = record[3], record[5]
     missing = [key for key, _ in changes if key not in tables]

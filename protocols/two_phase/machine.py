@@ -236,7 +236,9 @@ def _commits(state: Coordination) -> Iterable[Send]:
     return (Send(b.service, Commit(state.txn, b.name)) for b in state.branches if b.name in state.waiting)
 
 
-def _answers(txn: str, sender: str, branch: str, verdict: str, branches: Iterable[tuple[str, int, str]]) -> Iterable[Send]:
+def _answers(
+    txn: str, sender: str, branch: str, verdict: str, branches: Iterable[tuple[str, int, str]]
+) -> Iterable[Send]:
     """To the one who asked, and to every branch that the log knows of: they are probably in doubt as well."""
     if verdict == "pending":
         return

@@ -274,7 +274,9 @@ async def test_the_older_aliases(shop: LocalDeployment, client: ShopClient) -> N
     assert (await client.call("find_order", unpaid)).status == 404
 
 
-async def test_a_service_answers_on_its_own_port_with_the_prefix_and_without(shop: LocalDeployment, client: ShopClient) -> None:
+async def test_a_service_answers_on_its_own_port_with_the_prefix_and_without(
+    shop: LocalDeployment, client: ShopClient
+) -> None:
     placed = await order(client, "u")
     own = shop.node("order-1").url
     with_prefix, without = [await fetch(f"{own}{path}/find/{placed}", "GET") for path in ("/orders", "")]

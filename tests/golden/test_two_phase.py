@@ -1,4 +1,4 @@
-"""What the protocol says in its classic situations, word for word. ``pytest --rewrite-golden`` writes them anew: read the diff."""
+"""What the protocol says in its classic situations, word for word. ``--rewrite-golden`` writes them anew: read the diff."""
 
 from pathlib import Path
 
@@ -28,7 +28,14 @@ SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
     "coordinator-crash-before-the-decision": (
         ONE,
         "wait-die",
-        (*PREPARED, "crash order", "sweep payment", "deliver order Inquiry", "deliver payment Abort", "deliver stock Abort"),
+        (
+            *PREPARED,
+            "crash order",
+            "sweep payment",
+            "deliver order Inquiry",
+            "deliver payment Abort",
+            "deliver stock Abort",
+        ),
     ),
     "coordinator-crash-after-the-decision": (
         ONE,

@@ -287,9 +287,7 @@ def test_process_numbers_are_not_used_again_after_an_unknown():
 
 def test_a_history_derives_each_thing_once():
     calls = []
-    history = History(
-        HEADER, [], [Event("phase", 5, {"name": "final"}), Event("phase", 9, {"name": "final"})]
-    )
+    history = History(HEADER, [], [Event("phase", 5, {"name": "final"}), Event("phase", 9, {"name": "final"})])
 
     def size(which):
         calls.append(which)

@@ -71,7 +71,7 @@ def _tell(answer: Answer) -> None:
     os.dup2(2, 1)
 
 
-def _ready(supervisor: Supervisor) -> None:
+def _ready(_: Supervisor) -> None:
     _tell(Answer())
 
 

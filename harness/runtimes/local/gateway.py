@@ -96,7 +96,9 @@ class Gateway:
                         return answer
             except SentAndLost as lost:
                 if method not in ("GET", "HEAD"):
-                    return _json(502, {"error": f"the {service} service did not answer ({lost}): the outcome is unknown"})
+                    return _json(
+                        502, {"error": f"the {service} service did not answer ({lost}): the outcome is unknown"}
+                    )
             if loop.time() + AGAIN_S > deadline:
                 return _json(424, {"error": f"the {service} service accepts no connection: nothing happened"})
             await asyncio.sleep(AGAIN_S)

@@ -185,9 +185,7 @@ class Keeper:
         return lines[-1].strip() if lines else "it said nothing"
 
 
-async def _start(
-    command: tuple[str, ...], environment: Mapping[str, str], log: Path
-) -> asyncio.subprocess.Process:
+async def _start(command: tuple[str, ...], environment: Mapping[str, str], log: Path) -> asyncio.subprocess.Process:
     """A child in a session of its own (Ctrl-C is the supervisor's alone), with nothing open but its log."""
     with log.open("ab") as output:
         return await asyncio.create_subprocess_exec(

@@ -73,7 +73,9 @@ def lay_out(spec: Spec, folder: StateFolder, port: Callable[[], int]) -> Plan:
     ports = {service: [port() for _ in range(spec.workers)] for service in SERVICES}
     peers = {service: [f"http://{HOST}:{number}" for number in numbers] for service, numbers in ports.items()}
     services = tuple(
-        _service(service, index, number, spec, folder, shared | _service_environment(spec, service, peers, urls, secret))
+        _service(
+            service, index, number, spec, folder, shared | _service_environment(spec, service, peers, urls, secret)
+        )
         for service, numbers in ports.items()
         for index, number in enumerate(numbers, start=1)
     )

@@ -93,7 +93,7 @@ def _look(pid: int) -> tuple[str, str] | None:
         except OSError:
             return None
         return fields[0], fields[19]
-    listing = subprocess.run(
+    listing = subprocess.run(  # type: ignore[unreachable,unused-ignore]  # not unreachable on macOS
         ["/bin/ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.split(maxsplit=1)
     return (listing[0][0], listing[1].strip()) if len(listing) == 2 else None

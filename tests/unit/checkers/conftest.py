@@ -17,9 +17,7 @@ class Run:
         self.operations: list[Operation] = []
         self.events: list[Event] = []
 
-    def op(
-        self, op: str, *args: Any, value: Any = None, outcome: Any = "ok", process: int = 0, at=None
-    ) -> Operation:
+    def op(self, op: str, *args: Any, value: Any = None, outcome: Any = "ok", process: int = 0, at=None) -> Operation:
         """`at` is (begin, end) in milliseconds."""
         begin, end = at or (self.now, self.now + 1)
         self.now = max(self.now, end + 1)
@@ -54,9 +52,7 @@ class Run:
     def see_item(self, name: str, stock: int, price: int = 1, **how: Any) -> Operation:
         return self.op("find_item", name, value={"stock": stock, "price": price}, **how)
 
-    def see_order(
-        self, name: str, user: str, *lines: tuple[str, int], paid: bool, total: int, **how: Any
-    ) -> None:
+    def see_order(self, name: str, user: str, *lines: tuple[str, int], paid: bool, total: int, **how: Any) -> None:
         items = [list(line) for line in lines]
         answer = {"order_id": name, "paid": paid, "items": items, "user_id": user, "total_cost": total}
         self.op("find_order", name, value=answer, **how)

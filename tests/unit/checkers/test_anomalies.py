@@ -209,17 +209,13 @@ def test_what_happened_many_versions_ago_is_one_step_away(ends, name, steps):
 
 def test_what_a_client_did_long_ago_is_one_step_away():
     did = [T(Z=0, process=1, at=(20 + 2 * n, 21 + 2 * n)) for n in range(9)]
-    (anomaly,) = find_anomalies(
-        history(T(x=1), T(X=1, process=1, at=FIRST), *did, T(X=0, process=1, at=LATER))
-    )
+    (anomaly,) = find_anomalies(history(T(x=1), T(X=1, process=1, at=FIRST), *did, T(X=0, process=1, at=LATER)))
     assert (anomaly.name, len(anomaly.txns)) == ("G-single-process", 3)
 
 
 def test_each_knot_is_told_once():
     knots = [
-        txn
-        for name in "abc"
-        for txn in (T(**{name: 1, name * 2: 1}), T(**{name.upper(): 1, name.upper() * 2: 0}))
+        txn for name in "abc" for txn in (T(**{name: 1, name * 2: 1}), T(**{name.upper(): 1, name.upper() * 2: 0}))
     ]
     found = [anomaly for anomaly in find_anomalies(history(*knots)) if anomaly.kinds]
     assert sorted(sorted(anomaly.txns) for anomaly in found) == [[0, 1], [2, 3], [4, 5]]
@@ -240,12 +236,7 @@ def histories(draw):
     size = draw(st.integers(2, 6))
     given_out, adds = dict.fromkeys(KEYS, 0), []
     for _ in range(size):
-        mine = [
-            key
-            for key in KEYS
-            for _ in range(draw(st.sampled_from([0, 0, 1, 1, 1, 2])))
-            if given_out[key] < 3
-        ]
+        mine = [key for key in KEYS for _ in range(draw(st.sampled_from([0, 0, 1, 1, 1, 2]))) if given_out[key] < 3]
         adds.append(tuple((key, 1 << given_out[key] + n) for key in KEYS for n in range(mine.count(key))))
         for key in KEYS:
             given_out[key] += mine.count(key)
@@ -318,9 +309,7 @@ def test_the_verdict_is_that_of_trying_every_serial_order(txns):
     serial = [order for order in serial_orders(txns) if explained_by(order)]
     sessions = [order for order in serial if respects(order, in_session)]
     strict = [order for order in sessions if respects(order, in_time)]
-    assert (not {name for name in found if not name.endswith(("-process", "-realtime"))}) == bool(serial), (
-        found
-    )
+    assert (not {name for name in found if not name.endswith(("-process", "-realtime"))}) == bool(serial), found
     assert (not {name for name in found if not name.endswith("-realtime")}) == bool(sessions), found
     assert (not found) == bool(strict), found
 
@@ -340,22 +329,13 @@ def test_the_graph_of_all_pairs_and_the_short_one_have_the_same_knots(txns):
 @given(histories())
 def test_every_step_of_a_cycle_is_a_dependency(txns):
     for anomaly in find_anomalies(txns):
-        for before, after, kind in zip(
-            anomaly.txns, (*anomaly.txns[1:], anomaly.txns[0]), anomaly.kinds, strict=False
-        ):
+        for before, after, kind in zip(anomaly.txns, (*anomaly.txns[1:], anomaly.txns[0]), anomaly.kinds, strict=False):
             first, then = txns[before], txns[after]
             assert kind != FREE
             if kind == WR:
-                assert any(
-                    state & element
-                    for name, element in first.adds
-                    for key, state in then.reads
-                    if key == name
-                )
+                assert any(state & element for name, element in first.adds for key, state in then.reads if key == name)
             elif kind == RW:
-                assert any(
-                    not s & element for name, element in then.adds for key, s in first.reads if key == name
-                )
+                assert any(not s & element for name, element in then.adds for key, s in first.reads if key == name)
             elif kind == WW:
                 assert {name for name, _ in first.adds} & {name for name, _ in then.adds}
             else:

@@ -63,9 +63,7 @@ def test_payments_and_withdrawals_count(run):
     assert found(run) == ["credit-created"]
 
 
-@pytest.mark.parametrize(
-    ("credit", "fine"), [(50, True), (53, True), (45, True), (48, True), (55, False), (51, False)]
-)
+@pytest.mark.parametrize(("credit", "fine"), [(50, True), (53, True), (45, True), (48, True), (55, False), (51, False)])
 def test_unknown_effects_are_any_subset(run, credit, fine):
     run.user("1", 50)
     run.op("add_funds", "1", 3, outcome="unknown", process=1)

@@ -19,9 +19,7 @@ from harness.checkers.graph import (
 SIZE = 7
 INFINITE = 10**6
 edges_of = st.lists(
-    st.tuples(st.integers(0, SIZE - 1), st.integers(0, SIZE - 1), st.integers(1, 2)).filter(
-        lambda e: e[0] != e[1]
-    ),
+    st.tuples(st.integers(0, SIZE - 1), st.integers(0, SIZE - 1), st.integers(1, 2)).filter(lambda e: e[0] != e[1]),
     max_size=14,
 )
 

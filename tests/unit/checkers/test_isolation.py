@@ -21,17 +21,11 @@ def shop(run):
 
 
 def found(run):
-    return {
-        violation.name: violation for violation in isolation.check(run.history(workload="sets")).violations
-    }
+    return {violation.name: violation for violation in isolation.check(run.history(workload="sets")).violations}
 
 
 def of_order(sets, name):
-    return [
-        txn
-        for txn, origin in zip(sets.txns, sets.origins, strict=True)
-        if getattr(origin, "id", None) == name
-    ]
+    return [txn for txn, origin in zip(sets.txns, sets.origins, strict=True) if getattr(origin, "id", None) == name]
 
 
 def test_a_history_in_order_holds(shop):
@@ -167,10 +161,7 @@ def test_an_acknowledged_checkout_that_no_later_read_sees(shop):
     shop.op("checkout", "a", at=(200, 210), process=1)
     shop.op("checkout", "b", at=(200, 210), process=2)
     shop.see_user("1", 98, at=(220, 230))
-    assert (
-        "was acknowledged, but no later read of user 1 saw it"
-        in found(shop)["lost-update-realtime"].explanation
-    )
+    assert "was acknowledged, but no later read of user 1 saw it" in found(shop)["lost-update-realtime"].explanation
 
 
 def plain(run):

@@ -68,9 +68,7 @@ def test_a_checker_that_raises_says_why(story):
 
 
 def test_a_name_without_a_promise_counts_as_promised(story):
-    assert (
-        judge(story().history(isolation="none"), {"new": checker(SEEN.check(None), {})}).verdict == "violated"
-    )
+    assert judge(story().history(isolation="none"), {"new": checker(SEEN.check(None), {})}).verdict == "violated"
 
 
 def test_an_interrupted_run_never_holds_but_can_be_violated(story):
