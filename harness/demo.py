@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import aiohttp
-
+from harness.operator import Operator
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import Heard, ShopClient, all_at_once
@@ -175,14 +174,7 @@ class Besieged:
         return left
 
     async def _unfinished(self) -> int:
-        headers = {"x-wdm-secret": self._shop.secret}
-        count = 0
-        async with aiohttp.ClientSession(headers=headers) as session:
-            for node in self._shop.nodes():
-                if node.kind == "service":
-                    async with session.get(node.url + "/internal/txns") as response:
-                        count += len(await response.json())
-        return count
+        return len(await Operator(self._shop.nodes(), self._shop.secret).unfinished())
 
     async def _count(self, siege: Siege) -> None:
         siege.told.update(heard.outcome for heard in self._heard.values())

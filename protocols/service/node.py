@@ -43,7 +43,7 @@ class Node:
         self.codec = Codec(protocol.messages)
         self.role = protocol.roles[settings.service]
         self.store = ValkeyStore(
-            _connector(settings.store_url), source(protocol, self.config), self.clock, settings.limit_ms
+            connector(settings.store_url), source(protocol, self.config), self.clock, settings.limit_ms
         )
         self.link = HttpLink(settings.advertise, settings.peers, settings.secret, self.codec)
         self._ids = TxnIds(uuid.uuid4().hex[:12])
@@ -126,10 +126,15 @@ class Node:
             await self.clock.sleep(ASK_AGAIN_MS)
 
 
-def _connector(url: str) -> Any:
+def connector(url: str) -> Any:
     """A function that makes a new connection each time: no retry, no health check, no pool's surprises."""
     pool = ConnectionPool.from_url(
-        url, retry=Retry(NoBackoff(), 0), health_check_interval=0, socket_connect_timeout=1, protocol=2
+        url,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+        socket_connect_timeout=1,
+        socket_timeout=None,  # 5 s by default: it would end a connection that has nothing to say
+        protocol=2,
     )
     return lambda: pool.connection_class(**pool.connection_kwargs)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 from redis.asyncio import Connection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from protocols.core import Command
 from protocols.ports import Clock, Result, StoreDown, StoreUnknown
@@ -24,7 +24,8 @@ ANSWER_WITHIN_S = 3.0
 BATCH = 512
 # The server is there but cannot serve: it is loading its log, its disk or memory is full, a script hangs, or it has lost
 # our library. It says so before it executes anything, so trying again after a new connect is safe for every command.
-PASSING = ("LOADING", "MISCONF", "OOM", "BUSY", "READONLY", "MASTERDOWN", "ERR FUNCTION NOT FOUND")
+PASSING = (BusyLoadingError, OutOfMemoryError, ReadOnlyError)
+PASSING_TEXTS = ("MISCONF", "BUSY", "MASTERDOWN", "FUNCTION NOT FOUND")
 
 log = structlog.get_logger()
 
@@ -186,15 +187,15 @@ class ValkeyStore:
         while True:
             try:
                 answer = await connection.read_response(disable_decoding=True)
-            except ResponseError as error:
+            except (ResponseError, BusyLoadingError) as error:
                 self._refused(error)
                 continue
             self.answered += 1
             self._sent.popleft().then(decode_result(answer))
 
-    def _refused(self, error: ResponseError) -> None:
+    def _refused(self, error: RedisError) -> None:
         entry = self._sent.popleft()
-        if str(error).upper().startswith(PASSING):
+        if isinstance(error, PASSING) or str(error).upper().startswith(PASSING_TEXTS):
             entry.sent = False
             self._waiting.appendleft(entry)
             raise error

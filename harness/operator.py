@@ -1,0 +1,55 @@
+"""What an operator asks the services of a running shop, on their own ports and with their secret: unfinished transactions."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import aiohttp
+
+from harness.runtimes.base import EnvironmentFailure, Node
+from protocols.service.links.http import SECRET
+
+ANSWER_WITHIN_S = 5.0
+
+
+class Operator:
+    """Asks one instance of each service: what it knows is in its store, so any instance knows it."""
+
+    def __init__(self, nodes: Iterable[Node], secret: str) -> None:
+        self._urls: dict[str, str] = {}
+        for node in nodes:
+            if node.kind == "service" and node.state == "running":
+                self._urls.setdefault(node.service, node.url)
+        self._headers = {SECRET: secret}
+
+    async def unfinished(self) -> list[dict[str, Any]]:
+        """``{"txn", "service", "state", "subject", "since_ms"}`` each, sorted. Raises ``EnvironmentFailure``."""
+        found = await self._ask_all("GET", "/internal/txns")
+        return sorted((row for rows in found.values() for row in rows), key=lambda row: (row["txn"], row["service"]))
+
+    async def show(self, txn: str) -> list[dict[str, Any]]:
+        """What each service knows of one transaction; empty if nobody does."""
+        found = await self._ask_all("GET", f"/internal/txns/{txn}")
+        return [row for rows in found.values() for row in rows]
+
+    async def resolve(self, txn: str) -> dict[str, bool]:
+        """End it: each service's part that was unfinished is taken up at once. False where there was none."""
+        found = await self._ask_all("POST", f"/internal/txns/{txn}/resolve")
+        return {service: answer["resolved"] for service, answer in found.items()}
+
+    async def _ask_all(self, method: str, path: str) -> dict[str, Any]:
+        timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
+        async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
+            answers = await asyncio.gather(*(_ask(session, method, url + path) for url in self._urls.values()))
+        return dict(zip(self._urls, answers, strict=True))
+
+
+async def _ask(session: aiohttp.ClientSession, method: str, url: str) -> Any:
+    try:
+        async with session.request(method, url) as response:
+            if response.status == 200:
+                return await response.json()
+            reason = f"it answered {response.status}"
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        reason = str(error) or type(error).__name__
+    raise EnvironmentFailure(f"{url} cannot be asked: {reason}; see `wdm status`")

@@ -1,0 +1,151 @@
+"""The driver's promises: order of effects, order of events, what a crash may find, what is forgotten."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from protocols.core import (
+    Command,
+    Config,
+    Do,
+    Done,
+    Effects,
+    Event,
+    Outcome,
+    Persist,
+    Received,
+    Recovered,
+    Reply,
+    Request,
+    Role,
+    Send,
+    SetTimer,
+    Start,
+    TimerFired,
+    Verdict,
+)
+from protocols.ports import Result
+from protocols.service.driver import Driver
+
+YES = Outcome(Verdict.COMMITTED)
+
+
+@dataclass(frozen=True)
+class Note:
+    txn: str
+    text: str = ""
+
+
+class Scripted:
+    """A role whose answers are written down, and the ports it runs on: all they do is take notes."""
+
+    def __init__(self, answers: dict[type, Effects], keep: bool = True) -> None:
+        self.seen: list[Event] = []
+        self.log: list[str] = []
+        self.asked: list[tuple[Command, Callable[[Result], None]]] = []
+        self.timers: dict[Callable[[], None], bool] = {}
+        self.ended: list[str] = []
+        self._answers = answers
+        self._keep = keep
+        role = Role("scripted", self._step, "recover", lambda timing: timing.doubt)
+        self.driver = Driver("node", role, Config(), self, self, self, self.log.append, self.ended.append)  # type: ignore[arg-type]
+
+    def _step(self, _config: Config, _state: Any, event: Event) -> tuple[Any, Effects]:
+        self.seen.append(event)
+        return ("alive" if self._keep else None), self._answers.get(type(event), ())
+
+    def submit(self, command: Command, then: Callable[[Result], None]) -> None:
+        self.log.append(f"store {command.name}")
+        self.asked.append((command, then))
+
+    def send(self, to: str, message: Any) -> None:
+        self.log.append(f"to {to}: {message.text}")
+
+    def call_later(self, _after_ms: float, call: Callable[[], None]) -> Any:
+        self.timers[call] = True
+        timers = self.timers
+
+        class Handle:
+            def cancel(self) -> None:
+                timers[call] = False
+
+        return Handle()
+
+    def start(self, txn: str = "t") -> list[Outcome]:
+        told: list[Outcome] = []
+        self.driver.start(txn, Request("order", "node", "node-1", 1), told.append)
+        return told
+
+    def answer(self, at: int = 0, result: Result = ("ok",)) -> None:
+        self.asked[at][1](result)
+
+
+def test_nothing_after_a_persist_happens_before_it_is_durable() -> None:
+    scripted = Scripted({Start: (Persist(Command("force")), Send("peer", Note("t", "after")), Reply(YES))})
+    told = scripted.start()
+    assert scripted.log == ["node:before-persist:force", "store force"]
+    scripted.answer()
+    assert scripted.log[2:] == [
+        "node:after-persist:force",
+        "node:before-send:note",
+        "to peer: after",
+        "node:after-send:note",
+        "node:before-reply:committed",
+        "node:after-reply:committed",
+    ]
+    assert told == [YES]
+
+
+def test_a_do_is_not_waited_for_and_its_answer_is_an_event() -> None:
+    scripted = Scripted({Start: (Do(Command("lazy")), Reply(YES))})
+    assert scripted.start() == [YES]
+    scripted.answer(result=("done", 1))
+    assert scripted.seen[1:] == [Done(Command("lazy"), ("done", 1))]
+
+
+def test_events_wait_while_a_persist_is_under_way_and_its_answer_comes_first() -> None:
+    scripted = Scripted({Start: (Persist(Command("force")),)})
+    scripted.start()
+    scripted.driver.receive(Note("t", "early"), "peer")
+    assert len(scripted.seen) == 1
+    scripted.answer()
+    assert scripted.seen[1:] == [Done(Command("force"), ("ok",)), Received(Note("t", "early"), "peer")]
+
+
+def test_a_message_repeated_while_the_first_one_waits_is_handled_once() -> None:
+    scripted = Scripted({Start: (Persist(Command("force")),)})
+    scripted.start()
+    for _ in range(3):
+        scripted.driver.receive(Note("t"), "peer")
+    scripted.answer()
+    assert scripted.seen.count(Received(Note("t"), "peer")) == 1
+
+
+def test_other_transactions_do_not_wait() -> None:
+    scripted = Scripted({Start: (Persist(Command("force")),)})
+    scripted.start("t")
+    scripted.driver.receive(Note("other"), "peer")
+    assert scripted.seen[1:] == [Received(Note("other"), "peer")]
+
+
+def test_a_state_of_none_ends_the_transaction_and_its_timers() -> None:
+    scripted = Scripted({Start: (SetTimer("later", 5),)}, keep=False)
+    scripted.start()
+    assert list(scripted.timers.values()) == [False]
+    assert (scripted.ended, scripted.driver.live) == (["t"], 0)
+
+
+def test_a_timer_set_again_replaces_the_first_and_fires_once() -> None:
+    scripted = Scripted({Start: (SetTimer("later", 5), SetTimer("later", 9))})
+    scripted.start()
+    first, second = scripted.timers
+    assert (scripted.timers[first], scripted.timers[second]) == (False, True)
+    second()
+    assert scripted.seen[1:] == [TimerFired("later")]
+
+
+def test_recovery_takes_up_only_what_is_not_live() -> None:
+    scripted = Scripted({})
+    scripted.start("t")
+    scripted.driver.recover([("t", ("t", "open")), ("u", ("u", "open"))])
+    assert scripted.seen[1:] == [Recovered(("u", "open"))]

@@ -1,0 +1,120 @@
+"""Settings, codec, ids and turnstiles: what they refuse, and what they promise."""
+
+import asyncio
+
+import pytest
+
+from protocols.core import Outcome, UsageError, Verdict
+from protocols.registry import UnknownProtocol, load
+from protocols.service.attempts import TxnIds
+from protocols.service.codec import BadMessage, Codec
+from protocols.service.settings import Settings
+from protocols.service.turnstiles import Turnstiles
+from protocols.two_phase import PROTOCOL
+from protocols.two_phase.machine import Commit, Prepare
+
+ENV = {
+    "WDM_SERVICE": "stock",
+    "WDM_PROTOCOL": "2pc",
+    "WDM_LISTEN": "127.0.0.1:1234",
+    "WDM_STORE_URL": "redis://127.0.0.1:1/0",
+    "WDM_SECRET": "s",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"WDM_SERVICE": "shipping"}, "shipping"),
+        ({"WDM_LISTEN": "127.0.0.1:http"}, "http"),
+        ({"WDM_PEERS": "[1"}, "WDM_PEERS"),
+        ({"WDM_PEERS": "[1]"}, "WDM_PEERS"),
+        ({"WDM_SECRET": ""}, "WDM_SECRET"),
+        ({"WDM_TIME_LIMIT_MS": "soon"}, "soon"),
+    ],
+)
+def test_settings_name_what_is_wrong(change: dict[str, str], named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        Settings.read({**ENV, **change})
+
+
+def test_settings_do_not_show_secrets() -> None:
+    assert "redis://" not in repr(Settings.read(ENV))
+    assert "'s'" not in repr(Settings.read(ENV))
+
+
+def test_an_unknown_protocol_names_the_known_ones() -> None:
+    with pytest.raises(UnknownProtocol, match=r"'3pc'.*2pc"):
+        load("3pc")
+
+
+@pytest.mark.parametrize(
+    ("options", "ablate", "named"),
+    [({"lock": "x"}, (), "lock"), ({"locks": "x"}, (), "wait-die"), ({}, ("prayer",), "prayer.*unanimous")],
+)
+def test_a_protocol_names_the_options_and_safeguards_it_has(
+    options: dict[str, str], ablate: tuple[str, ...], named: str
+) -> None:
+    with pytest.raises(UsageError, match=named):
+        PROTOCOL.configure(options, ablate)
+
+
+def test_messages_come_back_as_they_were_sent() -> None:
+    codec = Codec(PROTOCOL.messages)
+    batch = [Prepare("a.1", "order", "stock/0", 5, 2, (("item:é", -3),)), Commit("a.1", "stock/0")]
+    assert codec.decode(codec.encode("http://here", batch)) == ("http://here", batch)
+
+
+@pytest.mark.parametrize("body", [b"", b"\x00", b"hello", b"\x92\xa1x\x91\x92\xa4Nope\x80"])
+def test_what_is_no_batch_is_refused(body: bytes) -> None:
+    with pytest.raises(BadMessage):
+        Codec(PROTOCOL.messages).decode(body)
+
+
+def test_the_horizon_is_the_oldest_that_still_runs() -> None:
+    ids = TxnIds("p")
+    assert [ids.begin() for _ in range(3)] == [("p.0", 0), ("p.1", 0), ("p.2", 0)]
+    ids.end("p.1")
+    ids.end("other.0")
+    assert ids.begin() == ("p.3", 0)
+    ids.end("p.0")
+    assert ids.begin() == ("p.4", 2)
+
+
+async def test_one_at_a_time_passes_a_turnstile_and_more_when_all_are_refused() -> None:
+    turnstiles, inside, most = Turnstiles(), 0, []
+
+    async def pass_through(verdict: Verdict) -> None:
+        nonlocal inside
+        async with turnstiles.through(("item:1", "user:2")) as passage:
+            inside += 1
+            most.append(inside)
+            await asyncio.sleep(0)
+            passage.outcome = Outcome(verdict)
+            inside -= 1
+
+    await asyncio.gather(*(pass_through(Verdict.COMMITTED) for _ in range(20)))
+    assert max(most) == 1
+    await asyncio.gather(*(pass_through(Verdict.REFUSED) for _ in range(20)))
+    assert max(most) > 1
+    assert not turnstiles._at
+
+
+async def test_who_gives_up_at_a_turnstile_blocks_nobody() -> None:
+    turnstiles = Turnstiles()
+    async with turnstiles.through(["item:1"]):
+        async with asyncio.timeout(5):
+            impatient = asyncio.create_task(_enter(turnstiles))
+            await asyncio.sleep(0)
+            impatient.cancel()
+            await asyncio.gather(impatient, return_exceptions=True)
+            patient = asyncio.create_task(_enter(turnstiles))
+            await asyncio.sleep(0)
+            assert not patient.done()
+    await asyncio.wait_for(patient, 5)
+    assert not turnstiles._at
+
+
+async def _enter(turnstiles: Turnstiles) -> None:
+    async with turnstiles.through(["item:1"]):
+        pass

@@ -1,0 +1,134 @@
+"""The store's client against servers that misbehave: what may run twice is repeated, what may not never is."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from protocols.core import Command
+from protocols.ports import LoopClock, StoreDown, StoreUnknown
+from protocols.service.codec import encode_arguments
+from protocols.service.node import connector
+from protocols.service.store import StoreFault, ValkeyStore
+
+OK = encode_arguments(7, ())  # any msgpack array will do as an answer
+ANSWER = b"$%d\r\n%s\r\n" % (len(OK), OK)
+
+
+class Server:
+    """Speaks just enough of the store's protocol; ``behave(number)`` says what becomes of each FCALL, counted from 1."""
+
+    def __init__(self, behave: Callable[[int], bytes | None]) -> None:
+        self.calls: list[bytes] = []
+        self.port = 0
+        self._behave = behave
+        self._number = itertools.count(1)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while header := await reader.readline():
+                words = []
+                for _ in range(int(header[1:])):
+                    size = int((await reader.readline())[1:])
+                    words.append((await reader.readexactly(size + 2))[:-2])
+                if words[0] != b"FCALL":
+                    writer.write(b"+OK\r\n")
+                    continue
+                self.calls.append(words[1])
+                answer = self._behave(next(self._number))
+                if answer is None:
+                    break
+                writer.write(answer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def store_of(
+    behave: Callable[[int], bytes | None], limit_ms: int = 2_000
+) -> AsyncIterator[tuple[ValkeyStore, Server]]:
+    server = Server(behave)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    store = ValkeyStore(connector(f"redis://127.0.0.1:{port}/0"), "#!lua", LoopClock(), limit_ms)
+    store.start()
+    try:
+        yield store, server
+    finally:
+        await store.stop()
+        listening.close()
+        await listening.wait_closed()
+
+
+async def test_what_is_asked_together_leaves_in_one_batch() -> None:
+    async with store_of(lambda _: ANSWER) as (store, server):
+        await store.call(Command("first"))
+        before = store.counts.batches
+        await asyncio.gather(*(store.call(Command(f"c{number}")) for number in range(50)))
+        assert store.counts.batches == before + 1
+        assert server.calls[1:] == [f"wdm_c{number}".encode() for number in range(50)]
+
+
+async def test_a_command_that_may_run_twice_is_repeated_until_it_is_answered() -> None:
+    async with store_of(lambda number: ANSWER if number > 3 else None) as (store, server):
+        assert await store.call(Command("fenced")) == (7,)
+        assert server.calls == [b"wdm_fenced"] * 4
+
+
+async def test_a_command_that_may_not_run_twice_is_unknown_when_its_answer_is_lost() -> None:
+    async with store_of(lambda number: ANSWER if number > 1 else None) as (store, server):
+        with pytest.raises(StoreUnknown):
+            await store.once(Command("add"))
+        assert await store.once(Command("other")) == (7,)
+        assert server.calls == [b"wdm_add", b"wdm_other"]
+
+
+async def test_the_order_survives_a_lost_connection() -> None:
+    async with store_of(lambda number: ANSWER if number > 5 else None) as (store, server):
+        await asyncio.gather(*(store.call(Command(f"c{number}")) for number in range(9)))
+        assert server.calls[-9:] == [f"wdm_c{number}".encode() for number in range(9)]
+
+
+@pytest.mark.parametrize("call", [ValkeyStore.call, ValkeyStore.once], ids=["call", "once"])
+async def test_a_store_that_cannot_be_reached_never_executes_the_command(
+    call: Callable[[ValkeyStore, Command], Awaitable[object]],
+) -> None:
+    store = ValkeyStore(connector("redis://127.0.0.1:1/0"), "#!lua", LoopClock(), limit_ms=100)
+    store.start()
+    with pytest.raises(StoreDown):
+        await call(store, Command("add"))
+    await store.stop()
+
+
+PASSING = (
+    b"-LOADING Valkey is loading the dataset in memory",
+    b"-MISCONF Errors writing to the AOF file: No space left on device",
+    b"-OOM command not allowed when used memory > 'maxmemory'.",
+    b"-BUSY Valkey is busy running a script.",
+    b"-ERR Function not found",
+)
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: error.split()[0][1:].decode())
+async def test_a_store_that_cannot_serve_yet_has_executed_nothing_so_it_is_asked_again(error: bytes) -> None:
+    async with store_of(lambda number: ANSWER if number > 2 else error + b"\r\n") as (store, server):
+        assert await store.once(Command("add")) == (7,)
+        assert server.calls == [b"wdm_add"] * 3
+
+
+async def test_a_command_that_the_store_calls_malformed_is_a_defect_and_not_repeated() -> None:
+    async with store_of(lambda number: ANSWER if number > 1 else b"-ERR user_script: oops\r\n") as (store, server):
+        with pytest.raises(StoreFault, match="oops"):
+            await store.call(Command("broken"))
+        assert await store.call(Command("fine")) == (7,)
+        assert server.calls == [b"wdm_broken", b"wdm_fine"]
+
+
+async def test_an_answer_that_does_not_come_in_time_is_unknown() -> None:
+    async with store_of(lambda _: b"", limit_ms=100) as (store, _):
+        with pytest.raises(StoreUnknown):
+            await store.once(Command("add"))
