@@ -7,7 +7,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocols.core import Command, Config
+from protocols.core import Command, Config, Protocol
 from protocols.service.codec import decode_result, encode_arguments
 from protocols.service.library import Twin, source
 from protocols.shop.amounts import LIMIT
@@ -79,10 +79,10 @@ CONFIGS = st.builds(
 )
 
 
-def run(server: redis.Redis, config: Config, sequence: list[Command]) -> None:
+def run(server: redis.Redis, config: Config, sequence: list[Command], protocol: Protocol = PROTOCOL) -> None:
     server.flushall()
-    server.function_load(source(PROTOCOL, config), replace=True)
-    twin = Twin(PROTOCOL, config)
+    server.function_load(source(protocol, config), replace=True)
+    twin = Twin(protocol, config)
     for number, one in enumerate(sequence):
         now = 1_700_000_000_000 + 7 * number
         answer = server.execute_command("FCALL", f"wdm_{one.name}", 0, encode_arguments(now, one.args))

@@ -1,0 +1,35 @@
+"""The control: no protocol at all, as the registry hands it out."""
+
+from importlib.resources import files
+
+from protocols.core import Claims, Config, Protocol, Role
+from protocols.shop import ledger
+from protocols.unprotected import commands, machine
+
+
+def claims(config: Config) -> Claims:  # noqa: ARG001 - whatever the configuration
+    """What the shop's contract asks for; nothing is done to keep it."""
+    return Claims(
+        atomicity="atomic",
+        isolation="none",
+        durability="what was told is as durable as the store's log",
+        blocking="none",
+        recovery_s=2.0,
+    )
+
+
+PROTOCOL = Protocol(
+    name="unprotected",
+    summary="no protocol at all: call one service after the other, undo from memory (the control)",
+    roles={
+        "order": Role("coordinator", machine.coordinator, "unfinished", lambda timing: timing.patience),
+        "stock": Role("participant", machine.participant, "unfinished", lambda timing: timing.patience),
+        "payment": Role("participant", machine.participant, "unfinished", lambda timing: timing.patience),
+    },
+    messages=machine.MESSAGES,
+    commands={**ledger.COMMANDS, **commands.COMMANDS},
+    library=(files("protocols.unprotected") / "commands.lua").read_text("utf-8"),
+    claims=claims,
+    safeguards=(),
+    options=(),
+)
