@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 .SHELLFLAGS := -eu -c
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format lock clean
+.PHONY: help venv demo test test-slow bench lint format lock clean
 
 help:  ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -31,8 +31,14 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)  ## two-phase commit survives the crash of each of its nodes, in under 2 minutes
 	@$(BIN)/wdm demo
 
-test: $(STAMP)  ## every test
+test: $(STAMP)  ## the tests, in under 2 minutes
 	@$(BIN)/python -m pytest
+
+test-slow: $(STAMP)  ## the rest: more kills, more workers, more lock policies
+	@$(BIN)/python -m pytest -m slow
+
+bench: $(STAMP)  ## checkouts a second beside a bare service
+	@$(BIN)/python -m benchmarks.checkout
 
 lint: $(STAMP)  ## style, types, and the laws of the architecture
 	@$(BIN)/ruff check .

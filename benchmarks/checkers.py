@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 (a script, not a package)
 """How long the checkers take on valid histories of the `sets` workload, and that it grows linearly.
 
     python benchmarks/checkers.py [--seed N] [--sizes 10000,100000,1000000]

@@ -29,7 +29,7 @@ class Load:
 
 
 async def closed_loop(urls: Iterator[str], clients: int, seconds: float) -> Load:
-    """POST to ``urls``, one after the other, from ``clients`` clients for ``seconds``."""
+    """POST to ``urls``, one after the other, from ``clients`` clients for ``seconds`` or until there are no more."""
     load = Load()
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
@@ -37,8 +37,8 @@ async def closed_loop(urls: Iterator[str], clients: int, seconds: float) -> Load
         end = started + seconds
 
         async def client() -> None:
-            while (begun := time.monotonic()) < end:
-                async with session.post(next(urls)) as response:
+            while (begun := time.monotonic()) < end and (url := next(urls, "")):
+                async with session.post(url) as response:
                     await response.read()
                 load.latencies_ms.append((time.monotonic() - begun) * 1e3)
                 load.statuses[response.status] += 1

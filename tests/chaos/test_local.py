@@ -21,7 +21,10 @@ def spec(**changes: object) -> Spec:
     return Spec(**{"protocol": "2pc", "respawn_after_s": 0.2, "time_limit_s": 8.0, **changes})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=SLOW), pytest.param(4, marks=SLOW)])
 async def test_a_thousand_checkouts_at_once_of_one_item(workers: int) -> None:
     async with LocalDeployment(spec(workers=workers, time_limit_s=30.0)) as shop, ShopClient(shop.url, 40.0) as client:
         rush = await rush_of(client, quiet)
@@ -29,7 +32,14 @@ async def test_a_thousand_checkouts_at_once_of_one_item(workers: int) -> None:
     assert (rush.sold, rush.spent, rush.paid, rush.errors) == (RUSH_STOCK, RUSH_STOCK, RUSH_STOCK, 0)
 
 
-@pytest.mark.parametrize(("workers", "victims"), [(1, ["order-1", "stock-store"]), (2, ["payment-2", "order-2"])])
+@pytest.mark.parametrize(
+    ("workers", "victims"),
+    [
+        (1, ["order-1", "stock-store"]),
+        pytest.param(1, ["order-store", "payment-1", "stock-1", "payment-store"], marks=SLOW),
+        pytest.param(2, ["payment-2", "order-2", "stock-store"], marks=SLOW),
+    ],
+)
 async def test_kills_under_load_lose_nothing(workers: int, victims: list[str]) -> None:
     async with LocalDeployment(spec(workers=workers)) as shop, ShopClient(shop.url) as client:
         siege = await Besieged(shop, client, quiet).run(victims)
@@ -38,21 +48,19 @@ async def test_kills_under_load_lose_nothing(workers: int, victims: list[str]) -
     assert (siege.untrue, siege.stuck) == (0, 0)
 
 
-BOUNDARIES = (
+BOUNDARIES = ("order:before-persist:commit", "order:after-persist:commit", "stock:after-persist:prepare")
+MORE_BOUNDARIES = (
     "order:after-do:open",
     "order:after-send:prepare",
-    "order:before-persist:commit",
-    "order:after-persist:commit",
     "order:after-reply:committed",
     "order:after-do:end",
-    "stock:after-persist:prepare",
     "stock:after-send:vote",
     "payment:before-persist:apply",
     "payment:after-persist:apply",
 )
 
 
-@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("boundary", [*BOUNDARIES, *(pytest.param(name, marks=SLOW) for name in MORE_BOUNDARIES)])
 async def test_a_crash_between_two_effects_is_repaired(boundary: str) -> None:
     """The process dies exactly there, once, and comes back: the order is paid, or repeating the checkout pays it, once."""
     async with LocalDeployment(spec(crash_at=boundary)) as shop, ShopClient(shop.url) as client:
@@ -85,7 +93,10 @@ async def rests(shop: LocalDeployment) -> bool:
     return False
 
 
-@pytest.mark.parametrize("victim", ["stock-1", "payment-1", "stock-store", "payment-store"])
+@pytest.mark.parametrize(
+    "victim",
+    ["payment-1", "stock-store", pytest.param("stock-1", marks=SLOW), pytest.param("payment-store", marks=SLOW)],
+)
 async def test_a_checkout_waits_for_what_is_down_and_then_completes(victim: str) -> None:
     async with LocalDeployment(spec()) as shop, ShopClient(shop.url) as client:
         name, buyer = await item(client, 9), await user(client, 9)

@@ -31,19 +31,22 @@ def search(case: Case, bounds: Bounds, locks: str = "wait-die", *ablate: str) ->
     return Search(PROTOCOL, PROTOCOL.configure({"locks": locks}, ablate), case, bounds).run()
 
 
-@pytest.mark.parametrize("locks", ["wait-die", "no-wait", "wound-wait"])
+ALONE = ((ONE, Bounds(crashes=2, seconds=60)), (SHORT, Bounds(crashes=2, seconds=60)))
+TOGETHER = ((TWICE, ONE_HASTY), (SHARED, ONE_HASTY), (ONE_AFTER_ANOTHER, ONE_HASTY))
+OTHER_POLICIES = ("no-wait", "wound-wait")
+
+
 @pytest.mark.parametrize(
-    ("case", "bounds"),
+    ("locks", "case", "bounds"),
     [
-        (ONE, Bounds(crashes=2, seconds=60)),
-        (SHORT, Bounds(crashes=2, seconds=60)),
-        (TWICE, ONE_HASTY),
-        (SHARED, ONE_HASTY),
-        (ONE_AFTER_ANOTHER, ONE_HASTY),
+        *(("wait-die", *small) for small in (*ALONE, *TOGETHER)),
+        *((locks, *small) for locks in OTHER_POLICIES for small in ALONE),
+        *((locks, SHARED, NO_CRASH) for locks in OTHER_POLICIES),
+        *(pytest.param(locks, *small, marks=pytest.mark.slow) for locks in OTHER_POLICIES for small in TOGETHER),
     ],
-    ids=lambda value: value.name if isinstance(value, Case) else "",
+    ids=lambda value: value.name if isinstance(value, Case) else value if isinstance(value, str) else "",
 )
-def test_it_holds_in_every_state(case: Case, bounds: Bounds, locks: str) -> None:
+def test_it_holds_in_every_state(locks: str, case: Case, bounds: Bounds) -> None:
     found = search(case, bounds, locks)
     assert (found.violation, found.path) == ("", ())
     assert found.exhausted

@@ -1,1 +1,1 @@
-"""One file a command; each exports one click command, `wdm.cli` collects them."""
+"""One file a command; each exports one click command of its own name, `wdm.cli` loads it when it is asked for."""

@@ -8,6 +8,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -40,7 +41,7 @@ def launch(spec: Spec, folder: StateFolder) -> control.View:
             start_new_session=True,
         )
     try:
-        told, _ = child.communicate(msgspec.json.encode(spec))
+        told = _ask(child, msgspec.json.encode(spec))
     except BaseException:
         child.terminate()
         child.wait(GRACE_S * 4)
@@ -52,6 +53,17 @@ def launch(spec: Spec, folder: StateFolder) -> control.View:
     # It goes on without us; that it is never waited for is meant.
     child.returncode = 0
     return found
+
+
+def _ask(child: subprocess.Popen[bytes], question: bytes) -> bytes:
+    """What it says until it closes its end; ``communicate`` would also wait for the process to end."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    with child.stdout, suppress(BrokenPipeError):
+        with child.stdin:
+            child.stdin.write(question)
+        return child.stdout.read()
+    return b""
 
 
 def _raise(told: bytes, folder: StateFolder) -> None:

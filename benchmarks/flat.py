@@ -1,0 +1,100 @@
+"""Does a checkout cost the same in a full shop as in an empty one, and is recovery as quick?
+
+``python -m benchmarks.flat [--protocol 2pc] [--loaded 100000] [--finished 100000] [--rounds 5] [--seconds 4]``
+
+Two shops run side by side and take turns: an empty one with as many orders as the rounds need, and one with so many
+users, items and orders, and so many finished transactions behind it. Then each one's order service and stores are killed,
+and the time to the first success is measured.
+"""
+
+import argparse
+import asyncio
+import itertools
+import statistics
+import time
+from collections.abc import Iterator
+
+import aiohttp
+import uvloop
+
+from benchmarks.checkout import say
+from benchmarks.load import Load, closed_loop
+from harness.runtimes.local.deployment import LocalDeployment
+from harness.runtimes.local.spec import Spec
+
+EMPTY = 1_000
+EMPTY_ORDERS = 50_000
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.flat", description=__doc__.splitlines()[0])
+    parser.add_argument("--protocol", default="2pc")
+    parser.add_argument("--loaded", type=int, default=100_000)
+    parser.add_argument("--finished", type=int, default=100_000)
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    return parser.parse_args()
+
+
+async def main(chosen: argparse.Namespace) -> None:
+    spec = Spec(protocol=chosen.protocol)
+    async with LocalDeployment(spec) as empty, LocalDeployment(spec) as loaded:
+        await fill(empty, EMPTY, EMPTY_ORDERS)
+        await fill(loaded, chosen.loaded, chosen.loaded + chosen.finished)
+        few, many = checkouts(empty), checkouts(loaded)
+        await closed_loop(few, chosen.clients, 1.0)
+        print(f"finishing {chosen.finished} transactions in the loaded shop")
+        await closed_loop(itertools.islice(many, chosen.finished), chosen.clients, float("inf"))
+        rounds: list[tuple[Load, Load]] = []
+        for _ in range(chosen.rounds):
+            rounds.append(
+                (
+                    await closed_loop(few, chosen.clients, chosen.seconds),
+                    await closed_loop(many, chosen.clients, chosen.seconds),
+                )
+            )
+            one, other = rounds[-1]
+            print(f"empty: {say(one)}   loaded: {say(other)}   ratio {other.rate_per_s / one.rate_per_s:.2f}")
+        ratio = statistics.median(other.rate_per_s / one.rate_per_s for one, other in rounds)
+        print(f"median: the loaded shop does {ratio:.2f} of the empty one")
+        for victim in ("order-1", "order-store", "stock-store"):
+            times = [await recovery_s(shop, urls, victim) for shop, urls in ((empty, few), (loaded, many))]
+            print(
+                f"killed {victim}: first success after {times[0]:.2f} s in the empty shop, {times[1]:.2f} s in the loaded one"
+            )
+
+
+async def fill(shop: LocalDeployment, things: int, orders: int) -> None:
+    """So many items and users with plenty, and orders for them, through the services' own ports."""
+    async with aiohttp.ClientSession() as session:
+        for node, path in (
+            ("stock-1", f"/batch_init/{things}/{2**40}/1"),
+            ("payment-1", f"/batch_init/{things}/{2**40}"),
+            ("order-1", f"/batch_init/{orders}/{things}/{things}/1"),
+        ):
+            async with session.post(shop.node(node).url + path) as response:
+                response.raise_for_status()
+
+
+def checkouts(shop: LocalDeployment) -> Iterator[str]:
+    """The order service's checkout of one order after the other."""
+    return (f"{shop.node('order-1').url}/checkout/{number}" for number in itertools.count())
+
+
+async def recovery_s(shop: LocalDeployment, urls: Iterator[str], victim: str) -> float:
+    """Kill it while nothing else goes on; seconds to the first success, asked for again and again."""
+    started = time.monotonic()
+    shop.kill(victim)
+    async with aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.post(next(urls)) as response:
+                    if response.status == 200:
+                        return time.monotonic() - started
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.01)
+
+
+if __name__ == "__main__":
+    uvloop.run(main(arguments()))

@@ -1,0 +1,137 @@
+"""Where an option's value comes from, and what a wrong one is told."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from docker.errors import DockerException
+
+from wdm.cli import main
+
+Said = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("WDM_PORT", "WDM_CONFIG", "WDM_PROTOCOL", "WDM_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("docker.from_env", _no_docker)
+
+
+def _no_docker(**_: object) -> None:
+    raise DockerException("its client leaves a socket open when no engine answers")
+
+
+def port_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The port that `wdm doctor` looks at."""
+    assert main(["doctor", "--json", *arguments]) == 0
+    findings = {one["what"]: one["found"] for one in json.loads(capsys.readouterr().out)}
+    return str(findings["port"]).split()[0]
+
+
+def test_flag_over_variable_over_table_over_flat_key_over_default(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert port_of(capsys) == "8000"
+    Path("wdm.toml").write_text("port = 18001\n")
+    assert port_of(capsys) == "18001"
+    Path("wdm.toml").write_text("port = 18001\n[doctor]\nport = 18002\n[up]\nport = 18009\n")
+    assert port_of(capsys) == "18002"
+    monkeypatch.setenv("WDM_PORT", "18003")
+    assert port_of(capsys) == "18003"
+    assert port_of(capsys, "--port", "18004") == "18004"
+
+
+def test_a_file_named_with_config_is_read_instead(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("wdm.toml").write_text("port = 18001\n")
+    Path("other.toml").write_text("port = 18005\n")
+    assert port_of(capsys, "--config", "other.toml") == "18005"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('protocol = "2pc\n', "wdm.toml:1: not valid TOML"),
+        ("\n\n[up\n", "wdm.toml:3: not valid TOML"),
+        ("workrs = 2\n", "wdm.toml:1: unknown key 'workrs': no command has an option --workrs; did you mean 'workers'?"),
+        ("[up]\nworkers = 2\nprot = 1\n", "wdm.toml:3: unknown key 'prot': `wdm up` has no option --prot"),
+        ("[upp]\nworkers = 2\n", "wdm.toml:1: no command 'upp'; did you mean 'up'?"),
+        ('[up]\nworkers = "2"\n', "wdm.toml:2: workers = '2': must be a whole number"),
+        ("[up]\nworkers = true\n", "wdm.toml:2: workers = True: must be a whole number"),
+        ("[up]\nworkers = 0\n", "wdm.toml:2: workers = 0: 0 is not in the range"),
+        ("respawn-after-s = 'soon'\n", "wdm.toml:1: respawn-after-s = 'soon': must be a number"),
+        ("detach = 1\n", "wdm.toml:1: detach = 1: must be true or false"),
+        ("durability = 'never'\n", "wdm.toml:1: durability = 'never': 'never' is not one of"),
+        ("store-url = 'stock=redis://x'\n", "wdm.toml:1: store-url = 'stock=redis://x': must be a list"),
+    ],
+)  # fmt: skip
+def test_a_broken_file_is_told_with_line_and_key(text: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("wdm.toml").write_text(text)
+    assert main(["up"]) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
+    assert not Path(".wdm").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("up", "--protocol", "3pc"), "unknown protocol '3pc'; installed: 2pc"),
+        (("up", "--locks", "none"), "locks='none' is not one of: wait-die, no-wait, wound-wait"),
+        (("up", "--option", "speed=11"), "2pc has no option 'speed'"),
+        (("up", "--option", "speed"), "--option takes NAME=VALUE, not 'speed'"),
+        (("up", "--workers", "0"), "Invalid value for '--workers'"),
+        (("up", "--store-url", "cart=redis://127.0.0.1"), "store-url names the service 'cart'"),
+        (("up", "--store-url", "stock=http://127.0.0.1"), "store-url of stock must start with redis://"),
+        (("up", "--config", "none.toml"), "configuration file none.toml does not exist"),
+        (("uq",), "no command 'uq'; there are: up, down"),
+        (("logs", "--line", "x"), "see `wdm logs --help`"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(list(arguments)) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
+    assert not Path(".wdm").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("status",), "nothing is up in"),
+        (("logs",), "there are no logs in"),
+        (("txn", "list"), "nothing is up in"),
+        (("up", "--store-binary", "/no/such/server"), "store binary '/no/such/server' is not a file"),
+        (("up", "--store-binary", "/bin/true"), "/true is no Valkey or Redis server"),
+        (
+            ("up", "--store-url", "stock=redis://:secret@127.0.0.1:9"),
+            "the stock store at redis://127.0.0.1:9 cannot be",
+        ),
+    ],
+)
+def test_what_the_environment_lacks_is_one_line_and_exit_code_4(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["--quiet", *arguments]) == 4
+    said = capsys.readouterr().err
+    assert told in said
+    assert "secret" not in said
+    assert said.count("\n") == 1
+
+
+def test_down_where_nothing_runs_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["down"]) == 0
+    assert "nothing was running" in capsys.readouterr().err
+
+
+def test_quiet_leaves_only_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["protocols", "--json", "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert json.loads(said.out)[0]["name"] == "2pc"

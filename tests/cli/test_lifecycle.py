@@ -1,0 +1,76 @@
+"""However `wdm up` ends, no process of it stays."""
+
+import os
+import signal
+
+import pytest
+
+from harness.runtimes.local import process
+from tests.cli.conftest import Terminal, until
+
+
+def test_two_side_by_side_and_a_node_that_stays_down(terminal: Terminal) -> None:
+    terminal.up("--state-dir", "one", "--respawn-after-s", "0")
+    assert terminal.wdm("up", "--detach", "--port", "0", "--state-dir", "two").returncode == 0
+    first, second = terminal.identities("one"), terminal.identities("two")
+    assert len({*first, *second}) == 14
+
+    process.send(terminal.identities("one")[3], signal.SIGKILL)
+    until(lambda: terminal.nodes("one")["order-1"].state == "down")
+    assert terminal.wdm("down", "--state-dir", "two").returncode == 0
+    assert not any(process.alive(identity) for identity in second)
+    # Long enough for a respawn with the default delay to have shown itself.
+    assert terminal.nodes("one")["order-1"].pid is None
+    assert sum(process.alive(identity) for identity in first) == 6
+    assert terminal.wdm("down", "--all").returncode == 0
+    assert not any(process.alive(identity) for identity in first)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_stops_everything(terminal: Terminal, number: signal.Signals, code: int) -> None:
+    up = terminal.up()
+    running = terminal.identities()
+    up.send_signal(number)
+    assert up.wait(6) == code
+    assert not any(process.alive(identity) for identity in running)
+    assert terminal.wdm("status").returncode == 4
+
+
+def test_a_signal_while_it_starts_leaves_nothing(terminal: Terminal) -> None:
+    up = terminal.start("up", "--port", "0")
+    file = terminal.folder / ".wdm/deployment.json"
+    until(lambda: file.exists() and terminal.identities())
+    running = terminal.identities()
+    up.send_signal(signal.SIGINT)
+    assert up.wait(10) == 130
+    assert not any(process.alive(identity) for identity in running)
+    assert not file.exists()
+
+
+def test_what_a_killed_up_left_is_ended_by_down(terminal: Terminal) -> None:
+    up = terminal.up()
+    running = terminal.identities()
+    os.kill(running[0].pid, signal.SIGSTOP)  # a paused node hears no SIGTERM
+    up.kill()
+    up.wait()
+    answer = terminal.wdm("status")
+    assert answer.returncode == 0
+    assert "nobody looks after these nodes" in answer.stderr
+    assert terminal.wdm("down").returncode == 0
+    assert not any(process.alive(identity) for identity in running)
+
+
+def test_what_a_killed_up_left_is_ended_by_the_next_up(terminal: Terminal) -> None:
+    up = terminal.up()
+    gateway = terminal.status()["gateway"]
+    running = terminal.identities()
+    # As if it had been killed before it could write its last child down.
+    text = (terminal.folder / ".wdm/deployment.json").read_text()
+    up.kill()
+    up.wait()
+    forgotten = next(identity for identity in running if process.alive(identity))
+    (terminal.folder / ".wdm/deployment.json").write_text(text.replace(f'"pid": {forgotten.pid}', '"pid": null'))
+
+    assert terminal.wdm("up", "--detach", "--port", gateway.rsplit(":", 1)[1]).returncode == 0
+    assert not any(process.alive(identity) for identity in running)
+    assert terminal.status()["gateway"] == gateway

@@ -1,0 +1,211 @@
+"""The gateway against upstreams that refuse, break and lie: it never sends twice and never says what it cannot know."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from harness.runtimes.local.gateway import Gateway, route
+from harness.runtimes.local.ports import Ports
+
+LIMIT_S = 0.6
+Upstream = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+@pytest.fixture
+def port() -> int:
+    """One that nobody listens on."""
+    ports = Ports()
+    try:
+        return ports.take()
+    finally:
+        ports.close()
+
+
+@asynccontextmanager
+async def serving(handler: Upstream, port: int = 0) -> AsyncIterator[str]:
+    runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+class Asked:
+    """An upstream that remembers what it was sent; ``breaks`` makes it hang up instead of answering."""
+
+    def __init__(self, *, breaks: int = 0, after_s: float = 0) -> None:
+        self.seen: list[str] = []
+        self._breaks = breaks
+        self._after_s = after_s
+
+    async def __call__(self, request: web.BaseRequest) -> web.Response:
+        self.seen.append(f"{request.method} {request.raw_path}")
+        await asyncio.sleep(self._after_s)
+        if len(self.seen) <= self._breaks:
+            assert request.transport is not None
+            request.transport.abort()
+        return web.json_response({"turn": len(self.seen)}, status=201)
+
+
+class Through:
+    """A client of a gateway in front of stock workers."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        self._url = url
+        self._session = session
+
+    async def __call__(self, method: str, path: str) -> tuple[int, str]:
+        async with self._session.request(method, self._url + path) as answer:
+            return answer.status, await answer.text()
+
+
+@asynccontextmanager
+async def gateway(*stock: str) -> AsyncIterator[Through]:
+    async with AsyncExitStack() as stack:
+        one = Gateway({"stock": list(stock)}, LIMIT_S)
+        await one.start()
+        stack.push_async_callback(one.stop)
+        url = await stack.enter_async_context(serving(one.handle))
+        # A fresh connection each time: aiohttp's client must not repeat anything in this test either.
+        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
+        yield Through(url, await stack.enter_async_context(session))
+
+
+async def test_method_and_raw_path_go_through_unchanged() -> None:
+    upstream = Asked()
+    async with serving(upstream) as url, gateway(url) as ask:
+        assert await ask("POST", "/stock/add/a%2Fb/5?x=%20y") == (201, '{"turn": 1}')
+        assert await ask("DELETE", "/stock/x") == (201, '{"turn": 2}')
+    assert upstream.seen == ["POST /stock/add/a%2Fb/5?x=%20y", "DELETE /stock/x"]
+
+
+async def test_workers_take_turns() -> None:
+    first, second = Asked(), Asked()
+    async with serving(first) as one, serving(second) as two, gateway(one, two) as ask:
+        for _ in range(4):
+            await ask("POST", "/stock/item/create/1")
+    assert len(first.seen) == len(second.seen) == 2
+
+
+async def test_a_worker_that_refuses_is_passed_over(port: int) -> None:
+    upstream = Asked()
+    async with serving(upstream) as url, gateway(f"http://127.0.0.1:{port}", url) as ask:
+        assert [(await ask("POST", "/stock/item/create/1"))[0] for _ in range(4)] == [201] * 4
+    assert len(upstream.seen) == 4
+
+
+async def test_while_nobody_accepts_it_waits_and_then_succeeds(port: int) -> None:
+    upstream = Asked()
+    async with gateway(f"http://127.0.0.1:{port}") as ask:
+        asking = asyncio.create_task(ask("POST", "/stock/item/create/1"))
+        await asyncio.sleep(LIMIT_S / 4)
+        assert not asking.done()
+        async with serving(upstream, port):
+            assert (await asking)[0] == 201
+    assert len(upstream.seen) == 1
+
+
+async def test_if_nobody_ever_accepts_nothing_happened(port: int) -> None:
+    async with gateway(f"http://127.0.0.1:{port}") as ask:
+        started = time.monotonic()
+        status, body = await ask("POST", "/stock/item/create/1")
+    assert status == 424
+    assert "nothing happened" in body
+    assert LIMIT_S / 2 < time.monotonic() - started < LIMIT_S * 3
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
+async def test_what_broke_after_it_was_sent_is_unknown_and_sent_once(method: str) -> None:
+    upstream = Asked(breaks=9)
+    async with serving(upstream) as url, gateway(url) as ask:
+        status, body = await ask(method, "/stock/subtract/7/1")
+    assert status == 502
+    assert "unknown" in body
+    assert len(upstream.seen) == 1
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+async def test_a_kept_connection_that_turns_out_dead_is_no_licence_to_send_twice(method: str) -> None:
+    upstream = Asked()
+    async with serving(upstream) as url, gateway(url) as ask:
+        assert (await ask("POST", "/stock/item/create/1"))[0] == 201
+        upstream._breaks = 2
+        assert (await ask(method, "/stock/subtract/7/1"))[0] == 502
+    assert len(upstream.seen) == 2
+
+
+async def test_a_read_that_broke_is_asked_again() -> None:
+    upstream = Asked(breaks=1)
+    async with serving(upstream) as url, gateway(url) as ask:
+        assert (await ask("GET", "/stock/find/7"))[0] == 201
+    assert len(upstream.seen) == 2
+
+
+async def test_a_worker_that_does_not_answer_in_time_leaves_it_unknown() -> None:
+    upstream = Asked(after_s=LIMIT_S * 2)
+    async with serving(upstream) as url, gateway(url) as ask:
+        assert (await ask("POST", "/stock/subtract/7/1"))[0] == 502
+    assert len(upstream.seen) == 1
+
+
+async def test_health_says_which_service_answers(port: int) -> None:
+    async def healthy(request: web.BaseRequest) -> web.Response:
+        return web.json_response({}, status=200 if request.path == "/health" else 404)
+
+    async with serving(healthy) as url, gateway(f"http://127.0.0.1:{port}", url) as ask:
+        assert await ask("GET", "/health") == (200, '{"ok": true, "services": {"stock": true}}')
+    async with gateway(f"http://127.0.0.1:{port}") as ask:
+        assert await ask("GET", "/health") == (200, '{"ok": false, "services": {"stock": false}}')
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "/",
+        "/stock",
+        "/metrics",
+        "/internal/txns",
+        "/stock/internal/txns",
+        "/stock/INTERNAL/txns",
+        "/stock/%69nternal/txns",
+        "/stock/x%2Finternal%2Ftxns",
+        "/stock/../internal/txns",
+        "/stock/%2e%2e/metrics",
+        "/stock/./health",
+        "//stock/find/7",
+        "/%73tock/find/7",
+        "http://127.0.0.1/stock/find/7",
+        "/health/",
+        "/cart/find/7",
+    ],
+)
+def test_what_is_not_the_shops_is_nobodys(raw: str) -> None:
+    assert route(raw) is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "service"),
+    [
+        ("/orders/find/7", "order"),
+        ("/stock/find/7?a=b", "stock"),
+        ("/payment/pay/7/1", "payment"),
+        ("/stock/", "stock"),
+    ],
+)
+def test_prefixes(raw: str, service: str) -> None:
+    assert route(raw) == service
+
+
+async def test_internal_paths_reach_no_worker() -> None:
+    upstream = Asked()
+    async with serving(upstream) as url, gateway(url) as ask:
+        for path in ("/internal/txns", "/stock/internal/txns", "/metrics", "/orders/find/1/internal"):
+            assert (await ask("GET", path))[0] == 404
+    assert upstream.seen == []

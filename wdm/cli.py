@@ -1,0 +1,93 @@
+"""``wdm``: the group of commands, and how anything that goes wrong becomes an exit code.
+
+0 ok or holds, 1 violated, 2 usage, 3 unknown, 4 the environment failed, 130 interrupted.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from harness.runtimes.base import EnvironmentFailure
+from protocols.core import UsageError
+from wdm import ui
+from wdm.exits import ENVIRONMENT, INTERRUPTED, UNKNOWN, USAGE
+
+# Each name is a module of wdm.commands with a click command of the same name; imported when it is asked for.
+COMMANDS = ("up", "down", "status", "logs", "txn", "demo", "protocols", "doctor")
+
+
+class Commands(click.Group):
+    """Loads a command's module when it is asked for, so that each starts as quickly as it can."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"wdm.commands.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise click.UsageError(f"no command {args[0]!r}; there are: {', '.join(COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--quiet", "-q", is_flag=True, help="No progress and no hints, results and errors only.")
+@click.version_option(package_name="wdm")
+def wdm(quiet: bool) -> None:
+    """Which distributed-transaction protocol keeps its promises when things break, and what does it cost?
+
+    Start with `wdm up --protocol 2pc`, or `wdm demo`.
+    """
+    ui.Voice.quiet = quiet
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The entry point: runs a command and returns its exit code. ``WDM_DEBUG=1`` shows tracebacks."""
+    try:
+        code = wdm.main(args=arguments, prog_name="wdm", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; what is left in the buffer must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except BaseException as error:  # noqa: BLE001  whatever it is, it becomes one line and an exit code
+        if os.environ.get("WDM_DEBUG") == "1":
+            traceback.print_exc()
+        code, words = _explained(error)
+        if words:
+            ui.complain(words)
+    return code if isinstance(code, int) else 0
+
+
+def _explained(error: BaseException) -> tuple[int, str]:
+    """Its exit code, and one line about it."""
+    match error:
+        case click.exceptions.NoArgsIsHelpError():
+            error.show()
+            explained = USAGE, ""
+        case click.ClickException():
+            where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "wdm"
+            explained = USAGE, f"{error.format_message().rstrip('.')}; see `{where} --help`"
+        case UsageError():
+            explained = USAGE, str(error)
+        case EnvironmentFailure():
+            explained = ENVIRONMENT, str(error)
+        case OSError():
+            explained = ENVIRONMENT, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        case KeyboardInterrupt() | click.Abort():
+            explained = INTERRUPTED, "interrupted"
+        case _:
+            words = f"unexpected {type(error).__name__}: {error}; WDM_DEBUG=1 shows where, please report it"
+            explained = UNKNOWN, words
+    return explained

@@ -1,0 +1,42 @@
+"""``wdm demo``: a shop survives the crash of each of its nodes, in numbers."""
+
+import asyncio
+
+import click
+
+from harness import demo as demonstration
+from wdm import ui
+from wdm.exits import OK, VIOLATED
+from wdm.options import common, option
+
+
+@click.command()
+@common
+@option("--protocol", default="2pc", show_default=True, help="See `wdm protocols`.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=1, show_default=True, help="Kills of each node.")
+def demo(protocol: str, rounds: int) -> int:
+    """A thousand checkouts at once, then a load under which every service and every store is killed.
+
+    Exit code 0 if the shop kept every promise, 1 if it broke one.
+    """
+    rush, siege = asyncio.run(demonstration.run(protocol, ui.say, rounds))
+    ui.table(("", "1,000 at once", "every node killed"), _rows(rush, siege))
+    holds = rush.holds and siege.holds
+    click.echo(f"\nverdict: {'holds' if holds else 'violated'}")
+    ui.next_step("`wdm up` starts a shop of your own, `make test` shows why to believe it")
+    return OK if holds else VIOLATED
+
+
+def _rows(rush: demonstration.Rush, siege: demonstration.Siege) -> list[tuple[str, object, object]]:
+    told = [(f"told {words}", rush.told[key], siege.told[key]) for key, words in
+            (("ok", "yes"), ("fail", "no"), ("unknown", "nothing certain"))]  # fmt: skip
+    back = [(f"first success after {name}", None, f"{after:.2f} s") for name, after in siege.recovered_s.items()]
+    return [
+        ("sold", rush.sold, siege.sold),
+        ("spent", rush.spent, siege.spent),
+        ("orders paid", rush.paid, siege.paid),
+        *told,
+        ("told something untrue", None, siege.untrue),
+        ("stuck", None, siege.stuck),
+        *back,
+    ]

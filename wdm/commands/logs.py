@@ -1,0 +1,80 @@
+"""``wdm logs``: what the nodes said."""
+
+import time
+from collections import deque
+from pathlib import Path
+
+import click
+
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.local.state import StateFolder
+from protocols.core import UsageError
+from wdm import ui
+from wdm.options import deployment, hint
+
+POLL_S = 0.2
+
+
+class Tail:
+    """One log file, read on from where the last look ended."""
+
+    def __init__(self, file: Path, prefix: str) -> None:
+        self._file = file
+        self._prefix = prefix
+        self._at = 0
+        self._rest = ""
+
+    def last(self, lines: int) -> None:
+        """Print its last lines, all of them for 0."""
+        self._print(deque(self._read(), maxlen=lines or None))
+
+    def more(self) -> None:
+        """Print what has come since."""
+        self._print(self._read())
+
+    def _read(self) -> list[str]:
+        with self._file.open(encoding="utf-8", errors="replace") as log:
+            log.seek(self._at)
+            text = self._rest + log.read()
+            self._at = log.tell()
+        *whole, self._rest = text.split("\n")
+        return whole
+
+    def _print(self, lines: list[str] | deque[str]) -> None:
+        for line in lines:
+            click.echo(f"{self._prefix}{line}")
+
+
+@click.command()
+@deployment
+@click.argument("name", default="")
+@click.option("--follow", "-f", is_flag=True, help="Go on as more is said, until Ctrl-C.")
+@click.option("--lines", "-n", type=click.IntRange(0), default=100, show_default=True, help="Of each log; 0: all.")
+def logs(folder: StateFolder, name: str, follow: bool, lines: int) -> int:
+    """Show what a node said, the nodes of a service, or everybody: over all their lives, also after `wdm down`.
+
+    NAME is a node (order-1, stock-store, gateway, supervisor) or a service (order).
+    """
+    files = _chosen(folder, name)
+    width = max(len(file.stem) for file in files)
+    tails = [Tail(file, f"{file.stem:<{width}} | " if len(files) > 1 else "") for file in files]
+    for tail in tails:
+        tail.last(lines)
+    while follow:
+        time.sleep(POLL_S)
+        for tail in tails:
+            tail.more()
+    ui.next_step(f"`wdm logs{hint(folder)} {name or 'order-1'} --follow`")
+    return 0
+
+
+def _chosen(folder: StateFolder, name: str) -> list[Path]:
+    files = sorted(folder.logs.glob("*.log"))
+    if not files:
+        raise EnvironmentFailure(
+            f"there are no logs in {folder.path}; start a shop with `wdm up`, or name its --state-dir"
+        )
+    chosen = [file for file in files if not name or file.stem == name or file.stem.startswith(f"{name}-")]
+    if not chosen:
+        raise UsageError(f"no node or service {name!r}; there are: {', '.join(file.stem for file in files)}")
+    return chosen

@@ -1,0 +1,52 @@
+"""``wdm protocols``: what is installed, what each claims and how it can be run."""
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from protocols import registry
+from protocols.core import Protocol
+from wdm import ui
+from wdm.options import as_json, common
+
+
+@click.command()
+@common
+@as_json
+def protocols(as_json: bool) -> int:
+    """List the protocols: what each claims, its options, its safeguards."""
+    found = [registry.load(name) for name in registry.names()]
+    if as_json:
+        ui.document([_described(protocol) for protocol in found])
+    else:
+        for protocol in found:
+            _show(protocol)
+    ui.next_step(f"`wdm up --protocol {found[0].name if found else 'NAME'}`")
+    return 0
+
+
+def _described(protocol: Protocol) -> dict[str, Any]:
+    return {
+        "name": protocol.name,
+        "summary": protocol.summary,
+        "claims": dict(protocol.claims(protocol.configure()).rows()),
+        "options": [asdict(option) for option in protocol.options],
+        "safeguards": [asdict(safeguard) for safeguard in protocol.safeguards],
+    }
+
+
+def _show(protocol: Protocol) -> None:
+    click.echo(f"{protocol.name}: {protocol.summary}\n")
+    ui.table(("claims", "with its default options"), protocol.claims(protocol.configure()).rows())
+    click.echo()
+    ui.table(
+        ("option", "default", "choices", "what it decides"),
+        [(one.name, one.default, " ".join(one.choices), one.summary) for one in protocol.options],
+    )
+    click.echo()
+    ui.table(
+        ("safeguard", "what it does", "what its removal opens"),
+        [(one.name, one.summary, one.opens) for one in protocol.safeguards],
+    )
+    click.echo()

