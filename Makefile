@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Shops wait a lot: two tests at a time fill two cores.
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
 # Same interpreter and same files in every line: the parts of a target share no shell state.
 .SHELLFLAGS := -eu -c
@@ -32,10 +34,10 @@ demo: $(STAMP)  ## two-phase commit survives the crash of each of its nodes, in 
 	@$(BIN)/wdm demo
 
 test: $(STAMP)  ## the tests, in under 2 minutes
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: $(STAMP)  ## the rest: more kills, more workers, more lock policies
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest $(PARALLEL) -m slow
 
 bench: $(STAMP)  ## checkouts a second beside a bare service
 	@$(BIN)/python -m benchmarks.checkout

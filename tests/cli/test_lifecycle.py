@@ -9,6 +9,7 @@ from harness.runtimes.local import process
 from tests.cli.conftest import Terminal, until
 
 
+@pytest.mark.slow
 def test_two_side_by_side_and_a_node_that_stays_down(terminal: Terminal) -> None:
     terminal.up("--state-dir", "one", "--respawn-after-s", "0")
     assert terminal.wdm("up", "--detach", "--port", "0", "--state-dir", "two").returncode == 0
@@ -26,7 +27,9 @@ def test_two_side_by_side_and_a_node_that_stays_down(terminal: Terminal) -> None
     assert not any(process.alive(identity) for identity in first)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 0, marks=pytest.mark.slow)]
+)
 def test_a_signal_stops_everything(terminal: Terminal, number: signal.Signals, code: int) -> None:
     up = terminal.up()
     running = terminal.identities()
@@ -60,6 +63,7 @@ def test_what_a_killed_up_left_is_ended_by_down(terminal: Terminal) -> None:
     assert not any(process.alive(identity) for identity in running)
 
 
+@pytest.mark.slow
 def test_what_a_killed_up_left_is_ended_by_the_next_up(terminal: Terminal) -> None:
     up = terminal.up()
     gateway = terminal.status()["gateway"]
