@@ -5,6 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LINT := $(VENV)/.lint-installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+    --no-header --no-annotate --no-emit-index-url --upgrade --quiet
 # Shops wait a lot: two tests at a time fill two cores.
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
@@ -26,9 +30,13 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "making $(VENV) (once, under a minute) ..." >&2
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
+
+$(LINT): $(STAMP) requirements-lint.lock
+	@$(PIP) --require-hashes -r requirements-lint.lock
+	@touch $(LINT)
 
 demo: $(STAMP)  ## two-phase commit survives the crash of each of its nodes, in under 2 minutes
 	@$(BIN)/wdm demo
@@ -42,19 +50,19 @@ test-slow: $(STAMP)  ## the rest: more kills, more workers, more lock policies
 bench: $(STAMP)  ## checkouts a second beside a bare service
 	@$(BIN)/python -m benchmarks.checkout
 
-lint: $(STAMP)  ## style, types, and the laws of the architecture
+lint: $(LINT)  ## style, types, and the laws of the architecture
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(STAMP)  ## put the code into shape
+format: $(LINT)  ## put the code into shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 lock:  ## resolve requirements.lock anew (needs uv: pip install uv)
-	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
-	    --no-header --no-annotate --no-emit-index-url --upgrade --quiet --output-file requirements.lock
+	@$(RESOLVE) --group build --group test --output-file requirements.lock
+	@$(RESOLVE) --group dev --constraints requirements.lock --output-file requirements-lint.lock
 
 clean:  ## remove what the targets made (deployments are stopped first)
 	@if [ -x $(BIN)/wdm ]; then $(BIN)/wdm --quiet down >/dev/null 2>&1 || true; fi
