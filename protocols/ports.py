@@ -53,13 +53,13 @@ class Clock(Protocol):
 
 
 class LoopClock:
-    """The wall clock and the running event loop's timers. ``offset_ms`` skews the former, as a fault."""
+    """The wall clock and the running event loop's timers. ``offset_us`` skews the former, as a fault."""
 
-    def __init__(self, offset_ms: int = 0) -> None:
-        self._offset_us = offset_ms * 1000
+    def __init__(self) -> None:
+        self.offset_us = 0
 
     def now_us(self) -> int:
-        return time.time_ns() // 1000 + self._offset_us
+        return time.time_ns() // 1000 + self.offset_us
 
     def call_later(self, after_ms: float, call: Callable[[], None]) -> Timer:
         return asyncio.get_running_loop().call_later(after_ms / 1000, call)

@@ -95,6 +95,10 @@ class Node:
         """What a crash between two events leaves."""
         return Local((), local.tables)
 
+    def boundaries(self) -> set[str]:
+        """The names of all points after an effect at which a crash has been tried."""
+        return {way.crashed for ways in self._ways.values() for way in ways if way.crashed}
+
     def unfinished(self, local: Local) -> bool:
         """Whether anything here, volatile or stored, has not ended."""
         return bool(local.live) or bool(self.twin(local).run(Command("list_txns"), 0))

@@ -1,7 +1,11 @@
 """The port every runtime stands behind: what runs, and how to break it and put it back."""
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from random import Random
+from typing import Any, Literal, Protocol
+
+from protocols.service.faults import Faults
 
 Kind = Literal["service", "store", "gateway", "broker"]
 State = Literal["starting", "running", "paused", "down"]
@@ -54,3 +58,100 @@ class Runtime(Protocol):
 
     async def restart(self, name: str) -> None:
         """Start a node anew, killing it first if it runs, and return once it serves."""
+
+
+# ---------------------------------------------------------------- what a runtime offers to faults
+
+Capability = Literal["signals", "links", "messages", "clock", "boundaries", "log-tail"]
+Wire = tuple[str, str]
+"""A directed link between two nodes, by name: who opens the connections, and to whom."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a link does to its connections, in both directions. The rules of several faults add up.
+
+    ``reset`` is the probability, for each piece of data, that both ends see their connection reset instead.
+    """
+
+    cut: bool = False
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    reset: float = 0.0
+    bytes_per_s: float = 0.0  # 0: no limit
+
+
+class Holds:
+    """The faults that have begun, and which of them keeps what broken: a node paused by two goes on when both have ended."""
+
+    def __init__(self) -> None:
+        self.begun: list[Any] = []
+        self._by: dict[str, list[Hashable]] = {}
+
+    def take(self, what: str, by: Hashable) -> None:
+        holders = self._by.setdefault(what, [])
+        if by not in holders:
+            holders.append(by)
+
+    def held(self, what: str) -> bool:
+        return bool(self._by.get(what))
+
+    def release(self, what: str, by: Hashable) -> bool:
+        """Whether ``by`` held it and nobody holds it any more."""
+        holders = self._by.get(what, [])
+        if by not in holders:
+            return False
+        holders.remove(by)
+        return not holders
+
+    def clear(self) -> None:
+        self.begun.clear()
+        self._by.clear()
+
+
+class Wires(Protocol):
+    """Capability ``links``: the network between nodes."""
+
+    def links(self) -> tuple[Wire, ...]:
+        """Every link that a rule can be put on, in a fixed order."""
+
+    def shape(self, by: Hashable, links: Iterable[Wire], rule: Rule, rng: Random) -> None:
+        """Put a rule on links, in the name of ``by``. ``rng`` decides what the rule leaves to chance."""
+
+    def unshape(self, by: Hashable, *, reset: bool = False) -> None:
+        """Take back what ``by`` put anywhere. What was stalled flows on, or, with ``reset``, its connection is reset."""
+
+
+class Insides(Protocol):
+    """Capabilities ``messages``, ``clock`` and ``boundaries``: what a service process does to itself."""
+
+    def boundaries(self) -> tuple[str, ...]:
+        """The names of all points between two effects of the protocol that runs."""
+
+    async def disturb(self, by: Hashable, names: Iterable[str], faults: Faults) -> None:
+        """Tell service processes to misbehave, in the name of ``by``; it outlasts a restart, a boundary does not."""
+
+    async def undisturb(self, by: Hashable) -> None:
+        """Take back what ``by`` told anybody."""
+
+
+class Logs(Protocol):
+    """Capability ``log-tail``: the files of the stores."""
+
+    async def cut_tail(self, name: str, rng: Random) -> str:
+        """Take from a store that is down what a power cut could have taken from its log. Says in words what that was."""
+
+
+class Breakable(Runtime, Wires, Insides, Logs, Protocol):
+    """A runtime that faults can be injected into, as far as its ``capabilities`` go."""
+
+    holds: Holds
+
+    @property
+    def capabilities(self) -> frozenset[Capability]: ...
+
+    def revive(self, name: str) -> None:
+        """Start a node that is down, and return at once. A node that runs is left alone."""
+
+    async def heal(self) -> None:
+        """Undo everything that faults can have done, whoever asked for it. Nodes that were down may still be starting."""

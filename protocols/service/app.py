@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from protocols.service import inspect
+from protocols.service import faults, inspect
 from protocols.service.codec import BadMessage
 from protocols.service.links.http import PATH, SECRET
 from protocols.service.metrics import exposition
@@ -31,6 +31,8 @@ def application(node: Node) -> web.Application:
     app.router.add_get("/health", _health(node))
     app.router.add_get("/metrics", _metrics(node))
     app.router.add_post(PATH, _trusted(node, _messages(node)))
+    app.router.add_post(faults.PATH, _trusted(node, _faults(node)))
+    app.router.add_get(faults.PATH, _trusted(node, _faults(node)))
     app.router.add_get("/internal/txns", _trusted(node, _listed(node)))
     app.router.add_get("/internal/txns/{txn}", _trusted(node, _shown(node)))
     app.router.add_post("/internal/txns/{txn}/resolve", _trusted(node, _resolved(node)))
@@ -75,6 +77,18 @@ def _messages(node: Node) -> Served:
         for message in messages:
             node.driver.receive(message, sender)
         return web.Response(status=204)
+
+    return served
+
+
+def _faults(node: Node) -> Served:
+    async def served(request: web.Request) -> web.Response:
+        try:
+            if request.method == "POST":
+                node.injected.become(faults.read(await request.read()))
+        except ValueError as error:
+            return web.Response(status=400, text=str(error))
+        return web.Response(body=faults.written(node.injected.faults), content_type="application/json")
 
     return served
 

@@ -67,7 +67,13 @@ class Attempts:
         lost: set[str] = set()
         while True:
             try:
-                async with asyncio.timeout(self._left_ms(age) / 1000), self._turnstiles.through(lost) as passage:
+                async with (
+                    asyncio.timeout(self._left_ms(age) / 1000) as limit,
+                    self._turnstiles.through(lost) as passage,
+                ):
+                    limit.reschedule(
+                        None
+                    )  # only the waiting is refused: a transaction may commit after we stop listening
                     outcome = passage.outcome = await self._attempt(subject, age)
             except TimeoutError:
                 return REFUSED_LATE  # still at a turnstile

@@ -51,7 +51,7 @@ class Driver:
     """Runs one role. ``ended`` is called with the id of each transaction that this node no longer keeps in memory.
 
     ``boundary`` is told the name of every point between two effects (``order:after-persist:commit``): a crash may be
-    placed there. None costs nothing.
+    placed there. None costs nothing. It and ``link`` may be exchanged while the driver runs.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class Driver:
         self._role = role
         self._config = config
         self._store = store
-        self._link = link
+        self.link = link
         self._clock = clock
-        self._boundary = boundary
+        self.boundary = boundary
         self._ended = ended
         self._live: dict[str, _Instance] = {}
         self.forced = 0
@@ -127,19 +127,19 @@ class Driver:
 
     def _carry_out(self, instance: _Instance, effects: Effects) -> None:
         for position, effect in enumerate(effects):
-            if self._boundary is not None:
-                self._boundary(f"{self._service}:before-{label(effect)}")
+            if self.boundary is not None:
+                self.boundary(f"{self._service}:before-{label(effect)}")
             if type(effect) is Persist:
                 self._persist(instance, effect, effects[position + 1 :])
                 return
             self._carry_out_one(instance, effect)
-            if self._boundary is not None:
-                self._boundary(f"{self._service}:after-{label(effect)}")
+            if self.boundary is not None:
+                self.boundary(f"{self._service}:after-{label(effect)}")
 
     def _carry_out_one(self, instance: _Instance, effect: Effect) -> None:
         match effect:
             case Send(to, message):
-                self._link.send(to, message)
+                self.link.send(to, message)
             case Do(command):
                 txn = instance.txn
                 self._store.submit(command, lambda result: self._tell(txn, Done(command, result)))
@@ -158,8 +158,8 @@ class Driver:
         self._store.submit(effect.command, lambda result: self._persisted(instance, effect, rest, result))
 
     def _persisted(self, instance: _Instance, effect: Persist, rest: Effects, result: Result) -> None:
-        if self._boundary is not None:
-            self._boundary(f"{self._service}:after-{label(effect)}")
+        if self.boundary is not None:
+            self.boundary(f"{self._service}:after-{label(effect)}")
         instance.busy = False
         instance.events.appendleft(Done(effect.command, result))
         self._carry_out(instance, rest)

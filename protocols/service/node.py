@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import signal
 import uuid
 from random import Random
 from typing import Any
@@ -21,6 +19,7 @@ from protocols.registry import load
 from protocols.service.attempts import Attempts, TxnIds
 from protocols.service.codec import Codec
 from protocols.service.driver import Driver
+from protocols.service.faults import Injected
 from protocols.service.library import source
 from protocols.service.links.http import HttpLink
 from protocols.service.settings import Settings
@@ -39,18 +38,19 @@ class Node:
         protocol = load(settings.protocol)
         self.settings = settings
         self.config = protocol.configure(settings.options, settings.ablate, settings.timing)
-        self.clock = LoopClock(settings.skew_ms)
+        self.clock = LoopClock()
         self.codec = Codec(protocol.messages)
         self.role = protocol.roles[settings.service]
         self.store = ValkeyStore(
             connector(settings.store_url), source(protocol, self.config), self.clock, settings.limit_ms
         )
-        self.link = HttpLink(settings.advertise, settings.peers, settings.secret, self.codec)
+        self.link = HttpLink(settings.advertise, settings.peers, settings.routes, settings.secret, self.codec)
         self._ids = TxnIds(uuid.uuid4().hex[:12])
-        boundary = _crash_at(settings.crash_at) if settings.crash_at else None
         self.driver = Driver(
-            settings.service, self.role, self.config, self.store, self.link, self.clock, boundary, self._ids.end
+            settings.service, self.role, self.config, self.store, self.link, self.clock, ended=self._ids.end
         )
+        self.injected = Injected(self.driver, self.link, self.clock)
+        self.injected.become(settings.faults)
         rng = Random(uuid.uuid4().int)
         attempts = Attempts(settings.service, settings.node, self.driver, self._ids, self.clock, rng, settings.limit_ms)
         self.desk = Desk(
@@ -137,13 +137,3 @@ def connector(url: str) -> Any:
         protocol=2,
     )
     return lambda: pool.connection_class(**pool.connection_kwargs)
-
-
-def _crash_at(point: str) -> Any:
-    """A boundary that dies there, the way a power switch would: no handler runs, nothing is flushed."""
-
-    def boundary(name: str) -> None:
-        if name == point:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return boundary

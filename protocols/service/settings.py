@@ -6,13 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protocols.core import Timing, UsageError
+from protocols.service import faults
 
 SERVICES = ("order", "stock", "payment")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``limit_ms``: how long a client's request may take before it hears that the outcome is unknown."""
+    """``limit_ms``: how long a client's request may take before it hears that the outcome is unknown.
+
+    ``routes``: where messages to an instance's address go instead.
+    """
 
     service: str
     node: str
@@ -22,12 +26,12 @@ class Settings:
     advertise: str
     store_url: str = field(repr=False)
     peers: Mapping[str, tuple[str, ...]]
+    routes: Mapping[str, str]
     secret: str = field(repr=False)
     options: Mapping[str, str]
     ablate: tuple[str, ...]
-    crash_at: str
+    faults: faults.Faults
     limit_ms: int
-    skew_ms: int
     log_level: str
 
     @property
@@ -51,12 +55,12 @@ class Settings:
             advertise=env.get("WDM_ADVERTISE") or f"http://{host}:{port}",
             store_url=_need(env, "WDM_STORE_URL"),
             peers={name: tuple(addresses) for name, addresses in peers.items()},
+            routes=_json(env, "WDM_ROUTES", "{}"),
             secret=_need(env, "WDM_SECRET"),
             options=_json(env, "WDM_OPTIONS", "{}"),
             ablate=tuple(filter(None, env.get("WDM_ABLATE", "").split(","))),
-            crash_at=env.get("WDM_CRASH_AT", ""),
+            faults=_faults(env.get("WDM_FAULTS") or "{}"),
             limit_ms=_number("WDM_TIME_LIMIT_MS", env.get("WDM_TIME_LIMIT_MS", "10000")),
-            skew_ms=_number("WDM_SKEW_MS", env.get("WDM_SKEW_MS", "0")),
             log_level=env.get("WDM_LOG_LEVEL", "info"),
         )
 
@@ -72,6 +76,13 @@ def _number(name: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise UsageError(f"{name} must be a whole number, not {text!r}") from None
+
+
+def _faults(text: str) -> faults.Faults:
+    try:
+        return faults.read(text.encode())
+    except ValueError as error:
+        raise UsageError(f"WDM_FAULTS: {error}") from None
 
 
 def _json(env: Mapping[str, str], name: str, default: str) -> Any:

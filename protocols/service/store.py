@@ -175,7 +175,10 @@ class ValkeyStore:
             self.counts.commands += len(batch)
             self.counts.batches += 1
             packed = b"".join(b"".join(connection.pack_command(*entry.packed)) for entry in batch)
-            await connection.send_packed_command(packed, check_health=False)
+            try:
+                await connection.send_packed_command(packed, check_health=False)
+            except RuntimeError as error:  # uvloop's word for a connection that was reset a moment ago
+                raise ConnectionResetError(str(error)) from error
 
     def _take(self) -> list[_Entry]:
         batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]

@@ -1,21 +1,32 @@
 """A local shop inside this process's event loop: for tests, the demo and whatever breaks a shop on purpose."""
 
+import asyncio
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Self
 
-from harness.runtimes.base import Node
+from harness.faults.boundaries import boundaries
+from harness.runtimes.base import Capability, Holds, Node, Rule, Wire
+from harness.runtimes.local.aof import LogWatch
+from harness.runtimes.local.insides import InsideFaults
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor
+from protocols.registry import load
+from protocols.service.faults import Faults
+
+ALWAYS: frozenset[Capability] = frozenset({"signals", "messages", "clock", "boundaries"})
+IF_BREAKABLE: frozenset[Capability] = frozenset({"links", "log-tail"})
 
 
 class LocalDeployment:
-    """A ``Runtime``. Without a ``state_dir`` it lives in a temporary folder that is gone afterwards.
+    """A ``Breakable`` runtime. Without a ``state_dir`` it lives in a temporary folder that is gone afterwards.
 
     ``async with LocalDeployment(Spec(protocol="2pc")) as shop`` brings it up and takes it down, whatever happens.
     """
@@ -28,6 +39,10 @@ class LocalDeployment:
         self.folder = StateFolder(state_dir or self._temporary or Path())
         self._supervisor = Supervisor(spec, self.folder, say)
         self._up = False
+        self.holds = Holds()
+        self._insides: InsideFaults | None = None
+        self._logs: dict[str, LogWatch] = {}
+        self._watches: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         await self.up()
@@ -51,11 +66,16 @@ class LocalDeployment:
             self._remove_temporary()
             raise
         self._up = True
+        plan = self._supervisor.plan
+        self._insides = InsideFaults(self._supervisor.keeper, plan.secret)
+        if self.spec.breakable:
+            self._logs = {name: LogWatch(data, self.spec.durability) for name, data in plan.data.items()}
+            self._watches = [asyncio.create_task(log.run(), name=f"log of {name}") for name, log in self._logs.items()]
 
     async def down(self) -> None:
         if self._up:
             self._up = False
-            await self._supervisor.stop()
+            await _to_its_end(self._stop())
         self._remove_temporary()
 
     def nodes(self) -> tuple[Node, ...]:
@@ -76,6 +96,49 @@ class LocalDeployment:
 
     async def restart(self, name: str) -> None:
         await self._supervisor.restart(name)
+
+    # ------------------------------------------------------------ what it offers to faults
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return ALWAYS | IF_BREAKABLE if self.spec.breakable else ALWAYS
+
+    def revive(self, name: str) -> None:
+        self._supervisor.keeper(name).revive()
+
+    def links(self) -> tuple[Wire, ...]:
+        return self._supervisor.proxy.wires
+
+    def shape(self, by: Hashable, links: Iterable[Wire], rule: Rule, rng: Random) -> None:
+        self._supervisor.proxy.shape(by, links, rule, rng)
+
+    def unshape(self, by: Hashable, *, reset: bool = False) -> None:
+        self._supervisor.proxy.unshape(by, reset=reset)
+
+    def boundaries(self) -> tuple[str, ...]:
+        protocol = load(self.spec.protocol)
+        return boundaries(protocol, protocol.configure(self.spec.options, self.spec.ablate))
+
+    async def disturb(self, by: Hashable, names: Iterable[str], faults: Faults) -> None:
+        if self._insides is not None:
+            await self._insides.disturb(by, names, faults)
+
+    async def undisturb(self, by: Hashable) -> None:
+        if self._insides is not None:
+            await self._insides.undisturb(by)
+
+    async def cut_tail(self, name: str, rng: Random) -> str:
+        return f"{name}: {self._logs[name].cut(time.monotonic(), rng)}"
+
+    async def heal(self) -> None:
+        for node in self.nodes():
+            if node.state == "paused":
+                self.resume(node.name)
+            elif node.state == "down":
+                self.revive(node.name)
+        self._supervisor.proxy.straighten()
+        if self._insides is not None:
+            await self._insides.heal()
 
     # ------------------------------------------------------------ what only this runtime knows
 
@@ -103,6 +166,28 @@ class LocalDeployment:
         """Return once the node serves, now or after its respawn. Raises ``EnvironmentFailure`` after ``within_s``."""
         await self._supervisor.serving(name, within_s)
 
+    async def _stop(self) -> None:
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+        if self._insides is not None:
+            await self._insides.stop()
+        await self._supervisor.stop()
+
     def _remove_temporary(self) -> None:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Whoever is cancelled meanwhile hears of it when the work is done: half a stop would leave processes behind."""
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()

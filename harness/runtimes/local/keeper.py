@@ -19,11 +19,15 @@ LAST_WORDS_BYTES = 4_096
 
 
 class Keeper:
-    """``changed`` is called after every change of state, so that somebody can write it down."""
+    """``changed`` is called after every change of state, so that somebody can write it down.
+
+    ``injected`` holds variables of its next lives.
+    """
 
     def __init__(self, member: Member, respawn_after_s: float, changed: Callable[[], None]) -> None:
         self.member = member
         self.identity: Identity | None = None
+        self.injected: Mapping[str, str] = {}
         self._respawn_after_s = respawn_after_s
         self._changed = changed
         self._state: State = "down"
@@ -107,19 +111,25 @@ class Keeper:
             await self._child.wait()
             while self.identity is not None:
                 await asyncio.sleep(0)
-        self._stay_down = False
-        self._served.clear()
-        self._ended.clear()
-        self._wanted.set()
+        self.revive()
         await self.serving(within_s)
+
+    def revive(self) -> None:
+        """A new life, at once or as soon as a kill has had its effect. A node that runs goes on."""
+        ended = self.identity is None or self._stay_down
+        self._stay_down = False
+        if ended and self.member.command:
+            self._served.clear()
+            self._ended.clear()
+            self._wanted.set()
 
     # ------------------------------------------------------------ inside
 
     async def _keep(self) -> None:
         while True:
             await self._wanted.wait()
-            await self._live()
             self._wanted.clear()
+            await self._live()
             if self._respawn_after_s and not self._stay_down:
                 # restart() may want it earlier
                 with suppress(TimeoutError):
@@ -151,7 +161,7 @@ class Keeper:
     async def _spawn(self) -> asyncio.subprocess.Process:
         member = self.member
         member.prepare()
-        environment = {**member.environment, **(member.once if self._lives == 0 else {})}
+        environment = {**member.environment, **(member.once if self._lives == 0 else {}), **self.injected}
         self._lives += 1
         self._child = child = await _start(member.command, environment, member.log)
         self.identity = process.identify(child.pid)

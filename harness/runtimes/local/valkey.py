@@ -81,6 +81,8 @@ tcp-backlog 511
 save ""
 appendonly yes
 appendfsync {durability}
+# A power cut tears the last write; the store starts without it.
+aof-load-truncated yes
 # A store that throws records away breaks every promise.
 maxmemory-policy noeviction
 """

@@ -43,10 +43,16 @@ class _Peer:
 
 
 class HttpLink:
-    """``peers`` maps a service to the addresses of its instances, ``sender`` is where answers to this one go."""
+    """``peers`` maps a service to the addresses of its instances, ``sender`` is where answers to this one go.
 
-    def __init__(self, sender: str, peers: Mapping[str, Sequence[str]], secret: str, codec: Codec) -> None:
+    ``routes`` maps an instance's address to the one by which this process reaches it, where that is another.
+    """
+
+    def __init__(
+        self, sender: str, peers: Mapping[str, Sequence[str]], routes: Mapping[str, str], secret: str, codec: Codec
+    ) -> None:
         self._sender = sender
+        self._routes = routes
         self._instances = {service: itertools.cycle(addresses) for service, addresses in peers.items()}
         self._headers = {SECRET: secret, "content-type": "application/msgpack"}
         self._codec = codec
@@ -69,7 +75,7 @@ class HttpLink:
 
     def send(self, to: str, message: Any) -> None:
         instances = self._instances.get(to)
-        address = to if instances is None else next(instances)
+        address = self._routes.get(to, to) if instances is None else next(instances)
         peer = self._peers.get(address)
         if peer is None:
             peer = self._peers[address] = _Peer(address)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from redis.asyncio import Connection
 
 from protocols.core import Command
 from protocols.ports import LoopClock, StoreDown, StoreUnknown
@@ -132,3 +133,29 @@ async def test_an_answer_that_does_not_come_in_time_is_unknown() -> None:
     async with store_of(lambda _: b"", limit_ms=100) as (store, _):
         with pytest.raises(StoreUnknown):
             await store.once(Command("add"))
+
+
+async def test_a_connection_found_closed_by_a_write_is_opened_anew() -> None:
+    """uvloop raises RuntimeError where asyncio only warns. Found by `wdm chaos flaky-network --seed 1`: it never came back."""
+    async with store_of(lambda _: ANSWER) as (store, server):
+        connect, broken = store._connect, itertools.count()
+
+        def connect_closed() -> Connection:
+            connection = connect()
+            send = connection.send_packed_command
+
+            async def send_packed_command(packed: bytes, check_health: bool = True) -> None:
+                if b"FCALL" in packed and next(broken) == 0:
+                    raise RuntimeError(
+                        "unable to perform operation on <TCPTransport closed=True>; the handler is closed"
+                    )
+                await send(packed, check_health)
+
+            connection.send_packed_command = send_packed_command  # type: ignore[method-assign]
+            return connection
+
+        store._connect = connect_closed
+        await store.stop()
+        store.start()
+        assert await store.call(Command("fenced")) == (7,)
+        assert server.calls == [b"wdm_fenced"]

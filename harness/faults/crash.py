@@ -1,0 +1,31 @@
+"""A node dies without a word, and comes back."""
+
+from random import Random
+
+from harness.faults.base import Aim, Fault, Setting
+from harness.faults.nodes import bring_back, kill, not_ours, take_down
+from harness.faults.targets import DRAWN, nodes
+from harness.runtimes.base import Breakable, Capability
+
+
+class Crash:
+    """SIGKILL. With ``for_s`` it stays down for that long; without, it is started again as after any other death."""
+
+    name = "crash"
+    summary = "a node is killed (SIGKILL) and started again, after for_s or as the deployment does"
+    aim: Aim = "nodes"
+    needs: frozenset[Capability] = frozenset({"signals"})
+    default: tuple[str, ...] = ("any",)
+    settings: tuple[Setting, ...] = ()
+
+    def refuse(self, runtime: Breakable, fault: Fault) -> str | None:
+        return not_ours(nodes(runtime, self.aim, (target for target in fault.targets if target not in DRAWN)))
+
+    async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:  # noqa: ARG002
+        victims = nodes(runtime, self.aim, fault.targets)
+        if fault.for_s:
+            return take_down(runtime, fault, victims)
+        return kill(runtime, victims)
+
+    async def end(self, runtime: Breakable, fault: Fault) -> None:
+        bring_back(runtime, fault)

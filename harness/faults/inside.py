@@ -1,0 +1,33 @@
+"""What the faults inside service processes have in common: told to them, and taken back at the end."""
+
+from random import Random
+
+from harness.faults.base import Aim, Fault, Setting
+from harness.faults.targets import nodes
+from harness.runtimes.base import Breakable, Capability
+from protocols.service.faults import Faults
+
+
+class Inside:
+    """A kind that is nothing but an order to services."""
+
+    name: str
+    summary: str
+    aim: Aim = "services"
+    needs: frozenset[Capability]
+    default: tuple[str, ...] = ("any",)
+    settings: tuple[Setting, ...] = ()
+
+    def orders(self, fault: Fault, rng: Random) -> Faults:
+        raise NotImplementedError
+
+    def refuse(self, runtime: Breakable, fault: Fault) -> str | None:  # noqa: ARG002
+        return None
+
+    async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:
+        victims = nodes(runtime, self.aim, fault.targets)
+        await runtime.disturb(fault, [node.name for node in victims], self.orders(fault, rng))
+        return ""
+
+    async def end(self, runtime: Breakable, fault: Fault) -> None:
+        await runtime.undisturb(fault)

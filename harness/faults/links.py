@@ -1,0 +1,31 @@
+"""What the faults of links have in common: a rule on the links meant, taken back at the end."""
+
+from random import Random
+
+from harness.faults.base import Aim, Fault, Setting
+from harness.faults.targets import links
+from harness.runtimes.base import Breakable, Capability, Rule
+
+
+class OnLinks:
+    """A kind that is nothing but a rule. It works on connections in both directions, whoever opened them."""
+
+    name: str
+    summary: str
+    aim: Aim = "links"
+    needs: frozenset[Capability] = frozenset({"links"})
+    default: tuple[str, ...] = ("any",)
+    settings: tuple[Setting, ...] = ()
+
+    def rule(self, fault: Fault) -> Rule:
+        raise NotImplementedError
+
+    def refuse(self, runtime: Breakable, fault: Fault) -> str | None:  # noqa: ARG002
+        return None
+
+    async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:
+        runtime.shape(fault, links(runtime, fault.targets), self.rule(fault), Random(rng.getrandbits(64)))
+        return ""
+
+    async def end(self, runtime: Breakable, fault: Fault) -> None:
+        runtime.unshape(fault)

@@ -1,0 +1,61 @@
+"""Taking nodes down and putting them back, for the kinds that do: faults that overlap share a node's end."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+from harness.faults.base import Fault
+from harness.runtimes.base import Breakable, EnvironmentFailure, Node
+
+POLL_S = 0.005
+GONE_WITHIN_S = 10.0
+
+
+def take_down(runtime: Breakable, fault: Fault, nodes: Iterable[Node]) -> str:
+    """Kill them, and keep them down until ``bring_back``. Says which were down already."""
+    already = []
+    for node in nodes:
+        runtime.holds.take(f"down {node.name}", fault)
+        if node.state == "down":
+            already.append(node.name)
+        with suppress(EnvironmentFailure):  # it is dying already
+            runtime.kill(node.name, stay_down=True)
+    return f"{', '.join(already)} was down already" if already else ""
+
+
+def kill(runtime: Breakable, nodes: Iterable[Node]) -> str:
+    """Kill them, unless somebody keeps them down. Says which were down already."""
+    already = []
+    for node in nodes:
+        if node.state == "down" or runtime.holds.held(f"down {node.name}"):
+            already.append(node.name)
+            continue
+        with suppress(EnvironmentFailure):  # it is dying already
+            runtime.kill(node.name)
+    return f"{', '.join(already)} was down already" if already else ""
+
+
+async def gone(runtime: Breakable, nodes: Iterable[Node]) -> None:
+    """Return once all of them have ended. Raises ``EnvironmentFailure`` for one that outlives a kill."""
+    names = {node.name for node in nodes}
+    deadline = time.monotonic() + GONE_WITHIN_S
+    while left := [node.name for node in runtime.nodes() if node.name in names and node.state != "down"]:
+        if time.monotonic() > deadline:
+            raise EnvironmentFailure(f"{', '.join(left)} did not end within {GONE_WITHIN_S:g} s after SIGKILL")
+        await asyncio.sleep(POLL_S)
+
+
+def bring_back(runtime: Breakable, fault: Fault) -> None:
+    """Start what nobody keeps down any more. It may take a while until it serves."""
+    for node in runtime.nodes():
+        if runtime.holds.release(f"down {node.name}", fault):
+            runtime.revive(node.name)
+
+
+def not_ours(nodes: Iterable[Node]) -> str | None:
+    """A reason to refuse, if one of them is no process of this runtime."""
+    for node in nodes:
+        if node.pid is None and node.state == "running":
+            return f"{node.name} is a server that somebody else runs"
+    return None

@@ -1,0 +1,25 @@
+"""The network between nodes is cut: nothing arrives, and nobody is told."""
+
+from harness.faults.base import Fault, Setting
+from harness.faults.links import OnLinks
+from harness.runtimes.base import Breakable, Rule
+
+
+class Partition(OnLinks):
+    """Connections stall and new ones hang. After the heal what was on its way arrives, late; or, as after a long cut or
+    through a firewall that has forgotten them, every connection is reset.
+    """
+
+    name = "partition"
+    summary = "links are cut: connections stall, new ones hang; a<->b both ways, a node alone: from everybody"
+    settings: tuple[Setting, ...] = (
+        Setting(
+            "heal", "flow", "what was on its way arrives late, or its connections are reset", choices=("flow", "reset")
+        ),
+    )
+
+    def rule(self, fault: Fault) -> Rule:  # noqa: ARG002
+        return Rule(cut=True)
+
+    async def end(self, runtime: Breakable, fault: Fault) -> None:
+        runtime.unshape(fault, reset=fault.text("heal") == "reset")

@@ -1,0 +1,98 @@
+"""What service processes are told to do to themselves, by whom, and that they hear of it even when they are slow to listen."""
+
+import asyncio
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial, reduce
+from operator import or_
+
+import aiohttp
+import msgspec
+
+from harness.runtimes.base import EnvironmentFailure, Node
+from harness.runtimes.local.keeper import Keeper
+from protocols.service.faults import PATH, Faults, written
+from protocols.service.links.http import SECRET
+
+ANSWER_WITHIN_S = 1.0
+AGAIN_S = 0.05
+HEARD_WITHIN_S = 20.0  # a process that was just started has to come up first
+
+
+class InsideFaults:
+    """Keeps who wants what of whom. A process hears of a change at once, or as soon as it listens: a paused one later.
+
+    What is to outlast a restart is also in the environment of its next life, so a process that ends need not hear.
+    """
+
+    def __init__(self, keeper: Callable[[str], Keeper], secret: str) -> None:
+        self._keeper = keeper
+        self._headers = {SECRET: secret, "content-type": "application/json"}
+        self._wanted: dict[Hashable, tuple[Faults, frozenset[str]]] = {}
+        self._telling: dict[str, asyncio.Task[None]] = {}
+
+    async def disturb(self, by: Hashable, names: Iterable[str], faults: Faults) -> None:
+        meant = frozenset(names)
+        self._wanted[by] = faults, meant
+        await self._tell(meant)
+
+    async def undisturb(self, by: Hashable) -> None:
+        _, meant = self._wanted.pop(by, (Faults(), frozenset()))
+        await self._tell(meant)
+
+    async def heal(self) -> None:
+        """Everybody behaves again. Raises ``EnvironmentFailure`` naming a process that runs and does not hear of it."""
+        meant = frozenset().union(*(names for _, names in self._wanted.values())) | frozenset(self._telling)
+        self._wanted.clear()
+        await self._tell(meant, HEARD_WITHIN_S)
+        if self._telling:
+            names = ", ".join(self._telling)
+            raise EnvironmentFailure(f"{names} did not hear within {HEARD_WITHIN_S:g} s that the faults are over")
+
+    async def stop(self) -> None:
+        tasks = list(self._telling.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # ------------------------------------------------------------ inside
+
+    def _meant_for(self, name: str) -> Faults:
+        return reduce(or_, (faults for faults, names in self._wanted.values() if name in names), Faults())
+
+    async def _tell(self, names: Iterable[str], within_s: float = ANSWER_WITHIN_S) -> None:
+        """Raises ``EnvironmentFailure`` for a process that refuses."""
+        tasks = []
+        for name in sorted(names):
+            former = self._telling.pop(name, None)
+            if former is not None:
+                former.cancel()
+            lasting = msgspec.structs.replace(self._meant_for(name), crash_at={})
+            self._keeper(name).injected = {"WDM_FAULTS": written(lasting).decode()}
+            task = self._telling[name] = asyncio.create_task(self._until_heard(name), name=f"tell {name}")
+            task.add_done_callback(partial(self._told, name))
+            tasks.append(task)
+        if tasks:
+            done, _ = await asyncio.wait(tasks, timeout=within_s)
+            await asyncio.gather(*(task for task in tasks if task in done and not task.cancelled()))
+
+    def _told(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._telling.get(name) is task:
+            del self._telling[name]
+
+    async def _until_heard(self, name: str) -> None:
+        """Until this life of the process has heard, or is over."""
+        life = self._keeper(name).identity
+        body = written(self._meant_for(name))
+        timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
+        async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
+            while (node := self._node(name)).pid is not None and self._keeper(name).identity == life:
+                try:
+                    async with session.post(node.url + PATH, data=body) as response:
+                        if response.status == 200:
+                            return
+                        raise EnvironmentFailure(f"{name} refused {body!r}: {response.status} {await response.text()}")
+                except (aiohttp.ClientError, TimeoutError, OSError):
+                    await asyncio.sleep(AGAIN_S)
+
+    def _node(self, name: str) -> Node:
+        return self._keeper(name).node()

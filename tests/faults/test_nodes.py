@@ -1,0 +1,172 @@
+"""Faults of nodes on a real shop: they do what they say, overlap, and heal."""
+
+import asyncio
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from harness import faults
+from harness.runtimes.local.deployment import LocalDeployment
+from harness.runtimes.local.keeper import Keeper
+from harness.runtimes.local.nodes import Member
+from harness.workload.client import ShopClient
+from tests.contract.acts import credit_of, is_paid, stock_of
+from tests.faults.acts import begin, checkout, hangs, healed, placed, states, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+
+async def test_a_crash_without_an_end_is_followed_by_a_new_life(shop: LocalDeployment, client: ShopClient) -> None:
+    before = shop.node("stock-1").pid
+    await begin(shop, "crash", "stock-1", for_s=0)
+    await until(lambda: shop.node("stock-1").pid not in (before, None))
+    await healed(shop)
+    assert await checkout(client) == 200
+
+
+async def test_a_crash_lasts_until_the_last_fault_that_keeps_the_node_down(shop: LocalDeployment) -> None:
+    one = await begin(shop, "crash", "payment")
+    other = await begin(shop, "crash", "services", for_s=2.0)
+    await until(lambda: states(shop, "order-1", "payment-1") == ["down", "down"])
+    await faults.end(shop, one)
+    await faults.end(shop, one)
+    await asyncio.sleep(0.15)  # longer than a respawn takes to begin
+    assert states(shop, "order-1", "payment-1") == ["down", "down"]
+    await faults.end(shop, other)
+    await healed(shop)
+
+
+async def test_a_store_that_is_down_is_waited_for(shop: LocalDeployment, client: ShopClient) -> None:
+    _, _, (one,) = await placed(client)
+    fault = await begin(shop, "crash", "stock-store")
+    assert await hangs(client, one, shop, fault) == 200
+
+
+async def test_a_paused_node_answers_nothing_and_goes_on(shop: LocalDeployment, client: ShopClient) -> None:
+    _, _, (one,) = await placed(client)
+    pid = shop.node("payment-1").pid
+    fault = await begin(shop, "pause", "payment")
+    await until(lambda: states(shop, "payment-1") == ["paused"])
+    assert await hangs(client, one, shop, fault) == 200
+    assert shop.node("payment-1").pid == pid
+
+
+async def test_a_pause_lasts_until_the_last_fault_that_keeps_it(shop: LocalDeployment) -> None:
+    one, other = await begin(shop, "pause", "stock-store"), await begin(shop, "pause", "stores", for_s=2.0)
+    await faults.end(shop, one)
+    await until(lambda: states(shop, "stock-store", "order-store") == ["paused", "paused"])
+    await faults.end(shop, other)
+    await until(lambda: states(shop, "stock-store", "order-store") == ["running", "running"])
+
+
+async def test_a_paused_node_that_is_killed_is_no_error(shop: LocalDeployment) -> None:
+    pause = await begin(shop, "pause", "stock-1")
+    crash = await begin(shop, "crash", "stock-1")
+    await until(lambda: states(shop, "stock-1") == ["down"])
+    await faults.end(shop, pause)
+    assert states(shop, "stock-1") == ["down"]
+    await faults.end(shop, crash)
+    await healed(shop)
+
+
+async def test_a_node_that_is_down_already_is_said_to_be(shop: LocalDeployment) -> None:
+    crash = await begin(shop, "crash", "stock-1")
+    await until(lambda: states(shop, "stock-1") == ["down"])
+    for again in ("crash", "pause"):
+        _, told = await faults.start(shop, faults.fault(again, ["stock-1"]), Random(1))
+        assert "stock-1" in told
+        assert "down" in told
+    await faults.end(shop, crash)
+    await healed(shop)
+
+
+async def test_a_lost_tail_leaves_a_store_that_serves(shop: LocalDeployment, client: ShopClient) -> None:
+    before = shop.node("payment-store").pid
+    begun, told = await faults.start(shop, faults.fault("lost-tail", ["payment-store"]), Random(5))
+    assert begun.targets == ("payment-store",)
+    assert told.startswith("payment-store: cut ")
+    await until(lambda: shop.node("payment-store").pid not in (before, None))
+    await healed(shop)
+    assert await checkout(client) == 200
+
+
+async def test_a_power_cut_takes_all_services_and_stores_and_gives_them_back(
+    shop: LocalDeployment, client: ShopClient
+) -> None:
+    fault, told = await faults.start(shop, faults.fault("power-cut", for_s=1), Random(6))
+    assert {node.state for node in shop.nodes() if node.kind != "gateway"} == {"down"}
+    assert told.count("-store: cut ") == 3
+    await faults.end(shop, fault)
+    await healed(shop)
+    assert await checkout(client) == 200
+
+
+@pytest.mark.parametrize("boundary", ["order:after-persist:commit", "stock:before-send:vote"])
+async def test_a_service_dies_at_the_boundary_and_only_there(
+    shop: LocalDeployment, client: ShopClient, boundary: str
+) -> None:
+    victim = f"{boundary.partition(':')[0]}-1"
+    name, (buyer,), (one,) = await placed(client)
+    before = {node.name: node.pid for node in shop.nodes()}
+    fault = await begin(shop, "crash-at", boundary=boundary)
+    heard = await client.call("checkout", one)
+    assert heard.outcome != "fail"
+    await until(lambda: shop.node(victim).pid not in (before[victim], None))
+    await healed(shop)
+    second = shop.node(victim).pid
+    assert (await client.call("checkout", one)).status == 200  # the next life is not armed
+    assert (await stock_of(client, name), await credit_of(client, buyer)) == (99, 0)
+    await faults.end(shop, fault)
+    assert {node.name: node.pid for node in shop.nodes()} == {**before, victim: second}
+
+
+async def test_a_boundary_that_is_disarmed_kills_nobody(shop: LocalDeployment, client: ShopClient) -> None:
+    before = [node.pid for node in shop.nodes()]
+    fault = await begin(shop, "crash-at", "order-1", boundary="order:after-persist:commit", passing=2)
+    assert await checkout(client) == 200  # the first passing
+    await faults.end(shop, fault)
+    assert await checkout(client) == 200
+    assert [node.pid for node in shop.nodes()] == before
+
+
+async def test_a_boundary_counts_its_passings(shop: LocalDeployment, client: ShopClient) -> None:
+    _, _, orders = await placed(client, 3)
+    before = shop.node("order-1").pid
+    await begin(shop, "crash-at", "order", boundary="order:after-persist:commit", passing=3)
+    other = await begin(shop, "skew", "order")  # told the same process: what was counted stays counted
+    assert [(await client.call("checkout", one)).status for one in orders[:2]] == [200, 200]
+    await faults.end(shop, other)
+    assert shop.node("order-1").pid == before
+    await client.call("checkout", orders[2])
+    await until(lambda: shop.node("order-1").pid not in (before, None))
+    await healed(shop)
+    assert await is_paid(client, orders[2])
+
+
+async def test_a_node_comes_back_also_where_nothing_is_started_again_by_itself(tmp_path: Path) -> None:
+    """It is wanted back so soon after the kill that the kill has not had its effect yet."""
+
+    async def serves() -> bool:
+        return True
+
+    sleeps = (sys.executable, "-c", "import time; time.sleep(60)")
+    keeper = Keeper(Member("one", "service", "", "", 0, sleeps, {}, tmp_path / "log", serves), 0, lambda: None)
+    keeper.start()
+    try:
+        await keeper.serving(10)
+        first = keeper.identity
+        keeper.kill(stay_down=True)
+        keeper.revive()
+        await until(lambda: keeper.identity not in (first, None))
+        second = keeper.identity
+        keeper.revive()  # it runs: left alone
+        keeper.kill(stay_down=False)
+        await until(lambda: keeper.identity is None)
+        await asyncio.sleep(0.05)
+        assert (keeper.state, keeper.identity) == ("down", None)
+        keeper.revive()
+        await until(lambda: keeper.identity not in (second, None))
+    finally:
+        await keeper.stop()

@@ -1,0 +1,173 @@
+"""The vocabulary as data: what is refused, before anything runs or before anything breaks, and in which words."""
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from harness import faults
+from harness.faults import targets
+from harness.faults.boundaries import boundaries
+from harness.runtimes.base import Holds, Node
+from protocols.core import UsageError
+from protocols.registry import load
+
+
+class Paper:
+    """A runtime of two workers a service that has nothing but names."""
+
+    def __init__(self, *capabilities: str, foreign: tuple[str, ...] = ()) -> None:
+        self.capabilities = frozenset(capabilities)
+        self.holds = Holds()
+        self._foreign = foreign
+
+    def nodes(self) -> tuple[Node, ...]:
+        services = [
+            Node(f"{name}-{at}", "service", name, at, "http://x", "running")
+            for name in ("order", "stock")
+            for at in (1, 2)
+        ]
+        stores = [
+            Node(f"{name}-store", "store", name, None if name in self._foreign else 9, "", "running")
+            for name in ("order", "stock")
+        ]
+        return (*stores, *services, Node("gateway", "gateway", "", 8, "http://x", "running"))
+
+    def links(self) -> tuple[tuple[str, str], ...]:
+        names = ("order-1", "order-2", "stock-1", "stock-2")
+        pairs = [(one, other) for one in names for other in names if one[:5] != other[:5]]
+        return (*pairs, *((name, f"{name[:5]}-store") for name in names))
+
+    def boundaries(self) -> tuple[str, ...]:
+        return ("order:after-persist:commit", "stock:before-send:vote")
+
+
+ALL = ("signals", "links", "messages", "clock", "boundaries", "log-tail")
+
+
+def refusal(kind: str, *names: str, runtime: Paper | None = None, **settings: object) -> str | None:
+    fault = faults.fault(kind, names, settings=settings)
+    return faults.refuse(runtime or Paper(*ALL), fault)  # type: ignore[arg-type]
+
+
+def test_every_kind_is_named_as_in_the_table_and_says_what_it_does() -> None:
+    assert list(faults.KINDS) == [
+        *("crash", "crash-at", "pause", "partition", "delay", "loss"),
+        *("slow", "lost-tail", "power-cut", "skew", "duplicate", "reorder"),
+    ]
+    for name, kind in faults.KINDS.items():
+        assert (kind.name, bool(kind.summary), bool(kind.needs)) == (name, True, True)
+        assert refusal(name) is None, "its defaults can be injected where everything can"
+        made = faults.fault(name)
+        assert made.targets == kind.default
+        assert set(made.settings) == {setting.name for setting in kind.settings}
+        hash(made)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "words"),
+    [
+        ("crush", {}, ["no fault 'crush'", "crash", "reorder"]),
+        ("delay", {"settings": {"dellay": 1}}, ["delay has no setting 'dellay'", "delay_ms, jitter_ms"]),
+        ("pause", {"settings": {"x": 1}}, ["pause has no setting 'x'", "none"]),
+        ("loss", {"settings": {"probability": 1.5}}, ["loss: probability=1.5", "at least 0 and at most 1"]),
+        ("loss", {"settings": {"probability": "often"}}, ["loss: probability='often'", "number"]),
+        ("loss", {"settings": {"probability": float("nan")}}, ["probability=nan"]),
+        ("loss", {"settings": {"probability": True}}, ["probability=True"]),
+        ("partition", {"settings": {"heal": "never"}}, ["partition: heal='never'", "flow, reset"]),
+        ("crash-at", {"settings": {"boundary": 7}}, ["crash-at: boundary=7", "text"]),
+        ("crash-at", {"settings": {"passing": 1.5}}, ["crash-at: passing=1.5", "whole"]),
+        ("crash", {"at_s": -1}, ["crash: at_s=-1"]),
+        ("crash", {"for_s": float("nan")}, ["crash: for_s=nan"]),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_name(kind: str, more: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(UsageError) as refused:
+        faults.fault(kind, **more)
+    assert all(word in str(refused.value) for word in words), str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "words"),
+    [
+        ("crash", "order-3", ["crash: no target 'order-3'", "order-1", "stock-store", "any-store"]),
+        ("skew", "stock-store", ["skew: 'stock-store' is not a target", "for services"]),
+        ("lost-tail", "order-1", ["lost-tail: 'order-1' is not a target", "for stores"]),
+        ("lost-tail", "any-service", ["'any-service' is not a target"]),
+        ("partition", "order-1<->order-2", ["no link 'order-1<->order-2'"]),
+        ("partition", "stock->order-store", ["no link"]),
+        ("delay", "order->cart", ["no target 'cart'"]),
+        ("delay", "gateway", ["no link 'gateway'"]),
+    ],
+)
+def test_a_target_that_does_not_exist_is_refused_by_name(kind: str, target: str, words: list[str]) -> None:
+    why = refusal(kind, target)
+    assert why is not None
+    assert all(word in why for word in words), why
+
+
+@pytest.mark.parametrize("kind", faults.KINDS)
+def test_a_runtime_that_cannot_is_told_what_it_lacks(kind: str) -> None:
+    why = refusal(kind, runtime=Paper())
+    assert why is not None
+    assert all(need in why for need in faults.KINDS[kind].needs)
+
+
+@pytest.mark.parametrize("kind", ["crash", "pause", "lost-tail", "power-cut"])
+def test_a_server_that_somebody_else_runs_is_left_alone(kind: str) -> None:
+    why = refusal(kind, "stores", runtime=Paper(*ALL, foreign=("stock",)))
+    assert why is not None
+    assert "stock-store is a server that somebody else runs" in why
+    assert refusal(kind, "order-store", runtime=Paper(*ALL, foreign=("stock",))) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "boundary", "words"),
+    [
+        ((), "order:after-persist:comit", "no boundary 'order:after-persist:comit'; there are: order:after-persist"),
+        (("stock",), "order:after-persist:commit", "order:after-persist:commit is nowhere in stock"),
+        (("any",), "order:after-persist:commit", "name the node instead"),
+    ],
+)
+def test_a_boundary_that_nobody_passes_is_refused(names: tuple[str, ...], boundary: str, words: str) -> None:
+    assert words in (refusal("crash-at", *names, boundary=boundary) or "")
+    assert refusal("crash-at", "order-2", boundary="order:after-persist:commit") is None
+
+
+def test_names_stand_for_nodes() -> None:
+    def meant(*names: str) -> list[str]:
+        return [node.name for node in targets.nodes(Paper(), "nodes", names)]  # type: ignore[arg-type]
+
+    assert meant("stock") == ["stock-1", "stock-2"]
+    assert meant("stock-store", "order-1") == ["stock-store", "order-1"]
+    assert meant("services") == ["order-1", "order-2", "stock-1", "stock-2"]
+    assert meant("stores", "stores") == ["order-store", "stock-store"]
+    assert "gateway" not in meant("all")
+    assert meant("gateway") == ["gateway"]
+
+
+def test_any_is_drawn_from_the_seed_among_what_the_fault_is_for() -> None:
+    def drawn(aim: Any, name: str) -> set[str]:
+        runtime: Any = Paper()
+        found = {targets.draw(runtime, aim, (name,), Random(seed)) for seed in range(200)}
+        assert targets.draw(runtime, aim, (name,), Random(7)) == targets.draw(runtime, aim, (name,), Random(7))
+        return {target for (target,) in found}
+
+    services, stores = {"order-1", "order-2", "stock-1", "stock-2"}, {"order-store", "stock-store"}
+    assert drawn("nodes", "any") == services | stores
+    assert drawn("services", "any") == drawn("nodes", "any-service") == services
+    assert drawn("stores", "any") == drawn("nodes", "any-store") == stores
+    assert "order-1<->stock-2" in drawn("links", "any")
+    assert drawn("nodes", "stock-1") == {"stock-1"}
+
+
+def test_the_boundaries_of_two_phase_commit() -> None:
+    protocol = load("2pc")
+    found = boundaries(protocol, protocol.configure())
+    assert len(found) == len(set(found)) == 54
+    assert {"order:before-persist:commit", "order:after-persist:commit", "stock:after-persist:apply"} <= set(found)
+    assert {"payment:before-send:vote", "order:after-reply:refused", "stock:after-send:inquiry"} <= set(found)
+    wounding = boundaries(protocol, protocol.configure({"locks": "wound-wait"}))
+    assert set(wounding) - set(found) == {
+        f"{service}:{when}-send:wound" for service in ("stock", "payment") for when in ("before", "after")
+    }

@@ -1,0 +1,62 @@
+"""What a client hears of its attempts: above all, never a no about something that may still happen."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+
+from protocols.core import Outcome, Request, Verdict
+from protocols.ports import LoopClock
+from protocols.service.attempts import Attempts, TxnIds
+
+YES = Outcome(Verdict.COMMITTED)
+
+
+class Answering:
+    """A driver whose transactions end as the script says: an outcome each, or None for no answer at all."""
+
+    def __init__(self, *script: Outcome | None) -> None:
+        self.requests: list[Request] = []
+        self._script = iter(script)
+
+    def start(self, txn: str, request: Request, reply: Callable[[Outcome], None]) -> None:
+        self.requests.append(request)
+        outcome = next(self._script)
+        if outcome is not None:
+            reply(outcome)
+
+
+def attempts(driver: Any, limit_ms: int = 5_000) -> Attempts:
+    return Attempts("order", "order-1", driver, TxnIds("p"), LoopClock(), Random(1), limit_ms)
+
+
+async def test_what_is_undecided_at_the_time_limit_is_unknown_and_not_refused() -> None:
+    assert await attempts(Answering(None), limit_ms=50).run("o") is None
+
+
+async def test_a_conflict_is_tried_again_with_the_same_age() -> None:
+    driver = Answering(
+        Outcome(Verdict.CONFLICT, "locked:item:1:p.7"), Outcome(Verdict.CONFLICT, "conflict:fenced"), YES
+    )
+    assert await attempts(driver).run("o") == YES
+    assert len({request.age for request in driver.requests}) == 1
+    assert len(driver.requests) == 3
+
+
+async def test_a_refusal_is_final() -> None:
+    refusal = Outcome(Verdict.REFUSED, "short:item:1")
+    assert await attempts(Answering(refusal)).run("o") == refusal
+
+
+async def test_endless_conflict_is_refused_as_late_and_did_not_happen() -> None:
+    driver = Answering(*[Outcome(Verdict.CONFLICT, "busy:p.7")] * 1_000)
+    assert await attempts(driver, limit_ms=900).run("o") == Outcome(Verdict.REFUSED, "timeout")
+
+
+@pytest.mark.parametrize("outcome", [YES, None])
+async def test_the_next_one_for_the_same_order_is_another_transaction(outcome: Outcome | None) -> None:
+    driver = Answering(outcome, YES)
+    both = attempts(driver, limit_ms=50)
+    await both.run("o")
+    assert await both.run("o") == YES
