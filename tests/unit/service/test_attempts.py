@@ -20,7 +20,7 @@ class Answering:
         self.requests: list[Request] = []
         self._script = iter(script)
 
-    def start(self, txn: str, request: Request, reply: Callable[[Outcome], None]) -> None:
+    def start(self, _txn: str, request: Request, reply: Callable[[Outcome], None]) -> None:
         self.requests.append(request)
         outcome = next(self._script)
         if outcome is not None:
