@@ -4,10 +4,9 @@ Its figures come from the shop itself, read back when everything has come to res
 """
 
 import asyncio
-import itertools
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from harness.operator import Operator
@@ -21,9 +20,11 @@ RUSH_USERS = 1_000
 RUSH_STOCK = 100
 ITEMS, USERS, ORDERS = 500, 2_000, 20_000
 STOCK, CREDIT, PRICE = 1_000, 1_000, 3
-RATE_PER_S = 150.0
+CLIENTS = 50
+THINK_S = 0.25
 BETWEEN_KILLS_S = 1.5
 REST_WITHIN_S = 10.0
+QUIET_LOOKS = 5
 AT_ONCE = 64
 
 
@@ -113,6 +114,7 @@ class Besieged:
         self._shop = shop
         self._client = client
         self._say = say
+        self._over = asyncio.Event()
         self._heard: dict[str, Heard] = {}
         self._successes: list[tuple[float, float]] = []  # begun, answered
 
@@ -129,24 +131,25 @@ class Besieged:
                 recovered = await self._kill(name)
                 siege.recovered_s[name] = max(recovered, siege.recovered_s.get(name, 0.0))
         finally:
-            load.cancel()
-            await asyncio.gather(load, return_exceptions=True)
+            self._over.set()
+            await load
         self._say("waiting until everything has come to rest")
         siege.stuck = await self._come_to_rest()
         await self._count(siege)
         return siege
 
     async def _load(self) -> None:
-        """One checkout after another at a fixed rate, whether the last one was answered or not."""
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        async with asyncio.TaskGroup() as group:
-            try:
-                for number in itertools.count():
-                    await asyncio.sleep(started + number / RATE_PER_S - loop.time())
-                    group.create_task(self._checkout(str(number % ORDERS)))
-            except asyncio.CancelledError:
-                pass  # the end of the load: what is under way is still answered
+        """So many clients, each with one checkout after another; every order is tried once."""
+        orders = iter(range(ORDERS))
+        self._over.clear()
+        await asyncio.gather(*(self._shop_on(orders) for _ in range(CLIENTS)))
+
+    async def _shop_on(self, orders: Iterator[int]) -> None:
+        for number in orders:
+            if self._over.is_set():
+                return
+            await self._checkout(str(number))
+            await asyncio.sleep(THINK_S)
 
     async def _checkout(self, order: str) -> None:
         begun = time.monotonic()
@@ -167,9 +170,12 @@ class Besieged:
         return recovered
 
     async def _come_to_rest(self) -> int:
-        """How many transactions are unfinished when none is left, or when the time is up."""
+        """How many transactions are unfinished when none was for a while, or when the time is up."""
         deadline = time.monotonic() + REST_WITHIN_S
-        while (left := await self._unfinished()) and time.monotonic() < deadline:
+        left = quiet = 0
+        while quiet < QUIET_LOOKS and time.monotonic() < deadline:
+            left = await self._unfinished()
+            quiet = 0 if left else quiet + 1
             await asyncio.sleep(0.1)
         return left
 

@@ -10,6 +10,7 @@ from protocols.service.turnstiles import Turnstiles
 
 FIRST_PAUSE_MS = 2.0
 LONGEST_PAUSE_MS = 100.0
+AT_ONCE = 64  # more at a time meet each other's locks more often, until all they do is try again
 DECISION_MS = 500  # kept free at the end of the time limit, so that a decision still reaches the client
 
 REFUSED_LATE = Outcome(Verdict.REFUSED, "timeout")
@@ -52,6 +53,7 @@ class Attempts:
         self._limit_ms = limit_ms
         self._running: dict[str, asyncio.Task[Outcome | None]] = {}
         self._turnstiles = Turnstiles()
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def run(self, subject: str) -> Outcome | None:
         """The outcome, or None if it is not known when the time limit is reached."""
@@ -70,13 +72,13 @@ class Attempts:
                 async with (
                     asyncio.timeout(self._left_ms(age) / 1000) as limit,
                     self._turnstiles.through(lost) as passage,
+                    self._room,
                 ):
-                    limit.reschedule(
-                        None
-                    )  # only the waiting is refused: a transaction may commit after we stop listening
+                    # Only the waiting is refused: a transaction may commit after we have stopped listening.
+                    limit.reschedule(None)
                     outcome = passage.outcome = await self._attempt(subject, age)
             except TimeoutError:
-                return REFUSED_LATE  # still at a turnstile
+                return REFUSED_LATE  # still waiting for its turn
             if outcome is None or outcome.verdict is not Verdict.CONFLICT:
                 return outcome
             if self._left_ms(age) < pause + DECISION_MS:

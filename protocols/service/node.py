@@ -27,6 +27,7 @@ from protocols.service.store import ValkeyStore
 from protocols.shop.desk import Answer, Desk, refused
 
 ASK_AGAIN_MS = 25.0
+ASK_AGAIN_LATEST_MS = 200.0
 
 log = structlog.get_logger()
 
@@ -121,9 +122,10 @@ class Node:
                         return Answer(response.status, await response.json(content_type=None))
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 log.debug("asked in vain", service=service, error=str(error) or type(error).__name__)
-            if self.clock.now_us() + ASK_AGAIN_MS * 1000 > deadline:
+            pause = min(ASK_AGAIN_MS * turn, ASK_AGAIN_LATEST_MS)
+            if self.clock.now_us() + pause * 1000 > deadline:
                 return refused(424, f"the {service} service could not be reached; nothing happened")
-            await self.clock.sleep(ASK_AGAIN_MS)
+            await self.clock.sleep(pause)
 
 
 def connector(url: str) -> Any:

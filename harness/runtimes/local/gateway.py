@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import cycle
 from urllib.parse import unquote
 
@@ -58,6 +59,7 @@ class Gateway:
         self._peers = peers
         self._turn = {service: cycle(addresses) for service, addresses in peers.items()}
         self._limit_s = limit_s
+        self._lookouts: dict[str, asyncio.Task[None]] = {}
         self._session: ClientSession | None = None
 
     async def start(self) -> None:
@@ -70,6 +72,8 @@ class Gateway:
         )
 
     async def stop(self) -> None:
+        for lookout in list(self._lookouts.values()):
+            lookout.cancel()
         if self._session is not None:
             await self._session.close()
 
@@ -99,9 +103,31 @@ class Gateway:
                     return _json(
                         502, {"error": f"the {service} service did not answer ({lost}): the outcome is unknown"}
                     )
-            if loop.time() + AGAIN_S > deadline:
+            if not await self._accepts_again(service, deadline - AGAIN_S - loop.time()):
                 return _json(424, {"error": f"the {service} service accepts no connection: nothing happened"})
+
+    async def _accepts_again(self, service: str, within_s: float) -> bool:
+        """Whether a worker accepts connections, now or within that time.
+
+        One look-out for all who wait: hundreds that each knock again and again would keep a service from coming back.
+        """
+        lookout = self._lookouts.get(service)
+        if lookout is None:
+            lookout = self._lookouts[service] = asyncio.create_task(self._look_out(service))
+            lookout.add_done_callback(lambda _: self._lookouts.pop(service, None))
+        done, _ = await asyncio.wait((lookout,), timeout=max(within_s, 0))
+        return bool(done)
+
+    async def _look_out(self, service: str) -> None:
+        while True:
             await asyncio.sleep(AGAIN_S)
+            for address in self._peers[service]:
+                url = URL(address)
+                with suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(CONNECT_WITHIN_S):
+                        _, writer = await asyncio.open_connection(url.host, url.port)
+                    writer.close()
+                    return
 
     async def _try(self, address: str, method: str, raw: str, left_s: float) -> web.Response | None:
         """None if this worker accepted no connection. Raises ``SentAndLost``."""

@@ -1,5 +1,6 @@
 """What a client hears of its attempts: above all, never a no about something that may still happen."""
 
+import asyncio
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -60,3 +61,12 @@ async def test_the_next_one_for_the_same_order_is_another_transaction(outcome: O
     both = attempts(driver, limit_ms=50)
     await both.run("o")
     assert await both.run("o") == YES
+
+
+async def test_only_so_many_run_at_a_time_and_who_waits_too_long_did_not_happen() -> None:
+    driver = Answering(*[None] * 100)
+    crowd = attempts(driver, limit_ms=300)
+    heard = await asyncio.gather(*(crowd.run(f"o{number}") for number in range(70)))
+    assert heard[:64] == [None] * 64
+    assert set(heard[64:]) <= {None, Outcome(Verdict.REFUSED, "timeout")}
+    assert len(driver.requests) <= 70
