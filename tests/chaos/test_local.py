@@ -35,7 +35,7 @@ async def test_a_thousand_checkouts_at_once_of_one_item(workers: int) -> None:
 @pytest.mark.parametrize(
     ("workers", "victims"),
     [
-        (1, ["order-1", "stock-store"]),
+        pytest.param(1, ["order-1", "stock-store"], marks=SLOW),
         pytest.param(1, ["order-store", "payment-1", "stock-1", "payment-store"], marks=SLOW),
         pytest.param(2, ["payment-2", "order-2", "stock-store"], marks=SLOW),
     ],
@@ -130,6 +130,7 @@ async def test_a_checkout_that_waits_too_long_did_not_happen() -> None:
         assert (await client.call("checkout", placed)).status == 200
 
 
+@SLOW
 async def test_a_lost_reply_charges_once() -> None:
     async with LocalDeployment(spec()) as shop, ShopClient(shop.url) as client:
         name, buyer = await item(client, 50), await user(client, 50)

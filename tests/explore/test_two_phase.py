@@ -39,7 +39,9 @@ OTHER_POLICIES = ("no-wait", "wound-wait")
 @pytest.mark.parametrize(
     ("locks", "case", "bounds"),
     [
-        *(("wait-die", *small) for small in (*ALONE, *TOGETHER)),
+        *(("wait-die", *small) for small in ALONE),
+        ("wait-die", SHARED, ONE_HASTY),
+        *(pytest.param("wait-die", *small, marks=pytest.mark.slow) for small in TOGETHER if small[0] is not SHARED),
         *((locks, *small) for locks in OTHER_POLICIES for small in ALONE),
         *((locks, SHARED, NO_CRASH) for locks in OTHER_POLICIES),
         *(pytest.param(locks, *small, marks=pytest.mark.slow) for locks in OTHER_POLICIES for small in TOGETHER),

@@ -109,6 +109,7 @@ async def left(tag: str, nodes: list[Identity], ports: list[int]) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["exception", "cancelled twice"])
 async def test_nothing_is_left_when_a_run_ends_in_the_midst_of_its_faults(how: str, tmp_path: Path) -> None:
     seen: dict[str, tuple[str, list[Identity], list[int]]] = {}
