@@ -14,10 +14,14 @@ import click
 from harness.runtimes.base import EnvironmentFailure
 from protocols.core import UsageError
 from wdm import ui
-from wdm.exits import ENVIRONMENT, INTERRUPTED, UNKNOWN, USAGE
+from wdm.exits import ENVIRONMENT, INTERRUPTED, OK, UNKNOWN, USAGE
 
 # Each name is a module of wdm.commands with a click command of the same name; imported when it is asked for.
-COMMANDS = ("up", "down", "status", "logs", "txn", "demo", "protocols", "doctor")
+COMMANDS = (
+    "up", "down", "status", "logs", "txn",
+    "chaos", "scenarios", "report", "runs", "check-history",
+    "demo", "protocols", "doctor",
+)  # fmt: skip
 
 
 class Commands(click.Group):
@@ -29,7 +33,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"wdm.commands.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command = getattr(import_module(f"wdm.commands.{name}"), name)
         assert isinstance(command, click.Command)
         return command
 
@@ -73,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _explained(error: BaseException) -> tuple[int, str]:
     """Its exit code, and one line about it."""
     match error:
+        case SystemExit():
+            explained = OK, ""  # click's, when whoever read our output has seen enough
         case click.exceptions.NoArgsIsHelpError():
             error.show()
             explained = USAGE, ""

@@ -12,15 +12,13 @@ What is not known, or not of the option's type, is refused with file, line and k
 silently ignored is worse than none.
 """
 
-import difflib
-import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from harness.toml_file import TomlFile, meant
 from protocols.core import UsageError
 
 FILE = "wdm.toml"
@@ -31,11 +29,10 @@ class Settings:
     """A checked file. ``commands`` are all commands by name; groups stand for their subcommands."""
 
     def __init__(self, file: Path, commands: Mapping[str, click.Command]) -> None:
-        self._file = file
-        self._text = _read(file)
+        self._file = TomlFile(file, "configuration file")
         self._options = {name: dict(_options(command)) for name, command in commands.items()}
         everywhere = {key: option for options in self._options.values() for key, option in options.items()}
-        document = _parse(file, self._text)
+        document = self._file.document
         tables = {name: table for name, table in document.items() if isinstance(table, dict)}
         self._flat = self._checked({key: document[key] for key in document.keys() - tables.keys()}, everywhere)
         self._tables = {name: self._table(name, table) for name, table in tables.items()}
@@ -50,7 +47,7 @@ class Settings:
 
     def _table(self, command: str, table: Mapping[str, Any]) -> Defaults:
         if command not in self._options:
-            raise self._wrong(command, f"no command {command!r}{_meant(command, self._options)}", header=True)
+            raise self._file.wrong(f"no command {command!r}{meant(command, self._options)}", command)
         return self._checked(table, self._options[command], command)
 
     def _checked(self, said: Mapping[str, Any], options: Mapping[str, click.Option], table: str = "") -> Defaults:
@@ -58,17 +55,16 @@ class Settings:
             option = options.get(_spelt(key))
             if option is None:
                 where = f"`wdm {table}` has no option" if table else "no command has an option"
-                text = f"unknown key {key!r}: {where} --{key}{_meant(key, options)}"
-                raise self._wrong(key, text, table=table)
+                text = f"unknown key {key!r}: {where} --{key}{meant(key, options)}"
+                raise self._wrong(text, table, key)
             try:
                 _check(option, value)
             except click.BadParameter as error:
-                raise self._wrong(key, f"{key} = {value!r}: {error.message}", table=table) from None
+                raise self._wrong(f"{key} = {value!r}: {error.message}", table, key) from None
         return {_spelt(key): value for key, value in said.items()}
 
-    def _wrong(self, key: str, message: str, *, table: str = "", header: bool = False) -> UsageError:
-        line = _line_of(self._text, key, table, header)
-        return UsageError(f"{self._file}:{line}: {message}" if line else f"{self._file}: {message}")
+    def _wrong(self, message: str, table: str, key: str) -> UsageError:
+        return self._file.wrong(message, *(name for name in (table, key) if name))
 
 
 def find(asked: str | None) -> Path | None:
@@ -87,25 +83,6 @@ def _options(command: click.Command) -> Iterator[tuple[str, click.Option]]:
         # --config cannot choose itself, and what a single call asks for is no setting
         if isinstance(option, click.Option) and option.name not in ("config", "as_json"):
             yield max(option.opts, key=len).lstrip("-"), option
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text("utf-8")
-    except FileNotFoundError:
-        raise UsageError(f"configuration file {file} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"configuration file {file} cannot be read: {error}") from None
-
-
-def _parse(file: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message = str(error)
-        found = re.search(r"\(at line (\d+), column \d+\)", message)
-        line = found.group(1) if found else str(max(1, text.count("\n")))
-        raise UsageError(f"{file}:{line}: not valid TOML: {message}") from None
 
 
 def _spelt(key: str) -> str:
@@ -139,22 +116,3 @@ def _wanted(option: click.Option) -> tuple[tuple[type, ...], str]:
     if isinstance(option.type, click.FloatRange | click.types.FloatParamType):
         return (int, float), "a number"
     return (str,), "a text in quotes"
-
-
-def _meant(key: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(sorted(known))}"
-
-
-def _line_of(text: str, key: str, table: str, header: bool) -> int | None:
-    """The line that a key or a table's header stands on, as well as a look at the text can tell."""
-    inside = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        found = re.match(r"\s*\[\s*\"?([\w-]+)\"?", line)
-        if found:
-            inside = found.group(1)
-            if header and inside == key:
-                return number
-        elif inside == table and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
-            return number
-    return None

@@ -45,7 +45,7 @@ def check(history: History) -> Finding:
     reasons = list(reckoning.reasons)
     if not tried:
         reasons.append("no checkout was tried")
-    unread = [order.name for order in tried if order.paid is None]
+    unread = [order.name for order in tried if order.paid is None and not order.gone]
     if unread:
         reasons.append(f"{len(unread)} orders could not be read at the end: {some(unread)}")
     violations = [_one_sided(history, each) for each in reckoning.deviations if _name(each)]

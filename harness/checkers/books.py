@@ -78,6 +78,11 @@ class Order:
         """Did any checkout of it end like this?"""
         return any(attempt.outcome in outcomes for attempt in self.attempts)
 
+    @property
+    def gone(self) -> bool:
+        """Whether the shop says at the end that there is no such order: read, and lost with all that was known of it."""
+        return self.closing is not None and self.closing.outcome == "fail"
+
     def operations(self) -> Iterator[Operation]:
         """All that was done with it, and how it was read at the end."""
         yield from (op for op in (self.created, *self.adds, *self.attempts, self.closing) if op)

@@ -15,7 +15,8 @@ class Promise(NamedTuple):
     """An anomaly is excluded if `claim` is at one of `levels`.
 
     A promise that `needs_log` binds nobody in a run which cut the tail of a log, unless durability is
-    claimed `always`: no protocol is atomic over stores that forget what they have acknowledged.
+    claimed `always`: no protocol is atomic over stores that forget what they have acknowledged, and none
+    can end a commit for which a store has forgotten that it voted.
     """
 
     claim: str
@@ -26,7 +27,7 @@ class Promise(NamedTuple):
 ATOMIC = Promise("atomicity", frozenset({"atomic", "eventually"}))
 KEPT = Promise(ALWAYS)
 CONTRACT = Promise(ALWAYS, needs_log=False)
-BOUNDED = Promise("recovery_s", needs_log=False)
+BOUNDED = Promise("recovery_s")
 
 ISOLATION_LEVELS = ("read-uncommitted", "read-committed", "snapshot", "serializable", "strict-serializable")
 """Each level excludes all that those before it exclude: PL-1, PL-2, snapshot, PL-3 of Adya's thesis."""

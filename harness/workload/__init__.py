@@ -1,1 +1,18 @@
-"""Clients, generators and load: what asks things of a shop."""
+"""Workloads: what clients ask of the shop. To add one, write its file and give it a row below."""
+
+from collections.abc import Mapping
+
+from harness.workload.bank import Bank
+from harness.workload.base import Workload
+from harness.workload.checkout import Checkout
+from harness.workload.hot_item import HotItem
+from harness.workload.retry import Retry
+from harness.workload.sets import Sets
+
+WORKLOADS: Mapping[str, type[Workload]] = {
+    "checkout": Checkout,
+    "retry": Retry,
+    "hot-item": HotItem,
+    "bank": Bank,
+    "sets": Sets,
+}

@@ -30,11 +30,20 @@ OPERATIONS = {
 }
 # The one field of an answer that is the answer.
 _ONLY = {"create_user": "user_id", "create_item": "item_id", "create_order": "order_id"}
+# What an answer must have to be one.
+_FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
+    **{operation: {field: (str, int)} for operation, field in _ONLY.items()},
+    "find_user": {"credit": (int,)},
+    "find_item": {"stock": (int,), "price": (int,)},
+    "find_order": {"paid": (bool,), "items": (list,), "total_cost": (int,)},
+}
+LONGEST_WORDS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """``ok`` happened, ``fail`` definitely did not (a 4xx), ``unknown`` is all else: a 5xx, a time-out, a broken connection.
+    """``ok`` happened, ``fail`` definitely did not (a 4xx), ``unknown`` is all else: a 5xx, a time-out, a broken connection,
+    a 2xx whose body is not what the contract promises.
 
     ``value`` is the body, parsed where it is JSON; ``status`` is 0 where there was no answer.
     """
@@ -68,7 +77,7 @@ class ShopClient:
         method, path = OPERATIONS[operation]
         url = self._url + path.format(*(quote(str(arg), safe="") for arg in args))
         try:
-            async with self._session.request(method, url) as response:
+            async with self._session.request(method, url, allow_redirects=False) as response:
                 return _heard(operation, response.status, await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Heard("unknown", 0, str(error) or type(error).__name__)
@@ -86,14 +95,34 @@ class Refused(Exception):
 
 
 def _heard(operation: str, status: int, body: bytes) -> Heard:
-    try:
-        value = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        value = body.decode("utf-8", "replace")
+    value = _parsed(body)
     if 200 <= status < 300:
+        malformed = _malformed(operation, value)
+        if malformed:
+            return Heard("unknown", status, malformed)
         field = _ONLY.get(operation)
         return Heard("ok", status, value[field] if field else value)
     return Heard("fail" if 400 <= status < 500 else "unknown", status, value)
+
+
+def _parsed(body: bytes) -> Any:
+    """The body as a value that can be written down again; as text where it is none."""
+    try:
+        value = msgspec.json.decode(body)
+        msgspec.json.encode(value)
+    except (msgspec.DecodeError, UnicodeError, OverflowError, RecursionError, ValueError):
+        return body[:LONGEST_WORDS].decode("utf-8", "replace")
+    return value
+
+
+def _malformed(operation: str, value: Any) -> str:
+    """What is wrong with the body of a 2xx; empty if nothing is."""
+    for field, types in _FIELDS.get(operation, {}).items():
+        if not isinstance(value, dict) or field not in value:
+            return f"malformed answer, without {field}: {str(value)[:LONGEST_WORDS]}"
+        if type(value[field]) not in types:
+            return f"malformed answer, {field} is {str(value[field])[:LONGEST_WORDS]}"
+    return ""
 
 
 async def all_at_once(client: ShopClient, operation: str, argument_lists: list[tuple[str | int, ...]]) -> list[Heard]:

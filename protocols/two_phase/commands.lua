@@ -60,7 +60,7 @@ command('resolve', function(now, txn, patience, sender, branch)
   if record then return {'commit', record[4]} end
   record = get('open', txn)
   if not record then return {'abort', {}} end
-  if now - record[3] < patience then return {'pending', {}} end
+  if patience > 0 and now - record[3] < patience then return {'pending', {}} end
   if keeps('fence-inquiry') then fence(txn) end
   return {'abort', record[4]}
 end)
@@ -277,7 +277,7 @@ end)
 command('doubts', function(now, owner, older_than)
   local late, found = {}, {}
   for _, row in ipairs(rows('prepared')) do
-    if now - row[2][SINCE] > older_than then late[#late + 1] = row end
+    if math.abs(now - row[2][SINCE]) > older_than then late[#late + 1] = row end
   end
   table.sort(late, function(a, b)
     if a[2][SINCE] == b[2][SINCE] then return a[1] < b[1] end

@@ -66,14 +66,15 @@ def close(tables: Tables, config: Config, now: int, txn: str) -> Result:
 def resolve(tables: Tables, config: Config, now: int, txn: str, patience: int, sender: str, branch: str) -> Result:
     """The answer to an inquiry: ``("commit", branches)``, ``("abort", branches)``, ``("pending", ())``.
 
-    Pending while the transaction is open and younger than ``patience`` ms. ``sender`` and ``branch`` are the caller's notes.
+    Pending while the transaction is open and younger than ``patience`` ms; never if that is 0: a clock that was set back makes
+    anything young. ``sender`` and ``branch`` are the caller's notes.
     """
     if txn in tables.get("committed", {}):
         return ("commit", tables["committed"][txn][3])
     record = tables.get("open", {}).get(txn)
     if record is None:
         return ("abort", ())
-    if now - record[2] < patience:
+    if patience and now - record[2] < patience:
         return ("pending", ())
     if config.keeps("fence-inquiry"):
         _fence(tables, txn)
@@ -162,10 +163,11 @@ def undo(tables: Tables, config: Config, now: int, txn: str) -> Result:
 def doubts(tables: Tables, config: Config, now: int, owner: str, older_than: int) -> Result:
     """``((txn, (txn, home, branch)), ...)``: those in doubt for more than ``older_than`` ms, at most 100, oldest first.
 
-    They belong to no instance. Their clocks start anew, so that each is asked about in its turn.
+    They belong to no instance. Their clocks start anew, so that each is asked about in its turn. One that is as much from the
+    future is in doubt as well: a clock was set back, and to ask is always safe.
     """
     prepared = tables.get("prepared", {})
-    late = sorted((record[4], txn) for txn, record in prepared.items() if now - record[4] > older_than)[:100]
+    late = sorted((record[4], txn) for txn, record in prepared.items() if abs(now - record[4]) > older_than)[:100]
     for _, txn in late:
         prepared[txn] = (*prepared[txn][:4], now, prepared[txn][5])
     return tuple((txn, (txn, *prepared[txn][:2])) for _, txn in late)

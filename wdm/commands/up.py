@@ -13,10 +13,10 @@ from harness.runtimes.local.spec import LOG_LEVELS, MAX_WORKERS, Spec
 from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor, run
 from protocols import registry
-from protocols.core import Option, UsageError
+from protocols.core import Option
 from wdm import ui
 from wdm.exits import INTERRUPTED, OK
-from wdm.options import F, deployment, hint, option
+from wdm.options import F, deployment, hint, option, pairs
 
 OWN = {"option", "store_url", "detach", "folder"}
 
@@ -112,24 +112,14 @@ def _spec(given: dict[str, Any]) -> Spec:
     spelt = {one.name: given.pop(_parameter(one.name)) for one in _protocol_options()}
     options = {name: value for name, value in spelt.items() if value is not None}
     return Spec(
-        options={**options, **_pairs("option", given["option"])},
-        store_urls=_pairs("store-url", given["store_url"]),
+        options={**options, **pairs("option", given["option"])},
+        store_urls=pairs("store-url", given["store_url"]),
         **{name: value for name, value in given.items() if name not in OWN},
     )
 
 
 def _parameter(name: str) -> str:
     return name.replace("-", "_")
-
-
-def _pairs(name: str, given: Iterable[str]) -> dict[str, str]:
-    pairs = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not key or not equals or not value:
-            raise UsageError(f"--{name} takes NAME=VALUE, not {text!r}")
-        pairs[key] = value
-    return pairs
 
 
 def _ready(folder: StateFolder) -> Callable[[Supervisor], None]:

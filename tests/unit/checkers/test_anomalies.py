@@ -304,6 +304,7 @@ def serial_orders(txns):
 
 @settings(max_examples=500, deadline=None)
 @given(histories())
+@pytest.mark.slow
 def test_the_verdict_is_that_of_trying_every_serial_order(txns):
     found = {anomaly.name for anomaly in find_anomalies(txns)}
     serial = [order for order in serial_orders(txns) if explained_by(order)]

@@ -212,3 +212,11 @@ def test_an_order_that_nobody_could_read_may_be_paid_or_not(story):
         run.operations.pop()
         assert atomicity.check(run.history()).verdict == verdict
         run.operations.clear()
+
+
+def test_an_order_that_the_shop_has_forgotten_is_no_order_that_could_not_be_read(story):
+    """The exactly-once checker says that it is lost; nothing about it is unknown."""
+    run = story(credit=100, stock=20)
+    run.operations.pop()
+    run.op("find_order", "o", outcome="fail", value="unknown order")
+    assert atomicity.check(run.history()).reasons == ()

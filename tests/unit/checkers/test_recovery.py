@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.checkers import recovery
+from harness.checkers import judge, recovery
 from harness.checkers.finding import Verdict
 
 CLEAN = {"in_doubt": 0, "locks": 0, "fences": 0, "open": 0}
@@ -90,3 +90,13 @@ def test_a_fault_that_was_never_ended_lasts_until_the_heal(run):
     (fault,) = judged(run, healed=9000).figures["faults"]
     assert fault["lasted_s"] == 8.0
     assert fault["from_end_s"] == {"checkout": 1.1}
+
+
+def test_the_bound_binds_nobody_whose_store_has_forgotten_its_vote(run):
+    """A commit then waits for ever for an acknowledgement that cannot come: told, and allowed unless durability is always."""
+    run.event("fault-start", fault="power-cut", target="all")
+    run.event("healed", at=1_000)
+    run.event("probe", at=11_000, **{**CLEAN, "open": 2})
+    for durability, standing in (("everysec", "not-claimed-and-seen"), ("always", "claimed-and-violated")):
+        (result,) = judge(run.history(durability=durability), {"recovery": recovery}).results
+        assert result.standing == standing

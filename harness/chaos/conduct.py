@@ -1,0 +1,150 @@
+"""From a plan to a folder with a verdict: conducts the run, keeps what it said, judges it."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.chaos.ending import Names
+from harness.chaos.engine import Engine
+from harness.chaos.folder import RunFolder, toml
+from harness.chaos.load import Unusable
+from harness.chaos.plan import Plan, as_table
+from harness.chaos.sites import Site, site
+from harness.checkers import Judgement
+from harness.history import Event, Header, History, HistoryError, Operation, Recorder, load
+from harness.report import junit, results, text
+from harness.report.verdict import TROUBLE, examine
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.local.spec import Spec
+
+Listener = Callable[[Operation | Event], None]
+"""Hears everything that is recorded, when it is recorded. What it does with it is nothing to the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that left a history which could be judged; `interrupted` by somebody who had seen enough."""
+
+    folder: RunFolder
+    history: History
+    judgement: Judgement
+    interrupted: bool
+
+
+def conduct(
+    plan: Plan,
+    runs: Path,
+    listeners: Iterable[Listener] = (),
+    made: Callable[[RunFolder], None] = lambda _: None,
+    place: Callable[[str, Spec], Site] = site,
+) -> Finished:
+    """Run, judge and report. `made` hears of the folder as soon as there is one.
+
+    Raises `UsageError` before anything was started, and `EnvironmentFailure`; the folder then holds what there was
+    until then.
+    """
+    header = plan.header()
+    there = place(plan.runtime, plan.spec())
+    try:
+        folder = RunFolder.make(runs, plan.protocol, plan.seed)
+        made(folder)
+        folder.write("scenario.toml", plan.scenario.text)
+        interrupted = _record(plan, header, folder, there, listeners)
+    finally:
+        there.clear()
+    return finish(folder, interrupted=interrupted)
+
+
+def _record(plan: Plan, header: Header, folder: RunFolder, there: Site, listeners: Iterable[Listener]) -> bool:
+    """The run into the folder, to its end or to where it broke. Whether it was interrupted."""
+    names = Names()
+    heard: tuple[Listener, ...] = (names, *listeners)
+
+    def tell(record: Operation | Event) -> None:
+        for listener in heard:
+            listener(record)
+
+    try:
+        with Recorder(folder.history, header, tell=tell) as recorder:
+            folder.become_latest()
+            engine = Engine(plan, there, recorder, names)
+            try:
+                interrupted = asyncio.run(_until_interrupted(_whole(engine)))
+            finally:
+                _keep(folder, engine)
+            if interrupted:
+                _give_up(recorder, "interrupted")
+            return interrupted
+    except HistoryError as error:
+        raise EnvironmentFailure(str(error)) from error
+
+
+def finish(folder: RunFolder, *, interrupted: bool = False) -> Finished:
+    """Judge the history in the folder, and write every report. Raises `HistoryError` if it is not whole."""
+    history = load(folder.history)
+    judgement = examine(history)
+    folder.write("trace.ndjson", b"".join(msgspec.json.encode(event) + b"\n" for event in history.events))
+    folder.write(folder.results.name, json.dumps(results.render(history, judgement), indent=2) + "\n")
+    folder.write("junit.xml", junit.render(history, judgement))
+    folder.write(folder.report.name, text.render(history, judgement))
+    return Finished(folder, history, judgement, interrupted)
+
+
+def _keep(folder: RunFolder, engine: Engine) -> None:
+    """What is to be kept whatever happened. A disk that has no room for it has none for the history either."""
+    with suppress(EnvironmentFailure):
+        folder.write("run.toml", toml(as_table(engine.plan, engine.schedule or [])))
+        folder.keep_logs(engine.site.logs)
+
+
+async def _whole(engine: Engine) -> None:
+    """The run and its end. A shop that cannot be examined is no failure of the environment: nothing is known of it."""
+    try:
+        await engine.run()
+    except Unusable as trouble:
+        _give_up(engine.recorder, str(trouble))
+    except EnvironmentFailure as failure:
+        _give_up(engine.recorder, str(failure))
+        raise
+    finally:
+        await engine.site.runtime.down()
+
+
+def _give_up(recorder: Recorder, why: str) -> None:
+    """Note why the run ended early, and seal what there is."""
+    recorder.event(TROUBLE, why=why)
+    recorder.close(complete=False)
+
+
+async def _until_interrupted(run: Coroutine[Any, Any, None]) -> bool:
+    """Whether SIGINT, SIGTERM or SIGHUP ended it. Only the first counts: cleaning up is not to be interrupted."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(run)
+    told = False
+
+    def stop() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            task.cancel()
+
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    # nohup ignores SIGHUP for us, and means it
+    numbers = [one for one in numbers if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+    for number in numbers:
+        loop.add_signal_handler(number, stop)
+    try:
+        await asyncio.wait((task,))
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+    if not task.cancelled():
+        task.result()
+    return told

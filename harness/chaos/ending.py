@@ -1,0 +1,118 @@
+"""The end of a run: wait until the shop has come to rest, then read everything that the history names."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from harness.chaos.load import Crowd
+from harness.history import Event, Operation, Recorder
+from harness.runtimes.base import EnvironmentFailure
+from harness.workload.base import Call, call
+
+Ask = Callable[[], Awaitable[list[dict[str, Any]]]]
+"""The unfinished transactions inside the shop, as `harness.operator.Operator.unfinished` tells them."""
+
+PROBE_EVERY_S = 0.1
+AFTER_THE_BOUND_S = 3.0
+WITHOUT_A_BOUND_S = 10.0
+TRIES = 3
+TOLD = 20
+"""Unfinished transactions that a probe names."""
+READ_WITHIN_S = 45.0
+
+IN_DOUBT = frozenset({"prepared"})
+HOLD_LOCKS = frozenset({"prepared", "queued"})
+FENCES = frozenset({"fenced"})
+
+
+def count(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """What a probe records: transactions in doubt, those that hold or wait for locks, fences, all other unfinished."""
+    states = Counter(str(row.get("state")) for row in rows)
+
+    def of(names: frozenset[str]) -> int:
+        return sum(states[name] for name in names)
+
+    return {
+        "in_doubt": of(IN_DOUBT),
+        "locks": of(HOLD_LOCKS),
+        "fences": of(FENCES),
+        "open": states.total() - of(HOLD_LOCKS | FENCES),
+    }
+
+
+async def probe(recorder: Recorder, ask: Ask) -> bool:
+    """Look into the shop and record what is unfinished. False if something is, or the shop could not be asked."""
+    try:
+        rows = await ask()
+    except EnvironmentFailure:
+        return False
+    recorder.event("probe", **count(rows), unfinished=[_told(row) for row in rows[:TOLD]])
+    return not rows
+
+
+def _told(row: dict[str, Any]) -> str:
+    """`a1b2.7 prepared in stock`, for whoever looks for the reason."""
+    return f"{row.get('txn')} {row.get('state')} in {row.get('service')} ({row.get('subject')})"
+
+
+async def watch(recorder: Recorder, ask: Ask, every_s: float) -> None:
+    """Probe until cancelled: for those who look on."""
+    while True:
+        await asyncio.sleep(every_s)
+        await probe(recorder, ask)
+
+
+async def come_to_rest(recorder: Recorder, ask: Ask, drained: Awaitable[None], bound_s: float | None) -> None:
+    """Probe until nothing is unfinished and every client has heard, but not long beyond the bound."""
+    deadline = time.monotonic() + (WITHOUT_A_BOUND_S if bound_s is None else bound_s + AFTER_THE_BOUND_S)
+    waiting = asyncio.ensure_future(drained)
+    while not await probe(recorder, ask) and time.monotonic() < deadline:
+        await asyncio.sleep(PROBE_EVERY_S)
+    await waiting
+
+
+class Names:
+    """Every user, item and order that the history names, in the order of their first appearance. A reader of its lines."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Call, None] = {}
+
+    def __call__(self, record: Operation | Event) -> None:
+        if isinstance(record, Operation):
+            for read in _names(record):
+                self._seen.setdefault(read)
+
+    def reads(self) -> list[Call]:
+        """What to read at the end. Users and items last: an order found paid is one whose amounts are known to be gone."""
+        return sorted(self._seen, key=lambda read: read.op != "find_order")
+
+
+def _names(operation: Operation) -> Iterable[Call]:
+    args = operation.args
+    match operation.op:
+        case "create_user" | "create_item" | "create_order" if operation.outcome == "ok":
+            yield call(f"find_{operation.op.removeprefix('create_')}", str(operation.value))
+        case "init_users" | "init_items" | "init_orders":
+            kind = operation.op.removeprefix("init_").removesuffix("s")
+            for number in range(int(args[0])):
+                yield call(f"find_{kind}", str(number))
+        case "add_funds" | "pay" | "find_user":
+            yield call("find_user", str(args[0]))
+        case "add_stock" | "subtract_stock" | "find_item":
+            yield call("find_item", str(args[0]))
+        case "checkout" | "find_order" | "add_item":
+            yield call("find_order", str(args[0]))
+
+
+async def read_all(crowd: Crowd, reads: list[Call]) -> None:
+    """Read everything, again what was not answered; what then is missing, the checkers miss."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(READ_WITHIN_S):
+            for _ in range(TRIES):
+                found = await crowd.all_of(reads)
+                reads = [asked for asked, heard in zip(reads, found, strict=True) if heard.outcome == "unknown"]
+                if not reads:
+                    return

@@ -1,0 +1,101 @@
+"""The run itself: up, set up, load under faults, heal, come to rest, read, down."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+from harness.chaos import ending
+from harness.chaos.ending import Names
+from harness.chaos.load import Crowd, Load, set_up
+from harness.chaos.nemesis import Nemesis
+from harness.chaos.plan import Plan
+from harness.chaos.sites import Site
+from harness.faults import Fault
+from harness.history import Recorder
+from harness.runtimes.base import EnvironmentFailure, Node
+from harness.workload.base import Shop
+from harness.workload.client import ShopClient
+
+LOOK_EVERY_S = 1.0
+NODES_EVERY_S = 0.1
+ANSWER_WITHIN_S = 4.0  # on top of the services' own limit, so that they and the gateway answer first
+UNDO_WITHIN_S = 10.0
+
+
+@dataclass
+class Engine:
+    """One run at a site. `schedule` is what was drawn, known once the shop is up."""
+
+    plan: Plan
+    site: Site
+    recorder: Recorder
+    names: Names
+    schedule: list[Fault] | None = None
+
+    async def run(self) -> None:
+        """Whatever happens, nothing is left running, paused or cut off.
+
+        Raises `EnvironmentFailure`, `HistoryError`, or `Unusable` if the shop does not let itself be examined.
+        """
+        runtime = self.site.runtime
+        self.recorder.phase("up")
+        await runtime.up()
+        nemesis = Nemesis(runtime, self.recorder, self.plan.seed)
+        beside = [asyncio.create_task(self._watch_nodes())]
+        beside.append(asyncio.create_task(ending.watch(self.recorder, self.site.ask, LOOK_EVERY_S)))
+        try:
+            await self._examine(nemesis)
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            with suppress(EnvironmentFailure, TimeoutError):
+                await asyncio.wait_for(nemesis.drop(), UNDO_WITHIN_S)
+
+    async def _examine(self, nemesis: Nemesis) -> None:
+        limit_s = self.plan.scenario.time_limit_s + ANSWER_WITHIN_S
+        async with ShopClient(self.site.runtime.url, limit_s) as client:
+            crowd = Crowd(client, self.recorder)
+            self.schedule = await self._draw()
+            self.recorder.phase("setup")
+            shop = await set_up(self.plan.scenario.workload, crowd, self.plan.seed)
+            await self._load(shop, crowd, nemesis)
+            self.recorder.phase("final")
+            await ending.read_all(crowd, self.names.reads())
+
+    async def _draw(self) -> list[Fault]:
+        """The schedule. To find all boundaries of a protocol takes a search, which must not stop the clock."""
+        scenario, runtime = self.plan.scenario, self.site.runtime
+        wanted = any(one.kind == "crash-at" for one in scenario.faults)
+        there = await asyncio.to_thread(runtime.boundaries) if wanted else ()
+        return scenario.schedule(self.plan.seed, there)
+
+    async def _load(self, shop: Shop, crowd: Crowd, nemesis: Nemesis) -> None:
+        """Load and faults side by side; then heal, and wait until the shop has come to rest."""
+        load = Load(self.plan.scenario.workload, shop, crowd, self.plan.seed)
+        self.recorder.phase("load")
+        load.start()
+        try:
+            nemesis.begin(self.schedule or [])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.plan.scenario.duration_s):
+                    await load.broken()
+            load.stop()
+            self.recorder.phase("heal")
+            await nemesis.heal()
+            self.recorder.event("healed")
+            bound_s = self.plan.claims().recovery_s
+            await ending.come_to_rest(self.recorder, self.site.ask, load.drained(), bound_s)
+        finally:
+            await load.abandon()
+
+    async def _watch_nodes(self) -> None:
+        """Record every change of a node's state."""
+        known: dict[str, Node] = {}
+        while True:
+            for node in self.site.runtime.nodes():
+                before = known.get(node.name)
+                if before is None or (before.state, before.pid) != (node.state, node.pid):
+                    self.recorder.event("node", name=node.name, state=node.state, pid=node.pid)
+                known[node.name] = node
+            await asyncio.sleep(NODES_EVERY_S)

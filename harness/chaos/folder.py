@@ -1,0 +1,150 @@
+"""The folder that a run leaves: `wdm-runs/<time>-<protocol>-<seed>/`, and the link `latest` to the last one."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from harness.runtimes.base import EnvironmentFailure
+from protocols.core import UsageError
+
+DEFAULT = "wdm-runs"
+LATEST = "latest"
+HISTORY = "history.ndjson"
+
+
+class RunFolder:
+    """Everything it does raises `EnvironmentFailure` if the disk does not let it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def make(cls, runs: Path, protocol: str, seed: int) -> "RunFolder":
+        """A new one in `runs`. A second run in the same second gets a number more."""
+        stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{protocol}-{seed}"
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+            for name in _free(stem):
+                with suppress(FileExistsError):
+                    (runs / name).mkdir()
+                    return cls(runs / name)
+        except OSError as error:
+            raise _failure(runs, error) from error
+        raise AssertionError("there is always one more name")
+
+    @property
+    def history(self) -> Path:
+        return self.path / HISTORY
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.txt"
+
+    @property
+    def results(self) -> Path:
+        return self.path / "results.json"
+
+    def write(self, name: str, data: str | bytes) -> None:
+        """A whole file, or none."""
+        target, part = self.path / name, self.path / f"{name}.part"
+        try:
+            part.write_bytes(data.encode() if isinstance(data, str) else data)
+            part.replace(target)
+        except OSError as error:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise _failure(target, error) from error
+
+    def keep_logs(self, logs: Path) -> None:
+        """Copy what the nodes said."""
+        try:
+            if logs.is_dir():
+                shutil.copytree(logs, self.path / "logs", dirs_exist_ok=True)
+        except (OSError, shutil.Error) as error:
+            raise EnvironmentFailure(f"{self.path}/logs: cannot keep the logs: {error}") from error
+
+    def become_latest(self) -> None:
+        """Point the link at this run. A file system without links goes without."""
+        link = self.path.parent / f".{LATEST}-{self.path.name}"
+        with suppress(OSError):
+            link.symlink_to(self.path.name)
+            link.replace(self.path.parent / LATEST)
+
+
+def find(runs: Path, name: str) -> Path:
+    """The folder of a run by its path, its name in `runs`, or a part of its name that only one has. Raises `UsageError`."""
+    if (Path(name) / HISTORY).is_file():
+        return Path(name)
+    if (runs / name / HISTORY).is_file():
+        return runs / name
+    fitting = [path for path in every(runs) if name in path.name]
+    if len(fitting) == 1:
+        return fitting[0]
+    what = "several runs are" if fitting else "no run is"
+    raise UsageError(f"{what} called {name!r} in {runs}; `wdm runs` lists them")
+
+
+def every(runs: Path) -> list[Path]:
+    """All runs, the oldest first."""
+    if not runs.is_dir():
+        return []
+    return sorted(path for path in runs.iterdir() if not path.is_symlink() and (path / HISTORY).is_file())
+
+
+def toml(document: dict[str, Any]) -> str:
+    """A document of tables, lists of tables, texts, numbers, booleans and lists of these. What is None is left out."""
+    tables = {name: each for name, each in document.items() if isinstance(each, dict) or _is_tables(each)}
+    lines = _lines({key: value for key, value in document.items() if key not in tables})
+    for name, found in tables.items():
+        for table in found if isinstance(found, list) else [found]:
+            header = f"[[{_key(name)}]]" if isinstance(found, list) else f"[{_key(name)}]"
+            lines += ["", header, *_lines(table)]
+    return "\n".join(lines) + "\n"
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
+
+
+def _lines(table: dict[str, Any]) -> list[str]:
+    return [f"{_key(key)} = {_value(value)}" for key, value in table.items() if value is not None]
+
+
+def _key(name: str) -> str:
+    return name if name.replace("-", "").replace("_", "").isalnum() and name.isascii() else _value(name)
+
+
+def _value(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case dict():
+            inside = ", ".join(f"{_key(key)} = {_value(each)}" for key, each in value.items() if each is not None)
+            return f"{{ {inside} }}" if inside else "{}"
+        case list() | tuple():
+            return f"[{', '.join(map(_value, value))}]"
+        case _:
+            return '"' + "".join(_escaped(letter) for letter in str(value)) + '"'
+
+
+def _escaped(letter: str) -> str:
+    if letter in '"\\':
+        return f"\\{letter}"
+    return letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+
+
+def _free(stem: str) -> Iterator[str]:
+    yield stem
+    number = 2
+    while True:
+        yield f"{stem}-{number}"
+        number += 1
+
+
+def _failure(path: Path, error: OSError) -> EnvironmentFailure:
+    return EnvironmentFailure(f"{path}: cannot write the run: {error.strerror or error}")

@@ -1,0 +1,118 @@
+"""What the clients do: the set-up, and the load of a run."""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+
+from harness.history import Operation, Processes, Recorder
+from harness.workload.base import Call, Client, Shop, Workload, stream
+from harness.workload.client import ShopClient
+from harness.workload.session import Session
+
+AT_ONCE = 16
+GROUPS = 2
+"""Clients ask in so many groups, each all at once: evenly spread they would hardly ever meet."""
+
+
+class Unusable(Exception):
+    """The shop did not do what the run needs; nothing is known of it."""
+
+
+class Crowd:
+    """Makes sessions, so that no two of a run have a process number in common."""
+
+    def __init__(self, client: ShopClient, recorder: Recorder) -> None:
+        self._client = client
+        self._recorder = recorder
+        self._processes = Processes()
+
+    def session(self) -> Session:
+        return Session(self._client, self._recorder, self._processes)
+
+    async def all_of(self, calls: Sequence[Call]) -> list[Operation]:
+        """Every one of `calls`, up to `AT_ONCE` side by side, each asked once; results in the order of the calls."""
+        found: dict[int, Operation] = {}
+        waiting = iter(enumerate(calls))
+
+        async def work() -> None:
+            session = self.session()
+            for number, asked in waiting:
+                found[number] = await session.do(asked)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(AT_ONCE, len(calls))):
+                    group.create_task(work())
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return [found[number] for number in range(len(calls))]
+
+
+async def set_up(workload: Workload, crowd: Crowd, seed: int) -> Shop:
+    """Make what the workload needs. Raises `Unusable` with the first answer that was no success."""
+    rounds = workload.setup(stream(seed, "workload:setup"))
+    try:
+        calls = next(rounds)
+        while True:
+            done = await crowd.all_of(calls)
+            for operation in done:
+                if operation.outcome != "ok":
+                    raise Unusable(f"set-up: {operation.op}{tuple(operation.args)} was answered {operation.value!r}")
+            calls = rounds.send(done)
+    except StopIteration as end:
+        shop: Shop = end.value
+        return shop
+
+
+class Load:
+    """`workload.clients` clients, each asking one thing after another until `stop`."""
+
+    def __init__(self, workload: Workload, shop: Shop, crowd: Crowd, seed: int) -> None:
+        self._workload = workload
+        self._shop = shop
+        self._crowd = crowd
+        self._seed = seed
+        self._over = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        for number in range(self._workload.clients):
+            client = self._workload.client(self._shop, number, stream(self._seed, f"workload:{number}"))
+            self._tasks.append(asyncio.create_task(self._drive(client, number), name=f"client {number}"))
+
+    async def broken(self) -> None:
+        """Returns only by raising what a client's task raised: the history cannot be written."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+        await asyncio.sleep(math.inf)
+
+    def stop(self) -> None:
+        """Nothing more is asked; what is under way is still answered, or times out."""
+        self._over.set()
+
+    async def drained(self) -> None:
+        await asyncio.gather(*self._tasks)
+
+    async def abandon(self) -> None:
+        """Drop what is under way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _drive(self, client: Client, number: int) -> None:
+        session = self._crowd.session()
+        every_s = self._workload.clients / self._workload.rate_per_s
+        turn = time.monotonic() + every_s * (number % GROUPS) / GROUPS
+        asked = next(client)
+        while not self._over.is_set():
+            await asyncio.sleep(turn - time.monotonic())
+            if self._over.is_set():
+                return
+            turn = max(turn, time.monotonic() - every_s) + every_s  # what was missed is not made up for
+            operation = await session.do(asked)
+            try:
+                asked = client.send(operation)
+            except StopIteration:
+                return

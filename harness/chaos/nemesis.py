@@ -1,0 +1,107 @@
+"""Who breaks things: carries out the schedule of faults, and undoes all of it."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from harness import faults
+from harness.chaos.load import Unusable
+from harness.faults import Fault
+from harness.history import Recorder
+from harness.runtimes.base import Breakable, EnvironmentFailure
+from harness.workload.base import stream
+from protocols.core import UsageError
+
+BACK_WITHIN_S = 20.0
+POLL_S = 0.05
+
+
+class Nemesis:
+    """Records `fault-start`, `fault-end` and, for what could not be injected, `fault-refused`."""
+
+    def __init__(self, runtime: Breakable, recorder: Recorder, seed: int) -> None:
+        self._runtime = runtime
+        self._recorder = recorder
+        self._seed = seed
+        self._tasks: list[asyncio.Task[None]] = []
+        self._active: list[Fault] = []
+
+    def begin(self, schedule: Sequence[Fault]) -> None:
+        """Let the schedule run beside whatever else does. What this runtime cannot do is refused now."""
+        started = time.monotonic()
+        refusals: dict[tuple[Any, ...], str | None] = {}
+        for number, fault in enumerate(schedule):
+            same = (fault.kind, fault.targets, tuple(sorted(fault.settings.items())))
+            if same not in refusals:
+                refusals[same] = faults.refuse(self._runtime, fault)
+            why = refusals[same]
+            if why:
+                self._refused(fault, why)
+            else:
+                rng = stream(self._seed, f"fault:{number}")
+                name = f"fault {number} {fault.kind}"
+                self._tasks.append(asyncio.create_task(self._carry_out(fault, started, rng), name=name))
+
+    async def heal(self) -> None:
+        """Undo everything, and return once every node serves. Raises `Unusable` naming those that do not come back."""
+        await self._call_off()
+        try:
+            await faults.heal_all(self._runtime)
+        except EnvironmentFailure as failure:
+            raise Unusable(f"a fault could not be ended: {failure}") from failure
+        for fault in tuple(self._active):
+            self._over(fault)
+        await self._all_back()
+
+    async def drop(self) -> None:
+        """Undo what can be undone, and say nothing: the run is over."""
+        await self._call_off()
+        await faults.heal_all(self._runtime)
+
+    # ------------------------------------------------------------ inside
+
+    async def _call_off(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _carry_out(self, fault: Fault, started: float, rng: Random) -> None:
+        await asyncio.sleep(started + fault.at_s - time.monotonic())
+        try:
+            begun, words = await faults.start(self._runtime, fault, rng)
+        except (EnvironmentFailure, UsageError) as error:
+            self._refused(fault, str(error))
+            return
+        except Exception as error:  # noqa: BLE001  a defect of the fault: the report shall say that it was not injected
+            self._refused(fault, f"it raised {type(error).__name__}: {error}")
+            return
+        self._recorder.event(
+            "fault-start", fault=begun.kind, target=_target(begun), settings=dict(begun.settings), said=words
+        )
+        self._active.append(begun)
+        if fault.for_s:
+            await asyncio.sleep(fault.for_s)
+            await faults.end(self._runtime, begun)
+            self._over(begun)
+
+    def _over(self, fault: Fault) -> None:
+        self._active.remove(fault)
+        self._recorder.event("fault-end", fault=fault.kind, target=_target(fault))
+
+    def _refused(self, fault: Fault, why: str) -> None:
+        self._recorder.event("fault-refused", fault=fault.kind, target=_target(fault), why=why, at_s=fault.at_s)
+
+    async def _all_back(self) -> None:
+        deadline = time.monotonic() + BACK_WITHIN_S
+        while lost := [node for node in self._runtime.nodes() if node.state != "running"]:
+            if time.monotonic() > deadline:
+                names = ", ".join(f"{node.name} ({node.state})" for node in lost)
+                raise Unusable(f"never came back within {BACK_WITHIN_S:g} s after the heal: {names}")
+            await asyncio.sleep(POLL_S)
+
+
+def _target(fault: Fault) -> str:
+    return ", ".join(fault.targets)

@@ -1,0 +1,155 @@
+"""What one run is: everything that has to be known to repeat it."""
+
+import platform
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import Any, Literal
+
+import msgspec
+
+from harness import faults
+from harness.faults.boundaries import boundaries
+from harness.history import Claims, Header
+from harness.report.verdict import MUST_HOLD
+from harness.runtimes.base import Capability
+from harness.runtimes.local.spec import Spec
+from harness.scenarios import Recurring, Scenario
+from harness.toml_file import meant
+from protocols.core import UsageError
+from protocols.registry import load
+
+Durability = Literal["everysec", "always"]
+CRASH_EVERY_S = 3.0
+
+SET_UP_BEFORE: frozenset[Capability] = frozenset({"links", "log-tail"})
+"""What a deployment must be made for; one that needs none of it has no proxy on its links."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`named` is the scenario as the user called it. `options` and `ablate` are the protocol's.
+
+    `extra` are the flags that changed the scenario.
+    """
+
+    scenario: Scenario
+    protocol: str
+    seed: int
+    named: str = ""
+    runtime: str = "local"
+    options: Mapping[str, str] = field(default_factory=dict)
+    ablate: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+
+    @property
+    def durability(self) -> Durability:
+        return "always" if self.scenario.durability == "always" else "everysec"
+
+    def spec(self) -> Spec:
+        """The deployment. Raises `UsageError` if the protocol does not exist or has no such option or safeguard."""
+        spec = Spec(
+            protocol=self.protocol,
+            workers=self.scenario.workers,
+            durability=self.durability,
+            respawn_after_s=self.scenario.respawn_after_s,
+            time_limit_s=self.scenario.time_limit_s,
+            options=dict(self.options),
+            ablate=self.ablate,
+            breakable=any(faults.kind(one.kind).needs & SET_UP_BEFORE for one in self.scenario.faults),
+        )
+        spec.check()
+        return spec
+
+    def claims(self) -> Claims:
+        """What the protocol promises, configured like this. Raises `UsageError` if that is none of the known promises."""
+        protocol = load(self.protocol)
+        made = protocol.claims(protocol.configure(self.options, self.ablate))
+        said = {
+            "atomicity": made.atomicity,
+            "isolation": made.isolation,
+            "durability": self.durability,
+            "recovery_s": made.recovery_s,
+        }
+        try:
+            return msgspec.convert(said, Claims)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"protocol {self.protocol!r} claims what no checker knows: {error}") from None
+
+    def header(self) -> Header:
+        scenario = self.scenario
+        config = {
+            "command": self.command(),
+            "options": dict(self.options),
+            "ablate": list(self.ablate),
+            "workers": scenario.workers,
+            "duration_s": scenario.duration_s,
+            "time_limit_s": scenario.time_limit_s,
+            "workload": msgspec.to_builtins(scenario.workload),
+            MUST_HOLD: list(scenario.must_hold),
+            "wdm": version("wdm"),
+            "python": platform.python_version(),
+        }
+        return Header(
+            protocol=self.protocol,
+            claims=self.claims(),
+            scenario=scenario.name,
+            workload=scenario.workload_name,
+            durability=self.durability,
+            runtime=self.runtime,
+            seed=self.seed,
+            config=config,
+        )
+
+    def command(self) -> str:
+        """The command line that repeats this run."""
+        parts = ["wdm", "chaos", self.named or self.scenario.name, "--protocol", self.protocol]
+        parts += ["--runtime", self.runtime, "--seed", str(self.seed)]
+        for name, value in self.options.items():
+            parts += ["--option", f"{name}={value}"]
+        for name in self.ablate:
+            parts += ["--ablate", name]
+        return shlex.join([*parts, *self.extra])
+
+
+def crashing_at(plan: Plan, boundary: str) -> Plan:
+    """The plan with this one fault instead of its scenario's: whoever passes the boundary dies, again and again.
+
+    Raises `UsageError` if the protocol has no such boundary.
+    """
+    protocol = load(plan.protocol)
+    there = boundaries(protocol, protocol.configure(plan.options, plan.ablate))
+    if boundary not in there:
+        raise UsageError(f"{plan.protocol} has no boundary {boundary!r}{meant(boundary, there)}")
+    every = (CRASH_EVERY_S, CRASH_EVERY_S)
+    fault = Recurring("crash-at", (), (1.0, 1.0), (CRASH_EVERY_S - 0.1,) * 2, every, {"boundary": (boundary,)})
+    extra = (*plan.extra, "--crash-at", boundary)
+    return replace(plan, scenario=replace(plan.scenario, faults=(fault,)), extra=extra)
+
+
+def as_table(plan: Plan, schedule: list[faults.Fault]) -> dict[str, Any]:
+    """`run.toml`: the plan, what it came to, and every fault with its time."""
+    header = plan.header()
+    return {
+        "command": header.config["command"],
+        "seed": plan.seed,
+        "protocol": plan.protocol,
+        "runtime": plan.runtime,
+        "scenario": plan.scenario.name,
+        "summary": plan.scenario.summary,
+        "durability": plan.durability,
+        "workload": {"name": plan.scenario.workload_name, **header.config["workload"]},
+        "claims": msgspec.to_builtins(header.claims),
+        "options": header.config["options"],
+        "run": {
+            key: header.config[key]
+            for key in ("ablate", "workers", "duration_s", "time_limit_s", MUST_HOLD, "wdm", "python")
+        },
+        "fault": [_row(fault) for fault in schedule],
+    }
+
+
+def _row(fault: faults.Fault) -> dict[str, Any]:
+    row = {"kind": fault.kind, "target": list(fault.targets), "at_s": fault.at_s, "for_s": fault.for_s}
+    return {**row, **fault.settings}

@@ -1,0 +1,202 @@
+"""The report as text."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.checkers import Judgement, Result, Violation
+from harness.checkers.recovery import blocked
+from harness.history import Event, History
+
+TOLD_IN_FULL = 3
+"""Violations of one name that are told step by step; the others are named."""
+
+NOTICED_NS = 200_000_000
+"""A death is noticed by a look at the nodes, so much later at most."""
+
+DURABILITY = {
+    "everysec": "a store forces its log to the disk once a second: a power cut may take the last second of what was "
+    "acknowledged; a killed process loses nothing",
+    "always": "a store forces its log to the disk before it answers: neither a killed process nor a power cut loses "
+    "what was acknowledged",
+}
+STANDING = {
+    "claimed-and-held": "claimed and held",
+    "claimed-and-violated": "CLAIMED AND VIOLATED",
+    "not-claimed-and-seen": "not claimed, and seen",
+    "unknown": "unknown",
+    "not-applicable": "nothing to judge",
+}
+
+
+def render(history: History, judgement: Judgement) -> str:
+    """The whole report. It ends with a newline."""
+    parts = (_head, _operations, _faults, _refused, _claims, _violated, _allowed)
+    texts = ("\n".join(part(history, judgement)) for part in parts)
+    return "\n\n".join(text for text in texts if text) + "\n"
+
+
+def table(rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """Aligned columns, the first row being their names."""
+    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _head(history: History, judgement: Judgement) -> Iterator[str]:
+    header = history.header
+    yield f"{header.scenario}: {header.protocol} on the {header.runtime} runtime, seed {header.seed}"
+    ablated = header.config.get("ablate")
+    if ablated:
+        yield f"without its safeguards: {', '.join(ablated)}"
+    yield f"verdict: {judgement.verdict}"
+    yield from (f"  because {reason}" for reason in judgement.reasons)
+    yield f"durability {header.durability}: {DURABILITY.get(header.durability, 'as the shop has it')}"
+    if header.config.get("command"):
+        yield f"again: {header.config['command']}"
+
+
+def _operations(_: History, judgement: Judgement) -> Iterator[str]:
+    figures = _figures(judgement, "stats")
+    counts = figures.get("operations") or {}
+    if counts:
+        rates = figures.get("rate_per_s", {})
+        yield f"operations (load of {figures.get('load_s', 0):.1f} s)"
+        rows = [(name, *by.values(), rates.get(name)) for name, by in counts.items()]
+        yield from table([("", "ok", "fail", "unknown", "ok/s"), *rows])
+
+
+def _faults(history: History, judgement: Judgement) -> Iterator[str]:
+    found = blocked(history)
+    if not found:
+        yield "no fault was injected"
+        return
+    yield "faults, and seconds from the start and from the end of each to the first success of a checkout begun after it"
+    rows = [
+        (
+            f"{each['from_s']:.2f}",
+            each["fault"],
+            _target(each["target"]),
+            _seconds(each["lasted_s"]),
+            _seconds(each["from_start_s"].get("checkout")),
+            _seconds((each["from_end_s"] or {}).get("checkout")),
+        )
+        for each in found
+    ]
+    yield from table([("at", "fault", "target", "lasted", "from start", "from end"), *rows])
+    waiting = _never_reached(history)
+    if waiting:
+        yield f"armed, and nobody died there: {', '.join(waiting)}"
+    figures = _figures(judgement, "recovery")
+    if figures.get("recovered_after_s") is not None:
+        yield f"nothing was unfinished {figures['recovered_after_s']:.2f} s after the heal"
+
+
+def _never_reached(history: History) -> list[str]:
+    """The boundaries at which a crash waited, and no process of their service ended meanwhile."""
+    deaths = [event for event in history.of_kind("node") if event.data.get("state") == "down"]
+    ends = [event.at_ns for event in history.events if event.kind in {"fault-end", "healed"}]
+    found: dict[str, bool] = {}
+    for start in history.of_kind("fault-start"):
+        boundary = (start.data.get("settings") or {}).get("boundary")
+        if boundary:
+            service = boundary.partition(":")[0]
+            over = min((at for at in ends if at > start.at_ns), default=start.at_ns) + NOTICED_NS
+            died = any(
+                start.at_ns <= death.at_ns <= over and re.fullmatch(rf"{service}-\d+", str(death.data.get("name")))
+                for death in deaths
+            )
+            found[boundary] = found.get(boundary, False) or died
+    return [boundary for boundary, died in found.items() if not died]
+
+
+def _refused(history: History, _: Judgement) -> Iterator[str]:
+    refused = history.of_kind("fault-refused")
+    if refused:
+        yield f"NOT injected: {len(refused)} faults"
+        counts: dict[tuple[Any, ...], int] = {}
+        for event in refused:
+            key = (event.data.get("fault"), _target(event.data.get("target")), event.data.get("why"))
+            counts[key] = counts.get(key, 0) + 1
+        yield from (f"  {fault} on {target}, {count} times: {why}" for (fault, target, why), count in counts.items())
+
+
+def _claims(_: History, judgement: Judgement) -> Iterator[str]:
+    rows = [
+        (each.checker, STANDING[each.standing], "; ".join(each.claims) or "-", _seen(each))
+        for each in judgement.results
+    ]
+    yield "claims"
+    yield from table([("checker", "standing", "what is claimed", "seen"), *rows])
+
+
+def _violated(_: History, judgement: Judgement) -> Iterator[str]:
+    found = [violation for result in judgement.results for violation in result.violated]
+    if found:
+        yield "VIOLATED"
+        yield from _told(found)
+
+
+def _allowed(_: History, judgement: Judgement) -> Iterator[str]:
+    found = [violation for result in judgement.results for violation in result.allowed]
+    if found:
+        yield "seen, and allowed: the protocol does not claim to exclude these in this run"
+        yield from _told(found)
+
+
+def _told(violations: Sequence[Violation]) -> Iterator[str]:
+    """The first of each name step by step."""
+    told: dict[str, int] = {}
+    for violation in violations:
+        told[violation.name] = told.get(violation.name, 0) + 1
+        if told[violation.name] <= TOLD_IN_FULL:
+            yield f"- {violation.name}: {violation.explanation}"
+    yield from (f"- {name}: {count - TOLD_IN_FULL} more" for name, count in told.items() if count > TOLD_IN_FULL)
+
+
+def _seen(result: Result) -> str:
+    counts = result.finding.figures.get("violations") or {}
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "-"
+
+
+def _figures(judgement: Judgement, checker: str) -> dict[str, Any]:
+    return next((each.finding.figures for each in judgement.results if each.checker == checker), {})
+
+
+def _target(target: Any) -> str:
+    return ", ".join(map(str, target)) if isinstance(target, list | tuple) else str(target or "-")
+
+
+def _seconds(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"
+
+
+def headline(history: History, judgement: Judgement) -> str:
+    """One line: the verdict and what it stands on."""
+    tally = dict.fromkeys(("ok", "fail", "unknown"), 0)
+    for operation in history.operations:
+        if operation.op == "checkout":
+            tally[operation.outcome] += 1
+    faults = len(history.of_kind("fault-start"))
+    names = dict.fromkeys(violation.name for result in judgement.results for violation in result.violated)
+    why = f" ({', '.join(names)})" if names else f" ({judgement.reasons[0]})" if judgement.reasons else ""
+    checkouts = ", ".join(f"{count} {outcome}" for outcome, count in tally.items())
+    return f"{judgement.verdict}{why}: checkouts {checkouts}; {faults} faults"
+
+
+_WORDS: Mapping[str, str] = {
+    "phase": "{name}",
+    "fault-start": "{fault} {target} {said}",
+    "fault-end": "{fault} {target} is over",
+    "fault-refused": "{fault} {target} is NOT injected: {why}",
+    "healed": "healed",
+    "trouble": "{why}",
+}
+
+
+def last_words(event: Event) -> str:
+    """An event as a line of progress; empty for one that nobody waits for."""
+    known = defaultdict(str, event.data)
+    return _WORDS.get(event.kind, "").format_map(known).strip()

@@ -1,0 +1,85 @@
+"""A TOML file whose mistakes can be told with file, line and key."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from protocols.core import UsageError
+
+Place = tuple[str | int, ...]
+"""Where a value is: `("workload", "users")`, `("fault", 1, "kind")`; arrays count from 0."""
+
+_HEADER = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]")
+_KEY = re.compile(r"\s*([\w\-\"'.]+)\s*=")
+
+
+class TomlFile:
+    """Raises `UsageError` if the file cannot be read or is not TOML. `what` it is called: `scenario`."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path = path
+        try:
+            self.text = path.read_text("utf-8")
+        except FileNotFoundError:
+            raise UsageError(f"{what} {path} does not exist") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{what} {path} cannot be read: {error}") from None
+        self.document = self._parse()
+        self._lines = _lines(self.text)
+
+    def wrong(self, message: str, *place: str | int) -> UsageError:
+        """`file:line: message`, at the nearest line to `place` that a look at the text can tell."""
+        for end in range(len(place), 0, -1):
+            if place[:end] in self._lines:
+                return UsageError(f"{self.path}:{self._lines[place[:end]]}: {message}")
+        return UsageError(f"{self.path}: {message}")
+
+    def refuse_unknown(self, table: dict[str, Any], known: Iterable[str], *place: str | int) -> None:
+        """Raise for the first key of `table` that nobody knows, with what it was probably meant to be."""
+        names = list(known)
+        for key in table:
+            if key not in names:
+                where = "".join(f" in [{name}]" for name in place[:1])
+                raise self.wrong(f"unknown key {key!r}{where}{meant(key, names)}", *place, key)
+
+    def _parse(self) -> dict[str, Any]:
+        try:
+            return tomllib.loads(self.text)
+        except tomllib.TOMLDecodeError as error:
+            found = re.search(r"\(at line (\d+), column \d+\)", str(error))
+            line = found.group(1) if found else str(max(1, self.text.count("\n")))
+            raise UsageError(f"{self.path}:{line}: not valid TOML: {error}") from None
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?`, or all that there is."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(sorted(names)) or 'none'}"
+
+
+def _lines(text: str) -> dict[Place, int]:
+    """The line of each header and key, from 1. Fooled by a text over several lines that looks like TOML itself."""
+    found: dict[Place, int] = {}
+    counts: dict[str, int] = {}
+    table: Place = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        header, key = _HEADER.match(line), _KEY.match(line)
+        if header:
+            name = header.group(2)
+            table = tuple(_parts(name))
+            if header.group(1) == "[[":
+                counts[name] = counts.get(name, -1) + 1
+                found.setdefault(table, number)
+                table = (*table, counts[name])
+            found.setdefault(table, number)
+        elif key:
+            found.setdefault((*table, *_parts(key.group(1))), number)
+    return found
+
+
+def _parts(name: str) -> list[str]:
+    return [part.strip().strip("\"'") for part in name.split(".")]

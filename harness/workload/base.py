@@ -1,0 +1,113 @@
+"""What a workload is: a value with its settings, a set-up, and what each client does next.
+
+Set-up and clients are generators that yield what to ask and are sent what came of it. They do no I/O and read no
+clock, so that a seed and the same answers always give the same questions, and a test needs no shop.
+
+What is read at the end is no workload's business: every user, item and order that the history names
+(`harness.chaos.ending`).
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+
+from harness.history import Operation
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Amount = Annotated[int, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Rate = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Call(NamedTuple):
+    """One operation of the public contract, see `harness.workload.client.OPERATIONS`."""
+
+    op: str
+    args: tuple[str | int, ...] = ()
+
+
+def call(op: str, *args: str | int) -> Call:
+    return Call(op, args)
+
+
+@dataclass(slots=True)
+class Shop:
+    """What the set-up made, by id; `prices` of `items`. `tray` is for workloads whose clients share something."""
+
+    users: list[str]
+    items: list[str]
+    prices: list[int]
+    tray: list[Any] = field(default_factory=list)
+
+
+Setup = Generator[list[Call], list[Operation], Shop]
+"""Yields rounds of calls which may all be made at once, and is sent what came of each; all of them must succeed."""
+
+Client = Generator[Call, Operation, None]
+"""Yields one call after another, and is sent what came of it. May end; the load's end just stops asking it."""
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fields are the settings. `clients` ask one thing at a time, at most `rate_per_s` together."""
+
+    clients: Count = 16
+    rate_per_s: Rate = 200.0
+
+    def setup(self, rng: Random) -> Setup:
+        raise NotImplementedError
+
+    def client(self, shop: Shop, number: int, rng: Random) -> Client:
+        """What client `number`, from 0 to `clients` - 1, does."""
+        raise NotImplementedError
+
+
+def stream(seed: int | str, name: str) -> Random:
+    """The random numbers of one purpose: a draw more here reshuffles nothing elsewhere."""
+    return Random(f"{seed}:{name}")
+
+
+def open_shop(credit_each: Sequence[int], shelf: Sequence[tuple[int, int]]) -> Setup:
+    """Users with these credit_each, and items of these (price, stock)."""
+    users = [str(made.value) for made in (yield [call("create_user")] * len(credit_each))]
+    items = [str(made.value) for made in (yield [call("create_item", price) for price, _ in shelf])]
+    funds = [call("add_funds", user, credit) for user, credit in zip(users, credit_each, strict=True) if credit]
+    stock = [call("add_stock", item, amount) for item, (_, amount) in zip(items, shelf, strict=True) if amount]
+    yield funds + stock
+    return Shop(users, items, [price for price, _ in shelf])
+
+
+def place(user: str, lines: Sequence[tuple[str, int]]) -> Generator[Call, Operation, str | None]:
+    """A new order with these (item, quantity); None if any step of it did not certainly succeed."""
+    made = yield call("create_order", user)
+    if made.outcome != "ok":
+        return None
+    order = str(made.value)
+    for item, quantity in lines:
+        added = yield call("add_item", order, item, quantity)
+        if added.outcome != "ok":
+            return None
+    return order
+
+
+def some_lines(shop: Shop, rng: Random, most_lines: int, most_each: int) -> list[tuple[str, int]]:
+    """Up to `most_lines` different items, up to `most_each` of each."""
+    chosen = rng.sample(shop.items, rng.randint(1, min(most_lines, len(shop.items))))
+    return [(item, rng.randint(1, most_each)) for item in chosen]
+
+
+def look(shop: Shop, rng: Random, order: str | None = None) -> Call:
+    """Read a random balance, or now and then the order."""
+    if order and rng.random() < 0.5:
+        return call("find_order", order)
+    return (
+        call("find_user", rng.choice(shop.users)) if rng.random() < 0.5 else call("find_item", rng.choice(shop.items))
+    )
+
+
+def split(total: int, poor: float, rng: Random, most: int) -> Iterator[int]:
+    """`total` balances up to `most`, of which a share `poor` has next to nothing."""
+    for _ in range(total):
+        yield rng.randint(0, 3) if rng.random() < poor else rng.randint(most // 2, most)

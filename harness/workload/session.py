@@ -1,0 +1,39 @@
+"""A client whose every word is recorded."""
+
+from harness.history import Operation, Processes, Recorder
+from harness.workload.base import Call
+from harness.workload.client import LONGEST_WORDS, ShopClient
+
+NO_SUCH_THING = frozenset({400, 404, 410, 422})
+"""The answers by which a read says that there is nothing to read. Others (a lock, a store that is down) say nothing."""
+
+
+class Session:
+    """Does one thing at a time; takes a new process number after an outcome that nobody knows.
+
+    `do` raises `HistoryError` if the history cannot be written, and nothing because of what the shop answers.
+    """
+
+    def __init__(self, client: ShopClient, recorder: Recorder, processes: Processes) -> None:
+        self._client = client
+        self._recorder = recorder
+        self._processes = processes
+        self.process = processes.fresh()
+
+    async def do(self, asked: Call) -> Operation:
+        pending = self._recorder.invoke(self.process, asked.op, *asked.args)
+        heard = await self._client.call(asked.op, *asked.args)
+        if heard.outcome == "ok":
+            done = pending.ok(heard.value)
+        elif heard.outcome == "fail" and not (asked.op.startswith("find_") and heard.status not in NO_SUCH_THING):
+            done = pending.fail(_short(heard.value))
+        else:
+            done = pending.unknown(f"{heard.status or 'no answer'}: {str(_short(heard.value))[:LONGEST_WORDS]}")
+        self.process = self._processes.after(done)
+        return done
+
+
+def _short(value: object) -> object:
+    """A refusal is told, not archived: `{"error": "..."}` becomes its words."""
+    told = value.get("error", value) if isinstance(value, dict) else value
+    return told[:LONGEST_WORDS] if isinstance(told, str) else told

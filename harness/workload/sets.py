@@ -1,0 +1,78 @@
+"""Amounts that tell: a balance read back is the exact set of checkouts in it.
+
+Each checkout of a user or an item takes a power of two that no other checkout of it takes; prices are 1, all is
+funded before and nothing is topped up. What `harness.checkers.sets` makes of it judges isolation.
+"""
+
+from random import Random
+from typing import Annotated
+
+import msgspec
+
+from harness.workload.base import Client, Count, Setup, Share, Shop, Workload, call, open_shop, place
+
+BITS = 50
+"""Checkouts a key: amounts are at most 2^53, and so is their sum."""
+
+Bits = Annotated[int, msgspec.Meta(ge=2, le=BITS)]
+
+
+class Sets(Workload, frozen=True, kw_only=True):
+    """`checkouts` a key; a share `pairs` of the orders has two items; `readers` is the share of clients that only read.
+
+    When all amounts are used up, everybody reads.
+    """
+
+    users: Count = 16
+    items: Count = 16
+    checkouts: Bits = 48
+    pairs: Share = 0.3
+    readers: Share = 0.4
+    again: Share = 0.7
+
+    def setup(self, rng: Random) -> Setup:
+        full = 2**self.checkouts - 1
+        shop = yield from open_shop([full] * self.users, [(1, full)] * self.items)
+        shop.tray = list(self.plan(shop, rng))
+        return shop
+
+    def plan(self, shop: Shop, rng: Random) -> list[tuple[str, list[tuple[str, int]]]]:
+        """Every order there will be, as (user, [(item, quantity), ...]), until an amount would be used twice."""
+        free = {key: set(range(self.checkouts)) for key in (*_named("user", shop.users), *_named("item", shop.items))}
+        orders = []
+        for _ in range(self.users * self.checkouts):
+            user = rng.choice(shop.users)
+            items = rng.sample(shop.items, 2 if len(shop.items) > 1 and rng.random() < self.pairs else 1)
+            own, others = free["user", user], [free["item", item] for item in items]
+            # Two items of 2^k each cost their user 2^(k+1).
+            more = len(items) - 1
+            bits = sorted(bit for bit in set.intersection(*others) if bit + more in own)
+            if bits:
+                bit = rng.choice(bits)
+                own.discard(bit + more)
+                for other in others:
+                    other.discard(bit)
+                orders.append((user, [(item, 2**bit) for item in items]))
+        return orders
+
+    def client(self, shop: Shop, number: int, rng: Random) -> Client:
+        buyers = max(1, round(self.clients * (1 - self.readers)))
+        if number < buyers:
+            for user, lines in shop.tray[number::buyers]:
+                order = yield from place(user, lines)
+                if order:
+                    yield from self._buy(order, user, lines, rng)
+        while True:
+            yield call("find_user", rng.choice(shop.users))
+            yield call("find_item", rng.choice(shop.items))
+
+    def _buy(self, order: str, user: str, lines: list[tuple[str, int]], rng: Random) -> Client:
+        """Check out, perhaps again if the answer was not yes, and look at what it changed."""
+        heard = yield call("checkout", order)
+        if heard.outcome != "ok" and rng.random() < self.again:
+            yield call("checkout", order)
+        yield rng.choice((call("find_order", order), call("find_user", user), call("find_item", lines[0][0])))
+
+
+def _named(kind: str, ids: list[str]) -> list[tuple[str, str]]:
+    return [(kind, each) for each in ids]

@@ -1,0 +1,225 @@
+"""A shop in one dictionary, the site it is served at, and ways for both to be bad."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from harness.chaos.sites import Site
+from harness.runtimes.base import Capability, EnvironmentFailure, Holds, Node, State
+from harness.runtimes.local.spec import Spec
+from harness.workload.base import Call
+from harness.workload.client import OPERATIONS
+
+Answer = tuple[int, Any]
+
+
+@dataclass
+class Model:
+    """The contract, kept: `answer` does what a correct shop does, one call at a time.
+
+    `forgets`: a checkout is told to have happened but charges nobody.
+    """
+
+    forgets: bool = False
+    credit: dict[str, int] = field(default_factory=dict)
+    stock: dict[str, int] = field(default_factory=dict)
+    price: dict[str, int] = field(default_factory=dict)
+    orders: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def answer(self, asked: Call) -> Answer:
+        return getattr(self, f"_{asked.op}")(*map(str, asked.args))
+
+    def _create_user(self) -> Answer:
+        self.credit[new := f"u{len(self.credit)}"] = 0
+        return 200, {"user_id": new}
+
+    def _create_item(self, price: str) -> Answer:
+        self.stock[new := f"i{len(self.stock)}"], self.price[f"i{len(self.price)}"] = 0, int(price)
+        return 200, {"item_id": new}
+
+    def _create_order(self, user: str) -> Answer:
+        new = f"o{len(self.orders)}"
+        self.orders[new] = {"order_id": new, "paid": False, "items": [], "user_id": user, "total_cost": 0}
+        return 200, {"order_id": new}
+
+    def _add_funds(self, user: str, amount: str) -> Answer:
+        return self._move(self.credit, user, int(amount))
+
+    def _pay(self, user: str, amount: str) -> Answer:
+        return self._move(self.credit, user, -int(amount))
+
+    def _add_stock(self, item: str, amount: str) -> Answer:
+        return self._move(self.stock, item, int(amount))
+
+    def _subtract_stock(self, item: str, amount: str) -> Answer:
+        return self._move(self.stock, item, -int(amount))
+
+    def _move(self, balances: dict[str, int], name: str, amount: int) -> Answer:
+        if name not in balances or balances[name] + amount < 0:
+            return 400, {"error": f"no {name}, or too little"}
+        balances[name] += amount
+        return 200, "done"
+
+    def _add_item(self, order: str, item: str, quantity: str) -> Answer:
+        found = self.orders[order]
+        if found["paid"]:
+            return 400, "paid"
+        found["items"].append([item, int(quantity)])
+        found["total_cost"] += int(quantity) * self.price[item]
+        return 200, "added"
+
+    def _checkout(self, order: str) -> Answer:
+        found = self.orders[order]
+        if found["paid"]:
+            return 200, "paid before"
+        needed: dict[str, int] = {}
+        for item, quantity in found["items"]:
+            needed[item] = needed.get(item, 0) + quantity
+        short = any(self.stock[item] < quantity for item, quantity in needed.items())
+        if short or self.credit[found["user_id"]] < found["total_cost"]:
+            return 400, {"error": "short"}
+        for item, quantity in needed.items():
+            self.stock[item] -= quantity
+        if not self.forgets:
+            self.credit[found["user_id"]] -= found["total_cost"]
+        found["paid"] = True
+        return 200, "paid"
+
+    def _find_user(self, user: str) -> Answer:
+        return 200, {"user_id": user, "credit": self.credit[user]}
+
+    def _find_item(self, item: str) -> Answer:
+        return 200, {"stock": self.stock[item], "price": self.price[item]}
+
+    def _find_order(self, order: str) -> Answer:
+        return 200, self.orders[order]
+
+
+ROUTES = {path.split("{")[0].rstrip("/"): op for op, (_, path) in OPERATIONS.items()}
+
+
+def called(path: str) -> Call:
+    """The operation that a path asks for."""
+    prefix = next(prefix for prefix in sorted(ROUTES, key=len, reverse=True) if path.startswith(prefix))
+    return Call(ROUTES[prefix], tuple(filter(None, path.removeprefix(prefix).split("/"))))
+
+
+class Server:
+    """Serves `answer` on loopback: a status and a body, which is JSON unless it is bytes."""
+
+    def __init__(self, answer: Callable[[Call], Answer]) -> None:
+        self._answer = answer
+        self._runner: web.ServerRunner | None = None
+        self.url = ""
+
+    async def start(self) -> None:
+        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{port}"
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
+        status, body = self._answer(called(request.path))
+        if isinstance(body, bytes):
+            return web.Response(status=status, body=body)
+        return web.json_response(body, status=status)
+
+
+class FakeShop:
+    """A runtime of three nodes that can be killed and paused; a killed one never comes back if `lost`.
+
+    `fails` is why it does not come up at all.
+    """
+
+    def __init__(self, answer: Callable[[Call], Answer], *, lost: bool = False, fails: str = "") -> None:
+        self._server = Server(answer)
+        self._lost = lost
+        self._fails = fails
+        self._states: dict[str, State] = {}
+        self.holds = Holds()
+        self.stopped = 0
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return frozenset({"signals"})
+
+    async def up(self) -> None:
+        if self._fails:
+            raise EnvironmentFailure(self._fails)
+        await self._server.start()
+        self._states = {"order-1": "running", "stock-1": "running", "payment-1": "running"}
+
+    async def down(self) -> None:
+        self.stopped += 1
+        await self._server.stop()
+        self._states = {}
+
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(
+            Node(name, "service", name.partition("-")[0], 1, self.url, state) for name, state in self._states.items()
+        )
+
+    def kill(self, name: str, *, stay_down: bool = False) -> None:
+        self._states[name] = "down" if stay_down or self._lost else "running"
+
+    def pause(self, name: str) -> None:
+        self._states[name] = "paused"
+
+    def resume(self, name: str) -> None:
+        self._states[name] = "running"
+
+    def revive(self, name: str) -> None:
+        if not self._lost:
+            self._states[name] = "running"
+
+    async def restart(self, name: str) -> None:
+        self.revive(name)
+
+    def links(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
+    def shape(self, *_: Any) -> None:
+        raise AssertionError("not in its capabilities")
+
+    def unshape(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def boundaries(self) -> tuple[str, ...]:
+        return ()
+
+    async def disturb(self, *_: Any) -> None:
+        raise AssertionError("not in its capabilities")
+
+    async def undisturb(self, *_: Any) -> None:
+        pass
+
+    async def cut_tail(self, *_: Any) -> str:
+        raise AssertionError("not in its capabilities")
+
+    async def heal(self) -> None:
+        for name, state in self._states.items():
+            if state == "paused" or (state == "down" and not self._lost):
+                self._states[name] = "running"
+
+
+def site_of(shop: FakeShop, logs: Path) -> Callable[[str, Spec], Site]:
+    """Where `conduct` finds this shop, whatever runtime it asks for."""
+
+    async def ask() -> list[dict[str, Any]]:
+        return []
+
+    return lambda _runtime, _spec: Site(shop, ask, logs)  # type: ignore[arg-type]

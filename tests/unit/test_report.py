@@ -1,0 +1,126 @@
+"""Reports: what the verdict stands on, and that any history can be told."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from harness.chaos.ending import count
+from harness.chaos.folder import RunFolder, find
+from harness.checkers import Verdict
+from harness.history import Claims, Event, Header, History, Operation
+from harness.report import junit, results, text
+from harness.report.verdict import examine
+from protocols.core import UsageError
+
+MS = 1_000_000
+
+
+def history(*events: Event, told: str = "ok", paid: bool = True, **config: object) -> History:
+    """One checkout of 2 for 10 credit, as its client was told and as it was read at the end."""
+    claims = Claims(atomicity="atomic", isolation="serializable", durability="always", recovery_s=2)
+    header = Header(
+        protocol="p",
+        claims=claims,
+        scenario="s",
+        workload="w",
+        durability="always",
+        runtime="fake",
+        seed=3,
+        config=config,
+    )
+    order = {"order_id": "o", "paid": paid, "items": [["7", 2]], "user_id": "1", "total_cost": 10}
+    steps: list[tuple[str, list[object], object]] = [
+        ("create_user", [], "1"),
+        ("add_funds", ["1", 50], "done"),
+        ("create_item", [5], "7"),
+        ("add_stock", ["7", 9], "done"),
+        ("create_order", ["1"], "o"),
+        ("add_item", ["o", "7", 2], "done"),
+        ("checkout", ["o"], "\x00 paid \ufffe"),
+        ("find_user", ["1"], {"user_id": "1", "credit": 40}),
+        ("find_item", ["7"], {"stock": 7, "price": 5}),
+        ("find_order", ["o"], order),
+    ]
+    done = [
+        Operation(1, op, args, at * MS, at * MS + 1, told if op == "checkout" else "ok", value)  # type: ignore[arg-type]
+        for at, (op, args, value) in enumerate(steps, 1)
+    ]
+    rest = (
+        Event("healed", 7 * MS + 2, {}),
+        Event("probe", 7 * MS + 3, {"open": 0}),
+        Event("phase", 8 * MS, {"name": "final"}),
+    )
+    return History(header, done, (*events, *rest))
+
+
+def test_what_holds() -> None:
+    told = history()
+    judgement = examine(told)
+    assert judgement.verdict == Verdict.HOLDS, judgement.reasons
+    report = text.render(told, judgement)
+    assert "verdict: holds\n" in report
+    assert "no fault was injected" in report
+    assert text.headline(told, judgement) == "holds: checkouts 1 ok, 0 fail, 0 unknown; 0 faults"
+    assert results.render(told, judgement)["verdict"] == "holds"
+
+
+def test_what_is_violated_is_told_step_by_step_and_any_text_is_good_xml() -> None:
+    told = history(paid=False)
+    judgement = examine(told)
+    assert judgement.verdict == Verdict.VIOLATED
+    report = text.render(told, judgement)
+    assert "CLAIMED AND VIOLATED" in report
+    assert "order o is not paid, but its 10 credit of user 1 is gone." in report
+    assert "  1. " in report
+    suite = ET.fromstring(junit.render(told, judgement))
+    assert int(suite.attrib["failures"]) == len(suite.findall(".//failure")) >= 1
+    assert int(suite.attrib["tests"]) == len(suite.findall("testcase"))
+
+
+@pytest.mark.parametrize(
+    ("events", "config", "reason"),
+    [
+        ([Event("trouble", 1, {"why": "order-1 never came back"})], {}, "order-1 never came back"),
+        ([Event("fault-refused", 1, {"why": "no links"})] * 2, {}, "none of the 2 faults was injected: no links"),
+        ([], {"must_hold": ["isolation"]}, "isolation must hold, but the amounts do not say"),
+    ],
+)
+def test_what_makes_it_unknown(events: list[Event], config: dict[str, object], reason: str) -> None:
+    judgement = examine(history(*events, **config))
+    assert judgement.verdict == Verdict.UNKNOWN
+    assert judgement.reasons[0].startswith(reason)
+    assert examine(history(*events, paid=False, **config)).verdict == Verdict.VIOLATED
+
+
+def test_a_point_at_which_nobody_died_is_named() -> None:
+    def armed(at: int, boundary: str) -> list[Event]:
+        data = {"fault": "crash-at", "target": "services", "settings": {"boundary": boundary}}
+        return [Event("fault-start", at * MS, data), Event("fault-end", (at + 500) * MS, data)]
+
+    died = Event("node", 100 * MS, {"name": "order-2", "state": "down"})
+    store = Event("node", 2_100 * MS, {"name": "stock-store", "state": "down"})
+    told = history(*armed(1, "order:after-do:open"), died, *armed(2_000, "stock:after-send:vote"), store)
+    report = text.render(told, examine(told))
+    assert "armed, and nobody died there: stock:after-send:vote\n" in report
+
+
+def test_a_probe_counts_by_what_it_means() -> None:
+    rows = [{"state": state} for state in ("prepared", "queued", "open", "committed", "fenced", "strange")]
+    assert count(rows) == {"in_doubt": 1, "locks": 2, "fences": 1, "open": 3}
+    assert count([]) == {"in_doubt": 0, "locks": 0, "fences": 0, "open": 0}
+
+
+def test_a_run_is_found_by_any_part_of_its_name_that_only_it_has(tmp_path: Path) -> None:
+    one, other = RunFolder.make(tmp_path, "2pc", 7), RunFolder.make(tmp_path, "2pc", 7)
+    assert one.path != other.path
+    for folder in (one, other):
+        folder.history.write_text("")
+        folder.become_latest()
+    assert find(tmp_path, "latest").resolve() == other.path
+    assert find(tmp_path, str(one.path)) == one.path
+    assert find(tmp_path, other.path.name) == other.path
+    with pytest.raises(UsageError, match="several runs are called '2pc'"):
+        find(tmp_path, "2pc")
+    with pytest.raises(UsageError, match="no run is called 'saga'"):
+        find(tmp_path, "saga")

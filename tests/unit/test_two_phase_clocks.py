@@ -1,0 +1,38 @@
+"""Clocks that were set back may not keep a transaction in doubt. Found by `wdm chaos everything --seed 4`."""
+
+import pytest
+
+from protocols.core import Command
+from protocols.registry import load
+from protocols.service.library import Twin
+
+HOUR_MS = 3_600_000
+NOW = 10 * HOUR_MS
+
+
+@pytest.fixture
+def twin() -> Twin:
+    protocol = load("2pc")
+    return Twin(protocol, protocol.configure())
+
+
+def test_a_coordinator_takes_up_what_it_began_when_its_clock_was_ahead(twin: Twin) -> None:
+    twin.run(Command("create_order", ("o", "u")), NOW)
+    twin.run(Command("add_item", ("o", "i", 1, 1)), NOW)
+    assert twin.run(Command("open", ("t.1", "o", "order-1")), NOW + HOUR_MS)[0] == "open"
+    (found,) = twin.run(Command("unfinished", ("order-1", 12_000)), NOW)
+    assert found[1][:2] == ("t.1", "open")
+    assert twin.run(Command("resolve", ("t.1", 0, "", "")), NOW)[0] == "abort"
+    assert twin.run(Command("list_txns"), NOW) == ()
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "asked"), [(HOUR_MS, True), (501, True), (500, False), (-500, False), (-501, True)]
+)
+def test_a_participant_asks_about_what_it_prepared_when_its_clock_was_ahead(
+    twin: Twin, ahead_ms: int, asked: bool
+) -> None:
+    twin.run(Command("create_account", ("item:i", 5, 1)), NOW)
+    prepare = ("t.1", "order", "stock/0", 1, 0, (("item:i", -1),), "http://c")
+    twin.run(Command("prepare", prepare), NOW + ahead_ms)
+    assert bool(twin.run(Command("doubts", ("", 500)), NOW)) is asked

@@ -1,0 +1,37 @@
+"""``wdm check-history``: the verdict of a history file, anywhere, without a shop."""
+
+from pathlib import Path
+
+import click
+
+from harness.chaos.folder import HISTORY
+from harness.history import HistoryError, load
+from harness.report import results, text
+from harness.report.verdict import examine
+from wdm import ui
+from wdm.commands.chaos import CODES
+from wdm.exits import UNKNOWN
+from wdm.options import as_json, common
+
+
+@click.command("check-history")
+@common
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
+@as_json
+def check_history(file: Path, as_json: bool) -> int:
+    """Judge FILE, the history.ndjson of a run or a run folder, as `wdm chaos` did.
+
+    Exit codes as of `wdm chaos`. A file that was truncated or altered is never judged: exit code 3.
+    """
+    try:
+        history = load(file / HISTORY if file.is_dir() else file)
+    except HistoryError as error:
+        ui.complain(str(error))
+        return UNKNOWN
+    judgement = examine(history)
+    if as_json:
+        ui.document(results.render(history, judgement))
+    else:
+        click.echo(text.render(history, judgement), nl=False)
+    ui.next_step("`wdm chaos` makes another one")
+    return CODES[judgement.verdict]
