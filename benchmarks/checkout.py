@@ -2,9 +2,10 @@
 
 ``python -m benchmarks.checkout [--protocol 2pc] [--workers 1] [--clients 50] [--durability everysec] [--rounds 5] [--seconds 4]``
 
-Both run at the same time on this machine, and take turns being asked: a round of one, a round of the other. The clients talk
-to the services' own ports, without a gateway; the bare service has as many workers as each service of the shop. Orders
-have two random items; every checkout is of a new order.
+They run at the same time on this machine, and take turns being asked: a round of each. The clients talk to the services' own
+ports, without a gateway; the bare service has as many workers as each service of the shop, and is asked twice: with a store
+client as anybody would write it, and with the shop's own that batches. Orders have two random items; every checkout
+is of a new order.
 """
 
 import argparse
@@ -47,17 +48,22 @@ async def main(chosen: argparse.Namespace) -> None:
         await fill(shop, chosen.orders)
         order_urls = [node.url for node in shop.nodes() if node.service == "order" and node.kind == "service"]
         checkouts = paths(order_urls, "/checkout/", range(chosen.orders))
-        takes = paths(bare_urls, "/take/", itertools.cycle(range(ITEMS)))
-        await closed_loop(checkouts, chosen.clients, 1.0)  # warm-up, not counted
-        await closed_loop(takes, chosen.clients, 1.0)
-        rounds: list[tuple[Load, Load]] = []
+        asked = {
+            chosen.protocol: checkouts,
+            "bare": paths(bare_urls, "/take/", itertools.cycle(range(ITEMS))),
+            "bare, batched": paths(bare_urls, "/batched/", itertools.cycle(range(ITEMS))),
+        }
+        for urls in asked.values():
+            await closed_loop(urls, chosen.clients, 1.0)  # warm-up, not counted
+        rounds: list[dict[str, Load]] = []
         for _ in range(chosen.rounds):
-            one = await closed_loop(checkouts, chosen.clients, chosen.seconds)
-            other = await closed_loop(takes, chosen.clients, chosen.seconds)
-            rounds.append((one, other))
-            print(f"{chosen.protocol}: {say(one)}   bare: {say(other)}   ratio {one.rate_per_s / other.rate_per_s:.2f}")
-    ratios = [one.rate_per_s / other.rate_per_s for one, other in rounds]
-    print(f"median ratio {statistics.median(ratios):.2f} of bare ({min(ratios):.2f} to {max(ratios):.2f})")
+            rounds.append(
+                {name: await closed_loop(urls, chosen.clients, chosen.seconds) for name, urls in asked.items()}
+            )
+            print("   ".join(f"{name}: {say(load)}" for name, load in rounds[-1].items()))
+    for other in ("bare", "bare, batched"):
+        ratios = [loads[chosen.protocol].rate_per_s / loads[other].rate_per_s for loads in rounds]
+        print(f"median ratio {statistics.median(ratios):.2f} of {other} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
 def say(load: Load) -> str:
