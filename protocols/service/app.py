@@ -40,7 +40,7 @@ def application(node: Node) -> web.Application:
 
 
 def _public(node: Node, route: Route) -> Served:
-    desk, handler = node.desk, route.handler
+    desk, handler = node.service.desk, route.handler
     tally = node.requests.setdefault(route.path, {})
 
     async def served(request: web.Request) -> web.Response:

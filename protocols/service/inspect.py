@@ -29,6 +29,8 @@ async def show(node: "Node", txn: str) -> list[dict[str, Any]]:
 
 async def resolve(node: "Node", txn: str) -> dict[str, Any]:
     """End it now: an undecided transaction is aborted (its owner can no longer commit), a decided one is told again."""
-    found = [record for name, record in await node.store.call(Command(node.role.recovery, ("", -1))) if name == txn]
+    found = [
+        record for name, record in await node.store.call(Command(node.service.role.recovery, ("", -1))) if name == txn
+    ]
     node.driver.recover([(txn, record) for record in found])
     return {"txn": txn, "resolved": bool(found)}
