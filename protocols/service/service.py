@@ -1,0 +1,90 @@
+"""One service behind its ports: what every runtime runs, whatever its store, its link and its clock are made of."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+
+from protocols.core import Command, Config, Protocol
+from protocols.ports import Clock, Link, Result, Store, StoreDown, StoreUnknown
+from protocols.service.attempts import Attempts, TxnIds
+from protocols.service.driver import Driver
+from protocols.shop.desk import Answer, Desk, refused
+
+ASK_AGAIN_MS = 25.0
+ASK_AGAIN_LATEST_MS = 200.0
+SHORTEST_WAIT_S = 0.05
+
+Fetch = Callable[[str, int, str, float], Awaitable[Answer | None]]
+"""``(service, turn, path, within_s)``: a read of another service's public interface by an instance of it, another each turn;
+None where there was no answer, or a 5xx."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a service stands on. ``new_id`` names what clients create, ``prefix`` this process' transactions: both never twice."""
+
+    store: Store
+    link: Link
+    clock: Clock
+    rng: Random
+    fetch: Fetch
+    new_id: Callable[[], str]
+    prefix: str
+
+
+class Service:
+    """The driver, the attempts and the desk of one process of service ``name``; ``node`` is what it is called itself.
+
+    ``found`` hears what a recovery sweep has found, before it is taken up.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        node: str,
+        protocol: Protocol,
+        config: Config,
+        ports: Ports,
+        limit_ms: int,
+        found: Callable[[Result], None] = lambda _: None,
+    ) -> None:
+        self.config = config
+        self.role = protocol.roles[name]
+        self._node = node
+        self._ports = ports
+        self._limit_ms = limit_ms
+        self._found = found
+        ids = TxnIds(ports.prefix)
+        self.driver = Driver(name, self.role, config, ports.store, ports.link, ports.clock, ended=ids.end)
+        attempts = Attempts(name, node, self.driver, ids, ports.clock, ports.rng, limit_ms)
+        self.desk = Desk(ports.store, ports.clock, ports.rng, limit_ms, self._ask, attempts.run, ports.new_id)
+
+    async def sweep(self) -> None:
+        """At the start take up what this node's former life left behind; from then on what nobody else takes care of."""
+        owner = self._node
+        orphan_ms = self.role.orphan(self.config.timing)
+        while True:
+            try:
+                found = await self._ports.store.call(Command(self.role.recovery, (owner, orphan_ms)))
+            except (StoreDown, StoreUnknown):
+                continue
+            self._found(found)
+            self.driver.recover(found)
+            owner = ""
+            await self._ports.clock.sleep(self.config.timing.sweep)
+
+    async def _ask(self, service: str, path: str) -> Answer:
+        """A read of another service, repeated within the time limit: reading twice changes nothing."""
+        clock = self._ports.clock
+        deadline = clock.now_us() + self._limit_ms * 1000
+        turn = 0
+        while True:
+            left_s = (deadline - clock.now_us()) / 1e6
+            answer = await self._ports.fetch(service, turn, path, max(left_s, SHORTEST_WAIT_S))
+            if answer is not None:
+                return answer
+            turn += 1
+            pause = min(ASK_AGAIN_MS * turn, ASK_AGAIN_LATEST_MS)
+            if clock.now_us() + pause * 1000 > deadline:
+                return refused(424, f"the {service} service could not be reached; nothing happened")
+            await clock.sleep(pause)
