@@ -38,6 +38,7 @@ from harness.records import (
     decode_version,
     encode,
 )
+from harness.scribe import Listener, Pending, Processes, Scribe
 
 __all__ = [
     "VERSION",
@@ -93,45 +94,33 @@ class History:
         return min(times, default=0)
 
 
-class Processes:
-    """Hands out process numbers; one whose operation ended `unknown` is never handed out again."""
+class Tape(Scribe):
+    """A history in memory, for runs of which there are thousands."""
 
-    def __init__(self, first: int = 0) -> None:
-        self._next = first
+    def __init__(self, header: Header, clock: Callable[[], int], tell: Listener | None = None) -> None:
+        super().__init__("the history", clock, tell)
+        self._header = header
+        self._kept: tuple[list[Operation], list[Event]] = ([], [])
+        self._complete = True
 
-    def fresh(self) -> int:
-        self._next += 1
-        return self._next - 1
+    def close(self, complete: bool = True) -> None:
+        if not self._why_closed:
+            self._end_all()
+            self._why_closed = "the history is closed"
+            self._complete = complete
 
-    def after(self, operation: Operation) -> int:
-        """The number with which the client that did `operation` goes on."""
-        return self.fresh() if operation.outcome == "unknown" else operation.process
+    def history(self) -> History:
+        self.close()
+        return History(self._header, *self._kept, self._complete)
 
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Pending:
-    """An operation that was invoked and whose outcome is not known yet; complete it exactly once."""
-
-    recorder: "Recorder"
-    process: int
-    op: str
-    args: list[Any]
-    invoked_ns: int
-
-    def ok(self, value: Any = None) -> Operation:
-        """It happened; `value` is the parsed body."""
-        return self.recorder.complete(self, "ok", value)
-
-    def fail(self, value: Any = None) -> Operation:
-        """It definitely did not happen; `value` is the body that said so."""
-        return self.recorder.complete(self, "fail", value)
-
-    def unknown(self, why: str) -> Operation:
-        """It may have happened, or still happen; `why` in words."""
-        return self.recorder.complete(self, "unknown", why)
+    def _keep(self, record: Operation | Event) -> None:
+        if isinstance(record, Operation):
+            self._kept[0].append(record)
+        else:
+            self._kept[1].append(record)
 
 
-class Recorder:
+class Recorder(Scribe):
     """Streams a history to `path`, which must not exist yet. For one thread.
 
     Lines are written at the latest one second after they were recorded (by the clock of the next call), so
@@ -147,19 +136,15 @@ class Recorder:
         path: str | Path,
         header: Header,
         clock: Callable[[], int] = time.monotonic_ns,
-        tell: Callable[[Operation | Event], None] | None = None,
+        tell: Listener | None = None,
     ) -> None:
+        super().__init__(str(path), clock, tell)
         self.path = Path(path)
-        self._clock = clock
-        self._tell = tell
         self._seal = Seal()
         self._buffer = bytearray()
         self._flushed_ns = clock()
-        self._operations = self._events = self._size = 0
+        self._size = 0
         self._on_disk = (0, 0)  # operations and events up to `_size`
-        self._busy: dict[int, Pending] = {}
-        self._retired: set[int] = set()
-        self._why_closed = "the history is closed"
         try:
             self._file = self.path.open("xb", buffering=0)
         except OSError as error:
@@ -173,63 +158,24 @@ class Recorder:
     def __exit__(self, kind: type[BaseException] | None, _e: object, _t: TracebackType | None) -> None:
         self.close(complete=kind is None)
 
-    def invoke(self, process: int, op: str, *args: Any) -> Pending:
-        """Note that `process` begins `op`: one thing at a time, and nothing more after an unknown outcome."""
-        if process in self._busy:
-            raise HistoryError(f"{self.path}: process {process} is still doing {self._busy[process].op}")
-        if process in self._retired:
-            raise HistoryError(f"{self.path}: process {process} ended in an unknown outcome: use a fresh one")
-        pending = Pending(self, process, op, list(args), self._clock())
-        self._busy[process] = pending
-        return pending
-
-    def complete(self, pending: Pending, outcome: Outcome, value: Any) -> Operation:
-        """Record how `pending` ended, now."""
-        if self._file.closed:
-            raise HistoryError(f"{self.path}: {self._why_closed}")
-        if self._busy.get(pending.process) is not pending:
-            raise HistoryError(f"{self.path}: {pending.op} of process {pending.process} was completed before")
-        del self._busy[pending.process]
-        if outcome == "unknown":
-            self._retired.add(pending.process)
-        now = self._clock()
-        done = Operation(pending.process, pending.op, pending.args, pending.invoked_ns, now, outcome, value)
-        self._operations += 1
-        self._write(done, now)
-        return done
-
-    def event(self, kind: str, **data: Any) -> Event:
-        """Record what the harness did or saw, now."""
-        event = Event(kind, self._clock(), data)
-        self._events += 1
-        self._write(event, event.at_ns)
-        return event
-
-    def phase(self, name: str) -> Event:
-        """Begin a phase: `setup`, `load`, `heal` or `final`."""
-        return self.event("phase", name=name)
-
     def close(self, complete: bool = True) -> None:
         """Seal the file; what is still running is recorded as unknown. Closing twice does nothing."""
         if self._file.closed:
             return
         try:
-            for pending in list(self._busy.values()):
-                pending.unknown("still running when the history was closed")
+            self._end_all()
             self._flush()
             self._append(encode(self._seal.footer(self._operations, self._events, complete)) + b"\n")
         finally:
+            self._why_closed = self._why_closed or "the history is closed"
             self._file.close()
 
-    def _write(self, record: Operation | Event, now_ns: int) -> None:
-        if self._file.closed:
-            raise HistoryError(f"{self.path}: {self._why_closed}")
+    def _keep(self, record: Operation | Event) -> None:
+        now_ns = record.at_ns if isinstance(record, Event) else record.completed_ns
         self._buffer += encode(record) + b"\n"
         if len(self._buffer) >= FLUSH_BYTES or now_ns - self._flushed_ns >= FLUSH_NS:
             self._flush()
             self._flushed_ns = now_ns
-        if self._tell:
-            self._tell(record)
 
     def _flush(self) -> None:
         self._append(self._buffer)

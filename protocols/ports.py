@@ -52,6 +52,12 @@ class Clock(Protocol):
     async def sleep(self, ms: float) -> None: ...
 
 
+class SkewedClock(Clock, Protocol):
+    """A clock that can be set wrong, as a fault, by ``offset_us``."""
+
+    offset_us: int
+
+
 class LoopClock:
     """The wall clock and the running event loop's timers. ``offset_us`` skews the former, as a fault."""
 

@@ -1,13 +1,10 @@
 """From a plan to a folder with a verdict: conducts the run, keeps what it said, judges it."""
 
-import asyncio
 import json
-import signal
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -22,7 +19,7 @@ from harness.history import Event, Header, History, HistoryError, Operation, Rec
 from harness.report import junit, results, text
 from harness.report.verdict import TROUBLE, examine
 from harness.runtimes.base import EnvironmentFailure
-from harness.runtimes.local.spec import Spec
+from harness.scribe import Scribe
 
 Listener = Callable[[Operation | Event], None]
 """Hears everything that is recorded, when it is recorded. What it does with it is nothing to the run."""
@@ -43,7 +40,7 @@ def conduct(
     runs: Path,
     listeners: Iterable[Listener] = (),
     made: Callable[[RunFolder], None] = lambda _: None,
-    place: Callable[[str, Spec], Site] = site,
+    place: Callable[[Plan], Site] = site,
 ) -> Finished:
     """Run, judge and report. `made` hears of the folder as soon as there is one.
 
@@ -51,7 +48,7 @@ def conduct(
     until then.
     """
     header = plan.header()
-    there = place(plan.runtime, plan.spec())
+    there = place(plan)
     try:
         folder = RunFolder.make(runs, plan.protocol, plan.seed)
         made(folder)
@@ -72,11 +69,11 @@ def _record(plan: Plan, header: Header, folder: RunFolder, there: Site, listener
             listener(record)
 
     try:
-        with Recorder(folder.history, header, tell=tell) as recorder:
+        with Recorder(folder.history, header, there.clock, tell) as recorder:
             folder.become_latest()
             engine = Engine(plan, there, recorder, names)
             try:
-                interrupted = asyncio.run(_until_interrupted(_whole(engine)))
+                interrupted = there.run(whole(engine))
             finally:
                 _keep(folder, engine)
             if interrupted:
@@ -104,7 +101,7 @@ def _keep(folder: RunFolder, engine: Engine) -> None:
         folder.keep_logs(engine.site.logs)
 
 
-async def _whole(engine: Engine) -> None:
+async def whole(engine: Engine) -> None:
     """The run and its end. A shop that cannot be examined is no failure of the environment: nothing is known of it."""
     try:
         await engine.run()
@@ -117,34 +114,7 @@ async def _whole(engine: Engine) -> None:
         await engine.site.runtime.down()
 
 
-def _give_up(recorder: Recorder, why: str) -> None:
+def _give_up(recorder: Scribe, why: str) -> None:
     """Note why the run ended early, and seal what there is."""
     recorder.event(TROUBLE, why=why)
     recorder.close(complete=False)
-
-
-async def _until_interrupted(run: Coroutine[Any, Any, None]) -> bool:
-    """Whether SIGINT, SIGTERM or SIGHUP ended it. Only the first counts: cleaning up is not to be interrupted."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(run)
-    told = False
-
-    def stop() -> None:
-        nonlocal told
-        if not told:
-            told = True
-            task.cancel()
-
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    # nohup ignores SIGHUP for us, and means it
-    numbers = [one for one in numbers if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
-    for number in numbers:
-        loop.add_signal_handler(number, stop)
-    try:
-        await asyncio.wait((task,))
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-    if not task.cancelled():
-        task.result()
-    return told

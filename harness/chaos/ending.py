@@ -1,15 +1,15 @@
 """The end of a run: wait until the shop has come to rest, then read everything that the history names."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
 from harness.chaos.load import Crowd
-from harness.history import Event, Operation, Recorder
+from harness.history import Event, Operation
 from harness.runtimes.base import EnvironmentFailure
+from harness.scribe import Scribe
 from harness.workload.base import Call, call
 
 Ask = Callable[[], Awaitable[list[dict[str, Any]]]]
@@ -43,7 +43,7 @@ def count(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
     }
 
 
-async def probe(recorder: Recorder, ask: Ask) -> bool:
+async def probe(recorder: Scribe, ask: Ask) -> bool:
     """Look into the shop and record what is unfinished. False if something is, or the shop could not be asked."""
     try:
         rows = await ask()
@@ -58,18 +58,19 @@ def _told(row: dict[str, Any]) -> str:
     return f"{row.get('txn')} {row.get('state')} in {row.get('service')} ({row.get('subject')})"
 
 
-async def watch(recorder: Recorder, ask: Ask, every_s: float) -> None:
+async def watch(recorder: Scribe, ask: Ask, every_s: float) -> None:
     """Probe until cancelled: for those who look on."""
     while True:
         await asyncio.sleep(every_s)
         await probe(recorder, ask)
 
 
-async def come_to_rest(recorder: Recorder, ask: Ask, drained: Awaitable[None], bound_s: float | None) -> None:
+async def come_to_rest(recorder: Scribe, ask: Ask, drained: Awaitable[None], bound_s: float | None) -> None:
     """Probe until nothing is unfinished and every client has heard, but not long beyond the bound."""
-    deadline = time.monotonic() + (WITHOUT_A_BOUND_S if bound_s is None else bound_s + AFTER_THE_BOUND_S)
+    now = asyncio.get_running_loop().time
+    deadline = now() + (WITHOUT_A_BOUND_S if bound_s is None else bound_s + AFTER_THE_BOUND_S)
     waiting = asyncio.ensure_future(drained)
-    while not await probe(recorder, ask) and time.monotonic() < deadline:
+    while not await probe(recorder, ask) and now() < deadline:
         await asyncio.sleep(PROBE_EVERY_S)
     await waiting
 

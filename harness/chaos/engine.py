@@ -11,10 +11,9 @@ from harness.chaos.nemesis import Nemesis
 from harness.chaos.plan import Plan
 from harness.chaos.sites import Site
 from harness.faults import Fault
-from harness.history import Recorder
 from harness.runtimes.base import EnvironmentFailure, Node
+from harness.scribe import Scribe
 from harness.workload.base import Shop
-from harness.workload.client import ShopClient
 
 LOOK_EVERY_S = 1.0
 NODES_EVERY_S = 0.1
@@ -28,7 +27,7 @@ class Engine:
 
     plan: Plan
     site: Site
-    recorder: Recorder
+    recorder: Scribe
     names: Names
     schedule: list[Fault] | None = None
 
@@ -54,7 +53,7 @@ class Engine:
 
     async def _examine(self, nemesis: Nemesis) -> None:
         limit_s = self.plan.scenario.time_limit_s + ANSWER_WITHIN_S
-        async with ShopClient(self.site.runtime.url, limit_s) as client:
+        async with self.site.client(limit_s) as client:
             crowd = Crowd(client, self.recorder)
             self.schedule = await self._draw()
             self.recorder.phase("setup")
@@ -65,6 +64,8 @@ class Engine:
 
     async def _draw(self) -> list[Fault]:
         """The schedule. To find all boundaries of a protocol takes a search, which must not stop the clock."""
+        if self.plan.schedule is not None:
+            return list(self.plan.schedule)
         scenario, runtime = self.plan.scenario, self.site.runtime
         wanted = any(one.kind == "crash-at" for one in scenario.faults)
         there = await asyncio.to_thread(runtime.boundaries) if wanted else ()

@@ -58,10 +58,10 @@ class RunFolder:
                 part.unlink(missing_ok=True)
             raise _failure(target, error) from error
 
-    def keep_logs(self, logs: Path) -> None:
+    def keep_logs(self, logs: Path | None) -> None:
         """Copy what the nodes said."""
         try:
-            if logs.is_dir():
+            if logs is not None and logs.is_dir():
                 shutil.copytree(logs, self.path / "logs", dirs_exist_ok=True)
         except (OSError, shutil.Error) as error:
             raise EnvironmentFailure(f"{self.path}/logs: cannot keep the logs: {error}") from error

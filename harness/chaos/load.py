@@ -2,12 +2,12 @@
 
 import asyncio
 import math
-import time
 from collections.abc import Sequence
 
-from harness.history import Operation, Processes, Recorder
+from harness.history import Operation, Processes
+from harness.scribe import Scribe
 from harness.workload.base import Call, Client, Shop, Workload, stream
-from harness.workload.client import ShopClient
+from harness.workload.client import Caller
 from harness.workload.session import Session
 
 AT_ONCE = 16
@@ -22,7 +22,7 @@ class Unusable(Exception):
 class Crowd:
     """Makes sessions, so that no two of a run have a process number in common."""
 
-    def __init__(self, client: ShopClient, recorder: Recorder) -> None:
+    def __init__(self, client: Caller, recorder: Scribe) -> None:
         self._client = client
         self._recorder = recorder
         self._processes = Processes()
@@ -104,13 +104,14 @@ class Load:
     async def _drive(self, client: Client, number: int) -> None:
         session = self._crowd.session()
         every_s = self._workload.clients / self._workload.rate_per_s
-        turn = time.monotonic() + every_s * (number % GROUPS) / GROUPS
+        now = asyncio.get_running_loop().time
+        turn = now() + every_s * (number % GROUPS) / GROUPS
         asked = next(client)
         while not self._over.is_set():
-            await asyncio.sleep(turn - time.monotonic())
+            await asyncio.sleep(turn - now())
             if self._over.is_set():
                 return
-            turn = max(turn, time.monotonic() - every_s) + every_s  # what was missed is not made up for
+            turn = max(turn, now() - every_s) + every_s  # what was missed is not made up for
             operation = await session.do(asked)
             try:
                 asked = client.send(operation)

@@ -1,7 +1,6 @@
 """Who breaks things: carries out the schedule of faults, and undoes all of it."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from random import Random
 from typing import Any
@@ -9,8 +8,8 @@ from typing import Any
 from harness import faults
 from harness.chaos.load import Unusable
 from harness.faults import Fault
-from harness.history import Recorder
 from harness.runtimes.base import Breakable, EnvironmentFailure
+from harness.scribe import Scribe
 from harness.workload.base import stream
 from protocols.core import UsageError
 
@@ -21,7 +20,7 @@ POLL_S = 0.05
 class Nemesis:
     """Records `fault-start`, `fault-end` and, for what could not be injected, `fault-refused`."""
 
-    def __init__(self, runtime: Breakable, recorder: Recorder, seed: int) -> None:
+    def __init__(self, runtime: Breakable, recorder: Scribe, seed: int) -> None:
         self._runtime = runtime
         self._recorder = recorder
         self._seed = seed
@@ -30,7 +29,7 @@ class Nemesis:
 
     def begin(self, schedule: Sequence[Fault]) -> None:
         """Let the schedule run beside whatever else does. What this runtime cannot do is refused now."""
-        started = time.monotonic()
+        started = asyncio.get_running_loop().time()
         refusals: dict[tuple[Any, ...], str | None] = {}
         for number, fault in enumerate(schedule):
             same = (fault.kind, fault.targets, tuple(sorted(fault.settings.items())))
@@ -69,7 +68,7 @@ class Nemesis:
         self._tasks.clear()
 
     async def _carry_out(self, fault: Fault, started: float, rng: Random) -> None:
-        await asyncio.sleep(started + fault.at_s - time.monotonic())
+        await asyncio.sleep(started + fault.at_s - asyncio.get_running_loop().time())
         try:
             begun, words = await faults.start(self._runtime, fault, rng)
         except (EnvironmentFailure, UsageError) as error:
@@ -95,9 +94,10 @@ class Nemesis:
         self._recorder.event("fault-refused", fault=fault.kind, target=_target(fault), why=why, at_s=fault.at_s)
 
     async def _all_back(self) -> None:
-        deadline = time.monotonic() + BACK_WITHIN_S
+        now = asyncio.get_running_loop().time
+        deadline = now() + BACK_WITHIN_S
         while lost := [node for node in self._runtime.nodes() if node.state != "running"]:
-            if time.monotonic() > deadline:
+            if now() > deadline:
                 names = ", ".join(f"{node.name} ({node.state})" for node in lost)
                 raise Unusable(f"never came back within {BACK_WITHIN_S:g} s after the heal: {names}")
             await asyncio.sleep(POLL_S)

@@ -31,7 +31,8 @@ SET_UP_BEFORE: frozenset[Capability] = frozenset({"links", "log-tail"})
 class Plan:
     """`named` is the scenario as the user called it. `options` and `ablate` are the protocol's.
 
-    `extra` are the flags that changed the scenario.
+    `extra` are the flags that changed the scenario. `schedule`, if given, is to happen instead of what the scenario draws;
+    `salt` is another course of chance in the simulator.
     """
 
     scenario: Scenario
@@ -42,6 +43,8 @@ class Plan:
     options: Mapping[str, str] = field(default_factory=dict)
     ablate: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
+    schedule: tuple[faults.Fault, ...] | None = None
+    salt: int = 0
 
     @property
     def durability(self) -> Durability:

@@ -2,31 +2,49 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from harness.chaos import real_time
 from harness.chaos.ending import Ask
+from harness.chaos.plan import Plan
 from harness.operator import Operator
 from harness.runtimes.base import Breakable
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
+from harness.runtimes.sim import loop as virtual_time
+from harness.runtimes.sim.simulation import Simulation
+from harness.workload.client import Caller, ShopClient
 from protocols.core import UsageError
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A shop that can be broken. `ask` looks into it; `logs` is where its nodes speak; `clear` removes what it left."""
+    """A shop that can be broken. `ask` looks into it; `logs` is where its nodes speak; `clear` removes what it left.
+
+    `connect` gives a client that waits so many seconds for an answer. `clock` is in nanoseconds, `run` runs the whole and
+    says whether it was interrupted: both in the site's own time. `trace` is what there is to compare two runs by.
+    """
 
     runtime: Breakable
     ask: Ask
-    logs: Path
+    logs: Path | None = None
     clear: Callable[[], None] = lambda: None
+    connect: Callable[[float], AbstractAsyncContextManager[Caller]] | None = None
+    clock: Callable[[], int] = time.monotonic_ns
+    run: Callable[[Coroutine[Any, Any, None]], bool] = real_time.run
+    trace: Callable[[], str] = str
+
+    def client(self, limit_s: float) -> AbstractAsyncContextManager[Caller]:
+        return self.connect(limit_s) if self.connect else ShopClient(self.runtime.url, limit_s)
 
 
-def local(spec: Spec) -> Site:
+def local(plan: Plan) -> Site:
     folder = Path(tempfile.mkdtemp(prefix="wdm-chaos-"))
-    shop = LocalDeployment(spec, folder)
+    shop = LocalDeployment(plan.spec(), folder)
 
     async def ask() -> list[dict[str, object]]:
         return await Operator(shop.nodes(), shop.secret).unfinished()
@@ -34,11 +52,24 @@ def local(spec: Spec) -> Site:
     return Site(shop, ask, shop.folder.logs, lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
-SITES: Mapping[str, Callable[[Spec], Site]] = {"local": local}
+def sim(plan: Plan) -> Site:
+    loop = virtual_time.VirtualLoop()
+    shop = Simulation(plan.spec(), plan.seed, loop, plan.salt)
+    return Site(
+        shop,
+        shop.unfinished,
+        connect=shop.client,
+        clock=loop.time_ns,
+        run=lambda work: virtual_time.run(loop, work),
+        trace=shop.world.trace.text,
+    )
 
 
-def site(runtime: str, spec: Spec) -> Site:
-    """Raises `UsageError` naming the runtimes there are."""
-    if runtime not in SITES:
-        raise UsageError(f"no runtime {runtime!r} for `wdm chaos`; there are: {', '.join(SITES)}")
-    return SITES[runtime](spec)
+SITES: Mapping[str, Callable[[Plan], Site]] = {"sim": sim, "local": local}
+
+
+def site(plan: Plan) -> Site:
+    """Raises `UsageError` naming the runtimes there are, or what is wrong with the plan."""
+    if plan.runtime not in SITES:
+        raise UsageError(f"no runtime {plan.runtime!r} for `wdm chaos`; there are: {', '.join(SITES)}")
+    return SITES[plan.runtime](plan)

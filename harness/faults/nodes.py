@@ -1,7 +1,6 @@
 """Taking nodes down and putting them back, for the kinds that do: faults that overlap share a node's end."""
 
 import asyncio
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -39,9 +38,10 @@ def kill(runtime: Breakable, nodes: Iterable[Node]) -> str:
 async def gone(runtime: Breakable, nodes: Iterable[Node]) -> None:
     """Return once all of them have ended. Raises ``EnvironmentFailure`` for one that outlives a kill."""
     names = {node.name for node in nodes}
-    deadline = time.monotonic() + GONE_WITHIN_S
+    now = asyncio.get_running_loop().time
+    deadline = now() + GONE_WITHIN_S
     while left := [node.name for node in runtime.nodes() if node.name in names and node.state != "down"]:
-        if time.monotonic() > deadline:
+        if now() > deadline:
             raise EnvironmentFailure(f"{', '.join(left)} did not end within {GONE_WITHIN_S:g} s after SIGKILL")
         await asyncio.sleep(POLL_S)
 

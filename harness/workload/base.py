@@ -10,7 +10,7 @@ What is read at the end is no workload's business: every user, item and order th
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Self
 
 import msgspec
 
@@ -20,6 +20,11 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Amount = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Rate = Annotated[float, msgspec.Meta(gt=0)]
+
+
+LIGHTER = {"clients": 8, "users": 10, "items": 10, "rate_per_s": 30}
+LEAST = {"clients": 4, "users": 3, "items": 3}
+"""How much smaller a `lighter` workload is, and what it still has at least."""
 
 
 class Call(NamedTuple):
@@ -55,6 +60,11 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     clients: Count = 16
     rate_per_s: Rate = 200.0
+
+    def lighter(self) -> Self:
+        """The same on a small scale, for the simulator: there many small runs find more than one large one does."""
+        fewer = {name: max(least, round(getattr(self, name) / LIGHTER[name])) for name, least in LEAST.items() if hasattr(self, name)}
+        return msgspec.structs.replace(self, rate_per_s=self.rate_per_s / LIGHTER["rate_per_s"], **fewer)
 
     def setup(self, rng: Random) -> Setup:
         raise NotImplementedError

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 from urllib.parse import quote
 
 import aiohttp
@@ -53,6 +53,13 @@ class Heard:
     value: Any
 
 
+class Caller(Protocol):
+    """Whatever carries a client's words to a shop. Never raises because of what the shop does."""
+
+    async def call(self, operation: str, *args: str | int) -> Heard:
+        """Ask for one of ``OPERATIONS``."""
+
+
 class ShopClient:
     """Talks to the shop at ``url``. ``timeout_s`` is how long it waits for each answer. Use it as a context manager."""
 
@@ -95,7 +102,11 @@ class Refused(Exception):
 
 
 def _heard(operation: str, status: int, body: bytes) -> Heard:
-    value = _parsed(body)
+    return judged(operation, status, _parsed(body))
+
+
+def judged(operation: str, status: int, value: Any) -> Heard:
+    """What an answer with this body means."""
     if 200 <= status < 300:
         malformed = _malformed(operation, value)
         if malformed:

@@ -1,8 +1,9 @@
 """A client whose every word is recorded."""
 
-from harness.history import Operation, Processes, Recorder
+from harness.history import Operation, Processes
+from harness.scribe import Scribe
 from harness.workload.base import Call
-from harness.workload.client import LONGEST_WORDS, ShopClient
+from harness.workload.client import LONGEST_WORDS, Caller
 
 NO_SUCH_THING = frozenset({400, 404, 410, 422})
 """The answers by which a read says that there is nothing to read. Others (a lock, a store that is down) say nothing."""
@@ -14,7 +15,7 @@ class Session:
     `do` raises `HistoryError` if the history cannot be written, and nothing because of what the shop answers.
     """
 
-    def __init__(self, client: ShopClient, recorder: Recorder, processes: Processes) -> None:
+    def __init__(self, client: Caller, recorder: Scribe, processes: Processes) -> None:
         self._client = client
         self._recorder = recorder
         self._processes = processes

@@ -6,12 +6,13 @@ shall be from now on. Where nothing is asked for, the driver has no boundary to 
 
 import os
 import signal
+from collections.abc import Callable
 from random import Random
 from typing import Annotated, Any
 
 import msgspec
 
-from protocols.ports import Clock, Link, LoopClock
+from protocols.ports import Clock, Link, SkewedClock
 from protocols.service.driver import Driver
 
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -52,22 +53,28 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return bool(self.duplicate or self.reorder)
 
 
-class Crashes:
-    """A driver's boundary hook: dies there, the way a power switch would; no handler runs, nothing is flushed."""
+def power_off() -> None:
+    """End this process the way a power switch would: no handler runs, nothing is flushed."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
-    def __init__(self, at: dict[str, int]) -> None:
+
+class Crashes:
+    """A driver's boundary hook: ``die`` there."""
+
+    def __init__(self, at: dict[str, int], die: Callable[[], None]) -> None:
         self._left = dict(at)
+        self._die = die
 
     def but(self, at: dict[str, int]) -> "Crashes":
         """The same with other boundaries; those that stay are not counted anew."""
-        return Crashes({name: self._left.get(name, passing) for name, passing in at.items()})
+        return Crashes({name: self._left.get(name, passing) for name, passing in at.items()}, self._die)
 
     def __call__(self, name: str) -> None:
         left = self._left.get(name)
         if left is not None:
             self._left[name] = left - 1
             if left <= 1:
-                os.kill(os.getpid(), signal.SIGKILL)
+                self._die()
 
 
 class DisturbedLink:
@@ -95,11 +102,11 @@ class DisturbedLink:
 class Injected:
     """What is wrong with this process at the moment."""
 
-    def __init__(self, driver: Driver, link: Link, clock: LoopClock) -> None:
+    def __init__(self, driver: Driver, link: Link, clock: SkewedClock, die: Callable[[], None] = power_off) -> None:
         self._driver = driver
         self._link = link
         self._clock = clock
-        self._crashes = Crashes({})
+        self._crashes = Crashes({}, die)
         self.faults = Faults()
 
     def become(self, faults: Faults) -> None:

@@ -7,7 +7,6 @@ only commands that say they may run twice.
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,9 +14,9 @@ import structlog
 from redis.asyncio import Connection
 from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
-from protocols.core import Command
-from protocols.ports import Clock, Result, StoreDown, StoreUnknown
+from protocols.ports import Clock
 from protocols.service.codec import decode_result, encode_arguments
+from protocols.service.store_queue import Entry, StoreQueue
 
 RECONNECT_S = 0.02
 ANSWER_WITHIN_S = 3.0
@@ -35,16 +34,6 @@ class StoreFault(Exception):
 
 
 @dataclass(slots=True)
-class _Entry:
-    packed: tuple[bytes, ...]
-    then: Callable[[Result], None]
-    lost: Callable[[Exception], None]
-    again: bool  # may run twice
-    sent: bool = False
-    cancelled: bool = False
-
-
-@dataclass(slots=True)
 class Counts:
     """What this store was asked, since the start of the process."""
 
@@ -53,17 +42,14 @@ class Counts:
     connects: int = 0
 
 
-class ValkeyStore:
+class ValkeyStore(StoreQueue):
     """``library`` is the text of the Functions library, loaded at each connect. ``limit_ms`` bounds ``call`` and ``once``."""
 
     def __init__(self, connect: Callable[[], Connection], library: str, clock: Clock, limit_ms: int) -> None:
+        super().__init__(clock, limit_ms)
         self._connect = connect
         self._library = library
-        self._clock = clock
-        self._limit_ms = limit_ms
-        self._waiting: deque[_Entry] = deque()
-        self._sent: deque[_Entry] = deque()
-        self._wake = asyncio.Event()
+        self._asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.counts = Counts()
         self.answered = 0
@@ -78,50 +64,8 @@ class ValkeyStore:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    # ------------------------------------------------------------ the port
-
-    def submit(self, command: Command, then: Callable[[Result], None]) -> None:
-        self._enter(command, then, lambda _: None, again=True)
-
-    async def call(self, command: Command) -> Result:
-        return await self._await(command, again=True)
-
-    async def once(self, command: Command) -> Result:
-        return await self._await(command, again=False)
-
-    async def _await(self, command: Command, again: bool) -> Result:
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-
-        def then(result: Result) -> None:
-            if not answer.done():
-                answer.set_result(result)
-
-        def lost(error: Exception) -> None:
-            if not answer.done():
-                answer.set_exception(error)
-
-        entry = self._enter(command, then, lost, again)
-        limit = self._clock.call_later(self._limit_ms, lambda: self._give_up(entry))
-        try:
-            return await answer
-        finally:
-            limit.cancel()
-
-    def _give_up(self, entry: _Entry) -> None:
-        if entry.sent:
-            entry.lost(StoreUnknown("the store did not answer in time"))
-        else:
-            entry.cancelled = True
-            entry.lost(StoreDown("the store could not be reached in time"))
-
-    def _enter(
-        self, command: Command, then: Callable[[Result], None], lost: Callable[[Exception], None], again: bool
-    ) -> _Entry:
-        arguments = encode_arguments(self._clock.now_us() // 1000, command.args)
-        entry = _Entry((b"FCALL", b"wdm_" + command.name.encode(), b"0", arguments), then, lost, again)
-        self._waiting.append(entry)
-        self._wake.set()
-        return entry
+    def _wake(self) -> None:
+        self._asked.set()
 
     # ------------------------------------------------------------ the connection
 
@@ -164,8 +108,8 @@ class ValkeyStore:
 
     async def _write(self, connection: Connection) -> None:
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await self._asked.wait()
+            self._asked.clear()
             batch = [entry for entry in self._take() if not entry.cancelled]
             if not batch:
                 continue
@@ -174,16 +118,16 @@ class ValkeyStore:
             self._sent.extend(batch)
             self.counts.commands += len(batch)
             self.counts.batches += 1
-            packed = b"".join(b"".join(connection.pack_command(*entry.packed)) for entry in batch)
+            packed = b"".join(b"".join(connection.pack_command(*_words(entry))) for entry in batch)
             try:
                 await connection.send_packed_command(packed, check_health=False)
             except RuntimeError as error:  # uvloop's word for a connection that was reset a moment ago
                 raise ConnectionResetError(str(error)) from error
 
-    def _take(self) -> list[_Entry]:
+    def _take(self) -> list[Entry]:
         batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
         if self._waiting:
-            self._wake.set()
+            self._wake()
         return batch
 
     async def _read(self, connection: Connection) -> None:
@@ -202,7 +146,7 @@ class ValkeyStore:
             entry.sent = False
             self._waiting.appendleft(entry)
             raise error
-        log.error("store refused a command", command=entry.packed[1].decode(), error=str(error))
+        log.error("store refused a command", command=entry.command.name, error=str(error))
         entry.lost(StoreFault(str(error)))
 
     async def _watch(self, _: Connection) -> None:
@@ -214,15 +158,6 @@ class ValkeyStore:
             if waiting and answered == self.answered:
                 raise TimeoutError(f"no answer for {ANSWER_WITHIN_S:g} s")
 
-    def _take_back(self) -> None:
-        """The connection is gone. What may run twice goes to the front again, in order; the rest is unknown."""
-        again = []
-        for entry in self._sent:
-            if entry.again:
-                entry.sent = False
-                again.append(entry)
-            else:
-                entry.lost(StoreUnknown("the connection to the store broke before it answered"))
-        self._sent.clear()
-        self._waiting.extendleft(reversed(again))
-        self._wake.set()
+
+def _words(entry: Entry) -> tuple[bytes, ...]:
+    return b"FCALL", b"wdm_" + entry.command.name.encode(), b"0", encode_arguments(entry.now_ms, entry.command.args)

@@ -7,9 +7,9 @@ from typing import Any
 
 from aiohttp import web
 
+from harness.chaos.plan import Plan
 from harness.chaos.sites import Site
 from harness.runtimes.base import Capability, EnvironmentFailure, Holds, Node, State
-from harness.runtimes.local.spec import Spec
 from harness.workload.base import Call
 from harness.workload.client import OPERATIONS
 
@@ -216,10 +216,10 @@ class FakeShop:
                 self._states[name] = "running"
 
 
-def site_of(shop: FakeShop, logs: Path) -> Callable[[str, Spec], Site]:
+def site_of(shop: FakeShop, logs: Path) -> Callable[[Plan], Site]:
     """Where `conduct` finds this shop, whatever runtime it asks for."""
 
     async def ask() -> list[dict[str, Any]]:
         return []
 
-    return lambda _runtime, _spec: Site(shop, ask, logs)  # type: ignore[arg-type]
+    return lambda _plan: Site(shop, ask, logs)  # type: ignore[arg-type]

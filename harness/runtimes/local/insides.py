@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable
-from functools import partial, reduce
-from operator import or_
+from functools import partial
 
 import aiohttp
-import msgspec
 
 from harness.runtimes.base import EnvironmentFailure, Node
 from harness.runtimes.local.keeper import Keeper
+from harness.runtimes.wanted import Wanted
 from protocols.service.faults import PATH, Faults, written
 from protocols.service.links.http import SECRET
 
@@ -27,23 +26,18 @@ class InsideFaults:
     def __init__(self, keeper: Callable[[str], Keeper], secret: str) -> None:
         self._keeper = keeper
         self._headers = {SECRET: secret, "content-type": "application/json"}
-        self._wanted: dict[Hashable, tuple[Faults, frozenset[str]]] = {}
+        self._wanted = Wanted()
         self._telling: dict[str, asyncio.Task[None]] = {}
 
     async def disturb(self, by: Hashable, names: Iterable[str], faults: Faults) -> None:
-        meant = frozenset(names)
-        self._wanted[by] = faults, meant
-        await self._tell(meant)
+        await self._tell(self._wanted.put(by, names, faults))
 
     async def undisturb(self, by: Hashable) -> None:
-        _, meant = self._wanted.pop(by, (Faults(), frozenset()))
-        await self._tell(meant)
+        await self._tell(self._wanted.take(by))
 
     async def heal(self) -> None:
         """Everybody behaves again. Raises ``EnvironmentFailure`` naming a process that runs and does not hear of it."""
-        meant = frozenset().union(*(names for _, names in self._wanted.values())) | frozenset(self._telling)
-        self._wanted.clear()
-        await self._tell(meant, HEARD_WITHIN_S)
+        await self._tell(self._wanted.clear() | frozenset(self._telling), HEARD_WITHIN_S)
         if self._telling:
             names = ", ".join(self._telling)
             raise EnvironmentFailure(f"{names} did not hear within {HEARD_WITHIN_S:g} s that the faults are over")
@@ -56,9 +50,6 @@ class InsideFaults:
 
     # ------------------------------------------------------------ inside
 
-    def _meant_for(self, name: str) -> Faults:
-        return reduce(or_, (faults for faults, names in self._wanted.values() if name in names), Faults())
-
     async def _tell(self, names: Iterable[str], within_s: float = ANSWER_WITHIN_S) -> None:
         """Raises ``EnvironmentFailure`` for a process that refuses."""
         tasks = []
@@ -66,8 +57,7 @@ class InsideFaults:
             former = self._telling.pop(name, None)
             if former is not None:
                 former.cancel()
-            lasting = msgspec.structs.replace(self._meant_for(name), crash_at={})
-            self._keeper(name).injected = {"WDM_FAULTS": written(lasting).decode()}
+            self._keeper(name).injected = {"WDM_FAULTS": written(self._wanted.lasting(name)).decode()}
             task = self._telling[name] = asyncio.create_task(self._until_heard(name), name=f"tell {name}")
             task.add_done_callback(partial(self._told, name))
             tasks.append(task)
@@ -82,7 +72,7 @@ class InsideFaults:
     async def _until_heard(self, name: str) -> None:
         """Until this life of the process has heard, or is over."""
         life = self._keeper(name).identity
-        body = written(self._meant_for(name))
+        body = written(self._wanted.of(name))
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
         async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
             while (node := self._node(name)).pid is not None and self._keeper(name).identity == life:

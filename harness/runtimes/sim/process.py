@@ -1,0 +1,253 @@
+"""A simulated service process: the service itself, behind ports that are made of virtual time and chance."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.runtimes.base import Wire
+from harness.runtimes.local.spec import Spec
+from harness.runtimes.sim.machine import Machine
+from harness.runtimes.sim.network import Network
+from harness.runtimes.sim.server import Server
+from harness.runtimes.sim.store import SimStore
+from harness.runtimes.sim.world import World
+from protocols.core import Config, Protocol
+from protocols.service.faults import Faults, Injected
+from protocols.service.service import Ports, Service
+from protocols.shop.contract import ROUTES
+from protocols.shop.desk import Answer, Handler, serve
+
+DOOMED = 0.6  # the share of kills that wait for a boundary: where a crash hurts most
+DOOM_BOUNDARIES = 40
+DOOM_S = 0.4
+
+_READS = {
+    (route.service, route.path.partition("{")[0]): (route.handler, route.path.partition("{")[2].rstrip("}"))
+    for route in ROUTES
+    if route.method == "GET"
+}
+
+
+class Died(Exception):
+    """This process ended while it was doing what it did: nothing after that happens."""
+
+
+class SimClock:
+    """The time as one life of a process believes it to be."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.offset_us = 0
+        self._machine = machine
+        self._life = machine.life
+
+    def now_us(self) -> int:
+        return self._machine.world.now_us() + self.offset_us
+
+    def call_later(self, after_ms: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        machine, life = self._machine, self._life
+        return machine.world.loop.call_later(after_ms / 1000, lambda: machine.enter(life, call))
+
+    async def sleep(self, ms: float) -> None:
+        over: asyncio.Future[None] = self._machine.world.loop.create_future()
+        handle = self.call_later(ms, lambda: None if over.done() else over.set_result(None))
+        try:
+            await over
+        finally:
+            handle.cancel()
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all processes have in common. ``lasting``: what each is told to do wrong when it starts."""
+
+    world: World
+    network: Network
+    spec: Spec
+    protocol: Protocol
+    config: Config
+    servers: Mapping[str, Server]
+    lasting: Callable[[str], Faults]
+    instances: dict[str, list["Process"]] = field(default_factory=dict)
+
+    @property
+    def limit_ms(self) -> int:
+        return round(self.spec.time_limit_s * 1000)
+
+
+class Process(Machine):
+    """One instance of a service."""
+
+    start_s = 0.35
+
+    def __init__(self, name: str, service: str, number: int, surroundings: Surroundings) -> None:
+        super().__init__(surroundings.world, name, "service", service, number, surroundings.spec.respawn_after_s)
+        self._there = surroundings
+        self._server = surroundings.servers[service]
+        self._numbers = itertools.count()
+        self._open: dict[int, Callable[[Answer | None], None]] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        self._doomed = False
+
+    # ------------------------------------------------------------ life and death
+
+    def born(self) -> None:
+        there, world, life = self._there, self.world, self.life
+        rng = world.stream(f"process:{self.name}:{life}")
+        clock = SimClock(self)
+        wire: Wire = (self.name, self._server.name)
+
+        def enter(call: Callable[[], None]) -> None:
+            self.enter(life, call)
+
+        self._store = SimStore(world, there.network, wire, self._server, enter, clock, there.limit_ms, rng)
+        link = SimLink(self, life, there.network, there.instances)
+        ports = Ports(
+            self._store,
+            link,
+            clock,
+            rng,
+            fetch=self._fetch,
+            new_id=lambda: f"{rng.getrandbits(64):016x}",
+            prefix=f"{self.name}-{life}",
+        )
+        self.runs = Service(self.service, self.name, there.protocol, there.config, ports, there.limit_ms)
+        self.injected = Injected(self.runs.driver, link, clock, self._die)
+        self.injected.become(there.lasting(self.name))
+        self._sweeper = world.loop.create_task(self.runs.sweep())
+
+    def died(self) -> None:
+        self._doomed = False
+        self._store.abandon()
+        left, self._open = self._open, {}
+        for answered in left.values():
+            answered(None)
+
+    def kill(self, *, stay_down: bool) -> None:
+        """Now, or at one of the next boundaries between two effects, which is soon."""
+        if self.state == "running" and not self._doomed and self.rng.random() < DOOMED:
+            self._doom(stay_down)
+        else:
+            super().kill(stay_down=stay_down)
+
+    def revive(self) -> None:
+        if self._doomed:
+            super().kill(stay_down=True)
+        super().revive()
+
+    def enter(self, life: int, call: Callable[[], None]) -> None:
+        with contextlib.suppress(Died):
+            super().enter(life, call)
+
+    def _doom(self, stay_down: bool) -> None:
+        self._doomed = True
+        life, before, left = self.life, self.runs.driver.boundary, self.rng.randint(1, DOOM_BOUNDARIES)
+
+        def passing(boundary: str) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                self._end(boundary, stay_down=stay_down)
+            if before is not None:
+                before(boundary)
+
+        def at_the_latest() -> None:
+            if self.life == life:
+                Machine.kill(self, stay_down=stay_down)
+
+        self.runs.driver.boundary = passing
+        self.world.later(self.rng.random() * DOOM_S, at_the_latest)
+
+    def _die(self) -> None:
+        self._end("", stay_down=False)
+
+    def _end(self, boundary: str, *, stay_down: bool) -> None:
+        self.world.trace.add(self.name, f"dies {boundary}")
+        super().kill(stay_down=stay_down)
+        raise Died(self.name)
+
+    # ------------------------------------------------------------ requests and messages
+
+    @property
+    def accepts(self) -> bool:
+        """Connections; a paused process does, its kernel answers."""
+        return self.state in ("running", "paused")
+
+    def request(
+        self, handler: Handler, parameters: Mapping[str, str], answered: Callable[[Answer | None], None]
+    ) -> None:
+        """A request has arrived. ``answered`` hears the answer, or None if this life ends before."""
+        number, life = next(self._numbers), self.life
+        self._open[number] = answered
+        self.enter(life, lambda: self._serve_request(life, number, handler, parameters))
+
+    def hear(self, message: Any, sender: str) -> None:
+        """A message has arrived, if anybody listens."""
+        if self.accepts:
+            self.world.trace.add(self.name, f"{type(message).__name__} {message.txn} from {sender}")
+            self.enter(self.life, lambda: self.runs.driver.receive(message, sender))
+
+    def _serve_request(self, life: int, number: int, handler: Handler, parameters: Mapping[str, str]) -> None:
+        task = self.world.loop.create_task(serve(handler, self.runs.desk, **parameters))
+        task.add_done_callback(lambda done: self._finished(life, number, done))
+
+    def _finished(self, life: int, number: int, done: "asyncio.Task[Answer]") -> None:
+        if not done.cancelled() and not isinstance(done.exception(), Died):
+            answer = done.result()
+            self.enter(life, lambda: self._open.pop(number)(answer))
+
+    async def _fetch(self, service: str, turn: int, path: str, within_s: float) -> Answer | None:
+        """A read of another service: a request over the link, and its answer back."""
+        prefix, _, name = path.rpartition("/")
+        handler, parameter = _READS[service, f"{prefix}/"]
+        instances = self._there.instances[service]
+        target = instances[turn % len(instances)]
+        wire: Wire = (self.name, target.name)
+        heard: asyncio.Future[Answer | None] = self.world.loop.create_future()
+        life = self.life
+
+        def tell(answer: Answer | None) -> None:
+            self.enter(life, lambda: None if heard.done() else heard.set_result(answer))
+
+        def none() -> None:
+            tell(None)
+
+        def arrive() -> None:
+            if target.accepts:
+                target.request(handler, {parameter: name}, answered)
+            else:
+                none()
+
+        def answered(answer: Answer | None) -> None:
+            self._there.network.carry(wire, lambda: tell(answer), none)
+
+        self._there.network.carry(wire, arrive, none)
+        patience = self.world.loop.call_later(within_s, none)
+        try:
+            answer = await heard
+        finally:
+            patience.cancel()
+        return None if answer is None or answer.status >= 500 else answer
+
+
+class SimLink:
+    """Messages from one life of a process. An instance's address is its name."""
+
+    def __init__(
+        self, machine: Machine, life: int, network: Network, instances: Mapping[str, Sequence[Process]]
+    ) -> None:
+        self._machine = machine
+        self._life = life
+        self._network = network
+        self._by_name = {each.name: each for several in instances.values() for each in several}
+        self._turns = {service: itertools.cycle(several) for service, several in instances.items()}
+
+    def send(self, to: str, message: Any) -> None:
+        machine = self._machine
+        if machine.life != self._life:
+            return
+        target = self._by_name.get(to) or next(self._turns[to])
+        sender = machine.name
+        self._network.carry((sender, target.name), lambda: target.hear(message, sender))

@@ -1,0 +1,69 @@
+"""A simulated store server: the pure twin of the store's commands, and the log that a real one would write.
+
+The log is the store: what a power cut leaves is the state after the commands that had reached the disk. A killed process
+loses nothing, its kernel has the log.
+"""
+
+from collections.abc import Callable
+from random import Random
+
+from harness.runtimes.sim.machine import Machine
+from harness.runtimes.sim.world import World
+from protocols.core import Command, Config, Protocol
+from protocols.ports import Result
+from protocols.service.library import Twin
+
+SYNC_EVERY_S = 1.0
+SYNC_TAKES_S = 0.001  # with `always`, between the effect of a command and its answer
+
+
+class Server(Machine):
+    """``durability`` is ``everysec`` or ``always``."""
+
+    start_s = 0.08
+
+    def __init__(
+        self,
+        world: World,
+        service: str,
+        number: int,
+        respawn_s: float,
+        protocol: Protocol,
+        config: Config,
+        durability: str,
+    ) -> None:
+        super().__init__(world, f"{service}-store", "store", service, number, respawn_s)
+        self._protocol = protocol
+        self._config = config
+        self._always = durability == "always"
+        self._log: list[tuple[float, int, Command]] = []
+        self._survived = 0  # so much of the log a former power cut has left, so it is on the disk
+        self.twin = Twin(protocol, config)
+        self.connections: list[Callable[[], None]] = []  # whom to tell that the server is gone
+
+    @property
+    def answer_takes_s(self) -> float:
+        return SYNC_TAKES_S if self._always else 0.0
+
+    def execute(self, command: Command, now_ms: int) -> Result:
+        self._log.append((self.world.loop.time(), now_ms, command))
+        self.world.trace.add(self.name, f"{command.name} {command.args[0] if command.args else ''}")
+        return self.twin.run(command, now_ms)
+
+    def died(self) -> None:
+        for gone in tuple(self.connections):
+            gone()
+
+    def cut_tail(self, rng: Random) -> str:
+        """Take what was not certainly on disk; the server is down. Says what that was."""
+        lasts_s = SYNC_TAKES_S if self._always else SYNC_EVERY_S
+        now_s = self.world.loop.time()
+        certain = sum(at_s <= now_s - lasts_s for at_s, _, _ in self._log)
+        kept = self._survived = rng.randint(max(certain, self._survived), len(self._log))
+        lost = len(self._log) - kept
+        del self._log[kept:]
+        self.twin = Twin(self._protocol, self._config)
+        for _, now_ms, command in self._log:
+            self.twin.run(command, now_ms)
+        self.world.trace.add(self.name, f"lost {lost} commands")
+        return f"lost the last {lost} of {kept + lost} commands"

@@ -1,0 +1,183 @@
+"""A whole shop in the simulator: a ``Breakable`` runtime that can inject every fault there is."""
+
+import asyncio
+import itertools
+from collections.abc import Hashable, Iterable
+from random import Random
+from typing import Any
+
+from harness.faults.boundaries import boundaries
+from harness.runtimes.base import Capability, EnvironmentFailure, Holds, Node, Rule, Wire
+from harness.runtimes.local.spec import SERVICES, Spec
+from harness.runtimes.sim.client import SimClient
+from harness.runtimes.sim.loop import VirtualLoop
+from harness.runtimes.sim.machine import Machine
+from harness.runtimes.sim.network import Network
+from harness.runtimes.sim.process import Died, Process, Surroundings
+from harness.runtimes.sim.server import Server
+from harness.runtimes.sim.world import World
+from harness.runtimes.wanted import Wanted
+from protocols.core import Command, Timing
+from protocols.registry import load
+from protocols.service.faults import Faults
+
+UP_WITHIN_S = 30.0
+PATIENCE_MS = 2_000  # as protocols/service/settings.py has it
+
+
+class Simulation:
+    """``seed`` decides everything that the machine, the network and the scheduler would; ``salt`` another course of it."""
+
+    def __init__(self, spec: Spec, seed: int, loop: VirtualLoop, salt: int = 0) -> None:
+        self.world = World(seed, loop, salt)
+        self.holds = Holds()
+        self.defects: list[str] = []
+        self._wanted = Wanted()
+        self._protocol = load(spec.protocol)
+        limit_ms = round(spec.time_limit_s * 1000)
+        self._config = self._protocol.configure(spec.options, spec.ablate, Timing(patience=limit_ms + PATIENCE_MS))
+        names = {service: [f"{service}-{n + 1}" for n in range(spec.workers)] for service in SERVICES}
+        self._network = Network(self.world, _wires(names))
+        self._servers = {
+            service: Server(
+                self.world, service, number, spec.respawn_after_s, self._protocol, self._config, spec.durability
+            )
+            for number, service in enumerate(SERVICES, start=1)
+        }
+        there = Surroundings(
+            self.world, self._network, spec, self._protocol, self._config, self._servers, self._wanted.lasting
+        )
+        numbers = itertools.count(len(SERVICES) + 1)
+        self._processes = there.instances
+        for service in SERVICES:
+            self._processes[service] = [Process(name, service, next(numbers), there) for name in names[service]]
+        self._gateway = Machine(self.world, "gateway", "gateway", "", next(numbers), spec.respawn_after_s)
+        several = [each for processes in self._processes.values() for each in processes]
+        self._machines: dict[str, Machine] = {m.name: m for m in (*self._servers.values(), *several, self._gateway)}
+        loop.set_exception_handler(self._defect)
+
+    # ------------------------------------------------------------ the runtime's port
+
+    @property
+    def url(self) -> str:
+        return "sim://gateway"
+
+    def client(self, limit_s: float) -> SimClient:
+        return SimClient(self._gateway, self._processes, limit_s)
+
+    async def up(self) -> None:
+        for machine in self._machines.values():
+            machine.boot()
+        await self._serving(self._machines.values())
+
+    async def down(self) -> None:
+        """Raises ``EnvironmentFailure`` with what went wrong inside the services, if anything did."""
+        if self.defects:
+            raise EnvironmentFailure(f"a service of the simulation failed: {self.defects[0]}")
+
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple([machine.node() for machine in self._machines.values()])
+
+    def kill(self, name: str, *, stay_down: bool = False) -> None:
+        self._machine(name).kill(stay_down=stay_down)
+
+    def pause(self, name: str) -> None:
+        self._machine(name).pause()
+
+    def resume(self, name: str) -> None:
+        self._machine(name).resume()
+
+    async def restart(self, name: str) -> None:
+        machine = self._machine(name)
+        Machine.kill(machine, stay_down=True)
+        machine.revive()
+        await self._serving((machine,))
+
+    # ------------------------------------------------------------ what it offers to faults
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return frozenset({"signals", "links", "messages", "clock", "boundaries", "log-tail"})
+
+    def revive(self, name: str) -> None:
+        self._machine(name).revive()
+
+    def links(self) -> tuple[Wire, ...]:
+        return self._network.wires
+
+    def shape(self, by: Hashable, links: Iterable[Wire], rule: Rule, rng: Random) -> None:
+        self._network.shape(by, links, rule, rng)
+
+    def unshape(self, by: Hashable, *, reset: bool = False) -> None:
+        self._network.unshape(by, reset=reset)
+
+    def boundaries(self) -> tuple[str, ...]:
+        return boundaries(self._protocol, self._config)
+
+    async def disturb(self, by: Hashable, names: Iterable[str], faults: Faults) -> None:
+        self._tell(self._wanted.put(by, names, faults))
+
+    async def undisturb(self, by: Hashable) -> None:
+        self._tell(self._wanted.take(by))
+
+    async def cut_tail(self, name: str, rng: Random) -> str:
+        server = self._machine(name)
+        assert isinstance(server, Server)
+        return f"{name}: {server.cut_tail(rng)}"
+
+    async def heal(self) -> None:
+        for machine in self._machines.values():
+            machine.resume()
+            machine.revive()
+        self._network.straighten()
+        self._network.rough = False
+        self._tell(self._wanted.clear())
+
+    # ------------------------------------------------------------ looking in
+
+    async def unfinished(self) -> list[dict[str, Any]]:
+        """As ``harness.operator.Operator.unfinished``, asked of the stores themselves."""
+        rows = []
+        now_ms = self.world.now_us() // 1000
+        for service, server in self._servers.items():
+            if server.state != "running" or not any(each.state == "running" for each in self._processes[service]):
+                raise EnvironmentFailure(f"the {service} service cannot be asked")
+            rows += [
+                {"txn": txn, "service": service, "state": state, "subject": subject, "since_ms": now_ms - since}
+                for txn, state, subject, since in server.twin.run(Command("list_txns"), now_ms)
+            ]
+        return sorted(rows, key=lambda row: (row["txn"], row["service"]))
+
+    # ------------------------------------------------------------ inside
+
+    def _machine(self, name: str) -> Machine:
+        if name not in self._machines:
+            raise KeyError(f"no node {name!r}; there are: {', '.join(self._machines)}")
+        return self._machines[name]
+
+    async def _serving(self, machines: Iterable[Machine]) -> None:
+        async with asyncio.timeout(UP_WITHIN_S):
+            while any(machine.state != "running" for machine in machines):
+                await asyncio.sleep(0.05)
+
+    def _tell(self, names: Iterable[str]) -> None:
+        for name in sorted(names):
+            process = self._machine(name)
+            assert isinstance(process, Process)
+            if process.accepts:
+                process.enter(process.life, lambda p=process: p.injected.become(self._wanted.of(p.name)))  # type: ignore[misc]
+
+    def _defect(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What nobody has caught: a defect of a service, unless it is the rest of one that died."""
+        error = context.get("exception")
+        if error is not None and not isinstance(error, Died):
+            self.defects.append(f"{type(error).__name__}: {error}")
+
+
+def _wires(names: dict[str, list[str]]) -> list[Wire]:
+    """Services talk to each other's instances and to their own store."""
+    services = [(service, name) for service, several in names.items() for name in several]
+    return [
+        *((name, other) for service, name in services for whose, other in services if whose != service),
+        *((name, f"{service}-store") for service, name in services),
+    ]

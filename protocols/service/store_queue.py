@@ -1,0 +1,100 @@
+"""The half of a store's client that every runtime shares: commands that wait for their answers, in order.
+
+What a connection is, and when it breaks, is the other half's business (``store.py``; the simulator has its own).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from protocols.core import Command
+from protocols.ports import Clock, Result, StoreDown, StoreUnknown
+
+
+@dataclass(slots=True)
+class Entry:
+    """A command and who waits for its answer. ``now_ms`` is when it was handed over; ``again``: it may run twice."""
+
+    command: Command
+    now_ms: int
+    then: Callable[[Result], None]
+    lost: Callable[[Exception], None]
+    again: bool
+    sent: bool = False
+    cancelled: bool = False
+
+
+class StoreQueue:
+    """A ``Store``: entries in ``waiting`` are still to be sent, those in ``sent`` to be answered. ``limit_ms`` bounds
+    ``call`` and ``once``.
+    """
+
+    def __init__(self, clock: Clock, limit_ms: int) -> None:
+        self._clock = clock
+        self._limit_ms = limit_ms
+        self._waiting: deque[Entry] = deque()
+        self._sent: deque[Entry] = deque()
+
+    def _wake(self) -> None:
+        """Something is waiting."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------ the port
+
+    def submit(self, command: Command, then: Callable[[Result], None]) -> None:
+        self._enter(command, then, lambda _: None, again=True)
+
+    async def call(self, command: Command) -> Result:
+        return await self._await(command, again=True)
+
+    async def once(self, command: Command) -> Result:
+        return await self._await(command, again=False)
+
+    async def _await(self, command: Command, again: bool) -> Result:
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def then(result: Result) -> None:
+            if not answer.done():
+                answer.set_result(result)
+
+        def lost(error: Exception) -> None:
+            if not answer.done():
+                answer.set_exception(error)
+
+        entry = self._enter(command, then, lost, again)
+        limit = self._clock.call_later(self._limit_ms, lambda: self._give_up(entry))
+        try:
+            return await answer
+        finally:
+            limit.cancel()
+
+    def _give_up(self, entry: Entry) -> None:
+        if entry.sent:
+            entry.lost(StoreUnknown("the store did not answer in time"))
+        else:
+            entry.cancelled = True
+            entry.lost(StoreDown("the store could not be reached in time"))
+
+    def _enter(
+        self, command: Command, then: Callable[[Result], None], lost: Callable[[Exception], None], again: bool
+    ) -> Entry:
+        entry = Entry(command, self._clock.now_us() // 1000, then, lost, again)
+        self._waiting.append(entry)
+        self._wake()
+        return entry
+
+    # ------------------------------------------------------------ when a connection is gone
+
+    def _take_back(self) -> None:
+        """What may run twice goes to the front again, in order; the rest is unknown."""
+        again = []
+        for entry in self._sent:
+            if entry.again:
+                entry.sent = False
+                again.append(entry)
+            else:
+                entry.lost(StoreUnknown("the connection to the store broke before it answered"))
+        self._sent.clear()
+        self._waiting.extendleft(reversed(again))
+        self._wake()
