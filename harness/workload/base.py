@@ -63,7 +63,11 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def lighter(self) -> Self:
         """The same on a small scale, for the simulator: there many small runs find more than one large one does."""
-        fewer = {name: max(least, round(getattr(self, name) / LIGHTER[name])) for name, least in LEAST.items() if hasattr(self, name)}
+        fewer = {
+            name: max(least, round(getattr(self, name) / LIGHTER[name]))
+            for name, least in LEAST.items()
+            if hasattr(self, name)
+        }
         return msgspec.structs.replace(self, rate_per_s=self.rate_per_s / LIGHTER["rate_per_s"], **fewer)
 
     def setup(self, rng: Random) -> Setup:

@@ -90,11 +90,15 @@ class Driver:
     def receive(self, message: Any, sender: str) -> None:
         self._tell(message.txn, Received(message, sender))
 
-    def recover(self, found: Iterable[tuple[str, tuple[Any, ...]]]) -> None:
-        """Take up what the store knows as unfinished and this node does not have in memory: ``(txn, record)`` each."""
-        for txn, record in found:
-            if txn not in self._live:
-                self._tell(txn, Recovered(record))
+    def recover(self, found: Iterable[tuple[str, tuple[Any, ...]]]) -> list[str]:
+        """Take up what the store knows as unfinished and this node has no state of: ``(txn, record)`` each. Returns which.
+
+        One that is only answering somebody, for which a store command is under way, has none.
+        """
+        taken_up = [each for each in found if each[0] not in self._live or self._live[each[0]].state is None]
+        for txn, record in taken_up:
+            self._tell(txn, Recovered(record))
+        return [txn for txn, _ in taken_up]
 
     # ------------------------------------------------------------ events
 

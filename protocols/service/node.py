@@ -13,7 +13,7 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from protocols.ports import LoopClock, Result
+from protocols.ports import LoopClock
 from protocols.registry import load
 from protocols.service.codec import Codec
 from protocols.service.faults import Injected
@@ -23,6 +23,8 @@ from protocols.service.service import Ports, Service
 from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
 from protocols.shop.desk import Answer
+
+TOLD = 10
 
 log = structlog.get_logger()
 
@@ -89,9 +91,9 @@ class Node:
         return None
 
 
-def _recovering(found: Result) -> None:
-    if found:
-        log.info("recovering", transactions=[txn for txn, _ in found[:10]], in_all=len(found))
+def _recovering(txns: list[str]) -> None:
+    if txns:
+        log.info("recovering", transactions=txns[:TOLD], in_all=len(txns))
 
 
 def connector(url: str) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from protocols.core import Command, Config, Protocol
-from protocols.ports import Clock, Link, Result, Store, StoreDown, StoreUnknown
+from protocols.ports import Clock, Link, Store, StoreDown, StoreUnknown
 from protocols.service.attempts import Attempts, TxnIds
 from protocols.service.driver import Driver
 from protocols.shop.desk import Answer, Desk, refused
@@ -35,7 +35,7 @@ class Ports:
 class Service:
     """The driver, the attempts and the desk of one process of service ``name``; ``node`` is what it is called itself.
 
-    ``found`` hears what a recovery sweep has found, before it is taken up.
+    ``recovering`` hears which transactions a recovery sweep has taken up.
     """
 
     def __init__(
@@ -46,31 +46,31 @@ class Service:
         config: Config,
         ports: Ports,
         limit_ms: int,
-        found: Callable[[Result], None] = lambda _: None,
+        recovering: Callable[[list[str]], None] = lambda _: None,
     ) -> None:
         self.config = config
         self.role = protocol.roles[name]
         self._node = node
         self._ports = ports
         self._limit_ms = limit_ms
-        self._found = found
+        self._recovering = recovering
         ids = TxnIds(ports.prefix)
         self.driver = Driver(name, self.role, config, ports.store, ports.link, ports.clock, ended=ids.end)
         attempts = Attempts(name, node, self.driver, ids, ports.clock, ports.rng, limit_ms)
         self.desk = Desk(ports.store, ports.clock, ports.rng, limit_ms, self._ask, attempts.run, ports.new_id)
 
     async def sweep(self) -> None:
-        """At the start take up what this node's former life left behind; from then on what nobody else takes care of."""
-        owner = self._node
-        orphan_ms = self.role.orphan(self.config.timing)
+        """Again and again, take up what this node's former lives left behind and what nobody else takes care of.
+
+        Not once for all at the start: what a former life wrote last may still be on its way to the store.
+        """
+        look = Command(self.role.recovery, (self._node, self.role.orphan(self.config.timing)))
         while True:
             try:
-                found = await self._ports.store.call(Command(self.role.recovery, (owner, orphan_ms)))
+                found = await self._ports.store.call(look)
             except (StoreDown, StoreUnknown):
                 continue
-            self._found(found)
-            self.driver.recover(found)
-            owner = ""
+            self._recovering(self.driver.recover(found))
             await self._ports.clock.sleep(self.config.timing.sweep)
 
     async def _ask(self, service: str, path: str) -> Answer:

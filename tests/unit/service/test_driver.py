@@ -149,3 +149,12 @@ def test_recovery_takes_up_only_what_is_not_live() -> None:
     scripted.start("t")
     scripted.driver.recover([("t", ("t", "open")), ("u", ("u", "open"))])
     assert scripted.seen[1:] == [Recovered(("u", "open"))]
+
+
+def test_recovery_takes_up_what_somebody_is_being_answered_about() -> None:
+    """Found by the simulator: an inquiry under way kept the former life's transaction from being taken up."""
+    scripted = Scripted({Received: (Persist(Command("resolve")),)}, keep=False)
+    scripted.driver.receive(Note("t", "inquiry"), "peer")
+    scripted.driver.recover([("t", ("t", "open"))])
+    scripted.answer()
+    assert scripted.seen[-1] == Recovered(("t", "open"))
