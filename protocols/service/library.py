@@ -10,7 +10,7 @@ NAME = "wdm"
 
 def source(protocol: Protocol, config: Config) -> str:
     """The Lua text for ``FUNCTION LOAD REPLACE``: the configuration, the shop's commands, the protocol's own."""
-    shop = files("protocols.shop")
+    shared, shop = files("protocols"), files("protocols.shop")
     return "\n".join(
         (
             f"#!lua name={NAME}",
@@ -18,6 +18,7 @@ def source(protocol: Protocol, config: Config) -> str:
             f"local ABLATED = {{{_fields(dict.fromkeys(sorted(config.ablated), True))}}}",
             (shop / "prelude.lua").read_text("utf-8"),
             (shop / "ledger.lua").read_text("utf-8"),
+            (shared / "records.lua").read_text("utf-8"),
             protocol.library,
         )
     )

@@ -4,21 +4,6 @@
 local HOME, BRANCH, COORDINATOR, AGE, SINCE, CHANGES = 1, 2, 3, 4, 5, 6
 local COMMITTED, ABORTED = 'committed', 'conflict:aborted'
 
-local function get(name, field)
-  local packed = call('HGET', name, field)
-  return packed and cmsgpack.unpack(packed)
-end
-
-local function put(name, field, record) call('HSET', name, field, pack(record)) end
-
--- All {field, record} of a table, sorted by field.
-local function rows(name)
-  local flat, found = call('HGETALL', name), {}
-  for at = 1, #flat, 2 do found[#found + 1] = {flat[at], cmsgpack.unpack(flat[at + 1])} end
-  table.sort(found, function(a, b) return a[1] < b[1] end)
-  return found
-end
-
 -- coordinator ---------------------------------------------------------------------------------------------------------
 
 local function fence(txn)
@@ -86,29 +71,10 @@ end)
 
 -- fences --------------------------------------------------------------------------------------------------------------
 
-local function split(txn)
-  local prefix, sequence = string.match(txn, '^(.*)%.(%d+)$')
-  return prefix, tonumber(sequence), number(call('HGET', 'horizon', prefix)) or 0
-end
-
 local function verdict_of(txn)
-  local prefix, sequence, horizon = split(txn)
-  if sequence < horizon then return keeps('refuse-stale') and 'conflict:stale' or '' end
-  local verdict = call('HGET', 'fence:' .. prefix, text(sequence)) or ''
+  if stale(txn) then return keeps('refuse-stale') and 'conflict:stale' or '' end
+  local verdict = recall(txn) or ''
   return verdict == COMMITTED and not keeps('replay-verdict') and '' or verdict
-end
-
-local function record_verdict(txn, verdict)
-  local prefix, sequence, horizon = split(txn)
-  if sequence >= horizon then call('HSET', 'fence:' .. prefix, text(sequence), verdict) end
-end
-
-local function collect(txn, horizon)
-  local prefix, _, first = split(txn)
-  local last = math.min(horizon, first + 1000)
-  if last <= first then return end
-  for sequence = first, last - 1 do call('HDEL', 'fence:' .. prefix, text(sequence)) end
-  call('HSET', 'horizon', prefix, text(last))
 end
 
 -- locks ---------------------------------------------------------------------------------------------------------------
@@ -127,7 +93,7 @@ end
 
 local function refuse(txn, why)
   dequeue(txn)
-  record_verdict(txn, why)
+  remember(txn, why)
   return why, {}
 end
 
@@ -228,7 +194,7 @@ end
 
 local function finish(now, txn, verdict)
   local record = get('prepared', txn)
-  record_verdict(txn, verdict)
+  remember(txn, verdict)
   if not record then
     dequeue(txn)
     return {}, {}
@@ -270,7 +236,7 @@ command('undo', function(now, txn)
   if call('HEXISTS', 'prepared', txn) == 1 or call('HEXISTS', 'queued', txn) == 1 then
     return {finish(now, txn, ABORTED)}
   end
-  if verdict_of(txn) == '' then record_verdict(txn, ABORTED) end
+  if verdict_of(txn) == '' then remember(txn, ABORTED) end
   return {{}, {}}
 end)
 
@@ -303,7 +269,4 @@ command('list_txns', function(now)
   return found
 end)
 
-command('txn_verdict', function(now, txn)
-  local prefix, sequence = string.match(txn, '^(.*)%.(.*)$')
-  return {prefix and call('HGET', 'fence:' .. prefix, sequence) or ''}
-end)
+command('txn_verdict', function(now, txn) return {recall(txn) or ''} end)

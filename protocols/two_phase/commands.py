@@ -12,8 +12,7 @@ A participant's, beside the accounts:
 - ``prepared``    txn -> (home, branch, coordinator, age, since, changes)   PREPARED: in doubt, holding its locks
 - ``queued``      txn -> the same                                          waiting for a lock, holding nothing here
 - ``wait:KEY``    txn -> age                                               who waits for the lock of KEY
-- ``fence:PREFIX`` sequence -> "committed" or why not                      the verdict, replayed to whatever comes late
-- ``horizon``     prefix -> sequence      all before it ended: fences collected, what still arrives is stale
+- a fence (``protocols.records``)           "committed" or why not         the verdict, replayed to whatever comes late
 
 ``votes`` in a result are (coordinator, txn, branch, why), ``wounds`` (coordinator, txn).
 """
@@ -21,6 +20,7 @@ A participant's, beside the accounts:
 from typing import Any
 
 from protocols.core import Config
+from protocols.records import collect, drop, recall, remember, stale, table
 from protocols.shop import ledger
 from protocols.shop.ledger import Result, Tables
 
@@ -40,7 +40,7 @@ def open_(tables: Tables, config: Config, now: int, txn: str, subject: str, owne
     if state not in ("open", f"busy:{txn}") and config.keeps("order-lock"):
         return ("busy", state.removeprefix("busy:"))
     ledger.hold(tables, subject, txn)
-    _table(tables, "open")[txn] = (subject, owner, now, branches)
+    table(tables, "open")[txn] = (subject, owner, now, branches)
     return ("open", branches)
 
 
@@ -51,9 +51,9 @@ def commit(tables: Tables, config: Config, now: int, txn: str) -> Result:
     record = tables.get("open", {}).get(txn)
     if record is None or (ledger.holder(tables, record[0]) != txn and config.keeps("order-lock")):
         return ("fenced",)
-    _drop(tables, "open", txn)
+    drop(tables, "open", txn)
     ledger.settle(tables, record[0])
-    _table(tables, "committed")[txn] = record
+    table(tables, "committed")[txn] = record
     return ("committed",)
 
 
@@ -83,7 +83,7 @@ def resolve(tables: Tables, config: Config, now: int, txn: str, patience: int, s
 
 def end(tables: Tables, config: Config, now: int, txn: str) -> Result:
     """Forget a commit that every branch acknowledged."""
-    _drop(tables, "committed", txn)
+    drop(tables, "committed", txn)
     return ("ended",)
 
 
@@ -101,7 +101,7 @@ def _fence(tables: Tables, txn: str) -> None:
     record = tables.get("open", {}).get(txn)
     if record is None:
         return
-    _drop(tables, "open", txn)
+    drop(tables, "open", txn)
     if ledger.holder(tables, record[0]) == txn:
         ledger.hold(tables, record[0], "")
 
@@ -125,7 +125,7 @@ def prepare(
 
     ``votes`` is empty while it waits.
     """
-    _collect(tables, txn, horizon)
+    collect(tables, txn, horizon)
     verdict = _verdict(tables, config, txn)
     if verdict:
         return (((coordinator, txn, branch, "" if verdict == "committed" else verdict),), ())
@@ -156,7 +156,7 @@ def undo(tables: Tables, config: Config, now: int, txn: str) -> Result:
     if txn in tables.get("prepared", {}) or txn in tables.get("queued", {}):
         return _finish(tables, config, now, txn, ABORTED)
     if not _verdict(tables, config, txn):
-        _record(tables, txn, ABORTED)
+        remember(tables, txn, ABORTED)
     return ((), ())
 
 
@@ -186,8 +186,7 @@ def list_txns(tables: Tables, config: Config, now: int) -> Result:
 
 def txn_verdict(tables: Tables, config: Config, now: int, txn: str) -> Result:
     """``(verdict,)`` that this participant's fence still keeps, or ``("",)``."""
-    prefix, _, sequence = txn.rpartition(".")
-    return (tables.get(f"fence:{prefix}", {}).get(sequence, ""),)
+    return (recall(tables, txn) or "",)
 
 
 # ---------------------------------------------------------------- locks
@@ -218,7 +217,7 @@ def _acquire(
     for key, _ in changes:
         tables[key]["lock"] = txn
     _dequeue(tables, txn)
-    _table(tables, "prepared")[txn] = record
+    table(tables, "prepared")[txn] = record
     return "", ()
 
 
@@ -235,11 +234,11 @@ def _holders(tables: Tables, txn: str, changes: tuple[tuple[str, int], ...]) -> 
 def _finish(tables: Tables, config: Config, now: int, txn: str, verdict: str) -> tuple[Any, Any]:
     """Record the verdict, let go of everything, and decide for those who waited for these locks."""
     record = tables.get("prepared", {}).get(txn)
-    _record(tables, txn, verdict)
+    remember(tables, txn, verdict)
     if record is None:
         _dequeue(tables, txn)
         return (), ()
-    _drop(tables, "prepared", txn)
+    drop(tables, "prepared", txn)
     freed = [key for key, _ in record[5] if tables[key]["lock"] == txn]
     for key in freed:
         tables[key]["lock"] = ""
@@ -283,17 +282,17 @@ def _offer(tables: Tables, config: Config, now: int, txn: str, votes: Votes, wou
 
 
 def _enqueue(tables: Tables, txn: str, record: tuple[Any, ...]) -> None:
-    _table(tables, "queued")[txn] = record
+    table(tables, "queued")[txn] = record
     for key, _ in record[5]:
-        _table(tables, f"wait:{key}")[txn] = record[3]
+        table(tables, f"wait:{key}")[txn] = record[3]
 
 
 def _dequeue(tables: Tables, txn: str) -> None:
     record = tables.get("queued", {}).get(txn)
     if record is not None:
-        _drop(tables, "queued", txn)
+        drop(tables, "queued", txn)
         for key, _ in record[5]:
-            _drop(tables, f"wait:{key}", txn)
+            drop(tables, f"wait:{key}", txn)
 
 
 # ---------------------------------------------------------------- fences
@@ -302,49 +301,18 @@ def _dequeue(tables: Tables, txn: str) -> None:
 def _refuse(tables: Tables, txn: str, why: str) -> str:
     """A no is final: whatever comes late for this transaction hears the same."""
     _dequeue(tables, txn)
-    _record(tables, txn, why)
+    remember(tables, txn, why)
     return why
 
 
 def _verdict(tables: Tables, config: Config, txn: str) -> str:
     """What was decided: ``committed``, why not, ``conflict:stale`` (long over), or nothing."""
-    prefix, _, sequence = txn.rpartition(".")
-    if int(sequence) < tables.get("horizon", {}).get(prefix, 0):
+    if stale(tables, txn):
         return "conflict:stale" if config.keeps("refuse-stale") else ""
-    verdict: str = tables.get(f"fence:{prefix}", {}).get(sequence, "")
+    verdict: str = recall(tables, txn) or ""
     if verdict == "committed" and not config.keeps("replay-verdict"):
         return ""
     return verdict
-
-
-def _record(tables: Tables, txn: str, verdict: str) -> None:
-    prefix, _, sequence = txn.rpartition(".")
-    if int(sequence) >= tables.get("horizon", {}).get(prefix, 0):
-        _table(tables, f"fence:{prefix}")[sequence] = verdict
-
-
-def _collect(tables: Tables, txn: str, horizon: int) -> None:
-    """Drop the fences of what ended, a bounded number at a time."""
-    prefix = txn.rpartition(".")[0]
-    first = tables.get("horizon", {}).get(prefix, 0)
-    last = min(horizon, first + 1000)
-    if last <= first:
-        return
-    for sequence in range(first, last):
-        _drop(tables, f"fence:{prefix}", str(sequence))
-    _table(tables, "horizon")[prefix] = last
-
-
-def _table(tables: Tables, name: str) -> dict[str, Any]:
-    return tables.setdefault(name, {})
-
-
-def _drop(tables: Tables, name: str, field: str) -> None:
-    """Delete a field; a table without fields does not exist, as in Valkey."""
-    table = tables.get(name, {})
-    table.pop(field, None)
-    if name in tables and not table:
-        del tables[name]
 
 
 COMMANDS = {

@@ -1,0 +1,47 @@
+-- Tables of records, and the fences of what may still be spoken of. The twin of records.py; see there.
+-- A record is packed in one field of a hash.
+
+local COLLECTED_AT_ONCE = 1000
+
+local function get(name, field)
+  local packed = call('HGET', name, field)
+  return packed and cmsgpack.unpack(packed)
+end
+
+local function put(name, field, record) call('HSET', name, field, pack(record)) end
+
+-- All {field, record} of a table, sorted by field.
+local function rows(name)
+  local flat, found = call('HGETALL', name), {}
+  for at = 1, #flat, 2 do found[#found + 1] = {flat[at], cmsgpack.unpack(flat[at + 1])} end
+  table.sort(found, function(a, b) return a[1] < b[1] end)
+  return found
+end
+
+-- fences --------------------------------------------------------------------------------------------------------------
+
+local function horizon_of(prefix) return number(call('HGET', 'horizon', prefix)) or 0 end
+
+local function stale(txn)
+  local prefix, sequence = string.match(txn, '^(.*)%.(%d+)$')
+  return tonumber(sequence) < horizon_of(prefix)
+end
+
+local function recall(txn)
+  local prefix, sequence = string.match(txn, '^(.*)%.(.*)$')
+  return prefix and call('HGET', 'fence:' .. prefix, sequence) or nil
+end
+
+local function remember(txn, what)
+  local prefix, sequence = string.match(txn, '^(.*)%.(.*)$')
+  if not stale(txn) then call('HSET', 'fence:' .. prefix, sequence, what) end
+end
+
+local function collect(txn, horizon)
+  local prefix = string.match(txn, '^(.*)%.')
+  local first = horizon_of(prefix)
+  local last = math.min(horizon, first + COLLECTED_AT_ONCE)
+  if last <= first then return end
+  for sequence = first, last - 1 do call('HDEL', 'fence:' .. prefix, text(sequence)) end
+  call('HSET', 'horizon', prefix, text(last))
+end
