@@ -242,17 +242,20 @@ end)
 
 command('doubts', function(now, owner, older_than)
   local late, found = {}, {}
-  for _, row in ipairs(rows('prepared')) do
-    if math.abs(now - row[2][SINCE]) > older_than then late[#late + 1] = row end
+  for _, state in ipairs({'prepared', 'queued'}) do
+    for _, row in ipairs(rows(state)) do
+      if math.abs(now - row[2][SINCE]) > older_than then late[#late + 1] = {row[1], row[2], state} end
+    end
   end
   table.sort(late, function(a, b)
-    if a[2][SINCE] == b[2][SINCE] then return a[1] < b[1] end
-    return a[2][SINCE] < b[2][SINCE]
+    if a[2][SINCE] ~= b[2][SINCE] then return a[2][SINCE] < b[2][SINCE] end
+    if a[1] ~= b[1] then return a[1] < b[1] end
+    return a[3] < b[3]
   end)
   for index = 1, math.min(#late, 100) do
-    local txn, record = late[index][1], late[index][2]
+    local txn, record, state = late[index][1], late[index][2], late[index][3]
     record[SINCE] = now
-    put('prepared', txn, record)
+    put(state, txn, record)
     found[index] = {txn, {txn, record[HOME], record[BRANCH]}}
   end
   return found

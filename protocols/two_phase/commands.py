@@ -164,13 +164,21 @@ def doubts(tables: Tables, config: Config, now: int, owner: str, older_than: int
     """``((txn, (txn, home, branch)), ...)``: those in doubt for more than ``older_than`` ms, at most 100, oldest first.
 
     They belong to no instance. Their clocks start anew, so that each is asked about in its turn. One that is as much from the
-    future is in doubt as well: a clock was set back, and to ask is always safe.
+    future is in doubt as well: a clock was set back, and to ask is always safe. Those that wait for a lock are asked about as
+    well: of some that were aborted meanwhile the message was lost, and each would hold the lock in its turn.
     """
-    prepared = tables.get("prepared", {})
-    late = sorted((record[4], txn) for txn, record in prepared.items() if abs(now - record[4]) > older_than)[:100]
-    for _, txn in late:
-        prepared[txn] = (*prepared[txn][:4], now, prepared[txn][5])
-    return tuple((txn, (txn, *prepared[txn][:2])) for _, txn in late)
+    late = sorted(
+        (record[4], txn, state)
+        for state in ("prepared", "queued")
+        for txn, record in tables.get(state, {}).items()
+        if abs(now - record[4]) > older_than
+    )[:100]
+    found = []
+    for _, txn, state in late:
+        record = tables[state][txn]
+        tables[state][txn] = (*record[:4], now, record[5])
+        found.append((txn, (txn, *record[:2])))
+    return tuple(found)
 
 
 # ---------------------------------------------------------------- what an operator sees
