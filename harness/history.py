@@ -93,6 +93,12 @@ class History:
         times = chain((op.invoked_ns for op in self.operations), (event.at_ns for event in self.events))
         return min(times, default=0)
 
+    @cached_property
+    def end_ns(self) -> int:
+        """The latest time in the history."""
+        times = chain((op.completed_ns for op in self.operations), (event.at_ns for event in self.events))
+        return max(times, default=0)
+
 
 class Tape(Scribe):
     """A history in memory, for runs of which there are thousands."""

@@ -1,5 +1,6 @@
 """From a plan to a folder with a verdict: conducts the run, keeps what it said, judges it."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -10,7 +11,7 @@ import msgspec
 
 from harness.chaos.ending import Names
 from harness.chaos.engine import Engine
-from harness.chaos.folder import RunFolder, toml
+from harness.chaos.folder import TRACE, RunFolder, toml
 from harness.chaos.load import Unusable
 from harness.chaos.plan import Plan, as_table
 from harness.chaos.sites import Site, site
@@ -27,11 +28,15 @@ Listener = Callable[[Operation | Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A run that left a history which could be judged; `interrupted` by somebody who had seen enough."""
+    """A run that left a history which could be judged; `interrupted` by somebody who had seen enough.
+
+    `digest` is equal for two runs that took the same course; empty where no two do.
+    """
 
     folder: RunFolder
     history: History
     judgement: Judgement
+    digest: str
     interrupted: bool
 
 
@@ -56,7 +61,7 @@ def conduct(
         interrupted = _record(plan, header, folder, there, listeners)
     finally:
         there.clear()
-    return finish(folder, interrupted=interrupted)
+    return finish(folder, there.trace(), interrupted=interrupted)
 
 
 def _record(plan: Plan, header: Header, folder: RunFolder, there: Site, listeners: Iterable[Listener]) -> bool:
@@ -77,21 +82,32 @@ def _record(plan: Plan, header: Header, folder: RunFolder, there: Site, listener
             finally:
                 _keep(folder, engine)
             if interrupted:
-                _give_up(recorder, "interrupted")
+                give_up(recorder, "interrupted")
             return interrupted
     except HistoryError as error:
         raise EnvironmentFailure(str(error)) from error
 
 
-def finish(folder: RunFolder, *, interrupted: bool = False) -> Finished:
+def finish(folder: RunFolder, trace: str = "", *, interrupted: bool = False) -> Finished:
     """Judge the history in the folder, and write every report. Raises `HistoryError` if it is not whole."""
     history = load(folder.history)
     judgement = examine(history)
+    same = digest(trace, history) if trace else ""
+    if trace:
+        folder.write(TRACE, trace)
     folder.write("trace.ndjson", b"".join(msgspec.json.encode(event) + b"\n" for event in history.events))
-    folder.write(folder.results.name, json.dumps(results.render(history, judgement), indent=2) + "\n")
+    folder.write(folder.results.name, json.dumps(results.render(history, judgement, same), indent=2) + "\n")
     folder.write("junit.xml", junit.render(history, judgement))
     folder.write(folder.report.name, text.render(history, judgement))
-    return Finished(folder, history, judgement, interrupted)
+    return Finished(folder, history, judgement, same, interrupted)
+
+
+def digest(trace: str, history: History) -> str:
+    """Of everything that happened and everything that was seen (BLAKE2b, 8 bytes)."""
+    found = hashlib.blake2b(trace.encode(), digest_size=8)
+    for record in (*history.operations, *history.events):
+        found.update(msgspec.json.encode(record))
+    return found.hexdigest()
 
 
 def _keep(folder: RunFolder, engine: Engine) -> None:
@@ -106,15 +122,15 @@ async def whole(engine: Engine) -> None:
     try:
         await engine.run()
     except Unusable as trouble:
-        _give_up(engine.recorder, str(trouble))
+        give_up(engine.recorder, str(trouble))
     except EnvironmentFailure as failure:
-        _give_up(engine.recorder, str(failure))
+        give_up(engine.recorder, str(failure))
         raise
     finally:
         await engine.site.runtime.down()
 
 
-def _give_up(recorder: Scribe, why: str) -> None:
+def give_up(recorder: Scribe, why: str) -> None:
     """Note why the run ended early, and seal what there is."""
     recorder.event(TROUBLE, why=why)
     recorder.close(complete=False)

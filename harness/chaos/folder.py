@@ -13,6 +13,8 @@ from protocols.core import UsageError
 DEFAULT = "wdm-runs"
 LATEST = "latest"
 HISTORY = "history.ndjson"
+TRACE = "trace.txt"
+"""In a simulated run: everything that happened, for whoever wants to follow it."""
 
 
 class RunFolder:

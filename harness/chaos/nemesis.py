@@ -31,7 +31,7 @@ class Nemesis:
         """Let the schedule run beside whatever else does. What this runtime cannot do is refused now."""
         started = asyncio.get_running_loop().time()
         refusals: dict[tuple[Any, ...], str | None] = {}
-        for number, fault in enumerate(schedule):
+        for fault in schedule:
             same = (fault.kind, fault.targets, tuple(sorted(fault.settings.items())))
             if same not in refusals:
                 refusals[same] = faults.refuse(self._runtime, fault)
@@ -39,9 +39,9 @@ class Nemesis:
             if why:
                 self._refused(fault, why)
             else:
-                rng = stream(self._seed, f"fault:{number}")
-                name = f"fault {number} {fault.kind}"
-                self._tasks.append(asyncio.create_task(self._carry_out(fault, started, rng), name=name))
+                # Not by its number: what is left to chance stays the same when others are left out.
+                rng = stream(self._seed, f"fault:{fault.kind}:{fault.at_s}")
+                self._tasks.append(asyncio.create_task(self._carry_out(fault, started, rng), name=fault.kind))
 
     async def heal(self) -> None:
         """Undo everything, and return once every node serves. Raises `Unusable` naming those that do not come back."""

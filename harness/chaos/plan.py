@@ -23,6 +23,9 @@ from protocols.registry import load
 Durability = Literal["everysec", "always"]
 CRASH_EVERY_S = 3.0
 
+RUN = ("ablate", "workers", "duration_s", "time_limit_s", "respawn_after_s", MUST_HOLD, "wdm", "python")
+"""What of a history's configuration stands under `[run]` in `run.toml`."""
+
 SET_UP_BEFORE: frozenset[Capability] = frozenset({"links", "log-tail"})
 """What a deployment must be made for; one that needs none of it has no proxy on its links."""
 
@@ -89,6 +92,7 @@ class Plan:
             "workers": scenario.workers,
             "duration_s": scenario.duration_s,
             "time_limit_s": scenario.time_limit_s,
+            "respawn_after_s": scenario.respawn_after_s,
             "workload": msgspec.to_builtins(scenario.workload),
             MUST_HOLD: list(scenario.must_hold),
             "wdm": version("wdm"),
@@ -106,7 +110,9 @@ class Plan:
         )
 
     def command(self) -> str:
-        """The command line that repeats this run."""
+        """The command line that repeats this run; one whose faults were chosen is repeated from its folder alone."""
+        if self.schedule is not None:
+            return "wdm replay, with the folder of this run"
         parts = ["wdm", "chaos", self.named or self.scenario.name, "--protocol", self.protocol]
         parts += ["--runtime", self.runtime, "--seed", str(self.seed)]
         for name, value in self.options.items():
@@ -114,6 +120,11 @@ class Plan:
         for name in self.ablate:
             parts += ["--ablate", name]
         return shlex.join([*parts, *self.extra])
+
+
+def simulated(scenario: Scenario) -> Scenario:
+    """The scenario on the small scale of the simulator."""
+    return replace(scenario, workload=scenario.workload.lighter())
 
 
 def crashing_at(plan: Plan, boundary: str) -> Plan:
@@ -137,6 +148,7 @@ def as_table(plan: Plan, schedule: list[faults.Fault]) -> dict[str, Any]:
     return {
         "command": header.config["command"],
         "seed": plan.seed,
+        "salt": plan.salt,
         "protocol": plan.protocol,
         "runtime": plan.runtime,
         "scenario": plan.scenario.name,
@@ -145,10 +157,7 @@ def as_table(plan: Plan, schedule: list[faults.Fault]) -> dict[str, Any]:
         "workload": {"name": plan.scenario.workload_name, **header.config["workload"]},
         "claims": msgspec.to_builtins(header.claims),
         "options": header.config["options"],
-        "run": {
-            key: header.config[key]
-            for key in ("ablate", "workers", "duration_s", "time_limit_s", MUST_HOLD, "wdm", "python")
-        },
+        "run": {key: header.config[key] for key in RUN},
         "fault": [_row(fault) for fault in schedule],
     }
 

@@ -65,7 +65,9 @@ def sim(plan: Plan) -> Site:
     )
 
 
-SITES: Mapping[str, Callable[[Plan], Site]] = {"sim": sim, "local": local}
+SIMULATED = "sim"
+
+SITES: Mapping[str, Callable[[Plan], Site]] = {SIMULATED: sim, "local": local}
 
 
 def site(plan: Plan) -> Site:

@@ -9,8 +9,8 @@ from harness.history import History
 from harness.report.text import headline
 
 
-def render(history: History, judgement: Judgement) -> dict[str, Any]:
-    """Plain values only: the verdict, why, what was run, and every checker's result."""
+def render(history: History, judgement: Judgement, digest: str = "") -> dict[str, Any]:
+    """Plain values only: the verdict, why, what was run, and every checker's result; `digest` of a run that can be replayed."""
     header = history.header
     document = {
         "verdict": judgement.verdict,
@@ -25,6 +25,7 @@ def render(history: History, judgement: Judgement) -> dict[str, Any]:
         "claims": header.claims,
         "config": header.config,
         "complete": history.complete,
+        "trace": digest,
         "not_injected": [event.data for event in history.of_kind("fault-refused")],
         "results": judgement.results,
     }

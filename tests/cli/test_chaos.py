@@ -168,7 +168,7 @@ def test_a_history_that_is_not_whole_is_never_judged(capsys: pytest.CaptureFixtu
         ),
         (["chaos", "short.toml", "--option", "locks"], "--option takes NAME=VALUE, not 'locks'"),
         (["chaos", "short.toml", "--option", "locks=free"], "locks='free' is not one of: wait-die"),
-        (["chaos", "short.toml", "--runtime", "cloud"], "no runtime 'cloud'"),
+        (["chaos", "short.toml", "--runtime", "cloud"], "'cloud' is not"),
         (["chaos", "short.toml", "--seed", "-1"], "Invalid value for '--seed'"),
         (["chaos", "short.toml", "--workers", "0"], "Invalid value for '--workers'"),
         (["report", "yesterday"], "no run is called 'yesterday'"),

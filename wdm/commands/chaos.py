@@ -6,35 +6,47 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from harness import scenarios
 from harness.chaos.conduct import Finished, conduct
 from harness.chaos.folder import DEFAULT, RunFolder
-from harness.chaos.plan import Plan, crashing_at
-from harness.checkers import Verdict
+from harness.chaos.plan import Plan, crashing_at, simulated
+from harness.chaos.sites import SIMULATED, SITES
 from harness.history import HistoryError
 from harness.report import results, text
 from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.local.control import view
 from harness.runtimes.local.spec import MAX_WORKERS
+from harness.runtimes.local.state import DEFAULT as STATE_DIR
+from harness.runtimes.local.state import StateFolder
 from harness.scenarios import Scenario
 from wdm import ui
-from wdm.exits import ENVIRONMENT, INTERRUPTED, OK, UNKNOWN, VIOLATED
+from wdm.exits import CODES, ENVIRONMENT, INTERRUPTED, OK, WORST
 from wdm.live import Progress
 from wdm.options import as_json, common, option, pairs
+from wdm.simulated import seeds_in_the_simulator
 
-CODES = {Verdict.HOLDS: OK, Verdict.VIOLATED: VIOLATED, Verdict.UNKNOWN: UNKNOWN}
-WORST = (OK, UNKNOWN, ENVIRONMENT, VIOLATED, INTERRUPTED)
 LARGEST_SEED = 2**31
+TASTE_SEEDS = 50
+"""What is run where nothing was asked for: enough to believe something, in a few seconds."""
+
+WHERE_TO = frozenset({"runs_dir", "as_json"})
+"""What says nothing of what is to be run."""
 
 
 @click.command()
 @common
 @click.argument("scenario", default=scenarios.DEFAULT)
 @option("--protocol", default="2pc", show_default=True, help="See `wdm protocols`.")
-@option("--runtime", default="local", show_default=True, help="Where the shop runs: local.")
+@option(
+    "--runtime",
+    type=click.Choice(list(SITES)),
+    help="Where the shop runs: sim, in virtual time, or local, as real processes.  [default: local; sim if nothing is asked for]",
+)
 @option("--option", multiple=True, metavar="NAME=VALUE", help="An option of the protocol; may be repeated.")
 @option("--seed", type=click.IntRange(0), help="Decides every random choice.  [default: drawn, and printed]")
-@option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="So many runs, each with the next seed.")
+@option("--seeds", type=click.IntRange(1), help="So many runs, each with the next seed.  [default: 1]")
 @option("--crash-at", metavar="POINT", help="Only this fault: a service dies at a point between two effects.")
 @option("--ablate", multiple=True, metavar="NAME", help="Switch a safeguard off; may be repeated. See `wdm protocols`.")
 @option(
@@ -46,24 +58,50 @@ LARGEST_SEED = 2**31
 @option("--duration-s", type=click.FloatRange(0.1, 3_600), help="Of the load.  [default: the scenario's]")
 @option("--runs-dir", default=DEFAULT, show_default=True, metavar="DIR", help="Where the run folders go.")
 @as_json
-def chaos(scenario: str, seed: int | None, seeds: int, runs_dir: str, as_json: bool, **given: Any) -> int:
+@click.pass_context
+def chaos(
+    context: click.Context,
+    /,
+    scenario: str,
+    seed: int | None,
+    seeds: int | None,
+    runs_dir: str,
+    as_json: bool,
+    **given: Any,
+) -> int:
     """Break a shop while clients use it, and judge what they saw against what the protocol claims.
 
-    SCENARIO is a name from `wdm scenarios` or a file. Exit code 0: everything claimed held; 1: something claimed was
-    violated; 3: nothing can be said; 4: the environment failed.
+    SCENARIO is a name from `wdm scenarios` or a file. With nothing said at all, and no shop up in this folder, some seeds are
+    run in the simulator: that takes seconds and needs nothing. Exit code 0: everything claimed held; 1: something claimed
+    was violated; 3: nothing can be said; 4: the environment failed.
     """
-    first = seed if seed is not None else 1 if seeds > 1 else secrets.randbelow(LARGEST_SEED)
+    given["runtime"] = given["runtime"] or _runtime(context)
+    taste = given["runtime"] == SIMULATED and seeds is None and seed is None
+    several = seeds or (TASTE_SEEDS if taste else 1)
+    first = seed if seed is not None else 1 if seeds and seeds > 1 else secrets.randbelow(LARGEST_SEED)
     plan = _plan(scenario, first, given)
-    if seeds == 1:
-        return _once(plan, Path(runs_dir), as_json)
-    return _again_and_again(plan, seeds, Path(runs_dir), as_json)
+    if several == 1:
+        return once(plan, Path(runs_dir), as_json)[0]
+    if plan.runtime == SIMULATED:
+        return seeds_in_the_simulator(plan, several, Path(runs_dir), as_json)
+    return _again_and_again(plan, several, Path(runs_dir), as_json)
+
+
+def _runtime(context: click.Context) -> str:
+    """Where nothing was asked for and nothing runs, the simulator; else real processes."""
+    asked = [
+        name
+        for name in context.params
+        if name not in WHERE_TO and context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    ]
+    return "local" if asked or view(StateFolder(Path(STATE_DIR))) is not None else SIMULATED
 
 
 def _plan(named: str, seed: int, given: dict[str, Any]) -> Plan:
     """Every mistake of the caller is found here."""
     scenario, extra = _changed(scenarios.load(named), given)
     plan = Plan(
-        scenario=scenario,
+        scenario=simulated(scenario) if given["runtime"] == SIMULATED else scenario,
         named=named,
         protocol=given["protocol"],
         runtime=given["runtime"],
@@ -72,6 +110,7 @@ def _plan(named: str, seed: int, given: dict[str, Any]) -> Plan:
         ablate=tuple(given["ablate"]),
         extra=extra,
     )
+    plan.spec()
     return crashing_at(plan, given["crash_at"]) if given["crash_at"] else plan
 
 
@@ -85,7 +124,8 @@ def _changed(scenario: Scenario, given: dict[str, Any]) -> tuple[Scenario, tuple
     return scenario, tuple(extra)
 
 
-def _once(plan: Plan, runs: Path, as_json: bool) -> int:
+def once(plan: Plan, runs: Path, as_json: bool) -> tuple[int, str]:
+    """One run, shown as it goes. Its exit code and its digest."""
     ui.say(f"seed {plan.seed}: {plan.scenario.name} on {plan.protocol}, {plan.scenario.duration_s:g} s of load")
     finished = _run(plan, runs)
     if as_json:
@@ -93,8 +133,10 @@ def _once(plan: Plan, runs: Path, as_json: bool) -> int:
     else:
         click.echo(text.render(finished.history, finished.judgement), nl=False)
     ui.say(f"kept in {finished.folder.path}")
+    if finished.digest:
+        ui.say(f"trace {finished.digest}: `wdm replay {finished.folder.path}` takes the same course")
     ui.next_step(f"`{plan.command()}` runs it again, `wdm check-history {finished.folder.history}` judges it again")
-    return _code(finished)
+    return _code(finished), finished.digest
 
 
 def _again_and_again(plan: Plan, seeds: int, runs: Path, as_json: bool) -> int:
@@ -141,7 +183,8 @@ def _announce(folder: RunFolder) -> None:
 
 def _document(finished: Finished) -> dict[str, Any]:
     folder = str(finished.folder.path)
-    return {**results.render(finished.history, finished.judgement), "folder": folder, "exit": _code(finished)}
+    document = results.render(finished.history, finished.judgement, finished.digest)
+    return {**document, "folder": folder, "exit": _code(finished)}
 
 
 def _code(finished: Finished) -> int:

@@ -9,8 +9,7 @@ from harness.history import HistoryError, load
 from harness.report import results, text
 from harness.report.verdict import examine
 from wdm import ui
-from wdm.commands.chaos import CODES
-from wdm.exits import UNKNOWN
+from wdm.exits import CODES, UNKNOWN
 from wdm.options import as_json, common
 
 

@@ -90,10 +90,9 @@ class Network:
             if line.shapes.pop(by, None) is not None:
                 if reset:
                     line.held.clear()
-                    line.stalled.clear()
                 self._reshaped(line)
                 for broken in tuple(line.connections) if reset else ():
-                    broken()
+                    broken()  # before what was stalled goes on: it belongs to nobody then
 
     def straighten(self) -> None:
         for line in self._lines.values():

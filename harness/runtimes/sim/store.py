@@ -131,17 +131,15 @@ class SimStore(StoreQueue):
         self._watch()
 
     def _arrived(self, connection: int, server_life: int, flight: _Flight) -> None:
-        def execute() -> None:
-            self._server.enter(server_life, lambda: self._execute(connection, flight))
+        def there() -> None:
+            if not flight.dropped:
+                if self._flights and self._flights[0] is flight:  # else the connection has broken behind it
+                    self._flights.popleft()
+                self._server.enter(server_life, lambda: self._execute(connection, flight.entry))
 
-        self._network.when_whole(self._wire, execute)
+        self._network.when_whole(self._wire, there)
 
-    def _execute(self, connection: int, flight: _Flight) -> None:
-        if flight.dropped:
-            return
-        if self._flights and self._flights[0] is flight:
-            self._flights.popleft()
-        entry = flight.entry
+    def _execute(self, connection: int, entry: Entry) -> None:
         result = self._server.execute(entry.command, entry.now_ms)
         if connection != self._connection:
             return

@@ -1,0 +1,51 @@
+"""One run that leaves nothing behind but what is known of it: for runs of which there are thousands."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from harness.chaos.conduct import digest, give_up, whole
+from harness.chaos.ending import Names
+from harness.chaos.engine import Engine
+from harness.chaos.plan import Plan
+from harness.chaos.sites import site
+from harness.checkers import Judgement
+from harness.faults import Fault
+from harness.history import History, HistoryError, Tape
+from harness.report.verdict import examine
+from harness.runtimes.base import EnvironmentFailure
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """`schedule` are the faults that there were, `digest` is equal for two runs that took the same course."""
+
+    history: History
+    judgement: Judgement
+    schedule: tuple[Fault, ...]
+    digest: str
+    interrupted: bool
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of what was claimed and violated."""
+        return frozenset(each.name for result in self.judgement.results for each in result.violated)
+
+
+def run(plan: Plan) -> Single:
+    """Run and judge, in memory. What goes wrong inside the simulation makes the verdict `unknown`."""
+    there = site(plan)
+    names = Names()
+    tape = Tape(plan.header(), there.clock, names)
+    engine = Engine(plan, there, tape, names)
+    interrupted = False
+    try:
+        interrupted = there.run(whole(engine))
+        if interrupted:
+            give_up(tape, "interrupted")
+    except EnvironmentFailure as failure:
+        with suppress(HistoryError):  # it was told before
+            give_up(tape, str(failure))
+    finally:
+        there.clear()
+    history = tape.history()
+    return Single(history, examine(history), tuple(engine.schedule or ()), digest(there.trace(), history), interrupted)

@@ -1,0 +1,37 @@
+"""Simulations for the tests, and a way to run something in one."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+from harness import scenarios
+from harness.chaos import single
+from harness.chaos.plan import Plan, simulated
+from harness.chaos.single import Single
+from harness.runtimes.local.spec import Spec
+from harness.runtimes.sim.loop import VirtualLoop, run
+from harness.runtimes.sim.simulation import Simulation
+
+
+def plan_of(scenario: str, protocol: str = "2pc", seed: int = 1, **changes: Any) -> Plan:
+    """A packaged scenario, small, as `wdm chaos --runtime sim` runs it."""
+    return replace(Plan(simulated(scenarios.load(scenario)), protocol, seed, runtime="sim"), **changes)
+
+
+def examined(scenario: str, protocol: str = "2pc", seed: int = 1, **changes: Any) -> Single:
+    return single.run(plan_of(scenario, protocol, seed, **changes))
+
+
+def simulate(play: Callable[[Simulation], Coroutine[Any, Any, None]], seed: int = 1, **spec: Any) -> Simulation:
+    """Bring a shop up on a network that behaves, let ``play`` do what it wants with it, and return it."""
+    loop = VirtualLoop()
+    shop = Simulation(Spec(**{"protocol": "2pc", "respawn_after_s": 0.5, **spec}), seed, loop)
+
+    async def whole() -> None:
+        await shop.up()
+        await shop.heal()  # from now on nothing is slow or lost by itself
+        await play(shop)
+        await shop.down()
+
+    run(loop, whole())
+    return shop

@@ -1,0 +1,221 @@
+"""The simulated shop: it keeps the contract, it can be broken in every way there is, and it always takes the same course."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from random import Random
+from typing import Any
+
+import pytest
+
+from harness import faults, scenarios
+from harness.runtimes.base import EnvironmentFailure, Rule
+from harness.runtimes.sim.simulation import Simulation
+from harness.workload.client import Heard
+from harness.workload.session import NO_SUCH_THING
+from tests.sim.conftest import examined, plan_of, simulate
+
+SCENARIOS = sorted(scenarios.packaged())
+
+
+async def stocked(client: Any, stock: int = 9, credit: int = 9) -> tuple[str, str, str]:
+    """An item, a user, and an order of one piece."""
+    item = (await client.call("create_item", 1)).value
+    user = (await client.call("create_user")).value
+    await client.call("add_stock", item, stock)
+    await client.call("add_funds", user, credit)
+    order = (await client.call("create_order", user)).value
+    assert (await client.call("add_item", order, item, 1)).outcome == "ok"
+    return item, user, order
+
+
+async def balances(client: Any, item: str, user: str, order: str) -> tuple[int, int, bool]:
+    found = [
+        await client.call(f"find_{kind}", name) for kind, name in (("item", item), ("user", user), ("order", order))
+    ]
+    return found[0].value["stock"], found[1].value["credit"], found[2].value["paid"]
+
+
+def test_it_keeps_the_contract() -> None:
+    async def play(shop: Simulation) -> None:
+        async with shop.client(5) as client:
+            bought = await stocked(client)
+            assert (await client.call("checkout", bought[2])).outcome == "ok"
+            assert (await client.call("checkout", bought[2])).outcome == "ok"
+            assert await balances(client, *bought) == (8, 8, True)
+            poor = await stocked(client, credit=0)
+            assert (await client.call("checkout", poor[2])).outcome == "fail"
+            assert await balances(client, *poor) == (9, 0, False)
+            missing = await client.call("find_item", "nothing")
+            assert missing.status in NO_SUCH_THING
+            assert (await client.call("add_funds", "x", "-3")).status == 400
+
+    simulate(play)
+
+
+def test_a_checkout_waits_for_a_service_that_is_down() -> None:
+    async def play(shop: Simulation) -> None:
+        async with shop.client(15) as client:
+            bought = await stocked(client)
+            shop.kill("payment-store", stay_down=True)
+            checkout = asyncio.ensure_future(client.call("checkout", bought[2]))
+            await asyncio.sleep(3)
+            assert not checkout.done()
+            shop.revive("payment-store")
+            assert (await checkout).outcome == "ok"
+            assert await balances(client, *bought) == (8, 8, True)
+
+    simulate(play)
+
+
+def test_a_process_that_dies_leaves_its_clients_in_the_dark() -> None:
+    async def play(shop: Simulation) -> None:
+        async with shop.client(15) as client:
+            bought = await stocked(client)
+            shop.pause("payment-1")
+            checkout = asyncio.ensure_future(client.call("checkout", bought[2]))
+            await asyncio.sleep(0.5)
+            shop.kill("order-1")
+            heard: Heard = await checkout
+            assert (heard.outcome, heard.status) == ("unknown", 502)
+            await shop.heal()
+            await asyncio.sleep(3)
+            assert await shop.unfinished() == []
+
+    simulate(play)
+
+
+def test_a_paused_node_goes_on_where_it_was() -> None:
+    async def play(shop: Simulation) -> None:
+        async with shop.client(15) as client:
+            bought = await stocked(client)
+            shop.pause("stock-1")
+            checkout = asyncio.ensure_future(client.call("checkout", bought[2]))
+            await asyncio.sleep(2)
+            assert not checkout.done()
+            assert {node.state for node in shop.nodes() if node.name == "stock-1"} == {"paused"}
+            shop.resume("stock-1")
+            assert (await checkout).outcome == "ok"
+
+    simulate(play)
+
+
+def test_a_cut_link_lets_nothing_through_until_it_is_healed() -> None:
+    async def play(shop: Simulation) -> None:
+        async with shop.client(15) as client:
+            bought = await stocked(client)
+            shop.shape("cut", [wire for wire in shop.links() if "stock-1" in wire], Rule(cut=True), Random(1))
+            checkout = asyncio.ensure_future(client.call("checkout", bought[2]))
+            await asyncio.sleep(4)
+            assert not checkout.done()
+            shop.unshape("cut", reset=True)
+            assert (await checkout).outcome == "ok"
+            assert await balances(client, *bought) == (8, 8, True)
+
+    simulate(play)
+
+
+@pytest.mark.parametrize("kind", faults.KINDS)
+def test_every_fault_can_be_injected_and_healed(kind: str) -> None:
+    async def play(shop: Simulation) -> None:
+        async with shop.client(15) as client:
+            bought = await stocked(client)
+            await asyncio.sleep(2)  # what a power cut takes is younger
+            fault = faults.fault(kind, for_s=1.0)
+            assert faults.refuse(shop, fault) is None
+            await faults.start(shop, fault, Random(4))
+            checkout = asyncio.ensure_future(client.call("checkout", bought[2]))
+            await asyncio.sleep(1.0)
+            await faults.heal_all(shop)
+            await checkout
+            await asyncio.sleep(4)
+            assert {node.state for node in shop.nodes()} == {"running"}
+            assert await shop.unfinished() == []
+            assert (await client.call("checkout", bought[2])).outcome == "ok"
+
+    simulate(play)
+
+
+def test_a_store_that_is_down_cannot_be_asked_what_is_unfinished() -> None:
+    async def play(shop: Simulation) -> None:
+        shop.kill("stock-store", stay_down=True)
+        with pytest.raises(EnvironmentFailure, match="stock"):
+            await shop.unfinished()
+
+    simulate(play)
+
+
+def test_an_unknown_node_is_named() -> None:
+    async def play(shop: Simulation) -> None:
+        with pytest.raises(KeyError, match="no node 'nobody'"):
+            shop.kill("nobody")
+
+    simulate(play)
+
+
+# ---------------------------------------------------------------- campaigns, a sample of them
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_two_phase_commit_holds(scenario: str) -> None:
+    for seed in range(1, 7):
+        done = examined(scenario, seed=seed)
+        assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), f"seed {seed}: {done.judgement.reasons}"
+        assert sum(operation.op == "checkout" for operation in done.history.operations) >= 3
+
+
+def test_the_default_scenario_has_enough_of_everything() -> None:
+    done = examined(scenarios.DEFAULT)
+    assert sum(operation.op == "checkout" for operation in done.history.operations) >= 20
+    assert len(done.history.of_kind("fault-start")) >= 3
+
+
+def test_the_control_is_caught_within_twenty_seeds() -> None:
+    assert any(
+        examined(scenarios.DEFAULT, "unprotected", seed).judgement.verdict == "violated" for seed in range(1, 21)
+    )
+
+
+# ---------------------------------------------------------------- the same course each time
+
+
+def test_fifty_seeds_take_the_same_course_in_two_processes() -> None:
+    """Another seed of the hashes shuffles every set and whatever depends on an address."""
+    program = (
+        "import json; from tests.sim.conftest import examined;"
+        "print(json.dumps([examined('everything', seed=seed).digest for seed in range(10)]"
+        "+ [examined('kill-one-at-a-time', seed=seed).digest for seed in range(40)]))"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, env={**os.environ, "PYTHONHASHSEED": hash_seed}
+        )
+        for hash_seed in ("1", "2")
+    ]
+    first, second = (json.loads(process.communicate()[0]) for process in running)
+    assert first == second
+    assert len(set(first)) == 50
+
+
+def test_another_salt_is_another_course_for_the_same_load() -> None:
+    one, other = examined("participant-crash"), examined("participant-crash", salt=1)
+    assert one.digest != other.digest
+    assert one.schedule == other.schedule
+
+
+def test_a_defect_inside_a_service_is_told_and_nothing_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    from protocols.service.driver import Driver
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr(Driver, "receive", broken)
+    done = examined("participant-crash")
+    assert done.judgement.verdict != "holds"
+    assert any("ZeroDivisionError: planted" in reason for reason in done.judgement.reasons)
+
+
+def test_a_plan_says_which_runtime_it_is_for() -> None:
+    assert plan_of("hot-item").header().runtime == "sim"
