@@ -1,0 +1,62 @@
+"""The contract that every protocol gets for free, on our own; and that it catches the one which keeps nothing."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from harness.chaos.folder import toml
+from harness.chaos.plan import Plan, as_table
+from harness.chaos.replay import FILE, plan_of
+from wdm.testing import ProtocolContract, ShopMachine, plans
+
+
+class TestTwoPhaseCommit(ProtocolContract):
+    protocol = "2pc"
+
+
+class TwoPhaseShop(ShopMachine):
+    protocol = "2pc"
+
+
+TwoPhaseShop.TestCase.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestTwoPhaseShop = TwoPhaseShop.TestCase
+
+
+class Unprotected(ProtocolContract):
+    protocol = "unprotected"
+    examples = 400
+    phases = (Phase.generate,)  # that it is caught is enough, it need not be by the smallest
+
+
+class UnprotectedShop(ShopMachine):
+    protocol = "unprotected"
+
+
+def test_the_control_is_caught_by_the_search() -> None:
+    with pytest.raises(AssertionError, match="atomicity"):
+        Unprotected().test_no_reachable_state_of_a_small_case_breaks_its_claims()
+
+
+def test_the_control_is_caught_by_what_is_drawn() -> None:
+    with pytest.raises(AssertionError):
+        Unprotected().test_it_keeps_its_claims_whatever_is_drawn()
+
+
+def test_the_control_is_caught_step_by_step() -> None:
+    case = UnprotectedShop.TestCase()
+    case.settings = settings(
+        max_examples=300, stateful_step_count=30, deadline=None, phases=[Phase.generate], database=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    with pytest.raises(AssertionError):
+        case.runTest()
+
+
+@settings(max_examples=50, deadline=None)
+@given(plan=plans("2pc"))
+def test_a_run_is_read_back_from_its_record_as_it_was(plan: Plan) -> None:
+    with TemporaryDirectory() as folder:
+        (Path(folder) / FILE).write_text(toml(as_table(plan, list(plan.schedule or ()))))
+        assert plan_of(Path(folder)) == plan

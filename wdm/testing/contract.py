@@ -1,0 +1,79 @@
+"""What every protocol has to keep, as a class of tests."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, note, settings
+
+from harness.chaos import single
+from harness.chaos.plan import Plan
+from harness.chaos.single import Single
+from harness.explore.case import CASES, Case
+from harness.explore.search import Bounds, Search
+from harness.scenarios import Scenario
+from harness.workload import WORKLOADS
+from protocols.core import Protocol
+from protocols.registry import load
+from wdm.testing.strategies import LONGEST_S, plans
+
+
+class ProtocolContract:
+    """What a protocol has to keep. `bounds` of the search and `examples` drawn by Hypothesis may be set in a subclass."""
+
+    protocol: ClassVar[str]
+    options: ClassVar[Mapping[str, str]] = {}
+    cases: ClassVar[tuple[Case, ...]] = CASES
+    bounds: ClassVar[Bounds] = Bounds(crashes=1, hasty=1, states=20_000, seconds=20)
+    examples: ClassVar[int] = 25
+    phases: ClassVar[tuple[Phase, ...]] = tuple(Phase)
+
+    def test_it_says_of_itself_what_checkers_know(self) -> None:
+        found = self.found()
+        assert {role.name for role in found.roles.values()}
+        Plan(
+            scenario_of("checkout"), self.protocol, 1, options=self.options
+        ).claims()  # raises for what no checker knows
+        assert found.configure(dict(self.options)).options.keys() == {option.name for option in found.options}
+
+    @pytest.mark.parametrize("workload", sorted(WORKLOADS))
+    def test_it_keeps_its_claims_where_nothing_breaks(self, workload: str) -> None:
+        plan = Plan(scenario_of(workload), self.protocol, 1, runtime="sim", options=self.options, schedule=())
+        done = single.run(plan)
+        assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), explained(done)
+
+    def test_no_reachable_state_of_a_small_case_breaks_its_claims(self) -> None:
+        found = self.found()
+        for case in self.cases:
+            search = Search(found, found.configure(dict(self.options)), case, self.bounds).run()
+            assert not search.violation, f"{case.name}: {search.violation}"
+
+    def test_it_keeps_its_claims_whatever_is_drawn(self) -> None:
+        @settings(
+            max_examples=self.examples, phases=self.phases, deadline=None, suppress_health_check=list(HealthCheck)
+        )
+        @given(plans(self.protocol))
+        def holds(plan: Plan) -> None:
+            done = single.run(plan)
+            note(explained(done))
+            assert done.judgement.verdict != "violated"
+
+        holds()
+
+    def test_the_same_seed_takes_the_same_course(self) -> None:
+        plan = Plan(scenario_of("retry"), self.protocol, 7, runtime="sim", options=self.options)
+        assert single.run(plan).digest == single.run(plan).digest
+
+    def found(self) -> Protocol:
+        return load(self.protocol)
+
+
+def scenario_of(workload: str, duration_s: float = LONGEST_S) -> Scenario:
+    """A small scenario without faults."""
+    return Scenario("drawn", "drawn", workload, WORKLOADS[workload]().lighter(), duration_s)
+
+
+def explained(done: Single) -> str:
+    """Why a run did not hold, for whoever reads the failure."""
+    told = [each.explanation for result in done.judgement.results for each in result.violated]
+    return "\n".join([str(done.judgement.verdict), *done.judgement.reasons, *told])

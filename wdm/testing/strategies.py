@@ -1,0 +1,79 @@
+"""What Hypothesis draws: faults, schedules of faults, whole runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from harness import faults
+from harness.chaos.plan import Plan
+from harness.faults import Fault, Kind, Setting
+from harness.scenarios import Scenario
+from harness.workload import WORKLOADS
+
+LONGEST_S = 6.0
+MOST_FAULTS = 6
+AT_RANDOM: Mapping[str, tuple[str, ...]] = {
+    "nodes": ("order", "stock", "payment", "order-store", "stock-store", "payment-store", "any"),
+    "services": ("order", "stock", "payment", "services"),
+    "stores": ("order-store", "stock-store", "payment-store"),
+    "links": ("order<->stock", "order<->payment", "order-1<->order-store", "stock-1<->stock-store", "any"),
+}
+"""By what a kind of fault aims at: what it may hit in a drawn schedule."""
+
+LIMITS = {
+    "delay_ms": 1_500.0,
+    "jitter_ms": 500.0,
+    "hold_ms": 2_500.0,
+    "bytes_per_s": 20_000.0,
+    "passing": 30.0,
+    "offset_ms": 8_000.0,
+}
+"""So far a drawn setting goes; others as far as they may."""
+
+
+def a_setting(setting: Setting) -> st.SearchStrategy[Any]:
+    if isinstance(setting.default, str):
+        return st.sampled_from(setting.choices) if setting.choices else st.just(setting.default)
+    high = min(setting.high, LIMITS.get(setting.name, setting.high))
+    low = max(setting.low, -high)
+    if isinstance(setting.default, int):
+        return st.integers(int(low), int(high))
+    return st.floats(low, high, allow_nan=False).map(lambda value: round(value, 3)).filter(lambda value: low <= value)
+
+
+@st.composite
+def a_fault(draw: st.DrawFn, kinds: tuple[Kind, ...]) -> Fault:
+    """Any fault of these kinds, at any time of a short run."""
+    kind = draw(st.sampled_from(kinds))
+    drawn = {setting.name: draw(a_setting(setting)) for setting in kind.settings if setting.name != "boundary"}
+    target = draw(st.sampled_from(AT_RANDOM[kind.aim]))
+    at_s = draw(st.integers(0, int(LONGEST_S * 10))) / 10
+    return faults.fault(kind.name, (target,), at_s, draw(st.integers(1, 30)) / 10, drawn)
+
+
+KINDS = tuple(kind for kind in faults.KINDS.values() if kind.name != "power-cut")
+"""What a store loses in a power cut no protocol gives back, so a drawn schedule has none, nor a lost tail."""
+
+
+def schedules(kinds: tuple[Kind, ...] = KINDS) -> st.SearchStrategy[tuple[Fault, ...]]:
+    """Up to `MOST_FAULTS` faults in order of time."""
+    without = tuple(kind for kind in kinds if kind.name != "lost-tail")
+    return st.lists(a_fault(without), max_size=MOST_FAULTS).map(
+        lambda found: tuple(sorted(found, key=lambda f: f.at_s))
+    )
+
+
+@st.composite
+def plans(draw: st.DrawFn, protocol: str) -> Plan:
+    """Any workload, any schedule, any seed, one or two workers."""
+    name = draw(st.sampled_from(sorted(WORKLOADS)))
+    scenario = Scenario(
+        name="drawn",
+        summary="drawn",
+        workload_name=name,
+        workload=WORKLOADS[name]().lighter(),
+        duration_s=LONGEST_S,
+        workers=draw(st.integers(1, 2)),
+    )
+    return Plan(scenario, protocol, draw(st.integers(0, 2**31)), runtime="sim", schedule=draw(schedules()))
