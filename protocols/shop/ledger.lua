@@ -111,7 +111,14 @@ end)
 command('remove_order', function(now, order)
   local refused = closed(get_order(order))
   if refused then return refused end
-  call('DEL', 'order:' .. order)
+  call('DEL', 'order:' .. order, 'branches:' .. order)
+  return {'ok'}
+end)
+
+command('add_branch', function(now, order, service, shard, changes)
+  local refused = closed(get_order(order))
+  if refused then return refused end
+  call('HSET', 'branches:' .. order, service .. '/' .. text(shard), pack(changes))
   return {'ok'}
 end)
 
@@ -123,6 +130,17 @@ command('init_orders', function(now, first, price, rows)
 end)
 
 -- what a protocol asks of the ledger ----------------------------------------------------------------------------------
+
+local function given(order)
+  local fields, branches = call('HGETALL', 'branches:' .. order), {}
+  for index = 1, #fields, 2 do
+    local service, shard = fields[index]:match('^(.*)/(%d+)$')
+    branches[#branches + 1] = {service, tonumber(shard), cmsgpack.unpack(fields[index + 1]), fields[index]}
+  end
+  table.sort(branches, function(one, other) return one[4] < other[4] end)
+  for _, branch in ipairs(branches) do branch[4] = nil end
+  return branches
+end
 
 local function plan(order)
   local found = get_order(order)
@@ -139,7 +157,7 @@ local function plan(order)
       place[line[1]] = #changes
     end
   end
-  if #changes == 0 then return state, {} end
+  if #changes == 0 then return state, given(order) end
   return state, {{'stock', 0, changes}, {'payment', 0, {{'user:' .. found.user, -found.total}}}}
 end
 

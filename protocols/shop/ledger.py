@@ -5,11 +5,13 @@ A store is ``tables``: the key of a Valkey key to its fields.
 
 - ``item:ID``, ``user:ID``   {"balance": int, "price": int, "lock": txn or ""}; a user's price is 0
 - ``order:ID``               {"user": str, "total": int, "paid": 0 or 1, "items": ((item, quantity), ...), "txn": txn or ""}
+- ``branches:ID``            "SERVICE/SHARD" -> ((key, delta), ...)   what an order changes that has no items
 
 The ledger does not know who locks an account or holds an order, it only respects it: what is locked is not changed, and
 not read either unless the reader asks for the last committed value.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from protocols.core import Config
@@ -134,6 +136,21 @@ def remove_order(tables: Tables, config: Config, now: int, order: str) -> Result
     if refused:
         return refused
     del tables[f"order:{order}"]
+    tables.pop(f"branches:{order}", None)
+    return OK
+
+
+def add_branch(
+    tables: Tables, config: Config, now: int, order: str, service: str, shard: int, changes: tuple[tuple[str, int], ...]
+) -> Result:
+    """What an order without items changes there, said by whoever made it: for services that are not this shop's.
+
+    ``("ok",)``, or as ``add_item``.
+    """
+    refused = _closed(tables.get(f"order:{order}"))
+    if refused:
+        return refused
+    tables.setdefault(f"branches:{order}", {})[f"{service}/{shard}"] = changes
     return OK
 
 
@@ -160,8 +177,8 @@ def init_orders(
 def plan(tables: Tables, order: str) -> tuple[str, tuple[tuple[str, int, tuple[tuple[str, int], ...]], ...]]:
     """What a checkout of ``order`` changes: ``(state, branches)``, a branch ``(service, shard, changes)``.
 
-    ``state`` is ``open``, ``paid``, ``busy:TXN`` or ``missing``. An empty order has no branch. The sums of quantities keep
-    the order in which the items were first added.
+    ``state`` is ``open``, ``paid``, ``busy:TXN`` or ``missing``. An order without items has the branches that were given to
+    it, or none. The sums of quantities keep the order in which the items were first added.
     """
     found = tables.get(f"order:{order}")
     if found is None:
@@ -173,9 +190,15 @@ def plan(tables: Tables, order: str) -> tuple[str, tuple[tuple[str, int, tuple[t
     for item, quantity in found["items"]:
         wanted[f"item:{item}"] = wanted.get(f"item:{item}", 0) - quantity
     if not wanted:
-        return state, ()
+        return state, tuple(_given(tables.get(f"branches:{order}", {})))
     charge = (f"user:{found['user']}", -found["total"])
     return state, (("stock", 0, tuple(wanted.items())), ("payment", 0, (charge,)))
+
+
+def _given(branches: dict[str, Any]) -> Iterator[tuple[str, int, tuple[tuple[str, int], ...]]]:
+    for name, changes in sorted(branches.items()):
+        service, _, shard = name.rpartition("/")
+        yield service, int(shard), changes
 
 
 def holder(tables: Tables, order: str) -> str:
@@ -208,6 +231,7 @@ COMMANDS = {
         add_item,
         remove_item,
         remove_order,
+        add_branch,
         init_orders,
     )
 }

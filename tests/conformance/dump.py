@@ -23,7 +23,7 @@ def _table(server: redis.Redis, key: str) -> dict[str, Any]:
 
 
 def _value(key: str, field: str, value: bytes) -> Any:
-    if key in _PACKED or field == "items":
+    if key in _PACKED or field == "items" or key.startswith("branches:"):
         return decode_result(value)
     if key == "horizon" or field in _NUMBERS:
         return int(value)

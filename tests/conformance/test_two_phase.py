@@ -38,6 +38,7 @@ SHOP = {
     "add_item": (orders, items, amounts, amounts),
     "remove_item": (orders, items, st.integers(0, 1)),
     "remove_order": (orders,),
+    "add_branch": (orders, st.sampled_from(("stock", "service-3")), st.integers(0, 1), changes),
     "init_orders": (st.integers(0, 1), st.integers(0, 9), st.lists(st.tuples(items, items, items)).map(tuple)),
 }
 COORDINATOR = {
@@ -134,6 +135,24 @@ CORNERS = {
         Command("open", ("a.0", "o", "order-1")),
         Command("create_order", ("o", "1")),
         Command("commit", ("a.0",)),
+    ],
+    "an order that names its branches": [
+        Command("create_order", ("p", "0")),
+        Command("add_branch", ("p", "stock", 1, (("item:0", -1), ("item:1", -2)))),
+        Command("add_branch", ("p", "service-3", 0, (("account:3", -2),))),
+        Command("add_branch", ("p", "stock", 0, (("item:2", 1),))),
+        Command("add_branch", ("p", "stock", 1, (("item:0", -3),))),
+        Command("add_branch", ("nothing", "stock", 0, (("item:0", -3),))),
+        Command("open", ("a.0", "p", "order-1")),
+        Command("add_branch", ("p", "stock", 2, (("item:0", -3),))),
+        Command("commit", ("a.0",)),
+        Command("add_branch", ("p", "stock", 2, (("item:0", -3),))),
+        Command("create_order", ("p", "1")),
+        Command("open", ("a.1", "p", "order-1")),
+        Command("create_order", ("p", "1")),
+        Command("remove_order", ("p",)),
+        Command("create_order", ("p", "1")),
+        Command("open", ("a.2", "p", "order-1")),
     ],
     "more in doubt than one sweep asks about": [
         *(Command("create_account", (f"item:{number}", 9, 1)) for number in range(120)),
