@@ -24,7 +24,7 @@ After "sans-I/O" (h11) and the ready-struct of etcd's raft; the split in events 
 Lampson, "How to build a highly available system using consensus" (1996), section 3.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -264,7 +264,8 @@ class Protocol:
     """A protocol as the registry hands it out.
 
     ``roles`` maps a service to the role it plays, ``commands`` the names to the pure twins of the Lua functions in
-    ``library``; both take ``(tables, config, now, *args)``.
+    ``library``; both take ``(tables, config, now, *args)``. ``locks`` lists ``(key, txn)`` for every lock that is held
+    according to the records in a twin's tables.
     """
 
     name: str
@@ -276,6 +277,7 @@ class Protocol:
     claims: Callable[[Config], Claims]
     safeguards: tuple[Safeguard, ...]
     options: tuple[Option, ...]
+    locks: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] = lambda _: ()
 
     def configure(
         self, options: Mapping[str, str] | None = None, ablate: tuple[str, ...] = (), timing: Timing | None = None

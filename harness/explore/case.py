@@ -1,54 +1,132 @@
 """A small case to search: who buys what, and what the shop has."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from protocols.core import Command
 
+STOCK, PAYMENT = "stock", "payment"
+Change = tuple[str, int]
+Branches = tuple[tuple[str, int, tuple[Change, ...]], ...]
+
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """``checkouts``: the order that each client checks out, in turn. Orders are (user, ((item, quantity), ...)).
-
-    Every item costs 1. ``in_turn``: a client begins only when the one before it has heard something.
-    """
+class Order:
+    """What one user buys. ``branches`` are given if this shop's services are not the participants, else it plans them."""
 
     name: str
-    checkouts: tuple[str, ...]
-    orders: tuple[tuple[str, str, tuple[tuple[str, int], ...]], ...]
-    stock: tuple[tuple[str, int], ...]
-    credit: tuple[tuple[str, int], ...]
-    in_turn: bool = False
+    user: str
+    lines: tuple[tuple[str, int], ...]
+    branches: Branches = ()
 
-    def setup(self, service: str) -> tuple[Command, ...]:
-        """The commands that fill this service's store."""
-        if service == "stock":
-            return tuple(Command("create_account", (f"item:{item}", amount, 1)) for item, amount in self.stock)
-        if service == "payment":
-            return tuple(Command("create_account", (f"user:{user}", amount, 0)) for user, amount in self.credit)
-        commands = []
-        for order, user, lines in self.orders:
-            commands.append(Command("create_order", (order, user)))
-            commands += [Command("add_item", (order, item, quantity, quantity)) for item, quantity in lines]
-        return tuple(commands)
+    def setup(self) -> tuple[Command, ...]:
+        lines = (Command("add_item", (self.name, item, quantity, quantity)) for item, quantity in self.lines)
+        given = (Command("add_branch", (self.name, *branch)) for branch in self.branches)
+        return (Command("create_order", (self.name, self.user)), *lines, *given)
 
-    def charge(self, order: str) -> dict[str, int]:
-        """What a checkout of ``order`` takes from each account."""
-        user, lines = next((user, lines) for name, user, lines in self.orders if name == order)
-        taken = {f"user:{user}": sum(quantity for _, quantity in lines)}
-        for item, quantity in lines:
+    def charge(self) -> dict[str, int]:
+        """What a checkout takes from each account."""
+        if self.branches:
+            return {key: -delta for _, _, changes in self.branches for key, delta in changes}
+        taken = {f"user:{self.user}": sum(quantity for _, quantity in self.lines)}
+        for item, quantity in self.lines:
             taken[f"item:{item}"] = taken.get(f"item:{item}", 0) + quantity
         return taken
 
 
-ONE = Case("one checkout", ("o",), (("o", "u", (("i", 2),)),), (("i", 3),), (("u", 3),))
-SHORT = Case("one checkout without credit", ("o",), (("o", "u", (("i", 2),)),), (("i", 3),), (("u", 1),))
-TWICE = Case("one order checked out twice", ("o", "o"), (("o", "u", (("i", 1),)),), (("i", 3),), (("u", 3),))
-SHARED = Case(
-    "two orders for one item and one user",
-    ("o", "p"),
-    (("o", "u", (("i", 2),)), ("p", "u", (("i", 2),))),
-    (("i", 3),),
-    (("u", 9),),
-)
-ONE_AFTER_ANOTHER = replace(SHARED, name="two orders, one after another", stock=(("i", 9),), in_turn=True)
-CASES = (ONE, SHORT, TWICE, SHARED, ONE_AFTER_ANOTHER)
+@dataclass(frozen=True, slots=True)
+class Account:
+    service: str
+    key: str
+    balance: int
+    price: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """``checkouts``: the order that each client checks out, in turn. Every item costs 1.
+
+    ``in_turn``: a client begins only when the one before it has heard something.
+    """
+
+    name: str
+    checkouts: tuple[str, ...]
+    orders: tuple[Order, ...]
+    accounts: tuple[Account, ...]
+    in_turn: bool = False
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The participants, each named once."""
+        return tuple(dict.fromkeys(account.service for account in self.accounts))
+
+    def setup(self, keeps: Callable[[str], bool], *, orders: bool) -> tuple[Command, ...]:
+        """The commands that fill a store: the accounts of the services that it ``keeps``, and the ``orders``."""
+        accounts = (
+            Command("create_account", (account.key, account.balance, account.price))
+            for account in self.accounts
+            if keeps(account.service)
+        )
+        return (*accounts, *(command for order in self.orders for command in order.setup() if orders))
+
+
+# ---------------------------------------------------------------- the cases, for any number of participants and clients
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+MOST = len(NUMBERS) - 1
+
+
+def cases(participants: int = 2, transactions: int | None = None) -> tuple[Case, ...]:
+    """The cases with so many concurrent checkouts, 1 to 9; by default those with one and those with two."""
+    numbers = (1, 2) if transactions is None else (transactions,)
+    return tuple(case for number in numbers for case in _cases(participants, number))
+
+
+def _cases(participants: int, number: int) -> tuple[Case, ...]:
+    if number == 1:
+        order = _order("o", participants, 2)
+        short = (*[3] * (participants - 1), 1)
+        return (
+            Case("one checkout", ("o",), (order,), _accounts([3] * participants)),
+            Case("one checkout without credit", ("o",), (order,), _accounts(short)),
+        )
+    names = "opqrstuvw"[:number]
+    many = NUMBERS[number]
+    orders = tuple(_order(name, participants, 2) for name in names)
+    # The first service has enough for all but one of them, the others for everybody.
+    scarce = _accounts([2 * number - 1, *[9 * number] * (participants - 1)])
+    twice = "twice" if number == 2 else f"{many} times"
+    return (
+        Case(
+            f"one order checked out {twice}",
+            ("o",) * number,
+            (_order("o", participants, 1),),
+            _accounts([number + 1] * participants),
+        ),
+        Case(f"{many} orders for one item and one user", tuple(names), orders, scarce),
+        Case(
+            f"{many} orders, one after another",
+            tuple(names),
+            orders,
+            _accounts([9 * number] * participants),
+            in_turn=True,
+        ),
+    )
+
+
+def _order(name: str, participants: int, amount: int) -> Order:
+    """The shop's own order for its own two services; for any other number, one that names its branches."""
+    if participants == 2:
+        return Order(name, "u", (("i", amount),))
+    branches = tuple((one.service, 0, ((one.key, -amount),)) for one in _accounts([0] * participants))
+    return Order(name, "u", (), branches)
+
+
+def _accounts(balances: Sequence[int]) -> tuple[Account, ...]:
+    """One account a participant: of an item, of a user, and of services that this shop has not."""
+    kept = [(STOCK, "item:i", 1), (PAYMENT, "user:u", 0)]
+    kept += [(f"service-{number}", f"account:{number}", 0) for number in range(3, len(balances) + 1)]
+    return tuple(Account(*one[:2], balance, one[2]) for one, balance in zip(kept, balances, strict=False))
+
+
+ONE, SHORT, TWICE, SHARED, ONE_AFTER_ANOTHER = CASES = cases()

@@ -5,8 +5,7 @@ node could tell the difference. A crash may fall between any two effects, and ta
 (``Do``) but not waited for: each of these is one more way the event can go.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 from protocols.core import (
@@ -23,8 +22,10 @@ from protocols.core import (
     Received,
     Recovered,
     Reply,
+    Role,
     Send,
     SetTimer,
+    TimerFired,
 )
 from protocols.service.driver import label
 from protocols.service.library import Twin
@@ -59,84 +60,56 @@ class Way(NamedTuple):
     effects: tuple[str, ...]
 
 
-@dataclass
-class _Crash(Exception):
-    boundary: str
-
-
 class Node:
-    """The pure machine and the pure store of one service. ``ways`` and ``sweep`` remember what they have worked out."""
+    """The pure machine and the pure store of one service. It remembers at which boundaries it was seen to crash."""
 
-    def __init__(self, service: str, protocol: Protocol, config: Config) -> None:
+    def __init__(self, service: str, role: Role, protocol: Protocol, config: Config) -> None:
         self.service = service
-        self.role = protocol.roles[service]
+        self.role = role
+        self.boundaries: set[str] = set()
         self._protocol = protocol
         self._config = config
-        self._ways: dict[tuple[Local, str, Event | None], tuple[Way, ...]] = {}
 
     def ways(self, local: Local, txn: str, event: Event) -> tuple[Way, ...]:
         """How ``event`` can go: undisturbed first, then with a crash after each effect."""
-        key = (local, txn, event)
-        if key not in self._ways:
-            self._ways[key] = tuple(self._work_out(local, [(txn, event)]))
-        return self._ways[key]
+        return self._work_out(_Run(self, local), [(txn, event)])
 
     def sweep(self, local: Local) -> tuple[Way, ...]:
         """How the recovery sweep can go: every unfinished transaction that is not live is taken up."""
-        key = (local, "", None)
-        if key not in self._ways:
-            run = _Run(self, local)
-            found = run.twin.run(Command(self.role.recovery, (self.service, -1)), 0)
-            events: list[tuple[str, Event]] = [(txn, Recovered(record)) for txn, record in found if txn not in run.live]
-            self._ways[key] = tuple(self._work_out(run.freeze(), events))
-        return self._ways[key]
+        run = _Run(self, local)
+        found = run.twin.run(Command(self.role.recovery, (self.service, -1)), 0)
+        return self._work_out(run, [(txn, Recovered(record)) for txn, record in found if txn not in run.live])
 
-    def crash(self, local: Local) -> Local:
-        """What a crash between two events leaves."""
-        return Local((), local.tables)
+    def unfinished(self, local: Local) -> tuple[str, ...]:
+        """What here, volatile or stored, has not ended: names of transactions, sorted."""
+        stored = self.twin(local.tables).run(Command("list_txns"), 0)
+        return tuple(sorted({*(txn for txn, *_ in stored), *(txn for txn, _, _ in local.live)}))
 
-    def boundaries(self) -> set[str]:
-        """The names of all points after an effect at which a crash has been tried."""
-        return {way.crashed for ways in self._ways.values() for way in ways if way.crashed}
-
-    def unfinished(self, local: Local) -> bool:
-        """Whether anything here, volatile or stored, has not ended."""
-        return bool(local.live) or bool(self.twin(local).run(Command("list_txns"), 0))
-
-    def twin(self, local: Local) -> Twin:
+    def twin(self, tables: Tables) -> Twin:
         twin = Twin(self._protocol, self._config)
-        twin.tables = {name: dict(fields) for name, fields in local.tables}
+        twin.tables = {name: dict(fields) for name, fields in tables}
         return twin
-
-    def _work_out(self, local: Local, events: list[tuple[str, Event]]) -> Iterator[Way]:
-        whole = _Run(self, local)
-        whole.handle(events)
-        yield whole.way("")
-        for after in range(whole.effects):
-            for keep in (True, False):
-                run = _Run(self, local, crash_after=after, keep=keep)
-                try:
-                    run.handle(events)
-                except _Crash as crash:
-                    yield run.way(crash.boundary)
 
     def step(self, state: Any, event: Event) -> tuple[Any, tuple[Effect, ...]]:
         return self.role.step(self._config, state, event)
 
+    def _work_out(self, run: "_Run", events: list[tuple[str, Event]]) -> tuple[Way, ...]:
+        run.handle(events)
+        self.boundaries.update(way.crashed for way in run.crashes)
+        return (run.undisturbed(), *run.crashes)
+
 
 class _Run:
-    """One pass through events, up to their end or to a crash after the effect number ``crash_after``.
+    """One pass through events to their end; ``crashes`` collects the ways in which it could have been cut short.
 
-    At a crash ``keep`` decides whether the commands asked for since the last forced write still reached the store.
+    At a crash the commands that were asked for since the last forced write either still reach the store or do not.
     """
 
-    def __init__(self, node: Node, local: Local, crash_after: int = -1, keep: bool = True) -> None:
+    def __init__(self, node: Node, local: Local) -> None:
         self.node = node
-        self.twin = node.twin(local)
+        self.twin = node.twin(local.tables)
         self.live = {txn: (state, set(timers)) for txn, state, timers in local.live}
-        self.effects = 0
-        self._crash_after = crash_after
-        self._keep = keep
+        self.crashes: list[Way] = []
         self._asked: list[tuple[str, Command]] = []
         self._sent: list[Packet] = []
         self._told: list[tuple[str, Outcome]] = []
@@ -150,8 +123,14 @@ class _Run:
                 self._asked = []
             waiting[:1] = self._handle(*waiting[0])
 
+    def undisturbed(self) -> Way:
+        live = tuple(sorted((txn, state, tuple(sorted(timers))) for txn, (state, timers) in self.live.items()))
+        return self._way(Local(live, freeze(self.twin.tables)), "", self._words)
+
     def _handle(self, txn: str, event: Event) -> list[tuple[str, Event]]:
         state, timers = self.live.get(txn, (None, set()))
+        if isinstance(event, TimerFired):
+            timers.discard(event.name)
         state, effects = self.node.step(state, event)
         self.live[txn] = (state, timers)
         done = [found for effect in effects for found in self._carry_out(txn, timers, effect)]
@@ -178,26 +157,25 @@ class _Run:
             case Reply(outcome):
                 self._told.append((txn, outcome))
                 self._words.append(f"tell the client: {outcome.verdict} {outcome.why}".rstrip())
-        if self.effects == self._crash_after:
-            raise _Crash(f"{self.node.service}:after-{label(effect)}")
-        self.effects += 1
+        self._crash(f"{self.node.service}:after-{label(effect)}")
         return done
 
     def _execute(self, command: Command, how: str = "do") -> tuple[Any, ...]:
         result = self.twin.run(command, 0)
-        self._words.append(f"{how} {command.name}{_short(command.args)} = {_short(result)}")
+        self._words.append(_executed(how, command, result))
         return result
 
-    def freeze(self) -> Local:
-        live = tuple(sorted((txn, state, tuple(sorted(timers))) for txn, (state, timers) in self.live.items()))
-        return Local(live, freeze(self.twin.tables))
+    def _crash(self, boundary: str) -> None:
+        """What a crash here leaves: the store alone, with what was asked for or without."""
+        tables = freeze(self.twin.tables)
+        if self._asked:
+            twin = self.node.twin(tables)
+            did = [_executed("do", command, twin.run(command, 0)) for _, command in self._asked]
+            self.crashes.append(self._way(Local((), freeze(twin.tables)), boundary, [*self._words, *did]))
+        self.crashes.append(self._way(Local((), tables), boundary, self._words))
 
-    def way(self, crashed: str) -> Way:
-        if crashed:
-            self.live = {}
-            for _, command in self._asked if self._keep else ():
-                self._execute(command)
-        return Way(self.freeze(), tuple(self._sent), tuple(self._told), crashed, tuple(self._words))
+    def _way(self, local: Local, crashed: str, words: list[str]) -> Way:
+        return Way(local, tuple(self._sent), tuple(self._told), crashed, tuple(words))
 
 
 def freeze(tables: dict[str, dict[str, Any]]) -> Tables:
@@ -208,6 +186,10 @@ def words(message: Any) -> str:
     """A message as a transcript shows it: its name, then the values of its fields."""
     values = (getattr(message, field.name) for field in fields(message))
     return f"{type(message).__name__}{_short(tuple(values))}"
+
+
+def _executed(how: str, command: Command, result: tuple[Any, ...]) -> str:
+    return f"{how} {command.name}{_short(command.args)} = {_short(result)}"
 
 
 def _short(values: Any) -> str:

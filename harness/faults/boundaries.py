@@ -2,12 +2,14 @@
 
 from functools import cache
 
+from harness.explore.breadth import Bounds, BreadthFirst, Clock
 from harness.explore.case import CASES
-from harness.explore.search import Bounds, Search
+from harness.explore.moves import ALL
+from harness.explore.space import Space
 from protocols.core import Config, Protocol
 from protocols.registry import load
 
-BOUNDS = (Bounds(crashes=0, hasty=1, states=400), Bounds(crashes=1, hasty=1, states=400))
+BOUNDS = Bounds(crashes=1, states=2_000)
 
 
 def boundaries(protocol: Protocol, config: Config) -> tuple[str, ...]:
@@ -21,8 +23,7 @@ def _boundaries(name: str, options: tuple[tuple[str, str], ...], ablated: tuple[
     config = protocol.configure(dict(options), ablated)
     after: set[str] = set()
     for case in CASES:
-        for bounds in BOUNDS:
-            search = Search(protocol, config, case, bounds)
-            search.run()
-            after.update(boundary for node in search.nodes.values() for boundary in node.boundaries())
+        space = Space(protocol, config, case)
+        BreadthFirst(space, ALL, BOUNDS, Clock(BOUNDS.seconds)).until(lambda _places: False)
+        after |= space.boundaries()
     return tuple(sorted({*after, *(boundary.replace(":after-", ":before-", 1) for boundary in after)}))

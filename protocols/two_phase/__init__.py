@@ -1,6 +1,8 @@
 """Two-phase commit with two-phase locking and presumed abort, as the registry hands it out."""
 
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
+from typing import Any
 
 from protocols.core import Claims, Config, Option, Protocol, Role, Safeguard
 from protocols.shop import ledger
@@ -41,6 +43,12 @@ def claims(config: Config) -> Claims:
     )
 
 
+def locks(tables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each key of each prepared transaction: what it needs to be nobody else's."""
+    for txn, (_, _, _, _, _, changes) in tables.get("prepared", {}).items():
+        yield from ((key, txn) for key, _ in changes)
+
+
 PROTOCOL = Protocol(
     name="2pc",
     summary="two-phase commit, strict two-phase locking, presumed abort",
@@ -63,4 +71,5 @@ PROTOCOL = Protocol(
         ),
         Option("reads", "locked", ("locked", "committed"), "reads wait for locks, or see the last committed value"),
     ),
+    locks=locks,
 )

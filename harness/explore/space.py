@@ -1,0 +1,206 @@
+"""A case as small integers: every place in which a node can be, every packet, and every move from one place to another.
+
+The network is the set of all packets ever sent: each may be delivered at any time, any number of times, in any order, or never.
+That is loss, duplication and reordering without a bound and without a step of their own. (The trick is the TLA+
+specification's of two-phase commit: Gray and Lamport, "Consensus on transaction commit", TODS 31(1), 2006.) Time-outs
+fire whenever they are armed; a crash may fall between any two effects.
+
+What an event does to a place is worked out once, however many states share that place.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from harness.explore.case import Case
+from harness.explore.node import Local, Node, Packet, Way, freeze, received, words
+from protocols.core import Config, Protocol, Request, Role, Start, TimerFired, Timing, Verdict
+from protocols.service.library import Twin
+
+DEADLINE = "deadline"
+
+
+class Clients(NamedTuple):
+    """The coordinator's clients: ``begun`` has the txn of each or "", ``told`` what it heard: "", "yes", "no".
+
+    ``lives`` counts the coordinator's crashes, as long as somebody has still to begin: a new life names transactions anew.
+    """
+
+    begun: tuple[str, ...]
+    told: tuple[str, ...]
+    lives: int = 0
+
+
+class Place(NamedTuple):
+    """Where one node is; ``clients`` at the coordinator only, and there None if nobody is to begin any more."""
+
+    local: Local
+    clients: Clients | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How a state came about: ``kind`` start, deliver, timer, sweep or crash; ``crashed``, ``effects`` as in ``Way``."""
+
+    kind: str
+    node: str
+    what: str
+    crashed: str
+    effects: tuple[str, ...]
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether it happens only because somebody ran out of patience."""
+        return self.kind == "timer" and self.what == DEADLINE
+
+
+class Move(NamedTuple):
+    """The node ``at`` goes to ``place``, ``packets`` (a bit mask) are sent, ``crashes`` is 0 or 1."""
+
+    at: int
+    place: int
+    packets: int
+    crashes: int
+    step: Step
+
+
+class Space:
+    """The places and moves of one case under one protocol.
+
+    ``patience`` 0 lets an undecided transaction be ended by an inquiry at any moment, anything else never does.
+    """
+
+    def __init__(self, protocol: Protocol, config: Config, case: Case, patience: int = 0) -> None:
+        config = Config(config.options, config.ablated, Timing(patience=patience))
+        self.case = case
+        self.nodes = tuple(Node(service, role, protocol, config) for service, role in _cast(protocol, case))
+        self.names = tuple(node.service for node in self.nodes)
+        self.home = next(at for at, node in enumerate(self.nodes) if node.role.name == "coordinator")
+        self.addressed = [0] * len(self.nodes)  # to each node: the packets that are addressed to it
+        self._places: list[list[Place]] = [[] for _ in self.nodes]
+        self._place_numbers: list[dict[Place, int]] = [{} for _ in self.nodes]
+        self._packets: list[Packet] = []
+        self._packet_numbers: dict[Packet, int] = {}
+        self._unfinished: dict[tuple[int, int], tuple[str, ...]] = {}
+        self.initial = tuple(self._initial(at, Twin(protocol, config)) for at in range(len(self.nodes)))
+
+    def place(self, at: int, number: int) -> Place:
+        return self._places[at][number]
+
+    def number(self, at: int, place: Place) -> int:
+        """The number of a place, a new one if it was never met."""
+        numbers = self._place_numbers[at]
+        found = numbers.get(place)
+        if found is None:
+            found = numbers[place] = len(self._places[at])
+            self._places[at].append(place)
+        return found
+
+    def unfinished(self, places: tuple[int, ...]) -> dict[str, tuple[str, ...]]:
+        """The transactions that have not ended, by node; a node without any is left out."""
+        found = {}
+        for at, number in enumerate(places):
+            left = self._unfinished.get((at, number))
+            if left is None:
+                left = self._unfinished[at, number] = self.nodes[at].unfinished(self._places[at][number].local)
+            if left:
+                found[self.names[at]] = left
+        return found
+
+    def own_moves(self, at: int, number: int) -> Iterator[Move]:
+        """What a node can do by itself: let a client begin, let a timer fire, look for what is unfinished."""
+        place, node = self._places[at][number], self.nodes[at]
+        if place.clients is not None:
+            yield from self._start(at, place, place.clients)
+        for txn, _, timers in place.local.live:
+            for timer in timers:
+                ways = node.ways(place.local, txn, TimerFired(timer))
+                yield from self._moves(at, place, "timer", timer, ways)
+        yield from self._moves(at, place, "sweep", "", node.sweep(place.local))
+
+    def deliveries(self, at: int, number: int, packet: int) -> Iterator[Move]:
+        """What a node can make of a packet that is addressed to it."""
+        place, found = self._places[at][number], self._packets[packet]
+        ways = self.nodes[at].ways(place.local, *received(found))
+        yield from self._moves(at, place, "deliver", words(found.message), ways)
+
+    def crash(self, at: int, number: int) -> Move:
+        """What a crash between two events leaves."""
+        place = self._places[at][number]
+        way = Way(Local((), place.local.tables), (), (), "idle", ())
+        (move,) = self._moves(at, place, "crash", "", (way,))
+        return move._replace(step=replace(move.step, crashed=""))
+
+    def boundaries(self) -> set[str]:
+        """The names of all points after an effect at which a crash has been tried."""
+        return set().union(*(node.boundaries for node in self.nodes))
+
+    # ------------------------------------------------------------ inside
+
+    def _initial(self, at: int, twin: Twin) -> int:
+        home = at == self.home
+        name = self.names[at]
+        for command in self.case.setup(lambda s: s == name or (home and s not in self.names), orders=home):
+            twin.run(command, 0)
+        nobody = ("",) * len(self.case.checkouts)
+        clients = Clients(nobody, nobody) if home else None
+        return self.number(at, Place(Local((), freeze(twin.tables)), clients))
+
+    def _start(self, at: int, place: Place, clients: Clients) -> Iterator[Move]:
+        """The clients begin in turn; each has one try."""
+        client = sum(map(bool, clients.begun))
+        if client == len(clients.begun) or (self.case.in_turn and client and not clients.told[client - 1]):
+            return
+        home, order = self.names[at], self.case.checkouts[client]
+        prefix = f"c{clients.lives}"
+        sequence = sum(begun.startswith(prefix + ".") for begun in clients.begun)
+        running = [int(txn.rpartition(".")[2]) for txn, _, _ in place.local.live if txn.startswith(prefix + ".")]
+        # The later client is the older one: ages and arrivals need not agree.
+        request = Request(order, home, home, 10 - client, min([*running, sequence]))
+        txn = f"{prefix}.{sequence}"
+        begun = (*clients.begun[:client], txn, *clients.begun[client + 1 :])
+        ways = self.nodes[at].ways(place.local, txn, Start(txn, request))
+        yield from self._moves(at, place._replace(clients=clients._replace(begun=begun)), "start", order, ways)
+
+    def _moves(self, at: int, place: Place, kind: str, what: str, ways: Iterable[Way]) -> Iterator[Move]:
+        for way in ways:
+            packets = 0
+            for packet in way.sent:
+                packets |= 1 << self._packet(packet)
+            clients = place.clients and _heard(place.clients, way)
+            number = self.number(at, Place(way.local, clients))
+            step = Step(kind, self.names[at], what, way.crashed, way.effects)
+            yield Move(at, number, packets, int(bool(way.crashed)), step)
+
+    def _packet(self, packet: Packet) -> int:
+        found = self._packet_numbers.get(packet)
+        if found is None:
+            found = self._packet_numbers[packet] = len(self._packets)
+            self._packets.append(packet)
+            self.addressed[self.names.index(packet.to)] |= 1 << found
+        return found
+
+
+def _cast(protocol: Protocol, case: Case) -> tuple[tuple[str, Role], ...]:
+    """Who plays what: the coordinator, and a participant for each service of the case.
+
+    A service that the protocol does not name plays as the ones that it names do. A protocol without participants does
+    everything on the coordinator's store.
+    """
+    home = next(service for service, role in protocol.roles.items() if role.name == "coordinator")
+    known = {service: role for service, role in protocol.roles.items() if service != home}
+    cast = [(home, protocol.roles[home])]
+    if known:
+        anybody = next(iter(known.values()))
+        cast += [(service, known.get(service, anybody)) for service in case.services]
+    return tuple(cast)
+
+
+def _heard(clients: Clients, way: Way) -> Clients:
+    """What the clients know after it."""
+    told = list(clients.told)
+    for txn, outcome in way.told:
+        if txn in clients.begun:
+            told[clients.begun.index(txn)] = "yes" if outcome.verdict is Verdict.COMMITTED else "no"
+    lives = clients.lives + bool(way.crashed)
+    return Clients(clients.begun, tuple(told), 0 if all(clients.begun) else lives)

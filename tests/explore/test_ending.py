@@ -1,0 +1,63 @@
+"""Liveness is judged as a user lives it: what was under way is lost, nobody gives up, and everything still ends."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.explore.case import ONE, SHARED, SHORT, Case
+from harness.explore.search import Bounds, Found, Search
+from protocols.core import CancelTimer, Config, Effects, Event, Protocol, Role, SetTimer, TimerFired
+from protocols.two_phase import PROTOCOL
+
+
+def altered(service: str, change: Any) -> Protocol:
+    """Two-phase commit with another step function for one service: ``change(event, effects)`` gives its effects."""
+    role = PROTOCOL.roles[service]
+
+    def step(config: Config, state: Any, event: Event) -> tuple[Any, Effects]:
+        state, effects = role.step(config, state, event)
+        return state, change(event, effects)
+
+    return replace(PROTOCOL, roles={**PROTOCOL.roles, service: Role(role.name, step, role.recovery, role.orphan)})
+
+
+def search(protocol: Protocol, case: Case, crashes: int = 0) -> Found:
+    return Search(protocol, protocol.configure(), case, Bounds(crashes)).run()
+
+
+def without(*names: str) -> Any:
+    """No timers of these names."""
+    return lambda _, effects: tuple(
+        effect for effect in effects if not (isinstance(effect, SetTimer | CancelTimer) and effect.name in names)
+    )
+
+
+def test_a_message_that_nobody_repeats_is_missed() -> None:
+    """Though it is still in the network of the search, where it could be delivered: it may as well have been lost."""
+    found = search(altered("order", without("resend")), ONE)
+    assert found.promise == "stuck"
+    assert [step.kind for step in found.path] == ["start"]
+
+
+def test_a_timer_that_is_not_set_again_has_fired_once() -> None:
+    def once(event: Event, effects: Effects) -> Effects:
+        again = isinstance(event, TimerFired) and event.name == "resend"
+        return tuple(effect for effect in effects if not (again and isinstance(effect, SetTimer)))
+
+    found = search(altered("order", once), ONE)
+    assert found.promise == "stuck"
+    assert [(step.kind, step.what) for step in found.path] == [("start", "o"), ("timer", "resend")]
+
+
+@pytest.mark.parametrize("case", [ONE, SHORT, SHARED], ids=lambda case: case.name)
+def test_nobody_has_to_give_up(case: Case) -> None:
+    """Without a deadline it ends as well: no transaction waits for ever for one that waits."""
+    found = search(altered("order", without("deadline")), case)
+    assert found.exhausted
+
+
+def test_what_never_ends_is_named() -> None:
+    config = PROTOCOL.configure(ablate=("deadlock-policy",))
+    found = Search(PROTOCOL, config, SHARED, Bounds(crashes=0)).run()
+    assert found.violation.endswith("(order: c0.0, c0.1; stock: c0.0; payment: c0.1)")

@@ -1,0 +1,41 @@
+"""What the search leaves out changes nothing: the verdict, the shortest way and the places are those of the whole search."""
+
+from dataclasses import fields, replace
+
+import pytest
+
+from harness.explore.case import ONE, SHORT, Case, cases
+from harness.explore.moves import ALL, NONE, Reductions
+from harness.explore.search import Bounds, Search
+from harness.explore.space import Place
+from protocols.two_phase import PROTOCOL
+
+WITHOUT_ONE = tuple(replace(ALL, **{one.name: False}) for one in fields(Reductions))
+SAFEGUARDS = [safeguard.name for safeguard in PROTOCOL.safeguards]
+BOTH_AT_ONCE, SHARED_BY_ONE, IN_TURN = cases(1, 2)  # one participant: small enough for a search without any reduction
+
+
+def judged(case: Case, crashes: int, reductions: Reductions, *ablate: str) -> tuple[str, int, set[tuple[Place, ...]]]:
+    """The kind of violation, how many steps lead to it, and where the nodes can be, if there is none."""
+    search = Search(PROTOCOL, PROTOCOL.configure(ablate=ablate), case, Bounds(crashes), reductions)
+    found = search.run()
+    assert not found.limit
+    nodes = range(len(search.space.nodes))
+    reached = (
+        set()
+        if found.violation
+        else {tuple(search.space.place(at, places[at]) for at in nodes) for places in search.reached}
+    )
+    return found.promise, len(found.path), reached
+
+
+@pytest.mark.parametrize("without", [*WITHOUT_ONE, NONE], ids=str)
+@pytest.mark.parametrize(("case", "crashes"), [(ONE, 2), (SHORT, 2), (IN_TURN, 1)], ids=str)
+def test_what_is_left_out_is_nowhere_new(case: Case, crashes: int, without: Reductions) -> None:
+    assert judged(case, crashes, without) == judged(case, crashes, ALL)
+
+
+@pytest.mark.parametrize("safeguard", SAFEGUARDS)
+@pytest.mark.parametrize("case", [ONE, SHORT, SHARED_BY_ONE], ids=lambda case: case.name)
+def test_what_is_left_out_hides_no_violation(case: Case, safeguard: str) -> None:
+    assert judged(case, 1, NONE, safeguard) == judged(case, 1, ALL, safeguard)
