@@ -16,7 +16,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 .SHELLFLAGS := -eu -c
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow bench lint format lock clean
+.PHONY: help venv demo test test-slow bench docs lint format lock clean
 
 help:  ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -49,6 +49,10 @@ test-slow: $(STAMP)  ## the rest: more kills, more workers, more lock policies
 
 bench: $(STAMP)  ## checkouts a second beside a bare service
 	@$(BIN)/python -m benchmarks.checkout
+
+docs: $(STAMP)  ## write docs/ablations.md anew: every safeguard taken out once
+	@$(BIN)/python -m harness.explore.table > docs/ablations.md.part
+	@mv docs/ablations.md.part docs/ablations.md
 
 lint: $(LINT)  ## style, types, and the laws of the architecture
 	@$(BIN)/ruff check .

@@ -89,7 +89,11 @@ class BreadthFirst:
             if at == level_ends:
                 self.depth += 1
                 level_ends = len(self.states)
-            if at % LOOK_EVERY == 0 and self._at_a_limit():
+            if len(self.states) > self._bounds.states:
+                self.limit = "states"
+                return None
+            if at % LOOK_EVERY == 0 and self._late():
+                self.limit = "seconds"
                 return None
             for move in self._moves.of(state.places, state.packets):
                 after = state.after(move)
@@ -144,13 +148,9 @@ class BreadthFirst:
         self._came.append(came)
         return True
 
-    def _at_a_limit(self) -> bool:
+    def _late(self) -> bool:
         self._watch(len(self.states), self.depth)
-        if len(self.states) > self._bounds.states:
-            self.limit = "states"
-        elif self._clock.up():
-            self.limit = "seconds"
-        return bool(self.limit)
+        return self._clock.up()
 
 
 class _Known(Protocol):

@@ -1,39 +1,66 @@
-"""``wdm replay``: take the course of a kept run again."""
+"""``wdm replay``: a run that was kept, once more."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
-from harness.chaos.folder import DEFAULT, RunFolder, find
+from harness.chaos.folder import DEFAULT, RunFolder
 from harness.chaos.replay import FILE, plan_of
+from harness.explore.kept import COUNTEREXAMPLE, Unwalkable, load, told, walk_again
+from protocols.core import UsageError
 from wdm import ui
 from wdm.commands.chaos import once
-from wdm.exits import UNKNOWN
+from wdm.exits import UNKNOWN, VIOLATED
 from wdm.options import as_json, common, option
+
+
+class Kind(NamedTuple):
+    """A kind of run folder: the file that only it has, and what replays it: it hears the folder, where runs are kept, whether
+    JSON is wanted, and gives the exit code.
+    """
+
+    mark: str
+    replay: Callable[[Path, Path, bool], int]
 
 
 @click.command()
 @common
-@click.argument("run")
+@click.argument("run", default="")
 @option("--runs-dir", default=DEFAULT, show_default=True, metavar="DIR", help="Where the run folders are.")
 @as_json
 def replay(run: str, runs_dir: str, as_json: bool) -> int:
-    """Take the course of RUN again: its folder, its name, or a part of its name, such as the seed.
+    """Show RUN again: its folder, its name or a part of it such as the seed; the last one if none is named.
 
     A run of the simulator takes exactly the same course, every fault and every message at the same moment; one on real
-    processes has the same faults at the same times. The exit code is that of the run.
+    processes has the same faults at the same times; the exit code is the run's. A counterexample of `wdm check` is walked again
+    on the code of this version: exit code 1 if it is violated again, 3 if the way cannot be walked any more.
     """
-    path = find(Path(runs_dir), run)
-    replayed = next((again for file, again in KINDS.items() if (path / file).is_file()), _chaos)
-    return replayed(path, Path(runs_dir), as_json)
+    folder, kind = _find(Path(runs_dir), run)
+    return kind.replay(folder, Path(runs_dir), as_json)
 
 
-def _chaos(path: Path, runs: Path, as_json: bool) -> int:
-    plan = plan_of(path)
-    code, digest = once(plan, runs, as_json)
-    former = _digest(RunFolder(path))
+def _counterexample(folder: Path, _runs: Path, as_json: bool) -> int:
+    try:
+        kept = load(folder / COUNTEREXAMPLE)
+        found = walk_again(kept)
+    except Unwalkable as error:
+        ui.complain(str(error))
+        return UNKNOWN
+    text = told(kept.question(), found)
+    if as_json:
+        ui.document({"verdict": "violated", "violation": found.violation, "transcript": text})
+    else:
+        click.echo(text, nl=False)
+    ui.next_step(f"`{kept.question().command()}` searches anew")
+    return VIOLATED
+
+
+def _chaos(folder: Path, runs: Path, as_json: bool) -> int:
+    former = _digest(RunFolder(folder))
+    code, digest = once(plan_of(folder), runs, as_json)
     if not former or not digest:
         return code
     if digest == former:
@@ -43,12 +70,27 @@ def _chaos(path: Path, runs: Path, as_json: bool) -> int:
     return code or UNKNOWN
 
 
-KINDS: Mapping[str, Callable[[Path, Path, bool], int]] = {FILE: _chaos}
-"""By the file that a run of a kind leaves in its folder."""
-
-
 def _digest(folder: RunFolder) -> str:
     try:
         return str(json.loads(folder.results.read_text("utf-8")).get("trace") or "")
     except (OSError, ValueError):
         return ""
+
+
+KINDS = (Kind(COUNTEREXAMPLE, _counterexample), Kind(FILE, _chaos))
+
+
+def _find(runs: Path, name: str) -> tuple[Path, Kind]:
+    """The folder that is meant, and its kind. Raises `UsageError`."""
+    kept = sorted(path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()) if runs.is_dir() else []
+    paths = kept[::-1] if not name else [Path(name), runs / name]
+    fitting = [(path, kind) for path in paths for kind in KINDS if (path / kind.mark).is_file()]
+    if name and not fitting:
+        fitting = [
+            (path, kind) for path in kept for kind in KINDS if name in path.name and (path / kind.mark).is_file()
+        ]
+        if len(fitting) > 1:
+            raise UsageError(f"several runs are called {name!r} in {runs}; name one of them whole")
+    if not fitting:
+        raise UsageError(f"no run that can be replayed{f' is called {name!r}' if name else ''} in {runs}")
+    return fitting[0]

@@ -1,0 +1,131 @@
+"""The way to a violation as a run folder keeps it, and how it is walked again on the code of today.
+
+`wdm-runs/<time>-check-<protocol>/` has it twice: `counterexample.json` to walk, `counterexample.txt` to read.
+"""
+
+import time
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+
+import msgspec
+
+from harness.chaos.folder import RunFolder
+from harness.explore.breadth import Bounds
+from harness.explore.search import Found
+from harness.explore.space import Step
+from harness.explore.suite import Question, on_real_processes
+from harness.explore.transcript import render
+from harness.runtimes.base import EnvironmentFailure
+
+COUNTEREXAMPLE = "counterexample.json"
+
+
+class Unwalkable(Exception):
+    """The way that was kept cannot be walked; the message says why, and what to do."""
+
+
+class Counterexample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that it takes to walk it. ``crashes`` is the bound of the search, ``shortest`` whether no way is shorter."""
+
+    wdm: str
+    protocol: str
+    options: dict[str, str]
+    ablate: tuple[str, ...]
+    participants: int | None
+    transactions: int | None
+    case: str
+    crashes: int
+    violation: str
+    shortest: bool
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, question: Question, found: Found) -> "Counterexample":
+        return cls(
+            wdm=version("wdm"),
+            protocol=question.protocol,
+            options=dict(question.options),
+            ablate=question.ablate,
+            participants=question.participants,
+            transactions=question.transactions,
+            case=found.case.name,
+            crashes=question.bounds.crashes,
+            violation=found.violation,
+            shortest=found.shortest,
+            steps=found.path,
+        )
+
+    def question(self) -> Question:
+        bounds = Bounds(crashes=self.crashes)
+        return Question(self.protocol, self.options, self.ablate, self.participants, self.transactions, bounds)
+
+
+def keep(runs: Path, question: Question, found: Found) -> Path:
+    """A new run folder with the way to a violation. Raises `EnvironmentFailure` if the disk does not let it."""
+    folder = RunFolder(_made(runs, question.protocol))
+    kept = msgspec.json.format(msgspec.json.encode(Counterexample.of(question, found)))
+    folder.write(COUNTEREXAMPLE, kept)
+    folder.write("counterexample.txt", told(question, found))
+    return folder.path
+
+
+def load(file: Path) -> Counterexample:
+    """Raises `Unwalkable` if it is damaged."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Counterexample)
+    except (OSError, msgspec.DecodeError) as error:
+        raise Unwalkable(f"{file}: no counterexample that could be read: {error}") from error
+
+
+def walk_again(kept: Counterexample) -> Found:
+    """What it leads to today. Raises `Unwalkable` if it is another version's, a step is not possible, or nothing breaks."""
+    again = f"`{kept.question().command()}` searches anew"
+    if kept.wdm != version("wdm"):
+        raise Unwalkable(f"found by wdm {kept.wdm}, and this is wdm {version('wdm')}; {again}")
+    question = kept.question()
+    case = next((case for case in question.cases() if case.name == kept.case), None)
+    if case is None:
+        raise Unwalkable(f"there is no case {kept.case!r} any more; {again}")
+    search = question.search(case)
+    state = search.initial
+    for number, step in enumerate(kept.steps, start=1):
+        after = next((after for possible, after in search.successors(state) if possible == step), None)
+        if after is None:
+            raise Unwalkable(f"step {number} ({step.kind} {step.node} {step.what}) is not possible any more; {again}")
+        state = after
+    violation = search.broken(state.places) or search.stuck(state.places)
+    if not violation:
+        raise Unwalkable(f"all {len(kept.steps)} steps are possible, and nothing breaks any more; {again}")
+    return Found(case, 0, 0, 0.0, violation=violation, path=kept.steps, shortest=kept.shortest)
+
+
+def told(question: Question, found: Found) -> str:
+    """The violation as a person reads it. It ends with a newline."""
+    how = "the shortest way there has" if found.shortest else "a way there (perhaps not the shortest) has"
+    lines = [
+        f"violated in {found.case.name!r}: {found.violation}",
+        f"{how} {len(found.path)} steps:",
+        "",
+        render(found.path),
+        f"again: {question.command()}",
+    ]
+    real = on_real_processes(question, found)
+    if real:
+        lines.append(f"its crash on real processes: {real}")
+    return "\n".join(lines) + "\n"
+
+
+def _made(runs: Path, protocol: str) -> Path:
+    """A second one in the same second gets a number more."""
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-check-{protocol}"
+    for number in count(1):
+        path = runs / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise EnvironmentFailure(f"{path}: cannot keep the run: {error.strerror or error}") from error
+        return path
+    raise AssertionError("there is always one more name")

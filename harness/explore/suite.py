@@ -1,0 +1,108 @@
+"""What one `wdm check` searches: a protocol, the cases it is put through, and what they came to together."""
+
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+
+from harness.checkers import Verdict
+from harness.explore.breadth import Bounds
+from harness.explore.case import Case, cases
+from harness.explore.search import Found, Search
+from protocols.core import Config, Protocol, UsageError
+from protocols.registry import load
+
+Watch = Callable[[Case, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Does it hold? ``participants`` None: as many as the protocol has; ``transactions`` None: one, and two at once.
+
+    ``bounds`` but for the crashes are for all cases together. Raises ``UsageError`` where it is asked of a protocol, option or
+    safeguard that does not exist.
+    """
+
+    protocol: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    ablate: tuple[str, ...] = ()
+    participants: int | None = None
+    transactions: int | None = None
+    bounds: Bounds = field(default_factory=Bounds)
+
+    def cases(self) -> tuple[Case, ...]:
+        here = participants(load(self.protocol))
+        if self.participants is not None and not here:
+            raise UsageError(f"{self.protocol} has no participants: leave --participants away")
+        return cases(self.participants or here or 2, self.transactions)
+
+    def search(self, case: Case, bounds: Bounds | None = None) -> Search:
+        protocol, config = self.configured()
+        return Search(protocol, config, case, bounds or self.bounds)
+
+    def configured(self) -> tuple[Protocol, Config]:
+        protocol = load(self.protocol)
+        return protocol, protocol.configure(self.options, self.ablate)
+
+    def answers(self, watch: Watch = lambda _case, _states, _depth: None) -> Iterator[Found]:
+        """What each case came to. ``watch`` hears states and depth now and then.
+
+        It ends with the first unsafe one: a way to a wrong state says more than a way to one from which nothing ends.
+        """
+        searches = [self.search(case) for case in self.cases()]
+        began, states = time.monotonic(), 0
+        for search in searches:
+            left = self.bounds.seconds - (time.monotonic() - began)
+            search.bounds = replace(self.bounds, seconds=left, states=self.bounds.states - states)
+            found = search.run(partial(watch, search.case))
+            states += found.states
+            yield found
+            if found.unsafe:
+                return
+
+    def command(self) -> str:
+        """The command line that asks it again."""
+        said = {"participants": self.participants, "transactions": self.transactions}
+        for bound in fields(Bounds):
+            value = getattr(self.bounds, bound.name)
+            said[bound.name] = None if value == bound.default else value
+        flags = [word for name, value in said.items() if value is not None for word in (f"--{name}", str(value))]
+        return shlex.join(["wdm", "check", *configuration(self), *flags])
+
+
+def participants(protocol: Protocol) -> int:
+    return sum(role.name != "coordinator" for role in protocol.roles.values())
+
+
+def configuration(question: Question) -> list[str]:
+    """The flags that say which protocol and how."""
+    flags = ["--protocol", question.protocol]
+    for name, value in question.options.items():
+        flags += ["--option", f"{name}={value}"]
+    for name in question.ablate:
+        flags += ["--ablate", name]
+    return flags
+
+
+def worst(answers: Sequence[Found]) -> Found | None:
+    """The violation to tell: an unsafe state if there is one, else the first state from which something never ends."""
+    broken = [found for found in answers if found.violation]
+    return next((found for found in broken if found.unsafe), broken[0] if broken else None)
+
+
+def verdict(answers: Sequence[Found]) -> Verdict:
+    """``holds`` only if every state of every case was seen."""
+    if any(found.violation for found in answers):
+        return Verdict.VIOLATED
+    return Verdict.HOLDS if all(found.exhausted for found in answers) else Verdict.UNKNOWN
+
+
+def on_real_processes(question: Question, found: Found) -> str:
+    """The command that lets a real service die where this way has its first crash, or nothing if it has none there."""
+    services = load(question.protocol).roles
+    for step in found.path:
+        if step.crashed and step.node in services:
+            flags = [*configuration(question), "--crash-at", step.crashed]
+            return shlex.join(["wdm", "chaos", "--runtime", "local", *flags])
+    return ""

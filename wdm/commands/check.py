@@ -1,0 +1,138 @@
+"""``wdm check``: every reachable state of small cases, or the shortest way to one where a promise is broken."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from harness.chaos.folder import DEFAULT
+from harness.checkers import Verdict
+from harness.explore.breadth import Bounds
+from harness.explore.case import MOST, Case
+from harness.explore.kept import keep, told
+from harness.explore.search import Found
+from harness.explore.suite import Question, on_real_processes, verdict, worst
+from wdm import ui
+from wdm.commands.chaos import CODES
+from wdm.options import as_json, common, option, pairs
+
+SAY_EVERY_S = 1.0
+_UNITS = {"states": "states", "seconds": "seconds", "depth": "steps deep"}
+COLUMNS = ("case", "verdict", "states", "depth", "seconds")
+
+
+@click.command()
+@common
+@option("--protocol", default="2pc", show_default=True, help="See `wdm protocols`.")
+@option("--participants", type=click.IntRange(1, MOST), help="Services that take part.  [default: the protocol's]")
+@option("--transactions", type=click.IntRange(1, MOST), help="Concurrent checkouts.  [default: one, and then two]")
+@option("--crashes", type=click.IntRange(0, MOST), default=1, show_default=True, help="Crashes in a run, at most.")
+@option("--depth", type=click.IntRange(1), help="Give up after so many steps that change a node.  [default: never]")
+@option("--states", type=click.IntRange(1), default=2_000_000, show_default=True, help="Give up after so many states.")
+@option(
+    "--seconds", type=click.FloatRange(0.1), default=300.0, show_default=True, help="Give up after so many seconds."
+)
+@option("--option", multiple=True, metavar="NAME=VALUE", help="An option of the protocol; may be repeated.")
+@option("--ablate", multiple=True, metavar="NAME", help="Switch a safeguard off; may be repeated. See `wdm protocols`.")
+@option("--runs-dir", default=DEFAULT, show_default=True, metavar="DIR", help="Where the run folders go.")
+@as_json
+def check(participants: int | None, transactions: int | None, runs_dir: str, as_json: bool, **given: Any) -> int:
+    """Search every reachable state of small cases of a protocol, and assert in each what it promises.
+
+    Messages are lost, doubled, delayed and reordered, time-outs fire at any moment, a crash may fall between any two effects.
+    Exit code 0: every state was seen and everything holds; 1: violated, and the shortest way there is shown and kept;
+    3: a limit was reached before.
+    """
+    bounds = Bounds(given["crashes"], given["depth"] or 0, given["states"], given["seconds"])
+    question = Question(
+        given["protocol"], pairs("option", given["option"]), tuple(given["ablate"]), participants, transactions, bounds
+    )
+    question.configured()
+    cases = question.cases()
+    ui.say(f"{question.protocol}: {len(cases)} cases, {len(cases[0].services)} participants, crashes: {bounds.crashes}")
+    answers = list(question.answers(_Progress()))
+    broken = worst(answers)
+    folder = keep(Path(runs_dir), question, broken) if broken else None
+    if as_json:
+        ui.document(_document(question, answers, folder))
+    else:
+        ui.table(COLUMNS, [_row(found) for found in answers])
+        click.echo(f"\n{told(question, broken)}" if broken else "")
+        click.echo(f"verdict: {_verdict(question, answers)}")
+    _what_next(question, folder)
+    return CODES[verdict(answers)]
+
+
+class _Progress:
+    """A line now and then."""
+
+    def __init__(self) -> None:
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, case: Case, states: int, depth: int) -> None:
+        now = time.monotonic()
+        if now - self._said >= SAY_EVERY_S:
+            self._said = now
+            ui.say(f"{now - self._began:6.1f} s  {case.name}: {states} states, depth {depth}")
+
+
+def _row(found: Found) -> tuple[object, ...]:
+    return found.case.name, verdict([found]), found.states, found.depth, f"{found.seconds:.1f}"
+
+
+def _verdict(question: Question, answers: list[Found]) -> str:
+    said = verdict(answers)
+    if said == Verdict.VIOLATED:
+        return f"{said}: {', '.join(dict.fromkeys(found.promise for found in answers if found.violation))}"
+    limits = sorted({found.limit for found in answers if found.limit})
+    if limits:
+        bounds = " and at ".join(f"{getattr(question.bounds, limit):g} {_UNITS[limit]}" for limit in limits)
+        return f"{said}: the search gave up at {bounds}; until there nothing was violated"
+    return f"{said}: every reachable state was seen"
+
+
+def _document(question: Question, answers: list[Found], folder: Path | None) -> dict[str, Any]:
+    broken = worst(answers)
+    violation = None
+    if broken is not None:
+        violation = {
+            "case": broken.case.name,
+            "what": broken.violation,
+            "shortest": broken.shortest,
+            "steps": msgspec.to_builtins(broken.path),
+            "on_real_processes": on_real_processes(question, broken) or None,
+            "folder": str(folder),
+        }
+    said = verdict(answers)
+    return {
+        "verdict": said,
+        "reason": _verdict(question, answers),
+        "command": question.command(),
+        "protocol": question.protocol,
+        "options": dict(question.options),
+        "ablate": list(question.ablate),
+        "participants": len(answers[0].case.services),
+        "bounds": msgspec.to_builtins(question.bounds),
+        "cases": [
+            {
+                **dict(zip(COLUMNS, _row(found), strict=True)),
+                "seconds": round(found.seconds, 3),
+                "limit": found.limit or None,
+            }
+            for found in answers
+        ],
+        "violation": violation,
+        "exit": CODES[said],
+    }
+
+
+def _what_next(question: Question, folder: Path | None) -> None:
+    if folder is not None:
+        ui.say(f"kept in {folder}")
+        ui.next_step(f"`wdm replay {folder}` walks it again")
+    elif not question.ablate:
+        ui.next_step(f"`wdm protocols` lists the safeguards; `{question.command()} --ablate NAME` goes without one")
+    else:
+        ui.next_step(f"`wdm chaos --protocol {question.protocol}` breaks real processes")
