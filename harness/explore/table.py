@@ -22,7 +22,8 @@ missing is either useless or untested.
 
 `wdm check --protocol PROTOCOL --ablate SAFEGUARD` does one line of this table again, and shows the way. *Steps* is the length of
 the shortest way, *states* what the search visited until it had it, in all cases together. The promises are told apart in
-[harness/explore/promises.py](../harness/explore/promises.py); *stuck* is a state from which something never ends. Made by `make docs`.
+[harness/explore/promises.py](../harness/explore/promises.py); *stuck* is a state from which something never ends.
+Made by `make docs`.
 """
 
 
