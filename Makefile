@@ -51,7 +51,7 @@ bench: $(STAMP)  ## checkouts a second beside a bare service
 	@$(BIN)/python -m benchmarks.checkout
 
 docs: $(STAMP)  ## write docs/ablations.md anew: every safeguard taken out once
-	@$(BIN)/python -m harness.explore.table > docs/ablations.md.part
+	@$(BIN)/python -m harness.ablations > docs/ablations.md.part
 	@mv docs/ablations.md.part docs/ablations.md
 
 lint: $(LINT)  ## style, types, and the laws of the architecture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.explore.table import Row, line, render, rows
+from harness.ablations import Row, line, render, rows
 
 PAGE = (Path(__file__).parents[2] / "docs/ablations.md").read_text("utf-8")
 

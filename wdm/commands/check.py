@@ -15,7 +15,7 @@ from harness.explore.kept import keep, told
 from harness.explore.search import Found
 from harness.explore.suite import Question, on_real_processes, verdict, worst
 from wdm import ui
-from wdm.commands.chaos import CODES
+from wdm.exits import CODES
 from wdm.options import as_json, common, option, pairs
 
 SAY_EVERY_S = 1.0

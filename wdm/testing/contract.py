@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from harness.chaos import single
 from harness.chaos.plan import Plan
 from harness.chaos.single import Single
-from harness.explore.case import CASES, Case
-from harness.explore.search import Bounds, Search
+from harness.explore.breadth import Bounds
+from harness.explore.suite import Question
 from harness.scenarios import Scenario
 from harness.workload import WORKLOADS
 from protocols.core import Protocol
@@ -23,8 +23,7 @@ class ProtocolContract:
 
     protocol: ClassVar[str]
     options: ClassVar[Mapping[str, str]] = {}
-    cases: ClassVar[tuple[Case, ...]] = CASES
-    bounds: ClassVar[Bounds] = Bounds(crashes=1, hasty=1, states=20_000, seconds=20)
+    bounds: ClassVar[Bounds] = Bounds(crashes=1, states=20_000, seconds=30)
     examples: ClassVar[int] = 25
     phases: ClassVar[tuple[Phase, ...]] = tuple(Phase)
 
@@ -43,10 +42,8 @@ class ProtocolContract:
         assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), explained(done)
 
     def test_no_reachable_state_of_a_small_case_breaks_its_claims(self) -> None:
-        found = self.found()
-        for case in self.cases:
-            search = Search(found, found.configure(dict(self.options)), case, self.bounds).run()
-            assert not search.violation, f"{case.name}: {search.violation}"
+        for found in Question(self.protocol, self.options, bounds=self.bounds).answers():
+            assert not found.violation, f"{found.case.name}: {found.violation}"
 
     def test_it_keeps_its_claims_whatever_is_drawn(self) -> None:
         @settings(

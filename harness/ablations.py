@@ -1,4 +1,4 @@
-"""The ablation table of `docs/ablations.md`: `python -m harness.explore.table` writes it to stdout, `make docs` into the file.
+"""The ablation table of `docs/ablations.md`: `python -m harness.ablations` writes it to stdout, `make docs` into the file.
 
 Every safeguard of every protocol is taken out once. A column is a title and a function of a row; a test compares the file
 with what this says today.
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from harness.chaos.hunt import Catch, hunt
 from harness.explore.search import Found
 from harness.explore.suite import Question, worst
 from protocols.core import Safeguard
@@ -22,8 +23,10 @@ missing is either useless or untested.
 
 `wdm check --protocol PROTOCOL --ablate SAFEGUARD` does one line of this table again, and shows the way. *Steps* is the length of
 the shortest way, *states* what the search visited until it had it, in all cases together. The promises are told apart in
-[harness/explore/promises.py](../harness/explore/promises.py); *stuck* is a state from which something never ends.
-Made by `make docs`.
+[harness/explore/promises.py](../harness/explore/promises.py); *stuck* is a state from which something never ends. *Seed* is
+the first seed of the first scenario in which the simulator sees it, *runs* how many it took in all
+([harness/chaos/hunt.py](../harness/chaos/hunt.py)): `wdm chaos SCENARIO --runtime sim --seed SEED --ablate SAFEGUARD`
+does it again. Made by `make docs`.
 """
 
 
@@ -42,6 +45,12 @@ class Row:
         assert found is not None, f"{self.protocol} without {self.safeguard.name}: nothing breaks"
         return found
 
+    @cached_property
+    def catch(self) -> Catch:
+        catch = hunt(self.protocol, self.safeguard.name)
+        assert catch is not None, f"{self.protocol} without {self.safeguard.name}: the simulator sees nothing"
+        return catch
+
 
 Column = tuple[str, Callable[[Row], object]]
 COLUMNS: tuple[Column, ...] = (
@@ -51,7 +60,8 @@ COLUMNS: tuple[Column, ...] = (
     ("broken promise", lambda row: row.found.promise),
     ("steps", lambda row: len(row.found.path)),
     ("states", lambda row: sum(found.states for found in row.answers)),
-    ("seeds", lambda _: "-"),
+    ("seed", lambda row: f"`{row.catch.scenario}` {row.catch.seed}"),
+    ("runs", lambda row: row.catch.runs),
 )
 
 
