@@ -14,14 +14,14 @@ from aiohttp import web
 from protocols.core import UsageError
 from protocols.service.app import application
 from protocols.service.node import Node
-from protocols.service.settings import Settings
+from protocols.service.settings import Settings, environment
 
 STOP_WITHIN_S = 0.3  # twice: for what is being answered, and for what follows an answer
 
 
 def main() -> int:
     try:
-        settings = Settings.read(os.environ)
+        settings = Settings.read(environment(os.environ))
         _log_to_stderr(settings)
     except UsageError as error:
         return _refuse(str(error), 2)

@@ -58,7 +58,7 @@ class Node:
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._session = aiohttp.ClientSession()
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(use_dns_cache=False))
         await self.link.start()
         self.store.start()
         self._sweeper = asyncio.create_task(self.service.sweep())

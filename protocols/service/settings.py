@@ -1,14 +1,17 @@
 """What a service process is told, through its environment. Unknown values are refused by name."""
 
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from protocols.core import Timing, UsageError
 from protocols.service import faults
 
 SERVICES = ("order", "stock", "payment")
+ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what a container listens on, to be told from an address
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,16 @@ class Settings:
         if service not in SERVICES:
             raise UsageError(f"WDM_SERVICE={service!r} is not one of: {', '.join(SERVICES)}")
         host, _, port = _need(env, "WDM_LISTEN").rpartition(":")
+        # A container's own name is the one by which its peers reach this instance and no other of its service.
+        own, reached = (socket.gethostname(),) * 2 if host in ANY_ADDRESS else (f"{service}-1", host)
         peers = _json(env, "WDM_PEERS", "{}")
         return cls(
             service=service,
-            node=env.get("WDM_NODE") or f"{service}-1",
+            node=env.get("WDM_NODE") or own,
             protocol=_need(env, "WDM_PROTOCOL"),
             host=host,
             port=_number("WDM_LISTEN's port", port),
-            advertise=env.get("WDM_ADVERTISE") or f"http://{host}:{port}",
+            advertise=env.get("WDM_ADVERTISE") or f"http://{reached}:{port}",
             store_url=_need(env, "WDM_STORE_URL"),
             peers={name: tuple(addresses) for name, addresses in peers.items()},
             routes=_json(env, "WDM_ROUTES", "{}"),
@@ -63,6 +68,22 @@ class Settings:
             limit_ms=_number("WDM_TIME_LIMIT_MS", env.get("WDM_TIME_LIMIT_MS", "10000")),
             log_level=env.get("WDM_LOG_LEVEL", "info"),
         )
+
+
+def environment(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables, and over them what the JSON file ``WDM_ENVIRONMENT_FILE`` says, if it is there.
+
+    A container keeps its variables from one life to the next; whoever starts it again can only change a file. Raises
+    ``UsageError`` for a file that is no JSON object of texts.
+    """
+    name = env.get("WDM_ENVIRONMENT_FILE")
+    if not name or not Path(name).is_file():
+        return dict(env)
+    said = _json({name: Path(name).read_text("utf-8")}, name, "{}")
+    for variable, value in said.items():
+        if not isinstance(value, str):
+            raise UsageError(f"{name}: {variable} must be a text, not {value!r}")
+    return {**env, **said}
 
 
 def _need(env: Mapping[str, str], name: str) -> str:

@@ -63,7 +63,10 @@ class HttpLink:
 
     async def start(self) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=TIMEOUT, headers=self._headers
+            # A peer's container that comes back may have another address; by default the old one is kept for 10 s.
+            connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False),
+            timeout=TIMEOUT,
+            headers=self._headers,
         )
 
     async def stop(self) -> None:

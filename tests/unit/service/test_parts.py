@@ -1,6 +1,9 @@
 """Settings, codec, ids and turnstiles: what they refuse, and what they promise."""
 
 import asyncio
+import json
+import socket
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +11,7 @@ from protocols.core import Outcome, UsageError, Verdict
 from protocols.registry import UnknownProtocol, load
 from protocols.service.attempts import TxnIds
 from protocols.service.codec import BadMessage, Codec
-from protocols.service.settings import Settings
+from protocols.service.settings import Settings, environment
 from protocols.service.turnstiles import Turnstiles
 from protocols.two_phase import PROTOCOL
 from protocols.two_phase.machine import Commit, Prepare
@@ -36,6 +39,29 @@ ENV = {
 def test_settings_name_what_is_wrong(change: dict[str, str], named: str) -> None:
     with pytest.raises(UsageError, match=named):
         Settings.read({**ENV, **change})
+
+
+def test_an_instance_in_a_container_is_reached_by_the_containers_name() -> None:
+    settings = Settings.read({**ENV, "WDM_LISTEN": "0.0.0.0:5000"})
+    assert (settings.node, settings.advertise) == (socket.gethostname(), f"http://{socket.gethostname()}:5000")
+    assert Settings.read(ENV).advertise == "http://127.0.0.1:1234"
+
+
+def test_a_file_may_change_the_environment_of_a_life(tmp_path: Path) -> None:
+    file = tmp_path / "environment.json"
+    env = {**ENV, "WDM_ENVIRONMENT_FILE": str(file)}
+    assert environment(ENV) == ENV
+    assert environment(env) == env
+    file.write_text(json.dumps({"WDM_SECRET": "other", "WDM_NODE": "stock-7"}))
+    settings = Settings.read(environment(env))
+    assert (settings.secret, settings.node) == ("other", "stock-7")
+    for nonsense, named in (
+        ("{", "environment.json is not JSON"),
+        ('{"WDM_NODE": 7}', "WDM_NODE must be a text, not 7"),
+    ):
+        file.write_text(nonsense)
+        with pytest.raises(UsageError, match=named):
+            environment(env)
 
 
 def test_settings_do_not_show_secrets() -> None:

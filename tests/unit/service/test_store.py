@@ -10,6 +10,7 @@ from redis.asyncio import Connection
 
 from protocols.core import Command
 from protocols.ports import LoopClock, StoreDown, StoreUnknown
+from protocols.service import store as store_module
 from protocols.service.codec import encode_arguments
 from protocols.service.node import connector
 from protocols.service.store import StoreFault, ValkeyStore
@@ -159,3 +160,41 @@ async def test_a_connection_found_closed_by_a_write_is_opened_anew() -> None:
         store.start()
         assert await store.call(Command("fenced")) == (7,)
         assert server.calls == [b"wdm_fenced"]
+
+
+async def test_a_server_that_falls_silent_is_left_after_the_time_it_has_to_answer_and_no_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Found with a store cut off from its network: what was asked in the middle of a look waited for the end of the next."""
+    monkeypatch.setattr(store_module, "ANSWER_WITHIN_S", 0.4)
+    async with store_of(lambda number: b"" if number == 2 else ANSWER) as (store, server):
+        await store.call(Command("first"))
+        await asyncio.sleep(0.2)
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        assert await store.call(Command("second")) == (7,)
+        assert 0.35 < loop.time() - asked < 0.6
+        assert server.calls[1:] == [b"wdm_second"] * 2
+
+
+async def test_a_server_that_takes_the_connection_and_never_says_a_word_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when the network is cut between the handshake of TCP and the password: nobody ever hears that it is over."""
+    monkeypatch.setattr(store_module, "ANSWER_WITHIN_S", 0.2)
+    taken = itertools.count(1)
+    server = Server(lambda _: ANSWER)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if next(taken) == 1:
+            await reader.read()  # until the other side has had enough
+            writer.close()
+        else:
+            await server.serve(reader, writer)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        store = ValkeyStore(connector(f"redis://:secret@127.0.0.1:{port}/0"), "#!lua", LoopClock(), 2_000)
+        store.start()
+        assert await store.call(Command("fenced")) == (7,)
+        await store.stop()
