@@ -67,6 +67,8 @@ format: $(LINT)  ## put the code into shape
 lock:  ## resolve requirements.lock anew (needs uv: pip install uv)
 	@$(RESOLVE) --group build --group test --output-file requirements.lock
 	@$(RESOLVE) --group dev --constraints requirements.lock --output-file requirements-lint.lock
+	@$(RESOLVE:pyproject.toml=containers/service.in) --constraints requirements.lock --output-file containers/service.lock
+	@$(RESOLVE:pyproject.toml=containers/build.in) --constraints requirements.lock --output-file containers/build.lock
 
 clean:  ## remove what the targets made (deployments are stopped first)
 	@if [ -x $(BIN)/wdm ]; then $(BIN)/wdm --quiet down >/dev/null 2>&1 || true; fi

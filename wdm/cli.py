@@ -20,7 +20,7 @@ from wdm.exits import ENVIRONMENT, INTERRUPTED, OK, UNKNOWN, USAGE
 COMMANDS = (
     "up", "down", "status", "logs", "txn",
     "check", "chaos", "scenarios", "replay", "report", "runs", "check-history",
-    "demo", "protocols", "doctor",
+    "demo", "protocols", "images", "doctor",
 )  # fmt: skip
 
 

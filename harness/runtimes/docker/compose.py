@@ -1,0 +1,102 @@
+"""Compose: makes the containers, networks and volumes of ``docker-compose.yml``, and removes them. Nothing else is asked of it."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import harness
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.docker.engine import endpoint, in_words
+
+TOOLS = (("docker", "compose"), ("docker-compose",))
+ROOT = Path(harness.__file__).parents[1]
+FILE = ROOT / "docker-compose.yml"
+LINKS = "links"
+"""The profile, and its only service: what stands between nodes where their connections are to be disturbed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    command: tuple[str, ...]
+    version: str
+
+
+def find() -> Tool:
+    """`docker compose`, else `docker-compose`. Raises ``EnvironmentFailure`` saying how to get one."""
+    for command in TOOLS:
+        try:
+            told = subprocess.run(
+                [*command, "version", "--short"], capture_output=True, text=True, timeout=20, check=True
+            ).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            continue
+        return Tool(command, told)
+    raise EnvironmentFailure(
+        "neither `docker compose` nor `docker-compose` runs; install one (Debian: `apt-get install docker-compose`)"
+    )
+
+
+def require_checkout() -> None:
+    """Raise ``EnvironmentFailure`` if this is not a clone of the project: containers are made from its files."""
+    if not FILE.is_file():
+        raise EnvironmentFailure(
+            f"{FILE} is not there: the docker runtime needs wdm installed from its clone (`make venv`)"
+        )
+
+
+class Project:
+    """One deployment, to Compose. ``variables`` are what the file leaves open; ``override`` is a second file, if any."""
+
+    def __init__(self, name: str, variables: Mapping[str, str], override: Path | None = None) -> None:
+        self.name = name
+        self._variables = variables
+        self._override = override
+        self._tool: Tool | None = None
+
+    async def create(self, scale: Mapping[str, int], *, links: bool) -> None:
+        """Make everything, and start nothing."""
+        profile = ["--profile", LINKS] if links else []
+        counts = [f"--scale={service}={count}" for service, count in scale.items()]
+        await self._run([*profile, "up", "--no-start", "--no-build", "--force-recreate", *counts])
+
+    async def remove(self, *, volumes: bool) -> None:
+        """Stop and remove everything; data only with ``volumes``."""
+        what = ["--volumes"] if volumes else []
+        await self._run(["--profile", LINKS, "down", "--timeout", "1", "--remove-orphans", *what])
+
+    async def _run(self, arguments: Sequence[str]) -> None:
+        """Raises ``EnvironmentFailure`` with the point of what it said. Whoever is cancelled waits for its end."""
+        if self._tool is None:
+            self._tool = await asyncio.to_thread(find)
+        files = [FILE, *([self._override] if self._override else [])]
+        chosen = [word for file in files for word in ("--file", str(file))]
+        command = [
+            *self._tool.command,
+            "--project-directory",
+            str(ROOT),
+            "--project-name",
+            self.name,
+            *chosen,
+            *arguments,
+        ]
+        child = await asyncio.create_subprocess_exec(
+            *command,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us, and we do not leave half of it
+        )
+        _, said = await asyncio.shield(asyncio.ensure_future(child.communicate()))
+        if child.returncode:
+            raise EnvironmentFailure(
+                f"`{' '.join(self._tool.command)}` failed: {in_words(said.decode('utf-8', 'replace'))}"
+            )
+
+    def _environment(self) -> dict[str, str]:
+        """Nothing of ours but what we say: a variable of the shell's would go before it, and so would a file `.env`."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("WDM_", "COMPOSE_"))}
+        return {**kept, "DOCKER_HOST": endpoint().host, **self._variables}

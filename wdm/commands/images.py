@@ -1,0 +1,28 @@
+"""``wdm images``: the images that the docker runtime needs."""
+
+from contextlib import closing
+
+import click
+
+from harness.runtimes.docker import engine
+from harness.runtimes.docker import images as made
+from wdm import ui
+from wdm.exits import OK
+from wdm.options import common
+
+
+@click.group()
+def images() -> None:
+    """The images of the docker runtime: `wdm images build`."""
+
+
+@images.command()
+@common
+@click.option("--offline", is_flag=True, help="From the distribution's packages and from wheels, without a registry.")
+def build(offline: bool) -> int:
+    """Make every image that `wdm up --runtime docker` needs. Again after each change of the sources; that is quick."""
+    with closing(engine.connect(timeout_s=600)) as client:
+        done = (made.build_offline if offline else made.build)(client, ui.say)
+    ui.say(f"made {', '.join(done)}")
+    ui.next_step("`wdm up --runtime docker`, or `wdm chaos --runtime docker`")
+    return OK
