@@ -14,6 +14,7 @@ from typing import Literal
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.local import valkey
 from harness.runtimes.local.ports import why_taken
+from harness.runtimes.local.spec import BUNDLED
 
 LEAST_FILES = 4_096
 LEAST_DISK_MB = 500
@@ -39,7 +40,7 @@ def _python() -> Iterator[Diagnosis]:
 
 def _store() -> Iterator[Diagnosis]:
     try:
-        binary = valkey.find_binary(valkey.BUNDLED)
+        binary = valkey.find_binary(BUNDLED)
         yield Diagnosis("store", "ok", f"Valkey {valkey.version(binary)}, bundled")
     except EnvironmentFailure as error:
         yield Diagnosis("store", "missing", str(error))

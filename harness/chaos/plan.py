@@ -57,6 +57,7 @@ class Plan:
         """The deployment. Raises `UsageError` if the protocol does not exist or has no such option or safeguard."""
         spec = Spec(
             protocol=self.protocol,
+            runtime="docker" if self.runtime == "docker" else "local",
             workers=self.scenario.workers,
             durability=self.durability,
             respawn_after_s=self.scenario.respawn_after_s,

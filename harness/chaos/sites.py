@@ -43,8 +43,19 @@ class Site:
 
 
 def local(plan: Plan) -> Site:
+    return _in_a_folder(LocalDeployment, plan)
+
+
+def docker(plan: Plan) -> Site:
+    from harness.runtimes.docker.deployment import DockerDeployment  # noqa: PLC0415 - who has no engine needs none
+
+    return _in_a_folder(DockerDeployment, plan)
+
+
+def _in_a_folder(kind: type[LocalDeployment], plan: Plan) -> Site:
+    spec = plan.spec()
     folder = Path(tempfile.mkdtemp(prefix="wdm-chaos-"))
-    shop = LocalDeployment(plan.spec(), folder)
+    shop = kind(spec, folder)
 
     async def ask() -> list[dict[str, object]]:
         return await Operator(shop.nodes(), shop.secret).unfinished()
@@ -67,7 +78,7 @@ def sim(plan: Plan) -> Site:
 
 SIMULATED = "sim"
 
-SITES: Mapping[str, Callable[[Plan], Site]] = {SIMULATED: sim, "local": local}
+SITES: Mapping[str, Callable[[Plan], Site]] = {SIMULATED: sim, "local": local, "docker": docker}
 
 
 def site(plan: Plan) -> Site:

@@ -1,6 +1,6 @@
-"""A TCP proxy for every directed link between nodes of a local deployment: where faults of the network happen.
+"""A TCP proxy for every directed link between nodes of a deployment: where faults of the network happen.
 
-One listener on loopback a link, one upstream connection for each accepted one, bytes in order and never invented. Where no
+One listener a link, one upstream connection for each accepted one, bytes in order and never invented. Where no
 rule is on a link, what arrives is written on at once. What a rule holds back waits in a queue of bounded size: when it is
 full the proxy stops reading, as a network does.
 
@@ -43,9 +43,9 @@ class Proxy:
     def wires(self) -> tuple[Wire, ...]:
         return tuple(self._links)
 
-    def add(self, source: str, to: str, port: int) -> int:
-        """A link to a loopback port. Returns the port by which ``source`` is to go instead."""
-        link = self._links[source, to] = Link(port)
+    def add(self, source: str, to: str, port: int, host: str = LOOPBACK, at: tuple[str, int] = (LOOPBACK, 0)) -> int:
+        """A link to a port, of loopback if nothing else is said, listening ``at``. Returns the port to go to instead."""
+        link = self._links[source, to] = Link((host, port), at)
         return link.port
 
     async def start(self) -> None:
@@ -74,7 +74,7 @@ class Proxy:
                     link.reset_all()
                 link.reshaped()
 
-    def straighten(self) -> None:
+    async def straighten(self) -> None:
         """Take back every rule."""
         for link in self._links.values():
             if link.shapes:
@@ -85,11 +85,11 @@ class Proxy:
 class Link:
     """One listener and its connections. ``shapes`` are the rules on it, by who put them there."""
 
-    def __init__(self, to_port: int) -> None:
+    def __init__(self, to: tuple[str, int], at: tuple[str, int]) -> None:
         self.shapes = Shapes()
         self.flows: dict[Flow, None] = {}
-        self._to_port = to_port
-        self._socket = socket.create_server((LOOPBACK, 0), backlog=BACKLOG)
+        self._to = to
+        self._socket = socket.create_server(at, backlog=BACKLOG)
         self._server: asyncio.Server | None = None
         self._healed = asyncio.Event()
         self._healed.set()
@@ -137,7 +137,7 @@ class Link:
                     flow.abort()
                     return
             async with asyncio.timeout(CONNECT_WITHIN_S):
-                await loop.create_connection(lambda: flow.far, LOOPBACK, self._to_port)
+                await loop.create_connection(lambda: flow.far, *self._to)
         except (OSError, TimeoutError):
             flow.reset()
 

@@ -78,7 +78,7 @@ async def cut_under_writes(server: Server, after_s: float, rng: Random) -> tuple
     pulled = time.monotonic()
     await server.kill()
     await writing
-    said = server.log.cut(pulled, rng)
+    said = await server.log.cut(pulled, rng)
     watching.cancel()
     await server.start()
     return said, pulled
@@ -134,7 +134,7 @@ def log_of(tmp_path: Path, name: str, size: int) -> Path:
 NAME = "appendonly.aof.1.incr.aof"
 
 
-def test_every_byte_of_the_last_second_and_no_other_can_be_where_it_is_cut(tmp_path: Path) -> None:
+async def test_every_byte_of_the_last_second_and_no_other_can_be_where_it_is_cut(tmp_path: Path) -> None:
     found = set()
     for seed in range(200):
         file = log_of(tmp_path, NAME, 10)
@@ -142,18 +142,18 @@ def test_every_byte_of_the_last_second_and_no_other_can_be_where_it_is_cut(tmp_p
         watch.sample(100.0)
         log_of(tmp_path, NAME, 15)
         watch.sample(100.5)
-        watch.cut(101.1, Random(seed))
+        await watch.cut(101.1, Random(seed))
         found.add(file.stat().st_size)
     assert found == set(range(10, 16))
 
 
-def test_only_the_newest_part_is_cut_and_what_is_known_of_older_ones_does_not_count(tmp_path: Path) -> None:
+async def test_only_the_newest_part_is_cut_and_what_is_known_of_older_ones_does_not_count(tmp_path: Path) -> None:
     old, watch = log_of(tmp_path, "appendonly.aof.9.incr.aof", 50), LogWatch(tmp_path, "everysec")
     watch.sample(100.0)
     sizes = set()
     for seed in range(60):
         new = log_of(tmp_path, "appendonly.aof.10.incr.aof", 3)
-        watch.cut(102.0, Random(seed))
+        await watch.cut(102.0, Random(seed))
         sizes.add(new.stat().st_size)
         new.unlink()
         watch = LogWatch(tmp_path, "everysec")
@@ -161,14 +161,14 @@ def test_only_the_newest_part_is_cut_and_what_is_known_of_older_ones_does_not_co
     assert (old.stat().st_size, sizes) == (50, {0, 1, 2, 3})
 
 
-def test_what_survived_a_cut_is_on_disk(tmp_path: Path) -> None:
+async def test_what_survived_a_cut_is_on_disk(tmp_path: Path) -> None:
     file, watch = log_of(tmp_path, NAME, 30), LogWatch(tmp_path, "everysec")
-    watch.cut(100.0, Random(3))
+    await watch.cut(100.0, Random(3))
     kept = file.stat().st_size
-    watch.cut(100.1, Random(4))
+    await watch.cut(100.1, Random(4))
     assert file.stat().st_size == kept
 
 
 @pytest.mark.parametrize("durability", ["everysec", "always"])
-def test_without_a_log_there_is_nothing_to_lose(tmp_path: Path, durability: str) -> None:
-    assert LogWatch(tmp_path, durability).cut(1.0, Random(1)) == "there is no log yet"
+async def test_without_a_log_there_is_nothing_to_lose(tmp_path: Path, durability: str) -> None:
+    assert await LogWatch(tmp_path, durability).cut(1.0, Random(1)) == "there is no log yet"

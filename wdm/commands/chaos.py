@@ -42,7 +42,7 @@ WHERE_TO = frozenset({"runs_dir", "as_json"})
 @option(
     "--runtime",
     type=click.Choice(list(SITES)),
-    help="Where the shop runs: sim, in virtual time, or local, as real processes.  [default: local; sim if nothing is asked for]",
+    help="Where the shop runs; sim is virtual time in one process.  [default: local; sim if nothing is asked for]",
 )
 @option("--option", multiple=True, metavar="NAME=VALUE", help="An option of the protocol; may be repeated.")
 @option("--seed", type=click.IntRange(0), help="Decides every random choice.  [default: drawn, and printed]")

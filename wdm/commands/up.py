@@ -9,7 +9,7 @@ import click
 
 from harness.runtimes.base import Node
 from harness.runtimes.local import detached
-from harness.runtimes.local.spec import LOG_LEVELS, MAX_WORKERS, Spec
+from harness.runtimes.local.spec import LOG_LEVELS, MAX_WORKERS, RUNTIMES, Spec
 from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor, run
 from protocols import registry
@@ -48,9 +48,16 @@ def _of_the_protocols(command: F) -> F:
 @click.command()
 @deployment
 @option("--protocol", default="2pc", show_default=True, help="See `wdm protocols`.")
+@option(
+    "--runtime",
+    type=click.Choice(RUNTIMES),
+    default="local",
+    show_default=True,
+    help="Processes of this machine, or containers.",
+)
 @_of_the_protocols
 @option("--option", multiple=True, metavar="NAME=VALUE", help="An option of the protocol; may be repeated.")
-@option("--workers", type=click.IntRange(1, MAX_WORKERS), default=1, show_default=True, help="Processes a service.")
+@option("--workers", type=click.IntRange(1, MAX_WORKERS), default=1, show_default=True, help="Instances of a service.")
 @option(
     "--durability",
     type=click.Choice(["everysec", "always"]),

@@ -1,4 +1,4 @@
-"""Compose: makes the containers, networks and volumes of ``docker-compose.yml``, and removes them. Nothing else is asked of it."""
+"""Compose: makes the containers, networks and volumes of ``docker-compose.yml``, and removes them. It is asked nothing else."""
 
 import asyncio
 import os

@@ -19,14 +19,18 @@ ANSWER_WITHIN_S = 60
 CONNECT_WITHIN_S = 3.0
 CONNECTIONS = 64  # a stream of words and one order under way for every container
 
-_MEANT = (
-    ("no space left on device", "the engine's disk is full: `docker system df` shows what takes it, `docker system prune` frees it"),
-    ("port is already allocated", "a port is taken: choose another with --port, or --port 0 for any free one"),
-    ("address already in use", "a port is taken: choose another with --port, or --port 0 for any free one"),
-    ("no such image", "an image is absent: `wdm images build`, or `wdm images build --offline` without a registry"),
-    ("non-overlapping ipv4", "the engine has no network addresses left: `wdm down --all`, then `docker network prune`"),
-    ("all predefined address pools", "the engine has no network addresses left: `wdm down --all`, then `docker network prune`"),
-)  # fmt: skip
+_FULL = "the engine's disk is full: `docker system df` shows what takes it, `docker system prune` frees it"
+_TAKEN = "a port is taken: choose another with --port, or --port 0 for any free one"
+_ABSENT = "an image is absent: `wdm images build`, or `wdm images build --offline` without a registry"
+_NO_ADDRESSES = "the engine has no network addresses left: `wdm down --all`, then `docker network prune`"
+_MEANT = {
+    "no space left on device": _FULL,
+    "port is already allocated": _TAKEN,
+    "address already in use": _TAKEN,
+    "no such image": _ABSENT,
+    "non-overlapping ipv4": _NO_ADDRESSES,
+    "all predefined address pools": _NO_ADDRESSES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def told(what: str) -> Iterator[None]:
 
 def in_words(text: str) -> str:
     """What an engine or Compose said, as one line: what we know of, with the way out; else what seems to be the point."""
-    for sign, words in _MEANT:
+    for sign, words in _MEANT.items():
         if sign in text.lower():
             return words
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -22,6 +22,7 @@ from harness.runtimes.docker.compose import FILE, ROOT, find, require_checkout
 from harness.runtimes.docker.engine import endpoint, in_words, told
 from harness.runtimes.local import valkey
 from harness.runtimes.local.places import user_folder
+from harness.runtimes.local.spec import BUNDLED
 
 Say = Callable[[str], None]
 
@@ -32,8 +33,11 @@ SOURCE = "wdm.source"
 CONTEXT = (
     "Dockerfile", "LICENSE", "README.md", "containers", "harness", "protocols", "pyproject.toml", "scenarios", "wdm",
 )  # fmt: skip
-RUN = ("Dockerfile", "containers/service.lock", "pyproject.toml", "harness", "protocols")
-"""What a service's process is made of: when it changes, its image is out of date."""
+RUN = (
+    "Dockerfile", "containers/service.lock", "pyproject.toml", "protocols",
+    "harness/faults", "harness/runtimes/base.py", "harness/runtimes/docker/links.py",
+)  # fmt: skip
+"""What the processes in our containers are made of: when it changes, their image is out of date."""
 WAY_OUT = "`wdm images build`, or `wdm images build --offline` on a machine without an image registry"
 
 
@@ -120,7 +124,7 @@ def build_offline(client: Any, say: Say) -> Images:
         say(f"building {OFFLINE.valkey}")
         context = Path(folder) / "valkey"
         shutil.copytree(ROOT / "containers/offline", context)
-        shutil.copy(valkey.find_binary(valkey.BUNDLED), context)
+        shutil.copy(valkey.find_binary(BUNDLED), context)
         _build(client, context, "valkey.Dockerfile", OFFLINE.valkey, {"BASE": base})
         say(f"building {OFFLINE.service}")
         context = Path(folder) / "service"

@@ -11,14 +11,18 @@ import asyncio
 import re
 import time
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Protocol
 
 EVERY_S = 0.05
 SURE_AFTER_S = 1.0
+FOLDER = "appendonlydir"
 TORN = b"*4\r\n$5\r\nHMSET\r\n$9\r\naccount:0\r\n$7\r\nbalance\r\n"
+NO_LOG = "there is no log yet"
 _NUMBER = re.compile(r"\.(\d+)\.incr\.aof$")
 
 
@@ -31,14 +35,63 @@ class Sample:
     size: int
 
 
-class LogWatch:
-    """Samples the log in a store's data folder while it runs; ``cut`` is for when the store is down."""
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What becomes of a file: it ends after ``kept`` bytes, then comes ``torn``."""
 
-    def __init__(self, data: Path, durability: str) -> None:
-        self._folder = data / "appendonlydir"
+    kept: int
+    torn: bytes
+    words: str
+
+
+class Log(Protocol):
+    """The log of one store, wherever it lies."""
+
+    async def run(self) -> None:
+        """Watch it, until cancelled."""
+
+    async def cut(self, now_s: float, rng: Random) -> str:
+        """Cut or tear, and say what was done. The store is down; ``now_s`` is when the power went."""
+
+
+class Tail:
+    """What is known about the end of a log: what is certain, and what a power cut takes from it."""
+
+    def __init__(self, durability: str) -> None:
         self._durability = durability
         self._samples: deque[Sample] = deque()
         self._certain: Sample | None = None
+
+    def saw(self, now_s: float, name: str, size: int) -> None:
+        self._samples.append(Sample(now_s, name, size))
+
+    def settle(self, now_s: float) -> None:
+        """A second has passed for some of the samples."""
+        while self._samples and self._samples[0].at_s <= now_s - SURE_AFTER_S:
+            self._certain = self._samples.popleft()
+
+    def lose(self, now_s: float, name: str, size: int, rng: Random) -> Loss:
+        """Decide about this file. It is taken for done: what is kept is certain from now on."""
+        if self._durability == "always":
+            torn = TORN[: rng.randrange(1, len(TORN))]
+            return Loss(size, torn, f"left {len(torn)} bytes of a torn write")
+        kept = rng.randint(min(self._sure(name, now_s), size), size)
+        self._samples.clear()
+        self._certain = Sample(now_s, name, kept)
+        return Loss(kept, b"", f"cut {size - kept} of {size} bytes")
+
+    def _sure(self, name: str, now_s: float) -> int:
+        """So much of the file was certainly on disk: what was there a second ago, or when this file was found."""
+        known = [self._certain, *(one for one in self._samples if one.at_s <= now_s - SURE_AFTER_S)]
+        return max((one.size for one in known if one is not None and one.name == name), default=0)
+
+
+class LogWatch:
+    """The log in a store's data folder on this machine: sampled while it runs."""
+
+    def __init__(self, data: Path, durability: str) -> None:
+        self._folder = data / FOLDER
+        self._tail = Tail(durability)
 
     async def run(self) -> None:
         while True:
@@ -46,39 +99,29 @@ class LogWatch:
             await asyncio.sleep(EVERY_S)
 
     def sample(self, now_s: float) -> None:
-        file = self._newest()
+        name = self._newest()
         with suppress(FileNotFoundError):
-            if file is not None:
-                self._samples.append(Sample(now_s, file.name, file.stat().st_size))
-        while self._samples and self._samples[0].at_s <= now_s - SURE_AFTER_S:
-            self._certain = self._samples.popleft()
+            if name is not None:
+                self._tail.saw(now_s, name, (self._folder / name).stat().st_size)
+        self._tail.settle(now_s)
 
-    def cut(self, now_s: float, rng: Random) -> str:
-        """Cut or tear, and say what was done. ``now_s`` is when the power went."""
-        file = self._newest()
-        if file is None:
-            return "there is no log yet"
-        if self._durability == "always":
-            torn = TORN[: rng.randrange(1, len(TORN))]
-            with file.open("ab") as log:
-                log.write(torn)
-            return f"left {len(torn)} bytes of a torn write"
-        size = file.stat().st_size
-        kept = rng.randint(min(self._sure(file, now_s), size), size)
+    async def cut(self, now_s: float, rng: Random) -> str:
+        name = self._newest()
+        if name is None:
+            return NO_LOG
+        file = self._folder / name
+        loss = self._tail.lose(now_s, name, file.stat().st_size, rng)
         with file.open("r+b") as log:
-            log.truncate(kept)
-        self._samples.clear()
-        self._certain = Sample(now_s, file.name, kept)
-        return f"cut {size - kept} of {size} bytes"
+            log.truncate(loss.kept)
+            log.seek(loss.kept)
+            log.write(loss.torn)
+        return loss.words
 
-    def _sure(self, file: Path, now_s: float) -> int:
-        """So much of the file was certainly on disk: what was there a second ago, or when this file was found."""
-        known = [self._certain, *(one for one in self._samples if one.at_s <= now_s - SURE_AFTER_S)]
-        return max((one.size for one in known if one is not None and one.name == file.name), default=0)
+    def _newest(self) -> str | None:
+        return newest(path.name for path in self._folder.glob("*.incr.aof"))
 
-    def _newest(self) -> Path | None:
-        """The file that the server appends to: of the parts of its log, the one with the highest number."""
-        numbered = [
-            (int(found[1]), path) for path in self._folder.glob("*.incr.aof") if (found := _NUMBER.search(path.name))
-        ]
-        return max(numbered)[1] if numbered else None
+
+def newest(names: Iterable[str]) -> str | None:
+    """The file that the server appends to: of the parts of its log, the one with the highest number."""
+    numbered = [(int(found[1]), name) for name in names if (found := _NUMBER.search(name))]
+    return max(numbered)[1] if numbered else None

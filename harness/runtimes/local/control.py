@@ -31,11 +31,18 @@ def view(folder: StateFolder) -> View | None:
     if deployment is None:
         return None
     nodes = tuple(record.node() for record in deployment.nodes)
+    if deployment.runtime == "docker":
+        from harness.runtimes.docker import ours  # noqa: PLC0415 - see below
+
+        nodes = ours.seen(deployment.tag, nodes)
     return View(deployment, nodes, folder.supervisor() is not None)
 
 
-def take_down(folder: StateFolder) -> list[str]:
-    """Stop what runs in this folder, supervised or not. Returns what was stopped, in words; empty if nothing ran."""
+def take_down(folder: StateFolder, *, volumes: bool = False) -> list[str]:
+    """Stop what runs in this folder, supervised or not. Returns what was stopped, in words; empty if nothing ran.
+
+    With ``volumes``, the data of its containers goes as well.
+    """
     stopped = []
     supervisor = folder.supervisor()
     if supervisor is not None:
@@ -45,19 +52,28 @@ def take_down(folder: StateFolder) -> list[str]:
             raise EnvironmentFailure(f"the deployment in {folder.path} is this process's own")
         _stop_supervisor(folder, supervisor)
         stopped = names or ["a deployment that was still starting"]
-    stopped += [f"process {identity.pid}, left behind" for identity in end_leftovers(folder)]
+    stopped += [f"{name}, left behind" for name in end_leftovers(folder)]
+    if volumes:
+        from harness.runtimes.docker import ours  # noqa: PLC0415 - see below
+
+        stopped += ours.remove_all(ours.project(folder.path), volumes=True)
     folder.erase()
     return stopped
 
 
-def end_leftovers(folder: StateFolder) -> list[Identity]:
-    """End the processes of a deployment whose supervisor is gone. Blocks. Call only when nobody else supervises."""
+def end_leftovers(folder: StateFolder) -> list[str]:
+    """End what is left of a deployment whose supervisor is gone, and name it. Blocks. Call only when nobody else supervises."""
     deployment = folder.read()
     if deployment is None:
         return []
+    if deployment.runtime == "docker":
+        from harness.runtimes.docker import ours  # noqa: PLC0415 - who has no containers needs no engine
+
+        return ours.remove(deployment.tag)
     written = [record.identity for record in deployment.nodes]
     found = dict.fromkeys(identity for identity in written if identity is not None)
-    return process.end([*found, *(one for one in process.tagged(deployment.tag) if one not in found)])
+    ended = process.end([*found, *(one for one in process.tagged(deployment.tag) if one not in found)])
+    return [f"process {identity.pid}" for identity in ended]
 
 
 def all_folders() -> Iterable[Path]:

@@ -5,7 +5,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -13,8 +13,9 @@ from typing import Self
 
 from harness.faults.boundaries import boundaries
 from harness.runtimes.base import Capability, Holds, Node, Rule, Wire
-from harness.runtimes.local.aof import LogWatch
+from harness.runtimes.local.aof import Log, LogWatch
 from harness.runtimes.local.insides import InsideFaults
+from harness.runtimes.local.nodes import Plan
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor
@@ -37,11 +38,11 @@ class LocalDeployment:
         self.spec = spec
         self._temporary = None if state_dir else Path(tempfile.mkdtemp(prefix="wdm-"))
         self.folder = StateFolder(state_dir or self._temporary or Path())
-        self._supervisor = Supervisor(spec, self.folder, say)
+        self._supervisor = self._supervisor_of(spec, say)
         self._up = False
         self.holds = Holds()
         self._insides: InsideFaults | None = None
-        self._logs: dict[str, LogWatch] = {}
+        self._logs: Mapping[str, Log] = {}
         self._watches: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -69,7 +70,7 @@ class LocalDeployment:
         plan = self._supervisor.plan
         self._insides = InsideFaults(self._supervisor.keeper, plan.secret)
         if self.spec.breakable:
-            self._logs = {name: LogWatch(data, self.spec.durability) for name, data in plan.data.items()}
+            self._logs = self._watch_logs(plan)
             self._watches = [asyncio.create_task(log.run(), name=f"log of {name}") for name, log in self._logs.items()]
 
     async def down(self) -> None:
@@ -107,13 +108,13 @@ class LocalDeployment:
         self._supervisor.keeper(name).revive()
 
     def links(self) -> tuple[Wire, ...]:
-        return self._supervisor.proxy.wires
+        return self._supervisor.network.wires
 
     def shape(self, by: Hashable, links: Iterable[Wire], rule: Rule, rng: Random) -> None:
-        self._supervisor.proxy.shape(by, links, rule, rng)
+        self._supervisor.network.shape(by, links, rule, rng)
 
     def unshape(self, by: Hashable, *, reset: bool = False) -> None:
-        self._supervisor.proxy.unshape(by, reset=reset)
+        self._supervisor.network.unshape(by, reset=reset)
 
     def boundaries(self) -> tuple[str, ...]:
         protocol = load(self.spec.protocol)
@@ -128,7 +129,7 @@ class LocalDeployment:
             await self._insides.undisturb(by)
 
     async def cut_tail(self, name: str, rng: Random) -> str:
-        return f"{name}: {self._logs[name].cut(time.monotonic(), rng)}"
+        return f"{name}: {await self._logs[name].cut(time.monotonic(), rng)}"
 
     async def heal(self) -> None:
         for node in self.nodes():
@@ -136,7 +137,7 @@ class LocalDeployment:
                 self.resume(node.name)
             elif node.state == "down":
                 self.revive(node.name)
-        self._supervisor.proxy.straighten()
+        await self._supervisor.network.straighten()
         if self._insides is not None:
             await self._insides.heal()
 
@@ -165,6 +166,12 @@ class LocalDeployment:
     async def serving(self, name: str, within_s: float = 10.0) -> None:
         """Return once the node serves, now or after its respawn. Raises ``EnvironmentFailure`` after ``within_s``."""
         await self._supervisor.serving(name, within_s)
+
+    def _supervisor_of(self, spec: Spec, say: Callable[[str], None]) -> Supervisor:
+        return Supervisor(spec, self.folder, say)
+
+    def _watch_logs(self, plan: Plan) -> Mapping[str, Log]:
+        return {name: LogWatch(data, self.spec.durability) for name, data in plan.data.items()}
 
     async def _stop(self) -> None:
         for watch in self._watches:

@@ -5,11 +5,12 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from harness.runtimes.base import EnvironmentFailure, Node, State
+from harness.runtimes.life import Life
 from harness.runtimes.local import process
 from harness.runtimes.local.nodes import Member
 from harness.runtimes.local.process import Identity
@@ -18,35 +19,75 @@ PROBE_EVERY_S = 0.03
 LAST_WORDS_BYTES = 4_096
 
 
+Begin = Callable[[Member, Mapping[str, str]], Awaitable[Life]]
+"""Starts a life with these variables. Raises ``OSError`` or ``EnvironmentFailure`` if it cannot."""
+
+
+class ProcessLife:
+    """A child of this process."""
+
+    url = ""
+
+    def __init__(self, child: asyncio.subprocess.Process) -> None:
+        self._child = child
+        self.identity = process.identify(child.pid)
+
+    @classmethod
+    async def begin(cls, member: Member, environment: Mapping[str, str]) -> "ProcessLife":
+        member.prepare()
+        return cls(await _start(member.command, environment, member.log))
+
+    @property
+    def paused(self) -> bool:
+        return self.identity is not None and process.paused(self.identity)
+
+    def signal(self, number: signal.Signals) -> bool:
+        return self.identity is not None and process.send(self.identity, number)
+
+    async def over(self) -> None:
+        await self._child.wait()
+
+
 class Keeper:
     """``changed`` is called after every change of state, so that somebody can write it down.
 
-    ``injected`` holds variables of its next lives.
+    ``begin`` starts each of its lives; ``injected`` holds variables of the next ones.
     """
 
-    def __init__(self, member: Member, respawn_after_s: float, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        member: Member,
+        respawn_after_s: float,
+        changed: Callable[[], None],
+        begin: Begin = ProcessLife.begin,
+    ) -> None:
         self.member = member
-        self.identity: Identity | None = None
         self.injected: Mapping[str, str] = {}
+        self._begin = begin
         self._respawn_after_s = respawn_after_s
         self._changed = changed
         self._state: State = "down"
         self._stay_down = False
         self._lives = 0
-        self._child: asyncio.subprocess.Process | None = None
+        self._life: Life | None = None
         self._wanted = asyncio.Event()
         self._served = asyncio.Event()
         self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
+    def identity(self) -> Identity | None:
+        """Who lives now; None if nobody does."""
+        return self._life.identity if self._life else None
+
+    @property
     def state(self) -> State:
-        frozen = self.identity is not None and process.paused(self.identity)
-        return "paused" if frozen else self._state
+        return "paused" if self._life is not None and self._life.paused else self._state
 
     def node(self) -> Node:
         pid = self.identity.pid if self.identity else None
-        return Node(self.member.name, self.member.kind, self.member.service, pid, self.member.url, self.state)
+        url = (self._life.url if self._life else "") or self.member.url
+        return Node(self.member.name, self.member.kind, self.member.service, pid, url, self.state)
 
     # ------------------------------------------------------------ life
 
@@ -78,45 +119,46 @@ class Keeper:
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-        child = self._child
-        if child is not None and child.returncode is None and self.identity is not None:
-            process.send(self.identity, signal.SIGTERM)
-            process.send(self.identity, signal.SIGCONT)
+        life = self._life
+        if life is not None:
+            life.signal(signal.SIGTERM)
+            life.signal(signal.SIGCONT)
             try:
-                await asyncio.wait_for(child.wait(), grace_s)
+                await asyncio.wait_for(life.over(), grace_s)
             except TimeoutError:
-                process.send(self.identity, signal.SIGKILL)
-                await child.wait()
-        self.identity = None
+                life.signal(signal.SIGKILL)
+                await life.over()
+        self._life = None
         self._become("down")
 
     # ------------------------------------------------------------ faults
 
     def signal(self, number: signal.Signals) -> None:
         """Raises ``EnvironmentFailure`` if there is no process of ours to signal."""
-        if self.identity is None or not process.send(self.identity, number):
+        if self._life is None or not self._life.signal(number):
             raise EnvironmentFailure(f"{self.member.name} is not running as a process here")
 
     def kill(self, *, stay_down: bool) -> None:
         self._stay_down = stay_down
         self._wanted.clear()
         self._served.clear()
-        if self.identity is not None or not stay_down:
+        if self._life is not None or not stay_down:
             self.signal(signal.SIGKILL)
 
     async def restart(self, within_s: float) -> None:
         """A new life at once, whatever it did before."""
-        if self.identity is not None and self._child is not None:
+        life = self._life
+        if life is not None:
             self.kill(stay_down=True)
-            await self._child.wait()
-            while self.identity is not None:
+            await life.over()
+            while self._life is life:
                 await asyncio.sleep(0)
         self.revive()
         await self.serving(within_s)
 
     def revive(self) -> None:
         """A new life, at once or as soon as a kill has had its effect. A node that runs goes on."""
-        ended = self.identity is None or self._stay_down
+        ended = self._life is None or self._stay_down
         self._stay_down = False
         if ended and self.member.command:
             self._served.clear()
@@ -141,32 +183,30 @@ class Keeper:
         """One life, from start to end."""
         self._ended.clear()
         try:
-            child = await self._spawn()
-        except OSError as error:
+            life = await self._spawn()
+        except (OSError, EnvironmentFailure) as error:
             self._fail(f"it cannot be started: {error}")
             return
         watch = asyncio.create_task(self._watch(), name=f"watch {self.member.name}")
         try:
-            await child.wait()
+            await life.over()
         finally:
             watch.cancel()
             with suppress(asyncio.CancelledError):
                 await watch
-        self.identity = None
+        self._life = None
         if self._state == "starting" or not self._respawn_after_s or self._stay_down:
             self._ended.set()  # waiting for it would be in vain
         self._served.clear()
         self._become("down")
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
+    async def _spawn(self) -> Life:
         member = self.member
-        member.prepare()
         environment = {**member.environment, **(member.once if self._lives == 0 else {}), **self.injected}
         self._lives += 1
-        self._child = child = await _start(member.command, environment, member.log)
-        self.identity = process.identify(child.pid)
+        self._life = life = await self._begin(member, environment)
         self._become("starting")
-        return child
+        return life
 
     def _fail(self, why: str) -> None:
         with suppress(OSError), self.member.log.open("a") as log:

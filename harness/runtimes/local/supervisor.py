@@ -7,11 +7,13 @@ behind is ended first, by the next supervisor of the same folder or by ``wdm dow
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import ExitStack
+from random import Random
+from typing import Protocol
 
 from harness.faults.proxy import Proxy
-from harness.runtimes.base import EnvironmentFailure, Node
+from harness.runtimes.base import EnvironmentFailure, Node, Rule, Wire
 from harness.runtimes.local import control, keeper
 from harness.runtimes.local.keeper import Keeper
 from harness.runtimes.local.nodes import Member, Plan, direct, lay_out
@@ -22,14 +24,32 @@ from harness.runtimes.local.state import Deployment, Record, StateFolder
 START_WITHIN_S = 30.0
 
 
+class Network(Protocol):
+    """What stands on the links of a deployment, as far as it was made for it (``Wires`` says what for)."""
+
+    @property
+    def wires(self) -> tuple[Wire, ...]: ...
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def shape(self, by: Hashable, wires: Iterable[Wire], rule: Rule, rng: Random) -> None: ...
+
+    def unshape(self, by: Hashable, *, reset: bool = False) -> None: ...
+
+    async def straighten(self) -> None:
+        """Take back every rule. Raises ``EnvironmentFailure`` for one that was not put on, or cannot be taken back."""
+
+
 class Supervisor:
-    """``say`` hears one line about each step of starting and stopping."""
+    """Of processes; the docker runtime's is of containers. ``say`` hears one line about each step of starting and stopping."""
 
     def __init__(self, spec: Spec, folder: StateFolder, say: Callable[[str], None] = lambda _: None) -> None:
         self.spec = spec
         self.folder = folder
+        self.network: Network = Proxy()
         self._say = say
-        self.proxy = Proxy()
         self._keepers: dict[str, Keeper] = {}
         self._plan: Plan | None = None
         self._deployment: Deployment | None = None
@@ -61,7 +81,8 @@ class Supervisor:
         self._note("stopping")
         for kind in ("gateway", "service", "store"):
             await asyncio.gather(*(one.stop() for one in self._keepers.values() if one.member.kind == kind))
-        await self.proxy.stop()
+        await self.network.stop()
+        await self._leave_nothing()
         self._keepers.clear()
         self._plan = self._deployment = None
         self._resources.close()
@@ -94,7 +115,7 @@ class Supervisor:
     async def _clean_up(self) -> None:
         ended = await asyncio.to_thread(control.end_leftovers, self.folder)
         if ended:
-            self._say(f"ended {len(ended)} processes that a killed supervisor had left behind")
+            self._say(f"ended what a killed supervisor had left behind: {', '.join(ended)}")
 
     def _lay_out(self) -> None:
         if self.spec.port and not is_free(self.spec.port):
@@ -103,16 +124,14 @@ class Supervisor:
             )
         ports = Ports(avoid=self.spec.port)
         self._resources.callback(ports.close)
-        self.proxy = Proxy()
-        self._plan = laid = lay_out(
-            self.spec, self.folder, ports.take, self.proxy.add if self.spec.breakable else direct
-        )
+        self._plan = laid = self._plan_with(ports)
         self._keepers = {member.name: self._keep(member) for member in laid.members}
         self._deployment = Deployment(
             tag=laid.tag,
             phase="starting",
             supervisor=os.getpid(),
             gateway=laid.gateway.url,
+            runtime=self.spec.runtime,
             spec=self.spec,
             secret=laid.secret,
             store_urls=dict(laid.store_urls),
@@ -120,12 +139,23 @@ class Supervisor:
         )
         self._note("starting")
 
+    def _plan_with(self, ports: Ports) -> Plan:
+        self.network = proxy = Proxy()
+        return lay_out(self.spec, self.folder, ports.take, proxy.add if self.spec.breakable else direct)
+
     def _keep(self, member: Member) -> Keeper:
         return Keeper(member, self.spec.respawn_after_s, self._write)
 
+    async def _make(self) -> None:
+        """What has to be there before the first node starts."""
+
+    async def _leave_nothing(self) -> None:
+        """Remove what is left of nodes that have ended."""
+
     async def _start_all(self) -> None:
         keeper.allow_many_files()
-        await self.proxy.start()
+        await self._make()
+        await self.network.start()
         self._say(f"starting {len(self.plan.stores)} stores")
         await self._start_some(self.plan.stores)
         self._say(f"starting {len(self.plan.services)} service processes and the gateway")
@@ -168,6 +198,15 @@ def _record(one: Keeper) -> Record:
     )
 
 
+def supervisor_of(spec: Spec) -> type[Supervisor]:
+    """Imported when it is asked for: who needs no engine pays for none."""
+    if spec.runtime == "local":
+        return Supervisor
+    from harness.runtimes.docker.supervisor import ContainerSupervisor  # noqa: PLC0415
+
+    return ContainerSupervisor
+
+
 async def run(
     spec: Spec,
     folder: StateFolder,
@@ -175,7 +214,7 @@ async def run(
     say: Callable[[str], None] = lambda _: None,
 ) -> signal.Signals:
     """Up until SIGINT or SIGTERM, then down. ``ready`` is called once everything serves. Returns the signal."""
-    supervisor = Supervisor(spec, folder, say)
+    supervisor = supervisor_of(spec)(spec, folder, say)
     loop = asyncio.get_running_loop()
     told: asyncio.Future[signal.Signals] = loop.create_future()
 

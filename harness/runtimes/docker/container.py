@@ -1,0 +1,157 @@
+"""One container, and its lives: started, watched and signalled through the engine's interface.
+
+The client library blocks, so it works in threads: one for the orders to each container, which keeps them in order, and one for
+each life that listens to what it says until it ends.
+"""
+
+import asyncio
+import io
+import json
+import re
+import signal
+import tarfile
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.docker.engine import in_words, told
+from harness.runtimes.docker.ours import published
+from harness.runtimes.local import probe
+from harness.runtimes.local.nodes import Member
+from harness.runtimes.local.process import Identity
+
+TOLD = "etc/wdm/environment.json"
+READY = re.compile(rb"Ready to accept connections")  # a store's word; it listens where this machine cannot ask
+GONE = (404, 409)  # it ended meanwhile, or is in that state already
+
+
+class Container:
+    """A container that was made. ``asked``: whether it answers HTTP; a store is listened to instead."""
+
+    def __init__(self, handle: Any, *, asked: bool, inner_port: str, told_by_file: bool) -> None:
+        self.handle = handle
+        self.asked = asked
+        self.inner_port = inner_port
+        self.trouble: list[str] = []
+        """What could not be done to it."""
+        self._told_by_file = told_by_file
+        self._orders = ThreadPoolExecutor(1, thread_name_prefix=handle.name)
+        self._life: ContainerLife | None = None
+
+    async def begin(self, member: Member, environment: Mapping[str, str]) -> "ContainerLife":
+        """Start it, with these variables over its own. Raises ``EnvironmentFailure``."""
+        life = ContainerLife(self, asyncio.get_running_loop())
+        await asyncio.wrap_future(self._orders.submit(life.start, member, environment))
+        self._life = life
+        return life
+
+    async def serves(self) -> bool:
+        life = self._life
+        if life is None:
+            return False
+        return await probe.http(life.port)() if self.asked else life.ready
+
+    def order(self, what: str, *arguments: Any) -> "Future[None]":
+        """Have something done to it, after all that was ordered before."""
+        return self._orders.submit(self._do, what, arguments)
+
+    def tell(self, environment: Mapping[str, str]) -> None:
+        """Leave the variables of the next life where it looks for them. Blocks."""
+        if self._told_by_file:
+            self.put("/", TOLD, json.dumps(environment).encode())
+
+    def put(self, folder: str, name: str, content: bytes, owner: tuple[int, int] = (0, 0)) -> None:
+        """A file in it, also while it does not run. Blocks."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o644
+            entry.uid, entry.gid = owner
+            archive.addfile(entry, io.BytesIO(content))
+        self.handle.put_archive(folder, packed.getvalue())
+
+    def close(self) -> None:
+        self._orders.shutdown(wait=False)
+
+    def _do(self, what: str, arguments: tuple[Any, ...]) -> None:
+        from docker.errors import APIError  # noqa: PLC0415 - slow to import, and only this runtime needs it
+
+        try:
+            with told(f"{self.handle.name}: {what}"):
+                getattr(self.handle, what)(*arguments)
+        except EnvironmentFailure as failure:
+            cause = failure.__cause__
+            if not (isinstance(cause, APIError) and (cause.status_code in GONE or "not paused" in str(cause))):
+                self.trouble.append(str(failure))
+
+
+class ContainerLife:
+    """From a start to the end of what the container says."""
+
+    def __init__(self, container: Container, loop: asyncio.AbstractEventLoop) -> None:
+        self.identity: Identity | None = None
+        self.port = 0
+        self.paused = False
+        self.ready = False
+        self._container = container
+        self._loop = loop
+        self._over = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}" if self.port else ""
+
+    @property
+    def ended(self) -> bool:
+        return self._over.is_set()
+
+    def signal(self, number: signal.Signals) -> bool:
+        if self._over.is_set():
+            return False
+        match number:
+            case signal.SIGSTOP:
+                self.paused = True
+                self._container.order("pause")
+            case signal.SIGCONT:
+                self.paused = False
+                self._container.order("unpause")
+            case _:
+                self.paused = False  # the engine lets it go on, so that it can end
+                self._container.order("kill", number.name)
+        return True
+
+    async def over(self) -> None:
+        await self._over.wait()
+
+    def start(self, member: Member, environment: Mapping[str, str]) -> None:
+        """Blocks until it runs."""
+        handle = self._container.handle
+        with told(f"{member.name} cannot be started"):
+            self._container.tell(environment)
+            words = handle.attach(stdout=True, stderr=True, stream=True, logs=False)
+            handle.start()
+            handle.reload()
+        state = handle.attrs["State"]
+        self.port = published(handle, self._container.inner_port)
+        self.identity = Identity(state["Pid"], state["StartedAt"])
+        threading.Thread(target=self._listen, args=(member, words), name=f"{member.name} speaks", daemon=True).start()
+
+    def _listen(self, member: Member, words: Any) -> None:
+        """Write down what it says; when it says no more, it is over."""
+        from docker.errors import DockerException  # noqa: PLC0415 - see above
+        from requests.exceptions import RequestException  # noqa: PLC0415
+
+        try:
+            with member.log.open("ab", buffering=0) as log:
+                for chunk in words:
+                    self.ready = self.ready or READY.search(chunk) is not None
+                    log.write(chunk)
+            self._container.handle.wait()
+        except (DockerException, RequestException, OSError, ValueError) as error:
+            self._container.trouble.append(f"{member.name} cannot be listened to: {in_words(str(error))}")
+        finally:
+            self.paused = False
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._over.set)

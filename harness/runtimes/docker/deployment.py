@@ -1,0 +1,30 @@
+"""A shop in containers, for tests and whatever breaks a shop on purpose."""
+
+from collections.abc import Callable, Mapping
+
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.docker.supervisor import ContainerSupervisor
+from harness.runtimes.docker.tail import ContainerLog
+from harness.runtimes.local.aof import Log
+from harness.runtimes.local.deployment import LocalDeployment
+from harness.runtimes.local.nodes import Plan
+from harness.runtimes.local.spec import Spec
+from harness.runtimes.local.supervisor import Supervisor
+
+
+class DockerDeployment(LocalDeployment):
+    """A ``Breakable`` runtime. Its data goes with it."""
+
+    def _supervisor_of(self, spec: Spec, say: Callable[[str], None]) -> Supervisor:
+        self._containers = ContainerSupervisor(spec, self.folder, say, volatile=True)
+        return self._containers
+
+    def _watch_logs(self, plan: Plan) -> Mapping[str, Log]:
+        there = self._containers.containers
+        return {member.name: ContainerLog(there[member.name], self.spec.durability) for member in plan.stores}
+
+    async def heal(self) -> None:
+        await super().heal()
+        trouble = [words for one in self._containers.containers.values() for words in one.trouble]
+        if trouble:
+            raise EnvironmentFailure("; ".join(trouble))

@@ -1,0 +1,102 @@
+"""What ``docker-compose.yml`` says, as far as the runtime has to know it: who is on which network, and at which address."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from harness.runtimes.base import Wire
+from harness.runtimes.local.spec import SERVICES
+
+SERVICE_PORT, STORE_PORT = 5000, 6379
+TALKS: Mapping[str, tuple[str, str]] = {
+    "order-stock": ("order", "stock"),
+    "order-payment": ("order", "payment"),
+    **{f"{service}-data": (service, f"{service}-store") for service in SERVICES},
+}
+"""The networks of two that talk. Services other than order say nothing to each other."""
+DOORS: Mapping[str, tuple[str, str]] = {f"{service}-door": (service, "gateway") for service in SERVICES}
+NETWORKS = {**DOORS, **TALKS, "links-door": ("links",)}
+LINKS_HOST = 2
+FIRST_HOST = 10
+FIRST_LINK_PORT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A node on a network, at an address of its own."""
+
+    node: str
+    network: str
+    address: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """``source`` goes to ``at`` on the network instead of to ``to`` itself, which listens at ``host`` and ``port``."""
+
+    source: str
+    to: str
+    network: str
+    at: tuple[str, int]
+    host: str
+    port: int
+
+    @property
+    def wire(self) -> Wire:
+        return self.source, self.to
+
+
+def subnets(pool: IPv4Network) -> dict[str, IPv4Network]:
+    """A small network each, out of one pool: the engine has few pools, and would spend one on each network."""
+    return dict(zip(NETWORKS, pool.subnets(new_prefix=24), strict=False))
+
+
+def instances(service: str, workers: int) -> list[str]:
+    """The nodes of a service, or the one store of that name."""
+    return [f"{service}-{number}" for number in range(1, workers + 1)] if service in SERVICES else [service]
+
+
+def places(nets: Mapping[str, IPv4Network], workers: int) -> list[Place]:
+    """Where every node of the shop is."""
+    sides = {**DOORS, **TALKS}
+    return [place for network in sides for place in _on(network, sides[network], nets[network], workers)]
+
+
+def helper_places(nets: Mapping[str, IPv4Network]) -> list[Place]:
+    """Where the proxy of the links is: wherever two talk, and at a door of its own."""
+    where = ("links-door", *TALKS)
+    return [Place("links", network, str(nets[network][LINKS_HOST]), ("links",)) for network in where]
+
+
+def links(there: Iterable[Place], nets: Mapping[str, IPv4Network]) -> list[Link]:
+    """A link for each direction in which connections are opened: services to each other, and to their stores."""
+    found: list[Link] = []
+    by_network: dict[str, list[Place]] = {}
+    for place in there:
+        by_network.setdefault(place.network, []).append(place)
+    for network, members in by_network.items():
+        near = str(nets[network][LINKS_HOST])
+        for source in members:
+            for to in members:
+                if not _opens(source.node, to.node):
+                    continue
+                port = STORE_PORT if to.node.endswith("-store") else SERVICE_PORT
+                at = (near, FIRST_LINK_PORT + len(found))
+                found.append(Link(source.node, to.node, network, at, to.address, port))
+    return found
+
+
+def _on(network: str, sides: tuple[str, str], net: IPv4Network, workers: int) -> Iterator[Place]:
+    nodes = [(side, node) for side in sides for node in instances(side, workers)]
+    for number, (side, node) in enumerate(nodes):
+        yield Place(node, network, str(net[FIRST_HOST + number]), tuple(dict.fromkeys((side, node))))
+
+
+def _opens(source: str, to: str) -> bool:
+    return not source.endswith("-store") and service_of(source) != service_of(to)
+
+
+def service_of(node: str) -> str:
+    """``stock`` of ``stock-1``; a store is its own."""
+    return node if node.endswith("-store") else node.rpartition("-")[0]

@@ -1,0 +1,89 @@
+"""The proxy of every link, in a container of its own between the others: ``python -m harness.runtimes.docker.links``.
+
+Its environment says which links there are; the runtime's orders come over HTTP, with the deployment's secret.
+"""
+
+import asyncio
+import hmac
+import json
+import os
+import signal
+from random import Random
+from typing import Literal
+
+import msgspec
+import uvloop
+from aiohttp import web
+
+from harness.faults.proxy import Proxy
+from harness.runtimes.base import Rule
+from protocols.service.links.http import SECRET
+from protocols.service.settings import environment
+
+PATH = "/orders"
+VARIABLE = "WDM_LINKS"
+CONTROL_PORT = 5000
+
+
+class Order(msgspec.Struct, kw_only=True):
+    """One call of ``shape``, ``unshape`` or ``straighten``. ``by`` is a name for whoever asked."""
+
+    do: Literal["shape", "unshape", "straighten"]
+    by: str = ""
+    wires: list[tuple[str, str]] = []
+    rule: Rule = Rule()
+    seed: int = 0
+    reset: bool = False
+
+
+class Control:
+    """Hears orders for a proxy."""
+
+    def __init__(self, proxy: Proxy, secret: str) -> None:
+        self._proxy = proxy
+        self._secret = secret.encode()
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        if request.path == "/health":
+            return web.Response(text="ok")
+        if not hmac.compare_digest(request.headers.get(SECRET, "").encode(), self._secret):
+            return web.Response(status=403, text="the secret is missing or wrong")
+        try:
+            await self._carry_out(msgspec.json.decode(await request.read(), type=Order))
+        except (msgspec.MsgspecError, KeyError) as error:
+            return web.Response(status=400, text=f"no order that can be carried out: {error}")
+        return web.Response(status=204)
+
+    async def _carry_out(self, order: Order) -> None:
+        match order.do:
+            case "shape":
+                self._proxy.shape(order.by, order.wires, order.rule, Random(order.seed))
+            case "unshape":
+                self._proxy.unshape(order.by, reset=order.reset)
+            case "straighten":
+                await self._proxy.straighten()
+
+
+async def serve(proxy: Proxy, secret: str) -> None:
+    """Until SIGTERM."""
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    await proxy.start()
+    runner = web.ServerRunner(web.Server(Control(proxy, secret).handle, access_log=None), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, None, CONTROL_PORT).start()
+    await stopped.wait()
+    await runner.cleanup()
+    await proxy.stop()
+
+
+def main() -> None:
+    told = environment(os.environ)
+    proxy = Proxy()
+    for source, to, host, port, at_port in json.loads(told.get(VARIABLE, "[]")):
+        proxy.add(source, to, port, host, ("", at_port))
+    uvloop.run(serve(proxy, told["WDM_SECRET"]))
+
+
+if __name__ == "__main__":
+    main()

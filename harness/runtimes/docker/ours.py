@@ -1,0 +1,106 @@
+"""What the engine has of ours: found by label, whoever made it and however that ended, and removed."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from harness.runtimes.base import EnvironmentFailure, Node, State
+from harness.runtimes.docker.engine import DEPLOYMENT, VOLATILE, connect, filters, told
+
+SERVICE = "com.docker.compose.service"
+NUMBER = "com.docker.compose.container-number"
+INNER_PORT = "5000/tcp"
+MANY = ("order", "stock", "payment")  # of these there may be several, so their containers are numbered
+_STATES: dict[str, State] = {"running": "running", "restarting": "starting", "paused": "paused"}
+
+
+def project(folder: Path, protocol: str = "") -> str:
+    """What a folder's deployment is called, always, so that its volumes are found again. Without a protocol: how it begins."""
+    return f"wdm-{sha256(str(folder).encode()).hexdigest()[:10]}-{protocol}"
+
+
+def name_of(container: Any) -> str:
+    """``order-1``, ``stock-store``, ``gateway``: the node that this container of Compose's is."""
+    service = str(container.labels[SERVICE])
+    return f"{service}-{container.labels[NUMBER]}" if service in MANY else service
+
+
+def published(container: Any, port: str = INNER_PORT) -> int:
+    """The loopback port by which this machine reaches it; 0 if there is none, as for one that does not run."""
+    bound = (container.attrs["NetworkSettings"]["Ports"] or {}).get(port) or []
+    return int(bound[0]["HostPort"]) if bound else 0
+
+
+def seen(tag: str, nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """The nodes of a deployment as the engine sees them now."""
+    with closing(connect()) as client, told("the engine cannot list its containers"):
+        found = {name_of(one): one for one in client.containers.list(all=True, filters=filters(deployment=tag))}
+        return tuple(_as_seen(node, found.get(node.name)) for node in nodes)
+
+
+def remove(tag: str, *, volumes: bool = False) -> list[str]:
+    """Containers, networks and what is volatile of one deployment, or with ``volumes`` all of it. Names what was there."""
+    with closing(connect()) as client:
+        return list(_remove(client, tag, volumes))
+
+
+def remove_all(begins: str = "", *, volumes: bool = False) -> list[str]:
+    """The same for every deployment of this user whose name begins like this, known or not.
+
+    What Compose was told to start by hand has no label of a user. Where no engine answers there is nothing to remove.
+    """
+    try:
+        client = connect()
+    except EnvironmentFailure:
+        return []
+    with closing(client):
+        tags = [tag for tag in sorted(_tags(client)) if tag.startswith(begins)]
+        return [name for tag in tags for name in _remove(client, tag, volumes)]
+
+
+# ---------------------------------------------------------------- inside
+
+
+def _as_seen(node: Node, container: Any) -> Node:
+    state = _STATES.get(container.status, "down") if container is not None else "down"
+    if state == "down":
+        return Node(node.name, node.kind, node.service, None, node.url, state)
+    port = published(container) if node.kind == "service" else 0
+    url = f"http://127.0.0.1:{port}" if port else node.url
+    return Node(node.name, node.kind, node.service, container.attrs["State"]["Pid"], url, state)
+
+
+def _tags(client: Any) -> set[str]:
+    with told("the engine cannot be asked what it has"):
+        things = [
+            *client.containers.list(all=True, filters=filters(), ignore_removed=True),
+            *client.networks.list(filters=filters()),
+            *client.volumes.list(filters=filters()),
+        ]
+        return {tag for thing in things if (tag := _labels(thing).get(DEPLOYMENT))}
+
+
+def _labels(thing: Any) -> dict[str, str]:
+    return thing.attrs.get("Labels") or thing.attrs.get("Config", {}).get("Labels") or {}
+
+
+def _remove(client: Any, tag: str, volumes: bool) -> Iterator[str]:
+    from docker.errors import NotFound  # noqa: PLC0415 - slow to import, and only this runtime needs it
+
+    mine = filters(deployment=tag)
+    with told(f"what is left of deployment {tag} cannot be removed"):
+        for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
+            yield f"container {container.name}"
+            with suppress(NotFound):
+                container.remove(force=True)
+        for network in client.networks.list(filters=mine):
+            yield f"network {network.name}"
+            with suppress(NotFound):
+                network.remove()
+        for volume in client.volumes.list(filters=mine):
+            if volumes or _labels(volume).get(VOLATILE):
+                yield f"volume {volume.name}"
+                with suppress(NotFound):
+                    volume.remove(force=True)

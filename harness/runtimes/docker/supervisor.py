@@ -1,0 +1,234 @@
+"""Brings a deployment of containers up, keeps it up, takes it down."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from harness.runtimes.base import EnvironmentFailure, Kind
+from harness.runtimes.docker import layout, ours
+from harness.runtimes.docker.cables import Cables
+from harness.runtimes.docker.compose import LINKS, Project
+from harness.runtimes.docker.container import Container
+from harness.runtimes.docker.engine import connect, filters, labels, told
+from harness.runtimes.docker.images import choose
+from harness.runtimes.docker.links import VARIABLE
+from harness.runtimes.local.keeper import Keeper
+from harness.runtimes.local.nodes import Member, Plan
+from harness.runtimes.local.ports import Ports
+from harness.runtimes.local.spec import SERVICES, Spec
+from harness.runtimes.local.state import StateFolder
+from harness.runtimes.local.supervisor import START_WITHIN_S, Supervisor
+
+GATEWAY_PORT = 8000
+TRIES = 3
+
+
+class ContainerSupervisor(Supervisor):
+    """``volatile``: the data of its stores goes with it, as a run's does."""
+
+    def __init__(
+        self, spec: Spec, folder: StateFolder, say: Callable[[str], None] = lambda _: None, *, volatile: bool = False
+    ) -> None:
+        super().__init__(spec, folder, say)
+        self.containers: dict[str, Container] = {}
+        self._volatile = volatile
+        self._client: Any = None
+        self._project: Project | None = None
+        self._helper: Container | None = None
+        self._password = token_hex(16)
+        self._nets: dict[str, IPv4Network] = {}
+        self._links: list[layout.Link] = []
+
+    # ------------------------------------------------------------ before anything runs
+
+    def _plan_with(self, ports: Ports) -> Plan:
+        self._client = client = connect()
+        self._resources.callback(client.close)
+        images = choose(client)
+        tag, secret = ours.project(self.folder.path, self.spec.protocol), token_hex(16)
+        port = self.spec.port or ports.take()
+        variables = {**images.variables(), **self._variables(tag, secret, port)}
+        self._nets = layout.subnets(self._free_pool(tag))
+        self._project = Project(tag, variables, self._override(tag))
+        if self.spec.breakable:
+            places = [place for place in layout.places(self._nets, self.spec.workers) if place.network in layout.TALKS]
+            self._links = layout.links(places, self._nets)
+            self.network = Cables(places, self._links, secret)
+        stores = tuple(self._member(f"{service}-store", "store", service) for service in SERVICES)
+        services = tuple(
+            self._member(name, "service", service)
+            for service in SERVICES
+            for name in layout.instances(service, self.spec.workers)
+        )
+        gateway = self._member("gateway", "gateway", "", f"http://127.0.0.1:{port}")
+        return Plan(tag, secret, {}, {}, stores, services, gateway)
+
+    def _variables(self, tag: str, secret: str, port: int) -> dict[str, str]:
+        spec = self.spec
+        own = labels(tag, volatile=self._volatile)
+        return {
+            **{name.upper().replace(".", "_"): value for name, value in own.items()},
+            "WDM_RESTART": "no",
+            "WDM_PROTOCOL": spec.protocol,
+            "WDM_SECRET": secret,
+            "WDM_STORE_PASSWORD": self._password,
+            "WDM_OPTIONS": json.dumps(spec.options),
+            "WDM_ABLATE": ",".join(spec.ablate),
+            "WDM_DURABILITY": spec.durability,
+            "WDM_TIME_LIMIT_MS": str(round(spec.time_limit_s * 1000)),
+            "WDM_LOG_LEVEL": spec.log_level,
+            "WDM_PORT": str(port),
+        }
+
+    def _free_pool(self, tag: str) -> IPv4Network:
+        """Addresses that the engine would give to a new network: it knows what is in use."""
+        with told("the engine makes no network"):
+            own = labels(tag, volatile=self._volatile)
+            probe = self._client.networks.create(f"{tag}-probe", internal=True, labels=own, check_duplicate=True)
+            try:
+                probe.reload()
+                return IPv4Network(probe.attrs["IPAM"]["Config"][0]["Subnet"])
+            finally:
+                probe.remove()
+
+    def _override(self, tag: str) -> Path:
+        """A second file for Compose: nodes keep their addresses, also when they are unplugged, so a network says which it has.
+
+        Some versions of Compose put a network of the second file in the place of the first one's, so it is said whole.
+        """
+        own = labels(tag, volatile=self._volatile)
+        nets = {
+            name: {"internal": name in layout.TALKS, "labels": own, "ipam": {"config": [{"subnet": str(net)}]}}
+            for name, net in self._nets.items()
+        }
+        return self.folder.write_private("compose.json", json.dumps({"networks": nets}, indent=2).encode())
+
+    def _member(self, name: str, kind: Kind, service: str, url: str = "") -> Member:
+        async def serves() -> bool:
+            return await self.containers[name].serves()
+
+        return Member(
+            name=name,
+            kind=kind,
+            service=service,
+            url=url or f"docker:{name}",
+            port=0,
+            command=("docker", "start", name),
+            environment=self._own_environment(name) if service and kind == "service" else {},
+            once={"WDM_FAULTS": json.dumps({"crash_at": {self.spec.crash_at: 1}})} if self.spec.crash_at else {},
+            log=self.folder.logs / f"{name}.log",
+            serves=serves,
+        )
+
+    def _own_environment(self, name: str) -> dict[str, str]:
+        """What one instance is told that the others of its service are not."""
+        own = {"WDM_NODE": name, "WDM_ADVERTISE": _advertised(name)}
+        peers = {one: [_advertised(at) for at in layout.instances(one, self.spec.workers)] for one in SERVICES}
+        if not self.spec.breakable:
+            return {**own, "WDM_PEERS": json.dumps(peers)}
+        routes: dict[str, str] = {}
+        store = ""
+        for link in self._links:
+            if link.source != name:
+                continue
+            if link.to.endswith("-store"):
+                store = f"redis://:{self._password}@{link.at[0]}:{link.at[1]}/0"
+            else:
+                routes[_advertised(link.to)] = f"http://{link.at[0]}:{link.at[1]}"
+        peers = {one: [routes.get(address, address) for address in addresses] for one, addresses in peers.items()}
+        return {
+            **own,
+            "WDM_STORE_URL": store,
+            "WDM_PEERS": json.dumps(peers),
+            "WDM_ROUTES": json.dumps(routes),
+        }
+
+    # ------------------------------------------------------------ making and removing
+
+    def _keep(self, member: Member) -> Keeper:
+        async def begin(of: Member, environment: Mapping[str, str]) -> Any:
+            return await self.containers[of.name].begin(of, environment)
+
+        return Keeper(member, self.spec.respawn_after_s, self._write, begin)
+
+    async def _make(self) -> None:
+        assert self._project is not None
+        self._say("making the containers")
+        await self._project.create(dict.fromkeys(SERVICES, self.spec.workers), links=self.spec.breakable)
+        found = await asyncio.to_thread(self._find)
+        self._helper = found.pop(LINKS, None)
+        self.containers = found
+        lost = [member.name for member in self.plan.members if member.name not in found]
+        if lost:
+            raise EnvironmentFailure(f"Compose made no container for {', '.join(lost)}")
+        networks = await asyncio.to_thread(self._connect_all)
+        if self._helper is not None:
+            await self._let_serve(self._helper, networks)
+
+    def _find(self) -> dict[str, Container]:
+        with told("the engine cannot list its containers"):
+            handles = self._client.containers.list(all=True, filters=filters(deployment=self.plan.tag))
+        found = {}
+        for handle in handles:
+            name = ours.name_of(handle)
+            store, gateway = name.endswith("-store"), name == "gateway"
+            port = GATEWAY_PORT if gateway else layout.SERVICE_PORT
+            found[name] = Container(
+                handle, asked=not store, inner_port=f"{port}/tcp", told_by_file=not store and not gateway
+            )
+        return found
+
+    def _connect_all(self) -> dict[str, Any]:
+        """Put everybody on their networks, where they keep their addresses. Blocks. Returns the networks by our names.
+
+        Some versions of Compose leave all but one network for the start, which is not theirs here.
+        """
+        with told("the containers cannot be connected"):
+            found = self._client.networks.list(filters=filters(deployment=self.plan.tag))
+            networks = {net.name.rpartition("_")[2]: net for net in found}
+            for place in layout.places(self._nets, self.spec.workers):
+                self._connect(self.containers[place.node], networks[place.network], place)
+            if self._helper is not None:
+                for place in layout.helper_places(self._nets):
+                    self._connect(self._helper, networks[place.network], place)
+        return networks
+
+    def _connect(self, container: Container, network: Any, place: layout.Place) -> None:
+        if network.name in container.handle.attrs["NetworkSettings"]["Networks"]:
+            network.disconnect(container.handle)
+        network.connect(container.handle, ipv4_address=place.address, aliases=list(place.names))
+
+    async def _let_serve(self, helper: Container, networks: Mapping[str, Any]) -> None:
+        """The proxy has to be there before those that it stands between."""
+        cables = self.network
+        assert isinstance(cables, Cables)
+        said = [(link.source, link.to, link.host, link.port, link.at[1]) for link in self._links]
+        member = self._member(LINKS, "service", "")
+        life = await helper.begin(member, {VARIABLE: json.dumps(said)})
+        deadline = asyncio.get_running_loop().time() + START_WITHIN_S
+        while not await helper.serves():
+            if asyncio.get_running_loop().time() > deadline or life.ended:
+                raise EnvironmentFailure(f"the proxy of the links does not serve (log: {member.log})")
+            await asyncio.sleep(0.02)
+        cables.plugged_into(networks, {name: one.handle for name, one in self.containers.items()}, life.url)
+
+    async def _leave_nothing(self) -> None:
+        """Compose removes what it made; what it does not is found by its label."""
+        if self._project is None:
+            return
+        for container in (*self.containers.values(), *([self._helper] if self._helper else [])):
+            container.close()
+        try:
+            await self._project.remove(volumes=self._volatile)
+        finally:
+            await asyncio.to_thread(ours.remove, self.plan.tag, volumes=self._volatile)
+            self._project = None
+
+
+def _advertised(name: str) -> str:
+    """A service's own address, as its messages name it. Everybody who hears it has a route for it."""
+    return f"http://{name}:{layout.SERVICE_PORT}"

@@ -1,0 +1,83 @@
+"""The log of a store in a container: sampled from inside while it runs, cut from outside when it is down."""
+
+import asyncio
+import io
+import tarfile
+import time
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.docker.container import Container
+from harness.runtimes.docker.engine import told
+from harness.runtimes.local.aof import FOLDER, NO_LOG, Tail, newest
+
+LOOK = f"cd /data/{FOLDER} && while stat -c '%n %s' *.incr.aof && echo; do sleep 0.05; done"
+AGAIN_S = 0.1
+
+
+class ContainerLog:
+    """A ``Log``. A sample is stamped when it arrives, which is later than it was taken: what it calls certain is."""
+
+    def __init__(self, container: Container, durability: str) -> None:
+        self._container = container
+        self._tail = Tail(durability)
+
+    async def run(self) -> None:
+        while True:
+            with suppress(EnvironmentFailure):  # it is down, or has no log yet
+                await asyncio.to_thread(self._watch_a_life)
+            await asyncio.sleep(AGAIN_S)
+
+    async def cut(self, now_s: float, rng: Random) -> str:
+        return await asyncio.to_thread(self._cut, now_s, rng)
+
+    # ------------------------------------------------------------ inside, in threads
+
+    def _watch_a_life(self) -> None:
+        """Until the container ends."""
+        handle = self._container.handle
+        with told(f"the log of {handle.name} cannot be watched"):
+            _, lines = handle.exec_run(["sh", "-c", LOOK], stream=True, stderr=False)
+            rest = b""
+            for chunk in lines:
+                *whole, rest = (rest + chunk).split(b"\n\n")
+                for sample in whole:
+                    self._saw(sample)
+
+    def _saw(self, sample: bytes) -> None:
+        sizes = dict(line.rsplit(" ", 1) for line in sample.decode().splitlines() if " " in line)
+        name = newest(sizes)
+        now_s = time.monotonic()
+        if name is not None:
+            self._tail.saw(now_s, name, int(sizes[name]))
+        self._tail.settle(now_s)
+
+    def _cut(self, now_s: float, rng: Random) -> str:
+        handle = self._container.handle
+        with told(f"the log of {handle.name} cannot be cut"):
+            packed = self._fetch()
+            if packed is None:
+                return NO_LOG
+            with tarfile.open(fileobj=packed) as archive:
+                entries = {entry.name.rpartition("/")[2]: entry for entry in archive if entry.isfile()}
+                name = newest(entries)
+                if name is None:
+                    return NO_LOG
+                entry = entries[name]
+                file = archive.extractfile(entry)
+                assert file is not None
+                content = file.read()
+            loss = self._tail.lose(now_s, name, len(content), rng)
+            self._container.put(f"/data/{FOLDER}", name, content[: loss.kept] + loss.torn, (entry.uid, entry.gid))
+            return loss.words
+
+    def _fetch(self) -> io.BytesIO | None:
+        from docker.errors import NotFound  # noqa: PLC0415 - slow to import, and only this runtime needs it
+
+        try:
+            chunks: Any = self._container.handle.get_archive(f"/data/{FOLDER}")[0]
+        except NotFound:
+            return None
+        return io.BytesIO(b"".join(chunks))

@@ -1,0 +1,27 @@
+"""One life of a node, from its start to its end: a process, or a container between two starts."""
+
+import signal
+from typing import Protocol
+
+from harness.runtimes.local.process import Identity
+
+
+class Life(Protocol):
+    """What a keeper asks of it, whatever it is."""
+
+    @property
+    def identity(self) -> Identity | None:
+        """Different for each life; None if it was over before anybody looked."""
+
+    @property
+    def url(self) -> str:
+        """Where it is reached, if that changes from life to life; else empty."""
+
+    @property
+    def paused(self) -> bool: ...
+
+    def signal(self, number: signal.Signals) -> bool:
+        """False if it is over. It may take effect a little later; two take effect in their order."""
+
+    async def over(self) -> None:
+        """Return once it has ended."""
