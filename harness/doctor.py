@@ -6,7 +6,7 @@ import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from harness.runtimes.local.spec import BUNDLED
 
 LEAST_FILES = 4_096
 LEAST_DISK_MB = 500
+LEAST_ENGINE_DISK_MB = 1_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +84,36 @@ def _port(port: int) -> Callable[[], Iterator[Diagnosis]]:
 
 
 def _docker() -> Iterator[Diagnosis]:
-    """Asked only through the local socket that the environment names; nothing is started."""
-    import docker  # noqa: PLC0415 - slow to import, and only this check needs it
-    from docker.errors import DockerException  # noqa: PLC0415
+    """Asked only through the socket that the environment names; nothing is started, and nothing pulled."""
+    from harness.runtimes.docker import compose, engine, images  # noqa: PLC0415 - slow to import, and only this needs it
 
     try:
-        client = docker.from_env(timeout=3)
-        try:
-            yield Diagnosis("docker", "ok", f"engine {client.version()['Version']}")
-        finally:
-            client.close()
-    except (DockerException, OSError) as error:
-        reason = str(error).splitlines()[0][:120]
-        yield Diagnosis("docker", "absent", f"no engine answers ({reason}); the local runtime does not need one")
+        there = engine.endpoint()
+        with closing(engine.connect(timeout_s=5)) as client, engine.told("the engine does not answer"):
+            about = client.info()
+            found = f"engine {about['ServerVersion']}, context {there.context} at {there.host}"
+            yield Diagnosis(
+                "docker", "ok", f"{found}, {about['MemTotal'] // 2**20} MB of memory, {about['NCPU']} cores"
+            )
+            yield from _engine_disk(Path(about["DockerRootDir"]))
+            yield from _able("images", lambda: f"{', '.join(images.choose(client))}, made of these sources")
+    except EnvironmentFailure as error:
+        yield Diagnosis("docker", "absent", f"{error}; the local runtime needs none")
+        return
+    yield from _able("compose", lambda: f"`{' '.join(compose.find().command)}` {compose.find().version}")
+
+
+def _engine_disk(root: Path) -> Iterator[Diagnosis]:
+    """The engine's, if it is on this machine."""
+    with suppress(OSError):
+        free_mb = shutil.disk_usage(root).free // 2**20
+        enough = free_mb >= LEAST_ENGINE_DISK_MB
+        advice = "" if enough else f"; images and data need {LEAST_ENGINE_DISK_MB}: `docker system prune`"
+        yield Diagnosis("docker disk", "ok" if enough else "absent", f"{free_mb} MB free in {root}{advice}")
+
+
+def _able(what: str, look: Callable[[], str]) -> Iterator[Diagnosis]:
+    try:
+        yield Diagnosis(what, "ok", look())
+    except EnvironmentFailure as error:
+        yield Diagnosis(what, "absent", str(error))

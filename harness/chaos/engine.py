@@ -44,6 +44,9 @@ class Engine:
         beside.append(asyncio.create_task(ending.watch(self.recorder, self.site.ask, LOOK_EVERY_S)))
         try:
             await self._examine(nemesis)
+            used = self.site.usage()
+            if used:
+                self.recorder.event("usage", nodes=used)
         finally:
             for task in beside:
                 task.cancel()

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ class Site:
     """A shop that can be broken. `ask` looks into it; `logs` is where its nodes speak; `clear` removes what it left.
 
     `connect` gives a client that waits so many seconds for an answer. `clock` is in nanoseconds, `run` runs the whole and
-    says whether it was interrupted: both in the site's own time. `trace` is what there is to compare two runs by.
+    says whether it was interrupted: both in the site's own time. `trace` is what there is to compare two runs by,
+    `usage` what each node has used so far, where that is known.
     """
 
     runtime: Breakable
@@ -37,6 +38,7 @@ class Site:
     clock: Callable[[], int] = time.monotonic_ns
     run: Callable[[Coroutine[Any, Any, None]], bool] = real_time.run
     trace: Callable[[], str] = str
+    usage: Callable[[], list[dict[str, Any]]] = list
 
     def client(self, limit_s: float) -> AbstractAsyncContextManager[Caller]:
         return self.connect(limit_s) if self.connect else ShopClient(self.runtime.url, limit_s)
@@ -49,7 +51,10 @@ def local(plan: Plan) -> Site:
 def docker(plan: Plan) -> Site:
     from harness.runtimes.docker.deployment import DockerDeployment  # noqa: PLC0415 - who has no engine needs none
 
-    return _in_a_folder(DockerDeployment, plan)
+    site = _in_a_folder(DockerDeployment, plan)
+    shop = site.runtime
+    assert isinstance(shop, DockerDeployment)
+    return replace(site, usage=shop.usage)
 
 
 def _in_a_folder(kind: type[LocalDeployment], plan: Plan) -> Site:

@@ -27,6 +27,7 @@ def render(history: History, judgement: Judgement, digest: str = "") -> dict[str
         "complete": history.complete,
         "trace": digest,
         "not_injected": [event.data for event in history.of_kind("fault-refused")],
+        "usage": [node for event in history.of_kind("usage") for node in event.data["nodes"]],
         "results": judgement.results,
     }
     plain: dict[str, Any] = msgspec.to_builtins(document)

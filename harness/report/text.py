@@ -32,7 +32,7 @@ STANDING = {
 
 def render(history: History, judgement: Judgement) -> str:
     """The whole report. It ends with a newline."""
-    parts = (_head, _operations, _faults, _refused, _claims, _violated, _allowed)
+    parts = (_head, _operations, _faults, _refused, _usage, _claims, _violated, _allowed)
     texts = ("\n".join(part(history, judgement)) for part in parts)
     return "\n\n".join(text for text in texts if text) + "\n"
 
@@ -122,6 +122,14 @@ def _refused(history: History, _: Judgement) -> Iterator[str]:
             key = (event.data.get("fault"), _target(event.data.get("target")), event.data.get("why"))
             counts[key] = counts.get(key, 0) + 1
         yield from (f"  {fault} on {target}, {count} times: {why}" for (fault, target, why), count in counts.items())
+
+
+def _usage(history: History, _: Judgement) -> Iterator[str]:
+    for event in history.of_kind("usage"):
+        nodes = event.data["nodes"]
+        yield "used by each node: seconds of processor time, and megabytes of memory at the highest"
+        yield from table([("node", "cpu", "memory"), *((one["node"], one["cpu_s"], one["memory_mb"]) for one in nodes)])
+        yield f"all together: {sum(one['cpu_s'] for one in nodes):.1f} s, {sum(one['memory_mb'] for one in nodes):.0f} MB"
 
 
 def _claims(_: History, judgement: Judgement) -> Iterator[str]:

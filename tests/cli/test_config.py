@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from docker.errors import DockerException
 
 from wdm.cli import main
 
@@ -17,11 +16,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("WDM_PORT", "WDM_CONFIG", "WDM_PROTOCOL", "WDM_DEBUG"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("docker.from_env", _no_docker)
-
-
-def _no_docker(**_: object) -> None:
-    raise DockerException("its client leaves a socket open when no engine answers")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine")
 
 
 def port_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -1,18 +1,20 @@
-"""A real shop on the local runtime, one for the whole suite, and a client of its gateway."""
+"""A real shop, one for the whole suite and each runtime, and a client of its gateway."""
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
+from tests.runtimes import EVERY_RUNTIME, deployment
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def shop() -> AsyncIterator[LocalDeployment]:
-    async with LocalDeployment(Spec(protocol="2pc", respawn_after_s=0.2, time_limit_s=4.0)) as deployment:
-        yield deployment
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=EVERY_RUNTIME)
+async def shop(request: pytest.FixtureRequest) -> AsyncIterator[LocalDeployment]:
+    async with deployment(request.param, Spec(protocol="2pc", respawn_after_s=0.2, time_limit_s=4.0)) as one:
+        yield one
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

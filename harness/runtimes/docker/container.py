@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from harness.runtimes.base import EnvironmentFailure
-from harness.runtimes.docker.engine import in_words, told
+from harness.runtimes.docker.engine import close_stream, in_words, told
 from harness.runtimes.docker.ours import published
 from harness.runtimes.local import probe
 from harness.runtimes.local.nodes import Member
@@ -152,6 +152,7 @@ class ContainerLife:
         except (DockerException, RequestException, OSError, ValueError) as error:
             self._container.trouble.append(f"{member.name} cannot be listened to: {in_words(str(error))}")
         finally:
+            close_stream(words)
             self.paused = False
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._over.set)

@@ -5,6 +5,7 @@ collected on the host, and the build then asks nobody. The store's server is the
 """
 
 import hashlib
+import json
 import os
 import platform
 import re
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +36,10 @@ CONTEXT = (
     "Dockerfile", "LICENSE", "README.md", "containers", "harness", "protocols", "pyproject.toml", "scenarios", "wdm",
 )  # fmt: skip
 RUN = (
-    "Dockerfile", "containers/service.lock", "pyproject.toml", "protocols",
+    "Dockerfile", "containers/service.lock", "protocols",
     "harness/faults", "harness/runtimes/base.py", "harness/runtimes/docker/links.py",
 )  # fmt: skip
-"""What the processes in our containers are made of: when it changes, their image is out of date."""
+"""What the processes in our containers are made of, and the protocols that are registered: their image is to be of the same."""
 WAY_OUT = "`wdm images build`, or `wdm images build --offline` on a machine without an image registry"
 
 
@@ -89,7 +91,8 @@ def choose(client: Any) -> Images:
 
 def source() -> str:
     """A digest of everything that a service's process is made of."""
-    digest = hashlib.sha256()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    digest = hashlib.sha256(json.dumps(project["entry-points"], sort_keys=True).encode())
     for file in sorted(_files(RUN)):
         digest.update(f"{file.relative_to(ROOT).as_posix()}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

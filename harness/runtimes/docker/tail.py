@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.docker.container import Container
-from harness.runtimes.docker.engine import told
+from harness.runtimes.docker.engine import close_stream, told
 from harness.runtimes.local.aof import FOLDER, NO_LOG, Tail, newest
 
 LOOK = f"cd /data/{FOLDER} && while stat -c '%n %s' *.incr.aof && echo; do sleep 0.05; done"
@@ -41,10 +41,13 @@ class ContainerLog:
         with told(f"the log of {handle.name} cannot be watched"):
             _, lines = handle.exec_run(["sh", "-c", LOOK], stream=True, stderr=False)
             rest = b""
-            for chunk in lines:
-                *whole, rest = (rest + chunk).split(b"\n\n")
-                for sample in whole:
-                    self._saw(sample)
+            try:
+                for chunk in lines:
+                    *whole, rest = (rest + chunk).split(b"\n\n")
+                    for sample in whole:
+                        self._saw(sample)
+            finally:
+                close_stream(lines)
 
     def _saw(self, sample: bytes) -> None:
         sizes = dict(line.rsplit(" ", 1) for line in sample.decode().splitlines() if " " in line)

@@ -1,0 +1,37 @@
+"""The runtimes that a test runs on, from the same code. What needs an engine is marked `docker`: see CONTRIBUTING.md."""
+
+import os
+from contextlib import closing
+
+import msgspec
+import pytest
+
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.docker import compose, engine, images
+from harness.runtimes.docker.deployment import DockerDeployment
+from harness.runtimes.local.deployment import LocalDeployment
+from harness.runtimes.local.spec import Spec
+
+LOCAL = pytest.param("local", id="local")
+DOCKER = pytest.param("docker", id="docker", marks=pytest.mark.docker)
+EVERY_RUNTIME = (LOCAL, DOCKER)
+
+
+def need_docker() -> None:
+    """Skip where containers cannot be run, and say why. Where they have to be (``WDM_REQUIRE_DOCKER=1``), fail."""
+    try:
+        compose.find()
+        with closing(engine.connect()) as client:
+            images.choose(client)
+    except EnvironmentFailure as why:
+        if os.environ.get("WDM_REQUIRE_DOCKER") == "1":
+            pytest.fail(f"WDM_REQUIRE_DOCKER=1, but {why}")
+        pytest.skip(str(why))
+
+
+def deployment(runtime: str, spec: Spec) -> LocalDeployment:
+    """A shop on this runtime, not up yet."""
+    if runtime == "docker":
+        need_docker()
+        return DockerDeployment(msgspec.structs.replace(spec, runtime="docker"))
+    return LocalDeployment(spec)
