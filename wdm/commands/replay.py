@@ -8,7 +8,7 @@ from typing import NamedTuple
 import click
 
 from harness.chaos.folder import DEFAULT, RunFolder
-from harness.chaos.replay import FILE, plan_of
+from harness.chaos.replay import FILE, OtherVersion, plan_of
 from harness.explore.kept import COUNTEREXAMPLE, Unwalkable, load, told, walk_again
 from protocols.core import UsageError
 from wdm import ui
@@ -60,7 +60,12 @@ def _counterexample(folder: Path, _runs: Path, as_json: bool) -> int:
 
 def _chaos(folder: Path, runs: Path, as_json: bool) -> int:
     former = _digest(RunFolder(folder))
-    code, digest = once(plan_of(folder), runs, as_json)
+    try:
+        plan = plan_of(folder)
+    except OtherVersion as error:
+        ui.complain(str(error))
+        return UNKNOWN
+    code, digest = once(plan, runs, as_json)
     if not former or not digest:
         return code
     if digest == former:

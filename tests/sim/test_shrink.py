@@ -1,0 +1,72 @@
+"""A failing schedule becomes a small one that fails the same way, in another process as well."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.chaos import single
+from harness.chaos.conduct import conduct
+from harness.chaos.hunt import without
+from harness.chaos.plan import Plan
+from harness.chaos.shrink import Shrinker
+from harness.runtimes.base import EnvironmentFailure
+from protocols.core import UsageError
+from tests.sim.conftest import plan_of
+
+HARDEST = ("everything", "refuse-stale", 100)
+"""A safeguard that hundreds of seeds do without before one misses it; found as docs/ablations.md says."""
+
+
+def planted(scenario: str, safeguard: str, seed: int) -> Plan:
+    return plan_of(scenario, seed=seed, ablate=(safeguard,))
+
+
+def replayed(folder: Path) -> subprocess.CompletedProcess[str]:
+    """In a new process, with other hashes."""
+    command = [sys.executable, "-m", "wdm", "replay", str(folder), "--runs-dir", str(folder.parent)]
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "7"}
+    )
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [("kill-one-at-a-time", "force-committed", 3), pytest.param(HARDEST, marks=pytest.mark.slow)],
+    ids=lambda bug: bug[1],
+)
+def test_a_planted_bug_is_found_shrunk_and_replayed_elsewhere(bug: tuple[str, str, int], tmp_path: Path) -> None:
+    plan = planted(*bug)
+    found = single.run(plan)
+    assert found.judgement.verdict == "violated"
+    small = Shrinker(plan, found, budget_s=90).run()
+    assert small.schedule is not None
+    assert len(small.schedule) <= min(5, len(found.schedule))
+    kept = conduct(small, tmp_path)
+    assert len(kept.history.operations) <= len(found.history.operations)
+    again = replayed(kept.folder.path)
+    assert again.returncode == 1, again.stderr
+    assert f"the same course as before: trace {kept.digest}" in again.stderr
+    assert "CLAIMED AND VIOLATED" in again.stdout
+
+
+def test_what_is_taken_out_is_found_where_it_was_found_before() -> None:
+    assert without("2pc", "guard", "hot-item", 1).names
+
+
+def test_a_run_of_another_version_cannot_be_replayed(tmp_path: Path) -> None:
+    from harness.chaos.replay import plan_of as read_back
+
+    kept = conduct(plan_of("hot-item"), tmp_path).folder.path
+    record = kept / "run.toml"
+    record.write_text(record.read_text().replace('wdm = "', 'wdm = "0.0.'))
+    with pytest.raises(EnvironmentFailure, match=r"is of wdm 0\.0\."):
+        read_back(kept)
+    record.write_text("seed = 1\n[run]\n")
+    with pytest.raises(EnvironmentFailure, match="wdm None"):
+        read_back(kept)
+    record.write_text("seed = ")
+    with pytest.raises(UsageError, match="not valid TOML"):
+        read_back(kept)
