@@ -12,7 +12,7 @@ The order of the effects is the contract. A crash may fall between any two of th
 - ``Persist(command)``  a forced write: one atomic command on this node's store, durable before any effect after it.
 - ``Do(command)``       one atomic command on this node's store, asked for in order but not waited for.
 - ``Send(to, message)`` may be lost, doubled, delayed and reordered.
-- ``SetTimer``, ``CancelTimer``  volatile: a crash forgets them.
+- ``SetTimer``, ``CancelTimer``  volatile: a crash forgets them. One named ``deadline`` is when somebody gives up.
 - ``Reply(outcome)``    what the client is told.
 
 The answer of a ``Persist`` or a ``Do`` comes back as ``Done(command, result)``. A role sees the events of one

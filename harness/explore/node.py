@@ -3,6 +3,8 @@
 A node runs an event to its end at once: what it does until then touches only its own store and the network, so no other
 node could tell the difference. A crash may fall between any two effects, and takes with it what was asked for
 (``Do``) but not waited for: each of these is one more way the event can go.
+
+What the driver interleaves inside one node is not tried here: it handles other events while a command is with the store.
 """
 
 from dataclasses import fields

@@ -7,15 +7,25 @@ which the violation is further away than the upper bound allows, by a map of the
 as its heuristic, level by level).
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from math import inf
+from typing import NamedTuple
 
 from harness.explore.breadth import Bounds, BreadthFirst, Clock, Places, Watch
 from harness.explore.moves import ALL, SHORTEST
 from harness.explore.space import Space, Step
 
 Wanted = Callable[[Places], str]
+
+
+class Way(NamedTuple):
+    """Its end and its steps. ``shortest``: it is certain that no other is shorter."""
+
+    to: Places
+    steps: tuple[Step, ...]
+    shortest: bool
 
 
 class Nearest:
@@ -27,33 +37,36 @@ class Nearest:
         self._wanted = wanted
         self._clock = clock
         self._watch = watch
+        self._sure = True
         self.states = 0
 
-    def find(self, way: list[Places]) -> tuple[Places, tuple[Step, ...], bool]:
-        """The places that the shortest way leads to, its steps, and whether it is certain that no way is shorter.
-
-        ``way`` are the places on an eager way.
-        """
+    def find(self, way: list[Places]) -> Way:
+        """``way`` are the places on a way that is the shortest if everything is sent eagerly."""
         by = frozenset(way)
-        known = self._exact(lambda places, _: places in by, Clock(inf))
+        endless = Bounds(self._bounds.crashes, states=sys.maxsize)
+        known = self._exact(endless, Clock(inf), lambda places, _: places in by)
         assert known is not None, "the way was there"
-        if len(known[1]) == len(way) - 1:
-            return *known, not self._clock.up()  # if it is up, a nearer one may not have been looked for
-        away = self._map(len(known[1]) - 1)
-        shorter = self._exact(lambda places, steps: steps + away.get(places, inf) < len(known[1]), self._clock)
-        return *(shorter or known), not self._clock.up()
+        if len(known.steps) > len(way) - 1:
+            away = self._map(len(known.steps) - 1)
+            bounds = replace(self._bounds, depth=0)
+            most = len(known.steps)
+            shorter = self._exact(bounds, self._clock, lambda places, steps: steps + away.get(places, inf) < most)
+            known = shorter or known
+        return known._replace(shortest=self._sure and not self._clock.up())
 
-    def _exact(self, worth: Callable[[Places, int], bool], clock: Clock) -> tuple[Places, tuple[Step, ...]] | None:
-        met = BreadthFirst(self._space, SHORTEST, replace(self._bounds, depth=0), clock, self._watch, worth)
+    def _exact(self, bounds: Bounds, clock: Clock, worth: Callable[[Places, int], bool]) -> Way | None:
+        met = BreadthFirst(self._space, SHORTEST, bounds, clock, self._watch, worth)
         found = met.until(self._wanted)
         self.states += len(met.states)
-        return None if found is None else (met.states[found].places, met.steps(found))
+        self._sure = self._sure and not met.limit
+        return None if found is None else Way(met.states[found].places, met.steps(found), False)
 
     def _map(self, depth: int) -> dict[Places, int]:
         """How many changes of places it takes at least to wanted ones, from all that are no further than ``depth`` changes."""
         met = BreadthFirst(self._space, ALL, replace(self._bounds, depth=depth), self._clock, self._watch, mapped=True)
         met.until(lambda _: False)
         self.states += len(met.states)
+        self._sure = self._sure and met.limit in ("", "depth")
         back: dict[Places, list[Places]] = {}
         for before, after in met.edges:
             back.setdefault(after, []).append(before)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from harness.explore.case import Case
 from harness.explore.node import Local, Node, Packet, Way, freeze, received, words
-from protocols.core import Config, Protocol, Request, Role, Start, TimerFired, Timing, Verdict
+from protocols.core import Config, Protocol, Request, Role, Start, TimerFired, Timing, UsageError, Verdict
 from protocols.service.library import Twin
 
 DEADLINE = "deadline"
@@ -65,7 +65,7 @@ class Move(NamedTuple):
 
 
 class Space:
-    """The places and moves of one case under one protocol.
+    """The places and moves of one case under one protocol. Raises ``UsageError`` if nobody there coordinates.
 
     ``patience`` 0 lets an undecided transaction be ended by an inquiry at any moment, anything else never does.
     """
@@ -187,7 +187,9 @@ def _cast(protocol: Protocol, case: Case) -> tuple[tuple[str, Role], ...]:
     A service that the protocol does not name plays as the ones that it names do. A protocol without participants does
     everything on the coordinator's store.
     """
-    home = next(service for service, role in protocol.roles.items() if role.name == "coordinator")
+    home = next((service for service, role in protocol.roles.items() if role.name == "coordinator"), None)
+    if home is None:
+        raise UsageError(f"{protocol.name} has no role named 'coordinator', so nobody could begin a transaction")
     known = {service: role for service, role in protocol.roles.items() if service != home}
     cast = [(home, protocol.roles[home])]
     if known:

@@ -105,6 +105,13 @@ def test_a_limit_makes_it_unknown(capsys: pytest.CaptureFixture[str], limit: lis
     assert "holds" not in out
 
 
+def test_with_little_room_the_way_may_be_longer_than_it_has_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--ablate", "fence-inquiry", "--states", "200"]) == 1
+    assert "a way there (perhaps not the shortest) has 13 steps:" in capsys.readouterr().out
+    assert main(["check", "--ablate", "fence-inquiry"]) == 1
+    assert "the shortest way there has 12 steps:" in capsys.readouterr().out
+
+
 def test_a_depth_that_is_deep_enough_is_no_limit() -> None:
     assert main(["check", "--transactions", "1", "--depth", "10"]) == 0
 
