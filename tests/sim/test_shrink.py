@@ -34,7 +34,11 @@ def replayed(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "bug",
-    [("kill-one-at-a-time", "force-committed", 3), pytest.param(HARDEST, marks=pytest.mark.slow)],
+    [
+        ("kill-one-at-a-time", "fence-inquiry", 2),
+        pytest.param(("kill-one-at-a-time", "force-committed", 3), marks=pytest.mark.slow),
+        pytest.param(HARDEST, marks=pytest.mark.slow),
+    ],
     ids=lambda bug: bug[1],
 )
 def test_a_planted_bug_is_found_shrunk_and_replayed_elsewhere(bug: tuple[str, str, int], tmp_path: Path) -> None:
