@@ -97,7 +97,9 @@ async def start(runtime: Breakable, fault: Fault, rng: Random) -> tuple[Fault, s
     begun = replace(fault, targets=names.draw(runtime, found.aim, fault.targets, rng))
     runtime.holds.begun.append(begun)
     try:
-        return begun, await found.start(runtime, begun, rng)
+        words = await found.start(runtime, begun, rng)
+        await runtime.settled()
+        return begun, words
     except BaseException:
         await end(runtime, begun)
         raise
@@ -108,6 +110,7 @@ async def end(runtime: Breakable, fault: Fault) -> None:
     await kind(fault.kind).end(runtime, fault)
     if fault in runtime.holds.begun:
         runtime.holds.begun.remove(fault)
+    await runtime.settled()
 
 
 async def heal_all(runtime: Breakable) -> None:

@@ -74,7 +74,10 @@ class Proxy:
                     link.reset_all()
                 link.reshaped()
 
-    async def straighten(self) -> None:
+    async def settled(self) -> None:
+        """What is asked is done."""
+
+    def straighten(self) -> None:
         """Take back every rule."""
         for link in self._links.values():
             if link.shapes:

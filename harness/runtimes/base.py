@@ -32,7 +32,10 @@ class Node:
 
 
 class Runtime(Protocol):
-    """What a fault or a workload may ask of a running shop. Unknown names raise ``KeyError`` naming what there is."""
+    """What a fault or a workload may ask of a running shop. Unknown names raise ``KeyError`` naming what there is.
+
+    What is asked by a call that cannot be awaited may take effect a moment later: ``settled`` waits for it.
+    """
 
     @property
     def url(self) -> str:
@@ -58,6 +61,9 @@ class Runtime(Protocol):
 
     async def restart(self, name: str) -> None:
         """Start a node anew, killing it first if it runs, and return once it serves."""
+
+    async def settled(self) -> None:
+        """Return once all that was asked of nodes and links has been done. Raises ``EnvironmentFailure`` for what could not."""
 
 
 # ---------------------------------------------------------------- what a runtime offers to faults

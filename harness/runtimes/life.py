@@ -20,6 +20,10 @@ class Life(Protocol):
     @property
     def paused(self) -> bool: ...
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is over, known to whoever looks before it is known to whoever waits."""
+
     def signal(self, number: signal.Signals) -> bool:
         """False if it is over. It may take effect a little later; two take effect in their order."""
 

@@ -189,6 +189,9 @@ class FakeShop:
     async def restart(self, name: str) -> None:
         self.revive(name)
 
+    async def settled(self) -> None:
+        pass
+
     def links(self) -> tuple[tuple[str, str], ...]:
         return ()
 

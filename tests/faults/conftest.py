@@ -1,7 +1,8 @@
-"""A shop that every fault can be injected into, one for the whole folder; each test leaves it healed."""
+"""A shop that every fault can be injected into, one for the whole folder and each runtime; each test leaves it healed."""
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from harness import faults
@@ -9,14 +10,14 @@ from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from tests.faults.acts import healed
+from tests.runtimes import EVERY_RUNTIME, deployment
 
 
-@pytest_asyncio.fixture(scope="package", loop_scope="package")
-async def whole() -> AsyncIterator[LocalDeployment]:
-    async with LocalDeployment(
-        Spec(protocol="2pc", respawn_after_s=0.1, time_limit_s=4.0, breakable=True)
-    ) as deployment:
-        yield deployment
+@pytest_asyncio.fixture(scope="package", loop_scope="package", params=EVERY_RUNTIME)
+async def whole(request: pytest.FixtureRequest) -> AsyncIterator[LocalDeployment]:
+    spec = Spec(protocol="2pc", respawn_after_s=0.1, time_limit_s=8.0, breakable=True)
+    async with deployment(request.param, spec) as one:
+        yield one
 
 
 @pytest_asyncio.fixture(loop_scope="package")

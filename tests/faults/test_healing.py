@@ -119,7 +119,7 @@ async def test_nothing_is_left_when_a_run_ends_in_the_midst_of_its_faults(how: s
         async with LocalDeployment(SPEC, tmp_path) as shop:
             plan = shop._supervisor.plan
             pids = [node.pid for node in shop.nodes()]
-            ports = [link.port for link in shop._supervisor.proxy._links.values()]
+            ports = [link.port for link in shop._supervisor.network._links.values()]
             ports += [member.port for member in plan.members]
             identities = [identity for pid in pids if pid and (identity := process.identify(pid))]
             seen["it"] = plan.tag, identities, ports

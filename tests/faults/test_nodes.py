@@ -26,6 +26,16 @@ async def test_a_crash_without_an_end_is_followed_by_a_new_life(shop: LocalDeplo
     assert await checkout(client) == 200
 
 
+async def test_what_has_begun_has_happened(shop: LocalDeployment) -> None:
+    """Found by `everything --runtime docker --seed 11`: healed before the engine had killed it, a node was still missing."""
+    crash, pause = await begin(shop, "crash", "stock-1", "payment-store"), await begin(shop, "pause", "order-1")
+    assert states(shop, "stock-1", "payment-store", "order-1") == ["down", "down", "paused"]
+    await faults.end(shop, pause)
+    assert states(shop, "order-1") == ["running"]
+    await faults.end(shop, crash)
+    await healed(shop)
+
+
 async def test_a_crash_lasts_until_the_last_fault_that_keeps_the_node_down(shop: LocalDeployment) -> None:
     one = await begin(shop, "crash", "payment")
     other = await begin(shop, "crash", "services", for_s=2.0)

@@ -81,13 +81,15 @@ class Cables:
         if by in self._names:
             self._enter(Order(do="unshape", by=self._names[by], reset=reset))
 
-    async def straighten(self) -> None:
+    def straighten(self) -> None:
         self._cuts.clear()
         self._enter(Order(do="straighten"))
+
+    async def settled(self) -> None:
         try:
             await asyncio.wait_for(self._orders.join(), CARRIED_OUT_WITHIN_S)
         except TimeoutError:
-            self._trouble.append(f"the network was not put right within {CARRIED_OUT_WITHIN_S:g} s")
+            self._trouble.append(f"the network did not change within {CARRIED_OUT_WITHIN_S:g} s")
         if self._trouble:
             trouble, self._trouble = self._trouble, []
             raise EnvironmentFailure("; ".join(trouble))

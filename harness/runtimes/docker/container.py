@@ -11,6 +11,7 @@ import re
 import signal
 import tarfile
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -25,6 +26,10 @@ from harness.runtimes.local.process import Identity
 TOLD = "etc/wdm/environment.json"
 READY = re.compile(rb"Ready to accept connections")  # a store's word; it listens where this machine cannot ask
 GONE = (404, 409)  # it ended meanwhile, or is in that state already
+FREEZE_TRIES, FREEZE_AGAIN_S = (
+    5,
+    0.05,
+)  # the kernel's older freezer gives up on a container that is just starting a process
 
 
 class Container:
@@ -35,9 +40,9 @@ class Container:
         self.asked = asked
         self.inner_port = inner_port
         self.trouble: list[str] = []
-        """What could not be done to it."""
         self._told_by_file = told_by_file
         self._orders = ThreadPoolExecutor(1, thread_name_prefix=handle.name)
+        self._under_way: set[Future[None]] = set()
         self._life: ContainerLife | None = None
 
     async def begin(self, member: Member, environment: Mapping[str, str]) -> "ContainerLife":
@@ -53,9 +58,25 @@ class Container:
             return False
         return await probe.http(life.port)() if self.asked else life.ready
 
-    def order(self, what: str, *arguments: Any) -> "Future[None]":
+    def order(self, what: str, *arguments: Any) -> None:
         """Have something done to it, after all that was ordered before."""
-        return self._orders.submit(self._do, what, arguments)
+        future = self._orders.submit(self._do, what, arguments)
+        self._under_way.add(future)
+        future.add_done_callback(self._under_way.discard)
+
+    async def settled(self) -> None:
+        """Return once all that was ordered is done, or in ``trouble``."""
+        for future in tuple(self._under_way):
+            await asyncio.wrap_future(future)
+
+    def take_trouble(self) -> list[str]:
+        """What could not be done to it, since the last time."""
+        trouble, self.trouble = self.trouble, []
+        return trouble
+
+    async def thaw(self) -> None:
+        """Whatever happened, it is not paused any more."""
+        await asyncio.wrap_future(self._orders.submit(self._thaw))
 
     def tell(self, environment: Mapping[str, str]) -> None:
         """Leave the variables of the next life where it looks for them. Blocks."""
@@ -78,13 +99,25 @@ class Container:
     def _do(self, what: str, arguments: tuple[Any, ...]) -> None:
         from docker.errors import APIError  # noqa: PLC0415 - slow to import, and only this runtime needs it
 
-        try:
-            with told(f"{self.handle.name}: {what}"):
-                getattr(self.handle, what)(*arguments)
-        except EnvironmentFailure as failure:
-            cause = failure.__cause__
-            if not (isinstance(cause, APIError) and (cause.status_code in GONE or "not paused" in str(cause))):
-                self.trouble.append(str(failure))
+        for tries_left in reversed(range(FREEZE_TRIES)):
+            try:
+                with told(f"{self.handle.name}: {what}"):
+                    getattr(self.handle, what)(*arguments)
+                return
+            except EnvironmentFailure as failure:
+                cause = failure.__cause__
+                if isinstance(cause, APIError) and (cause.status_code in GONE or "not paused" in str(cause)):
+                    return
+                if not tries_left or "unable to freeze" not in str(cause):
+                    self.trouble.append(str(failure))
+                    return
+            time.sleep(FREEZE_AGAIN_S)
+
+    def _thaw(self) -> None:
+        with told(f"{self.handle.name} cannot be unpaused"):
+            self.handle.reload()
+            if self.handle.status == "paused":
+                self.handle.unpause()
 
 
 class ContainerLife:
@@ -97,18 +130,15 @@ class ContainerLife:
         self.ready = False
         self._container = container
         self._loop = loop
+        self.ended = False
         self._over = asyncio.Event()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}" if self.port else ""
 
-    @property
-    def ended(self) -> bool:
-        return self._over.is_set()
-
     def signal(self, number: signal.Signals) -> bool:
-        if self._over.is_set():
+        if self.ended:
             return False
         match number:
             case signal.SIGSTOP:
@@ -154,5 +184,6 @@ class ContainerLife:
         finally:
             close_stream(words)
             self.paused = False
+            self.ended = True
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._over.set)

@@ -37,8 +37,17 @@ class DockerDeployment(LocalDeployment):
         """What each container has used so far; empty before it is up."""
         return self._meter.rows() if self._meter else []
 
-    async def heal(self) -> None:
-        await super().heal()
-        trouble = [words for one in self._containers.containers.values() for words in one.trouble]
+    async def settled(self) -> None:
+        there = self._containers.containers.values()
+        for container in there:
+            await container.settled()
+        await super().settled()
+        trouble = [words for container in there for words in container.take_trouble()]
         if trouble:
             raise EnvironmentFailure("; ".join(trouble))
+
+    async def heal(self) -> None:
+        await super().heal()
+        for container in self._containers.containers.values():
+            await container.thaw()
+        await self.settled()

@@ -49,19 +49,19 @@ class Control:
         if not hmac.compare_digest(request.headers.get(SECRET, "").encode(), self._secret):
             return web.Response(status=403, text="the secret is missing or wrong")
         try:
-            await self._carry_out(msgspec.json.decode(await request.read(), type=Order))
+            self._carry_out(msgspec.json.decode(await request.read(), type=Order))
         except (msgspec.MsgspecError, KeyError) as error:
             return web.Response(status=400, text=f"no order that can be carried out: {error}")
         return web.Response(status=204)
 
-    async def _carry_out(self, order: Order) -> None:
+    def _carry_out(self, order: Order) -> None:
         match order.do:
             case "shape":
                 self._proxy.shape(order.by, order.wires, order.rule, Random(order.seed))
             case "unshape":
                 self._proxy.unshape(order.by, reset=order.reset)
             case "straighten":
-                await self._proxy.straighten()
+                self._proxy.straighten()
 
 
 async def serve(proxy: Proxy, secret: str) -> None:

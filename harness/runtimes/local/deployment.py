@@ -98,6 +98,9 @@ class LocalDeployment:
     async def restart(self, name: str) -> None:
         await self._supervisor.restart(name)
 
+    async def settled(self) -> None:
+        await self._supervisor.settled()
+
     # ------------------------------------------------------------ what it offers to faults
 
     @property
@@ -137,7 +140,7 @@ class LocalDeployment:
                 self.resume(node.name)
             elif node.state == "down":
                 self.revive(node.name)
-        await self._supervisor.network.straighten()
+        self._supervisor.network.straighten()
         if self._insides is not None:
             await self._insides.heal()
 

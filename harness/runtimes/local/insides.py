@@ -71,6 +71,8 @@ class InsideFaults:
 
     async def _until_heard(self, name: str) -> None:
         """Until this life of the process has heard, or is over."""
+        while self._keeper(name).beginning:  # by the time it can be asked who it is, it was told what was true before
+            await asyncio.sleep(AGAIN_S)
         life = self._keeper(name).identity
         body = written(self._wanted.of(name))
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)

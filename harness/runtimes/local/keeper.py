@@ -17,6 +17,7 @@ from harness.runtimes.local.process import Identity
 
 PROBE_EVERY_S = 0.03
 LAST_WORDS_BYTES = 4_096
+GONE_WITHIN_S = 10.0
 
 
 Begin = Callable[[Member, Mapping[str, str]], Awaitable[Life]]
@@ -41,6 +42,10 @@ class ProcessLife:
     def paused(self) -> bool:
         return self.identity is not None and process.paused(self.identity)
 
+    @property
+    def ended(self) -> bool:
+        return self._child.returncode is not None
+
     def signal(self, number: signal.Signals) -> bool:
         return self.identity is not None and process.send(self.identity, number)
 
@@ -63,6 +68,7 @@ class Keeper:
     ) -> None:
         self.member = member
         self.injected: Mapping[str, str] = {}
+        self.beginning = False  # a life is being started, and what it was told is settled
         self._begin = begin
         self._respawn_after_s = respawn_after_s
         self._changed = changed
@@ -70,6 +76,7 @@ class Keeper:
         self._stay_down = False
         self._lives = 0
         self._life: Life | None = None
+        self._killed: Life | None = None
         self._wanted = asyncio.Event()
         self._served = asyncio.Event()
         self._ended = asyncio.Event()
@@ -82,6 +89,8 @@ class Keeper:
 
     @property
     def state(self) -> State:
+        if self._life is not None and self._life.ended:
+            return "down"
         return "paused" if self._life is not None and self._life.paused else self._state
 
     def node(self) -> Node:
@@ -144,6 +153,17 @@ class Keeper:
         self._served.clear()
         if self._life is not None or not stay_down:
             self.signal(signal.SIGKILL)
+            self._killed = self._life
+
+    async def settled(self) -> None:
+        """Return once a kill has had its effect. Raises ``EnvironmentFailure`` if it has none."""
+        if self._killed is not None:
+            try:
+                await asyncio.wait_for(self._killed.over(), GONE_WITHIN_S)
+            except TimeoutError:
+                raise EnvironmentFailure(
+                    f"{self.member.name} did not end within {GONE_WITHIN_S:g} s after SIGKILL"
+                ) from None
 
     async def restart(self, within_s: float) -> None:
         """A new life at once, whatever it did before."""
@@ -204,7 +224,11 @@ class Keeper:
         member = self.member
         environment = {**member.environment, **(member.once if self._lives == 0 else {}), **self.injected}
         self._lives += 1
-        self._life = life = await self._begin(member, environment)
+        self.beginning = True
+        try:
+            self._life = life = await self._begin(member, environment)
+        finally:
+            self.beginning = False
         self._become("starting")
         return life
 

@@ -38,8 +38,11 @@ class Network(Protocol):
 
     def unshape(self, by: Hashable, *, reset: bool = False) -> None: ...
 
-    async def straighten(self) -> None:
-        """Take back every rule. Raises ``EnvironmentFailure`` for one that was not put on, or cannot be taken back."""
+    def straighten(self) -> None:
+        """Take back every rule."""
+
+    async def settled(self) -> None:
+        """Return once all of this is done. Raises ``EnvironmentFailure`` for what could not be."""
 
 
 class Supervisor:
@@ -106,6 +109,12 @@ class Supervisor:
 
     async def restart(self, name: str) -> None:
         await self.keeper(name).restart(START_WITHIN_S)
+
+    async def settled(self) -> None:
+        """Return once kills and rules have had their effect. Raises ``EnvironmentFailure`` for what has none."""
+        for one in self._keepers.values():
+            await one.settled()
+        await self.network.settled()
 
     async def serving(self, name: str, within_s: float) -> None:
         await self.keeper(name).serving(within_s)

@@ -1,4 +1,4 @@
-"""A real shop under load, and what a crash of any of its processes may not do to it."""
+"""A real shop under load, and what a crash of any of its nodes may not do to it. The same on every runtime."""
 
 import asyncio
 import time
@@ -11,6 +11,7 @@ from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import Heard, ShopClient
 from tests.contract.acts import credit_of, is_paid, item, order, state, stock_of, user
+from tests.runtimes import DOCKER, EVERY_RUNTIME, deployment
 
 
 def quiet(_: str) -> None:
@@ -24,24 +25,34 @@ def spec(**changes: object) -> Spec:
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=SLOW), pytest.param(4, marks=SLOW)])
-async def test_a_thousand_checkouts_at_once_of_one_item(workers: int) -> None:
-    async with LocalDeployment(spec(workers=workers, time_limit_s=30.0)) as shop, ShopClient(shop.url, 40.0) as client:
+def local(*values: object, slow: bool = True) -> object:
+    return pytest.param("local", *values, marks=SLOW if slow else ())
+
+
+def docker(*values: object, slow: bool = False) -> object:
+    return pytest.param("docker", *values, marks=(*DOCKER.marks, *([SLOW] if slow else [])))
+
+
+@pytest.mark.parametrize(("runtime", "workers"), [local(1, slow=False), local(2), local(4), docker(1)])
+async def test_a_thousand_checkouts_at_once_of_one_item(runtime: str, workers: int) -> None:
+    made = deployment(runtime, spec(workers=workers, time_limit_s=30.0))
+    async with made as shop, ShopClient(shop.url, 40.0) as client:
         rush = await rush_of(client, quiet)
     assert dict(rush.told) == {"ok": RUSH_STOCK, "fail": RUSH_USERS - RUSH_STOCK}
     assert (rush.sold, rush.spent, rush.paid, rush.errors) == (RUSH_STOCK, RUSH_STOCK, RUSH_STOCK, 0)
 
 
 @pytest.mark.parametrize(
-    ("workers", "victims"),
+    ("runtime", "workers", "victims"),
     [
-        pytest.param(1, ["order-1", "stock-store"], marks=SLOW),
-        pytest.param(1, ["order-store", "payment-1", "stock-1", "payment-store"], marks=SLOW),
-        pytest.param(2, ["payment-2", "order-2", "stock-store"], marks=SLOW),
+        local(1, ["order-1", "stock-store"]),
+        local(1, ["order-store", "payment-1", "stock-1", "payment-store"]),
+        local(2, ["payment-2", "order-2", "stock-store"]),
+        docker(2, ["payment-2", "order-1", "stock-store"], slow=True),
     ],
 )
-async def test_kills_under_load_lose_nothing(workers: int, victims: list[str]) -> None:
-    async with LocalDeployment(spec(workers=workers)) as shop, ShopClient(shop.url) as client:
+async def test_kills_under_load_lose_nothing(runtime: str, workers: int, victims: list[str]) -> None:
+    async with deployment(runtime, spec(workers=workers)) as shop, ShopClient(shop.url) as client:
         siege = await Besieged(shop, client, quiet).run(victims)
     assert siege.told["ok"] > 100
     assert (siege.sold, siege.spent) == (2 * siege.paid, siege.charged)
@@ -61,10 +72,18 @@ MORE_BOUNDARIES = (
 )
 
 
-@pytest.mark.parametrize("boundary", [*BOUNDARIES, *(pytest.param(name, marks=SLOW) for name in MORE_BOUNDARIES)])
-async def test_a_crash_between_two_effects_is_repaired(boundary: str) -> None:
+@pytest.mark.parametrize(
+    ("runtime", "boundary"),
+    [
+        *(local(name, slow=False) for name in BOUNDARIES),
+        *(local(name) for name in MORE_BOUNDARIES),
+        *(docker(name) for name in BOUNDARIES[:1]),
+        *(docker(name, slow=True) for name in (*BOUNDARIES[1:], *MORE_BOUNDARIES)),
+    ],
+)
+async def test_a_crash_between_two_effects_is_repaired(runtime: str, boundary: str) -> None:
     """The process dies exactly there, once, and comes back: the order is paid, or repeating the checkout pays it, once."""
-    async with LocalDeployment(spec(crash_at=boundary)) as shop, ShopClient(shop.url) as client:
+    async with deployment(runtime, spec(crash_at=boundary)) as shop, ShopClient(shop.url) as client:
         name, buyer = await item(client, 9, price=2), await user(client, 9)
         placed = await order(client, buyer, (name, 2))
         victim = f"{boundary.partition(':')[0]}-1"
@@ -77,6 +96,14 @@ async def test_a_crash_between_two_effects_is_repaired(boundary: str) -> None:
         assert (await client.call("checkout", placed)).status == 200
         assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [7], "credit": 5}
         assert await rests(shop)
+
+
+async def take_down(shop: LocalDeployment, name: str) -> None:
+    """Return once it is down: an engine takes a moment to kill."""
+    shop.kill(name, stay_down=True)
+    async with asyncio.timeout(5):
+        while shop.node(name).state != "down":
+            await asyncio.sleep(0.01)
 
 
 async def rests(shop: LocalDeployment) -> bool:
@@ -95,19 +122,19 @@ async def rests(shop: LocalDeployment) -> bool:
 
 
 @pytest.mark.parametrize(
-    "victim",
+    ("runtime", "victim"),
     [
-        "stock-store",
-        pytest.param("payment-1", marks=SLOW),
-        pytest.param("stock-1", marks=SLOW),
-        pytest.param("payment-store", marks=SLOW),
+        local("stock-store", slow=False),
+        *(local(name) for name in ("payment-1", "stock-1", "payment-store")),
+        docker("stock-store"),
+        *(docker(name, slow=True) for name in ("payment-1", "stock-1", "payment-store")),
     ],
 )
-async def test_a_checkout_waits_for_what_is_down_and_then_completes(victim: str) -> None:
-    async with LocalDeployment(spec()) as shop, ShopClient(shop.url) as client:
+async def test_a_checkout_waits_for_what_is_down_and_then_completes(runtime: str, victim: str) -> None:
+    async with deployment(runtime, spec()) as shop, ShopClient(shop.url) as client:
         name, buyer = await item(client, 9), await user(client, 9)
         placed = await order(client, buyer, (name, 1))
-        shop.kill(victim, stay_down=True)
+        await take_down(shop, victim)
         checkout = asyncio.ensure_future(client.call("checkout", placed))
         done, _ = await asyncio.wait((checkout,), timeout=1.0)
         assert not done
@@ -117,11 +144,12 @@ async def test_a_checkout_waits_for_what_is_down_and_then_completes(victim: str)
 
 
 @SLOW
-async def test_a_checkout_that_waits_too_long_did_not_happen() -> None:
-    async with LocalDeployment(spec(time_limit_s=2.0)) as shop, ShopClient(shop.url) as client:
+@pytest.mark.parametrize("runtime", EVERY_RUNTIME)
+async def test_a_checkout_that_waits_too_long_did_not_happen(runtime: str) -> None:
+    async with deployment(runtime, spec(time_limit_s=2.0)) as shop, ShopClient(shop.url) as client:
         name, buyer = await item(client, 9), await user(client, 9)
         placed = await order(client, buyer, (name, 1))
-        shop.kill("payment-1", stay_down=True)
+        await take_down(shop, "payment-1")
         heard = await client.call("checkout", placed)
         assert (heard.status, "nothing happened" in str(heard.value)) == (409, True)
         await shop.restart("payment-1")
@@ -131,8 +159,9 @@ async def test_a_checkout_that_waits_too_long_did_not_happen() -> None:
 
 
 @SLOW
-async def test_a_lost_reply_charges_once() -> None:
-    async with LocalDeployment(spec()) as shop, ShopClient(shop.url) as client:
+@pytest.mark.parametrize("runtime", EVERY_RUNTIME)
+async def test_a_lost_reply_charges_once(runtime: str) -> None:
+    async with deployment(runtime, spec()) as shop, ShopClient(shop.url) as client:
         name, buyer = await item(client, 50), await user(client, 50)
         for number in range(20):
             placed = await order(client, buyer, (name, 1))
@@ -142,11 +171,12 @@ async def test_a_lost_reply_charges_once() -> None:
         assert (await stock_of(client, name), await credit_of(client, buyer)) == (30, 30)
 
 
-async def test_services_stop_within_two_seconds_while_they_are_busy() -> None:
-    async with LocalDeployment(spec(respawn_after_s=0.0)) as shop, ShopClient(shop.url) as client:
+@pytest.mark.parametrize("runtime", EVERY_RUNTIME)
+async def test_services_stop_within_two_seconds_while_they_are_busy(runtime: str) -> None:
+    async with deployment(runtime, spec(respawn_after_s=0.0)) as shop, ShopClient(shop.url) as client:
         name, buyer = await item(client, 50), await user(client, 50)
         placed = await order(client, buyer, (name, 1))
-        shop.kill("payment-1", stay_down=True)
+        await take_down(shop, "payment-1")
         checkout: asyncio.Future[Heard] = asyncio.ensure_future(client.call("checkout", placed))
         await asyncio.sleep(0.2)  # it is waiting for payment now
         started = time.monotonic()
