@@ -99,10 +99,10 @@ async def start(runtime: Breakable, fault: Fault, rng: Random) -> tuple[Fault, s
     try:
         words = await found.start(runtime, begun, rng)
         await runtime.settled()
-        return begun, words
     except BaseException:
         await end(runtime, begun)
         raise
+    return begun, words
 
 
 async def end(runtime: Breakable, fault: Fault) -> None:

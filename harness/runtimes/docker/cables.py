@@ -24,11 +24,14 @@ CARRIED_OUT_WITHIN_S = 20.0
 
 
 def to_unplug(places: Iterable[Place], links: Iterable[Link], cut: set[Wire]) -> set[Place]:
-    """Who is to be disconnected from where, for these wires to be cut: only whose every wire on that network is."""
+    """Who is to be disconnected from where, for these wires to be cut: only whose every wire on that network is.
+
+    Of two that would do, the store rather than its service.
+    """
     links = tuple(links)
     unplugged: set[Place] = set()
     covered: set[tuple[str, Wire]] = set()
-    for place in places:
+    for place in sorted(places, key=lambda place: not place.node.endswith("-store")):
         mine = {(one.network, one.wire) for one in links if one.network == place.network and place.node in one.wire}
         if mine and mine - covered and all(wire in cut for _, wire in mine):
             unplugged.add(place)

@@ -103,15 +103,15 @@ class Container:
             try:
                 with told(f"{self.handle.name}: {what}"):
                     getattr(self.handle, what)(*arguments)
-                return
             except EnvironmentFailure as failure:
                 cause = failure.__cause__
                 if isinstance(cause, APIError) and (cause.status_code in GONE or "not paused" in str(cause)):
                     return
-                if not tries_left or "unable to freeze" not in str(cause):
-                    self.trouble.append(str(failure))
-                    return
-            time.sleep(FREEZE_AGAIN_S)
+                if tries_left and "unable to freeze" in str(cause):
+                    time.sleep(FREEZE_AGAIN_S)
+                    continue
+                self.trouble.append(str(failure))
+            return
 
     def _thaw(self) -> None:
         with told(f"{self.handle.name} cannot be unpaused"):

@@ -74,6 +74,8 @@ def links(there: Iterable[Place], nets: Mapping[str, IPv4Network]) -> list[Link]
     found: list[Link] = []
     by_network: dict[str, list[Place]] = {}
     for place in there:
+        if place.network not in TALKS:
+            continue
         by_network.setdefault(place.network, []).append(place)
     for network, members in by_network.items():
         near = str(nets[network][LINKS_HOST])

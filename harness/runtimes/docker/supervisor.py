@@ -55,7 +55,7 @@ class ContainerSupervisor(Supervisor):
         self._nets = layout.subnets(self._free_pool(tag))
         self._project = Project(tag, variables, self._override(tag))
         if self.spec.breakable:
-            places = [place for place in layout.places(self._nets, self.spec.workers) if place.network in layout.TALKS]
+            places = layout.places(self._nets, self.spec.workers)
             self._links = layout.links(places, self._nets)
             self.network = Cables(places, self._links, secret)
         stores = tuple(self._member(f"{service}-store", "store", service) for service in SERVICES)

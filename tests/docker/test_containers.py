@@ -1,0 +1,252 @@
+"""What only containers have: real cuts, labels, strays, and environments that are not what they should be."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from harness import faults
+from harness.runtimes.docker import compose, engine, images, ours
+from harness.runtimes.docker.deployment import DockerDeployment
+from harness.runtimes.local.spec import Spec
+from harness.workload.client import ShopClient
+from tests.contract.acts import credit_of, item, order, stock_of, user
+from tests.faults.acts import rests
+from tests.runtimes import need_docker
+
+pytestmark = pytest.mark.docker
+
+SPEC = Spec(protocol="2pc", runtime="docker", respawn_after_s=0.2, time_limit_s=8.0, breakable=True)
+
+
+@pytest.fixture(autouse=True)
+def _engine() -> None:
+    need_docker()
+
+
+@pytest.fixture
+def client() -> Iterator[Any]:
+    with closing(engine.connect()) as one:
+        yield one
+
+
+def left(client: Any, begins: str) -> list[str]:
+    """Everything of the deployments that are called like this, in whatever state."""
+    things = [
+        *client.containers.list(all=True, filters=engine.filters(), ignore_removed=True),
+        *client.networks.list(filters=engine.filters()),
+        *client.volumes.list(filters=engine.filters()),
+    ]
+    return [thing.name for thing in things if thing.name.startswith(begins)]
+
+
+async def test_a_cut_takes_the_container_off_its_network_and_gives_it_its_address_back() -> None:
+    async with DockerDeployment(SPEC) as shop, ShopClient(shop.url, 20.0) as client:
+        handle = shop._containers.containers["stock-store"].handle
+
+        def addresses() -> dict[str, str]:
+            handle.reload()
+            return {name: one["IPAddress"] for name, one in handle.attrs["NetworkSettings"]["Networks"].items()}
+
+        before = addresses()
+        assert [name.rpartition("_")[2] for name in before] == ["stock-data"]
+        name, buyer = await item(client, 9), await user(client, 9)
+        placed = await order(client, buyer, (name, 1))
+        fault, _ = await faults.start(shop, faults.fault("partition", ["stock-store"], for_s=9), Random(1))
+        assert addresses() == {}
+        waiting = asyncio.ensure_future(client.call("checkout", placed))
+        done, _ = await asyncio.wait((waiting,), timeout=4.0)  # longer than a service believes in a silent connection
+        assert not done
+        await faults.end(shop, fault)
+        ended = time.monotonic()
+        assert addresses() == before
+        assert (await waiting).status == 200
+        await rests(shop)
+        assert time.monotonic() - ended < 2.0
+        assert (await stock_of(client, name), await credit_of(client, buyer)) == (8, 8)
+
+
+async def test_nothing_is_left_of_a_run_and_nothing_else_is_touched(client: Any, tmp_path: Path) -> None:
+    """Not even what Compose names like ours, as long as it has no label of ours."""
+    begins = ours.project(tmp_path)
+    stranger = client.networks.create(f"{begins}stranger", internal=True)
+    try:
+        async with DockerDeployment(SPEC, tmp_path) as shop:
+            assert len(left(client, begins)) == 8 + 9 + 3
+            shop.pause("order-1")
+            shop.kill("stock-1", stay_down=True)
+            await shop.settled()
+        assert left(client, begins) == []
+        ours.remove_all(begins, volumes=True)
+        stranger.reload()
+    finally:
+        stranger.remove()
+
+
+class Shell:
+    """`wdm` as a person runs it, with a user folder of its own, so that `down --all` meets nobody else's shop."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("WDM_")}
+        self.environment = {**kept, "XDG_STATE_HOME": str(folder / "home"), "TMPDIR": str(folder)}
+
+    def wdm(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "wdm", *arguments],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+    def chaos(self, until: str) -> "subprocess.Popen[str]":
+        """A run that pauses a node for good, up to where it says this."""
+        (self.folder / "pause.toml").write_text(PAUSE)
+        command = [sys.executable, "-m", "wdm", "chaos", "pause.toml", "--runtime", "docker", "--seed", "1"]
+        child = subprocess.Popen(command, cwd=self.folder, env=self.environment, stderr=subprocess.PIPE, text=True)
+        assert child.stderr is not None
+        said = []
+        for line in child.stderr:
+            said.append(line)
+            if until in line:
+                return child
+        pytest.fail(f"the run ended with {child.wait()} before it said {until!r}: {''.join(said)}")
+
+    def left(self, client: Any) -> list[str]:
+        """What the engine has of this shell's."""
+        wanted = {"label": [f"{engine.HOME}={self.folder}/home/wdm"]}
+        things = [
+            *client.containers.list(all=True, filters=wanted, ignore_removed=True),
+            *client.networks.list(filters=wanted),
+            *client.volumes.list(filters=wanted),
+        ]
+        return [thing.name for thing in things]
+
+
+PAUSE = """
+summary = "The order service is paused for good"
+
+[workload]
+name = "checkout"
+users = 5
+items = 5
+
+[[fault]]
+kind = "pause"
+target = "order"
+at_s = 0.3
+"""
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    one = Shell(tmp_path)
+    yield one
+    one.wdm("down", "--all", "--volumes")
+
+
+def test_an_interrupt_leaves_nothing(shell: Shell, client: Any) -> None:
+    with shell.chaos("pause order") as child:
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=60)
+        assert child.returncode == 130
+    assert shell.left(client) == []
+
+
+def test_what_a_killed_run_left_is_removed_by_down_all(shell: Shell, client: Any) -> None:
+    with shell.chaos("pause order") as child:
+        child.kill()
+        child.communicate(timeout=60)
+    assert any(name.endswith("_order-data") for name in shell.left(client))
+    answer = shell.wdm("down", "--all")
+    assert (answer.returncode, "_order-data, left behind" in answer.stderr) == (0, True), answer.stderr
+    assert shell.left(client) == []
+
+
+def test_data_is_kept_until_somebody_says_otherwise(shell: Shell, client: Any) -> None:
+    assert shell.wdm("up", "--runtime", "docker", "--port", "0", "--detach").returncode == 0
+    said = json.loads(shell.wdm("status", "--json").stdout)
+    assert said["runtime"] == "docker"
+    assert {node["state"] for node in said["nodes"]} == {"running"}
+    assert shell.wdm("txn", "list").returncode == 0
+    assert "Ready to accept connections" in shell.wdm("logs", "stock-store").stdout
+    assert shell.wdm("down").returncode == 0
+    assert sorted(name.rpartition("_")[2] for name in shell.left(client)) == [
+        "order-data",
+        "payment-data",
+        "stock-data",
+    ]
+    assert shell.wdm("down", "--volumes").returncode == 0
+    assert shell.left(client) == []
+
+
+def test_an_environment_that_is_not_what_it_should_be_is_one_line(shell: Shell, client: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        cases = [
+            (("--port", str(port)), {}, f"port {port} is already in use"),
+            (("--port", "0"), {"DOCKER_HOST": f"unix://{shell.folder}/none"}, "no Docker engine answers at unix://"),
+            (("--port", "0"), {"DOCKER_HOST": "tcp://127.0.0.1:1"}, "no Docker engine answers at tcp://127.0.0.1:1"),
+            (("--port", "0"), {"WDM_NGINX_IMAGE": "no-such-image"}, "the engine has no image no-such-image; make it"),
+            (("--port", "0"), {"PATH": "/nonexistent"}, "neither `docker compose` nor `docker-compose` runs"),
+        ]
+        for flags, environment, words in cases:
+            answer = shell.wdm("up", "-q", "--runtime", "docker", *flags, **environment)
+            assert answer.returncode == 4, answer.stderr
+            assert answer.stderr.startswith(f"error: {words}"), answer.stderr
+            assert answer.stderr.count("\n") == 1
+            assert shell.left(client) == []
+
+
+def test_compose_alone_brings_a_shop_up(client: Any, tmp_path: Path) -> None:
+    """As the head of docker-compose.yml says, with two instances of a service."""
+    variables = {"WDM_SECRET": "s3cret", "WDM_STORE_PASSWORD": "passw0rd", "WDM_PORT": "", "WDM_PROTOCOL": "2pc"}
+    environment = {**os.environ, **images.choose(client).variables(), **variables}
+    name = f"wdm-by-hand-{os.getpid()}"
+    command = [*compose.find().command, "--file", str(compose.FILE), "--project-name", name]
+
+    def run(*arguments: str) -> str:
+        return subprocess.run(
+            [*command, *arguments],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=True,
+        ).stdout
+
+    try:
+        run("up", "--detach", "--scale", "order=2")
+        gateway = run("port", "gateway", "8000").strip()
+        asyncio.run(_buy(f"http://{gateway}"))
+        assert ours.remove_all(name) == []  # started by hand, it is nobody's stray
+        assert len(run("ps", "-q").split()) == 8
+    finally:
+        run("down", "--volumes", "--timeout", "1")
+
+
+async def _buy(url: str) -> None:
+    async with ShopClient(url, 10.0) as shop:
+        async with asyncio.timeout(20):
+            for operation, *arguments in (("create_user",), ("create_item", 1), ("create_order", "nobody")):
+                while (await shop.call(operation, *arguments)).outcome != "ok":
+                    await asyncio.sleep(0.1)
+        name, buyer = await item(shop, 9), await user(shop, 9)
+        for _ in range(4):  # whichever instance is asked
+            assert (await shop.call("checkout", await order(shop, buyer, (name, 1)))).status == 200
+        assert (await stock_of(shop, name), await credit_of(shop, buyer)) == (5, 5)

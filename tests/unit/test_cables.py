@@ -1,0 +1,84 @@
+"""Which cuts between containers are real ones, and where everybody is."""
+
+import re
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from harness.runtimes.docker import layout
+from harness.runtimes.docker.cables import to_unplug
+from harness.runtimes.docker.engine import in_words
+
+NETS = layout.subnets(IPv4Network("10.20.0.0/16"))
+
+
+def unplugged(workers: int, *wires: str) -> set[str]:
+    places = layout.places(NETS, workers)
+    links = layout.links(places, NETS)
+    cut = {(source, to) for source, to in (wire.split(">") for wire in wires)}
+    assert cut <= {link.wire for link in links}
+    return {f"{place.node} off {place.network}" for place in to_unplug(places, links, cut)}
+
+
+@pytest.mark.parametrize(
+    ("workers", "wires", "off"),
+    [
+        (1, ["stock-1>stock-store"], {"stock-store off stock-data"}),
+        (1, ["order-1>stock-1", "stock-1>order-1"], {"order-1 off order-stock"}),
+        (1, ["order-1>stock-1"], set()),  # one direction is the proxy's
+        (
+            1,
+            ["order-1>stock-1", "stock-1>order-1", "order-1>payment-1", "payment-1>order-1", "order-1>order-store"],
+            {"order-1 off order-stock", "order-1 off order-payment", "order-store off order-data"},
+        ),
+        (2, ["order-1>order-store"], {"order-1 off order-data"}),
+        (2, ["order-1>order-store", "order-2>order-store"], {"order-store off order-data"}),
+        (2, ["order-1>stock-1", "stock-1>order-1"], set()),  # both go on talking to the others
+        (
+            2,
+            ["order-1>stock-1", "stock-1>order-1", "order-1>stock-2", "stock-2>order-1"],
+            {"order-1 off order-stock"},
+        ),
+        (2, [], set()),
+    ],
+)
+def test_who_is_taken_off_which_network(workers: int, wires: list[str], off: set[str]) -> None:
+    assert unplugged(workers, *wires) == off
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_every_place_and_every_link_has_an_address_of_its_own(workers: int) -> None:
+    places = [*layout.places(NETS, workers), *layout.helper_places(NETS)]
+    assert len({place.address for place in places}) == len(places)
+    links = layout.links(places, NETS)
+    assert len({link.at for link in links}) == len(links) == 4 * workers**2 + 3 * workers
+
+
+def test_the_layout_is_that_of_the_compose_file() -> None:
+    text = (Path(__file__).parents[2] / "docker-compose.yml").read_text("utf-8")
+    services = text.partition("\nservices:\n")[2].partition("\nnetworks:\n")[0]
+    on = dict(re.findall(r"^  ([a-z-]+):\n(?:.*\n)*?    networks: \[([a-z, -]+)\]", services, re.MULTILINE))
+    there = {(place.node.removesuffix("-1"), place.network) for place in layout.places(NETS, 1)}
+    there |= {(place.node, place.network) for place in layout.helper_places(NETS)}
+    assert {(name, network) for name, networks in on.items() for network in networks.split(", ")} == there
+    assert set(layout.NETWORKS) == {network for _, network in there}
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            "x\nERROR: for gateway  driver failed: Bind for 127.0.0.1:80 failed: port is already allocated",
+            "a port is taken",
+        ),
+        ("failed to register layer: write /usr/x: no space left on device", "the engine's disk is full"),
+        ("No such image: valkey/valkey:8.0.1", "an image is absent: `wdm images build`"),
+        ("Creating network\nERROR: the point\nEncountered errors while bringing up the project.", "ERROR: the point"),
+        ("one\ntwo", "two"),
+        ("", "it said nothing"),
+    ],
+)
+def test_what_an_engine_says_becomes_one_line(said: str, words: str) -> None:
+    assert in_words(said).startswith(words)
+    assert "\n" not in in_words(said)
