@@ -51,7 +51,7 @@ def test_who_is_taken_off_which_network(workers: int, wires: list[str], off: set
 def test_every_place_and_every_link_has_an_address_of_its_own(workers: int) -> None:
     places = [*layout.places(NETS, workers), *layout.helper_places(NETS)]
     assert len({place.address for place in places}) == len(places)
-    links = layout.links(places, NETS)
+    links = layout.links(layout.places(NETS, workers), NETS)
     assert len({link.at for link in links}) == len(links) == 4 * workers**2 + 3 * workers
 
 
