@@ -93,6 +93,9 @@ class Simulation:
         machine.revive()
         await self._serving((machine,))
 
+    async def settled(self) -> None:
+        """Everything takes effect at once; a process that is to die at a boundary does so when it gets there."""
+
     # ------------------------------------------------------------ what it offers to faults
 
     @property
