@@ -59,7 +59,7 @@ def shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shops:
     for name in ("WDM_PROTOCOL", "WDM_SEED", "WDM_CONFIG", "WDM_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     made = Shops()
-    monkeypatch.setattr(sites, "SITES", {"local": made})
+    monkeypatch.setitem(sites.SITES, "local", made)  # type: ignore[index]
     Path("short.toml").write_text(SHORT)
     return made
 
