@@ -48,7 +48,7 @@ test-slow: $(STAMP)  ## the rest: more kills, more workers, more lock policies
 	@$(BIN)/python -m pytest $(PARALLEL) -m "slow and not docker"
 
 test-docker: $(STAMP)  ## the same shop in containers; skips, with the reason, where they cannot be run
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "docker and not slow"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "docker and not slow"
 
 images: $(STAMP)  ## the images of the docker runtime, without a registry
 	@$(BIN)/wdm images build --offline

@@ -64,6 +64,14 @@ class Container:
         self._under_way.add(future)
         future.add_done_callback(self._under_way.discard)
 
+    def exec(self, command: list[str]) -> tuple[bytes, Any]:
+        """Run something in it. Blocks until that says its first word; returns the word, and the stream of all others.
+
+        It waits for its turn: a container that is paused while something is being started in it can never be unpaused, because
+        the engine waits for the start and the start, frozen, for the engine. Raises ``EnvironmentFailure``.
+        """
+        return self._orders.submit(self._exec, command).result()
+
     async def settled(self) -> None:
         """Return once all that was ordered is done, or in ``trouble``."""
         for future in tuple(self._under_way):
@@ -112,6 +120,11 @@ class Container:
                     continue
                 self.trouble.append(str(failure))
             return
+
+    def _exec(self, command: list[str]) -> tuple[bytes, Any]:
+        with told(f"{self.handle.name}: {command[0]}"):
+            _, words = self.handle.exec_run(command, stream=True, stderr=False)
+            return next(words, b""), words
 
     def _thaw(self) -> None:
         with told(f"{self.handle.name} cannot be unpaused"):

@@ -24,7 +24,8 @@ from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import START_WITHIN_S, Supervisor
 
 GATEWAY_PORT = 8000
-TRIES = 3
+NEVER = "9999h"
+"""Nobody here asks the engine how healthy a container is, and a look that meets a pause is fatal: see ``Container.exec``."""
 
 
 class ContainerSupervisor(Supervisor):
@@ -73,6 +74,7 @@ class ContainerSupervisor(Supervisor):
         return {
             **{name.upper().replace(".", "_"): value for name, value in own.items()},
             "WDM_RESTART": "no",
+            "WDM_HEALTH_EVERY": NEVER,
             "WDM_PROTOCOL": spec.protocol,
             "WDM_SECRET": secret,
             "WDM_STORE_PASSWORD": self._password,

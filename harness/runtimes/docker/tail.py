@@ -13,7 +13,7 @@ from harness.runtimes.docker.container import Container
 from harness.runtimes.docker.engine import close_stream, told
 from harness.runtimes.local.aof import FOLDER, NO_LOG, Tail, newest
 
-LOOK = f"cd /data/{FOLDER} && while stat -c '%n %s' *.incr.aof && echo; do sleep 0.05; done"
+LOOK = f"echo && cd /data/{FOLDER} && while stat -c '%n %s' *.incr.aof && echo; do sleep 0.05; done"
 AGAIN_S = 0.1
 
 
@@ -37,10 +37,8 @@ class ContainerLog:
 
     def _watch_a_life(self) -> None:
         """Until the container ends."""
-        handle = self._container.handle
-        with told(f"the log of {handle.name} cannot be watched"):
-            _, lines = handle.exec_run(["sh", "-c", LOOK], stream=True, stderr=False)
-            rest = b""
+        rest, lines = self._container.exec(["sh", "-c", LOOK])
+        with told(f"the log of {self._container.handle.name} cannot be watched"):
             try:
                 for chunk in lines:
                     *whole, rest = (rest + chunk).split(b"\n\n")
