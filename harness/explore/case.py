@@ -1,7 +1,7 @@
 """A small case to search: who buys what, and what the shop has."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from protocols.core import Command
 
@@ -46,7 +46,8 @@ class Account:
 class Case:
     """``checkouts``: the order that each client checks out, in turn. Every item costs 1.
 
-    ``in_turn``: a client begins only when the one before it has heard something.
+    ``in_turn``: a client begins only when the one before it has heard something. ``rival``: the coordinator's service has a
+    second instance on the same store, which takes up what the first is still at.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Case:
     orders: tuple[Order, ...]
     accounts: tuple[Account, ...]
     in_turn: bool = False
+    rival: bool = False
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -77,9 +79,14 @@ MOST = len(NUMBERS) - 1
 
 
 def cases(participants: int = 2, transactions: int | None = None) -> tuple[Case, ...]:
-    """The cases with so many concurrent checkouts, 1 to 9; by default those with one and those with two."""
+    """The cases with so many concurrent checkouts, 1 to 9; by default those with one and those with two.
+
+    Those with one come once more at the end, beside a second instance.
+    """
     numbers = (1, 2) if transactions is None else (transactions,)
-    return tuple(case for number in numbers for case in _cases(participants, number))
+    found = tuple(case for number in numbers for case in _cases(participants, number))
+    alone = (case for case in found if len(case.checkouts) == 1)
+    return (*found, *(replace(case, name=f"{case.name}, two instances", rival=True) for case in alone))
 
 
 def _cases(participants: int, number: int) -> tuple[Case, ...]:
@@ -129,4 +136,4 @@ def _accounts(balances: Sequence[int]) -> tuple[Account, ...]:
     return tuple(Account(*one[:2], balance, one[2]) for one, balance in zip(kept, balances, strict=False))
 
 
-ONE, SHORT, TWICE, SHARED, ONE_AFTER_ANOTHER = CASES = cases()
+ONE, SHORT, TWICE, SHARED, ONE_AFTER_ANOTHER, RIVALS, SHORT_RIVALS = CASES = cases()

@@ -52,4 +52,4 @@ class Ending:
 
     def _places(self, nodes: Iterable[Place]) -> Places:
         """The same places for this space, without clients: nobody begins any more."""
-        return tuple(self._space.number(at, Place(node.local, None)) for at, node in enumerate(nodes))
+        return tuple(self._space.number(at, node._replace(clients=None)) for at, node in enumerate(nodes))

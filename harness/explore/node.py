@@ -4,7 +4,8 @@ A node runs an event to its end at once: what it does until then touches only it
 node could tell the difference. A crash may fall between any two effects, and takes with it what was asked for
 (``Do``) but not waited for: each of these is one more way the event can go.
 
-What the driver interleaves inside one node is not tried here: it handles other events while a command is with the store.
+What the driver interleaves inside one node is not tried here: it handles other events while a command is with the store. Nor is
+what two instances of a service do at once: between two events of one, the other has all of its turn or none.
 """
 
 from dataclasses import fields
@@ -63,10 +64,14 @@ class Way(NamedTuple):
 
 
 class Node:
-    """The pure machine and the pure store of one service. It remembers at which boundaries it was seen to crash."""
+    """The pure machine and the pure store of one service. It remembers at which boundaries it was seen to crash.
 
-    def __init__(self, service: str, role: Role, protocol: Protocol, config: Config) -> None:
+    ``name`` is the instance's, where a service has more than one: answers to it go there.
+    """
+
+    def __init__(self, service: str, role: Role, protocol: Protocol, config: Config, name: str = "") -> None:
         self.service = service
+        self.name = name or service
         self.role = role
         self.boundaries: set[str] = set()
         self._protocol = protocol
@@ -79,7 +84,7 @@ class Node:
     def sweep(self, local: Local) -> tuple[Way, ...]:
         """How the recovery sweep can go: every unfinished transaction that is not live is taken up."""
         run = _Run(self, local)
-        found = run.twin.run(Command(self.role.recovery, (self.service, -1)), 0)
+        found = run.twin.run(Command(self.role.recovery, (self.name, -1)), 0)
         return self._work_out(run, [(txn, Recovered(record)) for txn, record in found if txn not in run.live])
 
     def unfinished(self, local: Local) -> tuple[str, ...]:
@@ -150,7 +155,7 @@ class _Run:
             case Do(command):
                 self._asked.append((txn, command))
             case Send(to, message):
-                self._sent.append(Packet(to, self.node.service, message))
+                self._sent.append(Packet(to, self.node.name, message))
                 self._words.append(f"send to {to}: {words(message)}")
             case SetTimer(name):
                 timers.add(name)
@@ -181,7 +186,9 @@ class _Run:
 
 
 def freeze(tables: dict[str, dict[str, Any]]) -> Tables:
-    return tuple(sorted((name, tuple(sorted(fields.items()))) for name, fields in tables.items()))
+    """The store as a value, without its notes: tables that are only written down for an operator, and decide nothing."""
+    kept = ((name, fields) for name, fields in tables.items() if not name.startswith("note:"))
+    return tuple(sorted((name, tuple(sorted(fields.items()))) for name, fields in kept))
 
 
 def words(message: Any) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from harness.explore.case import Case
-from harness.explore.node import Local, Node, Packet, Way, freeze, received, words
+from harness.explore.node import Live, Local, Node, Packet, Way, freeze, received, words
 from protocols.core import Config, Protocol, Request, Role, Start, TimerFired, Timing, UsageError, Verdict
 from protocols.service.library import Twin
 
@@ -32,10 +32,14 @@ class Clients(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where one node is; ``clients`` at the coordinator only, and there None if nobody is to begin any more."""
+    """Where one node is; ``clients`` at the coordinator only, and there None if nobody is to begin any more.
+
+    Two instances of a service share its store, so they are in one place: ``rival`` is what the second has in memory.
+    """
 
     local: Local
     clients: Clients | None
+    rival: Live = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,15 @@ class Space:
     """
 
     def __init__(self, protocol: Protocol, config: Config, case: Case, patience: int = 0) -> None:
-        config = Config(config.options, config.ablated, Timing(patience=patience))
+        # Nothing takes time here, so no pause is worth a state of its own.
+        config = Config(config.options, config.ablated, Timing(ask=0, tell=0, patience=patience, doubt=0, sweep=0))
         self.case = case
         self.nodes = tuple(Node(service, role, protocol, config) for service, role in _cast(protocol, case))
         self.names = tuple(node.service for node in self.nodes)
         self.home = next(at for at, node in enumerate(self.nodes) if node.role.name == "coordinator")
+        coordinator = self.nodes[self.home]
+        name = f"{coordinator.service}-2"
+        self._rival = Node(coordinator.service, coordinator.role, protocol, config, name) if case.rival else None
         self.addressed = [0] * len(self.nodes)  # to each node: the packets that are addressed to it
         self._places: list[list[Place]] = [[] for _ in self.nodes]
         self._place_numbers: list[dict[Place, int]] = [{} for _ in self.nodes]
@@ -102,40 +110,54 @@ class Space:
         for at, number in enumerate(places):
             left = self._unfinished.get((at, number))
             if left is None:
-                left = self._unfinished[at, number] = self.nodes[at].unfinished(self._places[at][number].local)
+                left = self._unfinished[at, number] = self._left(at, self._places[at][number])
             if left:
                 found[self.names[at]] = left
         return found
 
     def own_moves(self, at: int, number: int) -> Iterator[Move]:
         """What a node can do by itself: let a client begin, let a timer fire, look for what is unfinished."""
-        place, node = self._places[at][number], self.nodes[at]
+        place = self._places[at][number]
         if place.clients is not None:
             yield from self._start(at, place, place.clients)
-        for txn, _, timers in place.local.live:
-            for timer in timers:
-                ways = node.ways(place.local, txn, TimerFired(timer))
-                yield from self._moves(at, place, "timer", timer, ways)
-        yield from self._moves(at, place, "sweep", "", node.sweep(place.local))
+        for node, local in self._instances(at, place):
+            for txn, _, timers in local.live:
+                for timer in timers:
+                    yield from self._moves(at, place, node, "timer", timer, node.ways(local, txn, TimerFired(timer)))
+            yield from self._moves(at, place, node, "sweep", "", node.sweep(local))
 
     def deliveries(self, at: int, number: int, packet: int) -> Iterator[Move]:
         """What a node can make of a packet that is addressed to it."""
         place, found = self._places[at][number], self._packets[packet]
-        ways = self.nodes[at].ways(place.local, *received(found))
-        yield from self._moves(at, place, "deliver", words(found.message), ways)
+        for node, local in self._instances(at, place):
+            if node.name == found.to:
+                ways = node.ways(local, *received(found))
+                yield from self._moves(at, place, node, "deliver", words(found.message), ways)
 
-    def crash(self, at: int, number: int) -> Move:
-        """What a crash between two events leaves."""
+    def crashes(self, at: int, number: int) -> Iterator[Move]:
+        """What a crash between two events leaves, of each instance that has anything to forget."""
         place = self._places[at][number]
-        way = Way(Local((), place.local.tables), (), (), "idle", ())
-        (move,) = self._moves(at, place, "crash", "", (way,))
-        return move._replace(step=replace(move.step, crashed=""))
+        for node, local in self._instances(at, place):
+            if local.live:
+                way = Way(Local((), local.tables), (), (), "idle", ())
+                (move,) = self._moves(at, place, node, "crash", "", (way,))
+                yield move._replace(step=replace(move.step, crashed=""))
 
     def boundaries(self) -> set[str]:
         """The names of all points after an effect at which a crash has been tried."""
-        return set().union(*(node.boundaries for node in self.nodes))
+        rivals = (self._rival,) if self._rival else ()
+        return set().union(*(node.boundaries for node in (*self.nodes, *rivals)))
 
     # ------------------------------------------------------------ inside
+
+    def _instances(self, at: int, place: Place) -> Iterator[tuple[Node, Local]]:
+        """The instances of a service, each with what it sees: its own memory, and the store."""
+        yield self.nodes[at], place.local
+        if at == self.home and self._rival:
+            yield self._rival, Local(place.rival, place.local.tables)
+
+    def _left(self, at: int, place: Place) -> tuple[str, ...]:
+        return tuple(sorted({txn for node, local in self._instances(at, place) for txn in node.unfinished(local)}))
 
     def _initial(self, at: int, twin: Twin) -> int:
         home = at == self.home
@@ -159,26 +181,36 @@ class Space:
         request = Request(order, home, home, 10 - client, min([*running, sequence]))
         txn = f"{prefix}.{sequence}"
         begun = (*clients.begun[:client], txn, *clients.begun[client + 1 :])
-        ways = self.nodes[at].ways(place.local, txn, Start(txn, request))
-        yield from self._moves(at, place._replace(clients=clients._replace(begun=begun)), "start", order, ways)
+        node, begins = self.nodes[at], place._replace(clients=clients._replace(begun=begun))
+        yield from self._moves(at, begins, node, "start", order, node.ways(place.local, txn, Start(txn, request)))
 
-    def _moves(self, at: int, place: Place, kind: str, what: str, ways: Iterable[Way]) -> Iterator[Move]:
+    def _moves(self, at: int, place: Place, node: Node, kind: str, what: str, ways: Iterable[Way]) -> Iterator[Move]:
         for way in ways:
             packets = 0
             for packet in way.sent:
                 packets |= 1 << self._packet(packet)
-            clients = place.clients and _heard(place.clients, way)
-            number = self.number(at, Place(way.local, clients))
-            step = Step(kind, self.names[at], what, way.crashed, way.effects)
+            number = self.number(at, self._after(place, node, way))
+            step = Step(kind, node.name, what, way.crashed, way.effects)
             yield Move(at, number, packets, int(bool(way.crashed)), step)
+
+    def _after(self, place: Place, node: Node, way: Way) -> Place:
+        """The place once one of its instances has gone this way. Whose clients live on has no new life to count."""
+        if node is self._rival:
+            clients = place.clients and _heard(place.clients, way, 0)
+            return Place(Local(place.local.live, way.local.tables), clients, way.local.live)
+        return Place(way.local, place.clients and _heard(place.clients, way, int(bool(way.crashed))), place.rival)
 
     def _packet(self, packet: Packet) -> int:
         found = self._packet_numbers.get(packet)
         if found is None:
             found = self._packet_numbers[packet] = len(self._packets)
             self._packets.append(packet)
-            self.addressed[self.names.index(packet.to)] |= 1 << found
+            self.addressed[self._whereabouts(packet.to)] |= 1 << found
         return found
+
+    def _whereabouts(self, name: str) -> int:
+        """Where an instance of that name is."""
+        return self.home if self._rival and name == self._rival.name else self.names.index(name)
 
 
 def _cast(protocol: Protocol, case: Case) -> tuple[tuple[str, Role], ...]:
@@ -198,11 +230,10 @@ def _cast(protocol: Protocol, case: Case) -> tuple[tuple[str, Role], ...]:
     return tuple(cast)
 
 
-def _heard(clients: Clients, way: Way) -> Clients:
-    """What the clients know after it."""
+def _heard(clients: Clients, way: Way, lives: int) -> Clients:
+    """What the clients know after it, and so many lives of their coordinator."""
     told = list(clients.told)
     for txn, outcome in way.told:
         if txn in clients.begun:
             told[clients.begun.index(txn)] = "yes" if outcome.verdict is Verdict.COMMITTED else "no"
-    lives = clients.lives + bool(way.crashed)
-    return Clients(clients.begun, tuple(told), 0 if all(clients.begun) else lives)
+    return Clients(clients.begun, tuple(told), 0 if all(clients.begun) else clients.lives + lives)

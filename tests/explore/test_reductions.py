@@ -4,8 +4,9 @@ from dataclasses import fields, replace
 
 import pytest
 
-from harness.explore.case import ONE, SHORT, Case, cases
+from harness.explore.case import ONE, RIVALS, SHORT, SHORT_RIVALS, Case, cases
 from harness.explore.moves import ALL, NONE, Reductions
+from harness.explore.node import freeze
 from harness.explore.search import Bounds, Search
 from harness.explore.space import Place
 from protocols.two_phase import PROTOCOL
@@ -30,12 +31,19 @@ def judged(case: Case, crashes: int, reductions: Reductions, *ablate: str) -> tu
 
 
 @pytest.mark.parametrize("without", [*WITHOUT_ONE, NONE], ids=str)
-@pytest.mark.parametrize(("case", "crashes"), [(ONE, 2), (SHORT, 2), (IN_TURN, 1)], ids=str)
+@pytest.mark.parametrize(
+    ("case", "crashes"), [(ONE, 2), (SHORT, 2), (IN_TURN, 1), (RIVALS, 1), (SHORT_RIVALS, 2)], ids=str
+)
 def test_what_is_left_out_is_nowhere_new(case: Case, crashes: int, without: Reductions) -> None:
     assert judged(case, crashes, without) == judged(case, crashes, ALL)
 
 
 @pytest.mark.parametrize("safeguard", SAFEGUARDS)
-@pytest.mark.parametrize("case", [ONE, SHORT, SHARED_BY_ONE], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [ONE, SHORT, SHARED_BY_ONE, SHORT_RIVALS], ids=lambda case: case.name)
 def test_what_is_left_out_hides_no_violation(case: Case, safeguard: str) -> None:
     assert judged(case, 1, NONE, safeguard) == judged(case, 1, ALL, safeguard)
+
+
+def test_what_is_only_written_down_makes_no_state_of_its_own() -> None:
+    tables = {"order:o": {"paid": 1}}
+    assert freeze(tables) == freeze({**tables, "note:log": {"c0.0": "begun"}})

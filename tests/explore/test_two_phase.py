@@ -1,12 +1,25 @@
 """Every reachable state of small cases: two-phase commit holds. What happens without a safeguard: ``test_ablations.py``."""
 
+from dataclasses import replace
+
 import pytest
 
-from harness.explore.case import CASES, ONE, ONE_AFTER_ANOTHER, SHARED, SHORT, TWICE, Case, cases
+from harness.explore.case import (
+    CASES,
+    ONE,
+    ONE_AFTER_ANOTHER,
+    RIVALS,
+    SHARED,
+    SHORT,
+    SHORT_RIVALS,
+    TWICE,
+    Case,
+    cases,
+)
 from harness.explore.search import Bounds, Search
 from protocols.two_phase import PROTOCOL
 
-ALONE = (ONE, SHORT)
+ALONE = (ONE, SHORT, RIVALS, SHORT_RIVALS)
 TOGETHER = (TWICE, SHARED, ONE_AFTER_ANOTHER)
 
 
@@ -45,6 +58,12 @@ def test_it_holds_with_the_other_lock_policies(locks: str, case: Case) -> None:
 @pytest.mark.parametrize("case", TOGETHER, ids=lambda case: case.name)
 def test_it_holds_with_the_other_lock_policies_and_a_crash(locks: str, case: Case) -> None:
     holds(case, crashes=1, locks=locks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", TOGETHER, ids=lambda case: case.name)
+def test_it_holds_with_two_instances_at_two_transactions(case: Case) -> None:
+    holds(replace(case, rival=True), crashes=1)
 
 
 @pytest.mark.slow
