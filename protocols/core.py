@@ -119,8 +119,11 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class SetTimer:
+    """``spread_ms``: the shell adds up to so much by chance, so that those who wait do not all wake at once."""
+
     name: str
     after_ms: int
+    spread_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,7 @@ class Verdict(StrEnum):
     COMMITTED = "committed"
     REFUSED = "refused"  # definitely did not happen, and repeating it at once would change nothing
     CONFLICT = "conflict"  # definitely did not happen, contention is the only reason: repeat it
+    ACCEPTED = "accepted"  # begun and durable, and it will end one way or the other: ask later which
 
 
 @dataclass(frozen=True, slots=True)

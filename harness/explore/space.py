@@ -18,10 +18,11 @@ from protocols.core import Config, Protocol, Request, Role, Start, TimerFired, T
 from protocols.service.library import Twin
 
 DEADLINE = "deadline"
+HEARD = {Verdict.COMMITTED: "yes", Verdict.REFUSED: "no", Verdict.CONFLICT: "no", Verdict.ACCEPTED: "later"}
 
 
 class Clients(NamedTuple):
-    """The coordinator's clients: ``begun`` has the txn of each or "", ``told`` what it heard: "", "yes", "no".
+    """The coordinator's clients: ``begun`` has the txn of each or "", ``told`` what it heard: "", "yes", "no", "later".
 
     ``lives`` counts the coordinator's crashes, as long as somebody has still to begin: a new life names transactions anew.
     """
@@ -235,5 +236,5 @@ def _heard(clients: Clients, way: Way, lives: int) -> Clients:
     told = list(clients.told)
     for txn, outcome in way.told:
         if txn in clients.begun:
-            told[clients.begun.index(txn)] = "yes" if outcome.verdict is Verdict.COMMITTED else "no"
+            told[clients.begun.index(txn)] = HEARD[outcome.verdict]
     return Clients(clients.begun, tuple(told), 0 if all(clients.begun) else clients.lives + lives)

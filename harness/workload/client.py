@@ -38,12 +38,13 @@ _FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
     "find_order": {"paid": (bool,), "items": (list,), "total_cost": (int,)},
 }
 LONGEST_WORDS = 300
+ACCEPTED = 202
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """``ok`` happened, ``fail`` definitely did not (a 4xx), ``unknown`` is all else: a 5xx, a time-out, a broken connection,
-    a 2xx whose body is not what the contract promises.
+    a 202 (it may still happen or not), a 2xx whose body is not what the contract promises.
 
     ``value`` is the body, parsed where it is JSON; ``status`` is 0 where there was no answer.
     """
@@ -107,6 +108,8 @@ def _heard(operation: str, status: int, body: bytes) -> Heard:
 
 def judged(operation: str, status: int, value: Any) -> Heard:
     """What an answer with this body means."""
+    if status == ACCEPTED:
+        return Heard("unknown", status, value)
     if 200 <= status < 300:
         malformed = _malformed(operation, value)
         if malformed:

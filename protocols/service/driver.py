@@ -6,6 +6,7 @@ Events of one transaction are handled one after another, in order; different tra
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from random import Random
 from typing import Any
 
 from protocols.core import (
@@ -51,7 +52,7 @@ class Driver:
     """Runs one role. ``ended`` is called with the id of each transaction that this node no longer keeps in memory.
 
     ``boundary`` is told the name of every point between two effects (``order:after-persist:commit``): a crash may be
-    placed there. None costs nothing. It and ``link`` may be exchanged while the driver runs.
+    placed there. None costs nothing. It and ``link`` may be exchanged while the driver runs. ``rng`` spreads timers.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Driver:
         clock: Clock,
         boundary: Boundary | None = None,
         ended: Callable[[str], None] = lambda _: None,
+        rng: Random | None = None,
     ) -> None:
         self._service = service
         self._role = role
@@ -73,6 +75,7 @@ class Driver:
         self._clock = clock
         self.boundary = boundary
         self._ended = ended
+        self._rng = rng or Random(0)
         self._live: dict[str, _Instance] = {}
         self.forced = 0
 
@@ -147,9 +150,10 @@ class Driver:
             case Do(command):
                 txn = instance.txn
                 self._store.submit(command, lambda result: self._tell(txn, Done(command, result)))
-            case SetTimer(name, after_ms):
+            case SetTimer(name, after_ms, spread_ms):
                 self._cancel(instance, name)
-                instance.timers[name] = self._clock.call_later(after_ms, lambda: self._fire(instance, name))
+                wait_ms = after_ms + spread_ms * self._rng.random() if spread_ms else after_ms
+                instance.timers[name] = self._clock.call_later(wait_ms, lambda: self._fire(instance, name))
             case CancelTimer(name):
                 self._cancel(instance, name)
             case Reply(outcome):

@@ -83,7 +83,13 @@ def _told(order: str, outcome: Outcome | None) -> Answer:
         return UNKNOWN
     if outcome.verdict is Verdict.COMMITTED:
         return Answer(200, "paid")
-    code, _, key = outcome.why.partition(":")
+    if outcome.verdict is Verdict.ACCEPTED:
+        return Answer(202, {"order_id": order, "ask": f"/orders/find/{order}"})
+    return _not_paid(order, outcome.why)
+
+
+def _not_paid(order: str, why: str) -> Answer:
+    code, _, key = why.partition(":")
     kind, _, name = key.partition(":")
     match code:
         case "missing":
@@ -94,7 +100,7 @@ def _told(order: str, outcome: Outcome | None) -> Answer:
             )
         case "timeout":
             return refused(409, "not finished within the time limit; nothing happened", order_id=order)
-    return refused(409, f"refused: {outcome.why}", order_id=order)
+    return refused(409, f"refused: {why}", order_id=order)
 
 
 def _refusal(result: Result, **what: str) -> Answer:

@@ -7,7 +7,13 @@ import redis
 from protocols.service.codec import decode_result
 
 _NUMBERS = {"balance", "price", "total", "paid"}
-_PACKED = {"prepared", "queued", "open", "committed"}
+_COUNTERS = {"horizon", "note:next"}
+_PACKED = {"prepared", "queued", "open", "committed", "saga", "note:log", "note:paid", "note:undone"}
+_ARRAYS = range(0x90, 0xA0)  # how a short packed array begins, and no text does
+
+
+def _packed_fence(key: str, value: bytes) -> bool:
+    return key.startswith("fence:") and value[0] in _ARRAYS
 
 
 def dump(server: redis.Redis) -> dict[str, dict[str, Any]]:
@@ -23,8 +29,8 @@ def _table(server: redis.Redis, key: str) -> dict[str, Any]:
 
 
 def _value(key: str, field: str, value: bytes) -> Any:
-    if key in _PACKED or field == "items" or key.startswith("branches:"):
+    if key in _PACKED or field == "items" or key.startswith("branches:") or _packed_fence(key, value):
         return decode_result(value)
-    if key == "horizon" or field in _NUMBERS:
+    if key in _COUNTERS or field in _NUMBERS:
         return int(value)
     return value.decode()

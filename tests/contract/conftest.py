@@ -1,4 +1,4 @@
-"""A real shop, one for the whole suite and each runtime, and a client of its gateway."""
+"""A real shop, one for the whole suite, each protocol and each runtime, and a client of its gateway."""
 
 from collections.abc import AsyncIterator
 
@@ -10,10 +10,17 @@ from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from tests.runtimes import EVERY_RUNTIME, deployment
 
+PROTOCOLS = ("2pc", "saga")
+
+
+@pytest.fixture(scope="session", params=PROTOCOLS)
+def protocol(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=EVERY_RUNTIME)
-async def shop(request: pytest.FixtureRequest) -> AsyncIterator[LocalDeployment]:
-    async with deployment(request.param, Spec(protocol="2pc", respawn_after_s=0.2, time_limit_s=4.0)) as one:
+async def shop(request: pytest.FixtureRequest, protocol: str) -> AsyncIterator[LocalDeployment]:
+    async with deployment(request.param, Spec(protocol=protocol, respawn_after_s=0.2, time_limit_s=4.0)) as one:
         yield one
 
 

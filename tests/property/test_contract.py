@@ -24,6 +24,18 @@ TwoPhaseShop.TestCase.settings = settings(max_examples=20, stateful_step_count=3
 TestTwoPhaseShop = TwoPhaseShop.TestCase
 
 
+class TestSaga(ProtocolContract):
+    protocol = "saga"
+
+
+class SagaShop(ShopMachine):
+    protocol = "saga"
+
+
+SagaShop.TestCase.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestSagaShop = SagaShop.TestCase
+
+
 class Unprotected(ProtocolContract):
     protocol = "unprotected"
     examples = 400

@@ -198,9 +198,10 @@ async def test_a_malformed_answer_is_unknown_and_can_be_written_down(body: bytes
         b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
         b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}",
     ],
 )
-async def test_what_is_no_http_is_unknown(answer: bytes, tmp_path) -> None:
+async def test_what_does_not_say_whether_it_happened_is_unknown(answer: bytes, tmp_path) -> None:
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)

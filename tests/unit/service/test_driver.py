@@ -44,6 +44,7 @@ class Scripted:
         self.log: list[str] = []
         self.asked: list[tuple[Command, Callable[[Result], None]]] = []
         self.timers: dict[Callable[[], None], bool] = {}
+        self.waits: list[float] = []
         self.ended: list[str] = []
         self._answers = answers
         self._keep = keep
@@ -61,7 +62,8 @@ class Scripted:
     def send(self, to: str, message: Any) -> None:
         self.log.append(f"to {to}: {message.text}")
 
-    def call_later(self, _after_ms: float, call: Callable[[], None]) -> Any:
+    def call_later(self, after_ms: float, call: Callable[[], None]) -> Any:
+        self.waits.append(after_ms)
         self.timers[call] = True
         timers = self.timers
 
@@ -142,6 +144,15 @@ def test_a_timer_set_again_replaces_the_first_and_fires_once() -> None:
     assert (scripted.timers[first], scripted.timers[second]) == (False, True)
     second()
     assert scripted.seen[1:] == [TimerFired("later")]
+
+
+def test_a_timer_is_spread_by_chance_and_never_early() -> None:
+    scripted = Scripted({Start: (SetTimer("exact", 100), SetTimer("spread", 100, spread_ms=50))})
+    for number in range(20):
+        scripted.start(f"t{number}")
+    assert set(scripted.waits[::2]) == {100}
+    assert len(set(scripted.waits[1::2])) == 20
+    assert all(100 <= wait < 150 for wait in scripted.waits[1::2])
 
 
 def test_recovery_takes_up_only_what_is_not_live() -> None:

@@ -1,0 +1,196 @@
+-- The store's side of a saga. The twin of commands.py, command by command; see there for tables and answers.
+-- Records are packed: {subject, owner, since, state, branches}; a fence is {branch, verdict, why, changes}.
+
+local SUBJECT, OWNER, SINCE, STATE, BRANCHES = 1, 2, 3, 4, 5
+local LINES, FIRST_LINES, ENDED = 48, 8, 1000
+
+-- notes ---------------------------------------------------------------------------------------------------------------
+
+local function note(now, txn, entries)
+  local log = get('note:log', txn) or {}
+  for _, entry in ipairs(entries) do log[#log + 1] = {now, entry[1], entry[2], entry[3]} end
+  while #log > LINES do table.remove(log, FIRST_LINES + 1) end
+  put('note:log', txn, log)
+end
+
+local function shelve(txn, state)
+  local slot = number(call('HGET', 'note:next', state)) or 0
+  call('HSET', 'note:next', state, text(slot + 1))
+  put('note:' .. state, text(slot % ENDED), {txn, get('note:log', txn)})
+  call('HDEL', 'note:log', txn)
+end
+
+-- orchestrator --------------------------------------------------------------------------------------------------------
+
+local function without_record(subject, wanted)
+  local state = plan(subject)
+  if keeps('start-record') or state == 'missing' then return {state == 'paid' and 'paid' or 'gone'} end
+  if wanted == 'paid' then settle(subject) end
+  return {wanted}
+end
+
+local function decide(now, txn, record, state, entries)
+  if record[STATE] ~= state then
+    record[STATE] = state
+    put('saga', txn, record)
+    entries[#entries + 1] = {state, '', ''}
+    note(now, txn, entries)
+  end
+  return {state}
+end
+
+command('begin', function(now, txn, subject, owner)
+  local state, branches = plan(subject)
+  if state == 'paid' then return {'paid'} end
+  if state == 'missing' then return {'no', 'missing:order:' .. subject} end
+  if state ~= 'open' and state ~= 'busy:' .. txn and keeps('order-lock') then return {'busy', string.sub(state, 6)} end
+  if call('HEXISTS', 'saga', txn) == 0 and keeps('start-record') then
+    hold(subject, txn)
+    put('saga', txn, {subject, owner, now, 'running', branches})
+    local entries = {{'begun', '', owner}}
+    if #branches > 0 then entries[2] = {'perform', branches[1][1] .. '/' .. text(branches[1][2]), ''} end
+    note(now, txn, entries)
+  end
+  return {'begun', branches}
+end)
+
+command('confirm', function(now, txn, subject, entries)
+  local record = get('saga', txn)
+  if not record then return without_record(subject, 'paid') end
+  local state = record[STATE]
+  subject = record[SUBJECT]
+  if state == 'running' and order_holder(subject) ~= txn and keeps('order-lock') then state = 'undoing' end
+  if state == 'undoing' and keeps('one-decision') then return decide(now, txn, record, 'undoing', entries) end
+  settle(subject)
+  return decide(now, txn, record, 'paid', entries)
+end)
+
+command('give_up', function(now, txn, subject, entries)
+  local record = get('saga', txn)
+  if not record then return without_record(subject, 'undoing') end
+  if record[STATE] == 'paid' and keeps('one-decision') then return {'paid'} end
+  return decide(now, txn, record, 'undoing', entries)
+end)
+
+command('end', function(now, txn, entries)
+  local record = get('saga', txn)
+  if not record then return {'ended'} end
+  if record[STATE] ~= 'paid' and order_holder(record[SUBJECT]) == txn then hold(record[SUBJECT], '') end
+  note(now, txn, entries)
+  shelve(txn, record[STATE] == 'paid' and 'paid' or 'undone')
+  call('HDEL', 'saga', txn)
+  return {'ended'}
+end)
+
+command('note', function(now, txn, entries)
+  if call('HEXISTS', 'saga', txn) == 1 then note(now, txn, entries) end
+  return {'noted'}
+end)
+
+command('unfinished', function(now, owner, older_than)
+  local found = {}
+  for _, row in ipairs(rows('saga')) do
+    local txn, record = row[1], row[2]
+    if record[OWNER] == owner or now - record[SINCE] > older_than then
+      found[#found + 1] = {txn, {txn, record[SUBJECT], record[STATE], record[BRANCHES]}}
+    end
+  end
+  return found
+end)
+
+-- branch --------------------------------------------------------------------------------------------------------------
+
+local function fences(txn)
+  local packed = recall(txn)
+  return packed and cmsgpack.unpack(packed) or {}
+end
+
+local function fence_of(txn, branch)
+  for _, fence in ipairs(fences(txn)) do
+    if fence[1] == branch then return fence[2], fence[3], fence[4] end
+  end
+  return '', '', {}
+end
+
+local function put_fence(txn, branch, verdict, why, changes)
+  local all = {}
+  for _, fence in ipairs(fences(txn)) do
+    if fence[1] ~= branch then all[#all + 1] = fence end
+  end
+  all[#all + 1] = {branch, verdict, why, changes}
+  remember(txn, pack(all))
+end
+
+-- Why the changes, times `sign`, cannot be made, or the balances that they lead to.
+local function try(changes, sign)
+  local balances = {}
+  for index, change in ipairs(changes) do
+    local balance = number(call('HGET', change[1], 'balance'))
+    if not balance then return 'missing:' .. change[1] end
+    local why = keeps('guard') and refusal(balance, sign * change[2]) or ''
+    if why ~= '' then return why .. ':' .. change[1] end
+    balances[index] = balance + sign * change[2]
+  end
+  return '', balances
+end
+
+local function set_balances(changes, balances)
+  for index, change in ipairs(changes) do call('HSET', change[1], 'balance', text(balances[index])) end
+end
+
+command('perform', function(now, txn, branch, horizon, changes)
+  collect(txn, horizon)
+  if stale(txn) and keeps('refuse-stale') then return {'conflict:stale'} end
+  local verdict, why = fence_of(txn, branch)
+  if verdict == 'undone' or verdict == 'fenced' then return {'conflict:undone'} end
+  if verdict ~= '' and keeps('replay-verdict') then return {why} end
+  local balances
+  why, balances = try(changes, 1)
+  put_fence(txn, branch, why == '' and 'done' or 'failed', why, changes)
+  if why == '' then set_balances(changes, balances) end
+  return {why}
+end)
+
+command('compensate', function(now, txn, branch)
+  if stale(txn) and keeps('refuse-stale') then return {'undone'} end
+  local verdict, _, changes = fence_of(txn, branch)
+  if verdict == 'done' or (verdict ~= '' and not keeps('undo-recorded')) then
+    local full, balances = try(changes, -1)
+    if full ~= '' then return {'later', full} end
+    set_balances(changes, balances)
+    put_fence(txn, branch, 'undone', '', changes)
+  elseif verdict == '' and keeps('fence-undo') then
+    put_fence(txn, branch, 'fenced', '', {})
+  end
+  return {'undone'}
+end)
+
+-- what an operator sees -----------------------------------------------------------------------------------------------
+
+command('list_txns', function(now)
+  local found = {}
+  for _, row in ipairs(rows('saga')) do found[#found + 1] = {row[1], row[2][STATE], row[2][SUBJECT], row[2][SINCE]} end
+  return found
+end)
+
+-- How a saga ended and its log, as far as the shelf reaches.
+local function shelved(txn)
+  for _, state in ipairs({'paid', 'undone'}) do
+    for _, row in ipairs(rows('note:' .. state)) do
+      if row[2][1] == txn then return state, row[2][2] end
+    end
+  end
+end
+
+command('txn_verdict', function(now, txn)
+  local state = shelved(txn)
+  if state then return {state} end
+  local verdicts = {}
+  for _, fence in ipairs(fences(txn)) do verdicts[#verdicts + 1] = fence[2] end
+  return {table.concat(verdicts, ', ')}
+end)
+
+command('txn_log', function(now, txn)
+  local _, log = shelved(txn)
+  return log or get('note:log', txn) or {}
+end)

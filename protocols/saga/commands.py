@@ -1,0 +1,248 @@
+"""The store's side of a saga as pure functions: the twin of ``commands.lua``, command by command.
+
+The orchestrator's tables, beside the orders (``protocols.shop.ledger``):
+
+- ``saga``         txn -> (subject, owner, since, state, branches)    the saga log: ``running``, ``undoing`` or ``paid``
+- ``note:log``     txn -> ((at, what, branch, why), ...)              what happened so far, for whoever asks
+- ``note:STATE``   slot -> (txn, the same)                            that of the last sagas that ended paid, or undone
+- ``note:next``    state -> how many of them there were
+
+No command decides anything by a note.
+
+A branch's, beside the accounts: a fence (``protocols.records``) for each transaction, ((branch, verdict, why, changes), ...).
+The verdict is ``done``; ``failed``: it was refused, and always will be; ``undone``: done, then compensated; ``fenced``: to be
+compensated before anybody had asked to do it, and now nobody can.
+"""
+
+from protocols.core import Config
+from protocols.records import collect, drop, recall, remember, stale, table
+from protocols.shop import ledger
+from protocols.shop.ledger import Result, Tables
+
+LINES = 48  # of a log; in one that grows longer the middle is left out
+FIRST_LINES = 8
+ENDED = 1_000  # logs that are kept, of each kind
+
+Entries = tuple[tuple[str, str, str], ...]
+Changes = tuple[tuple[str, int], ...]
+Fence = tuple[str, str, str, Changes]
+
+# ---------------------------------------------------------------- orchestrator
+
+
+def begin(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str) -> Result:
+    """The start record, and the order taken: ``("begun", branches)``, ``("paid",)``, ``("busy", txn)``, ``("no", why)``."""
+    state, branches = ledger.plan(tables, subject)
+    if state in ("missing", "paid"):
+        return ("paid",) if state == "paid" else ("no", f"missing:order:{subject}")
+    if state not in ("open", f"busy:{txn}") and config.keeps("order-lock"):
+        return ("busy", state.removeprefix("busy:"))
+    if txn not in tables.get("saga", {}) and config.keeps("start-record"):
+        ledger.hold(tables, subject, txn)
+        table(tables, "saga")[txn] = (subject, owner, now, "running", branches)
+        first: Entries = (("perform", f"{branches[0][0]}/{branches[0][1]}", ""),) if branches else ()
+        _note(tables, now, txn, (("begun", "", owner), *first))
+    return ("begun", branches)
+
+
+def confirm(tables: Tables, config: Config, now: int, txn: str, subject: str, entries: Entries) -> Result:
+    """The order is paid: ``("paid",)``; ``("undoing",)`` if the saga has been given up, ``("gone",)`` if that is over."""
+    record = tables.get("saga", {}).get(txn)
+    if record is None:
+        return _without_record(tables, config, subject, "paid")
+    subject, _, _, state, _ = record
+    if state == "running" and ledger.holder(tables, subject) != txn and config.keeps("order-lock"):
+        state = "undoing"  # the order was set anew meanwhile
+    if state == "undoing" and config.keeps("one-decision"):
+        return _decide(tables, now, txn, "undoing", entries)
+    ledger.settle(tables, subject)
+    return _decide(tables, now, txn, "paid", entries)
+
+
+def give_up(tables: Tables, config: Config, now: int, txn: str, subject: str, entries: Entries) -> Result:
+    """From now on it is undone: ``("undoing",)``; ``("paid",)`` if it is too late for that, ``("gone",)`` if that is over."""
+    record = tables.get("saga", {}).get(txn)
+    if record is None:
+        return _without_record(tables, config, subject, "undoing")
+    if record[3] == "paid" and config.keeps("one-decision"):
+        return ("paid",)
+    return _decide(tables, now, txn, "undoing", entries)
+
+
+def end(tables: Tables, config: Config, now: int, txn: str, entries: Entries) -> Result:
+    """Forget it: all is paid, or nothing is left of it and the order is free."""
+    record = tables.get("saga", {}).get(txn)
+    if record is None:
+        return ("ended",)
+    subject, _, _, state, _ = record
+    if state != "paid" and ledger.holder(tables, subject) == txn:
+        ledger.hold(tables, subject, "")
+    _note(tables, now, txn, entries)
+    _shelve(tables, txn, "paid" if state == "paid" else "undone")
+    drop(tables, "saga", txn)
+    return ("ended",)
+
+
+def note(tables: Tables, config: Config, now: int, txn: str, entries: Entries) -> Result:
+    """More lines for the log of a saga that has not ended."""
+    if txn in tables.get("saga", {}):
+        _note(tables, now, txn, entries)
+    return ("noted",)
+
+
+def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than: int) -> Result:
+    """``((txn, (txn, subject, state, branches)), ...)``: those of ``owner``, and anybody's that are older (ms)."""
+    found = []
+    for txn, (subject, whose, since, state, branches) in tables.get("saga", {}).items():
+        if whose == owner or now - since > older_than:
+            found.append((txn, (txn, subject, state, branches)))
+    return tuple(sorted(found))
+
+
+def _without_record(tables: Tables, config: Config, subject: str, wanted: str) -> Result:
+    """Another instance has ended the saga. Whoever paid the order: it is paid, once."""
+    state = ledger.plan(tables, subject)[0]
+    if config.keeps("start-record") or state == "missing":
+        return ("paid",) if state == "paid" else ("gone",)
+    if wanted == "paid":
+        ledger.settle(tables, subject)
+    return (wanted,)
+
+
+def _decide(tables: Tables, now: int, txn: str, state: str, entries: Entries) -> Result:
+    """Log the decision, unless it is there already."""
+    record = tables["saga"][txn]
+    if record[3] != state:
+        tables["saga"][txn] = (*record[:3], state, record[4])
+        _note(tables, now, txn, (*entries, (state, "", "")))
+    return (state,)
+
+
+# ---------------------------------------------------------------- branch
+
+
+def perform(
+    tables: Tables,
+    config: Config,
+    now: int,
+    txn: str,
+    branch: str,
+    horizon: int,
+    changes: Changes,
+    sender: str,
+) -> Result:
+    """``(why,)``: empty if it is done, now or earlier; else why it never will be."""
+    collect(tables, txn, horizon)
+    if stale(tables, txn) and config.keeps("refuse-stale"):
+        return ("conflict:stale",)
+    _, verdict, why, _ = _fence(tables, txn, branch)
+    if verdict in ("undone", "fenced"):
+        return ("conflict:undone",)
+    if verdict and config.keeps("replay-verdict"):
+        return (why,)
+    why = _why_not(tables, config, changes)
+    _put_fence(tables, txn, (branch, "failed" if why else "done", why, changes))
+    if not why:
+        _apply(tables, changes)
+    return (why,)
+
+
+def compensate(tables: Tables, config: Config, now: int, txn: str, branch: str, sender: str) -> Result:
+    """``("undone",)``, now or earlier or because nothing was done; ``("later", why)`` while what comes back has no room."""
+    if stale(tables, txn) and config.keeps("refuse-stale"):
+        return ("undone",)
+    _, verdict, _, changes = _fence(tables, txn, branch)
+    if verdict == "done" or (verdict and not config.keeps("undo-recorded")):
+        back = tuple((key, -delta) for key, delta in changes)
+        full = _why_not(tables, config, back)
+        if full:
+            return ("later", full)
+        _apply(tables, back)
+        _put_fence(tables, txn, (branch, "undone", "", changes))
+    elif not verdict and config.keeps("fence-undo"):
+        _put_fence(tables, txn, (branch, "fenced", "", ()))
+    return ("undone",)
+
+
+def _why_not(tables: Tables, config: Config, changes: Changes) -> str:
+    """The first change that cannot be made and why, empty if all can."""
+    for key, delta in changes:
+        if key not in tables:
+            return f"missing:{key}"
+        why = ledger.refusal(tables[key]["balance"], delta) if config.keeps("guard") else ""
+        if why:
+            return f"{why}:{key}"
+    return ""
+
+
+def _apply(tables: Tables, changes: Changes) -> None:
+    for key, delta in changes:
+        tables[key]["balance"] += delta
+
+
+def _fence(tables: Tables, txn: str, branch: str) -> Fence:
+    found = (fence for fence in recall(tables, txn) or () if fence[0] == branch)
+    return next(found, (branch, "", "", ()))
+
+
+def _put_fence(tables: Tables, txn: str, fence: Fence) -> None:
+    others = tuple(other for other in recall(tables, txn) or () if other[0] != fence[0])
+    remember(tables, txn, (*others, fence))
+
+
+# ---------------------------------------------------------------- what an operator sees
+
+
+def list_txns(tables: Tables, config: Config, now: int) -> Result:
+    """Everything that has not ended here: ``((txn, state, order, since), ...)``."""
+    return tuple(sorted((txn, record[3], record[0], record[2]) for txn, record in tables.get("saga", {}).items()))
+
+
+def txn_verdict(tables: Tables, config: Config, now: int, txn: str) -> Result:
+    """``(verdict,)``: how it ended, as far as the shelf reaches, or what this branch's fence says; ``("",)`` if neither knows."""
+    for state in ("paid", "undone"):
+        if any(row[0] == txn for row in tables.get(f"note:{state}", {}).values()):
+            return (state,)
+    return (", ".join(fence[1] for fence in recall(tables, txn) or ()),)
+
+
+def txn_log(tables: Tables, config: Config, now: int, txn: str) -> Result:
+    """``((at, what, branch, why), ...)``, ``at`` in milliseconds since the epoch; empty if nothing is known."""
+    for state in ("paid", "undone"):
+        for name, log in tables.get(f"note:{state}", {}).values():
+            if name == txn:
+                return tuple(log)
+    return tuple(tables.get("note:log", {}).get(txn, ()))
+
+
+def _note(tables: Tables, now: int, txn: str, entries: Entries) -> None:
+    log = (*tables.get("note:log", {}).get(txn, ()), *((now, *entry) for entry in entries))
+    if len(log) > LINES:
+        log = (*log[:FIRST_LINES], *log[FIRST_LINES - LINES :])
+    table(tables, "note:log")[txn] = log
+
+
+def _shelve(tables: Tables, txn: str, state: str) -> None:
+    """Keep the log of one that ended in place of the oldest of its kind."""
+    number = tables.get("note:next", {}).get(state, 0)
+    table(tables, "note:next")[state] = number + 1
+    table(tables, f"note:{state}")[str(number % ENDED)] = (txn, tables["note:log"][txn])
+    drop(tables, "note:log", txn)
+
+
+COMMANDS = {
+    command.__name__: command
+    for command in (
+        begin,
+        confirm,
+        give_up,
+        end,
+        note,
+        unfinished,
+        perform,
+        compensate,
+        list_txns,
+        txn_verdict,
+        txn_log,
+    )
+}

@@ -1,0 +1,131 @@
+"""A real shop on sagas: what a crash may not do to it, and what it shows that a lock would hide."""
+
+import asyncio
+import time
+
+import pytest
+
+from harness.demo import RUSH_STOCK, RUSH_USERS, Besieged, rush_of
+from harness.runtimes.local.deployment import LocalDeployment
+from harness.runtimes.local.spec import Spec
+from harness.workload.client import ShopClient
+from tests.chaos.test_shop import quiet, rests
+from tests.contract.acts import credit_of, is_paid, item, order, state, stock_of, user
+
+SLOW = pytest.mark.slow
+WITHIN_S = 5.0
+
+
+def spec(**changes: object) -> Spec:
+    return Spec(**{"protocol": "saga", "respawn_after_s": 0.2, "time_limit_s": 8.0, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=SLOW)])
+async def test_a_thousand_checkouts_at_once_of_one_item(workers: int) -> None:
+    async with LocalDeployment(spec(workers=workers, time_limit_s=30.0)) as shop, ShopClient(shop.url, 40.0) as client:
+        rush = await rush_of(client, quiet)
+    assert dict(rush.told) == {"ok": RUSH_STOCK, "fail": RUSH_USERS - RUSH_STOCK}
+    assert (rush.sold, rush.spent, rush.paid, rush.errors) == (RUSH_STOCK, RUSH_STOCK, RUSH_STOCK, 0)
+
+
+@SLOW
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_kills_under_load_lose_nothing(workers: int) -> None:
+    victims = ["order-1", "stock-store", "order-store", "payment-1", "stock-1", "payment-store"]
+    async with LocalDeployment(spec(workers=workers)) as shop, ShopClient(shop.url) as client:
+        siege = await Besieged(shop, client, quiet).run(victims)
+    assert siege.told["ok"] > 100
+    assert (siege.sold, siege.spent) == (2 * siege.paid, siege.charged)
+    assert (siege.untrue, siege.stuck) == (0, 0)
+
+
+BOUNDARIES = ("order:after-persist:confirm", "stock:after-persist:perform")
+MORE_BOUNDARIES = (
+    "order:after-do:begin",
+    "order:before-persist:confirm",
+    "order:after-send:perform",
+    "order:after-reply:committed",
+    "order:after-do:end",
+    "payment:after-send:performed",
+)
+
+
+@pytest.mark.parametrize("boundary", [*BOUNDARIES, *(pytest.param(name, marks=SLOW) for name in MORE_BOUNDARIES)])
+async def test_a_crash_between_two_effects_is_repaired(boundary: str) -> None:
+    """The process dies exactly there, once, and comes back: the order is paid, or repeating the checkout pays it, once."""
+    async with LocalDeployment(spec(crash_at=boundary)) as shop, ShopClient(shop.url) as client:
+        name, buyer = await item(client, 9, price=2), await user(client, 9)
+        placed = await order(client, buyer, (name, 2))
+        victim = f"{boundary.partition(':')[0]}-1"
+        first_life = shop.node(victim).pid
+        assert (await client.call("checkout", placed)).outcome != "fail"
+        while shop.node(victim).pid in (first_life, None):
+            await asyncio.sleep(0.02)
+        await shop.serving(victim)
+        assert (await client.call("checkout", placed)).status == 200
+        assert await rests(shop)
+        assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [7], "credit": 5}
+
+
+COMPENSATIONS = ("order:after-persist:give_up", "stock:after-persist:compensate", "order:before-do:end")
+
+
+@pytest.mark.parametrize(
+    "boundary", [COMPENSATIONS[0], *(pytest.param(name, marks=SLOW) for name in COMPENSATIONS[1:])]
+)
+async def test_a_crash_on_the_way_back_is_repaired(boundary: str) -> None:
+    """What was reserved comes back, and with enough credit the same order checks out."""
+    async with LocalDeployment(spec(crash_at=boundary)) as shop, ShopClient(shop.url) as client:
+        name, buyer = await item(client, 9, price=2), await user(client, 3)
+        placed = await order(client, buyer, (name, 2))
+        assert (await client.call("checkout", placed)).outcome != "ok"
+        await shop.serving(f"{boundary.partition(':')[0]}-1")
+        await client.need("add_funds", buyer, 1)
+        assert (await client.call("checkout", placed)).status == 200
+        assert await rests(shop)
+        assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [7], "credit": 0}
+
+
+async def test_a_reservation_is_seen_and_comes_back_when_time_is_up() -> None:
+    async with LocalDeployment(spec(time_limit_s=2.0)) as shop, ShopClient(shop.url) as client:
+        name, buyer = await item(client, 9), await user(client, 9)
+        placed = await order(client, buyer, (name, 2))
+        shop.kill("payment-1", stay_down=True)
+        checkout = asyncio.ensure_future(client.call("checkout", placed))
+        await until(lambda: stock_is(client, name, 7))
+        heard = await checkout
+        assert (heard.status, "nothing happened" in str(heard.value)) == (409, True)
+        await shop.restart("payment-1")
+        await until(lambda: stock_is(client, name, 9))
+        assert (await is_paid(client, placed), await credit_of(client, buyer)) == (False, 9)
+        assert (await client.call("checkout", placed)).status == 200
+        assert await stock_of(client, name) == 7
+
+
+async def stock_is(client: ShopClient, name: str, amount: int) -> bool:
+    return await stock_of(client, name) == amount
+
+
+async def until(happened: object) -> None:
+    """Raises ``AssertionError`` if it does not within some seconds."""
+    deadline = time.monotonic() + WITHIN_S
+    while not await happened():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+async def test_an_accepted_checkout_is_done_later_also_after_a_crash() -> None:
+    async with LocalDeployment(spec(options={"reply": "accepted"})) as shop, ShopClient(shop.url) as client:
+        name, buyer = await item(client, 9), await user(client, 9)
+        placed, refused = await order(client, buyer, (name, 2)), await order(client, buyer, (name, 8))
+        shop.kill("stock-1", stay_down=True)
+        heard = await client.call("checkout", placed)
+        assert (heard.outcome, heard.status, heard.value["ask"]) == ("unknown", 202, f"/orders/find/{placed}")
+        shop.kill("order-1")
+        await shop.restart("stock-1")
+        await shop.serving("order-1")
+        await until(lambda: is_paid(client, placed))
+        assert (await client.call("checkout", placed)).status == 200
+        assert (await client.call("checkout", refused)).status == 202
+        assert await rests(shop)
+        assert await state(client, refused, [name], buyer) == {"paid": False, "stock": [7], "credit": 7}

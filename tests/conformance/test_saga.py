@@ -1,0 +1,109 @@
+"""The saga's store commands, on both sides: the same replies and the same state, notes included."""
+
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from protocols.core import Command, Config
+from protocols.saga import PROTOCOL
+from protocols.saga.commands import ENDED, LINES
+from protocols.shop.amounts import LIMIT
+from tests.conformance.test_two_phase import ACCOUNTS, FILLED, SHOP, addresses, changes, commands, orders, run, txns
+
+entries = st.lists(
+    st.tuples(
+        st.sampled_from(("perform", "no answer")), st.sampled_from(("", "stock/0")), st.sampled_from(("", "short:é"))
+    ),
+    max_size=3,
+).map(tuple)
+branches = st.sampled_from(("stock/0", "stock/1"))
+ORCHESTRATOR = {
+    "begin": (txns, orders, st.sampled_from(("order-1", "order-2"))),
+    "confirm": (txns, orders, entries),
+    "give_up": (txns, orders, entries),
+    "end": (txns, entries),
+    "note": (txns, entries),
+    "unfinished": (st.sampled_from(("", "order-1")), st.sampled_from((-1, 10, 1_000))),
+    "list_txns": (),
+    "txn_verdict": (txns,),
+    "txn_log": (txns,),
+}
+BRANCH = {
+    "perform": (txns, branches, st.integers(0, 4), changes, addresses),
+    "compensate": (txns, branches, addresses),
+    "txn_verdict": (txns,),
+}
+ORCHESTRATION = st.lists(commands(ORCHESTRATOR) | commands(ORCHESTRATOR) | commands(SHOP), max_size=40)
+BRANCHING = st.lists(commands(BRANCH) | commands(BRANCH) | commands(SHOP), max_size=40)
+# Without a guard sums may leave the range in which Lua's doubles are exact: see UNGUARDED.
+ABLATIONS = [one.name for one in PROTOCOL.safeguards if one.name != "guard"]
+CONFIGS = st.one_of(st.just(set()), st.sets(st.sampled_from(ABLATIONS), max_size=2)).map(
+    lambda ablate: PROTOCOL.configure({}, tuple(sorted(ablate)))
+)
+
+
+@pytest.mark.parametrize("sequences", [ORCHESTRATION, BRANCHING], ids=["orchestrator", "branch"])
+def test_the_twin_and_the_real_commands_agree(server: redis.Redis, sequences: Any) -> None:
+    @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(CONFIGS, sequences)
+    def agree(config: Config, sequence: list[Command]) -> None:
+        run(server, config, [*ACCOUNTS, *FILLED, *sequence], PROTOCOL)
+
+    agree()
+
+
+# Corners that random sequences reach too seldom.
+CORNERS = {
+    "a log that is cut": [
+        Command("begin", ("a.0", "o", "order-1")),
+        *(Command("note", ("a.0", (("no answer", "stock/0", str(number)),))) for number in range(LINES + 5)),
+        Command("note", ("a.0", (("no answer", "stock/0", ""),) * (LINES + 1))),
+        Command("txn_log", ("a.0",)),
+    ],
+    "a shelf that is full": [
+        *(
+            Command(name, (f"a.{number}", *rest))
+            for number in range(ENDED + 3)
+            for name, rest in (("begin", ("o", "order-1")), ("end", ((),)))
+        ),
+        *(Command("txn_verdict", (f"a.{number}",)) for number in (0, 2, 3, ENDED, ENDED + 2)),
+        Command("txn_log", (f"a.{ENDED + 2}",)),
+    ],
+    "what comes back has no room": [
+        Command("create_account", ("item:0", LIMIT, 1)),
+        Command("perform", ("a.0", "stock/0", 0, (("item:0", -2), ("item:1", -1)), "x")),
+        Command("adjust", ("item:0", 1)),
+        Command("compensate", ("a.0", "stock/0", "x")),
+        Command("adjust", ("item:0", -1)),
+        Command("compensate", ("a.0", "stock/0", "x")),
+    ],
+    "an order set anew under its checkout": [
+        Command("begin", ("a.0", "o", "order-1")),
+        Command("create_order", ("o", "1")),
+        Command("confirm", ("a.0", "o", ())),
+        Command("end", ("a.0", ())),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", CORNERS)
+def test_corners(server: redis.Redis, name: str) -> None:
+    run(server, PROTOCOL.configure(), [*ACCOUNTS, *FILLED, *CORNERS[name]], PROTOCOL)
+
+
+UNGUARDED = [
+    Command("perform", ("a.0", "stock/0", 0, (("item:0", -5), ("item:9", -1)), "x")),
+    Command("perform", ("a.1", "stock/0", 0, (("item:0", -5), ("item:1", -1)), "x")),
+    Command("compensate", ("a.1", "stock/0", "x")),
+]
+
+
+def test_without_the_guard_they_agree_as_well(server: redis.Redis) -> None:
+    run(server, PROTOCOL.configure({}, ("guard",)), [*ACCOUNTS, *UNGUARDED], PROTOCOL)
+
+
+def test_every_command_is_compared() -> None:
+    assert {*SHOP, *ORCHESTRATOR, *BRANCH} == set(PROTOCOL.commands)
