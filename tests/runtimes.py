@@ -29,9 +29,15 @@ def need_docker() -> None:
         pytest.skip(str(why))
 
 
-def deployment(runtime: str, spec: Spec) -> LocalDeployment:
-    """A shop on this runtime, not up yet."""
+def need(runtime: str) -> None:
+    """The same for a runtime by name."""
     if runtime == "docker":
         need_docker()
+
+
+def deployment(runtime: str, spec: Spec) -> LocalDeployment:
+    """A shop on this runtime, not up yet."""
+    need(runtime)
+    if runtime == "docker":
         return DockerDeployment(msgspec.structs.replace(spec, runtime="docker"))
     return LocalDeployment(spec)

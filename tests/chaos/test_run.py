@@ -31,6 +31,7 @@ from harness.scenarios import Recurring, Scenario
 from harness.workload import WORKLOADS
 from harness.workload.base import Call
 from tests.chaos.fakes import Answer, FakeShop, Model, site_of
+from tests.runtimes import EVERY_RUNTIME, need
 
 LEFT = {
     "history.ndjson",
@@ -69,10 +70,12 @@ def fake(tmp_path: Path) -> Callable[..., Finished]:
 # ---------------------------------------------------------------- against real processes
 
 
-def test_a_short_run_holds_and_leaves_a_folder_that_is_judged_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("runtime", EVERY_RUNTIME)
+def test_a_short_run_holds_and_leaves_a_folder_that_is_judged_the_same(runtime: str, tmp_path: Path) -> None:
+    need(runtime)
     heard: list[Any] = []
     what = scenario(crash("order", for_s=0.3), crash("stock-store", at_s=1.2), duration_s=3.0)
-    finished = conduct(Plan(what, "2pc", 11), tmp_path, (heard.append,))
+    finished = conduct(Plan(what, "2pc", 11, runtime=runtime), tmp_path, (heard.append,))
     assert finished.judgement.verdict == Verdict.HOLDS, finished.judgement.reasons
     folder = finished.folder.path
     assert {path.name for path in folder.iterdir()} == LEFT
@@ -94,12 +97,16 @@ def test_a_short_run_holds_and_leaves_a_folder_that_is_judged_the_same(tmp_path:
     assert not ET.parse(folder / "junit.xml").findall(".//failure")
 
 
-def test_a_shop_without_a_protocol_is_caught_and_the_report_tells_what_happened_to_an_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("runtime", EVERY_RUNTIME)
+def test_a_shop_without_a_protocol_is_caught_and_the_report_tells_what_happened_to_an_order(
+    runtime: str, tmp_path: Path
+) -> None:
     """Order dies each time between stock, which has taken the items by then, and payment: one client, so exactly there."""
+    need(runtime)
     workload = WORKLOADS["checkout"](users=5, items=5, lines=1, poor=0.0, looks=0.0, clients=1, rate_per_s=60)  # type: ignore[call-arg]
     settings = {"boundary": ("order:after-send:change",), "passing": (2, 2)}
     between = Recurring("crash-at", ("order",), (0.3, 0.3), (1.1, 1.1), (1.2, 1.2), settings)
-    plan = Plan(scenario(between, workload=workload, duration_s=3.5), "unprotected", 1)
+    plan = Plan(scenario(between, workload=workload, duration_s=3.5), "unprotected", 1, runtime=runtime)
     finished = conduct(plan, tmp_path)
     assert finished.judgement.verdict == Verdict.VIOLATED
     names = {violation.name for result in finished.judgement.results for violation in result.violated}
