@@ -63,9 +63,9 @@ class SimStore(StoreQueue):
         if self._over or self._pipes:
             return
         if self._server.state != "running":
-            self._server.when_changed(lambda: self._world.later(RECONNECT_S, self._connect))
+            self._server.when_changed(self._soon_again)
         else:
-            self._network.when_whole(self._wire, self._connects)
+            self._network.when_whole(self._wire, lambda: self._enter_life(self._connects))
 
     def _connects(self) -> None:
         if self._over or self._pipes:
@@ -87,8 +87,14 @@ class SimStore(StoreQueue):
     def _disconnected(self, *, server_gone: bool) -> None:
         if self._pipes:
             self._hang_up(server_gone=server_gone)
-            self._enter_life(self._take_back)
-            self._world.later(RECONNECT_S, self._connect)
+            self._enter_life(self._lost)
+
+    def _lost(self) -> None:
+        self._take_back()
+        self._soon_again()
+
+    def _soon_again(self) -> None:
+        self._world.later(RECONNECT_S, lambda: self._enter_life(self._connect))
 
     def _hang_up(self, *, server_gone: bool) -> None:
         """What was written arrives in order or not at all, and nobody hears what comes of it."""
