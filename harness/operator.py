@@ -27,6 +27,11 @@ class Operator:
         found = await self._ask_all("GET", "/internal/txns")
         return sorted((row for rows in found.values() for row in rows), key=lambda row: (row["txn"], row["service"]))
 
+    async def ended(self) -> list[dict[str, Any]]:
+        """The same of the last that ended, the youngest first, as far as the protocol remembers them."""
+        found = await self._ask_all("GET", "/internal/ended")
+        return sorted((row for rows in found.values() for row in rows), key=lambda row: row["since_ms"])
+
     async def show(self, txn: str) -> list[dict[str, Any]]:
         """What each service knows of one transaction; empty if nobody does."""
         found = await self._ask_all("GET", f"/internal/txns/{txn}")

@@ -2,7 +2,7 @@
 -- Records are packed: {subject, owner, since, state, branches}; a fence is {branch, verdict, why, changes}.
 
 local SUBJECT, OWNER, SINCE, STATE, BRANCHES = 1, 2, 3, 4, 5
-local LINES, FIRST_LINES, ENDED = 48, 8, 1000
+local LINES, FIRST_LINES, ENDED, LISTED = 48, 8, 1000, 100
 
 -- notes ---------------------------------------------------------------------------------------------------------------
 
@@ -13,10 +13,11 @@ local function note(now, txn, entries)
   put('note:log', txn, log)
 end
 
-local function shelve(txn, state)
+local function shelve(txn, record)
+  local state = record[STATE] == 'paid' and 'paid' or 'undone'
   local slot = number(call('HGET', 'note:next', state)) or 0
   call('HSET', 'note:next', state, text(slot + 1))
-  put('note:' .. state, text(slot % ENDED), {txn, get('note:log', txn)})
+  put('note:' .. state, text(slot % ENDED), {txn, record[SUBJECT], record[SINCE], get('note:log', txn)})
   call('HDEL', 'note:log', txn)
 end
 
@@ -77,7 +78,7 @@ command('end', function(now, txn, entries)
   if not record then return {'ended'} end
   if record[STATE] ~= 'paid' and order_holder(record[SUBJECT]) == txn then hold(record[SUBJECT], '') end
   note(now, txn, entries)
-  shelve(txn, record[STATE] == 'paid' and 'paid' or 'undone')
+  shelve(txn, record)
   call('HDEL', 'saga', txn)
   return {'ended'}
 end)
@@ -173,11 +174,21 @@ command('list_txns', function(now)
   return found
 end)
 
+command('list_ended', function(now)
+  local found = {}
+  for _, state in ipairs({'paid', 'undone'}) do
+    for _, row in ipairs(rows('note:' .. state)) do found[#found + 1] = {row[2][1], state, row[2][2], row[2][3]} end
+  end
+  table.sort(found, function(a, b) return a[4] == b[4] and a[1] > b[1] or a[4] > b[4] end)
+  for index = #found, LISTED + 1, -1 do found[index] = nil end
+  return found
+end)
+
 -- How a saga ended and its log, as far as the shelf reaches.
 local function shelved(txn)
   for _, state in ipairs({'paid', 'undone'}) do
     for _, row in ipairs(rows('note:' .. state)) do
-      if row[2][1] == txn then return state, row[2][2] end
+      if row[2][1] == txn then return state, row[2][4] end
     end
   end
 end

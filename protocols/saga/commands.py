@@ -4,7 +4,7 @@ The orchestrator's tables, beside the orders (``protocols.shop.ledger``):
 
 - ``saga``         txn -> (subject, owner, since, state, branches)    the saga log: ``running``, ``undoing`` or ``paid``
 - ``note:log``     txn -> ((at, what, branch, why), ...)              what happened so far, for whoever asks
-- ``note:STATE``   slot -> (txn, the same)                            that of the last sagas that ended paid, or undone
+- ``note:STATE``   slot -> (txn, subject, began, the same)            that of the last sagas that ended paid, or undone
 - ``note:next``    state -> how many of them there were
 
 No command decides anything by a note.
@@ -14,6 +14,8 @@ The verdict is ``done``; ``failed``: it was refused, and always will be; ``undon
 compensated before anybody had asked to do it, and now nobody can.
 """
 
+from typing import Any
+
 from protocols.core import Config
 from protocols.records import collect, drop, recall, remember, stale, table
 from protocols.shop import ledger
@@ -22,6 +24,7 @@ from protocols.shop.ledger import Result, Tables
 LINES = 48  # of a log; in one that grows longer the middle is left out
 FIRST_LINES = 8
 ENDED = 1_000  # logs that are kept, of each kind
+LISTED = 100
 
 Entries = tuple[tuple[str, str, str], ...]
 Changes = tuple[tuple[str, int], ...]
@@ -74,11 +77,11 @@ def end(tables: Tables, config: Config, now: int, txn: str, entries: Entries) ->
     record = tables.get("saga", {}).get(txn)
     if record is None:
         return ("ended",)
-    subject, _, _, state, _ = record
+    subject, state = record[0], record[3]
     if state != "paid" and ledger.holder(tables, subject) == txn:
         ledger.hold(tables, subject, "")
     _note(tables, now, txn, entries)
-    _shelve(tables, txn, "paid" if state == "paid" else "undone")
+    _shelve(tables, txn, record)
     drop(tables, "saga", txn)
     return ("ended",)
 
@@ -198,6 +201,13 @@ def list_txns(tables: Tables, config: Config, now: int) -> Result:
     return tuple(sorted((txn, record[3], record[0], record[2]) for txn, record in tables.get("saga", {}).items()))
 
 
+def list_ended(tables: Tables, config: Config, now: int) -> Result:
+    """The last that ended here, as ``list_txns``, the youngest first."""
+    shelf = ((state, row) for state in ("paid", "undone") for row in tables.get(f"note:{state}", {}).values())
+    ended = sorted(((since, txn, state, subject) for state, (txn, subject, since, _) in shelf), reverse=True)
+    return tuple((txn, state, subject, since) for since, txn, state, subject in ended[:LISTED])
+
+
 def txn_verdict(tables: Tables, config: Config, now: int, txn: str) -> Result:
     """``(verdict,)``: how it ended, as far as the shelf reaches, or what this branch's fence says; ``("",)`` if neither knows."""
     for state in ("paid", "undone"):
@@ -209,7 +219,7 @@ def txn_verdict(tables: Tables, config: Config, now: int, txn: str) -> Result:
 def txn_log(tables: Tables, config: Config, now: int, txn: str) -> Result:
     """``((at, what, branch, why), ...)``, ``at`` in milliseconds since the epoch; empty if nothing is known."""
     for state in ("paid", "undone"):
-        for name, log in tables.get(f"note:{state}", {}).values():
+        for name, _, _, log in tables.get(f"note:{state}", {}).values():
             if name == txn:
                 return tuple(log)
     return tuple(tables.get("note:log", {}).get(txn, ()))
@@ -222,11 +232,12 @@ def _note(tables: Tables, now: int, txn: str, entries: Entries) -> None:
     table(tables, "note:log")[txn] = log
 
 
-def _shelve(tables: Tables, txn: str, state: str) -> None:
+def _shelve(tables: Tables, txn: str, record: tuple[Any, ...]) -> None:
     """Keep the log of one that ended in place of the oldest of its kind."""
+    state = "paid" if record[3] == "paid" else "undone"
     number = tables.get("note:next", {}).get(state, 0)
     table(tables, "note:next")[state] = number + 1
-    table(tables, f"note:{state}")[str(number % ENDED)] = (txn, tables["note:log"][txn])
+    table(tables, f"note:{state}")[str(number % ENDED)] = (txn, record[0], record[2], tables["note:log"][txn])
     drop(tables, "note:log", txn)
 
 
@@ -242,6 +253,7 @@ COMMANDS = {
         perform,
         compensate,
         list_txns,
+        list_ended,
         txn_verdict,
         txn_log,
     )

@@ -34,6 +34,7 @@ def application(node: Node) -> web.Application:
     app.router.add_post(faults.PATH, _trusted(node, _faults(node)))
     app.router.add_get(faults.PATH, _trusted(node, _faults(node)))
     app.router.add_get("/internal/txns", _trusted(node, _listed(node)))
+    app.router.add_get("/internal/ended", _trusted(node, _ended(node)))
     app.router.add_get("/internal/txns/{txn}", _trusted(node, _shown(node)))
     app.router.add_post("/internal/txns/{txn}/resolve", _trusted(node, _resolved(node)))
     return app
@@ -111,6 +112,13 @@ def _metrics(node: Node) -> Served:
 def _listed(node: Node) -> Served:
     async def served(request: web.Request) -> web.Response:
         return web.json_response(await inspect.unfinished(node))
+
+    return served
+
+
+def _ended(node: Node) -> Served:
+    async def served(request: web.Request) -> web.Response:
+        return web.json_response(await inspect.ended(node))
 
     return served
 

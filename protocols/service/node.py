@@ -33,7 +33,7 @@ class Node:
     """Everything a service process runs. ``start`` and ``stop`` it inside an event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        protocol = load(settings.protocol)
+        self.protocol = protocol = load(settings.protocol)
         config = protocol.configure(settings.options, settings.ablate, settings.timing)
         self.settings = settings
         self.clock = LoopClock()

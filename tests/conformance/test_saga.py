@@ -28,6 +28,7 @@ ORCHESTRATOR = {
     "note": (txns, entries),
     "unfinished": (st.sampled_from(("", "order-1")), st.sampled_from((-1, 10, 1_000))),
     "list_txns": (),
+    "list_ended": (),
     "txn_verdict": (txns,),
     "txn_log": (txns,),
 }
@@ -71,6 +72,7 @@ CORNERS = {
         ),
         *(Command("txn_verdict", (f"a.{number}",)) for number in (0, 2, 3, ENDED, ENDED + 2)),
         Command("txn_log", (f"a.{ENDED + 2}",)),
+        Command("list_ended"),
     ],
     "what comes back has no room": [
         Command("create_account", ("item:0", LIMIT, 1)),

@@ -1,6 +1,7 @@
 """``wdm txn``: the transactions that are not finished, and an operator's way to end one."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ from harness.runtimes.local.state import StateFolder
 from protocols.core import UsageError
 from wdm import ui
 from wdm.exits import OK
-from wdm.options import as_json, deployment, hint, running
+from wdm.options import as_json, deployment, hint, option, running
 
 COLUMNS = ("txn", "service", "state", "subject", "since_ms")
 
@@ -23,9 +24,11 @@ def txn() -> None:
 @txn.command("list")
 @deployment
 @as_json
-def list_(folder: StateFolder, as_json: bool) -> int:
+@option("--ended", is_flag=True, help="The last that ended instead, where the protocol keeps a log of them.")
+def list_(folder: StateFolder, as_json: bool, ended: bool) -> int:
     """What is under way or in doubt, and where."""
-    rows = asyncio.run(_operator(folder).unfinished())
+    operator = _operator(folder)
+    rows = asyncio.run(operator.ended() if ended else operator.unfinished())
     _print(rows, as_json)
     ui.next_step(f"`wdm txn show{hint(folder)} {rows[0]['txn']}`" if rows else f"`wdm status{hint(folder)}`")
     return OK
@@ -36,11 +39,14 @@ def list_(folder: StateFolder, as_json: bool) -> int:
 @as_json
 @click.argument("transaction", metavar="TXN")
 def show(folder: StateFolder, transaction: str, as_json: bool) -> int:
-    """What each service knows of one transaction."""
+    """What each service knows of one transaction, and what was asked and answered for it, where that is written down."""
     rows = asyncio.run(_operator(folder).show(transaction))
     if not rows:
         raise UsageError(f"no service knows a transaction {transaction!r}; see `wdm txn list{hint(folder)}`")
     _print(rows, as_json)
+    if not as_json:
+        for row in rows:
+            _print_log(row.get("log", []))
     ui.next_step(f"`wdm txn resolve{hint(folder)} {transaction}` ends it if it is unfinished")
     return OK
 
@@ -73,3 +79,12 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
         ui.document(rows)
     else:
         ui.table(COLUMNS, [[row.get(column) for column in COLUMNS] for row in rows])
+
+
+def _print_log(log: list[dict[str, Any]]) -> None:
+    if not log:
+        return
+    began_ms = log[0]["at_ms"]
+    click.echo(f"\nbegan at {datetime.fromtimestamp(began_ms / 1000, UTC).isoformat(timespec='milliseconds')}\n")
+    lines = [(line["at_ms"] - began_ms, line["what"], line["branch"], line["why"]) for line in log]
+    ui.table(("after_ms", "what", "branch", "why"), lines)
