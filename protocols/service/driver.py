@@ -93,12 +93,17 @@ class Driver:
     def receive(self, message: Any, sender: str) -> None:
         self._tell(message.txn, Received(message, sender))
 
-    def recover(self, found: Iterable[tuple[str, tuple[Any, ...]]]) -> list[str]:
+    def held(self) -> frozenset[str]:
+        """The transactions that this node has a state of; one that only answers somebody has none."""
+        return frozenset(txn for txn, instance in self._live.items() if instance.state is not None)
+
+    def recover(self, found: Iterable[tuple[str, tuple[Any, ...]]], before: frozenset[str] = frozenset()) -> list[str]:
         """Take up what the store knows as unfinished and this node has no state of: ``(txn, record)`` each. Returns which.
 
-        One that is only answering somebody, for which a store command is under way, has none.
+        ``before`` is what was held when the store was asked: what has ended since is told as unfinished still.
         """
-        taken_up = [each for each in found if each[0] not in self._live or self._live[each[0]].state is None]
+        held = self.held() | before
+        taken_up = [(txn, record) for txn, record in found if txn not in held]
         for txn, record in taken_up:
             self._tell(txn, Recovered(record))
         return [txn for txn, _ in taken_up]

@@ -68,11 +68,12 @@ class Service:
         """
         look = Command(self.role.recovery, (self._node, self.role.orphan(self.config.timing)))
         while True:
+            held = self.driver.held()
             try:
                 found = await self._ports.store.call(look)
             except (StoreDown, StoreUnknown):
                 continue
-            self._recovering(self.driver.recover(found))
+            self._recovering(self.driver.recover(found, held))
             await self._ports.clock.sleep(self.config.timing.sweep)
 
     async def _ask(self, service: str, path: str) -> Answer:

@@ -169,3 +169,15 @@ def test_recovery_takes_up_what_somebody_is_being_answered_about() -> None:
     scripted.driver.recover([("t", ("t", "open"))])
     scripted.answer()
     assert scripted.seen[-1] == Recovered(("t", "open"))
+
+
+def test_recovery_leaves_alone_what_has_ended_since_the_store_was_asked() -> None:
+    """Found by the simulator: a saga that had just ended was run once more, after its fences were gone."""
+    scripted = Scripted({})
+    scripted.start("t")
+    before = scripted.driver.held()
+    scripted._keep = False
+    scripted.driver.receive(Note("t", "last"), "peer")
+    assert not scripted.driver.live
+    assert scripted.driver.recover([("t", ("t", "open")), ("u", ("u", "open"))], before) == ["u"]
+    assert scripted.driver.recover([("t", ("t", "open"))]) == ["t"], "it is in the store again, or still"
