@@ -75,8 +75,7 @@ def _messages(node: Node) -> Served:
             sender, messages = node.codec.decode(await request.read())
         except BadMessage as error:
             return web.Response(status=400, text=str(error))
-        for message in messages:
-            node.driver.receive(message, sender)
+        node.service.receive(sender, messages)
         return web.Response(status=204)
 
     return served

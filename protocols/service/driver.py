@@ -35,9 +35,12 @@ Boundary = Callable[[str], None]
 
 
 class _Instance:
-    """One transaction on this node: its volatile state, the events that wait, its timers, who waits for the outcome."""
+    """One transaction on this node: its volatile state, the events that wait, its timers, who waits for the outcome.
 
-    __slots__ = ("busy", "events", "reply", "state", "timers", "txn")
+    ``handled`` are the links that want to know when what they brought has been carried out.
+    """
+
+    __slots__ = ("busy", "events", "handled", "reply", "state", "timers", "txn")
 
     def __init__(self, txn: str) -> None:
         self.txn = txn
@@ -46,6 +49,7 @@ class _Instance:
         self.events: deque[Event] = deque()
         self.timers: dict[str, Timer] = {}
         self.reply: Callable[[Outcome], None] | None = None
+        self.handled: list[Callable[[], None]] = []
 
 
 class Driver:
@@ -90,8 +94,9 @@ class Driver:
         instance.reply = reply
         self._tell(txn, Start(txn, request))
 
-    def receive(self, message: Any, sender: str) -> None:
-        self._tell(message.txn, Received(message, sender))
+    def receive(self, message: Any, sender: str, handled: Callable[[], None] | None = None) -> None:
+        """``handled`` is called once every effect of the message has been carried out, forced writes and answers included."""
+        self._tell(message.txn, Received(message, sender), handled)
 
     def held(self) -> frozenset[str]:
         """The transactions that this node has a state of; one that only answers somebody has none."""
@@ -110,10 +115,12 @@ class Driver:
 
     # ------------------------------------------------------------ events
 
-    def _tell(self, txn: str, event: Event) -> None:
+    def _tell(self, txn: str, event: Event, handled: Callable[[], None] | None = None) -> None:
         instance = self._live.get(txn)
         if instance is None:
             instance = self._live[txn] = _Instance(txn)
+        if handled is not None:
+            instance.handled.append(handled)
         if instance.busy and event in instance.events:
             return  # a message repeated while the first one waits: one answer is enough
         instance.events.append(event)
@@ -124,8 +131,14 @@ class Driver:
             event = instance.events.popleft()
             instance.state, effects = self._role.step(self._config, instance.state, event)
             self._carry_out(instance, effects)
-        if instance.state is None and not instance.busy and not instance.events:
+        if instance.busy:
+            return
+        if instance.state is None:
             self._forget(instance)
+        if instance.handled:
+            handled, instance.handled = instance.handled, []
+            for tell in handled:
+                tell()
 
     def _forget(self, instance: _Instance) -> None:
         for timer in instance.timers.values():

@@ -30,10 +30,15 @@ class _Collector:
         yield CounterMetricFamily("wdm_store_connects", "Connections to the store.", value=node.store.counts.connects)
         yield CounterMetricFamily("wdm_forced_writes", "Commands something waited for.", value=node.driver.forced)
         yield CounterMetricFamily("wdm_messages_sent", "Messages to other services.", value=node.link.counts.messages)
-        yield CounterMetricFamily("wdm_message_batches", "Requests that carried them.", value=node.link.counts.posts)
+        yield CounterMetricFamily("wdm_message_batches", "Parcels that carried them.", value=node.link.counts.posts)
         yield CounterMetricFamily(
             "wdm_messages_lost", "Messages that could not be handed over.", value=node.link.counts.lost
         )
+        yield CounterMetricFamily(
+            "wdm_messages_buried", "Messages that could not be read.", value=node.link.counts.buried
+        )
+        yield GaugeMetricFamily("wdm_messages_waiting", "Messages that have not left yet.", value=node.link.waiting)
+        yield GaugeMetricFamily("wdm_link_up", "0 while the broker cannot be reached.", value=float(node.link.up))
         yield GaugeMetricFamily("wdm_transactions_live", "Transactions in memory.", value=node.driver.live)
         yield GaugeMetricFamily("wdm_store_up", "1 while the store answers.", value=float(node.store.up))
 

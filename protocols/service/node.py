@@ -18,7 +18,7 @@ from protocols.registry import load
 from protocols.service.codec import Codec
 from protocols.service.faults import Injected
 from protocols.service.library import source
-from protocols.service.links.http import HttpLink
+from protocols.service.links import transport
 from protocols.service.service import Ports, Service
 from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
@@ -39,7 +39,7 @@ class Node:
         self.clock = LoopClock()
         self.codec = Codec(protocol.messages)
         self.store = ValkeyStore(connector(settings.store_url), source(protocol, config), self.clock, settings.limit_ms)
-        self.link = HttpLink(settings.advertise, settings.peers, settings.routes, settings.secret, self.codec)
+        self.link = transport(settings.transport).link(settings, self.codec)
         ports = Ports(
             self.store,
             self.link,
@@ -59,7 +59,7 @@ class Node:
 
     async def start(self) -> None:
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(use_dns_cache=False))
-        await self.link.start()
+        await self.link.start(self.service.receive)
         self.store.start()
         self._sweeper = asyncio.create_task(self.service.sweep())
 

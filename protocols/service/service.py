@@ -1,8 +1,9 @@
 """One service behind its ports: what every runtime runs, whatever its store, its link and its clock are made of."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from protocols.core import Command, Config, Protocol
 from protocols.ports import Clock, Link, Store, StoreDown, StoreUnknown
@@ -61,6 +62,12 @@ class Service:
         attempts = Attempts(name, node, self.driver, ids, ports.clock, ports.rng, limit_ms)
         self.desk = Desk(ports.store, ports.clock, ports.rng, limit_ms, self._ask, attempts.run, ports.new_id)
 
+    def receive(self, sender: str, messages: Sequence[Any], handled: Callable[[], None] = lambda: None) -> None:
+        """Messages from another process. ``handled`` is called once the effects of all of them have been carried out."""
+        one = countdown(len(messages), handled)
+        for message in messages:
+            self.driver.receive(message, sender, one)
+
     async def sweep(self) -> None:
         """Again and again, take up what this node's former lives left behind and what nobody else takes care of.
 
@@ -91,3 +98,18 @@ class Service:
             if clock.now_us() + pause * 1000 > deadline:
                 return refused(424, f"the {service} service could not be reached; nothing happened")
             await clock.sleep(pause)
+
+
+def countdown(count: int, then: Callable[[], None]) -> Callable[[], None]:
+    """A function that calls ``then`` at its ``count``-th call, and for a count of 0 at once."""
+    left = count
+
+    def once() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            then()
+
+    if not count:
+        then()
+    return once

@@ -18,7 +18,8 @@ ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what a container listens on, to 
 class Settings:
     """``limit_ms``: how long a client's request may take before it hears that the outcome is unknown.
 
-    ``routes``: where messages to an instance's address go instead.
+    ``routes``: where messages to an instance's address go instead. ``transport``: one of ``links.TRANSPORTS``;
+    ``broker_url``: where its broker is, if it needs one, as this process reaches it.
     """
 
     service: str
@@ -30,6 +31,8 @@ class Settings:
     store_url: str = field(repr=False)
     peers: Mapping[str, tuple[str, ...]]
     routes: Mapping[str, str]
+    transport: str
+    broker_url: str = field(repr=False)
     secret: str = field(repr=False)
     options: Mapping[str, str]
     ablate: tuple[str, ...]
@@ -61,6 +64,8 @@ class Settings:
             store_url=_need(env, "WDM_STORE_URL"),
             peers={name: tuple(addresses) for name, addresses in peers.items()},
             routes=_json(env, "WDM_ROUTES", "{}"),
+            transport=env.get("WDM_TRANSPORT") or "http",
+            broker_url=env.get("WDM_BROKER_URL", ""),
             secret=_need(env, "WDM_SECRET"),
             options=_json(env, "WDM_OPTIONS", "{}"),
             ablate=tuple(filter(None, env.get("WDM_ABLATE", "").split(","))),

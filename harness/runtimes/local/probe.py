@@ -27,6 +27,27 @@ def store(port: int, password: str) -> Probe:
     return serves
 
 
+def answers(port: int, request: bytes, beginning: bytes, skip: int = 0) -> Probe:
+    """True once this loopback port answers ``request`` with something that begins so, after ``skip`` bytes."""
+
+    async def serves() -> bool:
+        return (await _read(port, request, skip + len(beginning)))[skip:] == beginning
+
+    return serves
+
+
+async def _read(port: int, request: bytes, count: int) -> bytes:
+    with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(request)
+                return await reader.readexactly(count)
+            finally:
+                writer.close()
+    return b""
+
+
 async def _exchange(port: int, request: bytes, lines: int = 1) -> bytes:
     """The first lines of the answer; empty if there is none."""
     with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):

@@ -1,1 +1,104 @@
+"""Transports: how messages get from one service process to another. One file each, one row in ``TRANSPORTS``.
 
+Each is a ``Link``; any protocol can use any of them. All deliver at least once at best: a message may be lost with a process,
+doubled, delayed and overtaken, and every protocol here expects that.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+from protocols.core import UsageError
+from protocols.service.codec import Codec
+from protocols.service.settings import Settings
+
+Receive = Callable[[str, Sequence[Any], Callable[[], None]], None]
+"""Takes messages from a sender in, and calls the last argument when the effects of all of them have been carried out."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """Since the start of the process. ``posts`` carried ``messages``; ``buried`` could not be read and are out of the way."""
+
+    messages: int = 0
+    posts: int = 0
+    lost: int = 0
+    received: int = 0
+    buried: int = 0
+
+
+class Link(Protocol):
+    """A ``protocols.ports.Link`` with a life. ``waiting``: messages that have not left yet; ``up``: they can."""
+
+    counts: Counts
+
+    @property
+    def up(self) -> bool: ...
+
+    @property
+    def waiting(self) -> int: ...
+
+    async def start(self, receive: Receive) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def send(self, to: str, message: Any) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """``broker`` is the kind of broker it goes through, empty if services talk to each other. ``library`` is imported only
+    where it is used; ``package`` installs it.
+    """
+
+    name: str
+    summary: str
+    broker: str = ""
+    library: str = ""
+    package: str = ""
+
+    def missing(self) -> str:
+        """What has to be installed first, in words; empty if nothing has."""
+        if self.library and find_spec(self.library) is None:
+            return f"transport {self.name!r} needs the package {self.library}: pip install '{self.package}'"
+        return ""
+
+    def link(self, settings: Settings, codec: Codec) -> Link:
+        """Raises ``UsageError`` saying what to install."""
+        why = self.missing()
+        if why:
+            raise UsageError(why)
+        made: Link = import_module(f"protocols.service.links.{self.name}").link(settings, codec)
+        return made
+
+
+_ALL = (
+    Transport(
+        "http", "batched POSTs from process to process; what is under way when one dies is lost, and asked for again"
+    ),
+    Transport("streams", "Valkey streams: survives the receiver's death; claimed by another instance", "streams"),
+    Transport(
+        "rabbitmq",
+        "RabbitMQ: quorum queues, publisher confirms, acknowledged after the effect",
+        "rabbitmq",
+        "aio_pika",
+        "wdm[rabbitmq]",
+    ),
+    Transport(
+        "kafka",
+        "Kafka: idempotent producer, a transaction keeps its partition, committed after the effect",
+        "kafka",
+        "aiokafka",
+        "wdm[kafka]",
+    ),
+)
+TRANSPORTS: Mapping[str, Transport] = {transport.name: transport for transport in _ALL}
+
+
+def transport(name: str) -> Transport:
+    """Raises ``UsageError`` naming the transports there are."""
+    if name not in TRANSPORTS:
+        raise UsageError(f"no transport {name!r}; there are: {', '.join(TRANSPORTS)}")
+    return TRANSPORTS[name]

@@ -7,13 +7,14 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import structlog
 
 from protocols.service.codec import Codec
+from protocols.service.links import Counts, Receive
+from protocols.service.settings import Settings
 
 PATH = "/internal/messages"
 SECRET = "x-wdm-secret"  # noqa: S105 - the header's name
@@ -22,13 +23,6 @@ BATCH = 512
 TIMEOUT = aiohttp.ClientTimeout(total=3, sock_connect=1)
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class Counts:
-    messages: int = 0
-    posts: int = 0
-    lost: int = 0
 
 
 class _Peer:
@@ -40,6 +34,10 @@ class _Peer:
         self.url = url + PATH
         self.waiting: deque[Any] = deque()
         self.under_way = 0
+
+
+def link(settings: Settings, codec: Codec) -> "HttpLink":
+    return HttpLink(settings.advertise, settings.peers, settings.routes, settings.secret, codec)
 
 
 class HttpLink:
@@ -61,7 +59,15 @@ class HttpLink:
         self._session: aiohttp.ClientSession | None = None
         self.counts = Counts()
 
-    async def start(self) -> None:
+    @property
+    def up(self) -> bool:
+        return True  # each message finds out for itself
+
+    @property
+    def waiting(self) -> int:
+        return sum(len(peer.waiting) for peer in self._peers.values())
+
+    async def start(self, receive: Receive) -> None:  # noqa: ARG002 - what comes in is a request to the application
         self._session = aiohttp.ClientSession(
             # A peer's container that comes back may have another address; by default the old one is kept for 10 s.
             connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False),

@@ -32,7 +32,7 @@ async def test_a_peer_is_looked_up_anew_for_every_connection(monkeypatch: pytest
     port = runner.addresses[0][1]
     monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
     link = HttpLink("me", {"stock": [f"http://stock:{port}"]}, {}, "s", Codec(PROTOCOL.messages))
-    await link.start()
+    await link.start(lambda *_: None)
     try:
         link.send("stock", Commit("t", "stock"))
         while not link.counts.lost:  # nobody listens at the old address

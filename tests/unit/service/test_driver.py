@@ -123,6 +123,26 @@ def test_a_message_repeated_while_the_first_one_waits_is_handled_once() -> None:
     assert scripted.seen.count(Received(Note("t"), "peer")) == 1
 
 
+def test_a_message_is_handled_when_its_effects_are_durable_and_its_answer_is_sent() -> None:
+    scripted = Scripted(
+        {Received: (Persist(Command("force")),), Done: (Send("peer", Note("t", "answer")),)}, keep=False
+    )
+    for number in range(2):
+        scripted.driver.receive(Note("t"), "peer", lambda number=number: scripted.log.append(f"handled {number}"))
+    assert not any(line.startswith("handled") for line in scripted.log)
+    scripted.answer(0)
+    assert not any(line.startswith("handled") for line in scripted.log), "the second one waits for a store as well"
+    scripted.answer(1)
+    assert scripted.log[-3:] == ["node:after-send:note", "handled 0", "handled 1"]
+    assert scripted.driver.live == 0
+
+
+def test_a_message_that_starts_nothing_is_handled_at_once() -> None:
+    scripted, told = Scripted({}), []
+    scripted.driver.receive(Note("t"), "peer", lambda: told.append("handled"))
+    assert told == ["handled"]
+
+
 def test_other_transactions_do_not_wait() -> None:
     scripted = Scripted({Start: (Persist(Command("force")),)})
     scripted.start("t")

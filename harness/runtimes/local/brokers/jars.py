@@ -1,0 +1,66 @@
+"""``python -m harness.runtimes.local.brokers.jars``: fetch Kafka's jars through Maven, once.
+
+They are kept in the user's cache, or where ``WDM_KAFKA_JARS`` says.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+VERSION = "3.9.1"
+FOLDER = "WDM_KAFKA_JARS"
+COMMAND = "python -m harness.runtimes.local.brokers.jars"
+PROJECT = f"""\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>wdm</groupId>
+  <artifactId>kafka-broker</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka_2.13</artifactId>
+      <version>{VERSION}</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
+
+
+def folder() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return Path(os.environ.get(FOLDER) or cache / "wdm" / f"kafka-{VERSION}")
+
+
+def there() -> bool:
+    return (folder() / f"kafka_2.13-{VERSION}.jar").is_file()
+
+
+def fetch() -> None:
+    """Complete or not at all. Raises ``OSError`` or ``CalledProcessError``, Maven having said why."""
+    final = folder()
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=final.parent) as work:
+        project, jars = Path(work) / "pom.xml", Path(work) / "jars"
+        project.write_text(PROJECT)
+        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={jars}", "-DincludeScope=runtime"]
+        subprocess.run(["mvn", "--quiet", "--batch-mode", "--file", project, *goal], check=True)  # noqa: S607
+        jars.rename(final)
+
+
+def main() -> int:
+    if not there():
+        try:
+            fetch()
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"error: Kafka's jars could not be fetched: {error}", file=sys.stderr)
+            return 4
+    print(folder())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Kafka as a child of ours: one node that is its own controller (KRaft), from jars that Maven fetched.
+
+A client of Kafka is told by the broker where to connect. So that each can be told another way, as the proxy needs it, the
+broker has one listener for each.
+"""
+
+import shutil
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.local import probe
+from harness.runtimes.local.brokers import jars
+from harness.runtimes.local.brokers.base import HOST, Broker, Setting
+
+HEAP = ("-Xms128m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+# Formats its log the first time, then becomes the broker: the process that is signalled is the one that serves.
+START = """\
+java=$1 jars=$2 properties=$3 id=$4 data=$5; shift 5
+[ -f "$data/meta.properties" ] || "$java" "$@" -cp "$jars/*" kafka.tools.StorageTool format -t "$id" -c "$properties"
+exec "$java" "$@" -cp "$jars/*" kafka.Kafka "$properties"
+"""
+API_VERSIONS = bytes.fromhex(
+    "0000000a 0012 0000 00000007 ffff"
+)  # size, key 18, version 0, correlation id 7, no client id
+CORRELATION = bytes.fromhex("00000007")
+
+
+def find() -> str:
+    _java()
+    if not jars.there():
+        raise EnvironmentFailure(
+            f"Kafka is not on this machine: run `{jars.COMMAND}` (it needs Maven and Java 17), or use another --transport"
+        )
+    return f"Kafka {jars.VERSION} in {jars.folder()}"
+
+
+def _java() -> str:
+    java = shutil.which("java")
+    if java is None:
+        raise EnvironmentFailure("Kafka needs Java 17 (Debian: apt-get install openjdk-17-jre-headless maven)")
+    return java
+
+
+def lay_out(setting: Setting) -> Broker:
+    find()
+    controller, ports = setting.port(), {name: setting.port() for name in setting.clients}
+    told = {name: setting.via(name, port) for name, port in ports.items()}
+    properties = setting.private("kafka.properties", _properties(setting, controller, ports, told))
+    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    first = next(iter(ports.values()))
+    arguments = (_java(), str(jars.folder()), str(properties), cluster, str(setting.data), *HEAP)
+    return Broker(
+        command=("/bin/sh", "-c", START, "kafka", *arguments),
+        environment={},
+        port=first,
+        shown=f"kafka://{HOST}:{first}",
+        urls={name: f"kafka://{HOST}:{port}" for name, port in told.items()},
+        serves=probe.answers(first, API_VERSIONS, CORRELATION, skip=4),
+    )
+
+
+def _properties(setting: Setting, controller: int, ports: Mapping[str, int], told: Mapping[str, int]) -> str:
+    names = {name: name.upper().replace("-", "_") for name in ports}
+    listeners = [f"{names[name]}://{HOST}:{port}" for name, port in ports.items()]
+    advertised = [f"{names[name]}://{HOST}:{port}" for name, port in told.items()]
+    plain = ",".join(f"{name}:PLAINTEXT" for name in (*names.values(), "CONTROLLER"))
+    every = {"always": "log.flush.interval.messages=1\n", "everysec": "log.flush.interval.ms=1000\n"}[
+        setting.durability
+    ]
+    return f"""\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{HOST}:{controller}
+controller.listener.names=CONTROLLER
+listeners={",".join((*listeners, f"CONTROLLER://{HOST}:{controller}"))}
+advertised.listeners={",".join(advertised)}
+listener.security.protocol.map={plain}
+inter.broker.listener.name={next(iter(names.values()))}
+log.dirs={setting.data}
+{every}auto.create.topics.enable=false
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+broker.session.timeout.ms=1500
+broker.heartbeat.interval.ms=500
+controller.quorum.election.timeout.ms=200
+controller.quorum.election.backoff.max.ms=100
+num.network.threads=1
+num.io.threads=4
+log.retention.ms=600000
+log.segment.bytes=16777216
+log.cleaner.dedupe.buffer.size=2097152
+"""

@@ -1,0 +1,84 @@
+"""RabbitMQ as a child of ours: the server's own start script, no plugin, no epmd, one node with a name of its own."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from secrets import token_hex
+
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.local import probe
+from harness.runtimes.local.brokers.base import HOST, USER, Broker, Setting
+
+HOME = "RABBITMQ_HOME"
+DEBIAN = Path("/usr/lib/rabbitmq")
+GET_IT = "install it (Debian: apt-get install rabbitmq-server; macOS: brew install rabbitmq)"
+HELLO, GREETING = b"AMQP\x00\x00\x09\x01", b"\x01\x00\x00"  # a method on channel 0: Connection.Start
+MEMORY_MB = 512
+DISK_MB = 50
+
+
+def find() -> str:
+    script = _script()
+    versions = [re.search(r"rabbitmq_server-([\d.]+)", str(path)) for path in script.parents[1].glob("lib/*_server-*")]
+    named = re.search(r"rabbitmq_server-([\d.]+)", str(script.resolve()))
+    known = next((found for found in (*versions, named) if found), None)
+    return f"RabbitMQ {known.group(1)}" if known else f"RabbitMQ, {script}"
+
+
+def _script() -> Path:
+    """The server's own script: the one that Debian puts on PATH insists on another user."""
+    home, on_path = os.environ.get(HOME), shutil.which("rabbitmq-server")
+    homes = (Path(home) if home else None, DEBIAN, Path(on_path).resolve().parents[1] if on_path else None)
+    for folder in homes:
+        for place in ("sbin", "bin"):
+            script = folder / place / "rabbitmq-server" if folder else None
+            if script and script.is_file() and shutil.which("erl"):
+                return script
+    raise EnvironmentFailure(f"RabbitMQ is not on this machine: {GET_IT}, or set {HOME}; or use another --transport")
+
+
+def lay_out(setting: Setting) -> Broker:
+    script, port, distribution, password = _script(), setting.port(), setting.port(), token_hex(16)
+    configuration = setting.private("rabbitmq.conf", _configuration(port, password))
+    plugins = setting.private("rabbitmq-plugins", "[].\n")
+    return Broker(
+        command=(str(script),),
+        environment=_environment(setting.data, configuration, plugins, distribution),
+        port=port,
+        shown=f"amqp://{HOST}:{port}/",
+        urls={name: f"amqp://{USER}:{password}@{HOST}:{setting.via(name, port)}/" for name in setting.clients},
+        serves=probe.answers(port, HELLO, GREETING),
+    )
+
+
+def _configuration(port: int, password: str) -> str:
+    return f"""\
+listeners.tcp.default = {HOST}:{port}
+default_user = {USER}
+default_pass = {password}
+log.console = true
+log.console.level = warning
+log.file = false
+vm_memory_high_watermark.absolute = {MEMORY_MB}MB
+disk_free_limit.absolute = {DISK_MB}MB
+"""
+
+
+def _environment(data: Path, configuration: Path, plugins: Path, distribution: int) -> dict[str, str]:
+    loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
+    return {
+        "HOME": str(data),  # of the cookie
+        "RABBITMQ_NODENAME": "wdm@localhost",
+        "RABBITMQ_MNESIA_BASE": str(data),
+        "RABBITMQ_LOG_BASE": str(data),
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_CONFIG_FILE": str(configuration),
+        "RABBITMQ_CONF_ENV_FILE": os.devnull,
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
+        "RABBITMQ_DIST_PORT": str(distribution),
+        # It replaces its shell, so that a signal hits the server, and it needs no epmd, which would outlive it.
+        "RUNNING_UNDER_SYSTEMD": "true",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-start_epmd false -erl_epmd_port {distribution} {loopback} "
+        "+sbwt none +sbwtdcpu none +sbwtdio none",
+    }

@@ -1,0 +1,25 @@
+"""A Valkey server of its own for streams: the embedded broker, from the same binary as the stores."""
+
+from secrets import token_hex
+
+from harness.runtimes.local import probe, valkey
+from harness.runtimes.local.brokers.base import HOST, Broker, Setting
+from harness.runtimes.local.spec import BUNDLED
+
+
+def find() -> str:
+    return f"Valkey {valkey.version(valkey.find_binary(BUNDLED))}"
+
+
+def lay_out(setting: Setting) -> Broker:
+    binary, port, password = valkey.find_binary(BUNDLED), setting.port(), token_hex(16)
+    text = valkey.configuration(port=port, password=password, data=setting.data, durability=setting.durability)
+    file = setting.private("broker.conf", text)
+    return Broker(
+        command=(str(binary), str(file)),
+        environment={},
+        port=port,
+        shown=f"redis://{HOST}:{port}/0",
+        urls={name: f"redis://:{password}@{HOST}:{setting.via(name, port)}/0" for name in setting.clients},
+        serves=probe.store(port, password),
+    )

@@ -1,0 +1,225 @@
+"""What every link over a broker does alike: batches, back-pressure, and a new connection after each loss.
+
+What is to be sent waits in a box for each destination, in order, each message once, and leaves in batches, a few at a time. A
+batch whose arrival is not confirmed is sent again on the next connection. Boxes are bounded: what does not fit is lost,
+and the protocol asks again.
+
+What arrives is acknowledged after its effects have been carried out, so whatever was under way when a process died is
+delivered again. Only so many parcels are under way at a time: a slow consumer leaves the rest to the broker. Handling them
+takes turns with serving HTTP, for both are callbacks of one event loop and neither ever waits for the other.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from itertools import count, islice
+from typing import Any, Protocol
+
+import structlog
+
+from protocols.service.codec import BadMessage, Codec
+from protocols.service.links import Counts, Receive
+
+BATCH = 128  # messages in a parcel
+UNDER_WAY = 4  # parcels to one destination that are not confirmed yet
+BOX = 20_000  # messages that may wait for one destination
+ROOM = 64  # parcels that are being carried out
+RECONNECT_S = 0.1
+RECONNECT_LATEST_S = 1.0
+
+log = structlog.get_logger()
+
+
+class BrokerLost(Exception):
+    """The connection is gone, or was found not to work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A batch of messages as it arrived. ``done`` lets the broker forget it, ``bury`` puts it where nobody reads it."""
+
+    body: bytes
+    done: Callable[[], None]
+    bury: Callable[[str], None]
+
+
+class Channel(Protocol):
+    """One connection to a broker. When it is lost every method raises ``BrokerLost``, if nothing else then ``work``."""
+
+    async def publish(self, to: str, body: bytes) -> None:
+        """Return once the broker has it for certain. ``to`` is the name of a service or an instance, as ``route`` made it."""
+
+    def parcels(self) -> AsyncIterator[Parcel]:
+        """What arrives for this instance and its service, what a former life left unfinished included. Never ends."""
+
+    async def work(self) -> None:
+        """Whatever else there is to do while the connection lasts."""
+
+
+class _Box:
+    """What waits for one destination, as a set in order, and the batches that have left and are not confirmed."""
+
+    __slots__ = ("to", "under_way", "waiting")
+
+    def __init__(self, to: str) -> None:
+        self.to = to
+        self.waiting: dict[Any, None] = {}
+        self.under_way: dict[int, list[Any]] = {}
+
+    def take(self, number: int) -> None:
+        batch = list(islice(self.waiting, BATCH))
+        for message in batch:
+            del self.waiting[message]
+        self.under_way[number] = batch
+
+    def put_back(self) -> None:
+        """What was not confirmed goes first."""
+        unsure = [message for batch in self.under_way.values() for message in batch]
+        self.waiting = {**dict.fromkeys(unsure), **self.waiting}
+        self.under_way.clear()
+
+
+class BrokerLink:
+    """``sender`` is this instance's name, to which answers go. ``open_channel`` connects, or raises ``BrokerLost``.
+
+    ``route`` may divide what goes to one destination: it maps that and a message to what ``publish`` is told.
+    """
+
+    def __init__(
+        self,
+        sender: str,
+        codec: Codec,
+        open_channel: Callable[[], AbstractAsyncContextManager[Channel]],
+        route: Callable[[str, Any], str] = lambda to, _: to,
+    ) -> None:
+        self._sender = sender
+        self._codec = codec
+        self._open_channel = open_channel
+        self._route = route
+        self._boxes: dict[str, _Box] = {}
+        self._numbers = count()
+        self._wake = asyncio.Event()
+        self._life: asyncio.Task[None] | None = None
+        self._receive: Receive = lambda *_: None
+        self._stopping = False
+        self.counts = Counts()
+        self.up = False
+
+    @property
+    def waiting(self) -> int:
+        return sum(len(box.waiting) + sum(map(len, box.under_way.values())) for box in self._boxes.values())
+
+    async def start(self, receive: Receive) -> None:
+        """Returns at once: a service serves whether the broker is there or not."""
+        self._receive = receive
+        self._life = asyncio.create_task(self._live(), name="link")
+
+    async def stop(self) -> None:
+        self._stopping = True
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.wait((self._life,))
+
+    def send(self, to: str, message: Any) -> None:
+        to = self._route(to, message)
+        box = self._boxes.get(to)
+        if box is None:
+            box = self._boxes[to] = _Box(to)
+        if len(box.waiting) >= BOX and message not in box.waiting:
+            self.counts.lost += 1
+            return
+        box.waiting[message] = None
+        self._wake.set()
+
+    # ------------------------------------------------------------ the connection
+
+    async def _live(self) -> None:
+        pause_s = RECONNECT_S
+        while not self._stopping:  # a cancellation that meets the loss of the connection is lost with it
+            try:
+                async with self._open_channel() as channel:
+                    self.up, pause_s = True, RECONNECT_S
+                    log.info("broker connected")
+                    await self._serve(channel)
+            except* BrokerLost as lost:
+                if self.up:
+                    log.warning("broker lost", error=str(lost.exceptions[0]), waiting=self.waiting)
+            except* Exception as failure:  # a defect of ours may cost a connection, and never all that come after it
+                log.exception("link failed", error=repr(failure.exceptions[0]))
+            finally:
+                self.up = False
+            if not self._stopping:
+                await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, RECONNECT_LATEST_S)
+
+    async def _serve(self, channel: Channel) -> None:
+        for box in self._boxes.values():
+            box.put_back()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(channel.work())
+            group.create_task(self._consume(channel))
+            self._wake.set()
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                for box in self._boxes.values():
+                    while box.waiting and len(box.under_way) < UNDER_WAY:
+                        number = next(self._numbers)
+                        box.take(number)
+                        group.create_task(self._post(channel, box, number))
+
+    # ------------------------------------------------------------ out
+
+    async def _post(self, channel: Channel, box: _Box, number: int) -> None:
+        batch = box.under_way[number]
+        await channel.publish(box.to, self._codec.encode(self._sender, batch))
+        del box.under_way[number]
+        self.counts.posts += 1
+        self.counts.messages += len(batch)
+        self._wake.set()
+
+    # ------------------------------------------------------------ in
+
+    async def _consume(self, channel: Channel) -> None:
+        room = asyncio.Semaphore(ROOM)  # of this connection: what the last one brought is none of it
+        async for parcel in channel.parcels():
+            await room.acquire()
+            try:
+                sender, messages = self._codec.decode(parcel.body)
+            except BadMessage as error:
+                log.error("message buried", reason=str(error), size=len(parcel.body))
+                self.counts.buried += 1
+                parcel.bury(str(error))
+                room.release()
+                continue
+            self.counts.received += len(messages)
+            self._receive(sender, messages, _both(parcel.done, room.release))
+            await asyncio.sleep(0)  # others' turn, however much there is to read
+
+
+def _both(one: Callable[[], None], other: Callable[[], None]) -> Callable[[], None]:
+    def both() -> None:
+        one()
+        other()
+
+    return both
+
+
+class Done:
+    """Parcels that are done with, collected until they are taken together."""
+
+    def __init__(self) -> None:
+        self._found: list[Any] = []
+        self._some = asyncio.Event()
+
+    def add(self, what: Any) -> None:
+        self._found.append(what)
+        self._some.set()
+
+    async def take(self) -> Sequence[Any]:
+        """All that was added since the last time, at least one."""
+        await self._some.wait()
+        self._some.clear()
+        found, self._found = self._found, []
+        return found

@@ -1,0 +1,228 @@
+"""Messages over Kafka: a topic a service, which its instances share as a consumer group, and a partition an instance for answers.
+
+A transaction keeps its partition, so its messages arrive in the order in which they were sent. The producer is idempotent and
+waits for all replicas: a record is there once when ``publish`` returns. An offset is committed when the effects of all records up
+to it have been carried out, never by time; after a rebalance the rest is delivered again, to whoever has the partition
+then. Members are static: one that is back at once gets its partitions back, without a rebalance.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+from urllib.parse import urlsplit
+from zlib import crc32
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import ConsumerStoppedError, KafkaError, TopicAlreadyExistsError
+
+from protocols.core import UsageError
+from protocols.service.codec import Codec
+from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Done, Parcel
+from protocols.service.settings import SERVICES, Settings
+
+PARTITIONS = 8  # of a service's topic: so many instances at most share its work
+DEAD = "wdm.dead"
+READ = 32  # records at a time
+ANSWER_WITHIN_MS = 5_000
+SESSION_MS = 6_000
+HEARTBEAT_MS = 1_000
+WAIT_MS = 1_000
+LOST = (KafkaError, ConsumerStoppedError, OSError, TimeoutError)
+
+
+def link(settings: Settings, codec: Codec) -> BrokerLink:
+    """Raises ``UsageError`` for an instance whose name does not say which of its service's it is."""
+    _partition_of(settings.node)
+    # What its log has to say while the broker is away is said by the link, once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    return BrokerLink(settings.node, codec, lambda: connected(settings), route)
+
+
+def route(to: str, message: Any) -> str:
+    """``stock/3``: the service's topic, the transaction's partition; ``replies.order/0``: the partition of an instance."""
+    if to in SERVICES:
+        return f"{to}/{crc32(message.txn.encode()) % PARTITIONS}"
+    service, partition = _partition_of(to)
+    return f"replies.{service}/{partition}"
+
+
+def _partition_of(node: str) -> tuple[str, int]:
+    service, _, number = node.rpartition("-")
+    if service not in SERVICES or not number.isdecimal() or int(number) < 1:
+        raise UsageError(f"over Kafka an instance is called SERVICE-NUMBER, like order-1, not {node!r}")
+    return service, int(number) - 1
+
+
+@contextlib.asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator["KafkaChannel"]:
+    servers = urlsplit(settings.broker_url).netloc
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(3 * ANSWER_WITHIN_MS / 1000):
+                await _make_topics(servers, {name: len(urls) for name, urls in settings.peers.items()})
+                channel = KafkaChannel(servers, settings.service, settings.node)
+                stack.push_async_callback(channel.close)
+                await channel.open()
+        except LOST as error:
+            raise BrokerLost(_words(error)) from error
+        yield channel
+
+
+async def _make_topics(servers: str, instances: dict[str, int]) -> None:
+    topics = [NewTopic(f"wdm.{service}", PARTITIONS, 1) for service in SERVICES]
+    topics += [NewTopic(f"wdm.replies.{service}", instances[service], 1) for service in SERVICES]
+    topics.append(NewTopic(DEAD, 1, 1))
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=ANSWER_WITHIN_MS)
+    await admin.start()
+    try:
+        await admin.create_topics(topics)
+    except TopicAlreadyExistsError:
+        pass
+    finally:
+        await admin.close()
+
+
+class KafkaChannel:
+    """A producer, and two consumers: of the service's topic, and of this instance's partition of the answers."""
+
+    def __init__(self, servers: str, service: str, node: str) -> None:
+        self._service = service
+        self._replies = TopicPartition(f"wdm.replies.{service}", _partition_of(node)[1])
+        common = {"bootstrap_servers": servers, "client_id": node, "request_timeout_ms": ANSWER_WITHIN_MS}
+        self._producer = AIOKafkaProducer(enable_idempotence=True, acks="all", linger_ms=0, **common)
+        reading = common | {"enable_auto_commit": False, "auto_offset_reset": "earliest"}
+        self._shared = AIOKafkaConsumer(
+            group_id=f"wdm.{service}",
+            group_instance_id=node,
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
+            **reading,
+        )
+        self._own = AIOKafkaConsumer(group_id=f"wdm.replies.{node}", **reading)
+        self._arrived: asyncio.Queue[Parcel] = asyncio.Queue(ROOM)
+        self._buried = Done()
+        self._readers = (_Reader(self._shared), _Reader(self._own))
+
+    async def open(self) -> None:
+        await self._producer.start()
+        self._shared.subscribe([f"wdm.{self._service}"], listener=self._readers[0])
+        await self._shared.start()
+        self._own.assign([self._replies])
+        self._readers[1].follow([self._replies])
+        await self._own.start()
+
+    async def close(self) -> None:
+        for one in (self._producer, self._shared, self._own):
+            with contextlib.suppress(*LOST):
+                async with asyncio.timeout(1):
+                    await one.stop()
+
+    async def publish(self, to: str, body: bytes) -> None:
+        topic, _, partition = to.rpartition("/")
+        try:
+            await self._producer.send_and_wait(f"wdm.{topic}", body, partition=int(partition))
+        except LOST as error:
+            raise BrokerLost(_words(error)) from error
+
+    async def parcels(self) -> AsyncIterator[Parcel]:
+        while True:
+            yield await self._arrived.get()
+
+    async def work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for reader in self._readers:
+                group.create_task(reader.read(self._arrived, self._buried))
+                group.create_task(reader.commit())
+            group.create_task(self._bury())
+
+    async def _bury(self) -> None:
+        while True:
+            for body, why, done in await self._buried.take():
+                try:
+                    await self._producer.send_and_wait(DEAD, body, headers=[("why", why.encode())])
+                except LOST as error:
+                    raise BrokerLost(_words(error)) from error
+                done()
+
+
+class _Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
+    """Reads for one consumer, and keeps account of what may be committed of each partition that it has."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+        self._accounts: dict[TopicPartition, Account] = {}
+        self._done = Done()
+
+    def follow(self, partitions: Iterable[TopicPartition]) -> None:
+        self._accounts = {partition: Account() for partition in partitions}
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all of them
+        """What is still under way here will be delivered to somebody else as well."""
+        self._accounts = {}
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self.follow(assigned)
+
+    async def read(self, into: asyncio.Queue[Parcel], buried: Done) -> None:
+        while True:
+            try:
+                found = await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=READ)
+            except LOST as error:
+                raise BrokerLost(_words(error)) from error
+            for partition, records in found.items():
+                for record in records:
+                    await into.put(self._parcel(partition, record, buried))
+
+    async def commit(self) -> None:
+        while True:
+            moved = dict.fromkeys(await self._done.take())
+            positions = {
+                partition: self._accounts[partition].position for partition in moved if partition in self._accounts
+            }
+            if not positions:
+                continue
+            try:
+                await self._consumer.commit(positions)
+            except LOST as error:
+                if self._accounts.keys() >= positions.keys():
+                    raise BrokerLost(_words(error)) from error  # else a rebalance came between
+
+    def _parcel(self, partition: TopicPartition, record: Any, buried: Done) -> Parcel:
+        account = self._accounts.get(partition) or Account()  # of one that was revoked: nobody reads that account
+        account.begin(record.offset)
+
+        def done() -> None:
+            if account.finish(record.offset):
+                self._done.add(partition)
+
+        return Parcel(record.value, done, lambda why: buried.add((record.value, why, done)))
+
+
+class Account:
+    """The offsets of one partition that are under way. ``position``: all before it are done with; 0: nothing to say yet."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self._under_way: dict[int, bool] = {}  # offset -> done, in ascending order
+
+    def begin(self, offset: int) -> None:
+        self._under_way[offset] = False
+
+    def finish(self, offset: int) -> bool:
+        """Whether the position moved."""
+        self._under_way[offset] = True
+        moved = False
+        while self._under_way:
+            first = next(iter(self._under_way))
+            if not self._under_way[first]:
+                break
+            del self._under_way[first]
+            self.position, moved = first + 1, True
+        return moved
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__

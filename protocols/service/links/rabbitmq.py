@@ -1,0 +1,128 @@
+"""Messages over RabbitMQ: a quorum queue a service, which its instances share, and one an instance for the answers to it.
+
+A parcel is published with a confirm: it is in the queue's log when ``publish`` returns. It is acknowledged after its effect; what
+a process left unacknowledged is delivered again. What cannot be read is rejected into a dead-letter queue. Which transaction
+an answer belongs to is in each message; the parcel only says whose it is (``reply_to``).
+
+The client library's own reconnection is not used: what is published again, and when, is the link's business.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aio_pika import DeliveryMode, Message, connect
+from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+
+from protocols.service.codec import Codec
+from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Done, Parcel
+from protocols.service.settings import SERVICES, Settings
+
+DEAD = "wdm.dead"
+PREFETCH = ROOM
+ANSWER_WITHIN_S = 5.0
+HEARTBEAT_S = 4
+LOST = (*CONNECTION_EXCEPTIONS, TimeoutError)
+QUORUM = {"x-queue-type": "quorum"}
+# A queue drops nothing on its way to the dead letters; that needs a queue that would rather refuse than overflow.
+WITH_DEAD_LETTERS = {
+    **QUORUM,
+    "x-dead-letter-exchange": "",
+    "x-dead-letter-routing-key": DEAD,
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+}
+
+
+def link(settings: Settings, codec: Codec) -> BrokerLink:
+    for library in ("aio_pika", "aiormq"):  # what they have to say while the broker is away is said by the link, once
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    return BrokerLink(settings.node, codec, lambda: connected(settings.broker_url, settings.service, settings.node))
+
+
+def name_of(to: str) -> str:
+    return f"wdm.{to}"
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str, service: str, node: str) -> AsyncIterator["RabbitChannel"]:
+    try:
+        connection = await connect(url, timeout=ANSWER_WITHIN_S, heartbeat=HEARTBEAT_S)
+    except LOST as error:
+        raise BrokerLost(_words(error)) from error
+    try:
+        channel = RabbitChannel(connection, node)
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                await channel.open(service)
+        except LOST as error:
+            raise BrokerLost(_words(error)) from error
+        yield channel
+    finally:
+        with contextlib.suppress(*LOST):
+            async with asyncio.timeout(1):
+                await connection.close()
+
+
+class RabbitChannel:
+    """``node`` is this instance's name."""
+
+    def __init__(self, connection: Any, node: str) -> None:
+        self._connection = connection
+        self._node = node
+        self._arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()  # prefetch bounds it
+        self._done = Done()
+        self._lost = asyncio.Event()
+        self._exchange: Any = None
+
+    async def open(self, service: str) -> None:
+        self._connection.close_callbacks.add(lambda *_: self._lost.set())
+        channel = await self._connection.channel(publisher_confirms=True)
+        channel.close_callbacks.add(lambda *_: self._lost.set())
+        await channel.set_qos(prefetch_count=PREFETCH)
+        self._exchange = channel.default_exchange
+        await channel.declare_queue(DEAD, durable=True, arguments=QUORUM)
+        queues: dict[str, AbstractQueue] = {
+            name: await channel.declare_queue(name_of(name), durable=True, arguments=WITH_DEAD_LETTERS)
+            for name in (*SERVICES, self._node)
+        }
+        for name in (service, self._node):
+            await queues[name].consume(self._arrived.put)
+
+    async def publish(self, to: str, body: bytes) -> None:
+        message = Message(body, delivery_mode=DeliveryMode.PERSISTENT, reply_to=name_of(self._node))
+        try:
+            await self._exchange.publish(message, name_of(to), timeout=ANSWER_WITHIN_S)
+        except LOST as error:
+            raise BrokerLost(_words(error)) from error
+
+    async def parcels(self) -> AsyncIterator[Parcel]:
+        while True:
+            yield self._parcel(await self._arrived.get())
+
+    async def work(self) -> None:
+        """Acknowledge what is done with, and notice the end of the connection."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._acknowledge())
+            await self._lost.wait()
+            raise BrokerLost("the connection was closed")
+
+    # ------------------------------------------------------------ inside
+
+    def _parcel(self, message: AbstractIncomingMessage) -> Parcel:
+        return Parcel(message.body, lambda: self._done.add((message, True)), lambda _: self._done.add((message, False)))
+
+    async def _acknowledge(self) -> None:
+        while True:
+            for message, readable in await self._done.take():
+                try:
+                    await (message.ack() if readable else message.reject(requeue=False))
+                except LOST as error:
+                    raise BrokerLost(_words(error)) from error
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,160 @@
+"""What every link over a broker promises, on real brokers: at least once, acknowledged after the effect, bounded."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from protocols.service.links.broker import BATCH, ROOM
+from tests.links.conftest import Inbox, Note, Running, drained, started
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def notes(name: str, count: int) -> set[Note]:
+    return {Note(f"{name}.{number}", "x" * (number % 7)) for number in range(count)}
+
+
+def send(link: object, to: str, what: set[Note]) -> None:
+    for note in what:
+        link.send(to, note)  # type: ignore[attr-defined]
+
+
+async def test_a_service_is_asked_and_the_instance_that_asked_is_answered(broker: Running) -> None:
+    asked, answered = notes("asked", 50), notes("answered", 50)
+    at_order, at_other, at_stock = Inbox(), Inbox(), Inbox()
+    async with (
+        started(broker.link("order-1"), at_order) as order,
+        started(broker.link("order-2"), at_other),
+        started(broker.link("stock-1"), at_stock) as stock,
+    ):
+        send(order, "stock", asked)
+        await at_stock.until(asked)
+        assert at_stock.senders == {"order-1"}
+        send(stock, "order-1", answered)
+        await at_order.until(answered)
+    assert not set(at_other.notes) & answered
+
+
+async def test_instances_share_the_work_and_each_parcel_is_handled_by_one(broker: Running) -> None:
+    wanted = notes("shared", 400)
+    one, other = Inbox(), Inbox()
+    async with (
+        started(broker.link("stock-1"), one),
+        started(broker.link("stock-2"), other),
+        started(broker.link("order-1"), Inbox()) as order,
+    ):
+        for note in wanted:
+            order.send("stock", note)
+            await asyncio.sleep(0.001)  # many small parcels
+        await until(lambda: wanted <= {*one.notes, *other.notes})
+    # Whoever joins takes partitions over, and what was under way meanwhile may come twice.
+    assert len(set(one.notes) & set(other.notes) & wanted) < len(wanted) / 2
+
+
+async def test_what_was_not_handled_is_delivered_again_to_the_next_life(broker: Running) -> None:
+    wanted = notes("again", 30)
+    careless, careful = Inbox(handle=None), Inbox()
+    async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), careless):
+        send(order, "stock", wanted)
+        await careless.until(wanted)
+    async with started(broker.link("stock-1"), careful):
+        await careful.until(wanted)
+
+
+async def test_what_was_handled_is_not_delivered_again(broker: Running) -> None:
+    wanted, marker = notes("once", 30), notes("marker", 1)
+    first, second = Inbox(), Inbox()
+    async with started(broker.link("order-1"), Inbox()) as order:
+        async with started(broker.link("stock-1"), first):
+            send(order, "stock", wanted)
+            await first.until(wanted)
+            await asyncio.sleep(0.5)  # acknowledgements leave in the background
+        async with started(broker.link("stock-1"), second):
+            send(order, "stock", marker)
+            await second.until(marker)
+    assert not set(second.notes) & wanted
+
+
+async def test_poison_is_buried_and_stops_nothing_else(broker: Running) -> None:
+    before, after = notes("before", 20), notes("after", 20)
+    inbox = Inbox()
+    async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox) as stock:
+        send(order, "stock", before)
+        await inbox.until(before)
+        order._codec = Poisonous(order._codec)  # type: ignore[attr-defined]
+        order.send("stock", Note("poison.0"))
+        await until(lambda: stock.counts.buried == 1)
+        order._codec = order._codec.honest  # type: ignore[attr-defined]
+        send(order, "stock", after)
+        await inbox.until(after)
+    again = Inbox()
+    async with started(broker.link("stock-1"), again) as stock, started(broker.link("order-1"), Inbox()) as order:
+        marker = notes("after the burial", 1)
+        send(order, "stock", marker)
+        await again.until(marker)
+        assert stock.counts.buried == 0
+
+
+class Poisonous:
+    def __init__(self, honest: object) -> None:
+        self.honest = honest
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xc1 nobody can read this"
+
+
+async def test_a_slow_consumer_takes_only_so_much_and_then_everything(broker: Running) -> None:
+    wanted = notes("slow", 4 * ROOM)
+    waiting: list[Callable[[], None]] = []
+    slow = Inbox(handle=waiting.append)
+    async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), slow):
+        for note in wanted:
+            order.send("stock", note)
+            await drained(order)  # a parcel each
+        await until(lambda: slow.parcels >= ROOM)
+        await asyncio.sleep(0.3)
+        assert slow.parcels == ROOM
+        while not wanted <= set(slow.notes):
+            assert len(waiting) <= ROOM
+            for done in waiting[:]:
+                waiting.remove(done)
+                done()
+            await asyncio.sleep(0.02)
+
+
+async def test_what_is_sent_while_the_broker_is_down_leaves_when_it_is_back(broker: Running) -> None:
+    early, late = notes("early", 500), notes("late", 500)
+    inbox = Inbox()
+    async with started(broker.link("order-1"), Inbox()) as order:
+        send(order, "stock", early)
+        await drained(order)  # confirmed: no crash may lose it
+        broker.kill()
+        send(order, "stock", late)
+        await asyncio.sleep(0.5)
+        await broker.restart()
+        async with started(broker.link("stock-1"), inbox):
+            await inbox.until(early | late)
+    assert order.counts.lost == 0
+
+
+@pytest.mark.slow
+async def test_ten_thousand_queued_messages_outlast_a_restart_of_the_broker(broker: Running) -> None:
+    wanted = notes("many", 10_000)
+    inbox = Inbox()
+    async with started(broker.link("order-1"), Inbox()) as order:
+        for at, note in enumerate(wanted):
+            order.send("stock", note)
+            if at % BATCH == 0:
+                await drained(order)
+        await drained(order)
+        await broker.restart()
+    async with started(broker.link("stock-1"), inbox):
+        await inbox.until(wanted)
+
+
+async def until(happened: Callable[[], bool], within_s: float = 20.0) -> None:
+    deadline = asyncio.get_running_loop().time() + within_s
+    while not happened():
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.02)

@@ -1,0 +1,180 @@
+"""What a link over a broker keeps, drops and repeats, on a channel that fails on purpose; and the table of transports."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from itertools import permutations
+
+import pytest
+
+from protocols.core import UsageError
+from protocols.service import links
+from protocols.service.codec import Codec
+from protocols.service.links import TRANSPORTS, Transport, broker, kafka, transport
+from protocols.service.links.broker import BrokerLink, BrokerLost, Parcel
+from protocols.service.service import countdown
+from protocols.service.settings import Settings
+from tests.unit.service.test_parts import ENV
+
+
+@dataclass(frozen=True)
+class Note:
+    txn: str
+
+
+CODEC = Codec((Note,))
+
+
+class Failing:
+    """A broker: the first ``losses`` publications arrive, and are not confirmed, for the connection is lost."""
+
+    def __init__(self, losses: int = 0) -> None:
+        self.losses = losses
+        self.connects = 0
+        self.arrived: list[tuple[str, list[Note]]] = []
+
+    @contextlib.asynccontextmanager
+    async def channel(self) -> AsyncIterator["Failing"]:
+        self.connects += 1
+        yield self
+
+    async def publish(self, to: str, body: bytes) -> None:
+        self.arrived.append((to, CODEC.decode(body)[1]))
+        if self.losses:
+            self.losses -= 1
+            raise BrokerLost("on purpose")
+
+    async def parcels(self) -> AsyncIterator[Parcel]:
+        await asyncio.Event().wait()
+        yield Parcel(b"", lambda: None, lambda _: None)
+
+    async def work(self) -> None:
+        await asyncio.Event().wait()
+
+
+@contextlib.asynccontextmanager
+async def link_to(failing: Failing) -> AsyncIterator[BrokerLink]:
+    link = BrokerLink("order-1", CODEC, failing.channel)
+    await link.start(lambda *_: None)
+    try:
+        yield link
+    finally:
+        await link.stop()
+
+
+async def until_left(link: BrokerLink) -> None:
+    async with asyncio.timeout(5):
+        while link.waiting:
+            await asyncio.sleep(0.01)
+
+
+async def test_what_is_said_together_leaves_in_one_parcel_for_each_destination() -> None:
+    failing = Failing()
+    async with link_to(failing) as link:
+        await asyncio.sleep(0.01)
+        for number in range(10):
+            link.send("stock", Note(f"a.{number}"))
+            link.send("payment", Note(f"a.{number}"))
+        await until_left(link)
+    assert [(to, len(notes)) for to, notes in failing.arrived] == [("stock", 10), ("payment", 10)]
+    assert (link.counts.posts, link.counts.messages) == (2, 20)
+
+
+async def test_what_was_not_confirmed_is_sent_again_in_order_and_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "BATCH", 2)
+    monkeypatch.setattr(broker, "UNDER_WAY", 1)
+    monkeypatch.setattr(broker, "RECONNECT_S", 0.01)
+    failing = Failing(losses=2)
+    wanted = [Note(f"a.{number}") for number in range(6)]
+    async with link_to(failing) as link:
+        for note in wanted:
+            link.send("stock", note)
+        await until_left(link)
+    assert failing.connects == 3
+    assert [note for _, notes in failing.arrived[2:] for note in notes] == wanted
+    assert failing.arrived[0] == failing.arrived[1] == failing.arrived[2] == ("stock", wanted[:2])
+
+
+async def test_a_message_that_waits_already_is_not_queued_again_and_a_full_box_loses_what_comes_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(broker, "BOX", 3)
+    link = BrokerLink("order-1", CODEC, Failing().channel)
+    for number in (0, 1, 0, 2, 1, 3, 2):
+        link.send("stock", Note(f"a.{number}"))
+    assert (link.waiting, link.counts.lost) == (3, 1)
+
+
+async def test_a_stop_that_meets_the_loss_of_the_connection_is_still_a_stop() -> None:
+    failing = Failing()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise BrokerLost("at the same moment") from None
+
+    failing.work = work  # type: ignore[method-assign]
+    async with link_to(failing), asyncio.timeout(5):
+        await asyncio.sleep(0.05)
+    assert failing.connects == 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_countdown_calls_once(count: int) -> None:
+    called: list[int] = []
+    once = countdown(count, lambda: called.append(count))
+    for left in range(count, 0, -1):
+        assert not called, left
+        once()
+    assert called == [count]
+
+
+# ---------------------------------------------------------------- Kafka's own
+
+
+@pytest.mark.parametrize("order", list(permutations(range(5, 9))))
+def test_an_offset_is_committed_when_all_before_it_are_done(order: tuple[int, ...]) -> None:
+    account, done = kafka.Account(), set()
+    for offset in range(5, 9):
+        account.begin(offset)
+    for offset in order:
+        done.add(offset)
+        account.finish(offset)
+        first_missing = next((offset for offset in range(5, 9) if offset not in done), 9)
+        assert account.position == (first_missing if first_missing > 5 else 0)
+
+
+def test_a_transaction_keeps_its_partition_and_an_instance_has_its_own() -> None:
+    places = {kafka.route("stock", Note(f"a.{number}")) for number in range(200)}
+    assert places == {f"stock/{partition}" for partition in range(kafka.PARTITIONS)}
+    assert kafka.route("stock", Note("a.1")) == kafka.route("stock", Note("a.1"))
+    assert kafka.route("order-3", Note("a.1")) == "replies.order/2"
+
+
+@pytest.mark.parametrize("name", ["order-0", "order-x", "cart-1"])
+def test_over_kafka_an_instance_is_numbered(name: str) -> None:
+    with pytest.raises(UsageError, match=name):
+        kafka.route(name, Note("a.1"))
+
+
+# ---------------------------------------------------------------- the table
+
+
+def test_an_unknown_transport_names_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"'pigeon'.*http, streams, rabbitmq, kafka"):
+        transport("pigeon")
+
+
+@pytest.mark.parametrize("name", TRANSPORTS)
+def test_every_transport_makes_a_link(name: str) -> None:
+    settings = replace(Settings.read(ENV), transport=name, broker_url="redis://127.0.0.1:1/0")
+    link = transport(name).link(settings, CODEC)
+    assert (link.waiting, link.counts) == (0, links.Counts())
+
+
+def test_a_library_that_is_missing_is_named_with_how_to_get_it() -> None:
+    pigeon = Transport("pigeon", "", "pigeon", "no_such_library", "wdm[pigeon]")
+    with pytest.raises(UsageError, match=r"no_such_library: pip install 'wdm\[pigeon\]'"):
+        pigeon.link(Settings.read(ENV), CODEC)
