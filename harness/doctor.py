@@ -13,8 +13,10 @@ from typing import Literal
 
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.local import valkey
+from harness.runtimes.local.brokers import BROKERS
 from harness.runtimes.local.ports import why_taken
 from harness.runtimes.local.spec import BUNDLED
+from protocols.service.links import TRANSPORTS
 
 LEAST_FILES = 4_096
 LEAST_DISK_MB = 500
@@ -32,7 +34,9 @@ class Diagnosis:
 
 def examine(port: int, folder: Path) -> list[Diagnosis]:
     """Every check, in a fixed order. ``port`` is the gateway's, ``folder`` where a deployment would live."""
-    return [found for check in (_python, _store, _files, _disk(folder), _port(port), _docker) for found in check()]
+    return [
+        found for check in (_python, _store, _brokers, _files, _disk(folder), _port(port), _docker) for found in check()
+    ]
 
 
 def _python() -> Iterator[Diagnosis]:
@@ -48,6 +52,19 @@ def _store() -> Iterator[Diagnosis]:
     with suppress(EnvironmentFailure):
         binary = valkey.find_binary(valkey.ON_PATH)
         yield Diagnosis("store on PATH", "ok", f"{binary.name} {valkey.version(binary)} (--store-binary path)")
+
+
+def _brokers() -> Iterator[Diagnosis]:
+    """What each transport that needs a broker needs: the broker, and a library to talk to it."""
+    for transport in TRANSPORTS.values():
+        if not transport.broker:
+            continue
+        what = f"transport {transport.name}"
+        try:
+            found, missing = BROKERS[transport.broker].find(), transport.missing()
+            yield Diagnosis(what, "absent" if missing else "ok", missing or found)
+        except EnvironmentFailure as failure:
+            yield Diagnosis(what, "absent", str(failure))
 
 
 def _files() -> Iterator[Diagnosis]:

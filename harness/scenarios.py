@@ -12,7 +12,7 @@
 
     [[fault]]
     kind = "crash"
-    target = ["stock", "any-store"]     # a list of texts is taken in turn
+    target = ["stock", "any-store"]     # a list of texts is taken in turn; "broker?": only if there is one
     at_s = 2.0
     for_s = [0.5, 1.5]                  # two numbers are a range, drawn anew each time; 0: until the load ends
     every_s = 4                         # again after so long, until the load ends; without it once
@@ -22,7 +22,7 @@ boundaries of the protocol, in turn. The seed decides every draw.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from random import Random
@@ -40,6 +40,7 @@ from protocols.core import UsageError
 
 DEFAULT = "kill-one-at-a-time"
 EACH = "each"
+IF_THERE = "?"
 LONGEST_S = 3_600.0
 INF = float("inf")
 SHORTEST_PERIOD_S = 0.05
@@ -60,6 +61,11 @@ class Recurring:
     for_s: Span
     every_s: Span | None
     settings: Mapping[str, Choice]
+
+    def where(self, *, broker: bool) -> "Recurring":
+        """With the broker among its targets, or without."""
+        named = (name.removesuffix(IF_THERE) for name in self.targets if broker or not name.endswith(IF_THERE))
+        return replace(self, targets=tuple(named))
 
     def occur(self, duration_s: float, rng: Random, boundaries: Sequence[str]) -> Iterator[Fault]:
         """Each time that it comes before the load ends."""
@@ -90,13 +96,13 @@ class Scenario:
     faults: tuple[Recurring, ...] = ()
     text: str = field(default="", repr=False)
 
-    def schedule(self, seed: int, boundaries: Sequence[str] = ()) -> list[Fault]:
-        """Every fault of one run, in order of time. `boundaries` are what `each` stands for."""
+    def schedule(self, seed: int, boundaries: Sequence[str] = (), *, broker: bool = False) -> list[Fault]:
+        """Every fault of one run, in order of time. `boundaries` are what `each` stands for; is there a broker?"""
         boundaries = spread(boundaries)
         found = [
             (fault.at_s, number, fault)
             for number, one in enumerate(self.faults)
-            for fault in one.occur(self.duration_s, stream(seed, f"faults:{number}"), boundaries)
+            for fault in one.where(broker=broker).occur(self.duration_s, stream(seed, f"faults:{number}"), boundaries)
         ]
         return [fault for _, _, fault in sorted(found, key=lambda each: each[:2])]
 

@@ -6,14 +6,17 @@ import pytest
 
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.local.brokers import BROKERS
+from protocols.service.links import TRANSPORTS
 
 REQUIRED = "WDM_REQUIRE_BROKERS"
 
 
-def missing(kind: str) -> None:
-    """Skip, or fail, the running test if there is no such broker here."""
+def missing(transport: str) -> None:
+    """Skip, or fail, the running test if what this transport needs is not here."""
+    kind = TRANSPORTS[transport].broker
     try:
-        BROKERS[kind].find()
+        if kind:
+            BROKERS[kind].find()
     except EnvironmentFailure as failure:
         if os.environ.get(REQUIRED):
             pytest.fail(f"{REQUIRED} is set: {failure}")

@@ -72,7 +72,7 @@ class Engine:
         scenario, runtime = self.plan.scenario, self.site.runtime
         wanted = any(one.kind == "crash-at" for one in scenario.faults)
         there = await asyncio.to_thread(runtime.boundaries) if wanted else ()
-        return scenario.schedule(self.plan.seed, there)
+        return scenario.schedule(self.plan.seed, there, broker=any(node.kind == "broker" for node in runtime.nodes()))
 
     async def _load(self, shop: Shop, crowd: Crowd, nemesis: Nemesis) -> None:
         """Load and faults side by side; then heal, and wait until the shop has come to rest."""

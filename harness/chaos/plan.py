@@ -23,7 +23,7 @@ from protocols.registry import load
 Durability = Literal["everysec", "always"]
 CRASH_EVERY_S = 3.0
 
-RUN = ("ablate", "workers", "duration_s", "time_limit_s", "respawn_after_s", MUST_HOLD, "wdm", "python")
+RUN = ("ablate", "transport", "workers", "duration_s", "time_limit_s", "respawn_after_s", MUST_HOLD, "wdm", "python")
 """What of a history's configuration stands under `[run]` in `run.toml`."""
 
 SET_UP_BEFORE: frozenset[Capability] = frozenset({"links", "log-tail"})
@@ -43,6 +43,7 @@ class Plan:
     seed: int
     named: str = ""
     runtime: str = "local"
+    transport: str = "http"
     options: Mapping[str, str] = field(default_factory=dict)
     ablate: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
@@ -58,6 +59,7 @@ class Plan:
         spec = Spec(
             protocol=self.protocol,
             runtime="docker" if self.runtime == "docker" else "local",
+            transport=self.transport,
             workers=self.scenario.workers,
             durability=self.durability,
             respawn_after_s=self.scenario.respawn_after_s,
@@ -90,6 +92,7 @@ class Plan:
             "command": self.command(),
             "options": dict(self.options),
             "ablate": list(self.ablate),
+            "transport": self.transport,
             "workers": scenario.workers,
             "duration_s": scenario.duration_s,
             "time_limit_s": scenario.time_limit_s,
@@ -116,6 +119,8 @@ class Plan:
             return "wdm replay, with the folder of this run"
         parts = ["wdm", "chaos", self.named or self.scenario.name, "--protocol", self.protocol]
         parts += ["--runtime", self.runtime, "--seed", str(self.seed)]
+        if self.transport != "http":
+            parts += ["--transport", self.transport]
         for name, value in self.options.items():
             parts += ["--option", f"{name}={value}"]
         for name in self.ablate:

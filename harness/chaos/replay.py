@@ -59,6 +59,7 @@ def _plan(said: dict[str, Any]) -> Plan:
         runtime=said["runtime"],
         options=said["options"],
         ablate=tuple(run["ablate"]),
+        transport=run["transport"],
         schedule=tuple(_schedule(said.get("fault", []))),
         salt=said["salt"],
     )

@@ -1,9 +1,9 @@
 """The names that a fault's targets may have, and what they stand for. The only place that knows.
 
-For a fault of nodes: a node (``order-1``, ``stock-store``), a service (``order``: all its workers), ``services``, ``stores``,
-``all`` (both), ``any``, ``any-service`` or ``any-store`` (one of them, drawn). For a fault of links: ``order->stock`` (the
-connections that order's workers open to stock's), ``order<->stock`` (both ways), the name of nodes as above (every link from or
-to them), ``any`` (one pair that talks, drawn). Both sides of an arrow are names of nodes as above.
+For a fault of nodes: a node (``order-1``, ``stock-store``, ``broker``), a service (``order``: all its workers), ``services``,
+``stores``, ``all`` (both, and the broker), ``any``, ``any-service`` or ``any-store`` (one of them, drawn). For a fault of links:
+``order->stock`` (the connections that order's workers open to stock's), ``order<->stock`` (both ways), the name of nodes as above
+(every link from or to them), ``any`` (one pair that talks, drawn). Both sides of an arrow are names of nodes as above.
 """
 
 from collections.abc import Iterable
@@ -13,9 +13,9 @@ from harness.faults.base import Aim
 from harness.runtimes.base import Breakable, Node, Runtime, Wire
 from protocols.core import UsageError
 
-GROUPS = {"services": ("service",), "stores": ("store",), "all": ("service", "store")}
-DRAWN = {"any": ("service", "store"), "any-service": ("service",), "any-store": ("store",)}
-AIMED = {"nodes": ("service", "store", "gateway"), "services": ("service",), "stores": ("store",)}
+GROUPS = {"services": ("service",), "stores": ("store",), "all": ("service", "store", "broker")}
+DRAWN = {"any": ("service", "store", "broker"), "any-service": ("service",), "any-store": ("store",)}
+AIMED = {"nodes": ("service", "store", "broker", "gateway"), "services": ("service",), "stores": ("store",)}
 
 
 def draw(runtime: Breakable, aim: Aim, targets: Iterable[str], rng: Random) -> tuple[str, ...]:

@@ -78,6 +78,7 @@ def test_a_broken_file_is_told_with_line_and_key(text: str, told: str, capsys: p
         (("up", "--locks", "none"), "locks='none' is not one of: wait-die, no-wait, wound-wait"),
         (("up", "--option", "speed=11"), "2pc has no option 'speed'"),
         (("up", "--option", "speed"), "--option takes NAME=VALUE, not 'speed'"),
+        (("up", "--transport", "pigeon"), "Invalid value for '--transport'"),
         (("up", "--workers", "0"), "Invalid value for '--workers'"),
         (("up", "--store-url", "cart=redis://127.0.0.1"), "store-url names the service 'cart'"),
         (("up", "--store-url", "stock=http://127.0.0.1"), "store-url of stock must start with redis://"),
@@ -130,3 +131,19 @@ def test_quiet_leaves_only_the_result(capsys: pytest.CaptureFixture[str]) -> Non
     said = capsys.readouterr()
     assert said.err == ""
     assert json.loads(said.out)[0]["name"] == "2pc"
+
+
+def test_a_broker_that_is_not_there_is_an_environment_failure_with_the_way_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WDM_KAFKA_JARS", str(tmp_path / "nowhere"))
+    monkeypatch.setattr("harness.runtimes.local.brokers.rabbitmq.DEBIAN", tmp_path)
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "rabbitmq-server" else f"/bin/{name}")
+    for transport, way_out in (("kafka", "harness.runtimes.local.brokers.jars"), ("rabbitmq", "apt-get install")):
+        assert main(["up", "--port", "0", "--transport", transport]) == 4
+        assert way_out in capsys.readouterr().err
+        assert main(["doctor", "--json"]) == 0
+        rows = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
+        assert rows[f"transport {transport}"]["state"] == "absent"
+        assert way_out in rows[f"transport {transport}"]["found"]
+        assert rows["transport streams"]["state"] == "ok"

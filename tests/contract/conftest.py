@@ -1,6 +1,7 @@
-"""A real shop, one for the whole suite, each protocol and each runtime, and a client of its gateway."""
+"""A real shop, one for the whole suite, each protocol, transport and runtime, and a client of its gateway."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -8,19 +9,32 @@ import pytest_asyncio
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
-from tests.runtimes import EVERY_RUNTIME, deployment
-
-PROTOCOLS = ("2pc", "saga")
-
-
-@pytest.fixture(scope="session", params=PROTOCOLS)
-def protocol(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+from tests.brokers import missing
+from tests.runtimes import DOCKER, LOCAL, deployment
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=EVERY_RUNTIME)
-async def shop(request: pytest.FixtureRequest, protocol: str) -> AsyncIterator[LocalDeployment]:
-    async with deployment(request.param, Spec(protocol=protocol, respawn_after_s=0.2, time_limit_s=4.0)) as one:
+def shop_of(runtime: Any, protocol: str, transport: str = "http", *, slow: bool = False) -> Any:
+    marks = (*runtime.marks, *((pytest.mark.slow,) if slow else ()))
+    return pytest.param(
+        (runtime.values[0], protocol, transport), marks=marks, id=f"{runtime.id}-{protocol}-{transport}"
+    )
+
+
+SHOPS = (
+    shop_of(LOCAL, "2pc"),
+    shop_of(LOCAL, "saga"),
+    *(shop_of(LOCAL, "saga", transport, slow=True) for transport in ("streams", "rabbitmq", "kafka")),
+    shop_of(DOCKER, "2pc"),
+    shop_of(DOCKER, "saga"),
+)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=SHOPS)
+async def shop(request: pytest.FixtureRequest) -> AsyncIterator[LocalDeployment]:
+    runtime, protocol, transport = request.param
+    missing(transport)
+    spec = Spec(protocol=protocol, transport=transport, respawn_after_s=0.2, time_limit_s=4.0)
+    async with deployment(runtime, spec) as one:
         yield one
 
 

@@ -21,6 +21,7 @@ from harness.runtimes.local.spec import MAX_WORKERS
 from harness.runtimes.local.state import DEFAULT as STATE_DIR
 from harness.runtimes.local.state import StateFolder
 from harness.scenarios import Scenario
+from protocols.service.links import TRANSPORTS
 from wdm import ui
 from wdm.exits import CODES, ENVIRONMENT, INTERRUPTED, OK, WORST
 from wdm.live import Progress
@@ -43,6 +44,13 @@ WHERE_TO = frozenset({"runs_dir", "as_json"})
     "--runtime",
     type=click.Choice(list(SITES)),
     help="Where the shop runs; sim is virtual time in one process.  [default: local; sim if nothing is asked for]",
+)
+@option(
+    "--transport",
+    type=click.Choice(list(TRANSPORTS)),
+    default="http",
+    show_default=True,
+    help="How messages get from service to service; its broker is a target like any other node.",
 )
 @option("--option", multiple=True, metavar="NAME=VALUE", help="An option of the protocol; may be repeated.")
 @option("--seed", type=click.IntRange(0), help="Decides every random choice.  [default: drawn, and printed]")
@@ -105,6 +113,7 @@ def _plan(named: str, seed: int, given: dict[str, Any]) -> Plan:
         named=named,
         protocol=given["protocol"],
         runtime=given["runtime"],
+        transport=given["transport"],
         seed=seed,
         options=pairs("option", given["option"]),
         ablate=tuple(given["ablate"]),

@@ -7,6 +7,7 @@ import click
 
 from protocols import registry
 from protocols.core import Protocol
+from protocols.service.links import TRANSPORTS
 from wdm import ui
 from wdm.options import as_json, common
 
@@ -22,6 +23,8 @@ def protocols(as_json: bool) -> int:
     else:
         for protocol in found:
             _show(protocol)
+        click.echo("transports, for any of them:\n")
+        ui.table(("transport", "what it is"), [(one.name, one.summary) for one in TRANSPORTS.values()])
     ui.next_step(f"`wdm up --protocol {found[0].name if found else 'NAME'}`")
     return 0
 

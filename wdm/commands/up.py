@@ -14,6 +14,7 @@ from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor, run
 from protocols import registry
 from protocols.core import Option
+from protocols.service.links import TRANSPORTS
 from wdm import ui
 from wdm.exits import INTERRUPTED, OK
 from wdm.options import F, deployment, hint, option, pairs
@@ -57,6 +58,13 @@ def _of_the_protocols(command: F) -> F:
 )
 @_of_the_protocols
 @option("--option", multiple=True, metavar="NAME=VALUE", help="An option of the protocol; may be repeated.")
+@option(
+    "--transport",
+    type=click.Choice(list(TRANSPORTS)),
+    default="http",
+    show_default=True,
+    help="How messages get from service to service; some need a broker, see `wdm doctor`.",
+)
 @option("--workers", type=click.IntRange(1, MAX_WORKERS), default=1, show_default=True, help="Instances of a service.")
 @option(
     "--durability",

@@ -66,7 +66,7 @@ class ContainerSupervisor(Supervisor):
             for name in layout.instances(service, self.spec.workers)
         )
         gateway = self._member("gateway", "gateway", "", f"http://127.0.0.1:{port}")
-        return Plan(tag, secret, {}, {}, stores, services, gateway)
+        return Plan(tag, secret, {}, {}, {}, stores, (), services, gateway)
 
     def _variables(self, tag: str, secret: str, port: int) -> dict[str, str]:
         spec = self.spec

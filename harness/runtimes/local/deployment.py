@@ -162,6 +162,10 @@ class LocalDeployment:
         """The address of a service's store, with its password."""
         return self._supervisor.plan.store_urls[service]
 
+    def broker_url(self, client: str) -> str:
+        """The address of the broker for a service process, with its password. Raises ``KeyError`` if there is none."""
+        return self._supervisor.plan.broker_urls[client]
+
     def log(self, name: str) -> Path:
         """The file with what the node said, over all its lives."""
         return self.folder.logs / f"{name}.log"

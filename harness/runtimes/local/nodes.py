@@ -10,9 +10,12 @@ from secrets import token_hex
 
 from harness.runtimes.base import Kind
 from harness.runtimes.local import probe, valkey
+from harness.runtimes.local.brokers import BROKERS, NAME
+from harness.runtimes.local.brokers.base import Broker, Setting
 from harness.runtimes.local.process import TAG
 from harness.runtimes.local.spec import SERVICES, Spec, without_password
 from harness.runtimes.local.state import StateFolder
+from protocols.service.links import transport
 
 HOST = "127.0.0.1"
 Via = Callable[[str, str, int], int]
@@ -48,19 +51,24 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole deployment before it runs. ``store_urls`` carry passwords. ``data``: the folder of each store of ours."""
+    """A whole deployment before it runs. ``store_urls`` carry passwords. ``data``: the folder of each store of ours.
+
+    ``brokers``: one, or none if the transport needs none; ``broker_urls``: how each service process reaches it.
+    """
 
     tag: str
     secret: str
     store_urls: Mapping[str, str]
     data: Mapping[str, Path]
+    broker_urls: Mapping[str, str]
     stores: tuple[Member, ...]
+    brokers: tuple[Member, ...]
     services: tuple[Member, ...]
     gateway: Member
 
     @property
     def members(self) -> tuple[Member, ...]:
-        return (*self.stores, *self.services, self.gateway)
+        return (*self.stores, *self.brokers, *self.services, self.gateway)
 
 
 def lay_out(spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via) -> Plan:
@@ -83,10 +91,18 @@ def lay_out(spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via) 
             store, urls[service] = _store(service, binary, port(), spec, folder, shared)
         stores.append(store)
     ports = {service: [port() for _ in range(spec.workers)] for service in SERVICES}
+    brokers, broker_urls = _brokers(spec, folder, port, via, shared)
     common = shared | _common_environment(spec, secret)
     services = tuple(
         _service(
-            service, index, number, spec, folder, common | _own_environment(service, index, ports, stores, urls, via)
+            service,
+            index,
+            number,
+            spec,
+            folder,
+            common
+            | _own_environment(service, index, ports, stores, urls, via)
+            | {"WDM_BROKER_URL": broker_urls.get(f"{service}-{index}", "")},
         )
         for service, numbers in ports.items()
         for index, number in enumerate(numbers, start=1)
@@ -94,7 +110,7 @@ def lay_out(spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via) 
     data = {store.name: _data(spec, folder, store.name) for store in stores if store.command}
     peers = {service: [_url(number) for number in numbers] for service, numbers in ports.items()}
     gateway = _gateway(spec.port or port(), spec, folder, shared, peers)
-    return Plan(tag, secret, urls, data, tuple(stores), services, gateway)
+    return Plan(tag, secret, urls, data, broker_urls, tuple(stores), brokers, services, gateway)
 
 
 def _url(port: int) -> str:
@@ -145,6 +161,40 @@ def _foreign_store(service: str, url: str, folder: StateFolder) -> tuple[Member,
 
     shown = without_password(url)
     return Member(name, "store", service, shown, 0, (), {}, folder.logs / f"{name}.log", serves), url
+
+
+def _brokers(
+    spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via, shared: Mapping[str, str]
+) -> tuple[tuple[Member, ...], Mapping[str, str]]:
+    kind = transport(spec.transport).broker
+    if not kind:
+        return (), {}
+    data = _data(spec, folder, f"{NAME}-{kind}")
+    setting = Setting(
+        data=data,
+        durability=spec.durability,
+        clients=tuple(f"{service}-{index}" for service in SERVICES for index in range(1, spec.workers + 1)),
+        port=port,
+        via=lambda client, there: via(client, NAME, there),
+        private=lambda name, text: folder.write_private(f"conf/{name}", text.encode()),
+    )
+    broker = BROKERS[kind].lay_out(setting)
+    return (_broker(broker, data, folder, shared),), broker.urls
+
+
+def _broker(broker: Broker, data: Path, folder: StateFolder, shared: Mapping[str, str]) -> Member:
+    return Member(
+        name=NAME,
+        kind="broker",
+        service="",
+        url=broker.shown,
+        port=broker.port,
+        command=broker.command,
+        environment={**shared, **broker.environment},
+        log=folder.logs / f"{NAME}.log",
+        serves=broker.serves,
+        prepare=lambda: data.mkdir(mode=0o700, parents=True, exist_ok=True),
+    )
 
 
 def _service(
@@ -199,6 +249,7 @@ def _own_environment(
 def _common_environment(spec: Spec, secret: str) -> dict[str, str]:
     return {
         "WDM_PROTOCOL": spec.protocol,
+        "WDM_TRANSPORT": spec.transport,
         "WDM_SECRET": secret,
         "WDM_DURABILITY": spec.durability,
         "WDM_OPTIONS": json.dumps(spec.options),

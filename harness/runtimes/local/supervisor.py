@@ -82,7 +82,7 @@ class Supervisor:
     async def stop(self) -> None:
         """End every node, the ones that depend on others first, and leave the folder."""
         self._note("stopping")
-        for kind in ("gateway", "service", "store"):
+        for kind in ("gateway", "service", "broker", "store"):
             await asyncio.gather(*(one.stop() for one in self._keepers.values() if one.member.kind == kind))
         await self.network.stop()
         await self._leave_nothing()
@@ -165,8 +165,9 @@ class Supervisor:
         keeper.allow_many_files()
         await self._make()
         await self.network.start()
-        self._say(f"starting {len(self.plan.stores)} stores")
-        await self._start_some(self.plan.stores)
+        brokers = f" and the broker of {self.spec.transport}" if self.plan.brokers else ""
+        self._say(f"starting {len(self.plan.stores)} stores{brokers}")
+        await self._start_some((*self.plan.stores, *self.plan.brokers))
         self._say(f"starting {len(self.plan.services)} service processes and the gateway")
         await self._start_some((*self.plan.services, self.plan.gateway))
         self._note("up")

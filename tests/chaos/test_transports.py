@@ -1,0 +1,73 @@
+"""Real shops whose services talk over brokers: any protocol over any transport, and what a broker's death does."""
+
+import asyncio
+import time
+
+import aiohttp
+import pytest
+
+from harness.demo import RUSH_STOCK, RUSH_USERS, rush_of
+from harness.runtimes.local.deployment import LocalDeployment
+from harness.runtimes.local.spec import Spec
+from harness.workload.client import ShopClient
+from tests.brokers import missing
+from tests.chaos.test_shop import quiet, rests
+from tests.contract.acts import item, order, state, user
+
+SLOW = pytest.mark.slow
+TRANSPORTS = ("streams", pytest.param("rabbitmq", marks=SLOW), pytest.param("kafka", marks=SLOW))
+
+
+def spec(transport: str, **changes: object) -> Spec:
+    missing(transport)
+    settled = {"protocol": "saga", "transport": transport, "respawn_after_s": 0.2, "time_limit_s": 8.0, **changes}
+    return Spec(**settled)  # type: ignore[arg-type]
+
+
+@SLOW
+@pytest.mark.parametrize("transport", ["streams", "rabbitmq", "kafka"])
+async def test_a_thousand_checkouts_at_once_of_one_item(transport: str) -> None:
+    async with LocalDeployment(spec(transport, time_limit_s=40.0)) as shop, ShopClient(shop.url, 50.0) as client:
+        rush = await rush_of(client, quiet)
+    assert dict(rush.told) == {"ok": RUSH_STOCK, "fail": RUSH_USERS - RUSH_STOCK}
+    assert (rush.sold, rush.spent, rush.paid, rush.errors) == (RUSH_STOCK, RUSH_STOCK, RUSH_STOCK, 0)
+
+
+@pytest.mark.parametrize("protocol", ["2pc", pytest.param("unprotected", marks=SLOW)])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_any_protocol_uses_any_transport(transport: str, protocol: str) -> None:
+    async with LocalDeployment(spec(transport, protocol=protocol)) as shop, ShopClient(shop.url) as client:
+        name, buyer = await item(client, 9, price=2), await user(client, 5)
+        placed, refused = await order(client, buyer, (name, 2)), await order(client, buyer, (name, 2))
+        assert (await client.call("checkout", placed)).status == 200
+        assert (await client.call("checkout", refused)).status == 409
+        assert await rests(shop)
+        assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [7], "credit": 1}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_checkout_waits_for_its_broker_and_services_answer_meanwhile(transport: str) -> None:
+    async with LocalDeployment(spec(transport, time_limit_s=25.0)) as shop, ShopClient(shop.url, 30.0) as client:
+        name, buyer = await item(client, 9), await user(client, 9)
+        placed = await order(client, buyer, (name, 2))
+        shop.kill("broker", stay_down=True)
+        checkout = asyncio.ensure_future(client.call("checkout", placed))
+        done, _ = await asyncio.wait((checkout,), timeout=1.0)
+        assert not done
+        assert await health_ms(shop) < 100
+        await shop.restart("broker")
+        assert (await checkout).status == 200
+        assert await rests(shop)
+        assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [7], "credit": 7}
+
+
+async def health_ms(shop: LocalDeployment) -> float:
+    """The slowest of a few looks at each service."""
+    slowest = 0.0
+    async with aiohttp.ClientSession() as session:
+        for service in ("order", "stock", "payment") * 5:
+            started = time.monotonic()
+            async with session.get(f"{shop.node(f'{service}-1').url}/health") as response:
+                assert response.status == 200
+            slowest = max(slowest, (time.monotonic() - started) * 1000)
+    return slowest
