@@ -15,6 +15,7 @@ from harness.runtimes.base import EnvironmentFailure, Rule
 from harness.runtimes.sim.simulation import Simulation
 from harness.workload.client import Heard
 from harness.workload.session import NO_SUCH_THING
+from protocols.two_phase.machine import Commit
 from tests.sim.conftest import examined, plan_of, simulate
 
 SCENARIOS = sorted(scenarios.packaged())
@@ -164,6 +165,36 @@ def test_two_phase_commit_holds(scenario: str) -> None:
         done = examined(scenario, seed=seed)
         assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), f"seed {seed}: {done.judgement.reasons}"
         assert sum(operation.op == "checkout" for operation in done.history.operations) >= 3
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_saga_holds(scenario: str) -> None:
+    for seed in range(1, 4):
+        done = examined(scenario, "saga", seed)
+        assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), f"seed {seed}: {done.judgement.reasons}"
+
+
+@pytest.mark.parametrize(("transport", "heard"), [("http", 0), ("streams", 1)])
+def test_a_broker_keeps_what_is_sent_to_a_dead_process_until_it_is_handled(transport: str, heard: int) -> None:
+    async def play(shop: Simulation) -> None:
+        shop.kill("stock-1", stay_down=True)
+        await asyncio.sleep(1)
+        shop._processes["order"][0].runs.driver.link.send("stock", Commit("c.1", "stock/0"))
+        await asyncio.sleep(1)
+        await shop.restart("stock-1")
+        await asyncio.sleep(30)
+
+    shop = simulate(play, transport=transport)
+    told = [line for line in shop.world.trace.text().splitlines() if "Commit c.1" in line]
+    assert min(len(told), 1) == heard
+    assert len(told) <= 2
+
+
+@pytest.mark.parametrize("protocol", ["2pc", "saga"])
+def test_it_holds_over_a_broker(protocol: str) -> None:
+    for seed in range(1, 4):
+        done = examined("everything", protocol, seed, transport="streams")
+        assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), f"seed {seed}: {done.judgement.reasons}"
 
 
 def test_the_default_scenario_has_enough_of_everything() -> None:

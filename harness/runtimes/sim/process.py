@@ -16,6 +16,7 @@ from harness.runtimes.sim.store import SimStore
 from harness.runtimes.sim.world import World
 from protocols.core import Config, Protocol
 from protocols.service.faults import Faults, Injected
+from protocols.service.links import transport
 from protocols.service.service import Ports, Service
 from protocols.shop.contract import ROUTES
 from protocols.shop.desk import Answer, Handler, serve
@@ -23,6 +24,9 @@ from protocols.shop.desk import Answer, Handler, serve
 DOOMED = 0.6  # the share of kills that wait for a boundary: where a crash hurts most
 DOOM_BOUNDARIES = 40
 DOOM_S = 0.4
+
+REDELIVER_S = 1.0
+TWICE = 0.05  # the share of what a broker delivers twice without a reason
 
 _READS = {
     (route.service, route.path.partition("{")[0]): (route.handler, route.path.partition("{")[2].rstrip("}"))
@@ -103,7 +107,8 @@ class Process(Machine):
             self.enter(life, call)
 
         self._store = SimStore(world, there.network, wire, self._server, enter, clock, there.limit_ms, rng)
-        link = SimLink(self, life, there.network, there.instances)
+        kind = BrokeredLink if transport(there.spec.transport).broker else SimLink
+        link = kind(self, life, there.network, there.instances)
         ports = Ports(
             self._store,
             link,
@@ -183,11 +188,11 @@ class Process(Machine):
         self._open[number] = answered
         self.enter(life, lambda: self._serve_request(life, number, handler, parameters))
 
-    def hear(self, message: Any, sender: str) -> None:
-        """A message has arrived, if anybody listens."""
+    def hear(self, message: Any, sender: str, handled: Callable[[], None] | None = None) -> None:
+        """A message has arrived, if anybody listens. ``handled``: its effects have been carried out."""
         if self.accepts:
             self.world.trace.add(self.name, f"{type(message).__name__} {message.txn} from {sender}")
-            self.enter(self.life, lambda: self.runs.driver.receive(message, sender))
+            self.enter(self.life, lambda: self.runs.driver.receive(message, sender, handled))
 
     def _serve_request(self, life: int, number: int, handler: Handler, parameters: Mapping[str, str]) -> None:
         task = self.world.loop.create_task(serve(handler, self.runs.desk, **parameters))
@@ -245,9 +250,41 @@ class SimLink:
         self._turns = {service: itertools.cycle(several) for service, several in instances.items()}
 
     def send(self, to: str, message: Any) -> None:
-        machine = self._machine
-        if machine.life != self._life:
-            return
-        target = self._by_name.get(to) or next(self._turns[to])
-        sender = machine.name
-        self._network.carry((sender, target.name), lambda: target.hear(message, sender))
+        if self._machine.life == self._life:
+            self._carry(to, message)
+
+    def _carry(self, to: str, message: Any) -> None:
+        """Once, and that is all."""
+        self._deliver(to, message, None)
+
+    def _deliver(self, to: str, message: Any, handled: Callable[[], None] | None) -> None:
+        target, sender = self._by_name.get(to) or next(self._turns[to]), self._machine.name
+        self._network.carry((sender, target.name), lambda: target.hear(message, sender, handled))
+
+
+class BrokeredLink(SimLink):
+    """What is sent outlives its sender, and is delivered until it has been handled: late, doubled, in any order.
+
+    It stands for any broker: what the network does to the link between two processes it does to what goes through one.
+    """
+
+    def __init__(
+        self, machine: Machine, life: int, network: Network, instances: Mapping[str, Sequence[Process]]
+    ) -> None:
+        super().__init__(machine, life, network, instances)
+        self._rng = machine.world.stream(f"broker:{machine.name}:{life}")
+
+    def _carry(self, to: str, message: Any) -> None:
+        done = False
+
+        def handled() -> None:
+            nonlocal done
+            done = True
+
+        def deliver() -> None:
+            if not done:
+                for _ in range(2 if self._rng.random() < TWICE else 1):
+                    self._deliver(to, message, handled)
+                self._machine.world.later(REDELIVER_S * (1 + self._rng.random()), deliver)
+
+        deliver()
