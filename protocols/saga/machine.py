@@ -127,6 +127,9 @@ def orchestrator(config: Config, state: Saga | None, event: Event) -> tuple[Saga
             ask = Command("begin", (txn, request.subject, request.owner))
             return Saga(txn, request, Phase.BEGINNING), (SetTimer("deadline", request.limit_ms), Do(ask))
 
+        case Saga(phase=Phase.BEGINNING, why="timeout"), Done(Command("begin"), ("begun", branches)):
+            late = replace(state, phase=Phase.FORWARD, branches=_branches(branches), at=len(branches) - 1)
+            return _turn_round(config, late, ("deadline", "", ""))
         case Saga(phase=Phase.BEGINNING), Done(Command("begin"), ("begun", branches)):
             return _set_out(config, state, branches)
         case Saga(phase=Phase.BEGINNING), Done(Command("begin"), ("paid",)):
@@ -136,7 +139,8 @@ def orchestrator(config: Config, state: Saga | None, event: Event) -> tuple[Saga
         case Saga(phase=Phase.BEGINNING), Done(Command("begin"), ("no", why)):
             return None, (Reply(Outcome(Verdict.REFUSED, why)),)
         case Saga(phase=Phase.BEGINNING), TimerFired("deadline"):
-            return _end(replace(state, why="timeout"), ("deadline", "", ""))
+            # The start record may be there already, and another instance at the steps: the answer says what to undo.
+            return replace(state, why="timeout"), ()
 
         case Saga(phase=Phase.FORWARD), Received(Performed(_, branch, "")) if branch == state.branch:
             return _forward(config, replace(state, at=state.at + 1), ("performed", branch, ""))
