@@ -21,6 +21,7 @@ GROUNDS: Grounds = (
     ("hot-item", 10),
     ("slow-log", 10),
     ("store-cut", 10),
+    ("impatient", 30),
     ("everything", 300),
 )
 REAL_GROUNDS: Grounds = (
