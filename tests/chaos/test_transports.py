@@ -50,6 +50,7 @@ async def test_a_checkout_waits_for_its_broker_and_services_answer_meanwhile(tra
     async with LocalDeployment(spec(transport, time_limit_s=25.0)) as shop, ShopClient(shop.url, 30.0) as client:
         name, buyer = await item(client, 9), await user(client, 9)
         placed = await order(client, buyer, (name, 2))
+        await settled(shop)
         shop.kill("broker", stay_down=True)
         checkout = asyncio.ensure_future(client.call("checkout", placed))
         done, _ = await asyncio.wait((checkout,), timeout=1.0)
@@ -59,6 +60,14 @@ async def test_a_checkout_waits_for_its_broker_and_services_answer_meanwhile(tra
         assert (await checkout).status == 200
         assert await rests(shop)
         assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [7], "credit": 7}
+
+
+async def settled(shop: LocalDeployment) -> None:
+    """RabbitMQ 3.10 writes the first term of a new quorum queue to the disk a second or two later, and tells nobody: killed
+    before, it never elects a leader for that queue again.
+    """
+    if shop.spec.transport == "rabbitmq":
+        await asyncio.sleep(4)
 
 
 async def health_ms(shop: LocalDeployment) -> float:

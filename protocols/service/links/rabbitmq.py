@@ -4,6 +4,9 @@ A parcel is published with a confirm: it is in the queue's log when ``publish`` 
 a process left unacknowledged is delivered again. What cannot be read is rejected into a dead-letter queue. Which transaction
 an answer belongs to is in each message; the parcel only says whose it is (``reply_to``).
 
+One trap: RabbitMQ (3.10) writes the first term of a new quorum queue lazily. Killed within a second or two of the queue's
+creation it never elects a leader for it again, and the queue has to be deleted by hand.
+
 The client library's own reconnection is not used: what is published again, and when, is the link's business.
 """
 
