@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from random import Random
 
 import aiohttp
 import pytest
 
+from harness import faults
 from harness.demo import RUSH_STOCK, RUSH_USERS, rush_of
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
@@ -80,3 +82,50 @@ async def health_ms(shop: LocalDeployment) -> float:
                 assert response.status == 200
             slowest = max(slowest, (time.monotonic() - started) * 1000)
     return slowest
+
+
+FAULTS = {"pause": ("broker",), "partition": ("services<->broker",), "loss": ("services<->broker",)}
+
+
+@SLOW
+@pytest.mark.parametrize("transport", ["streams", "rabbitmq", "kafka"])
+async def test_a_checkout_outlasts_what_happens_on_the_way_to_the_broker(transport: str) -> None:
+    """Frozen, cut off, and with connections that break at random: each begins while a checkout is under way, and ends."""
+    deployed = spec(transport, time_limit_s=25.0, breakable=True)
+    async with LocalDeployment(deployed) as shop, ShopClient(shop.url, 30.0) as client:
+        name, buyer = await item(client, 99), await user(client, 99)
+        await settled(shop)
+        for number, (kind, targets) in enumerate(FAULTS.items(), start=1):
+            placed = await order(client, buyer, (name, 2))
+            settings = {"probability": 0.3} if kind == "loss" else {}
+            begun, _ = await faults.start(shop, faults.fault(kind, targets, settings=settings), Random(number))
+            checkout = asyncio.ensure_future(client.call("checkout", placed))
+            await asyncio.wait((checkout,), timeout=2.0)
+            assert await health_ms(shop) < 100
+            await faults.end(shop, begun)
+            assert (await checkout).status == 200, kind
+            assert await state(client, placed, [name], buyer) == {
+                "paid": True,
+                "stock": [99 - 2 * number],
+                "credit": 99 - 2 * number,
+            }
+
+
+@SLOW
+@pytest.mark.parametrize("transport", ["streams", "rabbitmq", "kafka"])
+async def test_two_instances_share_the_work_and_one_may_die_for_good(transport: str) -> None:
+    """Its partitions, its entries and its deliveries go to the other one; its sagas, once they are old, as well."""
+    async with (
+        LocalDeployment(spec(transport, workers=2, respawn_after_s=0.0)) as shop,
+        ShopClient(shop.url, 15) as client,
+    ):
+        name, buyer = await item(client, 99), await user(client, 99)
+        for _ in range(4):
+            assert (await client.call("checkout", await order(client, buyer, (name, 1)))).status == 200
+        for victim in ("stock-1", "payment-2"):
+            shop.kill(victim, stay_down=True)
+        heard = [await client.call("checkout", await order(client, buyer, (name, 1))) for _ in range(4)]
+        deadline = time.monotonic() + 20.0
+        while (await client.call("checkout", await order(client, buyer, (name, 1)))).status != 200:
+            assert time.monotonic() < deadline
+        assert "unknown" not in {one.outcome for one in heard}
