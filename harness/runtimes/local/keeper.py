@@ -169,7 +169,8 @@ class Keeper:
         """A new life at once, whatever it did before."""
         life = self._life
         if life is not None:
-            self.kill(stay_down=True)
+            with suppress(EnvironmentFailure):  # it was killed a moment ago, and is gone
+                self.kill(stay_down=True)
             await life.over()
             while self._life is life:
                 await asyncio.sleep(0)
