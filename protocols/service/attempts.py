@@ -11,15 +11,22 @@ from protocols.service.turnstiles import Turnstiles
 FIRST_PAUSE_MS = 2.0
 LONGEST_PAUSE_MS = 100.0
 AT_ONCE = 64  # more at a time meet each other's locks more often, until all they do is try again
+UNENDED = (
+    1_000  # transactions, including those whose client has its answer: what waits for a service that is down is bounded
+)
 DECISION_MS = 500  # kept free at the end of the time limit, so that a decision still reaches the client
 
 REFUSED_LATE = Outcome(Verdict.REFUSED, "timeout")
 
 
 class TxnIds:
-    """Ids ``prefix.sequence``. The prefix is this process's own, so an id is never given twice, not even after a crash."""
+    """Ids ``prefix.sequence``. The prefix is this process's own, so an id is never given twice, not even after a crash.
+
+    Take from ``room`` before you begin; the end gives it back.
+    """
 
     def __init__(self, prefix: str) -> None:
+        self.room = asyncio.Semaphore(UNENDED)
         self._prefix = prefix
         self._next = 0
         self._running: dict[int, None] = {}  # in ascending order, as they were begun
@@ -34,8 +41,9 @@ class TxnIds:
     def end(self, txn: str) -> None:
         """Somebody else's transactions, recovered here, are none of ours."""
         prefix, _, sequence = txn.rpartition(".")
-        if prefix == self._prefix:
-            self._running.pop(int(sequence), None)
+        if prefix == self._prefix and int(sequence) in self._running:
+            del self._running[int(sequence)]
+            self.room.release()
 
 
 class Attempts:
@@ -74,6 +82,7 @@ class Attempts:
                     self._turnstiles.through(lost) as passage,
                     self._room,
                 ):
+                    await self._ids.room.acquire()
                     # Only the waiting is refused: a transaction may commit after we have stopped listening.
                     limit.reschedule(None)
                     outcome = passage.outcome = await self._attempt(subject, age)

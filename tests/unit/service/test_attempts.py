@@ -70,3 +70,17 @@ async def test_only_so_many_run_at_a_time_and_who_waits_too_long_did_not_happen(
     assert heard[:64] == [None] * 64
     assert set(heard[64:]) <= {None, Outcome(Verdict.REFUSED, "timeout")}
     assert len(driver.requests) <= 70
+
+
+async def test_only_so_many_are_unended_even_if_their_clients_have_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocols.service.attempts.UNENDED", 3)
+    driver, ids = Answering(*[Outcome(Verdict.ACCEPTED)] * 9), TxnIds("p")
+    crowd = Attempts("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=200)  # type: ignore[arg-type]
+    heard = [await crowd.run(f"o{number}") for number in range(4)]
+    assert [outcome and outcome.verdict for outcome in heard] == [*[Verdict.ACCEPTED] * 3, Verdict.REFUSED]
+    for _ in range(2):
+        ids.end("p.0")  # whoever says so, and however often
+    ids.end("other.7")
+    assert await crowd.run("o4") == Outcome(Verdict.ACCEPTED)
+    assert await crowd.run("o5") == Outcome(Verdict.REFUSED, "timeout")
+    assert len(driver.requests) == 4
