@@ -17,9 +17,9 @@ fences Helland, "Life beyond distributed transactions", CIDR 2007 (what may be s
 7. A saga is forgotten once all is paid, or all is undone. Messages may be lost, doubled, delayed and reordered.
 
         BEGINNING --begun--> FORWARD --all done, paid--> (ended)
-            |                  |  ^ next step
-            |                  +--refused, deadline--> BACKWARD --all undone--> (ended)
-            +--refused--> (ended)
+          |    |               |  ^ next step
+          |    +--deadline-----+--refused, deadline--> BACKWARD --all undone--> (ended)
+          +--no--> (ended)
 """
 
 from collections.abc import Iterable

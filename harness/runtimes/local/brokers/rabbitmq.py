@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 from secrets import token_hex
+from zlib import crc32
 
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.local import probe
@@ -39,12 +40,12 @@ def _script() -> Path:
 
 
 def lay_out(setting: Setting) -> Broker:
-    script, port, distribution, password = _script(), setting.port(), setting.port(), token_hex(16)
+    script, port, password = _script(), setting.port(), token_hex(16)
     configuration = setting.private("rabbitmq.conf", _configuration(port, password))
     plugins = setting.private("rabbitmq-plugins", "[].\n")
     return Broker(
         command=(str(script),),
-        environment=_environment(setting.data, configuration, plugins, distribution),
+        environment=_environment(setting.data, configuration, plugins, setting.port(), setting.port()),
         port=port,
         shown=f"amqp://{HOST}:{port}/",
         urls={name: f"amqp://{USER}:{password}@{HOST}:{setting.via(name, port)}/" for name in setting.clients},
@@ -65,11 +66,15 @@ disk_free_limit.absolute = {DISK_MB}MB
 """
 
 
-def _environment(data: Path, configuration: Path, plugins: Path, distribution: int) -> dict[str, str]:
+def _environment(data: Path, configuration: Path, plugins: Path, distribution: int, nobody: int) -> dict[str, str]:
+    """``nobody`` is a port where nobody listens: a name service of this machine must not know of us, nor we of it."""
     loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
     return {
         "HOME": str(data),  # of the cookie
-        "RABBITMQ_NODENAME": "wdm@localhost",
+        # Its data belongs to its name, and no two nodes of a machine may have the same.
+        "RABBITMQ_NODENAME": f"wdm-{crc32(str(data).encode()):08x}@localhost",
+        "ERL_EPMD_PORT": str(nobody),
+        "ERL_CRASH_DUMP_SECONDS": "0",
         "RABBITMQ_MNESIA_BASE": str(data),
         "RABBITMQ_LOG_BASE": str(data),
         "RABBITMQ_LOGS": "-",
