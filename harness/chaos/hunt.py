@@ -21,8 +21,9 @@ GROUNDS: Grounds = (
     ("hot-item", 10),
     ("slow-log", 10),
     ("store-cut", 10),
-    ("impatient", 30),
-    ("everything", 300),
+    ("impatient", 20),
+    ("long-outage", 60),
+    ("everything", 200),
 )
 REAL_GROUNDS: Grounds = (
     ("kill-one-at-a-time", 2),
