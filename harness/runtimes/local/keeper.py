@@ -111,15 +111,18 @@ class Keeper:
 
     async def serving(self, within_s: float) -> None:
         """Return once it serves. Raises ``EnvironmentFailure`` with its last words if it ended or took too long."""
-        served, ended = asyncio.create_task(self._served.wait()), asyncio.create_task(self._ended.wait())
-        try:
-            await asyncio.wait((served, ended), timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            served.cancel()
-            ended.cancel()
-        if not self._served.is_set():
-            what = "ended before it served" if self._ended.is_set() else f"does not serve after {within_s:g} s"
-            raise EnvironmentFailure(f"{self.member.name} {what}: {self.last_words()} (log: {self.member.log})")
+        deadline = asyncio.get_running_loop().time() + within_s
+        while not self._served.is_set():  # a life that served may have ended before anybody could look
+            left_s = deadline - asyncio.get_running_loop().time()
+            if self._ended.is_set() or left_s <= 0:
+                what = "ended before it served" if self._ended.is_set() else f"does not serve after {within_s:g} s"
+                raise EnvironmentFailure(f"{self.member.name} {what}: {self.last_words()} (log: {self.member.log})")
+            served, ended = asyncio.create_task(self._served.wait()), asyncio.create_task(self._ended.wait())
+            try:
+                await asyncio.wait((served, ended), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                served.cancel()
+                ended.cancel()
 
     async def stop(self, grace_s: float = process.GRACE_S) -> None:
         """End it for good: SIGTERM, after ``grace_s`` SIGKILL."""
