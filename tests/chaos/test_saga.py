@@ -20,7 +20,8 @@ def spec(**changes: object) -> Spec:
     return Spec(**{"protocol": "saga", "respawn_after_s": 0.2, "time_limit_s": 8.0, **changes})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=SLOW)])
+@SLOW
+@pytest.mark.parametrize("workers", [1, 2])
 async def test_a_thousand_checkouts_at_once_of_one_item(workers: int) -> None:
     async with LocalDeployment(spec(workers=workers, time_limit_s=30.0)) as shop, ShopClient(shop.url, 40.0) as client:
         rush = await rush_of(client, quiet)

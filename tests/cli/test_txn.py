@@ -25,6 +25,7 @@ def post(url: str) -> bytes:
         return bytes(answer.read())
 
 
+@pytest.mark.slow
 def test_a_compensation_is_told_with_its_times_after_a_crash(sagas: Terminal) -> None:
     shop = sagas.status()["gateway"]
     item = json.loads(post(f"{shop}/stock/item/create/2"))["item_id"]

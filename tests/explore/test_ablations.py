@@ -18,7 +18,15 @@ def told(row: Row) -> list[str]:
     return lines[0].strip("| ").split(" | ")
 
 
-@pytest.mark.parametrize("row", tuple(rows()), ids=lambda row: f"{row.protocol}-{row.safeguard.name}")
+ROWS = [
+    pytest.param(
+        row, id=f"{row.protocol}-{row.safeguard.name}", marks=[pytest.mark.slow] if row.protocol == "saga" else []
+    )
+    for row in rows()
+]
+
+
+@pytest.mark.parametrize("row", ROWS)
 def test_without_a_safeguard_it_breaks_as_the_page_says(row: Row) -> None:
     assert row.found.shortest
     page = told(row)
