@@ -10,6 +10,7 @@ from typing import Any
 from protocols.core import Timing, UsageError
 from protocols.service import faults
 
+PATIENCE_MS = 2_000
 SERVICES = ("order", "stock", "payment")
 ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what a container listens on, to be told from an address
 
@@ -42,7 +43,7 @@ class Settings:
 
     @property
     def timing(self) -> Timing:
-        return Timing(patience=self.limit_ms + 2_000)
+        return timing_for(self.limit_ms)
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> "Settings":
@@ -89,6 +90,11 @@ def environment(env: Mapping[str, str]) -> dict[str, str]:
         if not isinstance(value, str):
             raise UsageError(f"{name}: {variable} must be a text, not {value!r}")
     return {**env, **said}
+
+
+def timing_for(limit_ms: int) -> Timing:
+    """How a service is timed whose requests take at most so long: patience must outlast them."""
+    return Timing(patience=limit_ms + PATIENCE_MS)
 
 
 def _need(env: Mapping[str, str], name: str) -> str:

@@ -17,12 +17,12 @@ from harness.runtimes.sim.process import Died, Process, Surroundings
 from harness.runtimes.sim.server import Server
 from harness.runtimes.sim.world import World
 from harness.runtimes.wanted import Wanted
-from protocols.core import Command, Timing
+from protocols.core import Command
 from protocols.registry import load
 from protocols.service.faults import Faults
+from protocols.service.settings import timing_for
 
 UP_WITHIN_S = 30.0
-PATIENCE_MS = 2_000  # as protocols/service/settings.py has it
 
 
 class Simulation:
@@ -35,7 +35,7 @@ class Simulation:
         self._wanted = Wanted()
         self._protocol = load(spec.protocol)
         limit_ms = round(spec.time_limit_s * 1000)
-        self._config = self._protocol.configure(spec.options, spec.ablate, Timing(patience=limit_ms + PATIENCE_MS))
+        self._config = self._protocol.configure(spec.options, spec.ablate, timing_for(limit_ms))
         names = {service: [f"{service}-{n + 1}" for n in range(spec.workers)] for service in SERVICES}
         self._network = Network(self.world, _wires(names))
         self._servers = {
