@@ -101,9 +101,12 @@ def test_a_short_run_holds_and_leaves_a_folder_that_is_judged_the_same(runtime: 
 def test_a_shop_without_a_protocol_is_caught_and_the_report_tells_what_happened_to_an_order(
     runtime: str, tmp_path: Path
 ) -> None:
-    """Order dies each time between stock, which has taken the items by then, and payment: one client, so exactly there."""
+    """Order dies each time between stock, which has taken the items by then, and payment: one client, so exactly there.
+
+    So many items that what is missing of one is hardly ever explained by another order as well.
+    """
     need(runtime)
-    workload = WORKLOADS["checkout"](users=5, items=5, lines=1, poor=0.0, looks=0.0, clients=1, rate_per_s=60)  # type: ignore[call-arg]
+    workload = WORKLOADS["checkout"](users=40, items=40, lines=1, poor=0.0, looks=0.0, clients=1, rate_per_s=60)  # type: ignore[call-arg]
     settings = {"boundary": ("order:after-send:change",), "passing": (2, 2)}
     between = Recurring("crash-at", ("order",), (0.3, 0.3), (1.1, 1.1), (1.2, 1.2), settings)
     plan = Plan(scenario(between, workload=workload, duration_s=3.5), "unprotected", 1, runtime=runtime)
