@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
+from harness import steps
 from harness.chaos.ending import Names
 from harness.chaos.engine import Engine
 from harness.chaos.folder import TRACE, RunFolder, toml
@@ -52,6 +53,7 @@ def conduct(
     Raises `UsageError` before anything was started, and `EnvironmentFailure`; the folder then holds what there was
     until then.
     """
+    plan = replace(plan, trace=plan.trace or 1)
     header = plan.header()
     there = place(plan)
     try:
@@ -114,6 +116,7 @@ def _keep(folder: RunFolder, engine: Engine) -> None:
     """What is to be kept whatever happened. A disk that has no room for it has none for the history either."""
     with suppress(EnvironmentFailure):
         folder.write("run.toml", toml(as_table(engine.plan, engine.schedule or [])))
+        folder.write(steps.FILE, steps.written(engine.site.steps()))
         folder.keep_logs(engine.site.logs)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.runtimes.base import EnvironmentFailure
 from protocols.core import UsageError
+from protocols.service.trace import MARK
 
 DEFAULT = "wdm-runs"
 LATEST = "latest"
@@ -64,7 +65,7 @@ class RunFolder:
         """Copy what the nodes said."""
         try:
             if logs is not None and logs.is_dir():
-                shutil.copytree(logs, self.path / "logs", dirs_exist_ok=True)
+                shutil.copytree(logs, self.path / "logs", dirs_exist_ok=True, copy_function=_without_steps)
         except (OSError, shutil.Error) as error:
             raise EnvironmentFailure(f"{self.path}/logs: cannot keep the logs: {error}") from error
 
@@ -138,6 +139,13 @@ def _escaped(letter: str) -> str:
     if letter in '"\\':
         return f"\\{letter}"
     return letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+
+
+def _without_steps(source: str, target: str) -> None:
+    """A log without the steps of transactions, which are kept in a file of their own."""
+    mark = f"{MARK} ".encode()
+    with Path(source).open("rb") as lines, Path(target).open("wb") as kept:
+        kept.writelines(line for line in lines if not line.startswith(mark))
 
 
 def _free(stem: str) -> Iterator[str]:

@@ -35,7 +35,7 @@ class Plan:
     """`named` is the scenario as the user called it. `options` and `ablate` are the protocol's.
 
     `extra` are the flags that changed the scenario. `schedule`, if given, is to happen instead of what the scenario draws;
-    `salt` is another course of chance in the simulator.
+    `salt` is another course of chance in the simulator. `trace`: of so many transactions the services note one, 0 for none.
     """
 
     scenario: Scenario
@@ -49,6 +49,7 @@ class Plan:
     extra: tuple[str, ...] = ()
     schedule: tuple[faults.Fault, ...] | None = None
     salt: int = 0
+    trace: int = 0
 
     @property
     def durability(self) -> Durability:
@@ -66,6 +67,7 @@ class Plan:
             time_limit_s=self.scenario.time_limit_s,
             options=dict(self.options),
             ablate=self.ablate,
+            trace=self.trace,
             breakable=any(faults.kind(one.kind).needs & SET_UP_BEFORE for one in self.scenario.faults),
         )
         spec.check()

@@ -17,6 +17,7 @@ from harness.runtimes.base import Breakable
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.sim import loop as virtual_time
 from harness.runtimes.sim.simulation import Simulation
+from harness.steps import Step, in_logs, simulated
 from harness.workload.client import Caller, ShopClient
 from protocols.core import UsageError
 
@@ -27,7 +28,7 @@ class Site:
 
     `connect` gives a client that waits so many seconds for an answer. `clock` is in nanoseconds, `run` runs the whole and
     says whether it was interrupted: both in the site's own time. `trace` is what there is to compare two runs by,
-    `usage` what each node has used so far, where that is known.
+    `usage` what each node has used so far, where that is known, `steps` what services did for each transaction.
     """
 
     runtime: Breakable
@@ -39,6 +40,7 @@ class Site:
     run: Callable[[Coroutine[Any, Any, None]], bool] = real_time.run
     trace: Callable[[], str] = str
     usage: Callable[[], list[dict[str, Any]]] = list
+    steps: Callable[[], list[Step]] = list
 
     def client(self, limit_s: float) -> AbstractAsyncContextManager[Caller]:
         return self.connect(limit_s) if self.connect else ShopClient(self.runtime.url, limit_s)
@@ -65,7 +67,8 @@ def _in_a_folder(kind: type[LocalDeployment], plan: Plan) -> Site:
     async def ask() -> list[dict[str, object]]:
         return await Operator(shop.nodes(), shop.secret).unfinished()
 
-    return Site(shop, ask, shop.folder.logs, lambda: shutil.rmtree(folder, ignore_errors=True))
+    logs = shop.folder.logs
+    return Site(shop, ask, logs, lambda: shutil.rmtree(folder, ignore_errors=True), steps=lambda: in_logs(logs))
 
 
 def sim(plan: Plan) -> Site:
@@ -78,6 +81,7 @@ def sim(plan: Plan) -> Site:
         clock=loop.time_ns,
         run=lambda work: virtual_time.run(loop, work),
         trace=shop.world.trace.text,
+        steps=lambda: simulated(shop.world.steps.lines()),
     )
 
 

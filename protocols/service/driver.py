@@ -30,6 +30,7 @@ from protocols.core import (
     TimerFired,
 )
 from protocols.ports import Clock, Link, Result, Store, Timer
+from protocols.service.trace import Observer, done, heard
 
 Boundary = Callable[[str], None]
 
@@ -57,6 +58,7 @@ class Driver:
 
     ``boundary`` is told the name of every point between two effects (``order:after-persist:commit``): a crash may be
     placed there. None costs nothing. It and ``link`` may be exchanged while the driver runs. ``rng`` spreads timers.
+    ``observer`` hears every event and effect of every transaction; None costs nothing.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Driver:
         self.link = link
         self._clock = clock
         self.boundary = boundary
+        self.observer: Observer | None = None
         self._ended = ended
         self._rng = rng or Random(0)
         self._live: dict[str, _Instance] = {}
@@ -129,6 +132,8 @@ class Driver:
     def _work(self, instance: _Instance) -> None:
         while instance.events and not instance.busy:
             event = instance.events.popleft()
+            if self.observer is not None:
+                self.observer(instance.txn, *heard(event))
             instance.state, effects = self._role.step(self._config, instance.state, event)
             self._carry_out(instance, effects)
         if instance.busy:
@@ -154,6 +159,8 @@ class Driver:
         for position, effect in enumerate(effects):
             if self.boundary is not None:
                 self.boundary(f"{self._service}:before-{label(effect)}")
+            if self.observer is not None and (words := done(effect)):
+                self.observer(instance.txn, *words)
             if type(effect) is Persist:
                 self._persist(instance, effect, effects[position + 1 :])
                 return
@@ -184,6 +191,8 @@ class Driver:
         self._store.submit(effect.command, lambda result: self._persisted(instance, effect, rest, result))
 
     def _persisted(self, instance: _Instance, effect: Persist, rest: Effects, result: Result) -> None:
+        if self.observer is not None:
+            self.observer(instance.txn, f"persisted:{effect.command.name}", str(result[0]) if result else "")
         if self.boundary is not None:
             self.boundary(f"{self._service}:after-{label(effect)}")
         instance.busy = False

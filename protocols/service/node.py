@@ -22,6 +22,7 @@ from protocols.service.links import transport
 from protocols.service.service import Ports, Service
 from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
+from protocols.service.trace import Trace
 from protocols.shop.desk import Answer
 
 TOLD = 10
@@ -51,6 +52,8 @@ class Node:
         )
         self.service = Service(settings.service, settings.node, protocol, config, ports, settings.limit_ms, _recovering)
         self.driver = self.service.driver
+        if settings.trace:
+            self.driver.observer = Trace(settings.trace)
         self.injected = Injected(self.driver, self.link, self.clock)
         self.injected.become(settings.faults)
         self.requests: dict[str, dict[int, int]] = {}

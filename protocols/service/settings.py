@@ -20,7 +20,8 @@ class Settings:
     """``limit_ms``: how long a client's request may take before it hears that the outcome is unknown.
 
     ``routes``: where messages to an instance's address go instead. ``transport``: one of ``links.TRANSPORTS``;
-    ``broker_url``: where its broker is, if it needs one, as this process reaches it.
+    ``broker_url``: where its broker is, if it needs one, as this process reaches it. ``trace``: one of so many transactions is
+    traced, 0 for none.
     """
 
     service: str
@@ -40,6 +41,7 @@ class Settings:
     faults: faults.Faults
     limit_ms: int
     log_level: str
+    trace: int = 0
 
     @property
     def timing(self) -> Timing:
@@ -73,6 +75,7 @@ class Settings:
             faults=_faults(env.get("WDM_FAULTS") or "{}"),
             limit_ms=_number("WDM_TIME_LIMIT_MS", env.get("WDM_TIME_LIMIT_MS", "10000")),
             log_level=env.get("WDM_LOG_LEVEL", "info"),
+            trace=_number("WDM_TRACE", env.get("WDM_TRACE") or "0"),
         )
 
 

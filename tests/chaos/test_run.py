@@ -38,6 +38,7 @@ LEFT = {
     "trace.ndjson",
     "results.json",
     "report.txt",
+    "steps.ndjson",
     "junit.xml",
     "run.toml",
     "scenario.toml",

@@ -128,7 +128,7 @@ class ContainerSupervisor(Supervisor):
 
     def _own_environment(self, name: str) -> dict[str, str]:
         """What one instance is told that the others of its service are not."""
-        own = {"WDM_NODE": name, "WDM_ADVERTISE": _advertised(name)}
+        own = {"WDM_NODE": name, "WDM_ADVERTISE": _advertised(name), "WDM_TRACE": str(self.spec.trace)}
         peers = {one: [_advertised(at) for at in layout.instances(one, self.spec.workers)] for one in SERVICES}
         if not self.spec.breakable:
             return {**own, "WDM_PEERS": json.dumps(peers)}

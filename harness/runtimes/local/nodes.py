@@ -255,6 +255,7 @@ def _common_environment(spec: Spec, secret: str) -> dict[str, str]:
         "WDM_OPTIONS": json.dumps(spec.options),
         "WDM_ABLATE": ",".join(spec.ablate),
         "WDM_TIME_LIMIT_MS": str(round(spec.time_limit_s * 1000)),
+        "WDM_TRACE": str(spec.trace),
     }
 
 

@@ -119,6 +119,8 @@ class Process(Machine):
             prefix=f"{self.name}-{life}",
         )
         self.runs = Service(self.service, self.name, there.protocol, there.config, ports, there.limit_ms)
+        if there.spec.trace:
+            self.runs.driver.observer = lambda txn, what, detail: world.steps.add(self.name, f"{txn} {what} {detail}")
         self.injected = Injected(self.runs.driver, link, clock, self._die)
         self.injected.become(there.lasting(self.name))
         self._sweeper = world.loop.create_task(self.runs.sweep())

@@ -20,6 +20,10 @@ class Trace:
     def add(self, node: str, what: str) -> None:
         self._lines.append((self._loop.time(), node, what))
 
+    def lines(self) -> list[tuple[float, str, str]]:
+        """(seconds, node, what) each."""
+        return self._lines
+
     def text(self) -> str:
         return "".join(f"{at_s * 1e6:.0f} {node} {what}\n" for at_s, node, what in self._lines)
 
@@ -29,11 +33,14 @@ class Trace:
 
 
 class World:
-    """``salt`` gives another course of chance to the same seed: the simulator's own draws, never the workload's."""
+    """``steps``: what services did for each transaction, where the deployment says so; no part of a run's course.
+
+    ``salt`` gives another course of chance to the same seed: the simulator's own draws, never the workload's."""
 
     def __init__(self, seed: int, loop: VirtualLoop, salt: int = 0) -> None:
         self.loop = loop
         self.trace = Trace(loop)
+        self.steps = Trace(loop)
         self._seed = f"{seed}:sim" if not salt else f"{seed}:sim:{salt}"
 
     def stream(self, name: str) -> Random:
