@@ -47,19 +47,16 @@ async def main(chosen: argparse.Namespace) -> None:
     async with LocalDeployment(spec) as shop, bare(shop, chosen.workers) as bare_urls:
         await fill(shop, chosen.orders)
         order_urls = [node.url for node in shop.nodes() if node.service == "order" and node.kind == "service"]
-        checkouts = paths(order_urls, "/checkout/", range(chosen.orders))
         asked = {
-            chosen.protocol: checkouts,
-            "bare": paths(bare_urls, "/take/", itertools.cycle(range(ITEMS))),
-            "bare, batched": paths(bare_urls, "/batched/", itertools.cycle(range(ITEMS))),
+            chosen.protocol: (order_urls, paths("/checkout/", range(chosen.orders))),
+            "bare": (bare_urls, paths("/take/", itertools.cycle(range(ITEMS)))),
+            "bare, batched": (bare_urls, paths("/batched/", itertools.cycle(range(ITEMS)))),
         }
-        for urls in asked.values():
-            await closed_loop(urls, chosen.clients, 1.0)  # warm-up, not counted
+        for urls, numbered in asked.values():
+            await closed_loop(urls, numbered, chosen.clients, 1.0)  # warm-up, not counted
         rounds: list[dict[str, Load]] = []
         for _ in range(chosen.rounds):
-            rounds.append(
-                {name: await closed_loop(urls, chosen.clients, chosen.seconds) for name, urls in asked.items()}
-            )
+            rounds.append({name: await closed_loop(*at, chosen.clients, chosen.seconds) for name, at in asked.items()})
             print("   ".join(f"{name}: {say(load)}" for name, load in rounds[-1].items()))
     for other in ("bare", "bare, batched"):
         ratios = [loads[chosen.protocol].rate_per_s / loads[other].rate_per_s for loads in rounds]
@@ -75,8 +72,8 @@ def say(load: Load) -> str:
     )
 
 
-def paths(urls: list[str], path: str, numbers: range | Iterator[int]) -> Iterator[str]:
-    return (f"{url}{path}{number}" for url, number in zip(itertools.cycle(urls), numbers, strict=False))
+def paths(path: str, numbers: range | Iterator[int]) -> Iterator[str]:
+    return (f"{path}{number}" for number in numbers)
 
 
 async def fill(shop: LocalDeployment, orders: int) -> None:

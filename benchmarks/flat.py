@@ -42,16 +42,17 @@ async def main(chosen: argparse.Namespace) -> None:
     async with LocalDeployment(spec) as empty, LocalDeployment(spec) as loaded:
         await fill(empty, EMPTY, EMPTY_ORDERS)
         await fill(loaded, chosen.loaded, chosen.loaded + chosen.finished)
-        few, many = checkouts(empty), checkouts(loaded)
-        await closed_loop(few, chosen.clients, 1.0)
+        few, many = checkouts(), checkouts()
+        here, there = ([shop.node("order-1").url] for shop in (empty, loaded))
+        await closed_loop(here, few, chosen.clients, 1.0)
         print(f"finishing {chosen.finished} transactions in the loaded shop")
-        await closed_loop(itertools.islice(many, chosen.finished), chosen.clients, float("inf"))
+        await closed_loop(there, itertools.islice(many, chosen.finished), chosen.clients, float("inf"))
         rounds: list[tuple[Load, Load]] = []
         for _ in range(chosen.rounds):
             rounds.append(
                 (
-                    await closed_loop(few, chosen.clients, chosen.seconds),
-                    await closed_loop(many, chosen.clients, chosen.seconds),
+                    await closed_loop(here, few, chosen.clients, chosen.seconds),
+                    await closed_loop(there, many, chosen.clients, chosen.seconds),
                 )
             )
             one, other = rounds[-1]
@@ -59,7 +60,7 @@ async def main(chosen: argparse.Namespace) -> None:
         ratio = statistics.median(other.rate_per_s / one.rate_per_s for one, other in rounds)
         print(f"median: the loaded shop does {ratio:.2f} of the empty one")
         for victim in ("order-1", "order-store", "stock-store"):
-            times = [await recovery_s(shop, urls, victim) for shop, urls in ((empty, few), (loaded, many))]
+            times = [await recovery_s(shop, paths, victim) for shop, paths in ((empty, few), (loaded, many))]
             print(
                 f"killed {victim}: first success after {times[0]:.2f} s in the empty shop, {times[1]:.2f} s in the loaded one"
             )
@@ -77,19 +78,19 @@ async def fill(shop: LocalDeployment, things: int, orders: int) -> None:
                 response.raise_for_status()
 
 
-def checkouts(shop: LocalDeployment) -> Iterator[str]:
-    """The order service's checkout of one order after the other."""
-    return (f"{shop.node('order-1').url}/checkout/{number}" for number in itertools.count())
+def checkouts() -> Iterator[str]:
+    """The checkout of one order after the other."""
+    return (f"/checkout/{number}" for number in itertools.count())
 
 
-async def recovery_s(shop: LocalDeployment, urls: Iterator[str], victim: str) -> float:
+async def recovery_s(shop: LocalDeployment, paths: Iterator[str], victim: str) -> float:
     """Kill it while nothing else goes on; seconds to the first success, asked for again and again."""
     started = time.monotonic()
     shop.kill(victim)
     async with aiohttp.ClientSession() as session:
         while True:
             try:
-                async with session.post(next(urls)) as response:
+                async with session.post(shop.node("order-1").url + next(paths)) as response:
                     if response.status == 200:
                         return time.monotonic() - started
             except aiohttp.ClientError:

@@ -1,13 +1,21 @@
-"""A closed loop: each of so many clients asks, waits for the answer and asks again."""
+"""Load on HTTP services: a closed loop of clients that wait for each answer, an open one with a rate that does not wait.
+
+The generator shares the machine with what it measures, so it does as little as can be done in Python: a connection a client,
+requests written as bytes, and of an answer only the status is looked at.
+"""
 
 import asyncio
 import resource
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
+from urllib.parse import urlsplit
 
-import aiohttp
+LOST = 0  # the status of a request whose connection broke
+_END_OF_HEAD = b"\r\n\r\n"
+_LENGTH = b"content-length:"
 
 
 @dataclass(slots=True)
@@ -28,26 +36,132 @@ class Load:
         return self.latencies_ms[min(int(q * len(self.latencies_ms)), len(self.latencies_ms) - 1)]
 
 
-async def closed_loop(urls: Iterator[str], clients: int, seconds: float) -> Load:
-    """POST to ``urls``, one after the other, from ``clients`` clients for ``seconds`` or until there are no more."""
+async def closed_loop(urls: Sequence[str], paths: Iterator[str], clients: int, seconds: float) -> Load:
+    """POST to ``paths``, one after the other, from ``clients`` clients for ``seconds`` or until there are no more.
+
+    ``urls`` are the instances of one service; each client stays with one of them.
+    """
     load = Load()
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
-        started, cpu = time.monotonic(), _cpu_s()
-        end = started + seconds
+    end = time.perf_counter() + seconds
 
-        async def client() -> None:
-            while (begun := time.monotonic()) < end and (url := next(urls, "")):
-                async with session.post(url) as response:
-                    await response.read()
-                load.latencies_ms.append((time.monotonic() - begun) * 1e3)
-                load.statuses[response.status] += 1
+    def again(client: _Client) -> None:
+        path = next(paths, None) if time.perf_counter() < end else None
+        if path is None:
+            client.close()
+        else:
+            client.ask(path, time.perf_counter())
 
-        await asyncio.gather(*(client() for _ in range(clients)))
-        load.seconds = time.monotonic() - started
-        load.cpu_s = _cpu_s() - cpu
-    load.latencies_ms.sort()
+    with _Measured(load):
+        everybody = [await _Client.connect(urls[number % len(urls)], load, again) for number in range(clients)]
+        for client in everybody:
+            again(client)
+        await asyncio.gather(*(client.closed for client in everybody))
     return load
+
+
+async def open_loop(urls: Sequence[str], paths: Iterator[str], rate_per_s: float, seconds: float) -> Load:
+    """POST to ``paths`` at a fixed rate, whether or not what came before is answered; a connection each, kept for the next.
+
+    A latency counts from when its request was due, so that a generator or a service that falls behind is not flattered.
+    """
+    load = Load()
+    loop = asyncio.get_running_loop()
+    idle: deque[_Client] = deque()
+    everybody: list[_Client] = []
+    open_: list[asyncio.Task[None]] = []
+
+    async def one_more(path: str, due: float) -> None:
+        client = await _Client.connect(urls[len(everybody) % len(urls)], load, idle.append)
+        everybody.append(client)
+        client.ask(path, due)
+
+    with _Measured(load):
+        started = time.perf_counter()
+        for number in range(int(rate_per_s * seconds)):
+            due = started + number / rate_per_s
+            if (early_s := due - time.perf_counter()) > 0:
+                await asyncio.sleep(early_s)
+            path = next(paths)
+            if idle:
+                idle.popleft().ask(path, due)
+            else:
+                open_.append(loop.create_task(one_more(path, due)))
+        await asyncio.gather(*open_)
+        while len(idle) + sum(client.closed.done() for client in everybody) < len(everybody):
+            await asyncio.sleep(0.01)
+    for client in everybody:
+        client.close()
+    return load
+
+
+class _Measured:
+    """Time and processor time of a block, into a load."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+
+    def __enter__(self) -> None:
+        self._started, self._cpu_s = time.perf_counter(), _cpu_s()
+
+    def __exit__(self, *_: object) -> None:
+        self._load.seconds = time.perf_counter() - self._started
+        self._load.cpu_s = _cpu_s() - self._cpu_s
+        self._load.latencies_ms.sort()
+
+
+class _Client(asyncio.Protocol):
+    """One connection, one request at a time; ``then`` is called when it has been answered."""
+
+    def __init__(self, host: str, load: Load, then: Callable[["_Client"], None]) -> None:
+        self._tail = f" HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n".encode()
+        self._load = load
+        self._then = then
+        self._begun = 0.0
+        self._heard = b""
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    async def connect(cls, url: str, load: Load, then: Callable[["_Client"], None]) -> "_Client":
+        at = urlsplit(url)
+        _, client = await asyncio.get_running_loop().create_connection(
+            lambda: cls(at.netloc, load, then), at.hostname, at.port
+        )
+        return client
+
+    def ask(self, path: str, begun: float) -> None:
+        """``begun`` is when its latency begins."""
+        self._begun = begun
+        self._transport.write(b"POST " + path.encode() + self._tail)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
+
+    def data_received(self, data: bytes) -> None:
+        heard = self._heard + data if self._heard else data
+        head = heard.find(_END_OF_HEAD)
+        if head < 0 or len(heard) < head + len(_END_OF_HEAD) + _length(heard[:head]):
+            self._heard = heard
+            return
+        self._heard = b""
+        self._load.statuses[int(heard[9:12])] += 1
+        self._load.latencies_ms.append((time.perf_counter() - self._begun) * 1e3)
+        self._then(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if error is not None:
+            self._load.statuses[LOST] += 1
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+
+def _length(head: bytes) -> int:
+    at = head.lower().find(_LENGTH)
+    if at < 0:
+        return 0
+    return int(head[at + len(_LENGTH) :].split(b"\r\n", 1)[0])
 
 
 def _cpu_s() -> float:

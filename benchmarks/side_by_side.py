@@ -49,13 +49,13 @@ async def main(chosen: argparse.Namespace) -> None:
             shops[name] = await stack.enter_async_context(LocalDeployment(spec))
             await fill(shops[name], chosen.orders)
             urls = [node.url for node in shops[name].nodes() if node.service == "order" and node.kind == "service"]
-            asked[name] = paths(urls, "/checkout/", range(chosen.orders))
-            await closed_loop(asked[name], chosen.clients, 1.0)  # warm-up, not counted
+            asked[name] = (urls, paths("/checkout/", range(chosen.orders)))
+            await closed_loop(*asked[name], chosen.clients, 1.0)  # warm-up, not counted
         rates: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(chosen.rounds):
             for name in names:
                 before = _cpu_ms(shops[name])
-                load = await closed_loop(asked[name], chosen.clients, chosen.seconds)
+                load = await closed_loop(*asked[name], chosen.clients, chosen.seconds)
                 rates[name].append(load.rate_per_s)
                 print(f"{name:14} {say(load)}\n{'':14} {_costs(before, _cpu_ms(shops[name]), load)}")
         for name in names:

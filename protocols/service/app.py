@@ -9,7 +9,7 @@ from aiohttp import web
 
 from protocols.service import faults, inspect
 from protocols.service.codec import BadMessage
-from protocols.service.links.http import PATH, SECRET
+from protocols.service.links.http import PATH, SECRET, HttpLink
 from protocols.service.metrics import exposition
 from protocols.service.node import Node
 from protocols.shop.contract import PREFIXES, ROUTES, Route
@@ -30,7 +30,8 @@ def application(node: Node) -> web.Application:
                 app.router.add_route(route.method, prefix + route.path, _public(node, route))
     app.router.add_get("/health", _health(node))
     app.router.add_get("/metrics", _metrics(node))
-    app.router.add_post(PATH, _trusted(node, _messages(node)))
+    if isinstance(node.link, HttpLink):
+        app.router.add_post(PATH, _trusted(node, _messages(node.link)))
     app.router.add_post(faults.PATH, _trusted(node, _faults(node)))
     app.router.add_get(faults.PATH, _trusted(node, _faults(node)))
     app.router.add_get("/internal/txns", _trusted(node, _listed(node)))
@@ -69,14 +70,13 @@ def _trusted(node: Node, handler: Served) -> Served:
     return served
 
 
-def _messages(node: Node) -> Served:
+def _messages(link: HttpLink) -> Served:
     async def served(request: web.Request) -> web.Response:
         try:
-            sender, messages = node.codec.decode(await request.read())
+            answer = await link.answer(await request.read())
         except BadMessage as error:
             return web.Response(status=400, text=str(error))
-        node.service.receive(sender, messages)
-        return web.Response(status=204)
+        return web.Response(body=answer) if answer else web.Response(status=204)
 
     return served
 

@@ -39,10 +39,10 @@ def encode_arguments(now: int, args: tuple[Any, ...]) -> bytes:
 
 
 def decode_result(packed: bytes) -> tuple[Any, ...]:
-    result: tuple[Any, ...] = _tuples(_results.decode(packed))
+    result: tuple[Any, ...] = _tuple(_results.decode(packed))
     return result
 
 
-def _tuples(value: Any) -> Any:
+def _tuple(items: list[Any]) -> tuple[Any, ...]:
     """Lists become tuples, as the twin has them."""
-    return tuple([_tuples(item) for item in value]) if type(value) is list else value
+    return tuple([_tuple(item) if type(item) is list else item for item in items])

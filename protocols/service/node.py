@@ -38,9 +38,8 @@ class Node:
         config = protocol.configure(settings.options, settings.ablate, settings.timing)
         self.settings = settings
         self.clock = LoopClock()
-        self.codec = Codec(protocol.messages)
         self.store = ValkeyStore(connector(settings.store_url), source(protocol, config), self.clock, settings.limit_ms)
-        self.link = transport(settings.transport).link(settings, self.codec)
+        self.link = transport(settings.transport).link(settings, Codec(protocol.messages))
         ports = Ports(
             self.store,
             self.link,

@@ -1,18 +1,21 @@
 """A Valkey (or Redis 7) server behind the ``Store`` port.
 
 One connection. What is asked for within one turn of the event loop leaves in one write, so it meets the server's log as
-one group; answers are read as they come. There is no hidden retry: redis-py's own is switched off, and this module repeats
-only commands that say they may run twice.
+one group; answers are taken from each read as they are. redis-py opens the connection; from then on every word of it is ours,
+for its own way of sending and reading costs more for each command than the command. There is no hidden retry: redis-py's own
+is switched off, and this module repeats only commands that say they may run twice.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
+import hiredis
 import structlog
 from redis.asyncio import Connection
-from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from protocols.ports import Clock
 from protocols.service.codec import decode_result, encode_arguments
@@ -23,8 +26,8 @@ ANSWER_WITHIN_S = 3.0
 BATCH = 512
 # The server is there but cannot serve: it is loading its log, its disk or memory is full, a script hangs, or it has lost
 # our library. It says so before it executes anything, so trying again after a new connect is safe for every command.
-PASSING = (BusyLoadingError, OutOfMemoryError, ReadOnlyError)
-PASSING_TEXTS = ("MISCONF", "BUSY", "MASTERDOWN", "FUNCTION NOT FOUND")
+PASSING = ("LOADING", "MISCONF", "OOM", "READONLY", "BUSY", "MASTERDOWN", "ERR FUNCTION NOT FOUND")
+READ_BYTES = 256 * 1024
 
 log = structlog.get_logger()
 
@@ -121,9 +124,8 @@ class ValkeyStore(StoreQueue):
             self._sent.extend(batch)
             self.counts.commands += len(batch)
             self.counts.batches += 1
-            packed = b"".join(b"".join(connection.pack_command(*_words(entry))) for entry in batch)
             try:
-                await connection.send_packed_command(packed, check_health=False)
+                await connection.send_packed_command(b"".join(map(_packed, batch)), check_health=False)
             except RuntimeError as error:  # uvloop's word for a connection that was reset a moment ago
                 raise ConnectionResetError(str(error)) from error
 
@@ -134,23 +136,27 @@ class ValkeyStore(StoreQueue):
         return batch
 
     async def _read(self, connection: Connection) -> None:
-        while True:
-            try:
-                answer = await connection.read_response(disable_decoding=True)
-            except (ResponseError, BusyLoadingError) as error:
-                self._refused(error)
-                continue
-            self._heard_s = asyncio.get_running_loop().time()
-            self._sent.popleft().then(decode_result(answer))
+        stream = connection._reader  # noqa: SLF001 - it has no public way to what is not parsed yet
+        answers, clock = hiredis.Reader(), asyncio.get_running_loop().time
+        assert stream is not None
+        while data := await stream.read(READ_BYTES):
+            self._heard_s = clock()
+            answers.feed(data)
+            while (answer := answers.gets()) is not False:
+                if type(answer) is bytes:
+                    self._sent.popleft().then(decode_result(answer))
+                else:
+                    self._refused(str(answer))
+        raise ConnectionResetError("the server closed the connection")
 
-    def _refused(self, error: RedisError) -> None:
+    def _refused(self, error: str) -> None:
         entry = self._sent.popleft()
-        if isinstance(error, PASSING) or str(error).upper().startswith(PASSING_TEXTS):
+        if error.upper().startswith(PASSING):
             entry.sent = False
             self._waiting.appendleft(entry)
-            raise error
-        log.error("store refused a command", command=entry.command.name, error=str(error))
-        entry.lost(StoreFault(str(error)))
+            raise RedisError(error)
+        log.error("store refused a command", command=entry.command.name, error=error)
+        entry.lost(StoreFault(error))
 
     async def _watch(self, _: Connection) -> None:
         """A server that keeps the connection but does not answer is as good as gone."""
@@ -161,5 +167,13 @@ class ValkeyStore(StoreQueue):
             await asyncio.sleep(ANSWER_WITHIN_S - silent_s)
 
 
-def _words(entry: Entry) -> tuple[bytes, ...]:
-    return b"FCALL", b"wdm_" + entry.command.name.encode(), b"0", encode_arguments(entry.now_ms, entry.command.args)
+@cache
+def _head(name: str) -> bytes:
+    """The words of a call (RESP, the server's protocol) up to its argument."""
+    function = b"wdm_" + name.encode()
+    return b"*4\r\n$5\r\nFCALL\r\n$%d\r\n%b\r\n$1\r\n0\r\n" % (len(function), function)
+
+
+def _packed(entry: Entry) -> bytes:
+    arguments = encode_arguments(entry.now_ms, entry.command.args)
+    return b"%b$%d\r\n%b\r\n" % (_head(entry.command.name), len(arguments), arguments)

@@ -1,6 +1,8 @@
 """Messages as batched POSTs: all that is ready for one peer goes in one request, two requests a peer under way at a time.
 
-POST, because the client library re-sends PUT, DELETE and GET by itself. A batch that fails is lost; the protocol repeats.
+A request is answered once its messages have been carried out, with whatever there is to say to its sender by then: votes and
+acknowledgements need no requests of their own. POST, because the client library re-sends PUT, DELETE and GET by itself. A batch
+that fails is lost; the protocol repeats.
 """
 
 import asyncio
@@ -12,7 +14,7 @@ from typing import Any
 import aiohttp
 import structlog
 
-from protocols.service.codec import Codec
+from protocols.service.codec import BadMessage, Codec
 from protocols.service.links import Counts, Receive
 from protocols.service.settings import Settings
 
@@ -20,20 +22,25 @@ PATH = "/internal/messages"
 SECRET = "x-wdm-secret"  # noqa: S105 - the header's name
 UNDER_WAY = 2
 BATCH = 512
+ANSWER_WITHIN_S = 1.0  # with a store that is away nothing is carried out, and there may be other things to say
 TIMEOUT = aiohttp.ClientTimeout(total=3, sock_connect=1)
 
 log = structlog.get_logger()
 
 
 class _Peer:
-    """One address: what waits for it and how many requests are under way."""
+    """One address: what waits for it, how many requests to it are under way, and how many of its own are not answered yet."""
 
-    __slots__ = ("under_way", "url", "waiting")
+    __slots__ = ("unanswered", "under_way", "url", "waiting")
 
     def __init__(self, url: str) -> None:
         self.url = url + PATH
         self.waiting: deque[Any] = deque()
         self.under_way = 0
+        self.unanswered = 0
+
+    def take(self) -> list[Any]:
+        return [self.waiting.popleft() for _ in range(min(BATCH, len(self.waiting)))]
 
 
 def link(settings: Settings, codec: Codec) -> "HttpLink":
@@ -57,6 +64,7 @@ class HttpLink:
         self._peers: dict[str, _Peer] = {}
         self._posts: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
+        self._receive: Receive | None = None
         self.counts = Counts()
 
     @property
@@ -67,7 +75,8 @@ class HttpLink:
     def waiting(self) -> int:
         return sum(len(peer.waiting) for peer in self._peers.values())
 
-    async def start(self, receive: Receive) -> None:  # noqa: ARG002 - what comes in is a request to the application
+    async def start(self, receive: Receive) -> None:
+        self._receive = receive
         self._session = aiohttp.ClientSession(
             # A peer's container that comes back may have another address; by default the old one is kept for 10 s.
             connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False),
@@ -84,11 +93,40 @@ class HttpLink:
 
     def send(self, to: str, message: Any) -> None:
         instances = self._instances.get(to)
-        address = self._routes.get(to, to) if instances is None else next(instances)
+        peer = self._peer(to if instances is None else next(instances))
+        peer.waiting.append(message)
+        if not peer.unanswered:
+            self._post_soon(peer)
+
+    async def answer(self, body: bytes) -> bytes:
+        """What another process has to say; returns what there is to say to it. Raises ``BadMessage``."""
+        assert self._receive is not None
+        sender, messages = self._codec.decode(body)
+        self.counts.received += len(messages)
+        peer = self._peer(sender)
+        peer.unanswered += 1
+        carried_out = asyncio.Event()
+        self._receive(sender, messages, carried_out.set)
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                await carried_out.wait()
+        except TimeoutError:
+            pass
+        finally:
+            peer.unanswered -= 1
+        batch = peer.take()
+        if peer.waiting:
+            self._post_soon(peer)
+        self.counts.messages += len(batch)
+        return self._codec.encode(self._sender, batch) if batch else b""
+
+    def _peer(self, address: str) -> _Peer:
         peer = self._peers.get(address)
         if peer is None:
-            peer = self._peers[address] = _Peer(address)
-        peer.waiting.append(message)
+            peer = self._peers[address] = _Peer(self._routes.get(address, address))
+        return peer
+
+    def _post_soon(self, peer: _Peer) -> None:
         if peer.under_way < UNDER_WAY:
             peer.under_way += 1
             task = asyncio.get_running_loop().create_task(self._post_all(peer))
@@ -99,8 +137,7 @@ class HttpLink:
         """The task starts at the loop's next turn: by then everything this turn had to say is waiting."""
         try:
             while peer.waiting:
-                batch = [peer.waiting.popleft() for _ in range(min(BATCH, len(peer.waiting)))]
-                await self._post(peer, batch)
+                await self._post(peer, peer.take())
         finally:
             peer.under_way -= 1
 
@@ -110,10 +147,18 @@ class HttpLink:
         self.counts.messages += len(batch)
         try:
             async with self._session.post(peer.url, data=self._codec.encode(self._sender, batch)) as response:
-                if response.status == 204:
+                if response.status in (200, 204):
+                    self._hear(await response.read())
                     return
                 reason = f"status {response.status}"
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, BadMessage) as error:
             reason = str(error) or type(error).__name__
         self.counts.lost += len(batch)
         log.debug("messages lost", to=peer.url, count=len(batch), reason=reason)
+
+    def _hear(self, body: bytes) -> None:
+        assert self._receive is not None
+        if body:
+            sender, messages = self._codec.decode(body)
+            self.counts.received += len(messages)
+            self._receive(sender, messages, lambda: None)

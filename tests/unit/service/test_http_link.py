@@ -1,0 +1,127 @@
+"""Messages over HTTP: what there is to say to whoever asks goes home with the answer, and nothing waits for ever."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from protocols.service.codec import BadMessage, Codec
+from protocols.service.links import http
+from protocols.service.links.http import HttpLink
+
+
+@dataclass(frozen=True)
+class Note:
+    txn: str
+
+
+CODEC = Codec((Note,))
+Hear = Callable[["Peer", str, Sequence[Any], Callable[[], None]], None]
+
+
+class Peer:
+    """A link that is listened for; ``hear`` is what becomes of what arrives."""
+
+    def __init__(self, hear: Hear) -> None:
+        self.hear = hear
+        self.heard: list[Note] = []
+        self.link = HttpLink("", {}, {}, "s", CODEC)
+        self.url = ""
+
+    async def serve(self, request: web.BaseRequest) -> web.Response:
+        return web.Response(body=await self.link.answer(await request.read()))
+
+    def receive(self, sender: str, messages: Sequence[Any], handled: Callable[[], None]) -> None:
+        self.heard += messages
+        self.hear(self, sender, messages, handled)
+
+
+def only_hear(_: Peer, __: str, ___: Sequence[Any], handled: Callable[[], None]) -> None:
+    handled()
+
+
+@contextlib.asynccontextmanager
+async def peer(hear: Hear = only_hear) -> AsyncIterator[Peer]:
+    made = Peer(hear)
+    runner = web.ServerRunner(web.Server(made.serve, access_log=None))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    made.link = HttpLink(made.url, {}, {}, "s", CODEC)
+    await made.link.start(made.receive)
+    try:
+        yield made
+    finally:
+        await made.link.stop()
+        await runner.cleanup()
+
+
+async def heard(by: Peer, count: int) -> None:
+    async with asyncio.timeout(5):
+        while len(by.heard) < count:
+            await asyncio.sleep(0.005)
+
+
+async def test_what_is_said_to_whoever_asks_goes_home_with_the_answer() -> None:
+    def vote(stock: Peer, sender: str, messages: Sequence[Any], handled: Callable[[], None]) -> None:
+        def carried_out() -> None:
+            for message in messages:
+                stock.link.send(sender, Note(f"vote on {message.txn}"))
+            handled()
+
+        asyncio.get_running_loop().call_later(0.02, carried_out)
+
+    async with peer() as order, peer(vote) as stock:
+        for number in range(10):
+            order.link.send(stock.url, Note(str(number)))
+        await heard(order, 10)
+        assert [note.txn for note in order.heard] == [f"vote on {number}" for number in range(10)]
+        assert (order.link.counts.posts, stock.link.counts.posts, stock.link.counts.messages) == (1, 0, 10)
+
+
+async def test_what_is_said_later_is_a_request_of_its_own() -> None:
+    async with peer() as order, peer() as stock:
+        order.link.send(stock.url, Note("early"))
+        await heard(stock, 1)
+        async with asyncio.timeout(5):
+            while order.link._peers[stock.url].under_way:
+                await asyncio.sleep(0.005)
+        stock.link.send(order.url, Note("late"))
+        await heard(order, 1)
+        assert stock.link.counts.posts == 1
+
+
+async def test_what_is_never_carried_out_does_not_keep_the_rest_from_being_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http, "ANSWER_WITHIN_S", 0.1)
+
+    def never(stock: Peer, sender: str, _: Sequence[Any], __: Callable[[], None]) -> None:
+        stock.link.send(sender, Note("something else"))
+
+    async with peer() as order, peer(never) as stock:
+        order.link.send(stock.url, Note("1"))
+        await heard(order, 1)
+
+
+async def test_an_answer_that_cannot_be_read_is_lost() -> None:
+    async with peer() as order, peer() as stock:
+
+        async def nonsense(_: bytes) -> bytes:
+            return b"nonsense"
+
+        stock.link.answer = nonsense  # type: ignore[method-assign]
+        order.link.send(stock.url, Note("1"))
+        async with asyncio.timeout(5):
+            while not order.link.counts.lost:
+                await asyncio.sleep(0.005)
+
+
+async def test_a_request_that_cannot_be_read_is_refused() -> None:
+    async with peer() as stock:
+        with pytest.raises(BadMessage):
+            await stock.link.answer(b"nonsense")
