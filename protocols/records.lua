@@ -20,28 +20,37 @@ end
 
 -- fences --------------------------------------------------------------------------------------------------------------
 
+-- The parts of an id, PREFIX.SEQUENCE. A command asks for those of the same id several times.
+local split, prefix_of_it, sequence_of_it
+local function parts(txn)
+  if txn ~= split then split, prefix_of_it, sequence_of_it = txn, string.match(txn, '^(.*)%.(.*)$') end
+  return prefix_of_it, sequence_of_it
+end
+
 local function horizon_of(prefix) return number(call('HGET', 'horizon', prefix)) or 0 end
 
 local function stale(txn)
-  local prefix, sequence = string.match(txn, '^(.*)%.(%d+)$')
+  local prefix, sequence = parts(txn)
   return tonumber(sequence) < horizon_of(prefix)
 end
 
 local function recall(txn)
-  local prefix, sequence = string.match(txn, '^(.*)%.(.*)$')
+  local prefix, sequence = parts(txn)
   return prefix and call('HGET', 'fence:' .. prefix, sequence) or nil
 end
 
 local function remember(txn, what)
-  local prefix, sequence = string.match(txn, '^(.*)%.(.*)$')
+  local prefix, sequence = parts(txn)
   if not stale(txn) then call('HSET', 'fence:' .. prefix, sequence, what) end
 end
 
 local function collect(txn, horizon)
-  local prefix = string.match(txn, '^(.*)%.')
+  local prefix = parts(txn)
   local first = horizon_of(prefix)
   local last = math.min(horizon, first + COLLECTED_AT_ONCE)
   if last <= first then return end
-  for sequence = first, last - 1 do call('HDEL', 'fence:' .. prefix, text(sequence)) end
+  local ended = {}
+  for sequence = first, last - 1 do ended[#ended + 1] = text(sequence) end
+  call('HDEL', 'fence:' .. prefix, unpack(ended))
   call('HSET', 'horizon', prefix, text(last))
 end

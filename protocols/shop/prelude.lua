@@ -3,8 +3,8 @@
 
 local function pack(value) return cmsgpack.pack(value) end
 
--- Not aliases: these tables do not exist yet while the library loads.
-local function call(...) return redis.call(...) end
+-- Set by each command as it begins: while the library loads there is nothing to call yet.
+local call
 
 local function keeps(safeguard) return not ABLATED[safeguard] end
 
@@ -13,6 +13,7 @@ local function text(number) return string.format('%.0f', number) end
 
 local function command(name, body)
   redis.register_function('wdm_' .. name, function(keys, args)
+    call = redis.call
     return pack(body(unpack(cmsgpack.unpack(args[1]))))
   end)
 end

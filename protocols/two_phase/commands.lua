@@ -184,6 +184,7 @@ end
 
 local function grant(now, freed)
   local votes, wounds, passed = {}, {}, {}
+  if call('EXISTS', 'queued') == 0 then return votes, wounds end
   for _, entry in ipairs(waiting(freed)) do
     if all_locked(freed) then break end
     if not offer(now, entry[1], votes, wounds) then passed[#passed + 1] = entry[1] end
@@ -192,20 +193,18 @@ local function grant(now, freed)
   return votes, wounds
 end
 
-local function finish(now, txn, verdict)
-  local record = get('prepared', txn)
+local function finish(now, txn, verdict, changes)
   remember(txn, verdict)
-  if not record then
-    dequeue(txn)
-    return {}, {}
-  end
   call('HDEL', 'prepared', txn)
   local freed = {}
-  for _, change in ipairs(record[CHANGES]) do
-    if lock_of(change[1]) == txn then
-      freed[#freed + 1] = change[1]
-      call('HSET', change[1], 'lock', '')
+  for _, change in ipairs(changes) do
+    local key, delta = change[1], verdict == COMMITTED and change[2] or 0
+    local balance, lock = unpack(call('HMGET', key, 'balance', 'lock'))
+    if lock == txn then
+      freed[#freed + 1] = key
+      lock = ''
     end
+    call('HSET', key, 'balance', text(tonumber(balance) + delta), 'lock', lock)
   end
   return grant(now, freed)
 end
@@ -225,18 +224,17 @@ end)
 command('apply', function(now, txn, branch, coordinator)
   local record = get('prepared', txn)
   if not record then return verdict_of(txn) ~= '' and {'applied', {}, {}} or {'lost'} end
-  for _, change in ipairs(record[CHANGES]) do
-    local balance = tonumber(call('HGET', change[1], 'balance')) + change[2]
-    call('HSET', change[1], 'balance', text(balance))
-  end
-  return {'applied', finish(now, txn, COMMITTED)}
+  return {'applied', finish(now, txn, COMMITTED, record[CHANGES])}
 end)
 
 command('undo', function(now, txn)
-  if call('HEXISTS', 'prepared', txn) == 1 or call('HEXISTS', 'queued', txn) == 1 then
-    return {finish(now, txn, ABORTED)}
+  local record = get('prepared', txn)
+  if record then return {finish(now, txn, ABORTED, record[CHANGES])} end
+  if call('HEXISTS', 'queued', txn) == 1 then
+    refuse(txn, ABORTED)
+  elseif verdict_of(txn) == '' then
+    remember(txn, ABORTED)
   end
-  if verdict_of(txn) == '' then remember(txn, ABORTED) end
   return {{}, {}}
 end)
 
