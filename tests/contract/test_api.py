@@ -224,12 +224,18 @@ async def test_an_order_takes_no_items_while_it_is_checked_out(shop: LocalDeploy
     name, buyer = await item(client, 5), await user(client, 5)
     placed = await order(client, buyer, (name, 1))
     shop.pause("payment-1")
+    await shop.settled()
     try:
         checkout = asyncio.ensure_future(client.call("checkout", placed))
-        while (heard := await client.call("add_item", placed, name, 0)).outcome == "ok":
-            await asyncio.sleep(0.01)
+        heard = None
+        while not checkout.done() and (heard is None or heard.outcome == "ok"):
+            other = await item(
+                client, 1
+            )  # the price of one that is being bought would be told when the checkout has ended
+            heard = await client.call("add_item", placed, other, 0)
     finally:
         shop.resume("payment-1")
+    assert heard is not None
     assert (heard.status, "being checked out" in str(heard.value)) == (409, True)
     assert (await checkout).status == 200
 

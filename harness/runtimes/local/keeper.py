@@ -17,7 +17,8 @@ from harness.runtimes.local.process import Identity
 
 PROBE_EVERY_S = 0.03
 LAST_WORDS_BYTES = 4_096
-GONE_WITHIN_S = 10.0
+EFFECT_WITHIN_S = 10.0
+LOOK_EVERY_S = 0.001
 
 
 Begin = Callable[[Member, Mapping[str, str]], Awaitable[Life]]
@@ -77,6 +78,7 @@ class Keeper:
         self._lives = 0
         self._life: Life | None = None
         self._killed: Life | None = None
+        self._frozen: Life | None = None
         self._wanted = asyncio.Event()
         self._served = asyncio.Event()
         self._ended = asyncio.Event()
@@ -149,6 +151,8 @@ class Keeper:
         """Raises ``EnvironmentFailure`` if there is no process of ours to signal."""
         if self._life is None or not self._life.signal(number):
             raise EnvironmentFailure(f"{self.member.name} is not running as a process here")
+        if number in (signal.SIGSTOP, signal.SIGCONT):
+            self._frozen = self._life if number == signal.SIGSTOP else None
 
     def kill(self, *, stay_down: bool) -> None:
         self._stay_down = stay_down
@@ -159,14 +163,19 @@ class Keeper:
             self._killed = self._life
 
     async def settled(self) -> None:
-        """Return once a kill has had its effect. Raises ``EnvironmentFailure`` if it has none."""
+        """Return once a kill or a pause has had its effect. Raises ``EnvironmentFailure`` if it has none."""
         if self._killed is not None:
-            try:
-                await asyncio.wait_for(self._killed.over(), GONE_WITHIN_S)
-            except TimeoutError:
-                raise EnvironmentFailure(
-                    f"{self.member.name} did not end within {GONE_WITHIN_S:g} s after SIGKILL"
-                ) from None
+            await self._within(self._killed.over(), "did not end", "SIGKILL")
+        if self._frozen is not None:
+            await self._within(_stands_still(self._frozen), "did not stop", "SIGSTOP")
+
+    async def _within(self, effect: Awaitable[None], otherwise: str, number: str) -> None:
+        try:
+            await asyncio.wait_for(effect, EFFECT_WITHIN_S)
+        except TimeoutError:
+            raise EnvironmentFailure(
+                f"{self.member.name} {otherwise} within {EFFECT_WITHIN_S:g} s after {number}"
+            ) from None
 
     async def restart(self, within_s: float) -> None:
         """A new life at once, whatever it did before."""
@@ -282,3 +291,9 @@ def allow_many_files() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # macOS refuses 'unlimited'; its own limit then stays
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _stands_still(life: Life) -> None:
+    """A stopped process goes on until the kernel has taken it off its processor: a moment, or more on a busy machine."""
+    while not (life.paused or life.ended):
+        await asyncio.sleep(LOOK_EVERY_S)
