@@ -41,8 +41,11 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     config: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag="op"):
-    """One call of one client. `value` is the parsed body, or for `unknown` why it is not known."""
+class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag="op", omit_defaults=True):
+    """One call of one client. `value` is the parsed body, or for `unknown` why it is not known.
+
+    `due_ns` is when it should have been asked, in a load that does not wait for answers: latency counts from there.
+    """
 
     process: int
     op: str
@@ -51,6 +54,7 @@ class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fals
     completed_ns: int
     outcome: Outcome
     value: Any = None
+    due_ns: int | None = None
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag="event"):

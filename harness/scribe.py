@@ -35,6 +35,7 @@ class Pending:
     op: str
     args: list[Any]
     invoked_ns: int
+    due_ns: int | None = None
 
     def ok(self, value: Any = None) -> Operation:
         """It happened; `value` is the parsed body."""
@@ -64,13 +65,16 @@ class Scribe:
         self._operations = self._events = 0
         self._why_closed = ""
 
-    def invoke(self, process: int, op: str, *args: Any) -> Pending:
-        """Note that `process` begins `op`: one thing at a time, and nothing more after an unknown outcome."""
+    def invoke(self, process: int, op: str, *args: Any, due_ns: int | None = None) -> Pending:
+        """Note that `process` begins `op`: one thing at a time, and nothing more after an unknown outcome.
+
+        `due_ns`: when it was to begin, if that is not up to the answers before it.
+        """
         if process in self._busy:
             raise HistoryError(f"{self._name}: process {process} is still doing {self._busy[process].op}")
         if process in self._retired:
             raise HistoryError(f"{self._name}: process {process} ended in an unknown outcome: use a fresh one")
-        pending = Pending(self, process, op, list(args), self._clock())
+        pending = Pending(self, process, op, list(args), self._clock(), due_ns)
         self._busy[process] = pending
         return pending
 
@@ -83,10 +87,16 @@ class Scribe:
         if outcome == "unknown":
             self._retired.add(pending.process)
         now_ns = self._clock()
-        done = Operation(pending.process, pending.op, pending.args, pending.invoked_ns, now_ns, outcome, value)
+        done = Operation(
+            pending.process, pending.op, pending.args, pending.invoked_ns, now_ns, outcome, value, pending.due_ns
+        )
         self._operations += 1
         self._record(done)
         return done
+
+    def now_ns(self) -> int:
+        """By the clock of the history."""
+        return self._clock()
 
     def event(self, kind: str, **data: Any) -> Event:
         """Record what the harness did or saw, now."""

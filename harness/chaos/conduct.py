@@ -13,11 +13,12 @@ from harness import steps
 from harness.chaos.ending import Names
 from harness.chaos.engine import Engine
 from harness.chaos.folder import TRACE, RunFolder, toml
-from harness.chaos.load import Unusable
+from harness.chaos.load import Load, MakeLoad, Unusable
 from harness.chaos.plan import Plan, as_table
 from harness.chaos.sites import Site, site
 from harness.checkers import Judgement
-from harness.history import Event, Header, History, HistoryError, Operation, Recorder, load
+from harness.history import Event, Header, History, HistoryError, Operation, Recorder
+from harness.history import load as load_history
 from harness.report import junit, results, text
 from harness.report.verdict import TROUBLE, examine
 from harness.runtimes.base import EnvironmentFailure
@@ -47,8 +48,9 @@ def conduct(
     listeners: Iterable[Listener] = (),
     made: Callable[[RunFolder], None] = lambda _: None,
     place: Callable[[Plan], Site] = site,
+    load: MakeLoad = Load,
 ) -> Finished:
-    """Run, judge and report. `made` hears of the folder as soon as there is one.
+    """Run, judge and report. `made` hears of the folder as soon as there is one, `load` makes who asks.
 
     Raises `UsageError` before anything was started, and `EnvironmentFailure`; the folder then holds what there was
     until then.
@@ -60,15 +62,17 @@ def conduct(
         folder = RunFolder.make(runs, plan.protocol, plan.seed)
         made(folder)
         folder.write("scenario.toml", plan.scenario.text)
-        interrupted = _record(plan, header, folder, there, listeners)
+        interrupted = _record(plan, header, folder, there, listeners, load)
     finally:
         there.clear()
     return finish(folder, there.trace(), interrupted=interrupted)
 
 
-def _record(plan: Plan, header: Header, folder: RunFolder, there: Site, listeners: Iterable[Listener]) -> bool:
+def _record(
+    plan: Plan, header: Header, folder: RunFolder, there: Site, listeners: Iterable[Listener], load: MakeLoad
+) -> bool:
     """The run into the folder, to its end or to where it broke. Whether it was interrupted."""
-    names = Names()
+    names = Names(untouched=plan.scenario.workload.reads_untouched)
     heard: tuple[Listener, ...] = (names, *listeners)
 
     def tell(record: Operation | Event) -> None:
@@ -78,7 +82,7 @@ def _record(plan: Plan, header: Header, folder: RunFolder, there: Site, listener
     try:
         with Recorder(folder.history, header, there.clock, tell) as recorder:
             folder.become_latest()
-            engine = Engine(plan, there, recorder, names)
+            engine = Engine(plan, there, recorder, names, load)
             try:
                 interrupted = there.run(whole(engine))
             finally:
@@ -92,7 +96,7 @@ def _record(plan: Plan, header: Header, folder: RunFolder, there: Site, listener
 
 def finish(folder: RunFolder, trace: str = "", *, interrupted: bool = False) -> Finished:
     """Judge the history in the folder, and write every report. Raises `HistoryError` if it is not whole."""
-    history = load(folder.history)
+    history = load_history(folder.history)
     judgement = examine(history)
     same = digest(trace, history) if trace else ""
     if trace:

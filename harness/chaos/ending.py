@@ -76,13 +76,17 @@ async def come_to_rest(recorder: Scribe, ask: Ask, drained: Awaitable[None], bou
 
 
 class Names:
-    """Every user, item and order that the history names, in the order of their first appearance. A reader of its lines."""
+    """Every user, item and order that the history names, in the order of their first appearance. A reader of its lines.
 
-    def __init__(self) -> None:
+    `untouched`: also the orders that were made many at once and never named again.
+    """
+
+    def __init__(self, *, untouched: bool = True) -> None:
+        self._untouched = untouched
         self._seen: dict[Call, None] = {}
 
     def __call__(self, record: Operation | Event) -> None:
-        if isinstance(record, Operation):
+        if isinstance(record, Operation) and (self._untouched or record.op != "init_orders"):
             for read in _names(record):
                 self._seen.setdefault(read)
 

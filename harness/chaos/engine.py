@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.chaos import ending
 from harness.chaos.ending import Names
-from harness.chaos.load import Crowd, Load, set_up
+from harness.chaos.load import Crowd, Load, MakeLoad, set_up
 from harness.chaos.nemesis import Nemesis
 from harness.chaos.plan import Plan
 from harness.chaos.sites import Site
@@ -17,18 +17,20 @@ from harness.workload.base import Shop
 
 LOOK_EVERY_S = 1.0
 NODES_EVERY_S = 0.1
+COSTS_EVERY_S = 1.0
 ANSWER_WITHIN_S = 4.0  # on top of the services' own limit, so that they and the gateway answer first
 UNDO_WITHIN_S = 10.0
 
 
 @dataclass
 class Engine:
-    """One run at a site. `schedule` is what was drawn, known once the shop is up."""
+    """One run at a site. `load` makes who asks. `schedule` is what was drawn, known once the shop is up."""
 
     plan: Plan
     site: Site
     recorder: Scribe
     names: Names
+    load: MakeLoad = Load
     schedule: list[Fault] | None = None
 
     async def run(self) -> None:
@@ -42,6 +44,7 @@ class Engine:
         nemesis = Nemesis(runtime, self.recorder, self.plan.seed)
         beside = [asyncio.create_task(self._watch_nodes())]
         beside.append(asyncio.create_task(ending.watch(self.recorder, self.site.ask, LOOK_EVERY_S)))
+        beside.append(asyncio.create_task(self._watch_costs()))
         try:
             await self._examine(nemesis)
             used = self.site.usage()
@@ -76,10 +79,11 @@ class Engine:
 
     async def _load(self, shop: Shop, crowd: Crowd, nemesis: Nemesis) -> None:
         """Load and faults side by side; then heal, and wait until the shop has come to rest."""
-        load = Load(self.plan.scenario.workload, shop, crowd, self.plan.seed)
-        self.recorder.phase("load")
-        load.start()
+        load = self.load(self.plan.scenario.workload, shop, crowd, self.plan.seed)
         try:
+            await load.ready()
+            self.recorder.phase("load")
+            load.start()
             nemesis.begin(self.schedule or [])
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.plan.scenario.duration_s):
@@ -103,3 +107,9 @@ class Engine:
                     self.recorder.event("node", name=node.name, state=node.state, pid=node.pid)
                 known[node.name] = node
             await asyncio.sleep(NODES_EVERY_S)
+
+    async def _watch_costs(self) -> None:
+        """Record what each node has used so far, where the site can tell."""
+        while self.site.costs is not None:
+            self.recorder.event("cost", nodes=await self.site.costs())
+            await asyncio.sleep(COSTS_EVERY_S)

@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from harness.history import Operation, Processes
 from harness.scribe import Scribe
@@ -23,12 +24,12 @@ class Crowd:
     """Makes sessions, so that no two of a run have a process number in common."""
 
     def __init__(self, client: Caller, recorder: Scribe) -> None:
+        self.recorder = recorder
         self._client = client
-        self._recorder = recorder
         self._processes = Processes()
 
     def session(self) -> Session:
-        return Session(self._client, self._recorder, self._processes)
+        return Session(self._client, self.recorder, self._processes)
 
     async def all_of(self, calls: Sequence[Call]) -> list[Operation]:
         """Every one of `calls`, up to `AT_ONCE` side by side, each asked once; results in the order of the calls."""
@@ -65,6 +66,27 @@ async def set_up(workload: Workload, crowd: Crowd, seed: int) -> Shop:
         return shop
 
 
+class Driving(Protocol):
+    """What asks during a run."""
+
+    async def ready(self) -> None:
+        """What goes before the load that is judged by the clock. Raises `Unusable`."""
+
+    def start(self) -> None: ...
+
+    async def broken(self) -> None:
+        """Returns only by raising what a client's task raised: the history cannot be written."""
+
+    def stop(self) -> None:
+        """Nothing more is asked; what is under way is still answered, or times out."""
+
+    async def drained(self) -> None:
+        """Return once everybody has heard."""
+
+    async def abandon(self) -> None:
+        """Drop what is under way."""
+
+
 class Load:
     """`workload.clients` clients, each asking one thing after another until `stop`."""
 
@@ -76,27 +98,27 @@ class Load:
         self._over = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
+    async def ready(self) -> None:
+        """Nothing."""
+
     def start(self) -> None:
         for number in range(self._workload.clients):
             client = self._workload.client(self._shop, number, stream(self._seed, f"workload:{number}"))
             self._tasks.append(asyncio.create_task(self._drive(client, number), name=f"client {number}"))
 
     async def broken(self) -> None:
-        """Returns only by raising what a client's task raised: the history cannot be written."""
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             task.result()
         await asyncio.sleep(math.inf)
 
     def stop(self) -> None:
-        """Nothing more is asked; what is under way is still answered, or times out."""
         self._over.set()
 
     async def drained(self) -> None:
         await asyncio.gather(*self._tasks)
 
     async def abandon(self) -> None:
-        """Drop what is under way."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -117,3 +139,7 @@ class Load:
                 asked = client.send(operation)
             except StopIteration:
                 return
+
+
+MakeLoad = Callable[[Workload, Shop, Crowd, int], Driving]
+"""Hears the workload, what its set-up made, who asks, and the seed."""

@@ -36,6 +36,7 @@ class Plan:
 
     `extra` are the flags that changed the scenario. `schedule`, if given, is to happen instead of what the scenario draws;
     `salt` is another course of chance in the simulator. `trace`: of so many transactions the services note one, 0 for none.
+    `told` is the command line that repeats it, where that is not one of `wdm chaos`.
     """
 
     scenario: Scenario
@@ -50,6 +51,7 @@ class Plan:
     schedule: tuple[faults.Fault, ...] | None = None
     salt: int = 0
     trace: int = 0
+    told: str = ""
 
     @property
     def durability(self) -> Durability:
@@ -117,6 +119,8 @@ class Plan:
 
     def command(self) -> str:
         """The command line that repeats this run; one whose faults were chosen is repeated from its folder alone."""
+        if self.told:
+            return self.told
         if self.schedule is not None:
             return "wdm replay, with the folder of this run"
         parts = ["wdm", "chaos", self.named or self.scenario.name, "--protocol", self.protocol]

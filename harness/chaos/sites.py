@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from harness.chaos.plan import Plan
 from harness.operator import Operator
 from harness.runtimes.base import Breakable
 from harness.runtimes.local.deployment import LocalDeployment
+from harness.runtimes.local.meter import Meter
 from harness.runtimes.sim import loop as virtual_time
 from harness.runtimes.sim.simulation import Simulation
 from harness.steps import Step, in_logs, simulated
@@ -28,7 +29,8 @@ class Site:
 
     `connect` gives a client that waits so many seconds for an answer. `clock` is in nanoseconds, `run` runs the whole and
     says whether it was interrupted: both in the site's own time. `trace` is what there is to compare two runs by,
-    `usage` what each node has used so far, where that is known, `steps` what services did for each transaction.
+    `usage` what each node has used so far, where that is known, `steps` what services did for each transaction, `costs` what
+    each node has used until now, as `harness.runtimes.local.meter.Meter` tells it.
     """
 
     runtime: Breakable
@@ -41,6 +43,7 @@ class Site:
     trace: Callable[[], str] = str
     usage: Callable[[], list[dict[str, Any]]] = list
     steps: Callable[[], list[Step]] = list
+    costs: Callable[[], Awaitable[list[dict[str, Any]]]] | None = None
 
     def client(self, limit_s: float) -> AbstractAsyncContextManager[Caller]:
         return self.connect(limit_s) if self.connect else ShopClient(self.runtime.url, limit_s)
@@ -56,7 +59,12 @@ def docker(plan: Plan) -> Site:
     site = _in_a_folder(DockerDeployment, plan)
     shop = site.runtime
     assert isinstance(shop, DockerDeployment)
-    return replace(site, usage=shop.usage)
+
+    async def costs() -> list[dict[str, Any]]:
+        kinds = {node.name: node.kind for node in shop.nodes()}
+        return [{**row, "kind": kinds[row["node"]]} for row in shop.usage() if row["node"] in kinds]
+
+    return replace(site, usage=shop.usage, costs=costs)
 
 
 def _in_a_folder(kind: type[LocalDeployment], plan: Plan) -> Site:
@@ -68,7 +76,14 @@ def _in_a_folder(kind: type[LocalDeployment], plan: Plan) -> Site:
         return await Operator(shop.nodes(), shop.secret).unfinished()
 
     logs = shop.folder.logs
-    return Site(shop, ask, logs, lambda: shutil.rmtree(folder, ignore_errors=True), steps=lambda: in_logs(logs))
+    return Site(
+        shop,
+        ask,
+        logs,
+        lambda: shutil.rmtree(folder, ignore_errors=True),
+        steps=lambda: in_logs(logs),
+        costs=Meter(shop).look,
+    )
 
 
 def sim(plan: Plan) -> Site:

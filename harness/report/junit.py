@@ -1,9 +1,12 @@
 """The report as JUnit XML: a test suite a run, a test case a checker."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from harness.checkers import Judgement, Result
 from harness.history import History
+from harness.report.runs import Rows
 
 _FORBIDDEN = {code: "\ufffd" for code in (*range(32), 0xFFFE, 0xFFFF) if code not in (9, 10, 13)}
 
@@ -11,7 +14,40 @@ _FORBIDDEN = {code: "\ufffd" for code in (*range(32), 0xFFFE, 0xFFFF) if code no
 def render(history: History, judgement: Judgement) -> bytes:
     """A violated claim is a failure, what could not be judged an error, what there was nothing of is skipped."""
     header = history.header
-    name = f"{header.scenario} {header.protocol} seed {header.seed}"
+    return _written(_suite(f"{header.scenario} {header.protocol} seed {header.seed}", judgement))
+
+
+def render_bench(document: Mapping[str, Any], rows: Rows) -> bytes:
+    """A suite each run, and one of the thresholds."""
+    suites = Element("testsuites", name="wdm bench")
+    for run in rows.every():
+        suites.append(_suite(f"{run.case}, round {run.round}, seed {run.history.header.seed}", run.judgement))
+    asked = document["thresholds"]
+    if asked or document["reasons"]:
+        suites.append(_limits(asked, document["reasons"]))
+    return _written(suites)
+
+
+def _limits(asked: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> Element:
+    failed = sum(not each["met"] for each in asked)
+    suite = Element(
+        "testsuite", name="bench", tests=str(len(asked) + 1), failures=str(failed), errors=str(len(reasons[:1]))
+    )
+    whole = SubElement(suite, "testcase", classname="bench", name="everything was run")
+    if reasons:
+        SubElement(whole, "error", message="incomplete").text = _clean("\n".join(reasons))
+    for each in asked:
+        case = SubElement(suite, "testcase", classname="bench", name=_clean(f"not {each['text']}"))
+        if not each["met"]:
+            SubElement(case, "failure", message=_clean("; ".join(each["crossed_by"]) or "nothing was measured"))
+    return suite
+
+
+def _written(element: Element) -> bytes:
+    return bytes(tostring(element, encoding="utf-8", xml_declaration=True))
+
+
+def _suite(name: str, judgement: Judgement) -> Element:
     standings = [each.standing for each in judgement.results]
     suite = Element(
         "testsuite",
@@ -26,7 +62,7 @@ def render(history: History, judgement: Judgement) -> bytes:
         SubElement(run, "error", message="unknown").text = _clean("\n".join(judgement.reasons))
     for result in judgement.results:
         _case(SubElement(suite, "testcase", classname=_clean(name), name=result.checker), result)
-    return bytes(tostring(suite, encoding="utf-8", xml_declaration=True))
+    return suite
 
 
 def _case(case: Element, result: Result) -> None:

@@ -4,15 +4,24 @@ from typing import Any
 
 import msgspec
 
+from harness.bench.measure import measure
 from harness.checkers import Judgement
 from harness.history import History
 from harness.report.text import headline
+
+FORMAT = 1
+"""Of `results.json`: raised whenever a reader of the former format would misunderstand it."""
+
+KIND = "run"
 
 
 def render(history: History, judgement: Judgement, digest: str = "") -> dict[str, Any]:
     """Plain values only: the verdict, why, what was run, and every checker's result; `digest` of a run that can be replayed."""
     header = history.header
     document = {
+        "format": FORMAT,
+        "kind": KIND,
+        "wdm": header.config.get("wdm", ""),
         "verdict": judgement.verdict,
         "reasons": judgement.reasons,
         "headline": headline(history, judgement),
@@ -28,6 +37,7 @@ def render(history: History, judgement: Judgement, digest: str = "") -> dict[str
         "trace": digest,
         "not_injected": [event.data for event in history.of_kind("fault-refused")],
         "usage": [node for event in history.of_kind("usage") for node in event.data["nodes"]],
+        "measured": history.derive(measure),
         "results": judgement.results,
     }
     plain: dict[str, Any] = msgspec.to_builtins(document)

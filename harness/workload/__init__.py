@@ -6,6 +6,7 @@ from harness.workload.bank import Bank
 from harness.workload.base import Workload
 from harness.workload.checkout import Checkout
 from harness.workload.hot_item import HotItem
+from harness.workload.orders import Orders
 from harness.workload.retry import Retry
 from harness.workload.sets import Sets
 
@@ -15,4 +16,5 @@ WORKLOADS: Mapping[str, type[Workload]] = {
     "hot-item": HotItem,
     "bank": Bank,
     "sets": Sets,
+    "orders": Orders,
 }

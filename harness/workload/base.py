@@ -10,7 +10,7 @@ What is read at the end is no workload's business: every user, item and order th
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import msgspec
 
@@ -60,6 +60,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     clients: Count = 16
     rate_per_s: Rate = 200.0
+
+    reads_untouched: ClassVar[bool] = True
+    """Whether the end of a run also reads what was made and that nobody has asked for since."""
 
     def lighter(self) -> Self:
         """The same on a small scale, for the simulator: there many small runs find more than one large one does."""

@@ -21,8 +21,8 @@ class Session:
         self._processes = processes
         self.process = processes.fresh()
 
-    async def do(self, asked: Call) -> Operation:
-        pending = self._recorder.invoke(self.process, asked.op, *asked.args)
+    async def do(self, asked: Call, due_ns: int | None = None) -> Operation:
+        pending = self._recorder.invoke(self.process, asked.op, *asked.args, due_ns=due_ns)
         heard = await self._client.call(asked.op, *asked.args)
         if heard.outcome == "ok":
             done = pending.ok(heard.value)

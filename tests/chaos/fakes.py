@@ -45,6 +45,30 @@ class Model:
         self.orders[new] = {"order_id": new, "paid": False, "items": [], "user_id": user, "total_cost": 0}
         return 200, {"order_id": new}
 
+    def _init_users(self, count: str, credit: str) -> Answer:
+        self.credit = {str(number): int(credit) for number in range(int(count))}
+        return 200, {"msg": "done"}
+
+    def _init_items(self, count: str, stock: str, price: str) -> Answer:
+        self.stock = {str(number): int(stock) for number in range(int(count))}
+        self.price = {str(number): int(price) for number in range(int(count))}
+        return 200, {"msg": "done"}
+
+    def _init_orders(self, count: str, items: str, users: str, price: str) -> Answer:
+        """Two different items a piece, evenly spread."""
+        for number in range(int(count)):
+            lines = [[str((number + shift) % int(items)), 1] for shift in (0, 1)]
+            user = str(number % int(users))
+            name = str(number)
+            self.orders[name] = {
+                "order_id": name,
+                "paid": False,
+                "items": lines,
+                "user_id": user,
+                "total_cost": 2 * int(price),
+            }
+        return 200, {"msg": "done"}
+
     def _add_funds(self, user: str, amount: str) -> Answer:
         return self._move(self.credit, user, int(amount))
 

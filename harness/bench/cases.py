@@ -1,0 +1,166 @@
+"""What a bench compares: candidates, the settings that are swept, and the faults of a part of its runs."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from harness import scenarios
+from harness.bench.pace import Pace
+from harness.chaos.plan import Plan
+from harness.scenarios import Scenario
+from harness.workload.orders import Orders
+from protocols.core import UsageError
+from protocols.registry import load, names
+
+FAULT_FREE = "fault-free"
+DEFAULT_SCENARIOS = (FAULT_FREE, scenarios.DEFAULT)
+JUDGED = ("conservation", "atomicity", "exactly-once", "recovery", "stats")
+MOST_CASES = 64
+
+SWEPT: Mapping[str, type] = {"clients": int, "workers": int, "items": int, "skew": float, "rate": float}
+"""What can be swept, and the type of its values."""
+
+TRACED = 4
+"""Of so many transactions one is noted step by step where nothing is broken; under faults all are."""
+
+
+class Candidate(NamedTuple):
+    protocol: str
+    transport: str = "http"
+
+    @property
+    def name(self) -> str:
+        return self.protocol if self.transport == "http" else f"{self.protocol} over {self.transport}"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row of the comparison. `items` is the number of lines of an order, `skew` how much some items are preferred."""
+
+    candidate: Candidate
+    scenario: str = FAULT_FREE
+    workers: int = 1
+    items: int = 2
+    skew: float = 0.0
+    pace: Pace = field(default_factory=Pace)
+
+    @property
+    def name(self) -> str:
+        """Of the settings that are not the usual ones."""
+        usual = Case(self.candidate)
+        told = [
+            f"{name} {getattr(self, name):g}"
+            for name in ("workers", "items", "skew")
+            if getattr(self, name) != getattr(usual, name)
+        ]
+        load = f"{self.pace.clients} clients" if self.pace.rate_per_s is None else f"{self.pace.rate_per_s:g}/s"
+        return ", ".join((self.candidate.name, self.scenario, load, *told))
+
+    def with_(self, name: str, value: float) -> "Case":
+        """With another value of what is swept."""
+        match name:
+            case "clients":
+                return replace(self, pace=replace(self.pace, clients=int(value), rate_per_s=None))
+            case "rate":
+                return replace(self, pace=replace(self.pace, rate_per_s=value))
+            case "skew":
+                return replace(self, skew=value)
+            case "items":
+                return replace(self, items=int(value))
+            case "workers":
+                return replace(self, workers=int(value))
+            case _:
+                raise UsageError(f"{name!r} cannot be swept; there are: {', '.join(SWEPT)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Everything that has to be known to repeat it. `command` is the command line that does."""
+
+    cases: tuple[Case, ...]
+    seed: int
+    rounds: int = 1
+    duration_s: float = 20.0
+    runtime: str = "local"
+    durability: str = "everysec"
+    command: str = "wdm bench"
+
+    def turns(self) -> Iterator[tuple[int, Case]]:
+        """(round, case): in each round every case once, so that what changes with time changes for all."""
+        for number in range(1, self.rounds + 1):
+            for case in self.cases:
+                yield number, case
+
+    def pace(self, case: Case) -> Pace:
+        """How the shop of this case is driven: how much it can do is asked where nothing is broken."""
+        capacity_s = case.pace.capacity_s if case.scenario == FAULT_FREE else 0.0
+        return replace(case.pace, capacity_s=capacity_s, reserve=case.pace.for_load(self.duration_s))
+
+    def plan(self, case: Case, number: int) -> Plan:
+        """The run of a case in a round. Raises `UsageError` if it cannot be."""
+        pace = self.pace(case)
+        broken = scenarios.load(case.scenario) if case.scenario != FAULT_FREE else None
+        workload = Orders(
+            lines=case.items,
+            skew=case.skew,
+            clients=pace.clients,
+            rate_per_s=pace.rate_per_s or 1e6,
+            orders=pace.before_load() + pace.reserve,
+        )
+        base = broken or Scenario(
+            name=FAULT_FREE, summary="Nothing is broken", workload_name="orders", workload=workload
+        )
+        scenario = replace(
+            base,
+            workload_name="orders",
+            workload=workload,
+            duration_s=self.duration_s,
+            workers=case.workers,
+            durability=self.durability,
+            must_hold=JUDGED,
+        )
+        return Plan(
+            scenario=scenario,
+            protocol=case.candidate.protocol,
+            seed=self.seed + number - 1,
+            named=case.scenario,
+            runtime=self.runtime,
+            transport=case.candidate.transport,
+            trace=TRACED if broken is None else 1,
+            told=self.command,
+        )
+
+
+def atomic() -> list[str]:
+    """The protocols that are compared where none is named: all that do something for the atomicity they claim."""
+    found = []
+    for name in names():
+        protocol = load(name)
+        if protocol.safeguards and protocol.claims(protocol.configure()).atomicity != "none":
+            found.append(name)
+    return found
+
+
+def swept(cases: Iterable[Case], texts: Sequence[str]) -> list[Case]:
+    """Every case with every combination of the values in `NAME=V,V,...`. Raises `UsageError` naming what is wrong."""
+    axes = [_axis(text) for text in texts]
+    found = list(cases)
+    for axis in axes:
+        found = [case.with_(name, value) for case, (name, value) in itertools.product(found, axis)]
+    if len(found) > MOST_CASES:
+        raise UsageError(f"--sweep makes {len(found)} cases, more than {MOST_CASES}: sweep fewer values")
+    return found
+
+
+def _axis(text: str) -> list[tuple[str, float]]:
+    name, equals, values = text.partition("=")
+    if name not in SWEPT or not equals:
+        raise UsageError(f"--sweep takes NAME=VALUE,VALUE with one of {', '.join(SWEPT)}, not {text!r}")
+    try:
+        found = [(name, SWEPT[name](each)) for each in values.split(",")]
+    except ValueError:
+        raise UsageError(f"--sweep {name}: {values!r} are not numbers, separated by commas") from None
+    if any(value < 0 or (value == 0 and name != "skew") for _, value in found):
+        raise UsageError(f"--sweep {name}: {values!r} must be above 0")
+    return found

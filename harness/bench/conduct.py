@@ -1,0 +1,123 @@
+"""Runs a bench: every case in turn, round by round, each as a run that is recorded and judged like any other."""
+
+import os
+import platform
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from harness.bench.cases import Bench, Case
+from harness.bench.folder import BenchFolder, Kept, Ledger
+from harness.chaos import conduct as one
+from harness.chaos.conduct import Finished, Listener
+from harness.chaos.folder import RunFolder
+from harness.runtimes.base import EnvironmentFailure
+
+
+class Turn(NamedTuple):
+    """What is about to be run: the `number`-th of `of` runs."""
+
+    case: Case
+    round: int
+    number: int
+    of: int
+
+
+Begin = Callable[[Turn], Listener]
+"""Hears what is about to be run, and gives who listens to it."""
+
+End = Callable[[Finished], None]
+
+
+def settings(case: Case) -> dict[str, Any]:
+    """A case as it is written down."""
+    return {
+        "protocol": case.candidate.protocol,
+        "transport": case.candidate.transport,
+        "scenario": case.scenario,
+        "workers": case.workers,
+        "items": case.items,
+        "skew": case.skew,
+        "pace": {name: getattr(case.pace, name) for name in case.pace.__slots__},
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the figures are of: absolute ones are of this machine, ratios carry over."""
+    load = None
+    with suppress(OSError, AttributeError):
+        load = round(os.getloadavg()[0], 2)
+    with suppress(AttributeError, OSError):
+        return _machine(len(os.sched_getaffinity(0)), load)
+    return _machine(os.cpu_count() or 1, load)
+
+
+def _machine(cpus: int, load: float | None) -> dict[str, Any]:
+    return {
+        "cpus": cpus,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "load_before": load,
+    }
+
+
+def conduct(
+    bench: Bench,
+    runs: Path,
+    thresholds: tuple[str, ...],
+    begin: Begin,
+    end: End,
+    made: Callable[[BenchFolder], None] = lambda _: None,
+) -> tuple[BenchFolder, int]:
+    """Run everything, until somebody or the environment stops it. The folder, and how many runs were begun.
+
+    Raises `UsageError` before anything was started, `EnvironmentFailure` if nothing can be written; one of a run ends the bench
+    and is noted.
+    """
+    plans = [(number, case, bench.plan(case, number)) for number, case in bench.turns()]
+    for _, _, plan in plans:
+        plan.spec()
+    folder = BenchFolder.new(runs, bench.seed)
+    made(folder)
+    ledger = _ledger(bench, thresholds)
+    folder.keep(ledger)
+    folder.become_latest()
+    for position, (number, case, plan) in enumerate(plans, start=1):
+        turn = Turn(case, number, position, len(plans))
+
+        def note(run: RunFolder, turn: Turn = turn) -> None:
+            ledger.runs.append(Kept(case=turn.case.name, round=turn.round, folder=run.path.name))
+            folder.keep(ledger)
+
+        try:
+            finished = one.conduct(plan, folder.runs, (begin(turn),), note, load=bench.pace(case).make())
+        except EnvironmentFailure as failure:
+            ledger.trouble = str(failure)
+            break
+        end(finished)
+        if finished.interrupted:
+            ledger.trouble = "interrupted"
+            break
+    else:
+        ledger.complete = True
+    folder.keep(ledger)
+    return folder, len(ledger.runs)
+
+
+def _ledger(bench: Bench, thresholds: tuple[str, ...]) -> Ledger:
+    return Ledger(
+        wdm=version("wdm"),
+        command=bench.command,
+        seed=bench.seed,
+        rounds=bench.rounds,
+        duration_s=bench.duration_s,
+        runtime=bench.runtime,
+        durability=bench.durability,
+        machine=machine(),
+        thresholds=list(thresholds),
+        cases={case.name: msgspec.to_builtins(settings(case)) for case in bench.cases},
+    )

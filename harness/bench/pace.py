@@ -1,0 +1,160 @@
+"""How a shop is driven in one run of a bench, stage by stage; every stage is a phase of the history.
+
+`warm-up` is not counted. `capacity` is a closed loop: how much the shop can do. `search` looks for the highest rate that keeps
+a limit. `load` is what is judged by the clock, alone or under faults.
+"""
+
+import asyncio
+import math
+from dataclasses import dataclass, replace
+from random import Random
+
+from harness.bench.histogram import Histogram
+from harness.bench.loads import Arrivals, Askers, Till, answered, latency_us, over_after
+from harness.chaos.load import Crowd, Driving, MakeLoad, Unusable
+from harness.history import Operation
+from harness.workload.base import Shop, stream
+
+SEARCH_FROM_PER_S = 50.0
+SEARCH_UP_TO_PER_S = 12_800.0
+SEARCH_HALVINGS = 4
+SEARCH_ORDERS = 40_000
+MOST_FOUND_PER_S = 2_000
+FASTEST_PER_S = 2_500
+KEPT_UP = 0.95
+"""The share of what should be due on average that must have been asked: else the generator was late, or there were no orders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """An open loop of `rate_per_s`, or, where that is None, a closed loop of `clients`. Times are in seconds.
+
+    `capacity_s`: so long a closed loop before the load, 0 for none. `limit_p99_ms`: search for the highest rate that keeps it,
+    `search_s` a step, and load the shop with that. `reserve`: so many orders are kept for the load.
+    """
+
+    rate_per_s: float | None = 100.0
+    clients: int = 32
+    arrivals: Arrivals = "poisson"
+    warm_up_s: float = 2.0
+    capacity_s: float = 0.0
+    limit_p99_ms: float | None = None
+    search_s: float = 3.0
+    reserve: int = 0
+
+    def make(self) -> MakeLoad:
+        return lambda _workload, shop, crowd, seed: Paced(self, shop, crowd, seed)
+
+    def for_load(self, duration_s: float) -> int:
+        """How many orders the load takes at most, as far as anybody can know."""
+        if self.limit_p99_ms is not None:
+            return round(MOST_FOUND_PER_S * duration_s)
+        return round((1.2 * self.rate_per_s if self.rate_per_s else FASTEST_PER_S) * duration_s + 100)
+
+    def before_load(self) -> int:
+        """How many orders the stages before it may take."""
+        steps = 0 if self.limit_p99_ms is None else SEARCH_ORDERS
+        return round(FASTEST_PER_S * (self.warm_up_s + self.capacity_s)) + steps
+
+
+class Paced(Driving):
+    """The load of one run: checks out the orders that the set-up put together."""
+
+    def __init__(self, pace: Pace, shop: Shop, crowd: Crowd, seed: int) -> None:
+        self._pace = pace
+        self._recorder = crowd.recorder
+        askers, now_ns = Askers(crowd), crowd.recorder.now_ns
+        cut = max(0, len(shop.tray) - pace.reserve)
+        self._before = Till(askers, iter(shop.tray[:cut]), now_ns)
+        self._till = Till(askers, iter(shop.tray[cut:]), now_ns)
+        self._seed = seed
+        self._over = asyncio.Event()
+        self._work: asyncio.Task[None] | None = None
+
+    async def ready(self) -> None:
+        pace = self._pace
+        if pace.warm_up_s:
+            await self._closed("warm-up", pace.warm_up_s)
+        if pace.capacity_s:
+            await self._closed("capacity", pace.capacity_s)
+        if pace.limit_p99_ms is not None:
+            self._pace = replace(pace, rate_per_s=await self._search(pace.limit_p99_ms))
+
+    def start(self) -> None:
+        self._work = asyncio.create_task(self._drive(), name="load")
+
+    async def broken(self) -> None:
+        assert self._work is not None
+        await asyncio.wait((self._work,))
+        _raise(self._work)
+        await asyncio.sleep(math.inf)
+
+    def stop(self) -> None:
+        self._over.set()
+
+    async def drained(self) -> None:
+        assert self._work is not None
+        await asyncio.wait((self._work,))
+        _raise(self._work)
+
+    async def abandon(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.gather(self._work, return_exceptions=True)
+
+    # ------------------------------------------------------------ inside
+
+    async def _drive(self) -> None:
+        pace = self._pace
+        if pace.rate_per_s is None:
+            await self._till.closed_loop(pace.clients, self._over)
+        else:
+            await self._till.open_loop(pace.rate_per_s, pace.arrivals, self._rng("arrivals"), self._over)
+        if not self._over.is_set():
+            raise Unusable("every order was checked out before the load ended; take a shorter --duration")
+
+    async def _closed(self, phase: str, seconds: float) -> None:
+        self._recorder.phase(phase)
+        async with over_after(seconds) as over:
+            await answered(self._before.closed_loop(self._pace.clients, over))
+
+    async def _search(self, limit_ms: float) -> float:
+        """The highest rate found to be kept up with; half of the lowest tried if there is none."""
+        good, rate = SEARCH_FROM_PER_S / 2, SEARCH_FROM_PER_S
+        while rate <= SEARCH_UP_TO_PER_S and await self._keeps(rate, limit_ms):
+            good, rate = rate, 2 * rate
+        bad = rate
+        for _ in range(SEARCH_HALVINGS):
+            rate = math.sqrt(good * bad)
+            if await self._keeps(rate, limit_ms):
+                good = rate
+            else:
+                bad = rate
+        self._recorder.event("found", rate_per_s=round(good, 1), limit_p99_ms=limit_ms)
+        return good
+
+    async def _keeps(self, rate: float, limit_ms: float) -> bool:
+        """Ask at this rate for one step; whether all was answered, and 99 of 100 in time."""
+        self._recorder.event("phase", name="search", rate_per_s=round(rate, 1))
+        latencies, unknown = Histogram(), 0
+
+        def hear(operation: Operation) -> None:
+            nonlocal unknown
+            latencies.record(latency_us(operation))
+            unknown += operation.outcome == "unknown"
+
+        till = replace(self._before, heard=hear)
+        async with over_after(self._pace.search_s) as over:
+            await answered(till.open_loop(rate, self._pace.arrivals, self._rng(f"search:{rate}"), over))
+        p99_us = latencies.quantile(0.99)
+        enough = latencies.total >= KEPT_UP * rate * self._pace.search_s - 3 * math.sqrt(rate * self._pace.search_s)
+        return enough and not unknown and p99_us is not None and p99_us <= limit_ms * 1000
+
+    def _rng(self, name: str) -> Random:
+        return stream(self._seed, f"bench:{name}")
+
+
+def _raise(task: "asyncio.Task[None]") -> None:
+    """What a client's task raised, without the group around it."""
+    if not task.cancelled() and (error := task.exception()):
+        raise error.exceptions[0] if isinstance(error, ExceptionGroup) else error

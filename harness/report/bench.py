@@ -1,0 +1,26 @@
+"""Every report of a bench, written into its folder from what is in it."""
+
+import json
+from typing import Any
+
+from harness.bench.folder import BenchFolder
+from harness.report import comparison, junit, tables
+from harness.report.runs import Rows, read_bench
+
+
+def finish(folder: BenchFolder) -> dict[str, Any]:
+    """Judge every history in the folder again, and write every report. The document of `results.json`.
+
+    Raises `ValueError` if the folder is none of a bench that this wdm can read, `EnvironmentFailure` if nothing can be written.
+    """
+    rows = read_bench(folder.path)
+    document = comparison.render(rows)
+    _write(folder, rows, document)
+    return document
+
+
+def _write(folder: BenchFolder, rows: Rows, document: dict[str, Any]) -> None:
+    folder.write(folder.results.name, json.dumps(document, indent=2) + "\n")
+    folder.write("results.csv", tables.as_csv(document["rows"]))
+    folder.write("summary.md", tables.as_markdown(document))
+    folder.write("junit.xml", junit.render_bench(document, rows))

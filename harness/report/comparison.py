@@ -1,0 +1,79 @@
+"""A bench as one document: a row a case, the thresholds, and the verdict of all."""
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from harness.bench import thresholds
+from harness.bench.merge import merged, spread, worst
+from harness.checkers import Verdict
+from harness.report.results import FORMAT
+from harness.report.runs import Rows, Run, claims_of
+
+KIND = "bench"
+
+
+def render(rows: Rows) -> dict[str, Any]:
+    """Plain values only; `results.schema.json` says which."""
+    ledger = rows.ledger
+    found = [_row(name, ledger.cases.get(name, {}), runs, ledger.rounds) for name, runs in rows.runs.items() if runs]
+    asked = tuple(thresholds.parse(text) for text in ledger.thresholds)
+    reasons = [f"not everything was run: {ledger.trouble or 'it was cut short'}"] if not ledger.complete else []
+    reasons += rows.damaged
+    verdict = worst([row["verdict"] for row in found])
+    if reasons and verdict == Verdict.HOLDS:
+        verdict = str(Verdict.UNKNOWN)
+    return {
+        "format": FORMAT,
+        "kind": KIND,
+        "wdm": ledger.wdm,
+        "verdict": verdict,
+        "reasons": reasons,
+        "complete": ledger.complete and not rows.damaged,
+        "command": ledger.command,
+        "seed": ledger.seed,
+        "rounds": ledger.rounds,
+        "duration_s": ledger.duration_s,
+        "runtime": ledger.runtime,
+        "durability": ledger.durability,
+        "machine": ledger.machine,
+        "thresholds": thresholds.judge(asked, found),
+        "rows": found,
+    }
+
+
+def _row(name: str, settings: dict[str, Any], runs: list[Run], rounds: int) -> dict[str, Any]:
+    measured = [run.measured for run in runs]
+    judgements = [run.judgement for run in runs]
+    violations: Counter[str] = Counter()
+    allowed: Counter[str] = Counter()
+    for judgement in judgements:
+        for result in judgement.results:
+            counts = result.finding.figures.get("violations") or {}
+            broken = {each.name for each in result.violated}
+            violations.update({each: count for each, count in counts.items() if each in broken})
+            allowed.update({each: count for each, count in counts.items() if each not in broken})
+    checkers = [result.checker for result in judgements[0].results]
+    return {
+        "name": name,
+        **settings,
+        "rounds": len(runs),
+        "rounds_wanted": rounds,
+        "verdict": worst([judgement.verdict for judgement in judgements]),
+        "reasons": [reason for judgement in judgements for reason in judgement.reasons],
+        "claims": claims_of(runs[0]),
+        "standings": {checker: _standing(runs, checker) for checker in checkers},
+        "violations": dict(violations),
+        "allowed": dict(allowed),
+        "measured": msgspec.to_builtins(merged(measured)),
+        "spread": spread(measured),
+        "runs": [run.name for run in runs],
+    }
+
+
+def _standing(runs: list[Run], checker: str) -> str:
+    """The worst of all rounds."""
+    order = ("claimed-and-violated", "unknown", "not-claimed-and-seen", "claimed-and-held", "not-applicable")
+    seen = {result.standing for run in runs for result in run.judgement.results if result.checker == checker}
+    return next(each for each in order if each in seen)

@@ -1,0 +1,87 @@
+"""Runs as reports read them: a folder's history with its judgement, its figures and its steps; a bench is several."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness import steps
+from harness.bench import folder as benches
+from harness.bench.folder import BenchFolder, Ledger
+from harness.bench.measure import Measured, measure
+from harness.chaos.folder import HISTORY
+from harness.checkers import Judgement
+from harness.history import History, HistoryError, load
+from harness.report.verdict import examine
+from harness.steps import Step
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. `case` and `round` are those of a bench; `name` is its folder's."""
+
+    name: str
+    history: History
+    judgement: Judgement
+    steps: Sequence[Step] = ()
+    case: str = ""
+    round: int = 1
+
+    @cached_property
+    def measured(self) -> Measured:
+        return self.history.derive(measure)
+
+    @property
+    def candidate(self) -> str:
+        """`saga`, or `saga over streams`."""
+        transport = self.history.header.config.get("transport") or "http"
+        protocol = self.history.header.protocol
+        return protocol if transport == "http" else f"{protocol} over {transport}"
+
+    @property
+    def title(self) -> str:
+        return f"{self.candidate}, {self.history.header.scenario}"
+
+
+def read(path: Path, case: str = "", number: int = 1) -> Run:
+    """The run in this folder. Raises `HistoryError` if its history is not whole."""
+    history = load(path / HISTORY)
+    return Run(path.name, history, examine(history), steps.read(path), case, number)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A bench as its report reads it: the runs of each case that left a whole history, and why others did not."""
+
+    ledger: Ledger
+    runs: dict[str, list[Run]]
+    damaged: list[str]
+
+    def every(self) -> Iterator[Run]:
+        for several in self.runs.values():
+            yield from several
+
+
+def read_bench(path: Path) -> Rows:
+    """Raises `ValueError` if the ledger cannot be read."""
+
+    ledger = benches.read(path)
+    runs: dict[str, list[Run]] = {name: [] for name in ledger.cases}
+    damaged = []
+    for kept in ledger.runs:
+        try:
+            runs.setdefault(kept.case, []).append(read(BenchFolder(path).runs / kept.folder, kept.case, kept.round))
+        except HistoryError as error:
+            damaged.append(f"{kept.case}: {error}")
+    return Rows(ledger, runs, damaged)
+
+
+def claims_of(run: Run) -> dict[str, Any]:
+    claims = run.history.header.claims
+    return {
+        "atomicity": claims.atomicity,
+        "isolation": claims.isolation,
+        "durability": claims.durability,
+        "recovery_s": claims.recovery_s,
+    }

@@ -1,0 +1,119 @@
+"""A bench's comparison as CSV and as Markdown: one table of columns feeds both, and the terminal's table too."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from harness.bench.thresholds import metric
+
+Row = Mapping[str, Any]
+
+
+class Column(NamedTuple):
+    """`name` is the CSV's, `title` a person's; `of` takes a row. `digits` after the point, None for a text."""
+
+    name: str
+    title: str
+    of: Callable[[Row], Any]
+    digits: int | None = None
+    short: bool = True
+
+
+def _metric(name: str) -> Callable[[Row], float | None]:
+    return lambda row: metric(row, name)
+
+
+def setting(row: Row) -> str:
+    """What differs from the usual: `8 clients, 2 workers`."""
+    pace = row["pace"]
+    load = f"{pace['clients']} clients" if pace["rate_per_s"] is None else f"{pace['rate_per_s']:g}/s"
+    usual = {"workers": 1, "items": 2, "skew": 0.0}
+    return ", ".join((load, *(f"{name} {row[name]:g}" for name, value in usual.items() if row[name] != value)))
+
+
+COLUMNS = (
+    Column("protocol", "protocol", lambda row: row["protocol"]),
+    Column("transport", "transport", lambda row: row["transport"], short=False),
+    Column("scenario", "faults", lambda row: row["scenario"]),
+    Column("setting", "setting", setting),
+    Column("verdict", "verdict", lambda row: row["verdict"]),
+    Column("asked", "checkouts", lambda row: row["measured"]["asked"], 0),
+    Column("ok", "ok", lambda row: row["measured"]["ok"], 0, short=False),
+    Column("fail", "refused", lambda row: row["measured"]["fail"], 0, short=False),
+    Column("unknown", "unknown", lambda row: row["measured"]["unknown"], 0),
+    Column("rate_per_s", "ok/s", _metric("rate_per_s"), 0),
+    Column("capacity_per_s", "at most/s", _metric("capacity_per_s"), 0),
+    Column("found_per_s", "found/s", _metric("found_per_s"), 0, short=False),
+    Column("p50_ms", "p50 ms", _metric("p50_ms"), 1),
+    Column("p90_ms", "p90 ms", _metric("p90_ms"), 1, short=False),
+    Column("p99_ms", "p99 ms", _metric("p99_ms"), 1),
+    Column("p999_ms", "p99.9 ms", _metric("p999_ms"), 1, short=False),
+    Column("max_ms", "max ms", _metric("max_ms"), 0, short=False),
+    Column("availability", "available", _metric("availability"), 4, short=False),
+    Column("blocked_s", "blocked s", _metric("blocked_s"), 2),
+    Column("messages", "messages", _metric("messages"), 1),
+    Column("parcels", "parcels", _metric("parcels"), 1, short=False),
+    Column("forced_writes", "forced", _metric("forced_writes"), 1),
+    Column("store_commands", "store cmds", _metric("store_commands"), 1),
+    Column("store_operations", "store ops", _metric("store_operations"), 1, short=False),
+    Column("cpu_ms", "CPU ms", _metric("cpu_ms"), 2),
+    Column("store_cpu_ms", "store CPU ms", _metric("store_cpu_ms"), 2, short=False),
+    Column("memory_mb", "memory MB", _metric("memory_mb"), 0),
+)
+
+
+def told(value: Any, digits: int | None) -> str:
+    """A cell as a person reads it; what was not measured is a dash."""
+    if value is None:
+        return "-"
+    return str(value) if digits is None else f"{value:.{digits}f}"
+
+
+def shown(rows: Sequence[Row]) -> list[Column]:
+    """The columns of a short table that have anything to say."""
+    return [each for each in COLUMNS if each.short and any(each.of(row) is not None for row in rows)]
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """Every column, numbers in full, nothing where there is no figure."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(each.name for each in COLUMNS)
+    writer.writerows([each.of(row) for each in COLUMNS] for row in rows)
+    return out.getvalue()
+
+
+def as_markdown(document: Mapping[str, Any]) -> str:
+    """For the summary page of a pipeline."""
+    rows = document["rows"]
+    columns = shown(rows)
+    lines = [f"## wdm bench: {document['verdict']}", ""]
+    lines += [f"- {reason}" for reason in document["reasons"]]
+    lines += [f"- {_threshold(each)}" for each in document["thresholds"]]
+    lines += [""] if document["reasons"] or document["thresholds"] else []
+    lines.append("| " + " | ".join(each.title for each in columns) + " |")
+    lines.append("| " + " | ".join("---" if each.digits is None else "---:" for each in columns) + " |")
+    lines += ["| " + " | ".join(_cell(told(each.of(row), each.digits)) for each in columns) + " |" for row in rows]
+    for row in rows:
+        if row["violations"]:
+            names = ", ".join(f"{count} {name}" for name, count in row["violations"].items())
+            lines += ["", f"**{row['name']}** broke what it claims: {names}."]
+    machine = document["machine"]
+    lines += [
+        "",
+        f"{machine['cpus']} CPUs, {machine['system']}, Python {machine['python']}; `{document['command']}`",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _threshold(each: Mapping[str, Any]) -> str:
+    if each["unmeasured"]:
+        return f"`{each['text']}`: nothing was measured that it could be compared with"
+    crossed = f"crossed by {'; '.join(each['crossed_by'])}"
+    return f"fail if `{each['text']}`: {'no' if each['met'] else crossed}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

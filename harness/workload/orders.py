@@ -1,0 +1,71 @@
+"""Orders that were put together before: all that is asked under load is to check them out."""
+
+from collections.abc import Generator
+from itertools import accumulate
+from random import Random
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from harness.history import Operation
+from harness.workload.base import Call, Client, Count, Setup, Share, Shop, Workload, call
+
+CREDIT = 2**40
+TWO = 2
+"""The lines of an order as `init_orders` makes it."""
+
+Skew = Annotated[float, msgspec.Meta(ge=0, le=3)]
+Lines = Annotated[int, msgspec.Meta(ge=1, le=100)]
+
+
+class Orders(Workload, frozen=True, kw_only=True):
+    """`orders` of `lines` different items each, a piece of each item; a share `poor` of the users has nothing.
+
+    `skew` is the exponent of Zipf's law by which items are chosen: 0 is evenly, 1 is a bestseller list. The shop makes orders
+    of two lines by itself, in one request; others take one for each line.
+    """
+
+    users: Count = 200
+    items: Count = 500
+    orders: Count = 3_000
+    lines: Lines = TWO
+    skew: Skew = 0.0
+    poor: Share = 0.05
+
+    reads_untouched: ClassVar[bool] = False  # there are more orders than a load has the time for
+
+    def setup(self, rng: Random) -> Setup:
+        users, items = ([str(number) for number in range(count)] for count in (self.users, self.items))
+        yield [call("init_users", self.users, CREDIT), call("init_items", self.items, CREDIT, 1)]
+        poor = rng.sample(users, round(self.poor * self.users))
+        if poor:
+            yield [call("pay", user, CREDIT) for user in poor]
+        shop = Shop(users, items, [1] * self.items)
+        if self.lines == TWO and not self.skew:
+            yield [call("init_orders", self.orders, self.items, self.users, 1)]
+            shop.tray = [str(number) for number in range(self.orders)]
+        else:
+            shop.tray = yield from self._put_together(shop, rng)
+        rng.shuffle(shop.tray)
+        return shop
+
+    def _put_together(self, shop: Shop, rng: Random) -> Generator[list[Call], list[Operation], list[str]]:
+        made = yield [call("create_order", rng.choice(shop.users)) for _ in range(self.orders)]
+        orders = [str(each.value) for each in made]
+        weights = list(accumulate((rank + 1) ** -self.skew for rank in range(self.items)))
+        yield [
+            call("add_item", order, item, 1) for order in orders for item in _different(shop, weights, self.lines, rng)
+        ]
+        return orders
+
+    def client(self, shop: Shop, number: int, rng: Random) -> Client:  # noqa: ARG002
+        for order in shop.tray[number :: self.clients]:
+            yield call("checkout", order)
+
+
+def _different(shop: Shop, weights: list[float], count: int, rng: Random) -> list[str]:
+    """So many different items, drawn by weight."""
+    found: dict[str, None] = {}
+    while len(found) < min(count, len(shop.items)):
+        found.update(dict.fromkeys(rng.choices(shop.items, cum_weights=weights, k=count - len(found))))
+    return list(found)

@@ -1,0 +1,88 @@
+"""Open loop and closed loop against a real shop: which of them sees a stall."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from random import Random
+
+from harness.bench.histogram import Histogram
+from harness.bench.loads import Askers, Till, latency_us, over_after
+from harness.bench.measure import measure
+from harness.chaos.load import Crowd, set_up
+from harness.history import Claims, Header, Operation, Tape
+from harness.runtimes.local.deployment import LocalDeployment
+from harness.runtimes.local.spec import Spec
+from harness.workload.client import ShopClient
+from harness.workload.orders import Orders
+
+RATE_PER_S = 200
+PAUSE_S = 2.0
+CLAIMS = Claims(atomicity="atomic", isolation="none", durability="everysec")
+HEADER = Header(
+    protocol="2pc", claims=CLAIMS, scenario="-", workload="orders", durability="everysec", runtime="local", seed=1
+)
+
+
+@asynccontextmanager
+async def shop(orders: int) -> AsyncIterator[tuple[LocalDeployment, Till, Tape]]:
+    async with LocalDeployment(Spec(protocol="2pc")) as deployment, ShopClient(deployment.url) as client:
+        tape = Tape(HEADER, time.monotonic_ns)
+        crowd = Crowd(client, tape)
+        made = await set_up(Orders(orders=orders, poor=0.0), crowd, 1)
+        yield deployment, Till(Askers(crowd), iter(made.tray), tape.now_ns), tape
+
+
+async def stall(deployment: LocalDeployment, after_s: float) -> None:
+    await asyncio.sleep(after_s)
+    deployment.pause("order-1")
+    await asyncio.sleep(PAUSE_S)
+    deployment.resume("order-1")
+
+
+def quantile_ms(tape: Tape, q: float, since: int = 0) -> float:
+    checkouts = [each for each in tape.history().operations if each.op == "checkout"][since:]
+    found = Histogram(map(latency_us, checkouts)).quantile(q)
+    assert found is not None
+    return found / 1000
+
+
+async def test_an_open_loop_sees_a_pause_for_all_who_came_meanwhile() -> None:
+    async with shop(3_000) as (deployment, till, tape), over_after(6.0) as over:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(till.open_loop(RATE_PER_S, "fixed", Random(1), over))
+            group.create_task(stall(deployment, 2.0))
+        asked = [each for each in tape.history().operations if each.op == "checkout"]
+        assert len(asked) >= 0.97 * RATE_PER_S * 6
+        assert all(each.due_ns is not None and each.due_ns <= each.invoked_ns for each in asked)
+        assert 1_000 * PAUSE_S * 0.85 <= quantile_ms(tape, 0.99) <= 1_000 * PAUSE_S * 2
+        # A third of the time nobody was served: so many of those who came waited for about half of the pause.
+        assert quantile_ms(tape, 0.75) > 100
+
+
+async def test_a_closed_loop_hardly_notices_it() -> None:
+    async with shop(12_000) as (deployment, till, tape):
+        warm_up: list[Operation] = []
+        async with over_after(0.5) as over:
+            await replace(till, heard=warm_up.append).closed_loop(1, over)
+        warm = len(warm_up)
+        async with over_after(6.0) as over, asyncio.TaskGroup() as group:
+            group.create_task(till.closed_loop(1, over))
+            group.create_task(stall(deployment, 2.0))
+        assert quantile_ms(tape, 1.0, warm) >= 1_000 * PAUSE_S * 0.9
+        assert quantile_ms(tape, 0.99, warm) < 100
+
+
+def test_latency_counts_from_when_it_was_due() -> None:
+    late = Operation(1, "checkout", ["1"], 5_000_000, 7_000_000, "ok", None, 2_000_000)
+    assert latency_us(late) == 5_000
+    assert latency_us(Operation(1, "checkout", ["1"], 5_000_000, 7_000_000, "ok")) == 2_000
+
+
+def test_the_figures_of_a_history_without_any_checkout() -> None:
+    tape = Tape(HEADER, iter(range(10**9, 10**10, 10**9)).__next__)
+    tape.phase("load")
+    tape.phase("heal")
+    found = measure(tape.history())
+    assert (found.asked, found.rate_per_s, found.latency["p99_ms"], found.availability) == (0, 0.0, None, None)

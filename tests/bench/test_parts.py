@@ -1,0 +1,152 @@
+"""The parts of a bench: histograms, arrivals, thresholds, sweeps, rounds."""
+
+import itertools
+import math
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.bench import thresholds
+from harness.bench.cases import Bench, Candidate, Case, atomic, swept
+from harness.bench.histogram import Histogram
+from harness.bench.loads import arrivals
+from harness.bench.pace import Pace
+from protocols.core import UsageError
+from protocols.registry import load
+
+VALUES = st.lists(st.integers(0, 10**10), min_size=1, max_size=200)
+
+
+@given(VALUES, st.floats(0, 1))
+def test_a_quantile_is_the_exact_one_to_one_part_in_a_thousand(values: list[int], q: float) -> None:
+    exact = sorted(values)[max(1, math.ceil(q * len(values))) - 1]
+    found = Histogram(values).quantile(q)
+    assert found is not None
+    assert exact <= found <= exact * (1 + 1 / 1023)
+
+
+@given(VALUES, VALUES)
+def test_histograms_add_up_and_are_made_again_of_their_buckets(one: list[int], other: list[int]) -> None:
+    both = Histogram(one)
+    both.add(Histogram(other))
+    assert list(both.buckets()) == list(Histogram(one + other).buckets())
+    assert list(Histogram.of(both.buckets()).buckets()) == list(both.buckets())
+    assert both.mean() == pytest.approx(sum(one + other) / len(one + other))
+
+
+def test_an_empty_histogram_knows_nothing_and_none_counts_below_zero() -> None:
+    assert (Histogram().quantile(0.5), Histogram().mean()) == (None, None)
+    with pytest.raises(ValueError, match="negative value: -1"):
+        Histogram([-1])
+
+
+def test_arrivals_keep_their_rate_and_poisson_is_as_uneven_as_it_should_be() -> None:
+    fixed = list(itertools.islice(arrivals(200, "fixed", Random(1)), 5))
+    assert fixed == [0.0, 0.005, 0.01, 0.015, 0.02]
+    poisson = list(itertools.islice(arrivals(200, "poisson", Random(1)), 20_001))
+    gaps = [after - before for before, after in itertools.pairwise(poisson)]
+    mean = sum(gaps) / len(gaps)
+    deviation = math.sqrt(sum((gap - mean) ** 2 for gap in gaps) / len(gaps))
+    assert mean == pytest.approx(0.005, rel=0.03)
+    assert deviation == pytest.approx(mean, rel=0.05)
+    assert poisson == list(itertools.islice(arrivals(200, "poisson", Random(1)), 20_001))
+
+
+def row(**figures: float | None) -> dict[str, object]:
+    measured = {
+        "asked": 100,
+        "unknown": 4,
+        "rate_per_s": 90.0,
+        "latency": {"p99_ms": figures.get("p99_ms", 40.0)},
+        "cost": {"messages": figures.get("messages")},
+    }
+    return {"name": "a row", "protocol": "2pc", "scenario": "fault-free", "measured": measured}
+
+
+@pytest.mark.parametrize(
+    ("text", "crossed"),
+    [
+        ("p99_ms > 50", False),
+        ("p99_ms >= 40", True),
+        (" p99_ms<50 ", True),
+        ("p99_ms <= 39.9", False),
+        ("rate_per_s < 1e3", True),
+        ("unknown_share > 0.03", True),
+        ("2pc: p99_ms > 30", True),
+        ("saga: p99_ms > 30", False),
+        ("2pc@fault-free: p99_ms > 30", True),
+        ("@kill-one-at-a-time: p99_ms > 30", False),
+        ("messages > 1", False),
+    ],
+)
+def test_a_threshold_is_crossed_or_not(text: str, crossed: bool) -> None:
+    assert thresholds.parse(text).crossed(row()) is crossed
+
+
+@pytest.mark.parametrize("text", ["", "p99_ms", "p99_ms > fast", "p99 > 5", "p99_ms = 5", "> 5", "p99_ms > 1.2.3"])
+def test_what_is_no_threshold_is_refused_by_name(text: str) -> None:
+    with pytest.raises(UsageError, match="--fail-if"):
+        thresholds.parse(text)
+
+
+def test_a_threshold_on_what_was_not_measured_is_not_met() -> None:
+    (found,) = thresholds.judge((thresholds.parse("messages > 1"),), [row()])
+    assert (found["met"], found["unmeasured"], found["crossed_by"]) == (False, True, [])
+    (found,) = thresholds.judge((thresholds.parse("messages > 9"),), [row(messages=8.0)])
+    assert (found["met"], found["unmeasured"]) == (True, False)
+    (found,) = thresholds.judge((thresholds.parse("messages > 7"),), [row(messages=8.0)])
+    assert (found["met"], found["crossed_by"]) == (False, ["a row"])
+
+
+def test_a_sweep_makes_every_combination_and_names_what_differs() -> None:
+    cases = swept([Case(Candidate("2pc"))], ["clients=1,8", "skew=0,1.2"])
+    assert [case.name for case in cases] == [
+        "2pc, fault-free, 1 clients",
+        "2pc, fault-free, 1 clients, skew 1.2",
+        "2pc, fault-free, 8 clients",
+        "2pc, fault-free, 8 clients, skew 1.2",
+    ]
+    assert cases[2].pace.rate_per_s is None
+    (case,) = swept([Case(Candidate("saga", "streams"))], ["rate=50", "workers=2", "items=5"])
+    assert case.name == "saga over streams, fault-free, 50/s, workers 2, items 5"
+
+
+@pytest.mark.parametrize(
+    "text", ["clients", "colour=1", "clients=", "clients=a", "clients=0", "items=-1", "workers=1.5", "=3"]
+)
+def test_what_cannot_be_swept_is_refused_by_name(text: str) -> None:
+    with pytest.raises(UsageError, match="--sweep"):
+        swept([Case(Candidate("2pc"))], [text])
+    with pytest.raises(UsageError, match="sweep fewer"):
+        swept([Case(Candidate("2pc"))], [f"clients={','.join(map(str, range(1, 70)))}"])
+
+
+def test_rounds_take_turns() -> None:
+    cases = (Case(Candidate("2pc")), Case(Candidate("saga")))
+    bench = Bench(cases, seed=7, rounds=2)
+    assert [(number, case.candidate.protocol) for number, case in bench.turns()] == [
+        (1, "2pc"),
+        (1, "saga"),
+        (2, "2pc"),
+        (2, "saga"),
+    ]
+    assert [bench.plan(case, number).seed for number, case in bench.turns()] == [7, 7, 8, 8]
+
+
+def test_faults_come_from_the_scenario_and_the_load_from_the_bench() -> None:
+    case = Case(Candidate("2pc"), "kill-one-at-a-time", pace=Pace(rate_per_s=50, capacity_s=3))
+    bench = Bench((case,), seed=1, duration_s=12)
+    plan = bench.plan(case, 1)
+    assert (plan.scenario.workload_name, plan.scenario.duration_s) == ("orders", 12)
+    assert [fault.kind for fault in plan.scenario.faults] == ["crash"]
+    assert bench.pace(case).capacity_s == 0
+    assert plan.spec().trace == 1
+    assert bench.plan(Case(Candidate("2pc")), 1).scenario.faults == ()
+
+
+def test_who_takes_part_by_itself_does_something_for_what_it_claims() -> None:
+    assert {"2pc", "saga"} <= set(atomic())
+    assert "unprotected" not in atomic()
+    assert all(load(name).safeguards for name in atomic())

@@ -1,0 +1,233 @@
+"""``wdm bench``: what each protocol costs and what it keeps, side by side."""
+
+import secrets
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import scenarios
+from harness.bench import cases, thresholds
+from harness.bench.cases import DEFAULT_SCENARIOS, FAULT_FREE, Bench, Candidate, Case, atomic, swept
+from harness.bench.conduct import Turn, conduct
+from harness.bench.folder import BenchFolder
+from harness.bench.pace import Pace
+from harness.chaos.conduct import Finished
+from harness.chaos.folder import DEFAULT
+from harness.checkers import Verdict
+from harness.history import HistoryError
+from harness.report import bench as report
+from harness.report import text
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.local.spec import MAX_WORKERS
+from protocols.core import UsageError
+from protocols.service.links import TRANSPORTS
+from wdm import ui
+from wdm.comparison import show
+from wdm.exits import CODES, ENVIRONMENT, INTERRUPTED, VIOLATED
+from wdm.live import Progress
+from wdm.options import as_json, common, option
+
+LARGEST_SEED = 2**31
+RATE_PER_S = 100.0
+CAPACITY_S = 3.0
+CLIENTS = 32
+LIMIT_P99_MS = 50.0
+
+
+@click.command()
+@common
+@option(
+    "--protocol", multiple=True, metavar="NAME", help="To be compared; may be repeated.  [default: all but the control]"
+)
+@option(
+    "--transport",
+    type=click.Choice(list(TRANSPORTS)),
+    multiple=True,
+    help="Over what services talk; several make a candidate each.  [default: http]",
+)
+@option(
+    "--runtime", type=click.Choice(["local", "docker"]), default="local", show_default=True, help="Where the shops run."
+)
+@option(
+    "--rate",
+    type=click.FloatRange(0.1, 50_000),
+    help="Checkouts a second, come what may: an open loop.  [default: 100]",
+)
+@option("--clients", type=click.IntRange(1, 2_000), help="So many clients that wait for their answers: a closed loop.")
+@option(
+    "--arrivals", type=click.Choice(["poisson", "fixed"]), default="poisson", show_default=True, help="Of an open loop."
+)
+@option(
+    "--duration", type=click.FloatRange(1, 3_600), default=20.0, show_default=True, metavar="S", help="Of each load."
+)
+@option(
+    "--scenario",
+    multiple=True,
+    metavar="SCENARIO",
+    help=f"Its faults; may be repeated.  [default: {' and '.join(DEFAULT_SCENARIOS)}]",
+)
+@option("--rounds", type=click.IntRange(1, 100), default=1, show_default=True, help="Each candidate so often, in turn.")
+@option("--find-max", is_flag=True, help="Search for the highest rate that keeps --p99-ms, and load with that.")
+@option(
+    "--p99-ms",
+    type=click.FloatRange(0.1, 60_000),
+    default=LIMIT_P99_MS,
+    show_default=True,
+    help="The limit of --find-max.",
+)
+@option("--workers", type=click.IntRange(1, MAX_WORKERS), default=1, show_default=True, help="Processes a service.")
+@option("--items", type=click.IntRange(1, 100), default=2, show_default=True, help="Items an order.")
+@option(
+    "--skew",
+    type=click.FloatRange(0, 3),
+    default=0.0,
+    show_default=True,
+    help="Zipf's exponent of how items are chosen.",
+)
+@option(
+    "--sweep",
+    multiple=True,
+    metavar="NAME=V,V",
+    help=f"A row for each value of: {', '.join(cases.SWEPT)}; may be repeated.",
+)
+@option(
+    "--durability",
+    type=click.Choice(["everysec", "always"]),
+    default="everysec",
+    show_default=True,
+    help="When a store forces its log.",
+)
+@option(
+    "--fail-if",
+    multiple=True,
+    metavar="CONDITION",
+    help="Exit with 1 if a row is like this: 'p99_ms > 50', '2pc@fault-free: messages > 8'.",
+)
+@option("--seed", type=click.IntRange(0), help="Decides every random choice.  [default: drawn, and printed]")
+@option("--runs-dir", default=DEFAULT, show_default=True, metavar="DIR", help="Where the run folders go.")
+@as_json
+def bench(runs_dir: str, as_json: bool, fail_if: tuple[str, ...], **given: Any) -> int:
+    """Compare protocols under the same load and the same faults: how fast, at what cost, and whether they keep what they claim.
+
+    With nothing said: every protocol that claims to be atomic, 20 s each, once with nothing broken and once with every node
+    killed in turn. Latency counts from when a checkout was due, so that a stall counts for all who came meanwhile. Exit code 0:
+    everything claimed held and no --fail-if was met; 1: not so; 3: nothing can be said; 4: the environment failed.
+    """
+    for condition in fail_if:
+        thresholds.parse(condition)
+    wanted = plan(given, fail_if)
+    ui.say(
+        f"seed {wanted.seed}: {len(wanted.cases)} rows, {wanted.rounds} rounds, {wanted.duration_s:g} s of load each"
+    )
+    stage = Stage()
+    try:
+        folder, _ = conduct(
+            wanted, Path(runs_dir), fail_if, stage.begin, stage.end, lambda made: ui.say(f"run folder {made.path}")
+        )
+    except HistoryError as error:
+        raise EnvironmentFailure(str(error)) from error
+    finally:
+        stage.close()
+    document = report.finish(folder)
+    code = _code(document, folder)
+    if as_json:
+        ui.document({**document, "folder": str(folder.path), "exit": code})
+    else:
+        show(document)
+    ui.say(f"kept in {folder.path}")
+    ui.next_step(f"`wdm report {folder.path.name} --open` shows it in a browser, `{wanted.command}` runs it again")
+    return code
+
+
+def plan(given: dict[str, Any], fail_if: tuple[str, ...] = ()) -> Bench:
+    """Every mistake of the caller is found here. Raises `UsageError`."""
+    if given["rate"] is not None and given["clients"] is not None:
+        raise UsageError("--rate is an open loop and --clients a closed one: give one of them")
+    if given["find_max"] and (given["rate"] is not None or given["clients"] is not None):
+        raise UsageError("--find-max looks for the rate: give neither --rate nor --clients")
+    seed = given["seed"] if given["seed"] is not None else secrets.randbelow(LARGEST_SEED)
+    chosen = [
+        Case(Candidate(protocol, transport), scenario, given["workers"], given["items"], given["skew"], _pace(given))
+        for protocol in dict.fromkeys(given["protocol"] or atomic())
+        for transport in dict.fromkeys(given["transport"] or ("http",))
+        for scenario in dict.fromkeys(given["scenario"] or ((FAULT_FREE,) if given["find_max"] else DEFAULT_SCENARIOS))
+    ]
+    for case in chosen:
+        if case.scenario != FAULT_FREE:
+            scenarios.load(case.scenario)
+    return Bench(
+        cases=tuple(swept(chosen, given["sweep"])),
+        seed=seed,
+        rounds=given["rounds"],
+        duration_s=given["duration"],
+        runtime=given["runtime"],
+        durability=given["durability"],
+        command=_command(given, fail_if, seed),
+    )
+
+
+def _pace(given: dict[str, Any]) -> Pace:
+    if given["clients"] is not None:
+        return Pace(rate_per_s=None, clients=given["clients"], arrivals=given["arrivals"])
+    limit = given["p99_ms"] if given["find_max"] else None
+    return Pace(
+        rate_per_s=given["rate"] or RATE_PER_S,
+        clients=CLIENTS,
+        arrivals=given["arrivals"],
+        capacity_s=0.0 if limit else CAPACITY_S,
+        limit_p99_ms=limit,
+    )
+
+
+def _command(given: dict[str, Any], fail_if: tuple[str, ...], seed: int) -> str:
+    """The command line that repeats it: what differs from the defaults, and the seed."""
+    usual = {"runtime": "local", "arrivals": "poisson", "duration": 20.0, "rounds": 1, "p99_ms": LIMIT_P99_MS}
+    usual |= {"workers": 1, "items": 2, "skew": 0.0, "durability": "everysec"}
+    parts = ["wdm", "bench"]
+    for name, value in {**given, "fail_if": fail_if}.items():
+        flag = f"--{name.replace('_', '-')}"
+        if name == "seed" or value in (None, (), False) or usual.get(name) == value:
+            continue
+        if value is True:
+            parts.append(flag)
+        else:
+            for each in value if isinstance(value, tuple) else (value,):
+                parts += [flag, f"{each:g}" if isinstance(each, float) else str(each)]
+    return shlex.join([*parts, "--seed", str(seed)])
+
+
+class Stage:
+    """Shows one run after the other as it goes."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+
+    def begin(self, turn: Turn) -> Progress:
+        self.close()
+        title = f"{turn.case.name} ({turn.number} of {turn.of})"
+        ui.say(f"{title}{f', round {turn.round}' if turn.of > turn.number or turn.round > 1 else ''}")
+        self._progress = Progress(title).__enter__()
+        return self._progress
+
+    def end(self, finished: Finished) -> None:
+        self.close()
+        ui.say(f"  {text.headline(finished.history, finished.judgement)}")
+
+    def close(self) -> None:
+        if self._progress is not None:
+            self._progress.__exit__(None, None, None)
+            self._progress = None
+
+
+def _code(document: dict[str, Any], folder: BenchFolder) -> int:
+    trouble = folder.ledger().trouble
+    if trouble == "interrupted":
+        return INTERRUPTED
+    if document["verdict"] == Verdict.VIOLATED or any(not each["met"] for each in document["thresholds"]):
+        return VIOLATED
+    if trouble:
+        ui.complain(trouble)
+        return ENVIRONMENT
+    return CODES[Verdict(document["verdict"])]

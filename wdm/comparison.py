@@ -1,0 +1,60 @@
+"""The comparison of a bench in the terminal."""
+
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.report.tables import shown, told
+from wdm import ui
+
+COLOURS = {"holds": "green", "violated": "bold red", "unknown": "yellow"}
+STANDING = {
+    "claimed-and-held": "held",
+    "claimed-and-violated": "VIOLATED",
+    "not-claimed-and-seen": "seen, not claimed",
+    "unknown": "unknown",
+    "not-applicable": "-",
+}
+
+
+def show(document: dict[str, Any]) -> None:
+    """A row a case, then each checker's standing, then what the caller asked for. Without a terminal: plain aligned lines."""
+    rows = document["rows"]
+    if rows:
+        columns = shown(rows)
+        _table(
+            [each.title for each in columns], [[told(each.of(row), each.digits) for each in columns] for row in rows]
+        )
+        click.echo()
+        checkers = list(dict.fromkeys(name for row in rows for name in row["standings"] if name != "stats"))
+        _table(
+            ["claims", *checkers],
+            [[row["name"], *(STANDING[row["standings"][name]] for name in checkers)] for row in rows],
+        )
+        click.echo()
+    for row in rows:
+        for name, count in row["violations"].items():
+            click.echo(f"{row['name']}: {name}, {count} times")
+    for each in document["thresholds"]:
+        how = "not measured" if each["unmeasured"] else "no" if each["met"] else f"yes: {'; '.join(each['crossed_by'])}"
+        click.echo(f"fail if {each['text']}: {how}")
+    for reason in document["reasons"]:
+        click.echo(f"because {reason}")
+    click.echo(f"verdict: {document['verdict']}")
+
+
+def _table(headers: list[str], cells: list[list[str]]) -> None:
+    if not sys.stdout.isatty():
+        ui.table(headers, cells)
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for number, header in enumerate(headers):
+        figures = all(row[number] == "-" or row[number].replace(".", "").isdigit() for row in cells)
+        table.add_column(header, justify="right" if figures else "left", no_wrap=figures)
+    for row in cells:
+        table.add_row(*(Text(cell, style=COLOURS.get(cell, "red" if cell == "VIOLATED" else "")) for cell in row))
+    Console().print(table)
