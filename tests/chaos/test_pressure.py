@@ -17,7 +17,7 @@ from harness.workload.client import ShopClient
 from tests.chaos.test_transports import settled, spec
 from tests.contract.acts import item, user
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.broker]
 
 CLIENTS = 40
 LIMIT_S = 5.0

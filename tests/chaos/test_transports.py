@@ -16,6 +16,8 @@ from tests.brokers import missing
 from tests.chaos.test_shop import quiet, rests
 from tests.contract.acts import item, order, state, user
 
+pytestmark = pytest.mark.broker
+
 SLOW = pytest.mark.slow
 TRANSPORTS = ("streams", pytest.param("rabbitmq", marks=SLOW), pytest.param("kafka", marks=SLOW))
 

@@ -13,8 +13,8 @@ from tests.brokers import missing
 from tests.runtimes import DOCKER, LOCAL, deployment
 
 
-def shop_of(runtime: Any, protocol: str, transport: str = "http", *, slow: bool = False) -> Any:
-    marks = (*runtime.marks, *((pytest.mark.slow,) if slow else ()))
+def shop_of(runtime: Any, protocol: str, transport: str = "http") -> Any:
+    marks = (*runtime.marks, *(() if transport == "http" else (pytest.mark.broker, pytest.mark.slow)))
     return pytest.param(
         (runtime.values[0], protocol, transport), marks=marks, id=f"{runtime.id}-{protocol}-{transport}"
     )
@@ -23,7 +23,7 @@ def shop_of(runtime: Any, protocol: str, transport: str = "http", *, slow: bool 
 SHOPS = (
     shop_of(LOCAL, "2pc"),
     shop_of(LOCAL, "saga"),
-    *(shop_of(LOCAL, "saga", transport, slow=True) for transport in ("streams", "rabbitmq", "kafka")),
+    *(shop_of(LOCAL, "saga", transport) for transport in ("streams", "rabbitmq", "kafka")),
     shop_of(DOCKER, "2pc"),
     shop_of(DOCKER, "saga"),
 )

@@ -8,7 +8,7 @@ import pytest
 from protocols.service.links.broker import BATCH, ROOM
 from tests.links.conftest import Inbox, Note, Running, drained, started
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.broker]
 
 
 def notes(name: str, count: int) -> set[Note]:

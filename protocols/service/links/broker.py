@@ -20,6 +20,7 @@ import structlog
 
 from protocols.service.codec import BadMessage, Codec
 from protocols.service.links import Counts, Receive
+from protocols.service.tasks import Crew, end
 
 BATCH = 128  # messages in a parcel
 UNDER_WAY = 4  # parcels to one destination that are not confirmed yet
@@ -102,7 +103,6 @@ class BrokerLink:
         self._wake = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
         self._receive: Receive = lambda *_: None
-        self._stopping = False
         self.counts = Counts()
         self.up = False
 
@@ -116,10 +116,8 @@ class BrokerLink:
         self._life = asyncio.create_task(self._live(), name="link")
 
     async def stop(self) -> None:
-        self._stopping = True
         if self._life is not None:
-            self._life.cancel()
-            await asyncio.wait((self._life,))
+            await end((self._life,))
 
     def send(self, to: str, message: Any) -> None:
         to = self._route(to, message)
@@ -136,40 +134,43 @@ class BrokerLink:
 
     async def _live(self) -> None:
         pause_s = RECONNECT_S
-        while not self._stopping:  # a cancellation that meets the loss of the connection is lost with it
+        while True:
             try:
                 async with self._open_channel() as channel:
                     self.up, pause_s = True, RECONNECT_S
                     log.info("broker connected")
                     await self._serve(channel)
-            except* BrokerLost as lost:
+            except BrokerLost as lost:
                 if self.up:
-                    log.warning("broker lost", error=str(lost.exceptions[0]), waiting=self.waiting)
-            except* Exception as failure:  # a defect of ours may cost a connection, and never all that come after it
-                log.exception("link failed", error=repr(failure.exceptions[0]))
+                    log.warning("broker lost", error=str(lost), waiting=self.waiting)
+            except Exception as failure:  # a defect of ours may cost a connection, and never all that come after it
+                log.exception("link failed", error=repr(failure))
             finally:
                 self.up = False
-            if not self._stopping:
-                await asyncio.sleep(pause_s)
+            await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, RECONNECT_LATEST_S)
 
     async def _serve(self, channel: Channel) -> None:
         for box in self._boxes.values():
             box.put_back()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(channel.work())
-            group.create_task(self._consume(channel))
-            self._wake.set()
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                for box in self._boxes.values():
-                    while box.waiting and len(box.under_way) < UNDER_WAY:
-                        number = next(self._numbers)
-                        box.take(number)
-                        group.create_task(self._post(channel, box, number))
+        crew = Crew()
+        crew.add(channel.work(), "link work")
+        crew.add(self._consume(channel), "link consume")
+        crew.add(self._dispatch(channel, crew), "link dispatch")
+        await crew.until_one_fails()
 
     # ------------------------------------------------------------ out
+
+    async def _dispatch(self, channel: Channel, crew: Crew) -> None:
+        self._wake.set()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            for box in self._boxes.values():
+                while box.waiting and len(box.under_way) < UNDER_WAY:
+                    number = next(self._numbers)
+                    box.take(number)
+                    crew.add(self._post(channel, box, number), "link post")
 
     async def _post(self, channel: Channel, box: _Box, number: int) -> None:
         batch = box.under_way[number]

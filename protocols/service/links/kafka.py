@@ -22,6 +22,7 @@ from protocols.core import UsageError
 from protocols.service.codec import Codec
 from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Done, Parcel
 from protocols.service.settings import SERVICES, Settings
+from protocols.service.tasks import Crew
 
 PARTITIONS = 8  # of a service's topic: so many instances at most share its work
 DEAD = "wdm.dead"
@@ -132,11 +133,12 @@ class KafkaChannel:
             yield await self._arrived.get()
 
     async def work(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for reader in self._readers:
-                group.create_task(reader.read(self._arrived, self._buried))
-                group.create_task(reader.commit())
-            group.create_task(self._bury())
+        crew = Crew()
+        for reader in self._readers:
+            crew.add(reader.read(self._arrived, self._buried), "kafka read")
+            crew.add(reader.commit(), "kafka commit")
+        crew.add(self._bury(), "kafka bury")
+        await crew.until_one_fails()
 
     async def _bury(self) -> None:
         while True:

@@ -23,6 +23,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from protocols.service.codec import Codec
 from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Done, Parcel
 from protocols.service.settings import SERVICES, Settings
+from protocols.service.tasks import Crew
 
 DEAD = "wdm.dead"
 PREFETCH = ROOM
@@ -108,15 +109,19 @@ class RabbitChannel:
 
     async def work(self) -> None:
         """Acknowledge what is done with, and notice the end of the connection."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._acknowledge())
-            await self._lost.wait()
-            raise BrokerLost("the connection was closed")
+        crew = Crew()
+        crew.add(self._acknowledge(), "rabbitmq acknowledge")
+        crew.add(self._notice(), "rabbitmq notice")
+        await crew.until_one_fails()
 
     # ------------------------------------------------------------ inside
 
     def _parcel(self, message: AbstractIncomingMessage) -> Parcel:
         return Parcel(message.body, lambda: self._done.add((message, True)), lambda _: self._done.add((message, False)))
+
+    async def _notice(self) -> None:
+        await self._lost.wait()
+        raise BrokerLost("the connection was closed")
 
     async def _acknowledge(self) -> None:
         while True:

@@ -40,13 +40,14 @@ def name_of(to: str) -> str:
 
 @contextlib.asynccontextmanager
 async def connected(url: str, node: str, streams: Sequence[str]) -> AsyncIterator["StreamsChannel"]:
-    # No hidden retry: what is repeated, and when, is the link's business.
+    # No hidden retry: what is repeated, and when, is the link's business. No time limit of the library's either: it would
+    # write under asyncio.wait_for, which loses cancellations (see ``tasks``).
     client = Redis.from_url(
         url,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
         socket_connect_timeout=1,
-        socket_timeout=ANSWER_WITHIN_S,
+        socket_timeout=None,
         protocol=2,
     )
     try:
@@ -142,7 +143,8 @@ class StreamsChannel:
 
     async def _ask(self, *command: Any) -> Any:
         try:
-            return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
         except LOST as error:
             raise BrokerLost(str(error) or type(error).__name__) from error
 
@@ -151,6 +153,7 @@ class StreamsChannel:
             for command in commands:
                 pipeline.execute_command(*command)
             try:
-                await pipeline.execute()
+                async with asyncio.timeout(ANSWER_WITHIN_S):
+                    await pipeline.execute()
             except LOST as error:
                 raise BrokerLost(str(error) or type(error).__name__) from error

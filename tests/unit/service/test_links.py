@@ -9,7 +9,7 @@ from itertools import permutations
 import pytest
 
 from protocols.core import UsageError
-from protocols.service import links
+from protocols.service import links, tasks
 from protocols.service.codec import Codec
 from protocols.service.links import TRANSPORTS, Transport, broker, kafka, transport
 from protocols.service.links.broker import BrokerLink, BrokerLost, Parcel
@@ -119,6 +119,65 @@ async def test_a_stop_that_meets_the_loss_of_the_connection_is_still_a_stop() ->
     async with link_to(failing), asyncio.timeout(5):
         await asyncio.sleep(0.05)
     assert failing.connects == 1
+
+
+class Deaf(Failing):
+    """What reads loses the first cancellations, as ``asyncio.wait_for`` does with one that meets its result."""
+
+    def __init__(self, deaf_to: float) -> None:
+        super().__init__(losses=1)
+        self.deaf_to = deaf_to
+
+    async def parcels(self) -> AsyncIterator[Parcel]:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if not self.deaf_to:
+                    raise
+                self.deaf_to -= 1
+        yield Parcel(b"", lambda: None, lambda _: None)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "AGAIN_S", 0.02)
+    monkeypatch.setattr(tasks, "WITHIN_S", 0.3)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("deaf_to", [1, 3, float("inf")])
+async def test_a_stop_ends_though_cancellations_are_lost(deaf_to: float) -> None:
+    deaf = Deaf(deaf_to)
+    async with asyncio.timeout(10), link_to(deaf):
+        await asyncio.sleep(0.05)
+    deaf.deaf_to = 0
+    await tasks.end(asyncio.all_tasks() - {asyncio.current_task()})
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_lost_connection_is_followed_by_another_though_a_cancellation_is_lost() -> None:
+    deaf = Deaf(deaf_to=1)
+    async with link_to(deaf) as link:
+        link.send("stock", Note("a.1"))
+        await until_left(link)
+    assert deaf.connects == 2
+
+
+async def test_a_task_that_a_library_cancels_costs_the_connection_and_does_not_go_missing() -> None:
+    failing = Failing()
+    answer = asyncio.get_running_loop().create_future()
+
+    async def work() -> None:
+        await answer
+
+    failing.work = work  # type: ignore[method-assign]
+    async with link_to(failing):
+        await asyncio.sleep(0.01)
+        answer.cancel()
+        async with asyncio.timeout(5):
+            while failing.connects < 2:
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
