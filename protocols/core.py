@@ -181,6 +181,7 @@ class Claims:
     """What a protocol promises, as data that the checkers compare with what they observed.
 
     ``recovery_s`` is the bound in seconds after the last fault ended within which nothing is left in doubt or locked.
+    ``data``: what the services have to share for it.
     """
 
     atomicity: str  # atomic | eventually | none
@@ -188,6 +189,7 @@ class Claims:
     durability: str
     blocking: str
     recovery_s: float
+    data: str = "each service owns its own, in a store of its own"
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and text of each claim, for tables."""
@@ -197,6 +199,7 @@ class Claims:
             ("durability", self.durability),
             ("blocking", self.blocking),
             ("recovery", f"within {self.recovery_s:g} s after the last fault"),
+            ("data", self.data),
         ]
 
 
@@ -263,13 +266,20 @@ class Role:
     orphan: Callable[[Timing], int]
 
 
+class Layout(StrEnum):
+    """Where the services keep their data, as a protocol wants it."""
+
+    APART = "apart"  # a store for each service, which no other can reach
+    TOGETHER = "together"  # all on the coordinator's
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
     """A protocol as the registry hands it out.
 
     ``roles`` maps a service to the role it plays, ``commands`` the names to the pure twins of the Lua functions in
     ``library``; both take ``(tables, config, now, *args)``. ``locks`` lists ``(key, txn)`` for every lock that is held
-    according to the records in a twin's tables.
+    according to the records in a twin's tables. ``layout`` says which stores a deployment has: see ``store_of``.
     """
 
     name: str
@@ -282,6 +292,13 @@ class Protocol:
     safeguards: tuple[Safeguard, ...]
     options: tuple[Option, ...]
     locks: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] = lambda _: ()
+    layout: Layout = Layout.APART
+
+    def store_of(self, service: str) -> str:
+        """The service whose store keeps the data of ``service``: its own, or the coordinator's for all of them."""
+        if self.layout is Layout.APART:
+            return service
+        return next(name for name, role in self.roles.items() if role.name == "coordinator")
 
     def configure(
         self, options: Mapping[str, str] | None = None, ablate: tuple[str, ...] = (), timing: Timing | None = None

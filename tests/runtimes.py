@@ -11,10 +11,13 @@ from harness.runtimes.docker import compose, engine, images
 from harness.runtimes.docker.deployment import DockerDeployment
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
+from protocols import registry
 
 LOCAL = pytest.param("local", id="local")
 DOCKER = pytest.param("docker", id="docker", marks=pytest.mark.docker)
 EVERY_RUNTIME = (LOCAL, DOCKER)
+EVERY_PROTOCOL = tuple(name for name in registry.names() if registry.load(name).safeguards)
+"""All that promise something, and keep it: not the control."""
 
 
 def need_docker() -> None:

@@ -1,6 +1,6 @@
 """A small case to search: who buys what, and what the shop has."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from protocols.core import Command
@@ -36,10 +36,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Account:
+    """``deposit``: what somebody adds to it, once, at any time."""
+
     service: str
     key: str
     balance: int
     price: int = 0
+    deposit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class Case:
     """``checkouts``: the order that each client checks out, in turn. Every item costs 1.
 
     ``in_turn``: a client begins only when the one before it has heard something. ``rival``: the coordinator's service has a
-    second instance on the same store, which takes up what the first is still at.
+    second instance on the same store, which takes up what the first is still at. ``late``: a connection to a store may break, so
+    that every command ever asked for may be carried out once more, at any later time, without anybody who hears the answer.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Case:
     accounts: tuple[Account, ...]
     in_turn: bool = False
     rival: bool = False
+    late: bool = False
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -81,12 +86,13 @@ MOST = len(NUMBERS) - 1
 def cases(participants: int = 2, transactions: int | None = None) -> tuple[Case, ...]:
     """The cases with so many concurrent checkouts, 1 to 9; by default those with one and those with two.
 
-    Those with one come once more at the end, beside a second instance.
+    Those with one come once more at the end, beside a second instance; and one in which what was refused could be paid later.
     """
     numbers = (1, 2) if transactions is None else (transactions,)
     found = tuple(case for number in numbers for case in _cases(participants, number))
     alone = (case for case in found if len(case.checkouts) == 1)
-    return (*found, *(replace(case, name=f"{case.name}, two instances", rival=True) for case in alone))
+    rivals = (replace(case, name=f"{case.name}, two instances", rival=True) for case in alone)
+    return (*found, *rivals, *(_late(participants) if 1 in numbers else ()))
 
 
 def _cases(participants: int, number: int) -> tuple[Case, ...]:
@@ -121,6 +127,13 @@ def _cases(participants: int, number: int) -> tuple[Case, ...]:
     )
 
 
+def _late(participants: int) -> Iterator[Case]:
+    accounts = _accounts([*[3] * (participants - 1), 1])
+    accounts = (*accounts[:-1], replace(accounts[-1], deposit=1))
+    order = _order("o", participants, 2)
+    yield Case("one checkout, then enough credit, late commands", ("o",), (order,), accounts, late=True)
+
+
 def _order(name: str, participants: int, amount: int) -> Order:
     """The shop's own order for its own two services; for any other number, one that names its branches."""
     if participants == 2:
@@ -136,4 +149,4 @@ def _accounts(balances: Sequence[int]) -> tuple[Account, ...]:
     return tuple(Account(*one[:2], balance, one[2]) for one, balance in zip(kept, balances, strict=False))
 
 
-ONE, SHORT, TWICE, SHARED, ONE_AFTER_ANOTHER, RIVALS, SHORT_RIVALS = CASES = cases()
+ONE, SHORT, TWICE, SHARED, ONE_AFTER_ANOTHER, RIVALS, SHORT_RIVALS, LATE = CASES = cases()

@@ -8,7 +8,7 @@ What the driver interleaves inside one node is not tried here: it handles other 
 what two instances of a service do at once: between two events of one, the other has all of its turn or none.
 """
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from protocols.core import (
@@ -50,6 +50,14 @@ class Packet(NamedTuple):
     message: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A copy of a command on a connection that its sender has given up: the store may still get it, at any time."""
+
+    name: str
+    args: tuple[Any, ...]
+
+
 class Way(NamedTuple):
     """One way an event can go. ``crashed`` names the boundary after which the node died, or is empty.
 
@@ -66,13 +74,16 @@ class Way(NamedTuple):
 class Node:
     """The pure machine and the pure store of one service. It remembers at which boundaries it was seen to crash.
 
-    ``name`` is the instance's, where a service has more than one: answers to it go there.
+    ``name`` is the instance's, where a service has more than one: answers to it go there. ``late``: see ``Case``.
     """
 
-    def __init__(self, service: str, role: Role, protocol: Protocol, config: Config, name: str = "") -> None:
+    def __init__(
+        self, service: str, role: Role, protocol: Protocol, config: Config, name: str = "", *, late: bool = False
+    ) -> None:
         self.service = service
         self.name = name or service
         self.role = role
+        self.late = late
         self.boundaries: set[str] = set()
         self._protocol = protocol
         self._config = config
@@ -80,6 +91,18 @@ class Node:
     def ways(self, local: Local, txn: str, event: Event) -> tuple[Way, ...]:
         """How ``event`` can go: undisturbed first, then with a crash after each effect."""
         return self._work_out(_Run(self, local), [(txn, event)])
+
+    def receive(self, local: Local, packet: Packet) -> tuple[Way, ...]:
+        """How a packet can go. A late command is the store's, and its answer nobody's."""
+        if isinstance(packet.message, Late):
+            return (self.carry_out(local, Command(packet.message.name, packet.message.args)),)
+        return self.ways(local, packet.message.txn, Received(packet.message, packet.sender))
+
+    def carry_out(self, local: Local, command: Command) -> Way:
+        """What a command on the store makes of it."""
+        twin = self.twin(local.tables)
+        result = twin.run(command, 0)
+        return Way(Local(local.live, freeze(twin.tables)), (), (), "", (_executed("do", command, result),))
 
     def sweep(self, local: Local) -> tuple[Way, ...]:
         """How the recovery sweep can go: every unfinished transaction that is not live is taken up."""
@@ -149,10 +172,12 @@ class _Run:
         done: list[tuple[str, Event]] = []
         match effect:
             case Persist(command):
+                self._may_be_late(command)
                 done = [(name, Done(earlier, self._execute(earlier))) for name, earlier in self._asked]
                 self._asked = []
                 done.append((txn, Done(command, self._execute(command, "persist"))))
             case Do(command):
+                self._may_be_late(command)
                 self._asked.append((txn, command))
             case Send(to, message):
                 self._sent.append(Packet(to, self.node.name, message))
@@ -166,6 +191,10 @@ class _Run:
                 self._words.append(f"tell the client: {outcome.verdict} {outcome.why}".rstrip())
         self._crash(f"{self.node.service}:after-{label(effect)}")
         return done
+
+    def _may_be_late(self, command: Command) -> None:
+        if self.node.late:
+            self._sent.append(Packet(self.node.name, self.node.name, Late(command.name, command.args)))
 
     def _execute(self, command: Command, how: str = "do") -> tuple[Any, ...]:
         result = self.twin.run(command, 0)
@@ -205,8 +234,3 @@ def _short(values: Any) -> str:
     if isinstance(values, tuple):
         return "(" + ", ".join(_short(value) for value in values) + ")"
     return str(values) if values != "" else "-"
-
-
-def received(packet: Packet) -> tuple[str, Event]:
-    """The transaction and the event that a packet is to its receiver."""
-    return packet.message.txn, Received(packet.message, packet.sender)

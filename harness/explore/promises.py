@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from harness.explore.case import Case
+from harness.explore.case import Account, Case
 from harness.explore.space import Clients
 from protocols.core import Config, Protocol
 
@@ -60,10 +60,10 @@ class Promises:
 
     def _conservation(self, tables: Tables) -> Iterator[str]:
         for account in self._case.accounts:
-            balance = tables[account.key]["balance"]
-            if balance < 0 or not 0 <= account.balance - balance <= self._most[account.key]:
+            before, balance = had(account, tables), tables[account.key]["balance"]
+            if balance < 0 or not 0 <= before - balance <= self._most[account.key]:
                 yield (
-                    f"conservation: {account.key} had {account.balance}, all checkouts together take "
+                    f"conservation: {account.key} had {before}, all checkouts together take "
                     f"{self._most[account.key]}, and it has {balance}"
                 )
 
@@ -78,7 +78,7 @@ class Promises:
         """A commit may still be on its way to some of the accounts, but nothing else may have happened to them."""
         paid = self._paid(tables)
         for account in self._case.accounts:
-            lost = account.balance - tables[account.key]["balance"]
+            lost = had(account, tables) - tables[account.key]["balance"]
             charges = [self._charges[order].get(account.key, 0) for order in paid]
             explained = {sum(some) for size in range(len(charges) + 1) for some in combinations(charges, size)}
             if lost not in explained:
@@ -90,7 +90,7 @@ class Promises:
     def _atomic(self, tables: Tables) -> Iterator[str]:
         paid = self._paid(tables)
         for account in self._case.accounts:
-            expected = account.balance - sum(self._charges[order].get(account.key, 0) for order in paid)
+            expected = had(account, tables) - sum(self._charges[order].get(account.key, 0) for order in paid)
             balance = tables[account.key]["balance"]
             if balance != expected:
                 yield (
@@ -100,3 +100,8 @@ class Promises:
 
     def _paid(self, tables: Tables) -> list[str]:
         return [order for order in self._charges if tables[f"order:{order}"]["paid"]]
+
+
+def had(account: Account, tables: Tables) -> int:
+    """What an account had before anybody checked out, with what was added to it since."""
+    return account.balance + int(tables.get(f"deposit:{account.key}", {}).get("made", 0))

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from harness.explore.case import Case
-from harness.explore.node import Live, Local, Node, Packet, Way, freeze, received, words
-from protocols.core import Config, Protocol, Request, Role, Start, TimerFired, Timing, UsageError, Verdict
+from harness.explore.node import Live, Local, Node, Packet, Way, freeze, words
+from protocols.core import Command, Config, Protocol, Request, Role, Start, TimerFired, Timing, UsageError, Verdict
 from protocols.service.library import Twin
 
 DEADLINE = "deadline"
@@ -79,7 +79,9 @@ class Space:
         # Nothing takes time here, so no pause is worth a state of its own.
         config = Config(config.options, config.ablated, Timing(ask=0, tell=0, patience=patience, doubt=0, sweep=0))
         self.case = case
-        self.nodes = tuple(Node(service, role, protocol, config) for service, role in _cast(protocol, case))
+        self.nodes = tuple(
+            Node(service, role, protocol, config, late=case.late) for service, role in _cast(protocol, case)
+        )
         self.names = tuple(node.service for node in self.nodes)
         self.home = next(at for at, node in enumerate(self.nodes) if node.role.name == "coordinator")
         coordinator = self.nodes[self.home]
@@ -126,13 +128,14 @@ class Space:
                 for timer in timers:
                     yield from self._moves(at, place, node, "timer", timer, node.ways(local, txn, TimerFired(timer)))
             yield from self._moves(at, place, node, "sweep", "", node.sweep(local))
+        yield from self._deposits(at, place)
 
     def deliveries(self, at: int, number: int, packet: int) -> Iterator[Move]:
         """What a node can make of a packet that is addressed to it."""
         place, found = self._places[at][number], self._packets[packet]
         for node, local in self._instances(at, place):
             if node.name == found.to:
-                ways = node.ways(local, *received(found))
+                ways = node.receive(local, found)
                 yield from self._moves(at, place, node, "deliver", words(found.message), ways)
 
     def crashes(self, at: int, number: int) -> Iterator[Move]:
@@ -185,6 +188,22 @@ class Space:
         node, begins = self.nodes[at], place._replace(clients=clients._replace(begun=begun))
         yield from self._moves(at, begins, node, "start", order, node.ways(place.local, txn, Start(txn, request)))
 
+    def _deposits(self, at: int, place: Place) -> Iterator[Move]:
+        """What is added to accounts, unless it was already or somebody's lock is in the way."""
+        for account in self.case.accounts:
+            marker = (f"deposit:{account.key}", (("made", account.deposit),))
+            if account.deposit and at == self._keeper(account.service) and marker not in place.local.tables:
+                node, local = self.nodes[at], place.local
+                way = node.carry_out(local, Command("adjust", (account.key, account.deposit)))
+                if way.local.tables != local.tables:
+                    tables = tuple(sorted((*way.local.tables, marker)))
+                    way = way._replace(local=Local(local.live, tables))
+                    yield from self._moves(at, place, node, "deposit", account.key, (way,))
+
+    def _keeper(self, service: str) -> int:
+        """Where a service's accounts are."""
+        return self.names.index(service) if service in self.names else self.home
+
     def _moves(self, at: int, place: Place, node: Node, kind: str, what: str, ways: Iterable[Way]) -> Iterator[Move]:
         for way in ways:
             packets = 0
@@ -217,13 +236,13 @@ class Space:
 def _cast(protocol: Protocol, case: Case) -> tuple[tuple[str, Role], ...]:
     """Who plays what: the coordinator, and a participant for each service of the case.
 
-    A service that the protocol does not name plays as the ones that it names do. A protocol without participants does
-    everything on the coordinator's store.
+    A service that the protocol does not name plays as the ones that it names do. Where all data is on the coordinator's store,
+    nobody else has a part.
     """
     home = next((service for service, role in protocol.roles.items() if role.name == "coordinator"), None)
     if home is None:
         raise UsageError(f"{protocol.name} has no role named 'coordinator', so nobody could begin a transaction")
-    known = {service: role for service, role in protocol.roles.items() if service != home}
+    known = {service: role for service, role in protocol.roles.items() if protocol.store_of(service) != home}
     cast = [(home, protocol.roles[home])]
     if known:
         anybody = next(iter(known.values()))

@@ -72,7 +72,9 @@ class Question:
 
 
 def participants(protocol: Protocol) -> int:
-    return sum(role.name != "coordinator" for role in protocol.roles.values())
+    """How many services have a store of their own beside the coordinator's, and so a part in a transaction."""
+    stores = {protocol.store_of(service) for service in protocol.roles}
+    return len(stores) - 1
 
 
 def configuration(question: Question) -> list[str]:

@@ -10,6 +10,7 @@ _HOW = {
     "timer": "its timer {what} fires",
     "sweep": "looks for what is unfinished",
     "crash": "crashes",
+    "deposit": "somebody adds to {what}",
 }
 
 

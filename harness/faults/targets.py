@@ -4,6 +4,7 @@ For a fault of nodes: a node (``order-1``, ``stock-store``, ``broker``), a servi
 ``stores``, ``all`` (both, and the broker), ``any``, ``any-service`` or ``any-store`` (one of them, drawn). For a fault of links:
 ``order->stock`` (the connections that order's workers open to stock's), ``order<->stock`` (both ways), the name of nodes as above
 (every link from or to them), ``any`` (one pair that talks, drawn). Both sides of an arrow are names of nodes as above.
+Where services share one store, the store of each is that one.
 """
 
 from collections.abc import Iterable
@@ -72,7 +73,7 @@ def _names(runtime: Runtime, target: str, aimed: tuple[str, ...]) -> list[str]:
     if not found and target in GROUPS:
         found = [node for node in there if node.kind in GROUPS[target] and node.kind in aimed]
     elif not found:
-        found = [node for node in there if node.kind == "service" and node.service == target]
+        found = [node for node in there if node.kind == "service" and node.service == target] or _shared(there, target)
     if not found:
         services = dict.fromkeys(node.service for node in there if node.service)
         known = [*(node.name for node in there), *services, *GROUPS, *DRAWN]
@@ -80,6 +81,13 @@ def _names(runtime: Runtime, target: str, aimed: tuple[str, ...]) -> list[str]:
     if any(node.kind not in aimed for node in found):
         raise UsageError(f"{target!r} is not a target of this fault: it is for {_words(aimed)}")
     return [node.name for node in found]
+
+
+def _shared(there: tuple[Node, ...], target: str) -> list[Node]:
+    """The one store there is, where it is called that of a service which has none of its own."""
+    service, stores = target.removesuffix("-store"), [node for node in there if node.kind == "store"]
+    known = target.endswith("-store") and any(node.service == service for node in there if node.kind == "service")
+    return stores if known and len(stores) == 1 else []
 
 
 def _wires(runtime: Runtime, there: tuple[Wire, ...], target: str) -> set[Wire]:

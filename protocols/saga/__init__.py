@@ -24,6 +24,7 @@ SAFEGUARDS = (
     Safeguard("undo-recorded", "only what was done is undone, and once", "more comes back than was taken"),
     Safeguard("refuse-stale", "what ended long ago is refused", "a late step takes effect again"),
     Safeguard("guard", "no balance below zero", "more sold than there is"),
+    Safeguard("begin-once", "a saga is begun once", "what is undone is begun by a late copy, and paid"),
     Safeguard("order-lock", "one transaction an order at a time", "a checkout at once is charged twice"),
 )
 

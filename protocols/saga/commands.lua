@@ -45,7 +45,9 @@ command('begin', function(now, txn, subject, owner)
   if state == 'paid' then return {'paid'} end
   if state == 'missing' then return {'no', 'missing:order:' .. subject} end
   if state ~= 'open' and state ~= 'busy:' .. txn and keeps('order-lock') then return {'busy', string.sub(state, 6)} end
-  if call('HEXISTS', 'saga', txn) == 0 and keeps('start-record') then
+  local known = call('HEXISTS', 'saga', txn) == 1
+  if not known and begun(subject, txn) and keeps('begin-once') then return {'busy', txn} end
+  if not known and keeps('start-record') then
     hold(subject, txn)
     put('saga', txn, {subject, owner, now, 'running', branches})
     local entries = {{'begun', '', owner}}

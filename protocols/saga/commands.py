@@ -40,7 +40,10 @@ def begin(tables: Tables, config: Config, now: int, txn: str, subject: str, owne
         return ("paid",) if state == "paid" else ("no", f"missing:order:{subject}")
     if state not in ("open", f"busy:{txn}") and config.keeps("order-lock"):
         return ("busy", state.removeprefix("busy:"))
-    if txn not in tables.get("saga", {}) and config.keeps("start-record"):
+    known = txn in tables.get("saga", {})
+    if not known and ledger.begun(tables, subject, txn) and config.keeps("begin-once"):
+        return ("busy", txn)  # a late copy: it is over
+    if not known and config.keeps("start-record"):
         ledger.hold(tables, subject, txn)
         table(tables, "saga")[txn] = (subject, owner, now, "running", branches)
         first: Entries = (("perform", f"{branches[0][0]}/{branches[0][1]}", ""),) if branches else ()

@@ -164,7 +164,20 @@ end
 local function order_holder(order) return call('HGET', 'order:' .. order, 'txn') or '' end
 
 local function hold(order, txn)
-  if call('EXISTS', 'order:' .. order) == 1 then call('HSET', 'order:' .. order, 'txn', txn) end
+  local key = 'order:' .. order
+  if call('EXISTS', key) == 0 then return end
+  local prefix, sequence = string.match(txn, '^(.*)%.(%d+)$')
+  if prefix then
+    call('HSET', key, 'txn', txn, 'begun:' .. prefix, sequence)
+  else
+    call('HSET', key, 'txn', txn)
+  end
+end
+
+local function begun(order, txn)
+  local prefix, sequence = string.match(txn, '^(.*)%.(%d+)$')
+  local last = number(call('HGET', 'order:' .. order, 'begun:' .. prefix))
+  return last and tonumber(sequence) <= last
 end
 
 local function settle(order) call('HSET', 'order:' .. order, 'paid', '1', 'txn', '') end

@@ -4,7 +4,8 @@ The twin of ``ledger.lua``, command by command; ``tests/conformance`` compares e
 A store is ``tables``: the key of a Valkey key to its fields.
 
 - ``item:ID``, ``user:ID``   {"balance": int, "price": int, "lock": txn or ""}; a user's price is 0
-- ``order:ID``               {"user": str, "total": int, "paid": 0 or 1, "items": ((item, quantity), ...), "txn": txn or ""}
+- ``order:ID``               {"user": str, "total": int, "paid": 0 or 1, "items": ((item, quantity), ...), "txn": txn or ""},
+                           and "begun:PREFIX" -> the last sequence number with which PREFIX began a checkout of it
 - ``branches:ID``            "SERVICE/SHARD" -> ((key, delta), ...)   what an order changes that has no items
 
 The ledger does not know who locks an account or holds an order, it only respects it: what is locked is not changed, and
@@ -83,12 +84,14 @@ def refusal(balance: int, delta: int) -> str:
 
 
 def create_order(tables: Tables, config: Config, now: int, order: str, user: str) -> Result:
-    tables[f"order:{order}"] = _order(user, 0, ())
+    _set_order(tables, order, user, 0, ())
     return OK
 
 
-def _order(user: str, total: int, items: tuple[tuple[str, int], ...]) -> dict[str, Any]:
-    return {"user": user, "total": total, "paid": 0, "items": items, "txn": ""}
+def _set_order(tables: Tables, order: str, user: str, total: int, items: tuple[tuple[str, int], ...]) -> None:
+    """New, or set anew: whatever else a protocol keeps with the order stays."""
+    fields = {"user": user, "total": total, "paid": 0, "items": items, "txn": ""}
+    tables.setdefault(f"order:{order}", {}).update(fields)
 
 
 def find_order(tables: Tables, config: Config, now: int, order: str) -> Result:
@@ -167,7 +170,7 @@ def init_orders(
 ) -> Result:
     """Orders ``first`` onwards, one for each row ``(user, item, item)``, both items with quantity 1."""
     for number, (user, one, other) in enumerate(rows, start=first):
-        tables[f"order:{number}"] = _order(user, 2 * price, ((one, 1), (other, 1)))
+        _set_order(tables, str(number), user, 2 * price, ((one, 1), (other, 1)))
     return OK
 
 
@@ -211,6 +214,16 @@ def hold(tables: Tables, order: str, txn: str) -> None:
     """Mark the order as being checked out by ``txn``; with no name, free it. An order that is gone stays gone."""
     if f"order:{order}" in tables:
         tables[f"order:{order}"]["txn"] = txn
+        if txn:
+            prefix, _, sequence = txn.rpartition(".")
+            tables[f"order:{order}"][f"begun:{prefix}"] = int(sequence)
+
+
+def begun(tables: Tables, order: str, txn: str) -> bool:
+    """Whether ``txn`` has begun before: a process checks an order out once at a time, and its numbers rise."""
+    prefix, _, sequence = txn.rpartition(".")
+    last: int = tables.get(f"order:{order}", {}).get(f"begun:{prefix}", -1)
+    return int(sequence) <= last
 
 
 def settle(tables: Tables, order: str) -> None:

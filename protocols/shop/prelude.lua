@@ -8,8 +8,8 @@ local call
 
 local function keeps(safeguard) return not ABLATED[safeguard] end
 
--- Whole numbers as text: Lua's own tostring() would give 1e+15.
-local function text(number) return string.format('%.0f', number) end
+-- Whole numbers as text: Lua's own tostring() would give 1e+15, and without the sum a negated 0 would be -0.
+local function text(number) return string.format('%.0f', number + 0) end
 
 local function command(name, body)
   redis.register_function('wdm_' .. name, function(keys, args)

@@ -27,6 +27,7 @@ SAFEGUARDS = (
     Safeguard("refuse-stale", "what ended long ago is refused", "a late message takes effect again"),
     Safeguard("locks", "a prepared branch's keys are nobody else's", "two transactions spend the same money"),
     Safeguard("guard", "no balance below zero", "more sold than there is"),
+    Safeguard("open-once", "a transaction is opened once", "what was aborted is opened by a late copy, and committed"),
     Safeguard("order-lock", "one transaction an order at a time", "a checkout at once is charged twice"),
     Safeguard("deadlock-policy", "who may wait for whom follows their ages", "two wait for each other for ever"),
 )

@@ -39,6 +39,8 @@ def open_(tables: Tables, config: Config, now: int, txn: str, subject: str, owne
         return ("paid",) if state == "paid" else ("no", f"missing:order:{subject}")
     if state not in ("open", f"busy:{txn}") and config.keeps("order-lock"):
         return ("busy", state.removeprefix("busy:"))
+    if ledger.begun(tables, subject, txn) and txn not in tables.get("open", {}) and config.keeps("open-once"):
+        return ("busy", txn)  # a late copy: it is over
     ledger.hold(tables, subject, txn)
     table(tables, "open")[txn] = (subject, owner, now, branches)
     return ("open", branches)

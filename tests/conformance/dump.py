@@ -29,8 +29,10 @@ def _table(server: redis.Redis, key: str) -> dict[str, Any]:
 
 
 def _value(key: str, field: str, value: bytes) -> Any:
-    if key in _PACKED or field == "items" or key.startswith("branches:") or _packed_fence(key, value):
+    if key in _PACKED or field == "items" or field.startswith("verdict:") or key.startswith("branches:"):
         return decode_result(value)
-    if key in _COUNTERS or field in _NUMBERS:
+    if _packed_fence(key, value):
+        return decode_result(value)
+    if key in _COUNTERS or field in _NUMBERS or field.startswith("begun:"):
         return int(value)
     return value.decode()

@@ -10,7 +10,7 @@ from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from tests.brokers import missing
-from tests.runtimes import DOCKER, LOCAL, deployment
+from tests.runtimes import DOCKER, EVERY_PROTOCOL, LOCAL, deployment
 
 
 def shop_of(runtime: Any, protocol: str, transport: str = "http") -> Any:
@@ -21,11 +21,9 @@ def shop_of(runtime: Any, protocol: str, transport: str = "http") -> Any:
 
 
 SHOPS = (
-    shop_of(LOCAL, "2pc"),
-    shop_of(LOCAL, "saga"),
+    *(shop_of(LOCAL, protocol) for protocol in EVERY_PROTOCOL),
     *(shop_of(LOCAL, "saga", transport) for transport in ("streams", "rabbitmq", "kafka")),
-    shop_of(DOCKER, "2pc"),
-    shop_of(DOCKER, "saga"),
+    *(shop_of(DOCKER, protocol) for protocol in EVERY_PROTOCOL),
 )
 
 

@@ -36,6 +36,18 @@ SagaShop.TestCase.settings = settings(max_examples=20, stateful_step_count=30, d
 TestSagaShop = SagaShop.TestCase
 
 
+class TestLuaAtomic(ProtocolContract):
+    protocol = "lua"
+
+
+class LuaShop(ShopMachine):
+    protocol = "lua"
+
+
+LuaShop.TestCase.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestLuaShop = LuaShop.TestCase
+
+
 class Unprotected(ProtocolContract):
     protocol = "unprotected"
     examples = 400

@@ -16,6 +16,7 @@ from harness.runtimes.sim.simulation import Simulation
 from harness.workload.client import Heard
 from harness.workload.session import NO_SUCH_THING
 from protocols.two_phase.machine import Commit
+from tests.runtimes import EVERY_PROTOCOL
 from tests.sim.conftest import examined, plan_of, simulate
 
 SCENARIOS = sorted(scenarios.packaged())
@@ -167,10 +168,11 @@ def test_two_phase_commit_holds(scenario: str) -> None:
         assert sum(operation.op == "checkout" for operation in done.history.operations) >= 3
 
 
+@pytest.mark.parametrize("protocol", [name for name in EVERY_PROTOCOL if name != "2pc"])
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_the_saga_holds(scenario: str) -> None:
+def test_the_others_hold(scenario: str, protocol: str) -> None:
     for seed in range(1, 4):
-        done = examined(scenario, "saga", seed)
+        done = examined(scenario, protocol, seed)
         assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), f"seed {seed}: {done.judgement.reasons}"
 
 
@@ -190,7 +192,7 @@ def test_a_broker_keeps_what_is_sent_to_a_dead_process_until_it_is_handled(trans
     assert len(told) <= 2
 
 
-@pytest.mark.parametrize("protocol", ["2pc", "saga"])
+@pytest.mark.parametrize("protocol", EVERY_PROTOCOL)
 def test_it_holds_over_a_broker(protocol: str) -> None:
     for seed in range(1, 4):
         done = examined("everything", protocol, seed, transport="streams")

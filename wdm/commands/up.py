@@ -106,7 +106,7 @@ def _of_the_protocols(command: F) -> F:
 )
 @option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True, help="Of the services.")
 def up(folder: StateFolder, **given: Any) -> int:
-    """Bring a shop up on this machine: three services, three stores, a gateway.
+    """Bring a shop up on this machine: three services, their stores, a gateway.
 
     Stays until Ctrl-C, or returns at once with --detach. Everything listens on loopback only.
     """

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from harness.faults.targets import links, nodes
 from harness.runtimes.base import EnvironmentFailure, Rule
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.sim.loop import VirtualLoop
@@ -59,15 +60,15 @@ class ShopMachine(RuleBasedStateMachine):
 
     @rule(node=st.sampled_from(NODES), for_good=st.booleans())
     def kill(self, node: str, for_good: bool) -> None:
-        self.shop.kill(node, stay_down=for_good)
+        self.shop.kill(self._named(node), stay_down=for_good)
 
     @rule(node=st.sampled_from(NODES))
     def pause(self, node: str) -> None:
-        self.shop.pause(node)
+        self.shop.pause(self._named(node))
 
     @rule(link=st.sampled_from(LINKS))
     def cut(self, link: tuple[str, str]) -> None:
-        self.shop.shape(link, [link], Rule(cut=True), Random(1))
+        self.shop.shape(link, links(self.shop, ["->".join(link)]), Rule(cut=True), Random(1))
 
     @rule(link=st.sampled_from(LINKS), reset=st.booleans())
     def mend(self, link: tuple[str, str], reset: bool) -> None:
@@ -148,6 +149,10 @@ class ShopMachine(RuleBasedStateMachine):
         heard = await self.client.call(operation, *args)
         assert heard.outcome == "ok", f"{operation}{args} was answered {heard.status} {heard.value}"
         return heard.value
+
+    def _named(self, node: str) -> str:
+        """The node that has this name here: services may share a store."""
+        return nodes(self.shop, "nodes", [node])[0].name
 
     def _play(self, work: Coroutine[Any, Any, None]) -> None:
         self.loop.run_until_complete(work)

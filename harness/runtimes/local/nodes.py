@@ -15,6 +15,7 @@ from harness.runtimes.local.brokers.base import Broker, Setting
 from harness.runtimes.local.process import TAG
 from harness.runtimes.local.spec import SERVICES, Spec, without_password
 from harness.runtimes.local.state import StateFolder
+from protocols.registry import load
 from protocols.service.links import transport
 
 HOST = "127.0.0.1"
@@ -51,7 +52,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole deployment before it runs. ``store_urls`` carry passwords. ``data``: the folder of each store of ours.
+    """A whole deployment before it runs. ``store_urls``, by service, carry passwords. ``data``: the folder of each store of ours.
 
     ``brokers``: one, or none if the transport needs none; ``broker_urls``: how each service process reaches it.
     """
@@ -77,19 +78,21 @@ def lay_out(spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via) 
     Raises ``EnvironmentFailure`` for an unusable store.
     """
     tag, secret = token_hex(8), token_hex(16)
-    binary = valkey.find_binary(spec.store_binary) if len(spec.store_urls) < len(SERVICES) else None
+    protocol = load(spec.protocol)
+    owners = {service: protocol.store_of(service) for service in SERVICES}
+    binary = valkey.find_binary(spec.store_binary) if set(owners.values()) - set(spec.store_urls) else None
     if binary is not None:
         valkey.version(binary)
     shared = _inherited() | {TAG: tag, "WDM_LOG_LEVEL": spec.log_level}
-    stores, urls = [], {}
-    for service in SERVICES:
-        if service in spec.store_urls:
-            valkey.check_server(service, spec.store_urls[service])
-            store, urls[service] = _foreign_store(service, spec.store_urls[service], folder)
+    stores: dict[str, tuple[Member, str]] = {}
+    for owner in dict.fromkeys(owners.values()):
+        if owner in spec.store_urls:
+            valkey.check_server(owner, spec.store_urls[owner])
+            stores[owner] = _foreign_store(owner, spec.store_urls[owner], folder)
         else:
             assert binary is not None
-            store, urls[service] = _store(service, binary, port(), spec, folder, shared)
-        stores.append(store)
+            stores[owner] = _store(owner, binary, port(), spec, folder, shared)
+    kept = {service: stores[owner] for service, owner in owners.items()}
     ports = {service: [port() for _ in range(spec.workers)] for service in SERVICES}
     brokers, broker_urls = _brokers(spec, folder, port, via, shared)
     common = shared | _common_environment(spec, secret)
@@ -101,16 +104,18 @@ def lay_out(spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via) 
             spec,
             folder,
             common
-            | _own_environment(service, index, ports, stores, urls, via)
+            | _own_environment(service, index, ports, kept[service], via)
             | {"WDM_BROKER_URL": broker_urls.get(f"{service}-{index}", "")},
         )
         for service, numbers in ports.items()
         for index, number in enumerate(numbers, start=1)
     )
-    data = {store.name: _data(spec, folder, store.name) for store in stores if store.command}
+    members = tuple(store for store, _ in stores.values())
+    data = {store.name: _data(spec, folder, store.name) for store in members if store.command}
+    urls = {service: url for service, (_, url) in kept.items()}
     peers = {service: [_url(number) for number in numbers] for service, numbers in ports.items()}
     gateway = _gateway(spec.port or port(), spec, folder, shared, peers)
-    return Plan(tag, secret, urls, data, broker_urls, tuple(stores), brokers, services, gateway)
+    return Plan(tag, secret, urls, data, broker_urls, members, brokers, services, gateway)
 
 
 def _url(port: int) -> str:
@@ -220,14 +225,12 @@ def _own_environment(
     service: str,
     index: int,
     ports: Mapping[str, list[int]],
-    stores: list[Member],
-    urls: Mapping[str, str],
+    kept: tuple[Member, str],
     via: Via,
 ) -> dict[str, str]:
-    """What a service process is and how it reaches the others."""
+    """What a service process is and how it reaches the others. ``kept``: the store of its data, and that one's address."""
     name = f"{service}-{index}"
-    store = next(one for one in stores if one.service == service)
-    url = urls[service]
+    store, url = kept
     if store.command:
         url = url.replace(f"@{HOST}:{store.port}/", f"@{HOST}:{via(name, store.name, store.port)}/")
     peers: dict[str, list[str]] = {}

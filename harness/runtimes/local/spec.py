@@ -71,6 +71,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise UsageError(f"--transport {self.transport} needs a broker, and containers bring none: --runtime local")
         for service, url in self.store_urls.items():
             _check_store_url(service, url)
+            owner = load(self.protocol).store_of(service)
+            if owner != service:
+                raise UsageError(
+                    f"{self.protocol} keeps all data in one store: --store-url {owner}=URL, not {service}="
+                )
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -37,13 +37,15 @@ class Simulation:
         limit_ms = round(spec.time_limit_s * 1000)
         self._config = self._protocol.configure(spec.options, spec.ablate, timing_for(limit_ms))
         names = {service: [f"{service}-{n + 1}" for n in range(spec.workers)] for service in SERVICES}
-        self._network = Network(self.world, _wires(names))
-        self._servers = {
-            service: Server(
-                self.world, service, number, spec.respawn_after_s, self._protocol, self._config, spec.durability
+        owners = {service: self._protocol.store_of(service) for service in SERVICES}
+        servers = {
+            owner: Server(
+                self.world, owner, number, spec.respawn_after_s, self._protocol, self._config, spec.durability
             )
-            for number, service in enumerate(SERVICES, start=1)
+            for number, owner in enumerate(dict.fromkeys(owners.values()), start=1)
         }
+        self._servers = {service: servers[owner] for service, owner in owners.items()}
+        self._network = Network(self.world, _wires(names, self._servers))
         there = Surroundings(
             self.world, self._network, spec, self._protocol, self._config, self._servers, self._wanted.lasting
         )
@@ -53,7 +55,7 @@ class Simulation:
             self._processes[service] = [Process(name, service, next(numbers), there) for name in names[service]]
         self._gateway = Machine(self.world, "gateway", "gateway", "", next(numbers), spec.respawn_after_s)
         several = [each for processes in self._processes.values() for each in processes]
-        self._machines: dict[str, Machine] = {m.name: m for m in (*self._servers.values(), *several, self._gateway)}
+        self._machines: dict[str, Machine] = {m.name: m for m in (*servers.values(), *several, self._gateway)}
         loop.set_exception_handler(self._defect)
 
     # ------------------------------------------------------------ the runtime's port
@@ -145,6 +147,8 @@ class Simulation:
         for service, server in self._servers.items():
             if server.state != "running" or not any(each.state == "running" for each in self._processes[service]):
                 raise EnvironmentFailure(f"the {service} service cannot be asked")
+            if server.service != service:
+                continue  # its store is another's, and asked there
             rows += [
                 {"txn": txn, "service": service, "state": state, "subject": subject, "since_ms": now_ms - since}
                 for txn, state, subject, since in server.twin.run(Command("list_txns"), now_ms)
@@ -177,10 +181,10 @@ class Simulation:
             self.defects.append(f"{type(error).__name__}: {error}")
 
 
-def _wires(names: dict[str, list[str]]) -> list[Wire]:
-    """Services talk to each other's instances and to their own store."""
+def _wires(names: dict[str, list[str]], servers: dict[str, Server]) -> list[Wire]:
+    """Services talk to each other's instances and to the store that keeps their data."""
     services = [(service, name) for service, several in names.items() for name in several]
     return [
         *((name, other) for service, name in services for whose, other in services if whose != service),
-        *((name, f"{service}-store") for service, name in services),
+        *((name, servers[service].name) for service, name in services),
     ]

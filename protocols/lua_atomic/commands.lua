@@ -1,0 +1,52 @@
+-- The store's side of an atomic checkout. The twin of commands.py, command by command; see there for fields and answers.
+
+local function change_all(changes)
+  for _, change in ipairs(changes) do call('HINCRBY', change[1], 'balance', text(change[2])) end
+end
+
+-- Make all of the changes, or say why not and make none.
+local function take(changes)
+  for _, change in ipairs(changes) do
+    local balance = number(call('HGET', change[1], 'balance'))
+    if not balance then return 'missing:' .. change[1] end
+    local why = keeps('guard') and refusal(balance, change[2]) or ''
+    if why ~= '' then return why .. ':' .. change[1] end
+    if not keeps('check-first') then change_all({change}) end
+  end
+  if keeps('check-first') then change_all(changes) end
+  return ''
+end
+
+-- `changes` are those of all branches, one after the other.
+local function all_of(branches)
+  local changes = {}
+  for _, branch in ipairs(branches) do
+    for _, change in ipairs(branch[3]) do changes[#changes + 1] = change end
+  end
+  return changes
+end
+
+command('checkout', function(now, txn, order)
+  local state, branches = plan(order)
+  if state == 'missing' then return {'no', 'missing:order:' .. order} end
+  local key = 'order:' .. order
+  local prefix, digits = string.match(txn, '^(.*)%.(%d+)$')
+  local field, sequence = 'verdict:' .. prefix, tonumber(digits)
+  local packed = keeps('replay-verdict') and call('HGET', key, field)
+  if packed then
+    local last, verdict = unpack(cmsgpack.unpack(packed))
+    if sequence <= last then return verdict == '' and {'paid'} or {'no', verdict} end
+  end
+  if state == 'paid' then return {'paid'} end
+  local why = take(all_of(branches))
+  if why ~= '' then
+    call('HSET', key, field, pack({sequence, why}))
+    return {'no', why}
+  end
+  call('HSET', key, field, pack({sequence, ''}), 'paid', '1', 'txn', '')
+  return {'paid'}
+end)
+
+command('unfinished', function(now, owner, older_than) return {} end)
+command('list_txns', function(now) return {} end)
+command('txn_verdict', function(now, txn) return {''} end)

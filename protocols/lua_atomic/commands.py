@@ -1,0 +1,68 @@
+"""The store's side of an atomic checkout as pure functions: the twin of ``commands.lua``, command by command.
+
+Beside the shop's own fields (``protocols.shop.ledger``) an order keeps
+
+- ``verdict:PREFIX``   (sequence, why)   what its last checkout by the process PREFIX came to; ``why`` is empty if it was paid
+
+One for each process is enough: a process checks an order out once at a time, and its numbers rise. It stays with the order
+when that is set anew.
+"""
+
+from protocols.core import Config
+from protocols.shop import ledger
+from protocols.shop.ledger import Result, Tables
+
+PAID: Result = ("paid",)
+
+
+def checkout(tables: Tables, config: Config, now: int, txn: str, order: str) -> Result:
+    """Take everything, charge for it and mark the order paid: ``("paid",)``; or change nothing: ``("no", why)``."""
+    state, branches = ledger.plan(tables, order)
+    if state == "missing":
+        return ("no", f"missing:order:{order}")
+    prefix, _, sequence = txn.rpartition(".")
+    field = f"verdict:{prefix}"
+    last, verdict = tables[f"order:{order}"].get(field, (-1, ""))
+    if int(sequence) <= last and config.keeps("replay-verdict"):
+        return ("no", verdict) if verdict else PAID
+    if state == "paid":
+        return PAID
+    why = _take(tables, config, [change for _, _, changes in branches for change in changes])
+    tables[f"order:{order}"][field] = (int(sequence), why)
+    if why:
+        return ("no", why)
+    ledger.settle(tables, order)
+    return PAID
+
+
+def _take(tables: Tables, config: Config, changes: list[tuple[str, int]]) -> str:
+    """Make all of the changes, or say why not and make none."""
+    for key, delta in changes:
+        if key not in tables:
+            return f"missing:{key}"
+        why = ledger.refusal(tables[key]["balance"], delta) if config.keeps("guard") else ""
+        if why:
+            return f"{why}:{key}"
+        if not config.keeps("check-first"):
+            tables[key]["balance"] += delta
+    if config.keeps("check-first"):
+        for key, delta in changes:
+            tables[key]["balance"] += delta
+    return ""
+
+
+def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than: int) -> Result:
+    """A checkout is over when it is in the store, so nothing is found."""
+    return ()
+
+
+def list_txns(tables: Tables, config: Config, now: int) -> Result:
+    return ()
+
+
+def txn_verdict(tables: Tables, config: Config, now: int, txn: str) -> Result:
+    """Verdicts are kept with the orders: nobody finds one by its transaction alone."""
+    return ("",)
+
+
+COMMANDS = {command.__name__: command for command in (checkout, unfinished, list_txns, txn_verdict)}

@@ -1,0 +1,60 @@
+"""Connections to stores break, and what was sent on them may still arrive: the search tries that as well.
+
+It found that what two-phase commit had aborted, and what a saga had undone, was begun anew by a late copy of the command that
+had begun it.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.explore.case import LATE, ONE, TWICE, Case
+from harness.explore.search import Bounds, Search
+from protocols.core import Command, Protocol
+from protocols.registry import load
+from protocols.service.library import Twin
+from tests.runtimes import EVERY_PROTOCOL
+
+
+@pytest.mark.parametrize("name", EVERY_PROTOCOL)
+@pytest.mark.parametrize("case", [LATE, replace(ONE, late=True), replace(LATE, rival=True)], ids=str)
+def test_what_arrives_late_changes_nothing(name: str, case: Case) -> None:
+    protocol = load(name)
+    found = Search(protocol, protocol.configure(), case, Bounds(crashes=1)).run()
+    assert (found.violation, found.exhausted) == ("", True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERY_PROTOCOL)
+def test_nor_with_two_checkouts_of_one_order(name: str) -> None:
+    protocol = load(name)
+    found = Search(protocol, protocol.configure(), replace(TWICE, late=True), Bounds(crashes=0)).run()
+    assert (found.violation, found.exhausted) == ("", True)
+
+
+def test_a_deposit_is_made_once_and_is_no_creation_of_value() -> None:
+    protocol = load("unprotected")
+    search = Search(protocol, protocol.configure(), replace(LATE, late=False), Bounds(crashes=0))
+    after = [state for step, state in search.successors(search.initial) if step.kind == "deposit"]
+    assert len(after) == 1
+    assert not search.broken(after[0].places)
+    assert not [step for step, _ in search.successors(after[0]) if step.kind == "deposit"]
+
+
+def begun(protocol: Protocol) -> tuple[Twin, str]:
+    """A store with an order, and the command that begins a transaction there."""
+    twin = Twin(protocol, protocol.configure())
+    for command in (Command("create_order", ("o", "u")), Command("add_item", ("o", "i", 1, 1))):
+        twin.run(command, 0)
+    return twin, "open" if "open" in protocol.commands else "begin"
+
+
+@pytest.mark.parametrize(("name", "ended"), [("2pc", ("close", "t.1")), ("saga", ("end", "t.1", ()))])
+def test_what_is_over_is_not_begun_again(name: str, ended: tuple[str, ...]) -> None:
+    twin, command = begun(load(name))
+    first, again = Command(command, ("t.1", "o", "order-1")), Command(command, ("t.2", "o", "order-1"))
+    assert twin.run(first, 0)[0] in ("open", "begun")
+    assert twin.run(first, 0)[0] in ("open", "begun"), "its answer was lost, and it is asked again"
+    twin.run(Command(ended[0], ended[1:]), 0)
+    assert twin.run(first, 0) == ("busy", "t.1")
+    assert twin.run(again, 0)[0] in ("open", "begun")
