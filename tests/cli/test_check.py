@@ -42,7 +42,7 @@ def test_it_holds(capsys: pytest.CaptureFixture[str]) -> None:
     alone = ["one checkout", "one checkout without credit"]
     assert [line.split("  ")[0] for line in lines[1:5]] == [*alone, *(f"{case}, two instances" for case in alone)]
     assert lines[-1] == "verdict: holds: every reachable state was seen"
-    assert err.splitlines()[0] == "2pc: 4 cases, 2 participants, crashes: 2"
+    assert err.splitlines()[0] == "2pc: 5 cases, 2 participants, crashes: 2"
     assert err.splitlines()[-1].startswith("next: ")
     assert not Path("wdm-runs").exists()
 
@@ -51,7 +51,7 @@ def test_it_holds(capsys: pytest.CaptureFixture[str]) -> None:
 def test_with_no_flags_it_puts_two_phase_commit_through_every_case(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check"]) == 0
     out = capsys.readouterr().out
-    assert out.count("holds") == 8
+    assert out.count("holds") == 9
     assert "two orders for one item and one user" in out
 
 

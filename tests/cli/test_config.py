@@ -82,6 +82,10 @@ def test_a_broken_file_is_told_with_line_and_key(text: str, told: str, capsys: p
         (("up", "--workers", "0"), "Invalid value for '--workers'"),
         (("up", "--store-url", "cart=redis://127.0.0.1"), "store-url names the service 'cart'"),
         (("up", "--store-url", "stock=http://127.0.0.1"), "store-url of stock must start with redis://"),
+        (
+            ("up", "--protocol", "lua", "--store-url", "stock=redis://127.0.0.1"),
+            "lua keeps all data in one store: --store-url order=URL, not stock=",
+        ),
         (("up", "--config", "none.toml"), "configuration file none.toml does not exist"),
         (("uq",), "no command 'uq'; there are: up, down"),
         (("logs", "--line", "x"), "see `wdm logs --help`"),

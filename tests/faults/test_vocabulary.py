@@ -146,6 +146,27 @@ def test_names_stand_for_nodes() -> None:
     assert meant("gateway") == ["gateway"]
 
 
+class Together(Paper):
+    """The same, on one store."""
+
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(node for node in super().nodes() if node.name != "stock-store")
+
+    def links(self) -> tuple[tuple[str, str], ...]:
+        return tuple((one, "order-store" if other == "stock-store" else other) for one, other in super().links())
+
+
+def test_the_store_of_each_service_is_the_one_they_share() -> None:
+    def named(aim: Any, name: str) -> list[str]:
+        return [node.name for node in targets.nodes(Together(), aim, (name,))]  # type: ignore[arg-type]
+
+    assert named("stores", "stock-store") == named("nodes", "order-store") == ["order-store"]
+    assert targets.links(Together(), ("stock-1<->stock-store",)) == (("stock-1", "order-store"),)  # type: ignore[arg-type]
+    for runtime, name in ((Together(), "cart-store"), (Paper(), "payment-store")):
+        with pytest.raises(UsageError, match=name):
+            targets.nodes(runtime, "nodes", (name,))  # type: ignore[arg-type]
+
+
 def test_any_is_drawn_from_the_seed_among_what_the_fault_is_for() -> None:
     def drawn(aim: Any, name: str) -> set[str]:
         runtime: Any = Paper()
