@@ -1,11 +1,13 @@
 """From a client's request to transactions: ids, ages, and another attempt after a conflict, until there is an outcome."""
 
 import asyncio
+from collections.abc import Callable
 from random import Random
 
 from protocols.core import Outcome, Request, Verdict
 from protocols.ports import Clock
 from protocols.service.driver import Driver
+from protocols.service.room import Room
 from protocols.service.turnstiles import Turnstiles
 
 FIRST_PAUSE_MS = 2.0
@@ -26,7 +28,7 @@ class TxnIds:
     """
 
     def __init__(self, prefix: str) -> None:
-        self.room = asyncio.Semaphore(UNENDED)
+        self.room = Room(UNENDED)
         self._prefix = prefix
         self._next = 0
         self._running: dict[int, None] = {}  # in ascending order, as they were begun
@@ -43,7 +45,7 @@ class TxnIds:
         prefix, _, sequence = txn.rpartition(".")
         if prefix == self._prefix and int(sequence) in self._running:
             del self._running[int(sequence)]
-            self.room.release()
+            self.room.leave()
 
 
 class Attempts:
@@ -59,63 +61,125 @@ class Attempts:
         self._clock = clock
         self._rng = rng
         self._limit_ms = limit_ms
-        self._running: dict[str, asyncio.Task[Outcome | None]] = {}
+        self._waiting: dict[str, list[asyncio.Future[Outcome | None]]] = {}
+        self._repeats: set[asyncio.Task[Outcome | None]] = set()
         self._turnstiles = Turnstiles()
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._room = Room(AT_ONCE)
 
     async def run(self, subject: str) -> Outcome | None:
         """The outcome, or None if it is not known when the time limit is reached."""
-        task = self._running.get(subject)
-        if task is None:
-            task = self._running[subject] = asyncio.ensure_future(self._repeat(subject))
-            task.add_done_callback(lambda _: self._running.pop(subject, None))
-        return await asyncio.shield(task)
+        heard: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.get(subject)
+        if waiting is None:
+            self._waiting[subject] = [heard]
+            self._begin(subject)
+        else:
+            waiting.append(heard)
+        return await heard
 
-    async def _repeat(self, subject: str) -> Outcome | None:
+    def _begin(self, subject: str) -> None:
+        """The first attempt, at once if there is room: most need no second, and so no task."""
         age = self._clock.now_us()
+        if not self._room.enter_at_once():
+            return self._repeat_soon(subject, age, None)
+        if not self._ids.room.enter_at_once():
+            self._room.leave()
+            return self._repeat_soon(subject, age, None)
+
+        def then(outcome: Outcome | None) -> None:
+            self._room.leave()
+            if _is_final(outcome):
+                self._tell(subject, outcome)
+            else:
+                self._repeat_soon(subject, age, outcome)
+
+        return self._attempt(subject, age, then)
+
+    def _tell(self, subject: str, outcome: Outcome | None) -> None:
+        for heard in self._waiting.pop(subject):
+            if not heard.done():
+                heard.set_result(outcome)
+
+    def _repeat_soon(self, subject: str, age: int, outcome: Outcome | None) -> None:
+        def ended(task: asyncio.Task[Outcome | None]) -> None:
+            self._repeats.discard(task)
+            if task.cancelled():
+                self._tell(subject, None)
+            elif error := task.exception():
+                for heard in self._waiting.pop(subject):
+                    heard.set_exception(error)
+            else:
+                self._tell(subject, task.result())
+
+        task = asyncio.get_running_loop().create_task(self._repeat(subject, age, outcome))
+        self._repeats.add(task)
+        task.add_done_callback(ended)
+
+    async def _repeat(self, subject: str, age: int, outcome: Outcome | None) -> Outcome | None:
+        """Again after the conflict ``outcome``, or for the first time if there has been none."""
         pause = FIRST_PAUSE_MS
         lost: set[str] = set()
         while True:
+            if outcome is not None:
+                if self._left_ms(age) < pause + DECISION_MS:
+                    return REFUSED_LATE
+                key = _lost(outcome)
+                if key and key not in lost:
+                    lost.add(key)
+                else:
+                    await self._clock.sleep(pause * (0.5 + self._rng.random()))
+                    pause = min(2 * pause, LONGEST_PAUSE_MS)
             try:
-                async with (
-                    asyncio.timeout(self._left_ms(age) / 1000) as limit,
-                    self._turnstiles.through(lost) as passage,
-                    self._room,
-                ):
-                    await self._ids.room.acquire()
-                    # Only the waiting is refused: a transaction may commit after we have stopped listening.
-                    limit.reschedule(None)
-                    outcome = passage.outcome = await self._attempt(subject, age)
+                outcome = await self._in_turn(subject, age, lost)
             except TimeoutError:
                 return REFUSED_LATE  # still waiting for its turn
-            if outcome is None or outcome.verdict is not Verdict.CONFLICT:
+            if _is_final(outcome):
                 return outcome
-            if self._left_ms(age) < pause + DECISION_MS:
-                return REFUSED_LATE
-            code, _, what = outcome.why.partition(":")
-            key = what.rpartition(":")[0] if code == "locked" else ""
-            if key and key not in lost:
-                lost.add(key)
-                continue
-            await self._clock.sleep(pause * (0.5 + self._rng.random()))
-            pause = min(2 * pause, LONGEST_PAUSE_MS)
+
+    async def _in_turn(self, subject: str, age: int, lost: set[str]) -> Outcome | None:
+        """An attempt as soon as it may be made. Raises ``TimeoutError`` if that is too late."""
+        async with (
+            asyncio.timeout(self._left_ms(age) / 1000) as limit,
+            self._turnstiles.through(lost) as passage,
+        ):
+            await self._room.enter()
+            try:
+                await self._ids.room.enter()
+                # Only the waiting is refused: a transaction may commit after we have stopped listening.
+                limit.reschedule(None)
+                heard: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+                self._attempt(subject, age, heard.set_result)
+                passage.outcome = await heard
+            finally:
+                self._room.leave()
+        return passage.outcome
 
     def _left_ms(self, age: int) -> float:
         return self._limit_ms - (self._clock.now_us() - age) / 1000
 
-    async def _attempt(self, subject: str, age: int) -> Outcome | None:
+    def _attempt(self, subject: str, age: int, then: Callable[[Outcome | None], None]) -> None:
+        """``then`` hears the outcome, or None when the time limit is reached, once."""
         txn, horizon = self._ids.begin()
-        heard: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+        left_ms = self._left_ms(age)
+        told = False
 
         def settle(outcome: Outcome | None) -> None:
-            if not heard.done():
-                heard.set_result(outcome)
+            nonlocal told
+            if not told:
+                told = True
+                limit.cancel()
+                then(outcome)
 
-        left_ms = self._left_ms(age)
         limit = self._clock.call_later(left_ms, lambda: settle(None))
         give_up_ms = max(int(left_ms) - DECISION_MS, 1)
         self._driver.start(txn, Request(subject, self._home, self._owner, age, horizon, give_up_ms), settle)
-        try:
-            return await heard
-        finally:
-            limit.cancel()
+
+
+def _is_final(outcome: Outcome | None) -> bool:
+    return outcome is None or outcome.verdict is not Verdict.CONFLICT
+
+
+def _lost(outcome: Outcome) -> str:
+    """The key whose lock somebody else holds, if that was the conflict: ``locked:KEY:HOLDER``."""
+    code, _, what = outcome.why.partition(":")
+    return what.rpartition(":")[0] if code == "locked" else ""

@@ -3,48 +3,28 @@
 Without it everybody who lost would try again at once, and all but one lose again.
 """
 
-import asyncio
 import contextlib
-from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from protocols.core import Outcome, Verdict
+from protocols.service.room import Room
 
 WIDEST = 64
 
 
-class _Turnstile:
-    """Lets ``width`` through at a time: one while locks are being taken, ever more while everybody is refused anyway."""
+class _Turnstile(Room):
+    """Lets one through at a time while locks are being taken, ever more while everybody is refused anyway."""
 
-    __slots__ = ("inside", "waiting", "width")
+    __slots__ = ()
 
     def __init__(self) -> None:
-        self.width = 1
-        self.inside = 0
-        self.waiting: deque[asyncio.Future[None]] = deque()
+        super().__init__(1)
 
-    async def enter(self) -> None:
-        if self.inside < self.width and not self.waiting:
-            self.inside += 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.leave(False)  # it was our turn already
-            raise
-
-    def leave(self, refused: bool) -> None:
-        self.inside -= 1
+    def turn(self, refused: bool) -> None:
+        """Somebody has come out at the other side."""
         self.width = min(2 * self.width, WIDEST) if refused else 1
-        while self.waiting and self.inside < self.width:
-            turn = self.waiting.popleft()
-            if not turn.done():
-                self.inside += 1
-                turn.set_result(None)
+        self.leave()
 
 
 @dataclass(slots=True)
@@ -76,6 +56,6 @@ class Turnstiles:
 
     def _leave(self, key: str, refused: bool) -> None:
         turnstile = self._at[key]
-        turnstile.leave(refused)
-        if not turnstile.inside and not turnstile.waiting:
+        turnstile.turn(refused)
+        if not turnstile.inside and not turnstile.line:
             del self._at[key]
