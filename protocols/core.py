@@ -280,6 +280,8 @@ class Protocol:
     ``roles`` maps a service to the role it plays, ``commands`` the names to the pure twins of the Lua functions in
     ``library``; both take ``(tables, config, now, *args)``. ``locks`` lists ``(key, txn)`` for every lock that is held
     according to the records in a twin's tables. ``layout`` says which stores a deployment has: see ``store_of``.
+    ``lazy`` names commands that take any number of transactions and whose answer nobody needs: what several ask for within a
+    moment is done as one, and not at all if the process dies before.
     """
 
     name: str
@@ -293,6 +295,7 @@ class Protocol:
     options: tuple[Option, ...]
     locks: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] = lambda _: ()
     layout: Layout = Layout.APART
+    lazy: frozenset[str] = frozenset()
 
     def store_of(self, service: str) -> str:
         """The service whose store keeps the data of ``service``: its own, or the coordinator's for all of them."""

@@ -6,11 +6,13 @@ Events of one transaction are handled one after another, in order; different tra
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from random import Random
 from typing import Any
 
 from protocols.core import (
     CancelTimer,
+    Command,
     Config,
     Do,
     Done,
@@ -33,6 +35,9 @@ from protocols.ports import Clock, Link, Result, Store, Timer
 from protocols.service.trace import Observer, done, heard
 
 Boundary = Callable[[str], None]
+
+GATHERED_MS = 10.0
+AT_ONCE = 500  # arguments of one command
 
 
 class _Instance:
@@ -58,7 +63,7 @@ class Driver:
 
     ``boundary`` is told the name of every point between two effects (``order:after-persist:commit``): a crash may be
     placed there. None costs nothing. It and ``link`` may be exchanged while the driver runs. ``rng`` spreads timers.
-    ``observer`` hears every event and effect of every transaction; None costs nothing.
+    ``observer`` hears every event and effect of every transaction; None costs nothing. ``lazy``: see ``Protocol``.
     """
 
     def __init__(
@@ -71,7 +76,9 @@ class Driver:
         clock: Clock,
         boundary: Boundary | None = None,
         ended: Callable[[str], None] = lambda _: None,
+        *,
         rng: Random | None = None,
+        lazy: frozenset[str] = frozenset(),
     ) -> None:
         self._service = service
         self._role = role
@@ -84,12 +91,15 @@ class Driver:
         self._ended = ended
         self._rng = rng or Random(0)
         self._live: dict[str, _Instance] = {}
+        self._lazy = lazy
+        self._gathered: dict[str, list[str]] = {}
+        self._unconfirmed: dict[str, None] = {}  # what lazy commands are about, until they are answered
         self.forced = 0
 
     @property
     def live(self) -> int:
         """How many transactions this node has in memory."""
-        return len(self._live)
+        return len(self._live) + len(self._unconfirmed)
 
     def start(self, txn: str, request: Request, reply: Callable[[Outcome], None]) -> None:
         """Begin a transaction; ``reply`` hears its outcome, if there ever is one."""
@@ -102,8 +112,10 @@ class Driver:
         self._tell(message.txn, Received(message, sender), handled)
 
     def held(self) -> frozenset[str]:
-        """The transactions that this node has a state of; one that only answers somebody has none."""
-        return frozenset(txn for txn, instance in self._live.items() if instance.state is not None)
+        """The transactions that this node has a state of, or a lazy command; one that only answers somebody has none."""
+        return frozenset(self._unconfirmed).union(
+            txn for txn, instance in self._live.items() if instance.state is not None
+        )
 
     def recover(self, found: Iterable[tuple[str, tuple[Any, ...]]], before: frozenset[str] = frozenset()) -> list[str]:
         """Take up what the store knows as unfinished and this node has no state of: ``(txn, record)`` each. Returns which.
@@ -172,6 +184,8 @@ class Driver:
         match effect:
             case Send(to, message):
                 self.link.send(to, message)
+            case Do(command) if command.name in self._lazy:
+                self._gather(command)
             case Do(command):
                 txn = instance.txn
                 self._store.submit(command, lambda result: self._tell(txn, Done(command, result)))
@@ -184,6 +198,23 @@ class Driver:
             case Reply(outcome):
                 if instance.reply is not None:
                     instance.reply(outcome)
+
+    def _gather(self, command: Command) -> None:
+        if not self._gathered:
+            self._clock.call_later(GATHERED_MS, self._do_gathered)
+        self._gathered.setdefault(command.name, []).extend(command.args)
+        self._unconfirmed.update(dict.fromkeys(command.args))
+
+    def _do_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, {}
+        for name, txns in gathered.items():
+            for first in range(0, len(txns), AT_ONCE):
+                some = tuple(txns[first : first + AT_ONCE])
+                self._store.submit(Command(name, some), partial(self._confirmed, some))
+
+    def _confirmed(self, txns: tuple[str, ...], _: Result) -> None:
+        for txn in txns:
+            self._unconfirmed.pop(txn, None)
 
     def _persist(self, instance: _Instance, effect: Persist, rest: Effects) -> None:
         instance.busy = True

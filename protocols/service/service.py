@@ -57,7 +57,15 @@ class Service:
         self._recovering = recovering
         ids = TxnIds(ports.prefix)
         self.driver = Driver(
-            name, self.role, config, ports.store, ports.link, ports.clock, ended=ids.end, rng=ports.rng
+            name,
+            self.role,
+            config,
+            ports.store,
+            ports.link,
+            ports.clock,
+            ended=ids.end,
+            rng=ports.rng,
+            lazy=protocol.lazy,
         )
         attempts = Attempts(name, node, self.driver, ids, ports.clock, ports.rng, limit_ms)
         self.desk = Desk(ports.store, ports.clock, ports.rng, limit_ms, self._ask, attempts.run, ports.new_id)

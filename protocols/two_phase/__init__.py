@@ -73,4 +73,5 @@ PROTOCOL = Protocol(
         Option("reads", "locked", ("locked", "committed"), "reads wait for locks, or see the last committed value"),
     ),
     locks=locks,
+    lazy=frozenset({"end"}),
 )

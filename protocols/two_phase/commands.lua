@@ -51,8 +51,8 @@ command('resolve', function(now, txn, patience, sender, branch)
   return {'abort', record[4]}
 end)
 
-command('end', function(now, txn)
-  call('HDEL', 'committed', txn)
+command('end', function(now, ...)
+  call('HDEL', 'committed', ...)
   return {'ended'}
 end)
 

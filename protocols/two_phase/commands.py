@@ -83,9 +83,10 @@ def resolve(tables: Tables, config: Config, now: int, txn: str, patience: int, s
     return ("abort", record[3])
 
 
-def end(tables: Tables, config: Config, now: int, txn: str) -> Result:
-    """Forget a commit that every branch acknowledged."""
-    drop(tables, "committed", txn)
+def end(tables: Tables, config: Config, now: int, *txns: str) -> Result:
+    """Forget commits that every branch acknowledged."""
+    for txn in txns:
+        drop(tables, "committed", txn)
     return ("ended",)
 
 

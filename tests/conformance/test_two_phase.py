@@ -46,7 +46,7 @@ COORDINATOR = {
     "commit": (txns,),
     "close": (txns,),
     "resolve": (txns, st.sampled_from((0, 1_000)), addresses, st.just("stock/0")),
-    "end": (txns,),
+    "end": (txns, txns, txns),
     "unfinished": (st.sampled_from(("", "order-1")), st.sampled_from((-1, 10, 1_000))),
 }
 PARTICIPANT = {

@@ -25,7 +25,7 @@ from protocols.core import (
     Verdict,
 )
 from protocols.ports import Result
-from protocols.service.driver import Driver
+from protocols.service.driver import GATHERED_MS, Driver
 
 YES = Outcome(Verdict.COMMITTED)
 
@@ -39,21 +39,22 @@ class Note:
 class Scripted:
     """A role whose answers are written down, and the ports it runs on: all they do is take notes."""
 
-    def __init__(self, answers: dict[type, Effects], keep: bool = True) -> None:
+    def __init__(self, answers: dict[type, Effects], keep: bool = True, lazy: frozenset[str] = frozenset()) -> None:
         self.seen: list[Event] = []
         self.log: list[str] = []
         self.asked: list[tuple[Command, Callable[[Result], None]]] = []
         self.timers: dict[Callable[[], None], bool] = {}
         self.waits: list[float] = []
         self.ended: list[str] = []
-        self._answers = answers
+        self.answers = answers
         self._keep = keep
         role = Role("scripted", self._step, "recover", lambda timing: timing.doubt)
-        self.driver = Driver("node", role, Config(), self, self, self, self.log.append, self.ended.append)  # type: ignore[arg-type]
+        ports: Any = self
+        self.driver = Driver("node", role, Config(), ports, ports, ports, self.log.append, self.ended.append, lazy=lazy)
 
     def _step(self, _config: Config, _state: Any, event: Event) -> tuple[Any, Effects]:
         self.seen.append(event)
-        return ("alive" if self._keep else None), self._answers.get(type(event), ())
+        return ("alive" if self._keep else None), self.answers.get(type(event), ())
 
     def submit(self, command: Command, then: Callable[[Result], None]) -> None:
         self.log.append(f"store {command.name}")
@@ -201,3 +202,23 @@ def test_recovery_leaves_alone_what_has_ended_since_the_store_was_asked() -> Non
     assert not scripted.driver.live
     assert scripted.driver.recover([("t", ("t", "open")), ("u", ("u", "open"))], before) == ["u"]
     assert scripted.driver.recover([("t", ("t", "open"))]) == ["t"], "it is in the store again, or still"
+
+
+def test_lazy_commands_of_many_transactions_are_done_as_one_and_until_then_nobody_takes_those_up() -> None:
+    ended = {txn: (Do(Command("end", (txn,))),) for txn in ("a", "b")}
+    scripted = Scripted({}, keep=False, lazy=frozenset({"end"}))
+    for txn, effects in ended.items():
+        scripted.answers[Received] = effects
+        scripted.driver.receive(Note(txn), "peer")
+    assert scripted.waits == [GATHERED_MS]
+    assert not scripted.asked
+    assert scripted.driver.held() == {"a", "b"}
+    (flush,) = scripted.timers
+    flush()
+    assert [command for command, _ in scripted.asked] == [Command("end", ("a", "b"))]
+    assert scripted.driver.recover([("a", ("a",)), ("b", ("b",))]) == []
+    seen = len(scripted.seen)
+    scripted.answer(0, ("ended",))
+    assert scripted.driver.held() == frozenset()
+    assert scripted.driver.live == 0
+    assert len(scripted.seen) == seen, "the answer to a lazy command is nobody's"
