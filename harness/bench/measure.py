@@ -37,13 +37,15 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the load phase; `rate_per_s` is of checkouts that succeeded, `offered_per_s` of all that were due.
+    """Of the load phase, which began `load_at_s` seconds into the run. `rate_per_s` is of checkouts that succeeded,
+    `offered_per_s` of all that were due.
 
     `latency` has `p50_ms` and so on, of all checkouts whatever came of them. `availability` is the share that was answered for
     certain within a second. `capacity_per_s` and `found_per_s` are None where they were not looked for. `cost` is for each
     checkout that ended, `memory_mb` the highest, all nodes together. `faults` as `recovery.blocked` tells them, by `at_s`.
     """
 
+    load_at_s: float
     load_s: float
     asked: int
     ok: int
@@ -77,6 +79,7 @@ def measure(history: History) -> Measured:
     ]
     slice_s = _slice_s(load_s)
     return Measured(
+        load_at_s=round((begin - history.start_ns) / 1e9, 3),
         load_s=round(load_s, 3),
         asked=len(found),
         ok=outcomes.count("ok"),

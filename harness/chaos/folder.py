@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from harness.runtimes.base import EnvironmentFailure
-from protocols.core import UsageError
 from protocols.service.trace import MARK
 
 DEFAULT = "wdm-runs"
@@ -47,6 +46,10 @@ class RunFolder:
         return self.path / "report.txt"
 
     @property
+    def page(self) -> Path:
+        return self.path / "report.html"
+
+    @property
     def results(self) -> Path:
         return self.path / "results.json"
 
@@ -75,26 +78,6 @@ class RunFolder:
         with suppress(OSError):
             link.symlink_to(self.path.name)
             link.replace(self.path.parent / LATEST)
-
-
-def find(runs: Path, name: str) -> Path:
-    """The folder of a run by its path, its name in `runs`, or a part of its name that only one has. Raises `UsageError`."""
-    if (Path(name) / HISTORY).is_file():
-        return Path(name)
-    if (runs / name / HISTORY).is_file():
-        return runs / name
-    fitting = [path for path in every(runs) if name in path.name]
-    if len(fitting) == 1:
-        return fitting[0]
-    what = "several runs are" if fitting else "no run is"
-    raise UsageError(f"{what} called {name!r} in {runs}; `wdm runs` lists them")
-
-
-def every(runs: Path) -> list[Path]:
-    """All runs, the oldest first."""
-    if not runs.is_dir():
-        return []
-    return sorted(path for path in runs.iterdir() if not path.is_symlink() and (path / HISTORY).is_file())
 
 
 def toml(document: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from harness.bench.folder import BenchFolder
-from harness.report import comparison, junit, tables
+from harness.report import comparison, junit, pages, tables
 from harness.report.runs import Rows, read_bench
 
 
@@ -23,4 +23,5 @@ def _write(folder: BenchFolder, rows: Rows, document: dict[str, Any]) -> None:
     folder.write(folder.results.name, json.dumps(document, indent=2) + "\n")
     folder.write("results.csv", tables.as_csv(document["rows"]))
     folder.write("summary.md", tables.as_markdown(document))
+    folder.write(folder.page.name, pages.of_bench(rows, document))
     folder.write("junit.xml", junit.render_bench(document, rows))

@@ -32,7 +32,7 @@ from protocols.core import (
     TimerFired,
 )
 from protocols.ports import Clock, Link, Result, Store, Timer
-from protocols.service.trace import Observer, done, heard
+from protocols.service.trace import Observer, code, done, heard
 
 Boundary = Callable[[str], None]
 
@@ -223,7 +223,7 @@ class Driver:
 
     def _persisted(self, instance: _Instance, effect: Persist, rest: Effects, result: Result) -> None:
         if self.observer is not None:
-            self.observer(instance.txn, f"persisted:{effect.command.name}", str(result[0]) if result else "")
+            self.observer(instance.txn, f"persisted:{effect.command.name}", code(result))
         if self.boundary is not None:
             self.boundary(f"{self._service}:after-{label(effect)}")
         instance.busy = False

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 from protocols.core import Do, Done, Effect, Event, Persist, Received, Recovered, Reply, Send, Start, TimerFired
+from protocols.ports import Result
 
 Observer = Callable[[str, str, str], None]
 """Hears the transaction, what happened, and a detail of it."""
@@ -29,11 +30,16 @@ def heard(event: Event) -> tuple[str, str]:
         case Received(message, sender):
             return f"received:{type(message).__name__.lower()}", sender
         case Done(command, result):
-            return f"done:{command.name}", str(result[0]) if result else ""
+            return f"done:{command.name}", code(result)
         case TimerFired(name):
             return f"timer:{name}", ""
         case Recovered():
             return "recovered", ""
+
+
+def code(result: Result) -> str:
+    """What a command came to, where it is a word; most answer with one first."""
+    return result[0] if result and isinstance(result[0], str) else ""
 
 
 def done(effect: Effect) -> tuple[str, str] | None:

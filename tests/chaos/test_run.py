@@ -20,10 +20,10 @@ import pytest
 from harness import history as history_module
 from harness.chaos import nemesis
 from harness.chaos.conduct import Finished, conduct
-from harness.chaos.folder import every
 from harness.chaos.plan import Plan
 from harness.checkers import Verdict
 from harness.history import load
+from harness.report.kinds import every
 from harness.report.verdict import examine
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.local import process
@@ -37,6 +37,7 @@ LEFT = {
     "history.ndjson",
     "trace.ndjson",
     "results.json",
+    "report.html",
     "report.txt",
     "steps.ndjson",
     "junit.xml",

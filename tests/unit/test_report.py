@@ -6,10 +6,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.chaos.ending import count
-from harness.chaos.folder import RunFolder, find
+from harness.chaos.folder import RunFolder
 from harness.checkers import Verdict
 from harness.history import Claims, Event, Header, History, Operation
 from harness.report import junit, results, text
+from harness.report.kinds import find
 from harness.report.verdict import examine
 from protocols.core import UsageError
 

@@ -1,0 +1,92 @@
+"""The distribution of latencies: how long the fastest 50, 90, 99 ... of a hundred took, one line a case."""
+
+import math
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from harness.bench.histogram import Histogram
+from harness.bench.measure import Measured
+from harness.report.html.svg import (
+    NARROW,
+    WIDE,
+    Figure,
+    Look,
+    Scale,
+    decades,
+    drawing,
+    hit,
+    linear,
+    logarithmic,
+    mark,
+    milliseconds,
+    path,
+    tag,
+    text,
+)
+
+SHARES = (0.0, 0.1, 0.25, 0.5, 0.6, 0.75, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 0.999, 0.9995, 0.9999)
+TICKS = {0.0: "0", 0.5: "50", 0.9: "90", 0.99: "99", 0.999: "99.9", 0.9999: "99.99 %"}
+LEFT, RIGHT, TOP, HEIGHT = 52.0, 56.0, 22.0, 230.0
+
+
+def figure(name: str, title: str, series: Sequence[tuple[str, Look, Measured]]) -> Figure:
+    """`series` are names with their figures; at most six are told apart by colour, dash and mark."""
+    curves = [(each, look, _curve(measured)) for each, look, measured in series if measured.asked]
+    about = (
+        "The share of checkouts, to the right ever fewer of the slowest, against how long they took at most. "
+        + " ".join(f"{each}: half within {dict(curve)[0.5]:.1f} ms." for each, _, curve in curves if 0.5 in dict(curve))
+    )
+    drawn = {width: _drawn(width, title, about, curves) for width in (WIDE, NARROW)}
+    return Figure(
+        name=name,
+        title=title,
+        about=about,
+        wide=drawn[WIDE],
+        narrow=drawn[NARROW],
+        headers=("share", *(each for each, _, _ in curves)),
+        rows=[(f"{share * 100:g} %", *(_cell(dict(curve).get(share)) for _, _, curve in curves)) for share in SHARES],
+        legend=[(f"k-{look.kind}", each) for each, look, _ in curves],
+    )
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} ms"
+
+
+def _curve(measured: Measured) -> list[tuple[float, float]]:
+    """(share, ms); no further than there are checkouts to tell of."""
+    histogram = Histogram.of(measured.histogram_us)
+    told = (share for share in SHARES if share < 1 - 1 / (histogram.total + 1))
+    return [(share, (histogram.quantile(share) or 0) / 1000) for share in told]
+
+
+def _drawn(width: int, title: str, about: str, curves: Sequence[tuple[str, Look, list[tuple[float, float]]]]) -> Markup:
+    values = [ms for _, _, curve in curves for _, ms in curve]
+    low, high = max(min(values, default=1) * 0.8, 0.05), max(values, default=10) * 1.25
+    right = width - (RIGHT if width > NARROW else 20)
+    furthest = max((curve[-1][0] for _, _, curve in curves if curve), default=0.99)
+    x, y = _share_scale(LEFT, right, furthest), logarithmic(low, high, TOP + HEIGHT, TOP)
+    parts = [
+        tag("line", class_="grid", x1=LEFT, x2=right, y1=y(at), y2=y(at))
+        + text(milliseconds(at), LEFT - 6, y(at) + 4, class_="tick end")
+        for at in decades(low, high)
+    ]
+    for share, words in TICKS.items():
+        if share <= furthest:
+            parts.append(tag("line", class_="grid", x1=x(share), x2=x(share), y1=TOP, y2=TOP + HEIGHT))
+            parts.append(text(words, x(share), TOP + HEIGHT + 16, class_="tick mid"))
+    hits = []
+    for name, look, curve in curves:
+        parts.append(path(((x(share), y(ms)) for share, ms in curve), class_=f"line {look.kind}"))
+        parts += [mark(look, x(share), y(ms)) for share, ms in curve if share in TICKS and share]
+        hits += [
+            hit(f"{name}: {share * 100:g} % within {ms:.2f} ms", x(share) - 7, y(ms) - 9, 14, 18) for share, ms in curve
+        ]
+    return drawing(width, TOP + HEIGHT + 26, title, about, *parts, tag("g", *hits, class_="hits"), kind="distribution")
+
+
+def _share_scale(start: float, end: float, furthest: float) -> Scale:
+    """Each further nine of the share has the same room."""
+    inner = linear(0, -math.log10(1 - furthest), start, end)
+    return lambda share: inner(-math.log10(1 - min(share, furthest)))

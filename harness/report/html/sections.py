@@ -1,0 +1,329 @@
+"""The sections of a page, in their order: one row each. A section that has nothing to say is left out."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+from harness.checkers import Result, Violation
+from harness.report.html import words
+from harness.report.html.charts import bars, distribution, ranges, sequence, timeline
+from harness.report.html.charts.frame import target
+from harness.report.html.story import Library, examples
+from harness.report.html.views import Page, View
+from harness.report.tables import shown, told
+from harness.report.text import DURABILITY, STANDING
+
+BESIDE = frozenset(
+    ("verdict", "asked", "unknown", "rate_per_s", "capacity_per_s", "found_per_s", "p50_ms", "p99_ms", "blocked_s")
+)
+"""The columns of the table side by side; what a checkout costs has its own section."""
+
+MOST_TIMELINES = 12
+MOST_STORIES = 6
+MOST_EXAMPLES = 3
+
+COSTS = (
+    ("messages", "Messages a checkout", "", 1),
+    ("forced_writes", "Forced writes a checkout", "", 1),
+    ("store_commands", "Store commands a checkout", "", 1),
+    ("cpu_ms", "CPU of services and gateway a checkout", "ms", 2),
+    ("store_cpu_ms", "CPU of the stores a checkout", "ms", 2),
+    ("memory_mb", "Memory, all nodes", "MB", 0),
+)
+
+
+WORST_FIRST = ("claimed-and-violated", "unknown", "not-claimed-and-seen", "claimed-and-held", "not-applicable")
+
+
+class Section(NamedTuple):
+    """`context` gives what its template `sections/NAME.html.j2` needs, or None."""
+
+    name: str
+    title: str
+    context: Callable[[Page], Mapping[str, Any] | None]
+
+
+def verdict(page: Page) -> Mapping[str, Any]:
+    """Who kept what, first of all."""
+    if page.kind == "run":
+        view = page.views[0]
+        line = words.headline(view.label, view.verdict)
+        lede = words.lede(view.first)
+    else:
+        by: dict[str, list[str]] = {}
+        for view in page.views:
+            by.setdefault(view.first.candidate, []).append(view.verdict)
+        line = words.several({name: words_of(verdicts) for name, verdicts in by.items()})
+        lede = next((f"{view.label}: {said}" for view in page.views if (said := words.lede(view.first))), "")
+    return {
+        "headline": line,
+        "lede": lede,
+        "cards": [
+            {
+                "label": view.label,
+                "verdict": view.verdict,
+                "mark": words.MARKS[view.verdict],
+                "counts": [each for run in view.runs for each in words.counts(run.judgement)][:6],
+                "facts": _at_a_glance(view),
+            }
+            for view in page.views
+        ],
+        "overall": page.document.get("verdict", words_of([view.verdict for view in page.views])),
+        "thresholds": page.document.get("thresholds") or (),
+    }
+
+
+def words_of(verdicts: list[str]) -> str:
+    return next((each for each in ("violated", "unknown", "holds") if each in verdicts), "unknown")
+
+
+def _at_a_glance(view: View) -> str:
+    measured = view.measured
+    faults = sum(len(run.measured.faults) for run in view.runs)
+    told = (
+        f"{measured.asked} checkouts under load: {measured.ok} ok, {measured.fail} refused, {measured.unknown} unknown"
+    )
+    return f"{told}; {faults} fault{'' if faults == 1 else 's'}" if faults else f"{told}; nothing was broken"
+
+
+def wrong(page: Page) -> Mapping[str, Any] | None:
+    """Every order that something claimed was broken for, with its story, and what concerns no single order."""
+    found = [each for view in page.views for each in _wrong_in(view)]
+    return {"views": found} if found else None
+
+
+def _wrong_in(view: View) -> Iterator[Mapping[str, Any]]:
+    for run, library in zip(view.runs, view.libraries, strict=True):
+        broken = [violation for result in run.judgement.results for violation in result.violated]
+        if not broken:
+            continue
+        by_order: dict[str, list[Violation]] = {}
+        others = []
+        for violation in broken:
+            order = next((key.removeprefix("order ") for key in violation.keys if key.startswith("order ")), None)
+            by_order.setdefault(order, []).append(violation) if order else others.append(violation)
+        stories = [_told(library, order, each) for order, each in islice(by_order.items(), MOST_STORIES)]
+        yield {
+            "label": view.label if len(view.runs) == 1 else f"{view.label}, round {run.round}",
+            "counts": words.counts(run.judgement),
+            "stories": stories,
+            "left_out": len(by_order) - len(stories),
+            "others": [words.first_line(each) for each in others[:8]],
+        }
+
+
+def _told(library: Library, order: str, violations: list[Violation]) -> Mapping[str, Any]:
+    story, history = library.story(order), library.run.history
+    short = words.shortened(order)
+    attempts = story.attempts if story else ()
+    figure = None
+    if story:
+        figure = sequence.figure(f"story-{short}", f"The checkout of order {short}", story)
+    return {
+        "order": short,
+        "what": [words.first_line(each) for each in violations],
+        "asked": words.asked(history, attempts[:4]),
+        "meanwhile": words.meanwhile(history, library.run.measured.faults, attempts),
+        "figure": figure,
+        "left_out": story.left_out if story else 0,
+    }
+
+
+def comparison(page: Page) -> Mapping[str, Any] | None:
+    """The table of all cases, and latency and throughput on one scale each."""
+    rows = page.document.get("rows")
+    if page.kind == "run" or not page.views:
+        return None
+    cases = [(view.label, view.look, view.measured) for view in page.views]
+    figures = [ranges.figure("latency", "Latency, median to 99th percentile", cases)]
+    capacity = [
+        (view.label, view.look, view.measured.capacity_per_s)
+        for view in page.views
+        if view.measured.capacity_per_s is not None
+    ]
+    if capacity:
+        figures.append(bars.figure("capacity", "Checkouts a second at most", "/s", capacity, 0))
+    succeeded = [(view.label, view.look, view.measured.rate_per_s) for view in page.views]
+    figures.append(bars.figure("rate", "Checkouts a second that succeeded", "/s", succeeded, 0))
+    found = [
+        (view.label, view.look, view.measured.found_per_s)
+        for view in page.views
+        if view.measured.found_per_s is not None
+    ]
+    if found:
+        figures.append(bars.figure("found", "Highest rate that kept the limit", "/s", found, 0))
+    table = None
+    if rows:
+        columns = [each for each in shown(rows) if each.name in BESIDE]
+        table = {
+            "headers": ["case", *(each.title for each in columns)],
+            "rows": [
+                [view.label, *(told(each.of(view.row), each.digits) for each in columns)]
+                for view in page.views
+                if view.row
+            ],
+        }
+    return {
+        "figures": figures,
+        "rows_table": table,
+        "spread": [(view.label, view.row["spread"]) for view in page.views if view.row and view.row["spread"]],
+    }
+
+
+def cost(page: Page) -> Mapping[str, Any] | None:
+    if len(page.views) == 1:
+        spent = page.views[0].measured.cost
+        facts = [
+            (title, f"{spent[key]:.{digits}f} {unit}".strip())
+            for key, title, unit, digits in COSTS
+            if spent.get(key) is not None
+        ]
+        return {"figures": [], "facts": facts} if facts else None
+    figures = []
+    for key, title, unit, digits in COSTS:
+        values = [(view.label, view.look, view.measured.cost.get(key)) for view in page.views]
+        if any(value is not None for _, _, value in values):
+            figures.append(bars.figure(f"cost-{key}", title, unit, values, digits))
+    return {"figures": figures, "facts": []} if figures else None
+
+
+def time(page: Page) -> Mapping[str, Any] | None:
+    """Each case over time (its first round), with the faults that it had."""
+    found = []
+    for number, view in enumerate(page.views[:MOST_TIMELINES]):
+        measured = view.first.measured
+        found.append(
+            {
+                "label": view.label,
+                "figure": timeline.figure(f"time-{number}", view.label, measured),
+                "faults": [_fault(each) for each in measured.faults],
+                "refused": _refused(view),
+            }
+        )
+    return {"views": found, "left_out": len(page.views) - len(found)} if found else None
+
+
+def _fault(each: Mapping[str, Any]) -> tuple[str, ...]:
+    starts, ends = each["from_start_s"].get("checkout"), (each["from_end_s"] or {}).get("checkout")
+    lasted = each["lasted_s"]
+    never = "never again"
+    return (
+        f"{each['from_s']:.2f}",
+        str(each["fault"]),
+        target(dict(each)),
+        "-" if lasted is None else f"{lasted:.2f}",
+        never if starts is None else f"{starts:.2f}",
+        never if ends is None else f"{ends:.2f}",
+    )
+
+
+def _refused(view: View) -> list[str]:
+    refused = view.first.history.of_kind("fault-refused")
+    return list(
+        dict.fromkeys(f"{each.data.get('fault')} {each.data.get('target')}: {each.data.get('why')}" for each in refused)
+    )
+
+
+def spread(page: Page) -> Mapping[str, Any] | None:
+    """The distribution of latencies, all cases with the same faults in one picture."""
+    by: dict[str, list[View]] = {}
+    for view in page.views:
+        by.setdefault(view.first.history.header.scenario if page.kind == "bench" else "", []).append(view)
+    figures = [
+        distribution.figure(
+            f"spread-{number}-{part}",
+            scenario or "All checkouts",
+            [(view.label, view.look, view.measured) for view in views[part : part + 6]],
+        )
+        for number, (scenario, views) in enumerate(by.items())
+        for part in range(0, min(len(views), 12), 6)
+        if any(view.measured.asked for view in views[part : part + 6])
+    ]
+    return {"figures": figures} if figures else None
+
+
+def course(page: Page) -> Mapping[str, Any] | None:
+    """One checkout that went well and one that was undone, of each candidate."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for view in page.views:
+        name = view.first.candidate
+        if name in found or len(found) >= MOST_EXAMPLES:
+            continue
+        drawn = [_example(name, outcome, story) for outcome, story in examples(view.libraries[0]).items()]
+        if drawn:
+            found[name] = drawn
+    return {"candidates": found} if found else None
+
+
+def _example(name: str, outcome: str, story: Any) -> Mapping[str, Any]:
+    title = "A checkout that succeeded" if outcome == "ok" else "A checkout that was refused, and undone"
+    short = words.shortened(story.order)
+    kind = "yes" if outcome == "ok" else "no"
+    said = str(story.attempts[0].value or "")
+    return {
+        "title": title,
+        "about": f"Order {short}; its client was told {kind}{f': {said}' if outcome == 'fail' and said else ''}.",
+        "figure": sequence.figure(f"course-{name}-{outcome}".replace(" ", "-"), f"{title}, {name}", story),
+    }
+
+
+def claims(page: Page) -> Mapping[str, Any]:
+    """A table a candidate: what it claims, and what was observed in each of its cases."""
+    by: dict[str, list[View]] = {}
+    for view in page.views:
+        by.setdefault(view.first.candidate if page.kind == "bench" else view.label, []).append(view)
+    found = []
+    for name, views in by.items():
+        results = views[0].first.judgement.results
+        rows = [
+            {
+                "checker": each.checker,
+                "claimed": "; ".join(each.claims) or "-",
+                "seen": [_seen(view, each.checker) for view in views],
+            }
+            for each in results
+        ]
+        heads = [view.label.removeprefix(f"{name}, ") if len(views) > 1 else "observed" for view in views]
+        found.append({"label": name, "heads": heads, "rows": rows})
+    durabilities = dict.fromkeys(view.first.history.header.durability for view in page.views)
+    return {
+        "tables": found,
+        "durabilities": [(each, DURABILITY.get(each, "as the shop has it")) for each in durabilities],
+    }
+
+
+def _seen(view: View, checker: str) -> Mapping[str, str]:
+    """The worst of all rounds."""
+    results = [each for run in view.runs for each in run.judgement.results if each.checker == checker]
+    return _claim(min(results, key=lambda each: WORST_FIRST.index(each.standing)))
+
+
+def _claim(result: Result) -> Mapping[str, str]:
+    counts = result.finding.figures.get("violations") or {}
+    seen = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return {
+        "standing": result.standing,
+        "words": STANDING[result.standing].lower(),
+        "seen": seen or "; ".join(result.finding.reasons),
+    }
+
+
+def again(page: Page) -> Mapping[str, Any]:
+    return {
+        "facts": page.facts,
+        "command": page.command,
+        "runs": [run.name for view in page.views for run in view.runs],
+    }
+
+
+SECTIONS = (
+    Section("verdict", "Verdict", verdict),
+    Section("wrong", "What went wrong", wrong),
+    Section("comparison", "Side by side", comparison),
+    Section("cost", "What a checkout costs", cost),
+    Section("time", "Over time", time),
+    Section("spread", "How long it takes", spread),
+    Section("course", "How a checkout goes", course),
+    Section("claims", "Claimed and observed", claims),
+    Section("again", "Configuration, and how to run it again", again),
+)

@@ -1,0 +1,160 @@
+"""What charts are drawn with: tags whose text is escaped, scales, ticks. Numbers are pixels of the drawing."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import count
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+WIDE, NARROW = 980, 350
+"""The widths in which a chart is drawn: for a desk and for a phone, so that its letters have the same size on both."""
+
+Scale = Callable[[float], float]
+
+
+def tag(name: str, *inside: str, **attributes: Any) -> str:
+    """`tag("rect", x=1, class_="hit")`; an attribute that is None is left out, numbers are rounded."""
+    told = "".join(f' {_name(key)}="{_value(value)}"' for key, value in attributes.items() if value is not None)
+    return f"<{name}{told}>{''.join(inside)}</{name}>" if inside else f"<{name}{told}/>"
+
+
+def text(words: object, x: float, y: float, **attributes: Any) -> str:
+    return tag("text", escape(str(words)), x=x, y=y, **attributes)
+
+
+def hit(say: str, x: float, y: float, width: float, height: float) -> str:
+    """Where a reader who points, or steps with the arrow keys, is told `say`."""
+    return tag(
+        "rect", tag("title", escape(say)), class_="hit", x=x, y=y, width=max(width, 1.0), height=height, data_say=say
+    )
+
+
+def path(points: Iterable[tuple[float, float]], **attributes: Any) -> str:
+    """A line through all points; one that is None breaks it."""
+    steps = "".join(f"{'M' if not at else 'L'}{_round(x)} {_round(y)}" for at, (x, y) in enumerate(points))
+    return tag("path", d=steps, **attributes) if steps else ""
+
+
+class Look(NamedTuple):
+    """Colour, dash and mark of a series (each 6 begin anew); `pale` for the same thing under other conditions."""
+
+    number: int = 0
+    pale: bool = False
+
+    @property
+    def kind(self) -> str:
+        return f"s{self.number % 6 + 1}{' pale' if self.pale else ''}"
+
+
+def mark(look: Look, x: float, y: float, size: float = 3.6) -> str:
+    """The mark of the series, so that nobody needs colour to tell two apart."""
+    series, kind = look.number, f"mark {look.kind}"
+    corners = {
+        1: ((-1, -1), (1, -1), (1, 1), (-1, 1)),
+        2: ((0, -1.3), (1.2, 1), (-1.2, 1)),
+        3: ((0, -1.4), (1.4, 0), (0, 1.4), (-1.4, 0)),
+    }
+    shape = series % 6
+    if shape in corners:
+        return tag(
+            "polygon",
+            class_=kind,
+            points=" ".join(f"{x + size * dx:.1f},{y + size * dy:.1f}" for dx, dy in corners[shape]),
+        )
+    if shape == 0:
+        return tag("circle", class_=kind, cx=x, cy=y, r=size)
+    slope = ((-1, -1, 1, 1), (-1, 1, 1, -1)) if shape == 4 else ((0, -1.3, 0, 1.3), (-1.3, 0, 1.3, 0))
+    return "".join(
+        tag("line", class_=f"{kind} stroke", x1=x + size * a, y1=y + size * b, x2=x + size * c, y2=y + size * d)
+        for a, b, c, d in slope
+    )
+
+
+def linear(low: float, high: float, start: float, end: float) -> Scale:
+    span = (high - low) or 1.0
+    return lambda value: start + (value - low) / span * (end - start)
+
+
+def logarithmic(low: float, high: float, start: float, end: float) -> Scale:
+    bottom, top = math.log10(low), math.log10(max(high, low * 1.01))
+    return lambda value: start + (math.log10(max(value, low)) - bottom) / (top - bottom) * (end - start)
+
+
+def ticks(high: float, most: int) -> list[float]:
+    """Round numbers from 0 to about `high`."""
+    if high <= 0:
+        return [0.0]
+    step = _nice(high / most)
+    return [number * step for number in range(math.floor(high / step + 1e-9) + 1)]
+
+
+def decades(low: float, high: float) -> list[float]:
+    """1, 10, 100 ... within the bounds; with few of them, 2 and 5 as well."""
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    within = [10.0**e for e in exponents if low <= 10.0**e <= high]
+    if len(within) >= 2:
+        return within
+    return [factor * 10.0**e for e in exponents for factor in (1, 2, 5) if low <= factor * 10.0**e <= high]
+
+
+def milliseconds(value: float) -> str:
+    """A latency as a tick says it: `50 ms`, `2 s`."""
+    return f"{value / 1000:g} s" if value >= 1000 else f"{value:g} ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart in both widths, what it shows in a sentence, and the table behind it. `legend` is (class, words)."""
+
+    name: str
+    title: str
+    about: str
+    wide: Markup
+    narrow: Markup
+    headers: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    legend: Sequence[tuple[str, str]] = ()
+
+
+_ids = count(1)
+
+
+def drawing(width: int, height: float, title: str, about: str, *inside: str, kind: str = "") -> Markup:
+    """A whole drawing that says what it is, and that the keyboard reaches."""
+    mine = f"d{next(_ids)}"
+    return Markup(  # noqa: S704  everything inside went through `tag` or `text`
+        tag(
+            "svg",
+            tag("title", escape(title), id=f"{mine}t"),
+            tag("desc", escape(about), id=f"{mine}d"),
+            *inside,
+            class_=f"chart {kind}".strip(),
+            viewBox=f"0 0 {width} {_round(height)}",
+            width=width,
+            height=height,
+            role="img",
+            tabindex=0,
+            aria_labelledby=f"{mine}t {mine}d",
+            xmlns="http://www.w3.org/2000/svg",
+        )
+    )
+
+
+def _nice(raw: float) -> float:
+    size = 10.0 ** math.floor(math.log10(raw))
+    return next(factor * size for factor in (1, 2, 5, 10) if factor * size >= raw * 0.999)
+
+
+def _name(key: str) -> str:
+    return {"class_": "class", "viewBox": "viewBox"}.get(key, key.replace("_", "-"))
+
+
+def _value(value: Any) -> str:
+    return _round(value) if isinstance(value, float) else escape(str(value))
+
+
+def _round(value: float) -> str:
+    return f"{value:.1f}".rstrip("0").rstrip(".")

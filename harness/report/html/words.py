@@ -1,0 +1,192 @@
+"""Verdicts, violations and times in plain sentences, for somebody who has never seen this tool."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from harness.checkers import Judgement, Verdict, Violation
+from harness.history import History, Operation
+from harness.report.html.charts.frame import target
+from harness.report.runs import Run
+
+LONG_ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{8,}\b")
+TOLD = re.compile(r" Its clients were told: [^.]*\.")
+NUMBER = re.compile(r"\b\d{5,}\b")
+HEARD = {"ok": "was told yes", "fail": "was told no", "unknown": "was told nothing certain"}
+
+PLAIN: Mapping[str, tuple[str, str]] = {
+    "charged-but-unpaid": (
+        "order lost money: it was charged and is not paid",
+        "orders lost money: they were charged and are not paid",
+    ),
+    "taken-but-unpaid": (
+        "order took goods from the shelf and is not paid",
+        "orders took goods from the shelf and are not paid",
+    ),
+    "paid-but-not-charged": (
+        "order counts as paid, and nobody was charged",
+        "orders count as paid, and nobody was charged",
+    ),
+    "paid-but-not-taken": (
+        "order counts as paid, and its goods are still there",
+        "orders count as paid, and their goods are still there",
+    ),
+    "refused-but-paid": (
+        "client was told no for an order that is paid",
+        "clients were told no for orders that are paid",
+    ),
+    "paid-without-checkout": ("order is paid that nobody checked out", "orders are paid that nobody checked out"),
+    "charged-repeatedly": ("order was charged more than once", "orders were charged more than once"),
+    "taken-repeatedly": ("order took its goods more than once", "orders took their goods more than once"),
+    "refunded-without-charge": (
+        "refund was paid for what was never charged",
+        "refunds were paid for what was never charged",
+    ),
+    "returned-without-taking": (
+        "return was booked of what was never taken",
+        "returns were booked of what was never taken",
+    ),
+    "acknowledged-checkout-lost": (
+        "client was told yes, and the checkout is gone",
+        "clients were told yes, and the checkouts are gone",
+    ),
+    "acknowledged-effect-lost": ("deposit was acknowledged and is gone", "deposits were acknowledged and are gone"),
+    "credit-destroyed": ("sum does not add up: credit is gone", "sums do not add up: credit is gone"),
+    "credit-created": (
+        "sum does not add up: there is more credit than was put in",
+        "sums do not add up: there is more credit than was put in",
+    ),
+    "stock-destroyed": ("sum does not add up: stock is gone", "sums do not add up: stock is gone"),
+    "stock-created": (
+        "sum does not add up: there is more stock than was put in",
+        "sums do not add up: there is more stock than was put in",
+    ),
+    "negative-credit": ("balance was below zero", "balances were below zero"),
+    "negative-stock": ("stock was below zero", "stocks were below zero"),
+    "left-in-doubt": (
+        "transaction was still in doubt long after all was healed",
+        "kinds of transactions were still in doubt long after all was healed",
+    ),
+    "lock-left": (
+        "lock was still held long after all was healed",
+        "kinds of locks were still held long after all was healed",
+    ),
+    "transaction-left-open": (
+        "transaction was still open long after all was healed",
+        "kinds of transactions were still open long after all was healed",
+    ),
+}
+"""One of it, and several; what is not here is told by its name."""
+
+ONE_ORDER = frozenset(list(PLAIN)[:10])
+"""Those that happen to one order."""
+
+MARKS = {"holds": "✓", "violated": "✕", "unknown": "?"}
+
+
+def headline(who: str, verdict: str) -> str:
+    match verdict:
+        case Verdict.HOLDS:
+            return f"{who} kept what it claims"
+        case Verdict.VIOLATED:
+            return f"{who} broke what it claims"
+        case _:
+            return f"Nothing can be said of {who}"
+
+
+def lede(run: Run) -> str:
+    """Of a violated run: the worst that happened to one order, when, and during what. Empty for any other."""
+    ranks = list(PLAIN)
+    found = [each for result in run.judgement.results for each in result.violated if each.name in ONE_ORDER]
+    if not found:
+        return ""
+    worst = min(found, key=lambda each: ranks.index(each.name))
+    order = next((key for key in worst.keys if key.startswith("order ")), "")
+    attempts = [each for each in worst.evidence if each.op == "checkout" and f"order {each.args[0]}" == order]
+    times = " and ".join(f"{(each.invoked_ns - run.history.start_ns) / 1e9:.2f} s" for each in attempts[:3])
+    when = f" It was checked out at {times} into the run." if times else ""
+    return f"{first_line(worst)}{when} {meanwhile(run.history, run.measured.faults, attempts)}".strip()
+
+
+def several(names: Mapping[str, str]) -> str:
+    """Of protocols with their verdicts: who kept, who did not."""
+    by = {
+        kind: [name for name, verdict in names.items() if verdict == kind] for kind in ("holds", "violated", "unknown")
+    }
+    if not by["violated"] and not by["unknown"]:
+        return f"{listed(by['holds'])} kept what {'it claims' if len(names) == 1 else 'they claim'}"
+    parts = []
+    if by["violated"]:
+        parts.append(f"{listed(by['violated'])} broke what {'it claims' if len(by['violated']) == 1 else 'they claim'}")
+    if by["holds"]:
+        parts.append(
+            f"{listed(by['holds'])} kept {'it' if len(by['holds']) == 1 else 'theirs'}"
+            if parts
+            else f"{listed(by['holds'])} kept what they claim"
+        )
+    if by["unknown"]:
+        parts.append(f"nothing can be said of {listed(by['unknown'])}")
+    words = "; ".join(parts)
+    return words[0].upper() + words[1:] if parts and parts[0].startswith("nothing") else words
+
+
+def counts(judgement: Judgement) -> list[str]:
+    """A sentence for each name of what was claimed and violated, with how often."""
+    found: Counter[str] = Counter()
+    for result in judgement.results:
+        figures = result.finding.figures.get("violations") or {}
+        for name in dict.fromkeys(each.name for each in result.violated):
+            found[name] += figures.get(name, 0)
+    ranks = list(PLAIN)
+    known = sorted(found, key=lambda name: ranks.index(name) if name in ranks else len(ranks))
+    return [sentence(name, found[name]) for name in known]
+
+
+def sentence(name: str, count: int) -> str:
+    one, more = PLAIN.get(name, (f"{name}", f"{name}"))
+    return f"{count} {one if count == 1 else more}"
+
+
+def shortened(text: str) -> str:
+    """With the first eight letters of long ids."""
+    return LONG_ID.sub(r"\1", text)
+
+
+def listed(names: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    found = list(names)
+    return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}" if found else "nobody"
+
+
+def first_line(violation: Violation) -> str:
+    """What is wrong, without the steps that show it, and without what clients were told: a page tells that with the times."""
+    words = TOLD.sub("", shortened(violation.explanation.partition("\n")[0]))
+    words = NUMBER.sub(lambda found: f"{int(found[0]):,}", words)
+    return words[:1].upper() + words[1:]
+
+
+def asked(history: History, attempts: Iterable[Operation]) -> list[str]:
+    """When an order was checked out and what its client heard."""
+    found = []
+    for number, each in enumerate(attempts):
+        at_s, took_s = (each.invoked_ns - history.start_ns) / 1e9, (each.completed_ns - each.invoked_ns) / 1e9
+        took = f"{took_s * 1000:.0f} ms" if took_s < 1 else f"{took_s:.1f} s"
+        again = ", once more" if number else ""
+        found.append(
+            f"At {at_s:.2f} s its client asked to check it out{again}, and {HEARD[each.outcome]} after {took}."
+        )
+    return found
+
+
+def meanwhile(history: History, faults: Iterable[Mapping[str, object]], attempts: Iterable[Operation]) -> str:
+    """The faults that were on, or had just been, while these were under way; empty if none was."""
+    found = []
+    for attempt in attempts:
+        begin, end = ((at - history.start_ns) / 1e9 for at in (attempt.invoked_ns, attempt.completed_ns))
+        for fault in faults:
+            from_s, lasted_s = float(str(fault["from_s"])), fault["lasted_s"]
+            until_s = None if lasted_s is None else from_s + float(str(lasted_s))
+            if from_s <= end and (until_s is None or until_s >= begin - 1.0):
+                span = f"from {from_s:.2f} s" + (f" to {until_s:.2f} s" if until_s is not None else " on")
+                found.append(f"{fault['fault']} of {target(dict(fault))} ({span})")
+    return f"Meanwhile: {listed(dict.fromkeys(found))}." if found else ""

@@ -1,0 +1,125 @@
+"""The kinds of folders in `wdm-runs/`, how one is found, and what a line about it says."""
+
+import json
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.bench import folder as benches
+from harness.bench.folder import BenchFolder
+from harness.bench.thresholds import metric
+from harness.chaos.folder import HISTORY, RunFolder
+from harness.report.runs import Run
+from protocols.core import UsageError
+
+COUNTEREXAMPLE = "counterexample.json"
+COUNTEREXAMPLE_TEXT = "counterexample.txt"
+
+COMPARED = (
+    "rate_per_s",
+    "p50_ms",
+    "p99_ms",
+    "max_ms",
+    "availability",
+    "blocked_s",
+    "messages",
+    "forced_writes",
+    "cpu_ms",
+)
+
+
+class Kind(Enum):
+    RUN = "run"
+    BENCH = "bench"
+    CHECK = "counterexample of wdm check"
+
+
+def kind(path: Path) -> Kind | None:
+    """None for a folder that is none of ours."""
+    if benches.is_bench(path):
+        return Kind.BENCH
+    if (path / COUNTEREXAMPLE).is_file():
+        return Kind.CHECK
+    return Kind.RUN if (path / HISTORY).is_file() else None
+
+
+def every(runs: Path) -> list[Path]:
+    """All folders of ours, the oldest first."""
+    if not runs.is_dir():
+        return []
+    return sorted(path for path in runs.iterdir() if path.is_dir() and not path.is_symlink() and kind(path))
+
+
+def find(runs: Path, name: str) -> Path:
+    """By its path, its name in `runs`, or a part of its name that only one has. Raises `UsageError`."""
+    for path in (Path(name), runs / name):
+        if path.is_dir() and kind(path):
+            return path.resolve() if path.is_symlink() else path
+    fitting = [path for path in every(runs) if name in path.name]
+    if len(fitting) == 1:
+        return fitting[0]
+    what = "several runs are" if fitting else "no run is"
+    raise UsageError(f"{what} called {name!r} in {runs}; `wdm runs` lists them")
+
+
+def described(path: Path) -> dict[str, Any]:
+    """`{"run", "kind", "verdict", "scenario", "protocol", "seed", "folder"}`; what cannot be read says so."""
+    what = kind(path)
+    line: dict[str, Any] = {"run": path.name, "kind": what.name.lower() if what else "", "folder": str(path)}
+    if what is Kind.CHECK:
+        return {**line, **_counterexample(path)}
+    said = _results(RunFolder(path))
+    if what is Kind.BENCH:
+        return {**line, **_bench(path, said)}
+    found = {key: said.get(key) for key in ("verdict", "scenario", "protocol", "seed")}
+    if not said:
+        found["verdict"] = "none"  # it runs, it was killed, or its disk was full
+    return {**line, **found}
+
+
+def _bench(path: Path, said: dict[str, Any]) -> dict[str, Any]:
+    try:
+        ledger = BenchFolder(path).ledger()
+    except ValueError:
+        return {"verdict": "none", "scenario": None, "protocol": None, "seed": None}
+    protocols = dict.fromkeys(str(case["protocol"]) for case in ledger.cases.values())
+    scenarios = dict.fromkeys(str(case["scenario"]) for case in ledger.cases.values())
+    verdict = said.get("verdict", "none")
+    return {"verdict": verdict, "scenario": ", ".join(scenarios), "protocol": ", ".join(protocols), "seed": ledger.seed}
+
+
+def _counterexample(path: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads((path / COUNTEREXAMPLE).read_text("utf-8"))
+        return {"verdict": "violated", "scenario": kept["case"], "protocol": kept["protocol"], "seed": None}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"verdict": "none", "scenario": None, "protocol": None, "seed": None}
+
+
+def _results(folder: RunFolder) -> dict[str, Any]:
+    try:
+        said = json.loads(folder.results.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def differences(one: Run, other: Run) -> Iterator[tuple[str, str, str, str]]:
+    """(figure, of one, of the other, ratio) each."""
+
+    rows = [{"measured": msgspec.to_builtins(run.measured)} for run in (one, other)]
+    yield "protocol", one.candidate, other.candidate, ""
+    yield "scenario", one.history.header.scenario, other.history.header.scenario, ""
+    yield "verdict", str(one.judgement.verdict), str(other.judgement.verdict), ""
+    for name in COMPARED:
+        a, b = (metric(row, name) for row in rows)
+        if a is not None or b is not None:
+            ratio = f"{b / a:.2f}" if a and b is not None else "-"
+            yield name, _told(a), _told(b), ratio
+
+
+def _told(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
