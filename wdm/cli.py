@@ -19,7 +19,7 @@ from wdm.exits import ENVIRONMENT, INTERRUPTED, OK, UNKNOWN, USAGE
 # Each name is a module of wdm.commands with a click command of the same name; imported when it is asked for.
 COMMANDS = (
     "up", "down", "status", "logs", "txn",
-    "check", "chaos", "bench", "scenarios", "replay", "report", "runs", "check-history",
+    "check", "chaos", "bench", "scenarios", "replay", "report", "runs", "serve", "check-history",
     "demo", "protocols", "images", "doctor",
 )  # fmt: skip
 

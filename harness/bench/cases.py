@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 
 from harness import scenarios
@@ -46,8 +47,13 @@ class Case:
     pace: Pace = field(default_factory=Pace)
 
     @property
+    def faults(self) -> str:
+        """The name of the scenario, also where it is a file."""
+        return Path(self.scenario).stem if self.scenario.endswith(".toml") else self.scenario
+
+    @property
     def name(self) -> str:
-        """Of the settings that are not the usual ones."""
+        """With the settings that are not the usual ones."""
         usual = Case(self.candidate)
         told = [
             f"{name} {getattr(self, name):g}"
@@ -55,7 +61,7 @@ class Case:
             if getattr(self, name) != getattr(usual, name)
         ]
         load = f"{self.pace.clients} clients" if self.pace.rate_per_s is None else f"{self.pace.rate_per_s:g}/s"
-        return ", ".join((self.candidate.name, self.scenario, load, *told))
+        return ", ".join((self.candidate.name, self.faults, load, *told))
 
     def with_(self, name: str, value: float) -> "Case":
         """With another value of what is swept."""

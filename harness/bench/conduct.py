@@ -38,7 +38,7 @@ def settings(case: Case) -> dict[str, Any]:
     return {
         "protocol": case.candidate.protocol,
         "transport": case.candidate.transport,
-        "scenario": case.scenario,
+        "scenario": case.faults,
         "workers": case.workers,
         "items": case.items,
         "skew": case.skew,

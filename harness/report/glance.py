@@ -1,0 +1,155 @@
+"""A run as it goes: what somebody who looks at it now wants to know. A reader of what is recorded, of a run here or in a file."""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from harness.bench.histogram import Histogram
+from harness.bench.loads import latency_us
+from harness.bench.measure import CHECKOUT
+from harness.records import Event, Footer, Header, Operation, decode_line
+
+OUTCOMES = ("ok", "fail", "unknown")
+RECENT_NS = 3_000_000_000
+
+
+@dataclass
+class Glance:
+    """Hears every operation and event. Rates and latencies are of the checkouts that ended in the last seconds."""
+
+    phase: str = "up"
+    tally: Counter[tuple[str, str]] = field(default_factory=Counter)
+    active: dict[tuple[str, str], None] = field(default_factory=dict)
+    nodes: dict[str, str] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+    trouble: str = ""
+    begin_ns: int = 0
+    now_ns: int = 0
+    _recent: deque[Operation] = field(default_factory=deque)
+
+    def __call__(self, record: Operation | Event) -> None:
+        if isinstance(record, Operation):
+            self.now_ns = record.completed_ns
+            self.tally[record.op, record.outcome] += 1
+            if record.op == CHECKOUT:
+                self._recent.append(record)
+        else:
+            self.now_ns = record.at_ns
+            self._note(record)
+        self.begin_ns = self.begin_ns or self.now_ns
+        while self._recent and self._recent[0].completed_ns < self.now_ns - RECENT_NS:
+            self._recent.popleft()
+
+    @property
+    def lasted_s(self) -> float:
+        return (self.now_ns - self.begin_ns) / 1e9
+
+    @property
+    def rate_per_s(self) -> float:
+        """Successes of the last seconds."""
+        span_s = min(RECENT_NS / 1e9, self.lasted_s)
+        return sum(each.outcome == "ok" for each in self._recent) / span_s if span_s > 0 else 0.0
+
+    def latency_ms(self, q: float) -> float | None:
+        found = Histogram(map(latency_us, self._recent)).quantile(q)
+        return None if found is None else found / 1000
+
+    @property
+    def faults(self) -> list[str]:
+        return [f"{fault} {target}".strip() for fault, target in self.active]
+
+    @property
+    def down(self) -> list[str]:
+        return [f"{name} {state}" for name, state in self.nodes.items() if state != "running"]
+
+    def words(self, operation: str = CHECKOUT) -> str:
+        """`12 ok, 3 fail, 0 unknown`."""
+        return ", ".join(f"{self.tally[operation, outcome]} {outcome}" for outcome in OUTCOMES)
+
+    def pace(self) -> str:
+        """`98/s, median 9 ms, 99th percentile 31 ms`; empty before anybody was answered."""
+        p50, p99 = self.latency_ms(0.5), self.latency_ms(0.99)
+        if p50 is None or p99 is None:
+            return ""
+        return f"{self.rate_per_s:.0f}/s, median {p50:.0f} ms, 99th percentile {p99:.0f} ms"
+
+    def told(self) -> dict[str, Any]:
+        """Plain values, for a page."""
+        return {
+            "phase": self.phase,
+            "lasted_s": round(self.lasted_s, 1),
+            "checkouts": {outcome: self.tally[CHECKOUT, outcome] for outcome in OUTCOMES},
+            "rate_per_s": round(self.rate_per_s, 1),
+            "p50_ms": self.latency_ms(0.5),
+            "p99_ms": self.latency_ms(0.99),
+            "faults": self.faults,
+            "down": self.down,
+            "trouble": self.trouble,
+        }
+
+    def _note(self, event: Event) -> None:
+        data = event.data
+        fault = (str(data.get("fault")), str(data.get("target")))
+        match event.kind:
+            case "phase":
+                self.phase = str(data.get("name"))
+            case "fault-start":
+                self.active[fault] = None
+            case "fault-end":
+                self.active.pop(fault, None)
+            case "healed":
+                self.active.clear()
+            case "trouble":
+                self.trouble = str(data.get("why"))
+            case "probe":
+                self.left = {name: count for name, count in data.items() if count and isinstance(count, int)}
+            case "node":
+                self.nodes[str(data.get("name"))] = str(data.get("state"))
+
+
+class Tail:
+    """Follows a history that somebody else writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.glance = Glance()
+        self.header: Header | None = None
+        self.over = False
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._rest = b""
+
+    def follow(self) -> bool:
+        """Read what is new; whether there was anything. A line that is no record ends it."""
+        if self.over:
+            return False
+        try:
+            if self._file is None:
+                self._file = self._path.open("rb")
+            data = self._rest + self._file.read()
+        except OSError:
+            return False
+        *lines, self._rest = data.split(b"\n")
+        for line in lines:
+            self._hear(line)
+        return bool(lines)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            record = decode_line(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.over = True
+            return
+        match record:
+            case Header():
+                self.header = record
+            case Footer():
+                self.over = True
+            case _:
+                self.glance(record)

@@ -1,0 +1,123 @@
+"""The runs on the shelf: looked up by name, followed while they go on."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from harness.bench.folder import BenchFolder
+from harness.chaos.folder import RunFolder
+from harness.report import bench as benches
+from harness.report import kinds, pages, runs
+from harness.report.glance import Tail
+from harness.report.kinds import Kind
+
+STALE_S = 30.0
+"""A history that nobody has written to for so long, and that has no end, is of a run that was killed."""
+
+SHOWN: dict[str, str] = {
+    "results.json": "application/json",
+    "results.csv": "text/csv",
+    "summary.md": "text/plain",
+    "report.txt": "text/plain",
+    "junit.xml": "text/xml",
+    "run.toml": "text/plain",
+    "scenario.toml": "text/plain",
+    "history.ndjson": "text/plain",
+    "steps.ndjson": "text/plain",
+    "bench.json": "application/json",
+    "counterexample.txt": "text/plain",
+}
+"""The files of a run that may be asked for, and what they are."""
+
+
+class Shelf:
+    """`folder` is where the runs are. Names are looked up among what is there; nothing else can be reached."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._tails: dict[Path, Tail] = {}
+        self._lines: dict[Path, tuple[float, dict[str, Any]]] = {}
+
+    def find(self, name: str, part: str = "") -> Path | None:
+        """The folder of a run, or of one run of a bench."""
+        path = next((each for each in kinds.every(self.folder) if each.name == name), None)
+        if path is None or not part:
+            return path
+        return next((each for each in kinds.every(BenchFolder(path).runs) if each.name == part), None)
+
+    def file(self, path: Path, name: str) -> Path | None:
+        """One of the files of a run that may be asked for."""
+        found = path / name
+        return found if name in SHOWN and found.is_file() and not found.is_symlink() else None
+
+    def list(self) -> list[dict[str, Any]]:
+        """A line each, the youngest first; one that goes on has `live`."""
+        return [self._line(path) for path in reversed(kinds.every(self.folder))]
+
+    def live(self, path: Path) -> dict[str, Any] | None:
+        """How a run that goes on stands; None if it does not."""
+        target = self._going_on(path)
+        if target is None:
+            return None
+        tail = self._tails.setdefault(target, Tail(target))
+        tail.follow()
+        if tail.over:
+            self._tails.pop(target).close()
+            return None
+        header = tail.header
+        what = f"{header.protocol}, {header.scenario}" if header else ""
+        who = {"protocol": header.protocol, "scenario": header.scenario, "seed": header.seed} if header else {}
+        return {"what": what, "who": who, **tail.glance.told()}
+
+    def page(self, path: Path) -> Path | None:
+        """The page of a run, made where it is missing; None while the run goes on. Raises `HistoryError`, `ValueError`."""
+        page = RunFolder(path).page
+        if page.is_file():
+            return page
+        if self._going_on(path) is not None:
+            return None
+        match kinds.kind(path):
+            case Kind.BENCH:
+                benches.finish(BenchFolder(path))
+            case Kind.CHECK:
+                RunFolder(path).write(page.name, pages.of_check(path))
+            case _:
+                RunFolder(path).write(page.name, pages.of_run(runs.read(path)))
+        return page
+
+    def compared(self, first: str, second: str) -> str | None:
+        """The page of two runs; None if there are no such runs. Raises `HistoryError` if one is not whole."""
+        paths = [self.find(name) for name in (first, second)]
+        found = [path for path in paths if path is not None and kinds.kind(path) is Kind.RUN]
+        if len(found) < 2:
+            return None
+        return pages.of_two(runs.read(found[0]), runs.read(found[1]))
+
+    # ------------------------------------------------------------ inside
+
+    def _line(self, path: Path) -> dict[str, Any]:
+        """Read again only when something in the folder has changed."""
+        live = self.live(path)
+        changed = path.stat().st_mtime
+        known = self._lines.get(path)
+        if known is None or known[0] != changed or live:
+            known = changed, {key: value for key, value in kinds.described(path).items() if key != "folder"}
+            self._lines[path] = known
+        line = known[1]
+        if not live:
+            return line
+        who = live["who"] if line["kind"] == "run" else {}
+        return {**line, **who, "verdict": "running", "live": live}
+
+    def _going_on(self, path: Path) -> Path | None:
+        """The history that is being written: the run's own, or that of the last run of a bench."""
+        if kinds.kind(path) is Kind.BENCH:
+            if RunFolder(path).results.is_file():
+                return None
+            parts = kinds.every(BenchFolder(path).runs)
+            history = RunFolder(parts[-1]).history if parts else None
+        else:
+            history = None if RunFolder(path).results.is_file() else RunFolder(path).history
+        if history is None or not history.is_file():
+            return None
+        return history if time.time() - history.stat().st_mtime < STALE_S else None

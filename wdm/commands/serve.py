@@ -1,0 +1,49 @@
+"""``wdm serve``: the kept runs as a page on this machine."""
+
+import asyncio
+import signal
+import webbrowser
+from pathlib import Path
+
+import click
+
+from harness.chaos.folder import DEFAULT
+from harness.report.server.app import served
+from wdm import ui
+from wdm.exits import OK
+from wdm.options import common, option
+
+PORT = 8765
+
+
+@click.command()
+@common
+@option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=PORT,
+    show_default=True,
+    help="On 127.0.0.1; 0 takes any free one.",
+)
+@option("--runs-dir", default=DEFAULT, show_default=True, metavar="DIR", help="Where the run folders are.")
+@click.option("--open", "in_browser", is_flag=True, help="Show it in a browser.")
+def serve(port: int, runs_dir: str, in_browser: bool) -> int:
+    """Show the kept runs in a browser: list, filter, open, compare; a run that goes on is shown as it goes.
+
+    Only this machine is answered: the page listens on 127.0.0.1. Ctrl-C ends it.
+    """
+    asyncio.run(_until_told(Path(runs_dir), port, in_browser))
+    return OK
+
+
+async def _until_told(folder: Path, port: int, in_browser: bool) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    async with served(folder, port) as url:
+        click.echo(url)
+        ui.say("Ctrl-C ends it")
+        if in_browser:
+            await asyncio.to_thread(webbrowser.open, url)
+        await told.wait()
