@@ -16,7 +16,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 .SHELLFLAGS := -eu -c
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-brokers test-docker images bench docs lint format lock clean
+.PHONY: help venv demo test test-slow test-brokers test-docker images bench-speed docs lint format lock clean
 
 help:  ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -56,8 +56,8 @@ test-docker: $(STAMP)  ## the same shop in containers; skips, with the reason, w
 images: $(STAMP)  ## the images of the docker runtime, without a registry
 	@$(BIN)/wdm images build --offline
 
-bench: $(STAMP)  ## checkouts a second beside a bare service
-	@$(BIN)/python -m benchmarks.checkout
+bench-speed: $(STAMP)  ## how fast, beside a bare service, and where the time goes (3 minutes)
+	@$(BIN)/python -m benchmarks.speed
 
 docs: $(STAMP)  ## write docs/ablations.md anew: every safeguard taken out once
 	@$(BIN)/python -m harness.ablations > docs/ablations.md.part

@@ -17,8 +17,7 @@ from collections.abc import Iterator
 import aiohttp
 import uvloop
 
-from benchmarks.checkout import say
-from benchmarks.load import Load, closed_loop
+from benchmarks.load import Load, closed_loop, say
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 

@@ -36,6 +36,15 @@ class Load:
         return self.latencies_ms[min(int(q * len(self.latencies_ms)), len(self.latencies_ms) - 1)]
 
 
+def say(load: Load) -> str:
+    """A load in one line."""
+    other = {status: count for status, count in load.statuses.items() if status != 200}
+    return (
+        f"{load.rate_per_s:.0f}/s, p50 {load.quantile_ms(0.5):.1f} ms, p99 {load.quantile_ms(0.99):.1f} ms, "
+        f"generator {load.cpu_s / load.seconds:.0%} of a core{f', others {other}' if other else ''}"
+    )
+
+
 async def closed_loop(urls: Sequence[str], paths: Iterator[str], clients: int, seconds: float) -> Load:
     """POST to ``paths``, one after the other, from ``clients`` clients for ``seconds`` or until there are no more.
 

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks.checkout import fill, paths, say
-from benchmarks.load import Load, closed_loop
+from benchmarks.flat import fill
+from benchmarks.load import Load, closed_loop, say
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 
 SHOPS = ("2pc:http", "saga:http", "saga:streams", "saga:rabbitmq", "saga:kafka")
+THINGS = 10_000
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -47,9 +48,9 @@ async def main(chosen: argparse.Namespace) -> None:
                 protocol=protocol, transport=transport or "http", workers=chosen.workers, durability=chosen.durability
             )
             shops[name] = await stack.enter_async_context(LocalDeployment(spec))
-            await fill(shops[name], chosen.orders)
+            await fill(shops[name], THINGS, chosen.orders)
             urls = [node.url for node in shops[name].nodes() if node.service == "order" and node.kind == "service"]
-            asked[name] = (urls, paths("/checkout/", range(chosen.orders)))
+            asked[name] = (urls, (f"/checkout/{number}" for number in range(chosen.orders)))
             await closed_loop(*asked[name], chosen.clients, 1.0)  # warm-up, not counted
         rates: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(chosen.rounds):

@@ -1,8 +1,7 @@
 """Messages as batched POSTs: all that is ready for one peer goes in one request, two requests a peer under way at a time.
 
 A request is answered once its messages have been carried out, with whatever there is to say to its sender by then: votes and
-acknowledgements need no requests of their own. POST, because the client library re-sends PUT, DELETE and GET by itself. A batch
-that fails is lost; the protocol repeats.
+acknowledgements need no requests of their own. Nothing is sent twice: a batch that fails is lost; the protocol repeats.
 """
 
 import asyncio
@@ -11,11 +10,11 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import aiohttp
 import structlog
 
 from protocols.service.codec import BadMessage, Codec
 from protocols.service.links import Counts, Receive
+from protocols.service.links.post import Connection
 from protocols.service.settings import Settings
 
 PATH = "/internal/messages"
@@ -23,19 +22,22 @@ SECRET = "x-wdm-secret"  # noqa: S105 - the header's name
 UNDER_WAY = 2
 BATCH = 512
 ANSWER_WITHIN_S = 1.0  # with a store that is away nothing is carried out, and there may be other things to say
-TIMEOUT = aiohttp.ClientTimeout(total=3, sock_connect=1)
 
 log = structlog.get_logger()
 
 
 class _Peer:
-    """One address: what waits for it, how many requests to it are under way, and how many of its own are not answered yet."""
+    """One address: what waits for it, how many requests to it are under way, and how many of its own are not answered yet.
 
-    __slots__ = ("unanswered", "under_way", "url", "waiting")
+    ``idle`` are connections that nothing is under way on.
+    """
+
+    __slots__ = ("idle", "unanswered", "under_way", "url", "waiting")
 
     def __init__(self, url: str) -> None:
         self.url = url + PATH
         self.waiting: deque[Any] = deque()
+        self.idle: list[Connection] = []
         self.under_way = 0
         self.unanswered = 0
 
@@ -63,7 +65,6 @@ class HttpLink:
         self._codec = codec
         self._peers: dict[str, _Peer] = {}
         self._posts: set[asyncio.Task[None]] = set()
-        self._session: aiohttp.ClientSession | None = None
         self._receive: Receive | None = None
         self.counts = Counts()
 
@@ -77,19 +78,14 @@ class HttpLink:
 
     async def start(self, receive: Receive) -> None:
         self._receive = receive
-        self._session = aiohttp.ClientSession(
-            # A peer's container that comes back may have another address; by default the old one is kept for 10 s.
-            connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False),
-            timeout=TIMEOUT,
-            headers=self._headers,
-        )
 
     async def stop(self) -> None:
         for task in list(self._posts):
             task.cancel()
         await asyncio.gather(*self._posts, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
+        for peer in self._peers.values():
+            for connection in peer.idle:
+                connection.close()
 
     def send(self, to: str, message: Any) -> None:
         instances = self._instances.get(to)
@@ -142,19 +138,28 @@ class HttpLink:
             peer.under_way -= 1
 
     async def _post(self, peer: _Peer, batch: list[Any]) -> None:
-        assert self._session is not None
         self.counts.posts += 1
         self.counts.messages += len(batch)
         try:
-            async with self._session.post(peer.url, data=self._codec.encode(self._sender, batch)) as response:
-                if response.status in (200, 204):
-                    self._hear(await response.read())
-                    return
-                reason = f"status {response.status}"
-        except (aiohttp.ClientError, TimeoutError, OSError, BadMessage) as error:
+            connection = await self._connection(peer)
+            status, body = await connection.post(self._codec.encode(self._sender, batch))
+            if connection.usable:
+                peer.idle.append(connection)
+            if status in (200, 204):
+                self._hear(body)
+                return
+            reason = f"status {status}"
+        except (TimeoutError, OSError, BadMessage) as error:
             reason = str(error) or type(error).__name__
         self.counts.lost += len(batch)
         log.debug("messages lost", to=peer.url, count=len(batch), reason=reason)
+
+    async def _connection(self, peer: _Peer) -> Connection:
+        while peer.idle:
+            connection = peer.idle.pop()
+            if connection.usable:
+                return connection
+        return await Connection.connect(peer.url, self._headers)
 
     def _hear(self, body: bytes) -> None:
         assert self._receive is not None

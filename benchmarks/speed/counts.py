@@ -1,0 +1,83 @@
+"""What a round cost: processor time of each process, store commands, messages and forced writes, from outside.
+
+Processor time is the kernel's (proc(5)); the rest is what services say under ``/metrics`` and stores under ``INFO``.
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+from redis import Redis
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+SAID = {
+    "wdm_messages_sent_total": "messages",
+    "wdm_message_batches_total": "posts",
+    "wdm_forced_writes_total": "forced",
+}
+_LINE = re.compile(r"^(\w+) ([0-9.e+]+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """``role`` is what its processor time is counted as; ``metrics`` is where a service says what it did."""
+
+    role: str
+    pid: int
+    metrics: str = ""
+
+
+@dataclass(slots=True)
+class Counts:
+    """Since the process began, or between two looks. ``cpu_s`` by role; ``did``: calls, commands, messages, posts, forced."""
+
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    did: dict[str, float] = field(default_factory=dict)
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(_sum(self.cpu_s, other.cpu_s, 1), _sum(self.did, other.did, 1))
+
+    def __sub__(self, other: "Counts") -> "Counts":
+        return Counts(_sum(self.cpu_s, other.cpu_s, -1), _sum(self.did, other.did, -1))
+
+
+def _sum(one: Mapping[str, float], other: Mapping[str, float], sign: int) -> dict[str, float]:
+    return {name: one.get(name, 0) + sign * other.get(name, 0) for name in {**one, **other}}
+
+
+async def counted(processes: Sequence[Process], stores: Mapping[str, str]) -> Counts:
+    """What they have done so far."""
+    counts = Counts()
+    for process in processes:
+        _add(counts.cpu_s, process.role, _cpu_s(process.pid))
+    async with aiohttp.ClientSession() as session:
+        for process in processes:
+            if process.metrics:
+                async with session.get(process.metrics) as response:
+                    for name, value in _LINE.findall(await response.text()):
+                        if name in SAID:
+                            _add(counts.did, SAID[name], float(value))
+    for url in stores.values():
+        with closing(Redis.from_url(url)) as client:
+            for command, said in client.info("commandstats").items():
+                _add(counts.did, "calls" if command == "cmdstat_fcall" else "commands", said["calls"])
+    return counts
+
+
+def _add(to: dict[str, float], name: str, amount: float) -> None:
+    to[name] = to.get(name, 0) + amount
+
+
+def resident_kb(pid: int) -> int:
+    """Memory of a process that is its own and in use, in KB."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) if found else 0
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
