@@ -22,6 +22,7 @@ GROUNDS: Grounds = (
     ("slow-log", 10),
     ("store-cut", 10),
     ("impatient", 20),
+    ("left-for-dead", 20),
     ("long-outage", 60),
     ("everything", 200),
 )
@@ -30,6 +31,8 @@ REAL_GROUNDS: Grounds = (
     ("hot-item", 1),
     ("store-cut", 3),
     ("slow-log", 2),
+    ("left-for-dead", 2),
+    ("impatient", 1),
     ("everything", 3),
 )
 """Fewer where a seed takes as long as it says."""

@@ -63,13 +63,27 @@ async def test_the_next_one_for_the_same_order_is_another_transaction(outcome: O
     assert await both.run("o") == YES
 
 
-async def test_only_so_many_run_at_a_time_and_who_waits_too_long_did_not_happen() -> None:
-    driver = Answering(*[None] * 100)
-    crowd = attempts(driver, limit_ms=300)
-    heard = await asyncio.gather(*(crowd.run(f"o{number}") for number in range(70)))
-    assert heard[:64] == [None] * 64
-    assert set(heard[64:]) <= {None, Outcome(Verdict.REFUSED, "timeout")}
-    assert len(driver.requests) <= 70
+class Patient(LoopClock):
+    """A clock on which nobody's patience ends."""
+
+    def call_later(self, after_ms: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        return super().call_later(after_ms + 3_600_000, call)
+
+
+async def test_only_so_many_run_at_a_time_and_who_waits_too_long_did_not_happen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("protocols.service.attempts.AT_ONCE", 3)
+    driver = Answering(*[None] * 3)
+    crowd = Attempts("order", "order-1", driver, TxnIds("p"), Patient(), Random(1), limit_ms=100)  # type: ignore[arg-type]
+    first = [asyncio.ensure_future(crowd.run(f"o{number}")) for number in range(3)]
+    while len(driver.requests) < 3:
+        await asyncio.sleep(0)
+    assert [await crowd.run(f"o{number}") for number in (3, 4)] == [Outcome(Verdict.REFUSED, "timeout")] * 2
+    assert len(driver.requests) == 3
+    assert not any(one.done() for one in first)
+    for one in first:
+        one.cancel()
 
 
 async def test_only_so_many_are_unended_even_if_their_clients_have_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
