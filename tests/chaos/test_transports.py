@@ -19,7 +19,7 @@ from tests.contract.acts import item, order, state, user
 pytestmark = pytest.mark.broker
 
 SLOW = pytest.mark.slow
-TRANSPORTS = ("streams", pytest.param("rabbitmq", marks=SLOW), pytest.param("kafka", marks=SLOW))
+TRANSPORTS = ("streams", "rabbitmq", "kafka")
 
 
 def spec(transport: str, **changes: object) -> Spec:
@@ -29,7 +29,7 @@ def spec(transport: str, **changes: object) -> Spec:
 
 
 @SLOW
-@pytest.mark.parametrize("transport", ["streams", "rabbitmq", "kafka"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_thousand_checkouts_at_once_of_one_item(transport: str) -> None:
     async with LocalDeployment(spec(transport, time_limit_s=40.0)) as shop, ShopClient(shop.url, 50.0) as client:
         rush = await rush_of(client, quiet)
@@ -90,7 +90,7 @@ FAULTS = {"pause": ("broker",), "partition": ("services<->broker",), "loss": ("s
 
 
 @SLOW
-@pytest.mark.parametrize("transport", ["streams", "rabbitmq", "kafka"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_checkout_outlasts_what_happens_on_the_way_to_the_broker(transport: str) -> None:
     """Frozen, cut off, and with connections that break at random: each begins while a checkout is under way, and ends."""
     deployed = spec(transport, time_limit_s=25.0, breakable=True)
@@ -114,7 +114,7 @@ async def test_a_checkout_outlasts_what_happens_on_the_way_to_the_broker(transpo
 
 
 @SLOW
-@pytest.mark.parametrize("transport", ["streams", "rabbitmq", "kafka"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_two_instances_share_the_work_and_one_may_die_for_good(transport: str) -> None:
     """Its partitions, its entries and its deliveries go to the other one; its sagas, once they are old, as well."""
     async with (

@@ -14,7 +14,7 @@ from tests.runtimes import DOCKER, EVERY_PROTOCOL, LOCAL, deployment
 
 
 def shop_of(runtime: Any, protocol: str, transport: str = "http") -> Any:
-    marks = (*runtime.marks, *(() if transport == "http" else (pytest.mark.broker, pytest.mark.slow)))
+    marks = (*runtime.marks, *(() if transport == "http" else (pytest.mark.broker,)))
     return pytest.param(
         (runtime.values[0], protocol, transport), marks=marks, id=f"{runtime.id}-{protocol}-{transport}"
     )

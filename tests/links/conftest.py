@@ -22,7 +22,7 @@ from tests.brokers import missing
 
 WITHIN_S = 30.0
 CLIENTS = tuple(f"{service}-{number}" for service in ("order", "stock", "payment") for number in (1, 2))
-KINDS = ("streams", pytest.param("rabbitmq", marks=pytest.mark.slow), pytest.param("kafka", marks=pytest.mark.slow))
+KINDS = ("streams", "rabbitmq", "kafka")
 
 
 @dataclass(frozen=True)
