@@ -16,7 +16,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 .SHELLFLAGS := -eu -c
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-brokers test-brokers-slow test-docker images bench-speed docs lint format lock clean
+.PHONY: help venv demo test test-slow test-brokers test-brokers-slow test-docker test-browser images bench-speed docs lint format lock clean
 
 help:  ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -45,7 +45,7 @@ test: $(STAMP)  ## the tests, in under 2 minutes
 	@$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: $(STAMP)  ## the rest: more kills, more workers, more lock policies
-	@$(BIN)/python -m pytest $(PARALLEL) -m "slow and not docker and not broker"
+	@$(BIN)/python -m pytest $(PARALLEL) -m "slow and not docker and not broker and not browser"
 
 test-brokers: $(STAMP)  ## over brokers; skips, with the reason, those whose broker is not installed
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "broker and not slow"
@@ -55,6 +55,9 @@ test-brokers-slow: $(STAMP)  ## the rest of them: pressure, longer outages, a th
 
 test-docker: $(STAMP)  ## the same shop in containers; skips, with the reason, where they cannot be run
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "docker and not slow"
+
+test-browser: $(STAMP)  ## the pages in headless Chromium; skips, with the reason, where there is none
+	@$(BIN)/python -m pytest -n 0 -m "browser and not slow"
 
 images: $(STAMP)  ## the images of the docker runtime, without a registry
 	@$(BIN)/wdm images build --offline
