@@ -48,10 +48,10 @@ test-slow: $(STAMP)  ## the rest: more kills, more workers, more lock policies
 	@$(BIN)/python -m pytest $(PARALLEL) -m "slow and not docker and not broker and not browser"
 
 test-brokers: $(STAMP)  ## over brokers; skips, with the reason, those whose broker is not installed
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "broker and not slow"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "broker and not slow and not docker"
 
 test-brokers-slow: $(STAMP)  ## the rest of them: pressure, longer outages, a thousand at once
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "broker and slow"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "broker and slow and not docker"
 
 test-docker: $(STAMP)  ## the same shop in containers; skips, with the reason, where they cannot be run
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "docker and not slow"

@@ -113,7 +113,7 @@ def _docker() -> Iterator[Diagnosis]:
                 "docker", "ok", f"{found}, {about['MemTotal'] // 2**20} MB of memory, {about['NCPU']} cores"
             )
             yield from _engine_disk(Path(about["DockerRootDir"]))
-            yield from _able("images", lambda: f"{', '.join(images.choose(client))}, made of these sources")
+            yield from _able("images", lambda: f"{', '.join(images.choose(client).values())}, made of these sources")
     except EnvironmentFailure as error:
         yield Diagnosis("docker", "absent", f"{error}; the local runtime needs none")
         return

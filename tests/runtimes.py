@@ -12,6 +12,7 @@ from harness.runtimes.docker.deployment import DockerDeployment
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from protocols import registry
+from protocols.service.links import TRANSPORTS
 
 LOCAL = pytest.param("local", id="local")
 DOCKER = pytest.param("docker", id="docker", marks=pytest.mark.docker)
@@ -20,27 +21,27 @@ EVERY_PROTOCOL = tuple(name for name in registry.names() if registry.load(name).
 """All that promise something, and keep it: not the control."""
 
 
-def need_docker() -> None:
+def need_docker(broker: str = "") -> None:
     """Skip where containers cannot be run, and say why. Where they have to be (``WDM_REQUIRE_DOCKER=1``), fail."""
     try:
         compose.find()
         with closing(engine.connect()) as client:
-            images.choose(client)
+            images.choose(client, broker)
     except EnvironmentFailure as why:
         if os.environ.get("WDM_REQUIRE_DOCKER") == "1":
             pytest.fail(f"WDM_REQUIRE_DOCKER=1, but {why}")
         pytest.skip(str(why))
 
 
-def need(runtime: str) -> None:
-    """The same for a runtime by name."""
+def need(runtime: str, transport: str = "http") -> None:
+    """The same for a runtime by name, and for the broker of a transport."""
     if runtime == "docker":
-        need_docker()
+        need_docker(TRANSPORTS[transport].broker)
 
 
 def deployment(runtime: str, spec: Spec) -> LocalDeployment:
     """A shop on this runtime, not up yet."""
-    need(runtime)
+    need(runtime, spec.transport)
     if runtime == "docker":
         return DockerDeployment(msgspec.structs.replace(spec, runtime="docker"))
     return LocalDeployment(spec)

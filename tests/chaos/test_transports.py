@@ -15,32 +15,38 @@ from harness.workload.client import ShopClient
 from tests.brokers import missing
 from tests.chaos.test_shop import quiet, rests
 from tests.contract.acts import item, order, state, user
+from tests.runtimes import DOCKER, deployment
 
 pytestmark = pytest.mark.broker
 
 SLOW = pytest.mark.slow
-TRANSPORTS = ("streams", "rabbitmq", "kafka")
+PLACES = (
+    *(pytest.param("local", name, id=f"local-{name}") for name in ("streams", "rabbitmq", "kafka")),
+    pytest.param("docker", "streams", id="docker-streams", marks=DOCKER.marks),
+    *(pytest.param("docker", name, id=f"docker-{name}", marks=(*DOCKER.marks, SLOW)) for name in ("rabbitmq", "kafka")),
+)
 
 
-def spec(transport: str, **changes: object) -> Spec:
-    missing(transport)
+def shop_on(runtime: str, transport: str, **changes: object) -> LocalDeployment:
+    if runtime == "local":
+        missing(transport)
     settled = {"protocol": "saga", "transport": transport, "respawn_after_s": 0.2, "time_limit_s": 8.0, **changes}
-    return Spec(**settled)  # type: ignore[arg-type]
+    return deployment(runtime, Spec(**settled))  # type: ignore[arg-type]
 
 
 @SLOW
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_thousand_checkouts_at_once_of_one_item(transport: str) -> None:
-    async with LocalDeployment(spec(transport, time_limit_s=40.0)) as shop, ShopClient(shop.url, 50.0) as client:
+@pytest.mark.parametrize(("runtime", "transport"), PLACES)
+async def test_a_thousand_checkouts_at_once_of_one_item(runtime: str, transport: str) -> None:
+    async with shop_on(runtime, transport, time_limit_s=40.0) as shop, ShopClient(shop.url, 50.0) as client:
         rush = await rush_of(client, quiet)
     assert dict(rush.told) == {"ok": RUSH_STOCK, "fail": RUSH_USERS - RUSH_STOCK}
     assert (rush.sold, rush.spent, rush.paid, rush.errors) == (RUSH_STOCK, RUSH_STOCK, RUSH_STOCK, 0)
 
 
 @pytest.mark.parametrize("protocol", ["2pc", pytest.param("unprotected", marks=SLOW)])
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_any_protocol_uses_any_transport(transport: str, protocol: str) -> None:
-    async with LocalDeployment(spec(transport, protocol=protocol)) as shop, ShopClient(shop.url) as client:
+@pytest.mark.parametrize(("runtime", "transport"), PLACES)
+async def test_any_protocol_uses_any_transport(runtime: str, transport: str, protocol: str) -> None:
+    async with shop_on(runtime, transport, protocol=protocol) as shop, ShopClient(shop.url) as client:
         name, buyer = await item(client, 9, price=2), await user(client, 5)
         placed, refused = await order(client, buyer, (name, 2)), await order(client, buyer, (name, 2))
         assert (await client.call("checkout", placed)).status == 200
@@ -49,9 +55,9 @@ async def test_any_protocol_uses_any_transport(transport: str, protocol: str) ->
         assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [7], "credit": 1}
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_checkout_waits_for_its_broker_and_services_answer_meanwhile(transport: str) -> None:
-    async with LocalDeployment(spec(transport, time_limit_s=25.0)) as shop, ShopClient(shop.url, 30.0) as client:
+@pytest.mark.parametrize(("runtime", "transport"), PLACES)
+async def test_a_checkout_waits_for_its_broker_and_services_answer_meanwhile(runtime: str, transport: str) -> None:
+    async with shop_on(runtime, transport, time_limit_s=25.0) as shop, ShopClient(shop.url, 30.0) as client:
         name, buyer = await item(client, 9), await user(client, 9)
         placed = await order(client, buyer, (name, 2))
         await settled(shop)
@@ -90,11 +96,11 @@ FAULTS = {"pause": ("broker",), "partition": ("services<->broker",), "loss": ("s
 
 
 @SLOW
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_checkout_outlasts_what_happens_on_the_way_to_the_broker(transport: str) -> None:
+@pytest.mark.parametrize(("runtime", "transport"), PLACES)
+async def test_a_checkout_outlasts_what_happens_on_the_way_to_the_broker(runtime: str, transport: str) -> None:
     """Frozen, cut off, and with connections that break at random: each begins while a checkout is under way, and ends."""
-    deployed = spec(transport, time_limit_s=25.0, breakable=True)
-    async with LocalDeployment(deployed) as shop, ShopClient(shop.url, 30.0) as client:
+    deployed = shop_on(runtime, transport, time_limit_s=25.0, breakable=True)
+    async with deployed as shop, ShopClient(shop.url, 30.0) as client:
         name, buyer = await item(client, 99), await user(client, 99)
         await settled(shop)
         for number, (kind, targets) in enumerate(FAULTS.items(), start=1):
@@ -114,11 +120,11 @@ async def test_a_checkout_outlasts_what_happens_on_the_way_to_the_broker(transpo
 
 
 @SLOW
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_two_instances_share_the_work_and_one_may_die_for_good(transport: str) -> None:
+@pytest.mark.parametrize(("runtime", "transport"), PLACES)
+async def test_two_instances_share_the_work_and_one_may_die_for_good(runtime: str, transport: str) -> None:
     """Its partitions, its entries and its deliveries go to the other one; its sagas, once they are old, as well."""
     async with (
-        LocalDeployment(spec(transport, workers=2, respawn_after_s=0.0)) as shop,
+        shop_on(runtime, transport, workers=2, respawn_after_s=0.0) as shop,
         ShopClient(shop.url, 15) as client,
     ):
         name, buyer = await item(client, 99), await user(client, 99)

@@ -9,6 +9,7 @@ import pytest_asyncio
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
+from protocols.service.links import TRANSPORTS
 from tests.brokers import missing
 from tests.runtimes import DOCKER, EVERY_PROTOCOL, LOCAL, deployment
 
@@ -20,17 +21,19 @@ def shop_of(runtime: Any, protocol: str, transport: str = "http") -> Any:
     )
 
 
+BROKERED = [name for name, transport in TRANSPORTS.items() if transport.broker]
 SHOPS = (
     *(shop_of(LOCAL, protocol) for protocol in EVERY_PROTOCOL),
-    *(shop_of(LOCAL, "saga", transport) for transport in ("streams", "rabbitmq", "kafka")),
     *(shop_of(DOCKER, protocol) for protocol in EVERY_PROTOCOL),
+    *(shop_of(runtime, "saga", transport) for runtime in (LOCAL, DOCKER) for transport in BROKERED),
 )
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=SHOPS)
 async def shop(request: pytest.FixtureRequest) -> AsyncIterator[LocalDeployment]:
     runtime, protocol, transport = request.param
-    missing(transport)
+    if runtime == "local":
+        missing(transport)
     spec = Spec(protocol=protocol, transport=transport, respawn_after_s=0.2, time_limit_s=4.0)
     async with deployment(runtime, spec) as one:
         yield one

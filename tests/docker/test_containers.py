@@ -233,7 +233,7 @@ def test_an_environment_that_is_not_what_it_should_be_is_one_line(shell: Shell, 
 def test_compose_alone_brings_a_shop_up(client: Any, tmp_path: Path) -> None:
     """As the head of docker-compose.yml says, with two instances of a service."""
     variables = {"WDM_SECRET": "s3cret", "WDM_STORE_PASSWORD": "passw0rd", "WDM_PORT": "", "WDM_PROTOCOL": "2pc"}
-    environment = {**os.environ, **images.choose(client).variables(), **variables}
+    environment = {**os.environ, **images.variables(images.choose(client)), **variables}
     name = f"wdm-by-hand-{os.getpid()}"
     command = [*compose.find().command, "--file", str(compose.FILE), "--project-name", name]
 

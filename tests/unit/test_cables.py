@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.runtimes.docker import layout
+from harness.runtimes.docker.brokers import BROKERS
 from harness.runtimes.docker.cables import to_unplug
 from harness.runtimes.docker.engine import in_words
 
@@ -55,11 +56,33 @@ def test_every_place_and_every_link_has_an_address_of_its_own(workers: int) -> N
     assert len({link.at for link in links}) == len(links) == 4 * workers**2 + 3 * workers
 
 
+@pytest.mark.parametrize("kind", BROKERS)
+def test_the_broker_is_a_link_away_from_every_service_process(kind: str) -> None:
+    clients = [name for service in ("order", "stock", "payment") for name in layout.instances(service, 2)]
+    ports = BROKERS[kind].ports(clients)
+    links = [one for one in layout.links(layout.places(NETS, 2, broker=True), NETS, ports) if "broker" in one.wire]
+    assert {one.wire: one.port for one in links} == {(client, "broker"): ports[client] for client in clients}
+    told = BROKERS[kind].variables({one.source: f"{one.at[0]}:{one.at[1]}" for one in links}, "always")
+    assert bool(told) == (kind == "kafka")
+    for one in links if told else ():
+        name = one.source.upper().replace("-", "_")
+        assert f"{name}://:{one.port}" in told["WDM_KAFKA_LISTENERS"].split(",")
+        assert f"{name}://{one.at[0]}:{one.at[1]}" in told["WDM_KAFKA_ADVERTISED"].split(",")
+
+
 def test_the_layout_is_that_of_the_compose_file() -> None:
     text = (Path(__file__).parents[2] / "docker-compose.yml").read_text("utf-8")
     services = text.partition("\nservices:\n")[2].partition("\nnetworks:\n")[0]
-    on = dict(re.findall(r"^  ([a-z-]+):\n(?:.*\n)*?    networks: \[([a-z, -]+)\]", services, re.MULTILINE))
+    at_the_broker = re.findall(r"    ([a-z-]+): {aliases: \[broker\]}", text)
+    on = dict(re.findall(r"^  ([a-z-]+):\n(?:    .*\n)*?    networks: \[([a-z, -]+)\]", services, re.MULTILINE))
+    on |= {kind: ", ".join(at_the_broker) for kind in BROKERS if f"  {kind}:\n" in services}
     there = {(place.node.removesuffix("-1"), place.network) for place in layout.places(NETS, 1)}
+    there |= {
+        (kind, place.network)
+        for kind in BROKERS
+        for place in layout.places(NETS, 1, broker=True)
+        if place.node == "broker"
+    }
     there |= {(place.node, place.network) for place in layout.helper_places(NETS)}
     assert {(name, network) for name, networks in on.items() for network in networks.split(", ")} == there
     assert set(layout.NETWORKS) == {network for _, network in there}

@@ -6,6 +6,7 @@ import click
 
 from harness.runtimes.docker import engine
 from harness.runtimes.docker import images as made
+from harness.runtimes.docker.offline import build_offline
 from wdm import ui
 from wdm.exits import OK
 from wdm.options import common
@@ -19,10 +20,17 @@ def images() -> None:
 @images.command()
 @common
 @click.option("--offline", is_flag=True, help="From the distribution's packages and from wheels, without a registry.")
-def build(offline: bool) -> int:
+@click.option(
+    "--with",
+    "brokers",
+    multiple=True,
+    type=click.Choice(made.EXTRA),
+    help="For --transport; streams needs none of its own.",
+)
+def build(offline: bool, brokers: tuple[str, ...]) -> int:
     """Make every image that `wdm up --runtime docker` needs. Again after each change of the sources; that is quick."""
     with closing(engine.connect(timeout_s=600)) as client:
-        done = (made.build_offline if offline else made.build)(client, ui.say)
-    ui.say(f"made {', '.join(done)}")
+        done = (build_offline if offline else made.build)(client, ui.say, brokers)
+    ui.say(f"made {', '.join(done.values())}")
     ui.next_step("`wdm up --runtime docker`, or `wdm chaos --runtime docker`")
     return OK

@@ -15,7 +15,7 @@ import msgspec
 
 from harness.runtimes.base import EnvironmentFailure, Rule, Wire
 from harness.runtimes.docker.engine import told
-from harness.runtimes.docker.layout import Link, Place
+from harness.runtimes.docker.layout import Link, Place, serves_only
 from harness.runtimes.docker.links import PATH, Order
 from protocols.service.links.http import SECRET
 
@@ -26,12 +26,12 @@ CARRIED_OUT_WITHIN_S = 20.0
 def to_unplug(places: Iterable[Place], links: Iterable[Link], cut: set[Wire]) -> set[Place]:
     """Who is to be disconnected from where, for these wires to be cut: only whose every wire on that network is.
 
-    Of two that would do, the store rather than its service.
+    Of two that would do, the store or the broker rather than its service.
     """
     links = tuple(links)
     unplugged: set[Place] = set()
     covered: set[tuple[str, Wire]] = set()
-    for place in sorted(places, key=lambda place: not place.node.endswith("-store")):
+    for place in sorted(places, key=lambda place: not serves_only(place.node)):
         mine = {(one.network, one.wire) for one in links if one.network == place.network and place.node in one.wire}
         if mine and mine - covered and all(wire in cut for _, wire in mine):
             unplugged.add(place)

@@ -3,12 +3,13 @@
 import asyncio
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import harness
 from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.docker.brokers import BROKERS
 from harness.runtimes.docker.engine import endpoint, in_words
 
 TOOLS = (("docker", "compose"), ("docker-compose",))
@@ -16,6 +17,7 @@ ROOT = Path(harness.__file__).parents[1]
 FILE = ROOT / "docker-compose.yml"
 LINKS = "links"
 """The profile, and its only service: what stands between nodes where their connections are to be disturbed."""
+PROFILES = (LINKS, *BROKERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +58,15 @@ class Project:
         self._override = override
         self._tool: Tool | None = None
 
-    async def create(self, scale: Mapping[str, int], *, links: bool) -> None:
+    async def create(self, scale: Mapping[str, int], profiles: Iterable[str]) -> None:
         """Make everything, and start nothing."""
-        profile = ["--profile", LINKS] if links else []
         counts = [f"--scale={service}={count}" for service, count in scale.items()]
-        await self._run([*profile, "up", "--no-start", "--no-build", "--force-recreate", *counts])
+        await self._run([*_chosen(profiles), "up", "--no-start", "--no-build", "--force-recreate", *counts])
 
     async def remove(self, *, volumes: bool) -> None:
         """Stop and remove everything; data only with ``volumes``."""
         what = ["--volumes"] if volumes else []
-        await self._run(["--profile", LINKS, "down", "--timeout", "1", "--remove-orphans", *what])
+        await self._run([*_chosen(PROFILES), "down", "--timeout", "1", "--remove-orphans", *what])
 
     async def _run(self, arguments: Sequence[str]) -> None:
         """Raises ``EnvironmentFailure`` with the point of what it said. Whoever is cancelled waits for its end."""
@@ -100,3 +101,7 @@ class Project:
         """Nothing of ours but what we say: a variable of the shell's would go before it, and so would a file `.env`."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("WDM_", "COMPOSE_"))}
         return {**kept, "DOCKER_HOST": endpoint().host, **self._variables}
+
+
+def _chosen(profiles: Iterable[str]) -> list[str]:
+    return [word for profile in profiles for word in ("--profile", profile)]

@@ -24,7 +24,8 @@ from harness.runtimes.local.nodes import Member
 from harness.runtimes.local.process import Identity
 
 TOLD = "etc/wdm/environment.json"
-READY = re.compile(rb"Ready to accept connections")  # a store's word; it listens where this machine cannot ask
+# The words of a store, RabbitMQ and Kafka, which listen where this machine cannot ask.
+READY = re.compile(rb"Ready to accept connections|completed with \d+ plugins|Kafka Server started")
 GONE = (404, 409)  # it ended meanwhile, or is in that state already
 FREEZE_TRIES, FREEZE_AGAIN_S = (
     5,
@@ -33,7 +34,7 @@ FREEZE_TRIES, FREEZE_AGAIN_S = (
 
 
 class Container:
-    """A container that was made. ``asked``: whether it answers HTTP; a store is listened to instead."""
+    """A container that was made. ``asked``: whether it answers HTTP; others are listened to instead."""
 
     def __init__(self, handle: Any, *, asked: bool, inner_port: str, told_by_file: bool) -> None:
         self.handle = handle

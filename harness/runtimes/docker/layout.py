@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from harness.runtimes.base import Wire
+from harness.runtimes.local.brokers import NAME as BROKER
 from harness.runtimes.local.spec import SERVICES
 
 SERVICE_PORT, STORE_PORT = 5000, 6379
@@ -12,8 +13,9 @@ TALKS: Mapping[str, tuple[str, str]] = {
     "order-stock": ("order", "stock"),
     "order-payment": ("order", "payment"),
     **{f"{service}-data": (service, f"{service}-store") for service in SERVICES},
+    **{f"{service}-{BROKER}": (service, BROKER) for service in SERVICES},
 }
-"""The networks of two that talk. Services other than order say nothing to each other."""
+"""The networks of two that talk. Services other than order say nothing to each other; there may be no broker."""
 DOORS: Mapping[str, tuple[str, str]] = {f"{service}-door": (service, "gateway") for service in SERVICES}
 NETWORKS = {**DOORS, **TALKS, "links-door": ("links",)}
 LINKS_HOST = 2
@@ -57,10 +59,11 @@ def instances(service: str, workers: int) -> list[str]:
     return [f"{service}-{number}" for number in range(1, workers + 1)] if service in SERVICES else [service]
 
 
-def places(nets: Mapping[str, IPv4Network], workers: int) -> list[Place]:
+def places(nets: Mapping[str, IPv4Network], workers: int, *, broker: bool = False) -> list[Place]:
     """Where every node of the shop is."""
     sides = {**DOORS, **TALKS}
-    return [place for network in sides for place in _on(network, sides[network], nets[network], workers)]
+    there = (place for network in sides for place in _on(network, sides[network], nets[network], workers))
+    return [place for place in there if broker or place.node != BROKER]
 
 
 def helper_places(nets: Mapping[str, IPv4Network]) -> list[Place]:
@@ -69,8 +72,13 @@ def helper_places(nets: Mapping[str, IPv4Network]) -> list[Place]:
     return [Place("links", network, str(nets[network][LINKS_HOST]), ("links",)) for network in where]
 
 
-def links(there: Iterable[Place], nets: Mapping[str, IPv4Network]) -> list[Link]:
-    """A link for each direction in which connections are opened: services to each other, and to their stores."""
+def links(
+    there: Iterable[Place], nets: Mapping[str, IPv4Network], broker_ports: Mapping[str, int] | None = None
+) -> list[Link]:
+    """A link for each direction in which connections are opened: services to each other, to their stores, to the broker.
+
+    ``broker_ports``: the port at which the broker expects each service process.
+    """
     found: list[Link] = []
     by_network: dict[str, list[Place]] = {}
     for place in there:
@@ -83,7 +91,7 @@ def links(there: Iterable[Place], nets: Mapping[str, IPv4Network]) -> list[Link]
             for to in members:
                 if not _opens(source.node, to.node):
                     continue
-                port = STORE_PORT if to.node.endswith("-store") else SERVICE_PORT
+                port = _port(source.node, to.node, broker_ports or {})
                 at = (near, FIRST_LINK_PORT + len(found))
                 found.append(Link(source.node, to.node, network, at, to.address, port))
     return found
@@ -96,9 +104,20 @@ def _on(network: str, sides: tuple[str, str], net: IPv4Network, workers: int) ->
 
 
 def _opens(source: str, to: str) -> bool:
-    return not source.endswith("-store") and service_of(source) != service_of(to)
+    return not serves_only(source) and (serves_only(to) or service_of(source) != service_of(to))
+
+
+def _port(source: str, to: str, broker_ports: Mapping[str, int]) -> int:
+    if to == BROKER:
+        return broker_ports[source]
+    return STORE_PORT if serves_only(to) else SERVICE_PORT
+
+
+def serves_only(node: str) -> bool:
+    """Whether it opens no connections itself."""
+    return node == BROKER or node.endswith("-store")
 
 
 def service_of(node: str) -> str:
-    """``stock`` of ``stock-1``; a store is its own."""
-    return node if node.endswith("-store") else node.rpartition("-")[0]
+    """``stock`` of ``stock-1``."""
+    return node.rpartition("-")[0]

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.runtimes.base import EnvironmentFailure, Node, State
+from harness.runtimes.docker.brokers import BROKERS
 from harness.runtimes.docker.engine import DEPLOYMENT, VOLATILE, connect, filters, told
+from harness.runtimes.local.brokers import NAME
 
 SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
@@ -22,8 +24,10 @@ def project(folder: Path, protocol: str = "") -> str:
 
 
 def name_of(container: Any) -> str:
-    """``order-1``, ``stock-store``, ``gateway``: the node that this container of Compose's is."""
+    """``order-1``, ``stock-store``, ``broker``, ``gateway``: the node that this container of Compose's is."""
     service = str(container.labels[SERVICE])
+    if service in BROKERS:
+        return NAME
     return f"{service}-{container.labels[NUMBER]}" if service in MANY else service
 
 

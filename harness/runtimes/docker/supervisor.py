@@ -8,20 +8,25 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from harness.runtimes.base import EnvironmentFailure, Kind
+from harness.runtimes import base
+from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.docker import layout, ours
+from harness.runtimes.docker.brokers import BROKERS, Kind
 from harness.runtimes.docker.cables import Cables
 from harness.runtimes.docker.compose import LINKS, Project
 from harness.runtimes.docker.container import Container
 from harness.runtimes.docker.engine import connect, filters, labels, told
 from harness.runtimes.docker.images import choose
+from harness.runtimes.docker.images import variables as variables_of
 from harness.runtimes.docker.links import VARIABLE
+from harness.runtimes.local.brokers import NAME as BROKER
 from harness.runtimes.local.keeper import Keeper
 from harness.runtimes.local.nodes import Member, Plan
 from harness.runtimes.local.ports import Ports
 from harness.runtimes.local.spec import SERVICES, Spec
 from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import START_WITHIN_S, Supervisor
+from protocols.service.links import transport
 
 GATEWAY_PORT = 8000
 NEVER = "9999h"
@@ -49,16 +54,18 @@ class ContainerSupervisor(Supervisor):
     def _plan_with(self, ports: Ports) -> Plan:
         self._client = client = connect()
         self._resources.callback(client.close)
-        images = choose(client)
+        kind = transport(self.spec.transport).broker
+        images = choose(client, kind)
         tag, secret = ours.project(self.folder.path, self.spec.protocol), token_hex(16)
         port = self.spec.port or ports.take()
-        variables = {**images.variables(), **self._variables(tag, secret, port)}
         self._nets = layout.subnets(self._free_pool(tag))
-        self._project = Project(tag, variables, self._override(tag))
         if self.spec.breakable:
-            places = layout.places(self._nets, self.spec.workers)
-            self._links = layout.links(places, self._nets)
+            places = layout.places(self._nets, self.spec.workers, broker=bool(kind))
+            self._links = layout.links(places, self._nets, self._broker_ports())
             self.network = Cables(places, self._links, secret)
+        variables = {**variables_of(images), **self._variables(tag, secret, port)}
+        self._project = Project(tag, variables, self._override(tag))
+        brokers = (self._member(BROKER, "broker", ""),) if kind else ()
         stores = tuple(self._member(f"{service}-store", "store", service) for service in SERVICES)
         services = tuple(
             self._member(name, "service", service)
@@ -66,7 +73,28 @@ class ContainerSupervisor(Supervisor):
             for name in layout.instances(service, self.spec.workers)
         )
         gateway = self._member("gateway", "gateway", "", f"http://127.0.0.1:{port}")
-        return Plan(tag, secret, {}, {}, {}, stores, (), services, gateway)
+        return Plan(tag, secret, {}, {}, self._broker_urls(), stores, brokers, services, gateway)
+
+    # ------------------------------------------------------------ the broker, if there is one
+
+    @property
+    def _kind(self) -> Kind | None:
+        return BROKERS.get(transport(self.spec.transport).broker)
+
+    def _broker_ports(self) -> dict[str, int]:
+        """Where it expects each service process."""
+        clients = [name for service in SERVICES for name in layout.instances(service, self.spec.workers)]
+        return self._kind.ports(clients) if self._kind else {}
+
+    def _broker_ways(self) -> dict[str, str]:
+        """The address by which each service process reaches it, where something stands between them."""
+        return {link.source: f"{link.at[0]}:{link.at[1]}" for link in self._links if link.to == BROKER}
+
+    def _broker_urls(self) -> dict[str, str]:
+        if self._kind is None:
+            return {}
+        ways = self._broker_ways() or dict.fromkeys(self._broker_ports(), f"{BROKER}:{self._kind.port(0)}")
+        return {name: self._kind.url(at, self._password) for name, at in ways.items()}
 
     def _variables(self, tag: str, secret: str, port: int) -> dict[str, str]:
         spec = self.spec
@@ -75,7 +103,9 @@ class ContainerSupervisor(Supervisor):
             **{name.upper().replace(".", "_"): value for name, value in own.items()},
             "WDM_RESTART": "no",
             "WDM_HEALTH_EVERY": NEVER,
+            **(self._kind.variables(self._broker_ways(), spec.durability) if self._kind else {}),
             "WDM_PROTOCOL": spec.protocol,
+            "WDM_TRANSPORT": spec.transport,
             "WDM_SECRET": secret,
             "WDM_STORE_PASSWORD": self._password,
             "WDM_OPTIONS": json.dumps(spec.options),
@@ -109,7 +139,7 @@ class ContainerSupervisor(Supervisor):
         }
         return self.folder.write_private("compose.json", json.dumps({"networks": nets}, indent=2).encode())
 
-    def _member(self, name: str, kind: Kind, service: str, url: str = "") -> Member:
+    def _member(self, name: str, kind: base.Kind, service: str, url: str = "") -> Member:
         async def serves() -> bool:
             return await self.containers[name].serves()
 
@@ -129,13 +159,14 @@ class ContainerSupervisor(Supervisor):
     def _own_environment(self, name: str) -> dict[str, str]:
         """What one instance is told that the others of its service are not."""
         own = {"WDM_NODE": name, "WDM_ADVERTISE": _advertised(name), "WDM_TRACE": str(self.spec.trace)}
+        own["WDM_BROKER_URL"] = self._broker_urls().get(name, "")
         peers = {one: [_advertised(at) for at in layout.instances(one, self.spec.workers)] for one in SERVICES}
         if not self.spec.breakable:
             return {**own, "WDM_PEERS": json.dumps(peers)}
         routes: dict[str, str] = {}
         store = ""
         for link in self._links:
-            if link.source != name:
+            if link.source != name or link.to == BROKER:
                 continue
             if link.to.endswith("-store"):
                 store = f"redis://:{self._password}@{link.at[0]}:{link.at[1]}/0"
@@ -160,7 +191,8 @@ class ContainerSupervisor(Supervisor):
     async def _make(self) -> None:
         assert self._project is not None
         self._say("making the containers")
-        await self._project.create(dict.fromkeys(SERVICES, self.spec.workers), links=self.spec.breakable)
+        profiles = [transport(self.spec.transport).broker, LINKS if self.spec.breakable else ""]
+        await self._project.create(dict.fromkeys(SERVICES, self.spec.workers), filter(None, profiles))
         found = await asyncio.to_thread(self._find)
         self._helper = found.pop(LINKS, None)
         self.containers = found
@@ -177,10 +209,10 @@ class ContainerSupervisor(Supervisor):
         found = {}
         for handle in handles:
             name = ours.name_of(handle)
-            store, gateway = name.endswith("-store"), name == "gateway"
+            silent, gateway = layout.serves_only(name), name == "gateway"
             port = GATEWAY_PORT if gateway else layout.SERVICE_PORT
             found[name] = Container(
-                handle, asked=not store, inner_port=f"{port}/tcp", told_by_file=not store and not gateway
+                handle, asked=not silent, inner_port=f"{port}/tcp", told_by_file=not silent and not gateway
             )
         return found
 
@@ -192,7 +224,7 @@ class ContainerSupervisor(Supervisor):
         with told("the containers cannot be connected"):
             found = self._client.networks.list(filters=filters(deployment=self.plan.tag))
             networks = {net.name.rpartition("_")[2]: net for net in found}
-            for place in layout.places(self._nets, self.spec.workers):
+            for place in layout.places(self._nets, self.spec.workers, broker=self._kind is not None):
                 self._connect(self.containers[place.node], networks[place.network], place)
             if self._helper is not None:
                 for place in layout.helper_places(self._nets):

@@ -53,7 +53,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """
         load(self.protocol).configure(self.options, self.ablate)
         missing = transport(self.transport).missing()
-        if missing:
+        if missing and self.runtime == "local":  # an image has them all
             raise EnvironmentFailure(missing)
         _within("workers", self.workers, 1, MAX_WORKERS)
         if self.breakable and self.workers > BREAKABLE_WORKERS:
@@ -67,8 +67,6 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise UsageError(f"log level {self.log_level!r} is not one of: {', '.join(LOG_LEVELS)}")
         if self.runtime == "docker" and (self.store_urls or self.store_binary != BUNDLED):
             raise UsageError("--store-url and --store-binary are for the local runtime; containers bring their stores")
-        if self.runtime == "docker" and transport(self.transport).broker:
-            raise UsageError(f"--transport {self.transport} needs a broker, and containers bring none: --runtime local")
         for service, url in self.store_urls.items():
             _check_store_url(service, url)
             owner = load(self.protocol).store_of(service)

