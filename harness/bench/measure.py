@@ -68,7 +68,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 def measure(history: History) -> Measured:
     """The figures; use `history.derive(measure)`."""
-    begin, end = window(history, "load") or (history.start_ns, history.end_ns)
+    begin, end = _load(history)
     load_s = max((end - begin) / 1e9, 1e-9)
     found = began_in(history, begin, end)
     latencies = Histogram(latency_us(each) for each in found)
@@ -99,6 +99,14 @@ def measure(history: History) -> Measured:
         slices=list(_slices(found, begin, load_s, slice_s)),
         histogram_us=list(latencies.buckets()),
     )
+
+
+def _load(history: History) -> tuple[int, int]:
+    """The load phase; all of a history without phases, and nothing of one that was cut short before its load."""
+    found = window(history, "load")
+    if found is None:
+        return (history.end_ns if history.of_kind("phase") else history.start_ns), history.end_ns
+    return found
 
 
 def window(history: History, phase: str) -> tuple[int, int] | None:

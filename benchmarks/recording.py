@@ -1,0 +1,146 @@
+"""What it costs to record: checkouts a second with every call written to a history and every step noted, beside the same without.
+
+``python -m benchmarks.recording [--protocol 2pc] [--clients 32] [--rounds 5] [--seconds 4] [--trace 4]``
+
+Two shops are up at once and take turns being asked, in an order that changes from round to round. One is as `wdm bench` has it:
+its services note the steps of one in ``--trace`` transactions, its clients write a history, and somebody looks at its nodes every
+second. The other does none of that. Checking comes after a load and takes nothing from it.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+
+import uvloop
+
+from harness.bench.loads import Askers, Till, over_after
+from harness.chaos.load import Crowd
+from harness.history import Claims, Header, Recorder
+from harness.runtimes.local.deployment import LocalDeployment
+from harness.runtimes.local.meter import Meter
+from harness.runtimes.local.spec import Spec
+from harness.workload.client import ShopClient
+
+ITEMS, USERS, CREDIT = 500, 200, 2**40
+PER_S = 2_500
+CLAIMS = Claims(atomicity="atomic", isolation="none", durability="everysec")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.recording", description=__doc__.splitlines()[0])
+    parser.add_argument("--protocol", default="2pc")
+    parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--trace", type=int, default=4)
+    return parser.parse_args()
+
+
+async def main(chosen: argparse.Namespace) -> float:
+    """The median ratio, with recording to without."""
+    orders = round(PER_S * (chosen.seconds * chosen.rounds + 2))
+    async with AsyncExitStack() as stack:
+        plain = await _up(stack, Spec(protocol=chosen.protocol), orders)
+        shop = await _up(stack, Spec(protocol=chosen.protocol, trace=chosen.trace), orders)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        client = await stack.enter_async_context(ShopClient(shop.url))
+        recorder = stack.enter_context(Recorder(folder / "history.ndjson", _header(chosen.protocol)))
+        till = Till(Askers(Crowd(client, recorder)), _numbers(orders), time.monotonic_ns)
+        bare = Bare(await stack.enter_async_context(ShopClient(plain.url)), _numbers(orders))
+        watching = asyncio.create_task(_watch(Meter(shop), recorder))
+        try:
+            for _ in range(2):
+                await bare.rate(chosen.clients, 0.5)  # warm-up, not counted
+                await _recorded(till, chosen.clients, 0.5)
+            ratios = [await _round(number, bare, till, chosen) for number in range(chosen.rounds)]
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+    found = statistics.median(ratios)
+    print(f"median ratio {found:.3f} ({min(ratios):.3f} to {max(ratios):.3f}), load {os.getloadavg()[0]:.1f}")
+    return found
+
+
+async def _round(number: int, bare: "Bare", till: Till, chosen: argparse.Namespace) -> float:
+    """Either first, in turn: what changes with time changes for both."""
+    if number % 2:
+        without = await bare.rate(chosen.clients, chosen.seconds)
+        recorded = await _recorded(till, chosen.clients, chosen.seconds)
+    else:
+        recorded = await _recorded(till, chosen.clients, chosen.seconds)
+        without = await bare.rate(chosen.clients, chosen.seconds)
+    print(f"{recorded:.0f}/s recorded, {without:.0f}/s without: {recorded / without:.3f}")
+    return recorded / without
+
+
+class Bare:
+    """A closed loop that only counts."""
+
+    def __init__(self, client: ShopClient, orders: Iterator[str]) -> None:
+        self._client = client
+        self._orders = orders
+
+    async def rate(self, clients: int, seconds: float) -> float:
+        done, began = 0, time.monotonic()
+
+        async def one() -> None:
+            nonlocal done
+            while time.monotonic() < began + seconds and (order := next(self._orders, None)) is not None:
+                done += (await self._client.call("checkout", order)).outcome == "ok"
+
+        await asyncio.gather(*(one() for _ in range(clients)))
+        return done / (time.monotonic() - began)
+
+
+async def _recorded(till: Till, clients: int, seconds: float) -> float:
+    done, began = [], time.monotonic()
+    till.heard = done.append
+    async with over_after(seconds) as over:
+        await till.closed_loop(clients, over)
+    return sum(each.outcome == "ok" for each in done) / (time.monotonic() - began)
+
+
+async def _up(stack: AsyncExitStack, spec: Spec, orders: int) -> LocalDeployment:
+    shop = await stack.enter_async_context(LocalDeployment(spec))
+    async with ShopClient(shop.url, timeout_s=120) as client:
+        await client.need("init_items", ITEMS, CREDIT, 1)
+        await client.need("init_users", USERS, CREDIT)
+        await client.need("init_orders", orders, ITEMS, USERS, 1)
+    return shop
+
+
+def _numbers(orders: int) -> Iterator[str]:
+    """In any order: a shop may keep neighbours together."""
+    numbers = list(range(orders))
+    random.Random(1).shuffle(numbers)
+    return map(str, numbers)
+
+
+def _header(protocol: str) -> Header:
+    return Header(
+        protocol=protocol,
+        claims=CLAIMS,
+        scenario="-",
+        workload="orders",
+        durability="everysec",
+        runtime="local",
+        seed=1,
+    )
+
+
+async def _watch(meter: Meter, recorder: Recorder) -> None:
+    with suppress(asyncio.CancelledError):
+        while True:
+            recorder.event("cost", nodes=await meter.look())
+            await asyncio.sleep(1)
+
+
+if __name__ == "__main__":
+    uvloop.run(main(arguments()))
