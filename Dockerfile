@@ -22,4 +22,4 @@ ENV PATH=/opt/wdm/bin:$PATH PYTHONUNBUFFERED=1
 # What it was built from, as `wdm up` knows it.
 ARG SOURCE=
 LABEL wdm.source=${SOURCE}
-CMD ["python3", "-P", "-m", "protocols.service"]
+CMD ["python3", "-O", "-P", "-m", "protocols.service"]

@@ -18,11 +18,12 @@ import aiohttp
 import uvloop
 
 from benchmarks.load import Load, closed_loop, say
+from benchmarks.speed.counts import resident_kb
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 
 EMPTY = 1_000
-EMPTY_ORDERS = 50_000
+EMPTY_ORDERS = 200_000
 
 
 def arguments() -> argparse.Namespace:
@@ -45,7 +46,13 @@ async def main(chosen: argparse.Namespace) -> None:
         here, there = ([shop.node("order-1").url] for shop in (empty, loaded))
         await closed_loop(here, few, chosen.clients, 1.0)
         print(f"finishing {chosen.finished} transactions in the loaded shop")
-        await closed_loop(there, itertools.islice(many, chosen.finished), chosen.clients, float("inf"))
+        await closed_loop(there, itertools.islice(many, chosen.finished // 10), chosen.clients, float("inf"))
+        before = memory_kb(loaded)
+        rest = chosen.finished - chosen.finished // 10
+        await closed_loop(there, itertools.islice(many, rest), chosen.clients, float("inf"))
+        for name, kb in memory_kb(loaded).items():
+            grown = (kb - before[name]) / rest * 1000
+            print(f"memory of {name}: {kb / 1024:.0f} MB, {grown:+.2f} KB for each 1,000 of the last {rest} checkouts")
         rounds: list[tuple[Load, Load]] = []
         for _ in range(chosen.rounds):
             rounds.append(
@@ -80,6 +87,15 @@ async def fill(shop: LocalDeployment, things: int, orders: int) -> None:
 def checkouts() -> Iterator[str]:
     """The checkout of one order after the other."""
     return (f"/checkout/{number}" for number in itertools.count())
+
+
+def memory_kb(shop: LocalDeployment) -> dict[str, int]:
+    """Resident memory of each service and store."""
+    return {
+        node.name: resident_kb(node.pid)
+        for node in shop.nodes()
+        if node.kind in ("service", "store") and node.pid is not None
+    }
 
 
 async def recovery_s(shop: LocalDeployment, paths: Iterator[str], victim: str) -> float:

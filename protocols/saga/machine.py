@@ -23,7 +23,7 @@ fences Helland, "Life beyond distributed transactions", CIDR 2007 (what may be s
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
@@ -46,6 +46,7 @@ from protocols.core import (
     Start,
     TimerFired,
     Verdict,
+    dataclass,
 )
 
 LONGEST_PAUSE_MS = 2_000

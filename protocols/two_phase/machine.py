@@ -21,7 +21,7 @@ distributed database systems", TODS 3(2), 1978, for the lock policies:
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from protocols.core import (
@@ -45,6 +45,7 @@ from protocols.core import (
     Start,
     TimerFired,
     Verdict,
+    dataclass,
 )
 
 # ---------------------------------------------------------------- messages

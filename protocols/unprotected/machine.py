@@ -12,7 +12,7 @@ answer, undo from memory what the others have already done. Nothing is logged, n
                                   +-- a refusal, no answer --> undo what answered, tell no
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from protocols.core import (
     Command,
@@ -30,6 +30,7 @@ from protocols.core import (
     Start,
     TimerFired,
     Verdict,
+    dataclass,
 )
 
 ANSWER_WITHIN_MS = 2_000
