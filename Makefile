@@ -83,6 +83,7 @@ lock:  ## resolve requirements.lock anew (needs uv: pip install uv)
 	@$(RESOLVE) --group build --group test --output-file requirements.lock
 	@$(RESOLVE) --group dev --constraints requirements.lock --output-file requirements-lint.lock
 	@$(RESOLVE:pyproject.toml=containers/service.in) --constraints requirements.lock --output-file containers/service.lock
+	@$(RESOLVE) --constraints requirements.lock --output-file containers/wdm.lock
 	@$(RESOLVE:pyproject.toml=containers/build.in) --constraints requirements.lock --output-file containers/build.lock
 
 clean:  ## remove what the targets made (deployments are stopped first)

@@ -1,6 +1,6 @@
 """What it costs to record: checkouts a second with every call written to a history and every step noted, beside the same without.
 
-``python -m benchmarks.recording [--protocol 2pc] [--clients 32] [--rounds 5] [--seconds 4] [--trace 4]``
+``python -m benchmarks.recording [--protocol 2pc] [--clients 32] [--rounds 30] [--seconds 1] [--trace 4]``
 
 Two shops are up at once and take turns being asked, in an order that changes from round to round. One is as `wdm bench` has it:
 its services note the steps of one in ``--trace`` transactions, its clients write a history, and somebody looks at its nodes every
@@ -37,8 +37,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recording", description=__doc__.splitlines()[0])
     parser.add_argument("--protocol", default="2pc")
     parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--trace", type=int, default=4)
     return parser.parse_args()
 
@@ -93,7 +93,8 @@ class Bare:
         async def one() -> None:
             nonlocal done
             while time.monotonic() < began + seconds and (order := next(self._orders, None)) is not None:
-                done += (await self._client.call("checkout", order)).outcome == "ok"
+                heard = await self._client.call("checkout", order)
+                done += heard.outcome == "ok"
 
         await asyncio.gather(*(one() for _ in range(clients)))
         return done / (time.monotonic() - began)

@@ -1,0 +1,23 @@
+# An image with the `wdm` command for somebody else's pipeline, see docs/ci.md; the shop's own image is ../Dockerfile.
+# Where the context has a folder `wheels`, pip asks no index.
+ARG BASE=python:3.11.11-slim-bookworm
+
+FROM ${BASE} AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+RUN python3 -m venv /tools && python3 -m venv --without-pip /opt/wdm
+COPY containers/wdm.lock containers/build.lock wheel[s] /wheels/
+RUN if ls /wheels/*.whl >/dev/null 2>&1; then export PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels; fi \
+    && /tools/bin/pip install --quiet --require-hashes -r /wheels/build.lock \
+    && /tools/bin/pip --python /opt/wdm/bin/python3 install --quiet --require-hashes -r /wheels/wdm.lock
+COPY . /src
+RUN /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /dist /src \
+    && /tools/bin/pip --python /opt/wdm/bin/python3 install --quiet --no-deps --no-index /dist/*.whl
+
+FROM ${BASE}
+COPY --from=build /opt/wdm /opt/wdm
+# Any user may run it: what it keeps of its own goes to /tmp, run folders to the folder it stands in.
+ENV PATH=/opt/wdm/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp
+WORKDIR /work
+USER 10001:10001
+ENTRYPOINT ["wdm"]
+CMD ["--help"]

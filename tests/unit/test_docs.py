@@ -1,0 +1,61 @@
+"""What the documentation says exists: every command line in it is one that `wdm` takes, every flag and metric is told."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from harness.bench import thresholds
+from harness.bench.cases import SWEPT
+from wdm.cli import wdm
+from wdm.commands.bench import plan
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "docs/bench.md", "docs/ci.md", "docs/examples/wdm.yml")
+FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """(page, command line) of every `wdm ...` in a block or a workflow."""
+    for page in PAGES:
+        text = (ROOT / page).read_text("utf-8")
+        blocks = [text] if page.endswith(".yml") else FENCE.findall(text)
+        for line in (line for block in blocks for line in block.splitlines()):
+            found = re.match(r"\s*(?:- )?(?:run: |script: )?(?:docker run .* )?(wdm [a-z].*)", line)
+            if found:
+                yield page, re.split(r"  +", found[1])[0]
+
+
+ALL = list(commands())
+
+
+def test_there_are_many() -> None:
+    assert len([each for each in ALL if " bench" in each[1]]) >= 6
+
+
+@pytest.mark.parametrize(("page", "line"), ALL, ids=[line for _, line in ALL])
+def test_a_command_line_is_one_that_wdm_takes(page: str, line: str) -> None:
+    name, *arguments = shlex.split(line)[1:]
+    command = wdm.get_command(click.Context(wdm), name)
+    assert command is not None, f"{page}: {line}"
+    if isinstance(command, click.Group):
+        return
+    context = command.make_context(name, arguments)
+    if name == "bench":
+        given = {key: value for key, value in context.params.items() if key not in {"runs_dir", "as_json", "fail_if"}}
+        for condition in context.params["fail_if"]:
+            thresholds.parse(condition)
+        assert plan(given).cases
+
+
+def test_every_flag_metric_and_sweep_of_the_bench_is_told() -> None:
+    told = (ROOT / "docs/bench.md").read_text("utf-8")
+    command = wdm.get_command(click.Context(wdm), "bench")
+    assert command is not None
+    own = {"--config", "--quiet", "--json", "--runs-dir", "--help"}
+    flags = {flag for each in command.params for flag in each.opts if flag.startswith("--")} - own
+    assert [flag for flag in sorted(flags) if flag not in told] == []
+    assert [name for name in (*thresholds.METRICS, *SWEPT) if f"`{name}`" not in told] == []
