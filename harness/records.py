@@ -58,7 +58,7 @@ class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fals
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag="event"):
-    """Something the harness did or saw: `phase`, `fault-start`, `fault-end`, `healed`, `probe`, `node`."""
+    """Something the harness did or saw: `phase`, `fault-start`, `fault-end`, `healed`, `probe`, `buried`, `node`."""
 
     kind: str
     at_ns: int

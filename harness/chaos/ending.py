@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +11,7 @@ from harness.history import Event, Operation
 from harness.runtimes.base import EnvironmentFailure
 from harness.scribe import Scribe
 from harness.workload.base import Call, call
+from protocols.service.links import POISON
 
 Ask = Callable[[], Awaitable[list[dict[str, Any]]]]
 """The unfinished transactions inside the shop, as `harness.operator.Operator.unfinished` tells them."""
@@ -22,6 +23,7 @@ TRIES = 3
 TOLD = 20
 """Unfinished transactions that a probe names."""
 READ_WITHIN_S = 45.0
+BURIED_WITHIN_S = 5.0
 
 IN_DOUBT = frozenset({"prepared"})
 HOLD_LOCKS = frozenset({"prepared", "queued"})
@@ -73,6 +75,24 @@ async def come_to_rest(recorder: Scribe, ask: Ask, drained: Awaitable[None], bou
     while not await probe(recorder, ask) and now() < deadline:
         await asyncio.sleep(PROBE_EVERY_S)
     await waiting
+
+
+async def look_at_letters(recorder: Scribe, buried: Callable[[], Awaitable[Sequence[bytes]]], planted: int) -> None:
+    """Record what the broker keeps aside, once as much of it as was planted is there, or some seconds later."""
+    now = asyncio.get_running_loop().time
+    deadline = now() + BURIED_WITHIN_S
+    while True:
+        try:
+            found = await buried()
+        except EnvironmentFailure as failure:
+            recorder.event("buried", unknown=str(failure))
+            return
+        poison = sorted({body.removeprefix(POISON).decode() for body in found if body.startswith(POISON)})
+        if len(poison) >= planted or now() >= deadline:
+            break
+        await asyncio.sleep(PROBE_EVERY_S)
+    others = [body for body in found if not body.startswith(POISON)]
+    recorder.event("buried", planted=poison, others=len(others), seen=[str(body[:80]) for body in others[:TOLD]])
 
 
 class Names:

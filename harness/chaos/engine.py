@@ -20,6 +20,7 @@ NODES_EVERY_S = 0.1
 COSTS_EVERY_S = 1.0
 ANSWER_WITHIN_S = 4.0  # on top of the services' own limit, so that they and the gateway answer first
 UNDO_WITHIN_S = 10.0
+POISON = "poison"
 
 
 @dataclass
@@ -94,6 +95,9 @@ class Engine:
             self.recorder.event("healed")
             bound_s = self.plan.claims().recovery_s
             await ending.come_to_rest(self.recorder, self.site.ask, load.drained(), bound_s)
+            if "letters" in self.site.runtime.capabilities:
+                planted = sum(fault.kind == POISON for fault in self.schedule or ())
+                await ending.look_at_letters(self.recorder, self.site.runtime.buried, planted)
         finally:
             await load.abandon()
 

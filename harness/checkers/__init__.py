@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from harness.checkers import atomicity, conservation, exactly_once, isolation, recovery, stats
+from harness.checkers import atomicity, conservation, dead_letters, exactly_once, isolation, recovery, stats
 from harness.checkers.claims import CONTRACT, Promise, excludes, told
 from harness.checkers.finding import Finding, Verdict, Violation
 from harness.history import History, uncollected
@@ -43,6 +43,7 @@ CHECKERS: Mapping[str, Checker] = {
     "exactly-once": exactly_once,
     "isolation": isolation,
     "recovery": recovery,
+    "dead-letters": dead_letters,
     "stats": stats,
 }
 

@@ -21,6 +21,7 @@ from harness.faults.loss import Loss
 from harness.faults.lost_tail import LostTail
 from harness.faults.partition import Partition
 from harness.faults.pause import Pause
+from harness.faults.poison import Poison
 from harness.faults.power_cut import PowerCut
 from harness.faults.reorder import Reorder
 from harness.faults.skew import Skew
@@ -43,6 +44,7 @@ _ALL: tuple[Kind, ...] = (
     Skew(),
     Duplicate(),
     Reorder(),
+    Poison(),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
 

@@ -1,6 +1,6 @@
 """The port every runtime stands behind: what runs, and how to break it and put it back."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal, Protocol
@@ -68,7 +68,7 @@ class Runtime(Protocol):
 
 # ---------------------------------------------------------------- what a runtime offers to faults
 
-Capability = Literal["signals", "links", "messages", "clock", "boundaries", "log-tail"]
+Capability = Literal["signals", "links", "messages", "clock", "boundaries", "log-tail", "letters"]
 Wire = tuple[str, str]
 """A directed link between two nodes, by name: who opens the connections, and to whom."""
 
@@ -148,7 +148,17 @@ class Logs(Protocol):
         """Take from a store that is down what a power cut could have taken from its log. Says in words what that was."""
 
 
-class Breakable(Runtime, Wires, Insides, Logs, Protocol):
+class Letters(Protocol):
+    """Capability ``letters``: a broker, and what it keeps aside because nobody could read it."""
+
+    async def plant(self, service: str, name: str) -> None:
+        """Send a service a message that nobody can read. Raises ``EnvironmentFailure``."""
+
+    async def buried(self) -> Sequence[bytes]:
+        """The dead letters. Raises ``EnvironmentFailure``."""
+
+
+class Breakable(Runtime, Wires, Insides, Logs, Letters, Protocol):
     """A runtime that faults can be injected into, as far as its ``capabilities`` go."""
 
     holds: Holds

@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from random import Random
 
 import aiohttp
 import pytest
 
-from harness import faults
+from harness import faults, scenarios
+from harness.chaos import single
+from harness.chaos.plan import Plan
 from harness.demo import RUSH_STOCK, RUSH_USERS, rush_of
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
@@ -90,6 +93,17 @@ async def health_ms(shop: LocalDeployment) -> float:
                 assert response.status == 200
             slowest = max(slowest, (time.monotonic() - started) * 1000)
     return slowest
+
+
+@pytest.mark.parametrize("transport", ["streams", "rabbitmq", "kafka"])
+def test_planted_poison_is_all_that_is_buried_and_stops_nothing_else(transport: str) -> None:
+    missing(transport)
+    scenario = replace(scenarios.load("poison"), duration_s=8.0)
+    found = single.run(Plan(scenario, "saga", 1, transport=transport))
+    assert (found.judgement.verdict, found.judgement.reasons) == ("holds", ())
+    (letters,) = (each.finding for each in found.judgement.results if each.checker == "dead-letters")
+    assert letters.figures["planted"] >= 5
+    assert letters.figures["others"] == 0
 
 
 FAULTS = {"pause": ("broker",), "partition": ("services<->broker",), "loss": ("services<->broker",)}

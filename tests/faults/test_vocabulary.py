@@ -42,7 +42,7 @@ class Paper:
         return ("order:after-persist:commit", "stock:before-send:vote")
 
 
-ALL = ("signals", "links", "messages", "clock", "boundaries", "log-tail")
+ALL = ("signals", "links", "messages", "clock", "boundaries", "log-tail", "letters")
 
 
 def refusal(kind: str, *names: str, runtime: Paper | None = None, **settings: object) -> str | None:
@@ -54,6 +54,7 @@ def test_every_kind_is_named_as_in_the_table_and_says_what_it_does() -> None:
     assert list(faults.KINDS) == [
         *("crash", "crash-at", "pause", "partition", "delay", "loss"),
         *("slow", "lost-tail", "power-cut", "skew", "duplicate", "reorder"),
+        "poison",
     ]
     for name, kind in faults.KINDS.items():
         assert (kind.name, bool(kind.summary), bool(kind.needs)) == (name, True, True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from protocols.service.links import POISON, transport
 from protocols.service.links.broker import BATCH, ROOM
 from tests.links.conftest import Inbox, Note, Running, drained, started
 
@@ -79,13 +80,16 @@ async def test_what_was_handled_is_not_delivered_again(broker: Running) -> None:
 async def test_poison_is_buried_and_stops_nothing_else(broker: Running) -> None:
     before, after = notes("before", 20), notes("after", 20)
     inbox = Inbox()
+    there, url = transport(broker.kind), broker.broker.urls["order-1"]
     async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox) as stock:
         send(order, "stock", before)
         await inbox.until(before)
-        order._codec = Poisonous(order._codec)  # type: ignore[attr-defined]
-        order.send("stock", Note("poison.0"))
-        await until(lambda: stock.counts.buried == 1)
-        order._codec = order._codec.honest  # type: ignore[attr-defined]
+        assert not await there.buried(url)
+        await there.plant(url, "stock", "one")
+        async with asyncio.timeout(20):
+            while list(await there.buried(url)) != [POISON + b"one"]:
+                await asyncio.sleep(0.05)
+        assert stock.counts.buried == 1
         send(order, "stock", after)
         await inbox.until(after)
     again = Inbox()
@@ -94,14 +98,7 @@ async def test_poison_is_buried_and_stops_nothing_else(broker: Running) -> None:
         send(order, "stock", marker)
         await again.until(marker)
         assert stock.counts.buried == 0
-
-
-class Poisonous:
-    def __init__(self, honest: object) -> None:
-        self.honest = honest
-
-    def encode(self, *_: object) -> bytes:
-        return b"\xc1 nobody can read this"
+    assert list(await there.buried(url)) == [POISON + b"one"], "to look at it changes nothing"
 
 
 async def test_a_slow_consumer_takes_only_so_much_and_then_everything(broker: Running) -> None:

@@ -5,14 +5,14 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from harness.faults.boundaries import boundaries
-from harness.runtimes.base import Capability, Holds, Node, Rule, Wire
+from harness.runtimes.base import Capability, EnvironmentFailure, Holds, Node, Rule, Wire
 from harness.runtimes.local.aof import Log, LogWatch
 from harness.runtimes.local.insides import InsideFaults
 from harness.runtimes.local.nodes import Plan
@@ -21,9 +21,13 @@ from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor
 from protocols.registry import load
 from protocols.service.faults import Faults
+from protocols.service.links import transport
+from protocols.service.links.broker import BrokerLost
 
+T = TypeVar("T")
 ALWAYS: frozenset[Capability] = frozenset({"signals", "messages", "clock", "boundaries"})
 IF_BREAKABLE: frozenset[Capability] = frozenset({"links", "log-tail"})
+IF_BROKERED: frozenset[Capability] = frozenset({"letters"})
 
 
 class LocalDeployment:
@@ -105,7 +109,8 @@ class LocalDeployment:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        return ALWAYS | IF_BREAKABLE if self.spec.breakable else ALWAYS
+        letters = IF_BROKERED if self.spec.runtime == "local" and transport(self.spec.transport).broker else ALWAYS
+        return ALWAYS | letters | (IF_BREAKABLE if self.spec.breakable else ALWAYS)
 
     def revive(self, name: str) -> None:
         self._supervisor.keeper(name).revive()
@@ -133,6 +138,12 @@ class LocalDeployment:
 
     async def cut_tail(self, name: str, rng: Random) -> str:
         return f"{name}: {await self._logs[name].cut(time.monotonic(), rng)}"
+
+    async def plant(self, service: str, name: str) -> None:
+        await _of_the_broker(transport(self.spec.transport).plant(self._any_way_to_the_broker(), service, name))
+
+    async def buried(self) -> Sequence[bytes]:
+        return await _of_the_broker(transport(self.spec.transport).buried(self._any_way_to_the_broker()))
 
     async def heal(self) -> None:
         for node in self.nodes():
@@ -174,6 +185,9 @@ class LocalDeployment:
         """Return once the node serves, now or after its respawn. Raises ``EnvironmentFailure`` after ``within_s``."""
         await self._supervisor.serving(name, within_s)
 
+    def _any_way_to_the_broker(self) -> str:
+        return next(iter(self._supervisor.plan.broker_urls.values()))
+
     def _supervisor_of(self, spec: Spec, say: Callable[[str], None]) -> Supervisor:
         return Supervisor(spec, self.folder, say)
 
@@ -191,6 +205,13 @@ class LocalDeployment:
     def _remove_temporary(self) -> None:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+async def _of_the_broker(asked: Awaitable[T]) -> T:
+    try:
+        return await asked
+    except BrokerLost as lost:
+        raise EnvironmentFailure(f"the broker cannot be asked: {lost}") from lost
 
 
 async def _to_its_end(work: Coroutine[None, None, None]) -> None:

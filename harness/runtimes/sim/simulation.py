@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -129,6 +129,12 @@ class Simulation:
         server = self._machine(name)
         assert isinstance(server, Server)
         return f"{name}: {server.cut_tail(rng)}"
+
+    async def plant(self, service: str, name: str) -> None:  # noqa: ARG002
+        raise EnvironmentFailure("what the simulated broker carries are values: there is none that cannot be read")
+
+    async def buried(self) -> Sequence[bytes]:
+        return ()
 
     async def heal(self) -> None:
         for machine in self._machines.values():

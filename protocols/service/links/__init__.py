@@ -18,6 +18,13 @@ Receive = Callable[[str, Sequence[Any], Callable[[], None]], None]
 """Takes messages from a sender in, and calls the last argument when the effects of all of them have been carried out."""
 
 
+POISON = b"\xc1 planted poison "
+"""How a message begins that was made so that nobody can read it: no packed value begins with this byte."""
+
+LETTERS = 1_000
+"""So many dead letters are looked at."""
+
+
 @dataclass(slots=True)
 class Counts:
     """Since the start of the process. ``posts`` carried ``messages``; ``buried`` could not be read and are out of the way."""
@@ -70,8 +77,20 @@ class Transport:
         why = self.missing()
         if why:
             raise UsageError(why)
-        made: Link = import_module(f"protocols.service.links.{self.name}").link(settings, codec)
+        made: Link = self._module().link(settings, codec)
         return made
+
+    async def buried(self, broker_url: str) -> Sequence[bytes]:
+        """The messages that the broker keeps aside because somebody could not read them. Raises ``BrokerLost``."""
+        found: Sequence[bytes] = await self._module().buried(broker_url)
+        return found
+
+    async def plant(self, broker_url: str, service: str, name: str) -> None:
+        """Send a service a message that nobody can read. Raises ``BrokerLost``."""
+        await self._module().plant(broker_url, service, POISON + name.encode())
+
+    def _module(self) -> Any:
+        return import_module(f"protocols.service.links.{self.name}")
 
 
 _ALL = (

@@ -9,7 +9,7 @@ then. Members are static: one that is back at once gets its partitions back, wit
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from zlib import crc32
@@ -20,6 +20,7 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError, TopicAlreadyExists
 
 from protocols.core import UsageError
 from protocols.service.codec import Codec
+from protocols.service.links import LETTERS
 from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Done, Parcel
 from protocols.service.settings import SERVICES, Settings
 from protocols.service.tasks import Crew
@@ -55,6 +56,40 @@ def _partition_of(node: str) -> tuple[str, int]:
     if service not in SERVICES or not number.isdecimal() or int(number) < 1:
         raise UsageError(f"over Kafka an instance is called SERVICE-NUMBER, like order-1, not {node!r}")
     return service, int(number) - 1
+
+
+async def buried(url: str) -> Sequence[bytes]:
+    """See ``Transport.buried``."""
+    there = TopicPartition(DEAD, 0)
+    reader = AIOKafkaConsumer(bootstrap_servers=urlsplit(url).netloc, request_timeout_ms=ANSWER_WITHIN_MS)
+    found: list[bytes] = []
+    async with _started(reader):
+        reader.assign([there])
+        end = (await reader.end_offsets([there]))[there]
+        await reader.seek_to_beginning(there)
+        while await reader.position(there) < end and len(found) < LETTERS:
+            records = await reader.getmany(there, timeout_ms=WAIT_MS)
+            found += [record.value for record in records.get(there, ())]
+    return found
+
+
+async def plant(url: str, service: str, body: bytes) -> None:
+    """See ``Transport.plant``."""
+    producer = AIOKafkaProducer(bootstrap_servers=urlsplit(url).netloc, request_timeout_ms=ANSWER_WITHIN_MS)
+    async with _started(producer):
+        await producer.send_and_wait(f"wdm.{service}", body, partition=0)
+
+
+@contextlib.asynccontextmanager
+async def _started(client: Any) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(3 * ANSWER_WITHIN_MS / 1000):
+            await client.start()
+            yield
+    except LOST as error:
+        raise BrokerLost(_words(error)) from error
+    finally:
+        await client.stop()
 
 
 @contextlib.asynccontextmanager

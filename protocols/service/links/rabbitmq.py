@@ -13,14 +13,15 @@ The client library's own reconnection is not used: what is published again, and 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from aio_pika import DeliveryMode, Message, connect
-from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from protocols.service.codec import Codec
+from protocols.service.links import LETTERS
 from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Done, Parcel
 from protocols.service.settings import SERVICES, Settings
 from protocols.service.tasks import Crew
@@ -30,7 +31,7 @@ PREFETCH = ROOM
 ANSWER_WITHIN_S = 5.0
 HEARTBEAT_S = 4
 LOST = (*CONNECTION_EXCEPTIONS, TimeoutError)
-QUORUM = {"x-queue-type": "quorum"}
+QUORUM: dict[str, Any] = {"x-queue-type": "quorum"}
 # A queue drops nothing on its way to the dead letters; that needs a queue that would rather refuse than overflow.
 WITH_DEAD_LETTERS = {
     **QUORUM,
@@ -51,24 +52,56 @@ def name_of(to: str) -> str:
     return f"wdm.{to}"
 
 
+async def buried(url: str) -> Sequence[bytes]:
+    """See ``Transport.buried``. They are only looked at: what is not acknowledged goes back."""
+    found: list[bytes] = []
+    async with _connection(url) as connection, _answered():
+        channel = await connection.channel()
+        queue = await channel.declare_queue(DEAD, durable=True, arguments=QUORUM)
+        while len(found) < LETTERS and (message := await queue.get(fail=False)):
+            found.append(message.body)
+    return found
+
+
+async def plant(url: str, service: str, body: bytes) -> None:
+    """See ``Transport.plant``."""
+    async with _connection(url) as connection, _answered():
+        channel = await connection.channel(publisher_confirms=True)
+        message = Message(body, delivery_mode=DeliveryMode.PERSISTENT)
+        await channel.default_exchange.publish(message, name_of(service))
+
+
 @contextlib.asynccontextmanager
 async def connected(url: str, service: str, node: str) -> AsyncIterator["RabbitChannel"]:
+    async with _connection(url) as connection:
+        channel = RabbitChannel(connection, node)
+        async with _answered():
+            await channel.open(service)
+        yield channel
+
+
+@contextlib.asynccontextmanager
+async def _connection(url: str) -> AsyncIterator[AbstractConnection]:
     try:
         connection = await connect(url, timeout=ANSWER_WITHIN_S, heartbeat=HEARTBEAT_S)
     except LOST as error:
         raise BrokerLost(_words(error)) from error
     try:
-        channel = RabbitChannel(connection, node)
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                await channel.open(service)
-        except LOST as error:
-            raise BrokerLost(_words(error)) from error
-        yield channel
+        yield connection
     finally:
         with contextlib.suppress(*LOST):
             async with asyncio.timeout(1):
                 await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def _answered() -> AsyncIterator[None]:
+    """What is asked of the broker inside is answered in time, or the broker is lost."""
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            yield
+    except LOST as error:
+        raise BrokerLost(_words(error)) from error
 
 
 class RabbitChannel:

@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from protocols.service.codec import Codec
+from protocols.service.links import LETTERS
 from protocols.service.links.broker import BrokerLink, BrokerLost, Done, Parcel
 from protocols.service.settings import Settings
 
@@ -36,6 +37,18 @@ def link(settings: Settings, codec: Codec) -> BrokerLink:
 
 def name_of(to: str) -> str:
     return f"wdm:{to}"
+
+
+async def buried(url: str) -> Sequence[bytes]:
+    """See ``Transport.buried``."""
+    async with connected(url, "", ()) as channel:
+        return await channel.dead()
+
+
+async def plant(url: str, service: str, body: bytes) -> None:
+    """See ``Transport.plant``."""
+    async with connected(url, "", ()) as channel:
+        await channel.publish(service, body)
 
 
 @contextlib.asynccontextmanager
@@ -103,6 +116,9 @@ class StreamsChannel:
                     commands.append(("XADD", DEAD, "*", "b", body, "why", why))
                 commands += [("XACK", stream, GROUP, entry), ("XDEL", stream, entry)]
             await self._ask_all(commands)
+
+    async def dead(self) -> Sequence[bytes]:
+        return [fields[b"b"] for _, fields in await self._ask("XRANGE", DEAD, "-", "+", "COUNT", LETTERS)]
 
     # ------------------------------------------------------------ inside
 

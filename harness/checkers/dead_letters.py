@@ -1,0 +1,44 @@
+"""What a broker keeps aside because nobody could read it: what was planted to be unreadable, and nothing else.
+
+`buried` says what was there once the shop had come to rest: the names of what the fault `poison` planted, how many others
+there were, and how these begin.
+"""
+
+from harness.checkers.claims import CONTRACT
+from harness.checkers.finding import Finding, Verdict, Violation, conclude, nothing_to_judge
+from harness.history import History
+
+PROMISES = dict.fromkeys(("message-buried", "poison-not-buried"), CONTRACT)
+
+
+def check(history: History) -> Finding:
+    """Applies where there is a broker that can be asked."""
+    looks = history.of_kind("buried")
+    if not looks:
+        return nothing_to_judge("there is no broker, or its dead letters cannot be read from here")
+    seen = looks[-1].data
+    if "unknown" in seen:
+        return Finding(verdict=Verdict.UNKNOWN, reasons=(str(seen["unknown"]),))
+    planted = [
+        str(start.data.get("said")) for start in history.of_kind("fault-start") if start.data.get("fault") == "poison"
+    ]
+    violations = []
+    if seen["others"]:
+        violations.append(
+            Violation(
+                name="message-buried",
+                explanation=f"{seen['others']} messages of the protocol ended among the dead letters, "
+                f"and will never be handled: {', '.join(seen['seen'])}",
+            )
+        )
+    lost = [name for name in planted if not any(found.endswith(name) for found in seen["planted"])]
+    if lost:
+        violations.append(
+            Violation(
+                name="poison-not-buried",
+                explanation=f"{len(lost)} of {len(planted)} messages that nobody can read are not among the dead letters: "
+                "they are gone, or still in somebody's way.",
+                keys=tuple(lost),
+            )
+        )
+    return conclude(violations, (), {"planted": len(planted), "others": seen["others"]})
