@@ -14,7 +14,7 @@ import pytest
 from harness.operator import Operator
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import ShopClient
-from tests.chaos.test_transports import settled, spec
+from tests.chaos.test_transports import settled, shop_on
 from tests.contract.acts import item, user
 
 pytestmark = [pytest.mark.slow, pytest.mark.broker]
@@ -86,7 +86,7 @@ def say(text: str) -> None:
 @contextlib.asynccontextmanager
 async def pressure_on(transport: str) -> AsyncIterator[Pressure]:
     async with (
-        LocalDeployment(spec(transport, time_limit_s=LIMIT_S)) as shop,
+        shop_on("local", transport, time_limit_s=LIMIT_S) as shop,
         ShopClient(shop.url, LIMIT_S + 4) as client,
         Pressure(shop, client) as pressure,
     ):
