@@ -21,13 +21,13 @@ A safeguard is a rule that keeps a protocol safe. Each is taken out once, and th
 visits every state and shows the shortest way to one where a promise is broken, and by the simulator. What cannot be found
 missing is either useless or untested.
 
-`wdm check --protocol PROTOCOL --ablate SAFEGUARD` does one line of this table again, and shows the way. *Steps* is the length of
-the shortest way, *states* what the search visited until it had it, in all cases together. The promises are told apart in
-[harness/explore/promises.py](../harness/explore/promises.py); *stuck* is a state from which something never ends. *Seed* is
-the first seed of the first scenario in which the simulator sees it, *runs* how many it took in all
-([harness/chaos/hunt.py](../harness/chaos/hunt.py)): `wdm chaos SCENARIO --runtime sim --seed SEED --ablate SAFEGUARD`
-does it again. *Real processes* is where `python -m harness.chaos.hunt` saw it with `--runtime local`; there the same seed
-need not show it each time. Made by `make docs`.
+`wdm check --protocol PROTOCOL --ablate SAFEGUARD`, with the options in brackets if there are any, does one line of this table
+again, and shows the way. *Steps* is the length of the shortest way, *states* what the search visited until it had it, in all
+cases together. The promises are told apart in [harness/explore/promises.py](../harness/explore/promises.py); *stuck* is a state
+from which something never ends. *Seed* is the first seed of the first scenario in which the simulator sees it, *runs* how
+many it took in all ([harness/chaos/hunt.py](../harness/chaos/hunt.py)):
+`wdm chaos SCENARIO --runtime sim --seed SEED --ablate SAFEGUARD` does it again. *Real processes* is where
+`python -m harness.chaos.hunt` saw it with `--runtime local`; there the same seed need not show it each time. Made by `make docs`.
 """
 
 
@@ -55,7 +55,13 @@ class Row:
 
     @cached_property
     def answers(self) -> tuple[Found, ...]:
-        return tuple(Question(self.protocol, ablate=(self.safeguard.name,)).answers())
+        return tuple(Question(self.protocol, dict(self.safeguard.under), (self.safeguard.name,)).answers())
+
+    @property
+    def under(self) -> str:
+        """The options that it is for, as they stand in the table."""
+        flags = " ".join(f"--{name} {value}" for name, value in self.safeguard.under)
+        return f" (`{flags}`)" if flags else ""
 
     @property
     def found(self) -> Found:
@@ -70,7 +76,7 @@ class Row:
 
 Column = tuple[str, Callable[[Row], object]]
 SEARCHED: tuple[Column, ...] = (
-    ("without", lambda row: f"`{row.safeguard.name}`: {row.safeguard.summary}"),
+    ("without", lambda row: f"`{row.safeguard.name}`: {row.safeguard.summary}{row.under}"),
     ("what is open then", lambda row: row.safeguard.opens),
     ("seen in", lambda row: row.found.case.name),
     ("broken promise", lambda row: row.found.promise),

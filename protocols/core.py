@@ -215,11 +215,15 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Safeguard:
-    """A rule that keeps the protocol safe, by a name that ``--ablate`` can switch off. ``opens`` is what then breaks."""
+    """A rule that keeps the protocol safe, by a name that ``--ablate`` can switch off. ``opens`` is what then breaks.
+
+    ``under``: the options that it takes for it to matter, where those are not the defaults.
+    """
 
     name: str
     summary: str
     opens: str
+    under: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +292,7 @@ class Protocol:
     """A protocol as the registry hands it out.
 
     ``roles`` maps a service to the role it plays, ``commands`` the names to the pure twins of the Lua functions in
-    ``library``; both take ``(tables, config, now, *args)``. ``locks`` lists ``(key, txn)`` for every lock that is held
+    ``library``; both take ``(tables, config, now, *args)``. ``locks`` lists ``(key, txn)`` for every exclusive lock that is held
     according to the records in a twin's tables. ``layout`` says which stores a deployment has: see ``store_of``.
     ``lazy`` names commands that take any number of transactions and whose answer nobody needs: what several ask for within a
     moment is done as one, and not at all if the process dies before.
@@ -303,7 +307,7 @@ class Protocol:
     claims: Callable[[Config], Claims]
     safeguards: tuple[Safeguard, ...]
     options: tuple[Option, ...]
-    locks: Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]] = lambda _: ()
+    locks: Callable[[Mapping[str, Any], Config], Iterable[tuple[str, str]]] = lambda _tables, _config: ()
     layout: Layout = Layout.APART
     lazy: frozenset[str] = frozenset()
 

@@ -1,6 +1,6 @@
 """Options that several commands share, each also settable by a ``WDM_*`` variable and by ``wdm.toml``."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,7 +9,8 @@ import click
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.local.control import View, view
 from harness.runtimes.local.state import DEFAULT, StateFolder
-from protocols.core import UsageError
+from protocols import registry
+from protocols.core import Option, UsageError
 from wdm import config, ui
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -64,6 +65,41 @@ def pairs(name: str, given: Iterable[str]) -> dict[str, str]:
             raise UsageError(f"--{name} takes NAME=VALUE, not {text!r}")
         found[key] = value
     return found
+
+
+def of_the_protocols(command: F) -> F:
+    """Every option of every installed protocol by its own name, and ``--option NAME=VALUE``: ``chosen`` reads them."""
+    command = option(
+        "--option", multiple=True, metavar="NAME=VALUE", help="An option of the protocol; may be repeated."
+    )(command)
+    for one in _protocol_options():
+        text = f"{one.summary[:1].upper()}{one.summary[1:]}: {', '.join(one.choices)}.  [default: {one.default}]"
+        command = option(f"--{one.name}", default=None, help=text)(command)
+    return command
+
+
+def chosen(given: dict[str, Any]) -> dict[str, str]:
+    """The protocol's options among what a command was given, which are taken out of it."""
+    spelt = {one.name: given.pop(one.name.replace("-", "_")) for one in _protocol_options()}
+    options = {name: value for name, value in spelt.items() if value is not None}
+    return {**options, **pairs("option", given.pop("option"))}
+
+
+def _protocol_options() -> Iterator[Option]:
+    """Every option of every installed protocol, once."""
+    seen: set[str] = set()
+    for name in registry.names():
+        for one in _options_of(name):
+            if one.name not in seen:
+                seen.add(one.name)
+                yield one
+
+
+def _options_of(name: str) -> Iterable[Option]:
+    try:
+        return registry.load(name).options
+    except Exception:  # noqa: BLE001  a plug-in that cannot be loaded must not take the others' options with it
+        return ()
 
 
 def running(folder: StateFolder) -> View:

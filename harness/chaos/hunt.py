@@ -58,11 +58,12 @@ def hunt(protocol: str, safeguard: str, runtime: str = SIMULATED, grounds: Groun
 
 
 def without(protocol: str, safeguard: str, scenario: str, seed: int, runtime: str = SIMULATED) -> Single:
-    """One seed of a scenario with the safeguard taken out."""
+    """One seed of a scenario with the safeguard taken out, under the options that it is for."""
+    under = next(one.under for one in load(protocol).safeguards if one.name == safeguard)
     found = scenarios.load(scenario)
     if runtime == SIMULATED:
         found = simulated(found)
-    return single.run(Plan(found, protocol, seed, runtime=runtime, ablate=(safeguard,)))
+    return single.run(Plan(found, protocol, seed, runtime=runtime, options=dict(under), ablate=(safeguard,)))
 
 
 def main(wanted: list[str]) -> None:

@@ -11,11 +11,12 @@ In every state:
 Once everything has ended:
 
 - atomicity       for a protocol that claims to be atomic, at once or eventually: every account lost what the paid orders take
+- left over       no account is locked, and nothing of it is set aside
 
 That from every state it does end is ``ending.py``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -32,7 +33,7 @@ class Promises:
     def __init__(self, protocol: Protocol, config: Config, case: Case) -> None:
         self._case = case
         self._atomicity = protocol.claims(config).atomicity
-        self._locks = protocol.locks
+        self._locks: Callable[[Tables], Iterable[tuple[str, str]]] = lambda tables: protocol.locks(tables, config)
         self._charges = {order.name: order.charge() for order in case.orders}
         everything = [self._charges[order] for order in case.checkouts]
         self._most = {account.key: sum(taken.get(account.key, 0) for taken in everything) for account in case.accounts}
@@ -45,6 +46,8 @@ class Promises:
             found = tuple(self._decided(tables))
         if not found and ended and self._atomicity in ("atomic", "eventually"):
             found = tuple(self._atomic(tables))
+        if not found and ended:
+            found = tuple(self._left_over(tables))
         return found[0] if found else ""
 
     # ------------------------------------------------------------ one promise each
@@ -97,6 +100,12 @@ class Promises:
                     f"atomicity: everything has ended (paid: {', '.join(paid) or 'no order'}), "
                     f"so {account.key} must have {expected}, and it has {balance}"
                 )
+
+    def _left_over(self, tables: Tables) -> Iterator[str]:
+        for account in self._case.accounts:
+            fields = tables[account.key]
+            if fields["lock"] or fields.get("held") or fields.get("due"):
+                yield f"left over: everything has ended, and of {account.key} something is locked or set aside: {dict(fields)}"
 
     def _paid(self, tables: Tables) -> list[str]:
         return [order for order in self._charges if tables[f"order:{order}"]["paid"]]

@@ -10,16 +10,32 @@ end
 
 local function number(value) return value and tonumber(value) end
 
--- accounts: hashes {balance, price, lock} -----------------------------------------------------------------------------
+-- accounts: hashes {balance, price, lock}, perhaps {held, due} -------------------------------------------------------
+
+local ESCROW = 'escrow'
 
 local function lock_of(key) return call('HGET', key, 'lock') or '' end
+
+local function outstanding(held, due) return (number(held) or 0) ~= 0 or (number(due) or 0) ~= 0 end
+
+local function occupant(key)
+  local lock, held, due = unpack(call('HMGET', key, 'lock', 'held', 'due'))
+  if lock and lock ~= '' then return lock end
+  return outstanding(held, due) and ESCROW or ''
+end
+
+local function set_aside_by_others(balance, held, due, delta)
+  local rest = balance - (number(held) or 0)
+  if delta > 0 then rest = balance + (number(due) or 0) end
+  return refusal(rest, delta) ~= ''
+end
 
 local function set_account(key, balance, price)
   call('HSET', key, 'balance', text(balance), 'price', text(price), 'lock', '')
 end
 
 command('create_account', function(now, key, balance, price)
-  local holder = lock_of(key)
+  local holder = occupant(key)
   if holder ~= '' then return {'locked', holder} end
   set_account(key, balance, price)
   return {'ok'}
@@ -28,24 +44,26 @@ end)
 command('find_account', function(now, key)
   local balance, price, lock = unpack(call('HMGET', key, 'balance', 'price', 'lock'))
   if not balance then return {'missing'} end
+  if OPTIONS.reads == 'settled' then lock = occupant(key) end
   if lock ~= '' and OPTIONS.reads ~= 'committed' then return {'locked', lock} end
   return {'found', tonumber(balance), tonumber(price)}
 end)
 
 command('adjust', function(now, key, delta)
-  local balance, lock = unpack(call('HMGET', key, 'balance', 'lock'))
+  local balance, lock, held, due = unpack(call('HMGET', key, 'balance', 'lock', 'held', 'due'))
   if not balance then return {'missing'} end
   if lock ~= '' then return {'locked', lock} end
   balance = tonumber(balance)
   local why = refusal(balance, delta)
   if why ~= '' then return {why, balance} end
+  if set_aside_by_others(balance, held, due, delta) then return {'locked', ESCROW} end
   call('HSET', key, 'balance', text(balance + delta))
   return {'ok', balance + delta}
 end)
 
 command('init_accounts', function(now, prefix, first, count, balance, price)
   for id = first, first + count - 1 do
-    local holder = lock_of(prefix .. ':' .. text(id))
+    local holder = occupant(prefix .. ':' .. text(id))
     if holder ~= '' then return {'locked', holder} end
   end
   for id = first, first + count - 1 do set_account(prefix .. ':' .. text(id), balance, price) end

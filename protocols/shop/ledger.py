@@ -3,7 +3,8 @@
 The twin of ``ledger.lua``, command by command; ``tests/conformance`` compares every reply and the whole state.
 A store is ``tables``: the key of a Valkey key to its fields.
 
-- ``item:ID``, ``user:ID``   {"balance": int, "price": int, "lock": txn or ""}; a user's price is 0
+- ``item:ID``, ``user:ID``   {"balance": int, "price": int, "lock": txn or ""}; a user's price is 0; and, where transactions share
+                           an account, "held" and "due": what they set aside to take from it and to add
 - ``order:ID``               {"user": str, "total": int, "paid": 0 or 1, "items": ((item, quantity), ...), "txn": txn or ""},
                            and "begun:PREFIX" -> the last sequence number with which PREFIX began a checkout of it
 - ``branches:ID``            "SERVICE/SHARD" -> ((key, delta), ...)   what an order changes that has no items
@@ -22,26 +23,33 @@ Tables = dict[str, dict[str, Any]]
 Result = tuple[Any, ...]
 
 OK: Result = ("ok",)
+ESCROW = "escrow"
+"""Who holds what several have set aside."""
 
 # ---------------------------------------------------------------- accounts
 
 
 def create_account(tables: Tables, config: Config, now: int, key: str, balance: int, price: int) -> Result:
     """A new account, or an old one set anew; ``("locked", holder)`` and no change while somebody holds it."""
-    holder = tables.get(key, {}).get("lock", "")
-    if holder:
-        return ("locked", holder)
-    tables[key] = {"balance": balance, "price": price, "lock": ""}
+    occupant = _occupant(tables, key)
+    if occupant:
+        return ("locked", occupant)
+    _set_account(tables, key, balance, price)
     return OK
 
 
 def find_account(tables: Tables, config: Config, now: int, key: str) -> Result:
-    """``("found", balance, price)``, ``("missing",)`` or, with locking reads, ``("locked", holder)``."""
+    """``("found", balance, price)``, ``("missing",)`` or, with locking reads, ``("locked", holder)``.
+
+    Reads of what is ``settled`` wait for everybody, also for those who only set something aside.
+    """
     account = tables.get(key)
     if account is None:
         return ("missing",)
-    if account["lock"] and config.options.get("reads") != "committed":
-        return ("locked", account["lock"])
+    reads = config.options.get("reads")
+    holder = _occupant(tables, key) if reads == "settled" else account["lock"]
+    if holder and reads != "committed":
+        return ("locked", holder)
     return ("found", account["balance"], account["price"])
 
 
@@ -55,6 +63,8 @@ def adjust(tables: Tables, config: Config, now: int, key: str, delta: int) -> Re
     why = refusal(account["balance"], delta)
     if why:
         return (why, account["balance"])
+    if set_aside_by_others(account, delta):
+        return ("locked", ESCROW)
     account["balance"] += delta
     return ("ok", account["balance"])
 
@@ -65,12 +75,33 @@ def init_accounts(
     """Accounts ``prefix:first`` onwards set anew, all or, if one is locked, none: ``("locked", holder)``."""
     keys = [f"{prefix}:{number}" for number in range(first, first + count)]
     for key in keys:
-        holder = tables.get(key, {}).get("lock", "")
-        if holder:
-            return ("locked", holder)
+        occupant = _occupant(tables, key)
+        if occupant:
+            return ("locked", occupant)
     for key in keys:
-        tables[key] = {"balance": balance, "price": price, "lock": ""}
+        _set_account(tables, key, balance, price)
     return OK
+
+
+def _set_account(tables: Tables, key: str, balance: int, price: int) -> None:
+    tables.setdefault(key, {}).update({"balance": balance, "price": price, "lock": ""})
+
+
+def _occupant(tables: Tables, key: str) -> str:
+    """Who has locked the account or set some of it aside, if anybody."""
+    account = tables.get(key, {})
+    return account.get("lock", "") or (ESCROW if shared(account) else "")
+
+
+def shared(account: dict[str, Any]) -> bool:
+    """Whether transactions have set something aside here."""
+    return bool(account.get("held") or account.get("due"))
+
+
+def set_aside_by_others(account: dict[str, Any], delta: int) -> bool:
+    """Whether ``delta``, which the balance allows, would need what others have set aside."""
+    rest = account["balance"] + (account.get("due", 0) if delta > 0 else -account.get("held", 0))
+    return bool(refusal(rest, delta))
 
 
 def refusal(balance: int, delta: int) -> str:

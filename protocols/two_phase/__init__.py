@@ -8,6 +8,8 @@ from protocols.core import Claims, Config, Option, Protocol, Role, Safeguard
 from protocols.shop import ledger
 from protocols.two_phase import commands, machine
 
+ESCROW = (("locks", "escrow"),)
+
 SAFEGUARDS = (
     Safeguard("unanimous", "commit only after every branch voted yes", "a branch that refused is left out"),
     Safeguard("force-prepare", "PREPARED is durable before the vote", "a yes that cannot be kept"),
@@ -28,24 +30,53 @@ SAFEGUARDS = (
     Safeguard("locks", "a prepared branch's keys are nobody else's", "two transactions spend the same money"),
     Safeguard("guard", "no balance below zero", "more sold than there is"),
     Safeguard("open-once", "a transaction is opened once", "what was aborted is opened by a late copy, and committed"),
+    Safeguard(
+        "escrow-guard",
+        "what others have set aside is not there",
+        "set aside twice, and more sold than there is",
+        ESCROW,
+    ),
+    Safeguard(
+        "escrow-record",
+        "what is set aside is recorded with PREPARED",
+        "a yes that cannot be kept: it is sold meanwhile",
+        ESCROW,
+    ),
+    Safeguard("escrow-return", "an abort gives back what was set aside", "what nobody bought is never sold", ESCROW),
     Safeguard("order-lock", "one transaction an order at a time", "a checkout at once is charged twice"),
     Safeguard("deadlock-policy", "who may wait for whom follows their ages", "two wait for each other for ever"),
 )
 
 
 def claims(config: Config) -> Claims:
-    locked = config.options.get("reads") != "committed"
+    escrow = config.options["locks"] == "escrow"
+    blocking = "a participant in doubt holds its locks until the coordinator's service answers; others wait for it"
+    if escrow:
+        blocking = "what a participant in doubt has set aside is kept until the coordinator's service answers; the rest is free"
     return Claims(
         atomicity="atomic",
-        isolation="strict-serializable" if locked else "read-committed",
+        isolation=_isolation(config.options["reads"], escrow=escrow),
         durability="what was told is as durable as the store's log: always, or up to a second at everysec",
-        blocking="a participant in doubt holds its locks until the coordinator's service answers; others wait for it",
+        blocking=blocking,
         recovery_s=2.0,
     )
 
 
-def locks(tables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each key of each prepared transaction: what it needs to be nobody else's."""
+def _isolation(reads: str, *, escrow: bool) -> str:
+    """Under escrow two checkouts of the same item and user may reach stock and payment in opposite orders.
+
+    Who reads in between sees that, and it is a cycle of writes (G0): nothing is lost by it, but no level allows it. Who reads
+    only what is settled cannot: nobody has prepared there, so all that is decided is in it, and nothing that is not.
+    """
+    if reads == "settled" or (reads == "locked" and not escrow):
+        return "strict-serializable"
+    return "none" if escrow else "read-committed"
+
+
+def held(tables: Mapping[str, Any], config: Config) -> Iterator[tuple[str, str]]:
+    """Each key of each prepared transaction: what it needs to be nobody else's. What is set aside may be several's."""
+    if config.options["locks"] == "escrow":
+        return
     for txn, (_, _, _, _, _, changes) in tables.get("prepared", {}).items():
         yield from ((key, txn) for key, _ in changes)
 
@@ -60,18 +91,25 @@ PROTOCOL = Protocol(
     },
     messages=machine.MESSAGES,
     commands={**ledger.COMMANDS, **commands.COMMANDS},
-    library=(files("protocols.two_phase") / "commands.lua").read_text("utf-8"),
+    library="\n".join(
+        (files("protocols.two_phase") / f"{name}.lua").read_text("utf-8") for name in ("escrow", "locks", "commands")
+    ),
     claims=claims,
     safeguards=SAFEGUARDS,
     options=(
         Option(
             "locks",
             "wait-die",
-            ("wait-die", "no-wait", "wound-wait"),
-            "what meets a lock waits, dies, or wounds its holder",
+            ("wait-die", "no-wait", "wound-wait", "escrow"),
+            "what meets a lock waits, dies, or wounds its holder; under escrow, it takes of what is left",
         ),
-        Option("reads", "locked", ("locked", "committed"), "reads wait for locks, or see the last committed value"),
+        Option(
+            "reads",
+            "locked",
+            ("locked", "committed", "settled"),
+            "reads wait for locks, see the last committed value, or wait for escrows as well",
+        ),
     ),
-    locks=locks,
+    locks=held,
     lazy=frozenset({"end"}),
 )

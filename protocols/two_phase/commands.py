@@ -1,6 +1,6 @@
 """The store's side of two-phase commit as pure functions: the twin of ``commands.lua``, command by command.
 
-Each is one atomic step: check the fence, check the guard, record, apply.
+Each is one atomic step: check the fence, check the guard, record, apply. Who may lock what is in ``locks.py``.
 
 The coordinator's tables, beside the orders (``protocols.shop.ledger``):
 
@@ -23,11 +23,9 @@ from protocols.core import Config
 from protocols.records import collect, drop, recall, remember, stale, table
 from protocols.shop import ledger
 from protocols.shop.ledger import Result, Tables
+from protocols.two_phase import locks
 
 ABORTED = "conflict:aborted"  # by whoever asked: nothing speaks against trying again
-
-Votes = list[tuple[str, str, str, str]]
-Wounds = list[tuple[str, str]]
 
 # ---------------------------------------------------------------- coordinator
 
@@ -134,7 +132,7 @@ def prepare(
         return (((coordinator, txn, branch, "" if verdict == "committed" else verdict),), ())
     if txn in tables.get("prepared", {}):
         return (((coordinator, txn, branch, ""),), ())
-    why, wounds = _acquire(tables, config, txn, (home, branch, coordinator, age, now, changes))
+    why, wounds = locks.acquire(tables, config, txn, (home, branch, coordinator, age, now, changes))
     return ((), wounds) if why == "wait" else (((coordinator, txn, branch, why),), ())
 
 
@@ -200,46 +198,7 @@ def txn_verdict(tables: Tables, config: Config, now: int, txn: str) -> Result:
     return (recall(tables, txn) or "",)
 
 
-# ---------------------------------------------------------------- locks
-
-
-def _acquire(
-    tables: Tables, config: Config, txn: str, record: tuple[Any, ...]
-) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """All locks and PREPARED, or none: ``("", ())``, ``("wait", wounds)``, or the reason of a refusal, which is fenced."""
-    age, changes = record[3], record[5]
-    missing = [key for key, _ in changes if key not in tables]
-    if missing:
-        return _refuse(tables, txn, f"missing:{missing[0]}"), ()
-    holders = _holders(tables, txn, changes) if config.keeps("locks") else {}
-    if holders:
-        older = [holder for holder in holders if (tables["prepared"][holder][3], holder) < (age, txn)]
-        policy = config.options["locks"] if config.keeps("deadlock-policy") else "wait"
-        if policy == "no-wait" or (policy == "wait-die" and older):
-            holder = (older or list(holders))[0]
-            return _refuse(tables, txn, f"locked:{holders[holder]}:{holder}"), ()
-        _enqueue(tables, txn, record)
-        younger = [] if policy != "wound-wait" else [holder for holder in holders if holder not in older]
-        return "wait", tuple((tables["prepared"][holder][2], holder) for holder in younger)
-    for key, delta in changes:
-        why = ledger.refusal(tables[key]["balance"], delta) if config.keeps("guard") else ""
-        if why:
-            return _refuse(tables, txn, f"{why}:{key}"), ()
-    for key, _ in changes:
-        tables[key]["lock"] = txn
-    _dequeue(tables, txn)
-    table(tables, "prepared")[txn] = record
-    return "", ()
-
-
-def _holders(tables: Tables, txn: str, changes: tuple[tuple[str, int], ...]) -> dict[str, str]:
-    """Who holds a key that ``txn`` wants, with the first such key, in the order of the keys."""
-    held: dict[str, str] = {}
-    for key, _ in changes:
-        holder = tables[key]["lock"]
-        if holder and holder != txn:
-            held.setdefault(holder, key)
-    return held
+# ---------------------------------------------------------------- verdicts
 
 
 def _finish(tables: Tables, config: Config, now: int, txn: str, verdict: str) -> tuple[Any, Any]:
@@ -247,73 +206,11 @@ def _finish(tables: Tables, config: Config, now: int, txn: str, verdict: str) ->
     record = tables.get("prepared", {}).get(txn)
     remember(tables, txn, verdict)
     if record is None:
-        _dequeue(tables, txn)
+        locks.dequeue(tables, txn)
         return (), ()
     drop(tables, "prepared", txn)
-    freed = [key for key, _ in record[5] if tables[key]["lock"] == txn]
-    for key in freed:
-        tables[key]["lock"] = ""
-    return _grant(tables, config, now, freed)
-
-
-def _grant(tables: Tables, config: Config, now: int, freed: list[str]) -> tuple[Any, Any]:
-    """Offer the freed keys to those who wait for them, until all are taken again.
-
-    Under wait-die the youngest goes first, so that whoever is left waits for a younger one, as the policy wants; under
-    wound-wait the oldest. Who was passed over because it waits for another key as well is asked again at the end: its
-    place may now break the policy.
-    """
-    votes: Votes = []
-    wounds: Wounds = []
-    waiting = _waiting(tables, config, freed)
-    passed = []
-    for txn in waiting:
-        if all(tables[key]["lock"] for key in freed):
-            break
-        if not _offer(tables, config, now, txn, votes, wounds):
-            passed.append(txn)
-    for txn in passed:
-        _offer(tables, config, now, txn, votes, wounds)
-    return tuple(votes), tuple(wounds)
-
-
-def _waiting(tables: Tables, config: Config, freed: list[str]) -> list[str]:
-    ages = {txn: age for key in freed for txn, age in tables.get(f"wait:{key}", {}).items()}
-    return sorted(ages, key=lambda txn: (ages[txn], txn), reverse=config.options["locks"] == "wait-die")
-
-
-def _offer(tables: Tables, config: Config, now: int, txn: str, votes: Votes, wounds: Wounds) -> bool:
-    """Try again for one that waits. False if it still has to."""
-    home, branch, coordinator, age, _, changes = tables["queued"][txn]
-    why, wounded = _acquire(tables, config, txn, (home, branch, coordinator, age, now, changes))
-    wounds.extend(wounded)
-    if why != "wait":
-        votes.append((coordinator, txn, branch, why))
-    return why != "wait"
-
-
-def _enqueue(tables: Tables, txn: str, record: tuple[Any, ...]) -> None:
-    table(tables, "queued")[txn] = record
-    for key, _ in record[5]:
-        table(tables, f"wait:{key}")[txn] = record[3]
-
-
-def _dequeue(tables: Tables, txn: str) -> None:
-    record = tables.get("queued", {}).get(txn)
-    if record is not None:
-        drop(tables, "queued", txn)
-        for key, _ in record[5]:
-            drop(tables, f"wait:{key}", txn)
-
-
-# ---------------------------------------------------------------- fences
-
-
-def _refuse(tables: Tables, txn: str, why: str) -> str:
-    """A no is final: whatever comes late for this transaction hears the same."""
-    _dequeue(tables, txn)
-    remember(tables, txn, why)
-    return why
+    freed = locks.release(tables, config, txn, record[5], verdict == "committed")
+    return locks.grant(tables, config, now, freed)
 
 
 def _verdict(tables: Tables, config: Config, txn: str) -> str:

@@ -19,6 +19,8 @@ ORDERS = ("o", "p")
 # Few names, so that most commands meet something; a second coordinator's prefix, and sequences that pass the horizon.
 TXNS = tuple(f"{prefix}.{sequence}" for prefix in ("a", "b-c.d") for sequence in range(4))
 
+LOCKS = next(option.choices for option in PROTOCOL.options if option.name == "locks")
+
 amounts = st.one_of(st.integers(0, 5), st.sampled_from((LIMIT, LIMIT - 1, LIMIT // 2)))
 deltas = st.one_of(st.integers(-5, 5), amounts, amounts.map(lambda amount: -amount))
 keys, orders, txns = st.sampled_from(KEYS), st.sampled_from(ORDERS), st.sampled_from(TXNS)
@@ -74,8 +76,8 @@ PARTICIPATION = st.lists(commands(PARTICIPANT) | commands(PARTICIPANT) | command
 COORDINATION = st.lists(commands(COORDINATOR) | commands(SHOP), max_size=40)
 CONFIGS = st.builds(
     lambda locks, reads, ablate: PROTOCOL.configure({"locks": locks, "reads": reads}, tuple(sorted(ablate))),
-    st.sampled_from(("wait-die", "no-wait", "wound-wait")),
-    st.sampled_from(("locked", "committed")),
+    st.sampled_from(LOCKS),
+    st.sampled_from(("locked", "committed", "settled")),
     st.one_of(st.just(set()), st.sets(st.sampled_from([guard.name for guard in PROTOCOL.safeguards]), max_size=2)),
 )
 
@@ -112,7 +114,7 @@ def test_a_queue_is_served_in_the_same_order(server: redis.Redis) -> None:
         Command("apply", (f"a.{number}", "stock/0", "x")) if number % 3 else Command("undo", (f"a.{number}",))
         for number in range(24)
     ]
-    for locks in ("wait-die", "wound-wait", "no-wait"):
+    for locks in LOCKS:
         run(server, PROTOCOL.configure({"locks": locks}), sequence)
 
 
@@ -129,6 +131,23 @@ CORNERS = {
         prepare("a.2", 2, "item:0", "item:1"),
         prepare("a.3", 1, "item:0"),
         Command("apply", ("a.0", "stock/0", "x")),
+    ],
+    "set aside, and what is left": [
+        prepare("a.0", 1, "item:0", "item:1"),
+        prepare("a.1", 2, "item:0"),
+        Command("find_account", ("item:0",)),
+        Command("adjust", ("item:0", -2)),
+        Command("adjust", ("item:0", -1)),
+        Command("init_accounts", ("item", 0, 2, 9, 1)),
+        Command("create_account", ("item:1", 9, 1)),
+        prepare("a.2", 3, "item:0"),
+        prepare("a.3", 3, "item:0"),
+        Command("undo", ("a.1",)),
+        Command("apply", ("a.0", "stock/0", "x")),
+        prepare("b-c.d.0", 3, "item:0"),
+        Command("prepare", ("b-c.d.1", "order", "stock/0", 4, 0, (("item:0", LIMIT - 1),), "x")),
+        Command("prepare", ("b-c.d.2", "order", "stock/0", 4, 0, (("item:0", 2),), "x")),
+        Command("adjust", ("item:0", 1)),
     ],
     "one more than 2^53": [Command("create_account", ("item:0", LIMIT, 1)), Command("adjust", ("item:0", 1))],
     "an order set anew under its checkout": [
@@ -164,10 +183,38 @@ CORNERS = {
 
 
 @pytest.mark.parametrize("name", CORNERS)
-@pytest.mark.parametrize("locks", ["wait-die", "wound-wait", "no-wait"])
+@pytest.mark.parametrize("locks", LOCKS)
 def test_corners(server: redis.Redis, name: str, locks: str) -> None:
     run(server, PROTOCOL.configure({"locks": locks}), [*ACCOUNTS, *FILLED, *CORNERS[name]])
 
 
 def test_every_command_is_compared() -> None:
     assert {*SHOP, *COORDINATOR, *PARTICIPANT} == set(PROTOCOL.commands)
+
+
+@pytest.mark.parametrize(("before", "after"), [(one, other) for one in LOCKS for other in LOCKS if one != other])
+def test_what_was_prepared_under_another_policy_is_respected(server: redis.Redis, before: str, after: str) -> None:
+    """A shop may be started again with another one while something is in doubt."""
+    policies = [PROTOCOL.configure({"locks": locks}) for locks in (before, after)]
+    first = [*ACCOUNTS, prepare("a.0", 2, "item:0", "item:1"), prepare("a.1", 1, "item:2")]
+    second = [
+        prepare("a.2", 3, "item:0"),
+        prepare("a.3", 1, "item:0", "item:2"),
+        Command("apply", ("a.0", "stock/0", "x")),
+        Command("undo", ("a.1",)),
+        *(Command("undo", (txn,)) for txn in ("a.2", "a.3")),
+        prepare("b-c.d.0", 3, "item:0", "item:1", "item:2"),
+        Command("apply", ("b-c.d.0", "stock/0", "x")),
+    ]
+    server.flushall()
+    twin = Twin(PROTOCOL, policies[0])
+    for config, sequence in zip(policies, (first, second), strict=True):
+        server.function_load(source(PROTOCOL, config), replace=True)
+        tables, twin = twin.tables, Twin(PROTOCOL, config)
+        twin.tables = tables
+        for one in sequence:
+            answer = server.execute_command("FCALL", f"wdm_{one.name}", 0, encode_arguments(1, one.args))
+            assert decode_result(answer) == twin.run(one, 1), f"reply to {one}"
+    assert dump(server) == twin.tables
+    assert [twin.tables[key]["balance"] for key in KEYS[:3]] == [1, 1, 2], "a.0 and the last one took, nobody else"
+    assert not any(twin.tables[key].get("held") or twin.tables[key]["lock"] for key in KEYS[:3])

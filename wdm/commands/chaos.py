@@ -25,7 +25,7 @@ from protocols.service.links import TRANSPORTS
 from wdm import ui
 from wdm.exits import CODES, ENVIRONMENT, INTERRUPTED, OK, WORST
 from wdm.live import Progress
-from wdm.options import as_json, common, option, pairs
+from wdm.options import as_json, chosen, common, of_the_protocols, option
 from wdm.simulated import seeds_in_the_simulator
 
 LARGEST_SEED = 2**31
@@ -52,7 +52,7 @@ WHERE_TO = frozenset({"runs_dir", "as_json"})
     show_default=True,
     help="How messages get from service to service; its broker is a target like any other node.",
 )
-@option("--option", multiple=True, metavar="NAME=VALUE", help="An option of the protocol; may be repeated.")
+@of_the_protocols
 @option("--seed", type=click.IntRange(0), help="Decides every random choice.  [default: drawn, and printed]")
 @option("--seeds", type=click.IntRange(1), help="So many runs, each with the next seed.  [default: 1]")
 @option("--crash-at", metavar="POINT", help="Only this fault: a service dies at a point between two effects.")
@@ -115,7 +115,7 @@ def _plan(named: str, seed: int, given: dict[str, Any]) -> Plan:
         runtime=given["runtime"],
         transport=given["transport"],
         seed=seed,
-        options=pairs("option", given["option"]),
+        options=chosen(given),
         ablate=tuple(given["ablate"]),
         extra=extra,
     )

@@ -16,7 +16,7 @@ from harness.explore.search import Found
 from harness.explore.suite import Question, on_real_processes, verdict, worst
 from wdm import ui
 from wdm.exits import CODES
-from wdm.options import as_json, common, option, pairs
+from wdm.options import as_json, chosen, common, of_the_protocols, option
 
 SAY_EVERY_S = 1.0
 _UNITS = {"states": "states", "seconds": "seconds", "depth": "steps deep"}
@@ -34,7 +34,7 @@ COLUMNS = ("case", "verdict", "states", "depth", "seconds")
 @option(
     "--seconds", type=click.FloatRange(0.1), default=300.0, show_default=True, help="Give up after so many seconds."
 )
-@option("--option", multiple=True, metavar="NAME=VALUE", help="An option of the protocol; may be repeated.")
+@of_the_protocols
 @option("--ablate", multiple=True, metavar="NAME", help="Switch a safeguard off; may be repeated. See `wdm protocols`.")
 @option("--runs-dir", default=DEFAULT, show_default=True, metavar="DIR", help="Where the run folders go.")
 @as_json
@@ -46,9 +46,8 @@ def check(participants: int | None, transactions: int | None, runs_dir: str, as_
     3: a limit was reached before.
     """
     bounds = Bounds(given["crashes"], given["depth"] or 0, given["states"], given["seconds"])
-    question = Question(
-        given["protocol"], pairs("option", given["option"]), tuple(given["ablate"]), participants, transactions, bounds
-    )
+    options = chosen(given)
+    question = Question(given["protocol"], options, tuple(given["ablate"]), participants, transactions, bounds)
     question.configured()
     cases = question.cases()
     ui.say(f"{question.protocol}: {len(cases)} cases, {len(cases[0].services)} participants, crashes: {bounds.crashes}")

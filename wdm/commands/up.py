@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -12,38 +12,12 @@ from harness.runtimes.local import detached
 from harness.runtimes.local.spec import LOG_LEVELS, MAX_WORKERS, RUNTIMES, Spec
 from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor, run
-from protocols import registry
-from protocols.core import Option
 from protocols.service.links import TRANSPORTS
 from wdm import ui
 from wdm.exits import INTERRUPTED, OK
-from wdm.options import F, deployment, hint, option, pairs
+from wdm.options import chosen, deployment, hint, of_the_protocols, option, pairs
 
-OWN = {"option", "store_url", "detach", "folder"}
-
-
-def _protocol_options() -> Iterator[Option]:
-    """Every option of every installed protocol, once."""
-    seen: set[str] = set()
-    for name in registry.names():
-        for one in _options_of(name):
-            if one.name not in seen:
-                seen.add(one.name)
-                yield one
-
-
-def _options_of(name: str) -> Iterable[Option]:
-    try:
-        return registry.load(name).options
-    except Exception:  # noqa: BLE001  a plug-in that cannot be loaded must not take the others' options with it
-        return ()
-
-
-def _of_the_protocols(command: F) -> F:
-    for one in _protocol_options():
-        text = f"{one.summary[:1].upper()}{one.summary[1:]}: {', '.join(one.choices)}.  [default: {one.default}]"
-        command = option(f"--{one.name}", default=None, help=text)(command)
-    return command
+OWN = {"store_url", "detach", "folder"}
 
 
 @click.command()
@@ -56,8 +30,7 @@ def _of_the_protocols(command: F) -> F:
     show_default=True,
     help="Processes of this machine, or containers.",
 )
-@_of_the_protocols
-@option("--option", multiple=True, metavar="NAME=VALUE", help="An option of the protocol; may be repeated.")
+@of_the_protocols
 @option(
     "--transport",
     type=click.Choice(list(TRANSPORTS)),
@@ -124,17 +97,11 @@ def up(folder: StateFolder, **given: Any) -> int:
 
 
 def _spec(given: dict[str, Any]) -> Spec:
-    spelt = {one.name: given.pop(_parameter(one.name)) for one in _protocol_options()}
-    options = {name: value for name, value in spelt.items() if value is not None}
     return Spec(
-        options={**options, **pairs("option", given["option"])},
+        options=chosen(given),
         store_urls=pairs("store-url", given["store_url"]),
         **{name: value for name, value in given.items() if name not in OWN},
     )
-
-
-def _parameter(name: str) -> str:
-    return name.replace("-", "_")
 
 
 def _ready(folder: StateFolder) -> Callable[[Supervisor], None]:

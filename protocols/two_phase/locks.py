@@ -1,0 +1,149 @@
+"""Who gets a lock, who waits and who is refused: the policies of ``--locks``. The twin of ``locks.lua``.
+
+A branch takes all that it needs when it prepares, and keeps it until the decision: strict two-phase locking. The policies for
+exclusive locks are those of Rosenkrantz, Stearns and Lewis, "System level concurrency control for distributed database systems",
+TODS 3(2), 1978; ``escrow.py`` has the one that shares.
+"""
+
+from typing import Any
+
+from protocols.core import Config
+from protocols.records import drop, remember, table
+from protocols.shop import ledger
+from protocols.shop.ledger import Tables
+from protocols.two_phase import escrow
+
+Record = tuple[Any, ...]  # see commands.py: PREPARED
+Changes = tuple[tuple[str, int], ...]
+Votes = list[tuple[str, str, str, str]]
+Wounds = list[tuple[str, str]]
+
+
+def acquire(tables: Tables, config: Config, txn: str, record: Record) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """All that the branch needs and PREPARED, or none: ``("", ())``, ``("wait", wounds)``, or why it is refused for good."""
+    changes: Changes = record[5]
+    missing = [key for key, _ in changes if key not in tables]
+    if missing:
+        return refuse(tables, txn, f"missing:{missing[0]}"), ()
+    if config.options["locks"] == "escrow":
+        why = escrow.why_not(tables, config, changes)
+    else:
+        held = _held(tables, config, txn, changes)
+        if held:
+            return _wait_or_die(tables, config, txn, record, held)
+        why = _lock(tables, config, txn, changes)
+    if why:
+        return refuse(tables, txn, why), ()
+    if config.options["locks"] == "escrow":
+        escrow.set_aside(tables, config, changes)
+    dequeue(tables, txn)
+    table(tables, "prepared")[txn] = record
+    return "", ()
+
+
+def release(tables: Tables, config: Config, txn: str, changes: Changes, committed: bool) -> list[str]:
+    """Let go of everything. Returns the keys whose locks are free now."""
+    freed = []
+    for key, delta in changes:
+        if tables[key]["lock"] == txn:
+            tables[key]["lock"] = ""
+            freed.append(key)
+        elif committed or config.keeps("escrow-return"):
+            escrow.take_back(tables[key], delta)
+    return freed
+
+
+def grant(tables: Tables, config: Config, now: int, freed: list[str]) -> tuple[Any, Any]:
+    """Offer the freed keys to those who wait for them, until all are taken again.
+
+    Under wait-die the youngest goes first, so that whoever is left waits for a younger one, as the policy wants; under
+    wound-wait the oldest. Who was passed over because it waits for another key as well is asked again at the end: its
+    place may now break the policy.
+    """
+    votes: Votes = []
+    wounds: Wounds = []
+    waiting = _waiting(tables, config, freed)
+    passed = []
+    for txn in waiting:
+        if all(tables[key]["lock"] for key in freed):
+            break
+        if not _offer(tables, config, now, txn, votes, wounds):
+            passed.append(txn)
+    for txn in passed:
+        _offer(tables, config, now, txn, votes, wounds)
+    return tuple(votes), tuple(wounds)
+
+
+def refuse(tables: Tables, txn: str, why: str) -> str:
+    """A no is final: whatever comes late for this transaction hears the same."""
+    dequeue(tables, txn)
+    remember(tables, txn, why)
+    return why
+
+
+def dequeue(tables: Tables, txn: str) -> None:
+    record = tables.get("queued", {}).get(txn)
+    if record is not None:
+        drop(tables, "queued", txn)
+        for key, _ in record[5]:
+            drop(tables, f"wait:{key}", txn)
+
+
+# ---------------------------------------------------------------- exclusive locks
+
+
+def _held(tables: Tables, config: Config, txn: str, changes: Changes) -> dict[str, str]:
+    """Who holds a key that ``txn`` wants, with the first such key, in the order of the keys."""
+    held: dict[str, str] = {}
+    for key, _ in changes if config.keeps("locks") else ():
+        holder = tables[key]["lock"]
+        if holder and holder != txn:
+            held.setdefault(holder, key)
+    return held
+
+
+def _lock(tables: Tables, config: Config, txn: str, changes: Changes) -> str:
+    """Lock all, or say why not and lock none."""
+    for key, delta in changes:
+        if ledger.shared(tables[key]):
+            return f"locked:{key}:{ledger.ESCROW}"  # from a time with another policy
+        why = ledger.refusal(tables[key]["balance"], delta) if config.keeps("guard") else ""
+        if why:
+            return f"{why}:{key}"
+    for key, _ in changes:
+        tables[key]["lock"] = txn
+    return ""
+
+
+def _wait_or_die(
+    tables: Tables, config: Config, txn: str, record: Record, held: dict[str, str]
+) -> tuple[str, tuple[tuple[str, str], ...]]:
+    older = [holder for holder in held if (tables["prepared"][holder][3], holder) < (record[3], txn)]
+    policy = config.options["locks"] if config.keeps("deadlock-policy") else "wait"
+    if policy == "no-wait" or (policy == "wait-die" and older):
+        holder = (older or list(held))[0]
+        return refuse(tables, txn, f"locked:{held[holder]}:{holder}"), ()
+    _enqueue(tables, txn, record)
+    younger = [] if policy != "wound-wait" else [holder for holder in held if holder not in older]
+    return "wait", tuple((tables["prepared"][holder][2], holder) for holder in younger)
+
+
+def _waiting(tables: Tables, config: Config, freed: list[str]) -> list[str]:
+    ages = {txn: age for key in freed for txn, age in tables.get(f"wait:{key}", {}).items()}
+    return sorted(ages, key=lambda txn: (ages[txn], txn), reverse=config.options["locks"] == "wait-die")
+
+
+def _offer(tables: Tables, config: Config, now: int, txn: str, votes: Votes, wounds: Wounds) -> bool:
+    """Try again for one that waits. False if it still has to."""
+    home, branch, coordinator, age, _, changes = tables["queued"][txn]
+    why, wounded = acquire(tables, config, txn, (home, branch, coordinator, age, now, changes))
+    wounds.extend(wounded)
+    if why != "wait":
+        votes.append((coordinator, txn, branch, why))
+    return why != "wait"
+
+
+def _enqueue(tables: Tables, txn: str, record: Record) -> None:
+    table(tables, "queued")[txn] = record
+    for key, _ in record[5]:
+        table(tables, f"wait:{key}")[txn] = record[3]
