@@ -77,7 +77,8 @@ async def _init(desk: Desk, prefix: str, n: str, balance: int, price: int) -> An
     count = parse("n", n, limit=100_000_000)
     for first in range(0, count, CHUNK):
         chunk = (prefix, first, min(CHUNK, count - first), balance, price)
-        result = await desk.unlocked(desk.store.call, Command("init_accounts", chunk))
+        # Once: a copy that comes late would take back what has happened since.
+        result = await desk.unlocked(desk.store.once, Command("init_accounts", chunk))
         if result[0] != "ok":
             return _refusal(result, first=str(first))
     return Answer(200, {"msg": f"{count} {prefix}s initialised"})

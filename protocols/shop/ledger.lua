@@ -35,9 +35,7 @@ local function set_account(key, balance, price)
 end
 
 command('create_account', function(now, key, balance, price)
-  local holder = occupant(key)
-  if holder ~= '' then return {'locked', holder} end
-  set_account(key, balance, price)
+  if call('EXISTS', key) == 0 then set_account(key, balance, price) end
   return {'ok'}
 end)
 
@@ -89,7 +87,7 @@ local function closed(found)
 end
 
 command('create_order', function(now, order, user)
-  set_order(order, user, 0, {})
+  if call('EXISTS', 'order:' .. order) == 0 then set_order(order, user, 0, {}) end
   return {'ok'}
 end)
 

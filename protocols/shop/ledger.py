@@ -30,11 +30,9 @@ ESCROW = "escrow"
 
 
 def create_account(tables: Tables, config: Config, now: int, key: str, balance: int, price: int) -> Result:
-    """A new account, or an old one set anew; ``("locked", holder)`` and no change while somebody holds it."""
-    occupant = _occupant(tables, key)
-    if occupant:
-        return ("locked", occupant)
-    _set_account(tables, key, balance, price)
+    """A new account. One that is there stays as it is: this may be a copy that comes late."""
+    if key not in tables:
+        _set_account(tables, key, balance, price)
     return OK
 
 
@@ -115,7 +113,9 @@ def refusal(balance: int, delta: int) -> str:
 
 
 def create_order(tables: Tables, config: Config, now: int, order: str, user: str) -> Result:
-    _set_order(tables, order, user, 0, ())
+    """A new order. One that is there stays as it is: this may be a copy that comes late."""
+    if f"order:{order}" not in tables:
+        _set_order(tables, order, user, 0, ())
     return OK
 
 

@@ -75,7 +75,7 @@ CORNERS = {
         Command("list_ended"),
     ],
     "what comes back has no room": [
-        Command("create_account", ("item:0", LIMIT, 1)),
+        Command("init_accounts", ("item", 0, 1, LIMIT, 1)),
         Command("perform", ("a.0", "stock/0", 0, (("item:0", -2), ("item:1", -1)), "x")),
         Command("adjust", ("item:0", 1)),
         Command("compensate", ("a.0", "stock/0", "x")),
@@ -83,9 +83,10 @@ CORNERS = {
         Command("compensate", ("a.0", "stock/0", "x")),
     ],
     "an order set anew under its checkout": [
-        Command("begin", ("a.0", "o", "order-1")),
-        Command("create_order", ("o", "1")),
-        Command("confirm", ("a.0", "o", ())),
+        Command("init_orders", (0, 1, (("1", "0", "1"),))),
+        Command("begin", ("a.0", "0", "order-1")),
+        Command("init_orders", (0, 1, (("1", "0", "1"),))),
+        Command("confirm", ("a.0", "0", ())),
         Command("end", ("a.0", ())),
     ],
 }

@@ -58,3 +58,14 @@ def test_what_is_over_is_not_begun_again(name: str, ended: tuple[str, ...]) -> N
     twin.run(Command(ended[0], ended[1:]), 0)
     assert twin.run(first, 0) == ("busy", "t.1")
     assert twin.run(again, 0)[0] in ("open", "begun")
+
+
+def test_what_was_made_is_not_made_again() -> None:
+    """Found by the simulator: a late copy of the command that makes an order emptied one that was paid."""
+    protocol = load("2pc")
+    twin = Twin(protocol, protocol.configure())
+    make = Command("create_order", ("o", "u")), Command("create_account", ("item:i", 0, 1))
+    for command in (*make, Command("add_item", ("o", "i", 1, 1)), Command("adjust", ("item:i", 5)), *make):
+        assert twin.run(command, 0)[0] == "ok"
+    assert twin.run(Command("find_order", ("o",)), 0) == ("found", "u", 0, 1, (("i", 1),))
+    assert twin.run(Command("find_account", ("item:i",)), 0) == ("found", 5, 1)

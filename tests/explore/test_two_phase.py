@@ -47,14 +47,19 @@ def test_it_holds_for_any_number_of_participants(participants: int, case: int) -
     holds(cases(participants, 1)[case], crashes=1)
 
 
-@pytest.mark.parametrize("locks", ["no-wait", "wound-wait"])
+@pytest.mark.parametrize("locks", ["no-wait", "wound-wait", "escrow"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_it_holds_with_the_other_lock_policies(locks: str, case: Case) -> None:
     holds(case, crashes=0, locks=locks)
 
 
+@pytest.mark.parametrize("case", [ONE, SHORT, SHARED], ids=lambda case: case.name)
+def test_what_is_set_aside_holds_with_a_crash(case: Case) -> None:
+    holds(case, crashes=1, locks="escrow")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("locks", ["no-wait", "wound-wait"])
+@pytest.mark.parametrize("locks", ["no-wait", "wound-wait", "escrow"])
 @pytest.mark.parametrize("case", TOGETHER, ids=lambda case: case.name)
 def test_it_holds_with_the_other_lock_policies_and_a_crash(locks: str, case: Case) -> None:
     holds(case, crashes=1, locks=locks)

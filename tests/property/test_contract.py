@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -22,6 +23,18 @@ class TwoPhaseShop(ShopMachine):
 
 TwoPhaseShop.TestCase.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
 TestTwoPhaseShop = TwoPhaseShop.TestCase
+
+
+class TestEscrow(TestTwoPhaseCommit):
+    options: ClassVar = {"locks": "escrow", "reads": "settled"}
+
+
+class EscrowShop(TwoPhaseShop):
+    options: ClassVar = {"locks": "escrow"}
+
+
+EscrowShop.TestCase.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestEscrowShop = EscrowShop.TestCase
 
 
 class TestSaga(ProtocolContract):

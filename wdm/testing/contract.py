@@ -1,6 +1,7 @@
 """What every protocol has to keep, as a class of tests."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -51,7 +52,7 @@ class ProtocolContract:
         )
         @given(plans(self.protocol))
         def holds(plan: Plan) -> None:
-            done = single.run(plan)
+            done = single.run(replace(plan, options=self.options))
             note(explained(done))
             assert done.judgement.verdict != "violated"
 

@@ -1,0 +1,47 @@
+"""What reads see of escrows: what the claims say, not less, and the weaker claim is needed."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from harness import scenarios
+from harness.chaos import single
+from harness.chaos.plan import Plan
+from harness.chaos.single import Single
+from harness.checkers.isolation import check
+from harness.workload.sets import Sets
+from tests.sim.conftest import examined
+
+# Few accounts, so that two checkouts meet at both ends; and a network that lets one of them be first here, the other there.
+MEETING = Sets(clients=16, users=2, items=2, checkouts=40, pairs=0.0, readers=0.5)
+SEEDS = range(1, 6)
+
+
+def runs(reads: str) -> Iterator[Single]:
+    scenario = replace(scenarios.load("flaky-network"), workload=MEETING, duration_s=8.0)
+    options = {"locks": "escrow", "reads": reads}
+    return (single.run(Plan(scenario, "2pc", seed, runtime="sim", options=options)) for seed in SEEDS)
+
+
+def test_what_is_settled_is_strictly_serializable() -> None:
+    for done in runs("settled"):
+        assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), done.judgement.reasons
+        assert check(done.history).figures["anomalies"] == {}
+
+
+def test_without_waiting_two_checkouts_are_seen_in_two_orders_and_that_is_claimed() -> None:
+    seen: Counter[str] = Counter()
+    for done in runs("committed"):
+        assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), done.judgement.reasons
+        seen.update(check(done.history).figures["anomalies"])
+    assert seen["G0"]
+    assert not {"G1a", "G1b", "garbage-read", "incompatible-reads"} & set(seen), "what is read was committed"
+
+
+@pytest.mark.parametrize("scenario", ["everything", "hot-item", "slow-log", "store-cut", "kill-one-at-a-time"])
+def test_it_holds_whatever_breaks(scenario: str) -> None:
+    for seed in range(1, 4):
+        done = examined(scenario, seed=seed, options={"locks": "escrow", "reads": "settled"})
+        assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), f"seed {seed}: {done.judgement.reasons}"
