@@ -8,7 +8,7 @@ from harness.checkers import Result, Violation
 from harness.report.html import words
 from harness.report.html.charts import bars, distribution, ranges, sequence, timeline
 from harness.report.html.charts.frame import target
-from harness.report.html.story import Library, examples
+from harness.report.html.story import Library, examples, service_of
 from harness.report.html.views import Page, View
 from harness.report.tables import shown, told
 from harness.report.text import DURABILITY, STANDING
@@ -256,7 +256,8 @@ def course(page: Page) -> Mapping[str, Any] | None:
 
 
 def _example(name: str, outcome: str, story: Any) -> Mapping[str, Any]:
-    title = "A checkout that succeeded" if outcome == "ok" else "A checkout that was refused, and undone"
+    undone = ", and undone" if len({service_of(node) for node in story.nodes}) > 1 else ""
+    title = "A checkout that succeeded" if outcome == "ok" else f"A checkout that was refused{undone}"
     short = words.shortened(story.order)
     kind = "yes" if outcome == "ok" else "no"
     said = str(story.attempts[0].value or "")

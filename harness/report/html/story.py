@@ -7,7 +7,7 @@ its writer was killed before it could tell, is missing here.
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
@@ -23,6 +23,7 @@ EXAMPLES = 60
 
 AROUND_NS = 250_000_000
 NOTICED_NS = 500_000_000
+DIED_WITHIN_NS = 1_500_000_000
 TO_NODES = {
     "crash": "is killed",
     "pause": "is frozen",
@@ -100,10 +101,22 @@ class Library:
         begin = min(beat.at_ns for beat in beats)
         end = max(beat.at_ns for beat in beats)
         beats += self._broken(begin - AROUND_NS, end, nodes)
+        beats = [self._unheard(beat) for beat in beats]
         beats.sort(key=lambda beat: beat.at_ns)
         kept = _bounded(beats)
         start_ns = self.run.history.start_ns
         return Story(order, attempts, nodes, tuple(kept), len(beats) - len(kept), start_ns)
+
+    def _unheard(self, beat: Beat) -> Beat:
+        """What nobody waits for may be answered together with others': only where a node died meanwhile is it lost."""
+        if beat.kind != "lost" or beat.forced or not beat.target.endswith("-store"):
+            return beat
+        later = self._faults[
+            bisect_left(self._times, beat.at_ns) : bisect_right(self._times, beat.at_ns + DIED_WITHIN_NS)
+        ]
+        names = {beat.source, beat.target, service_of(beat.source)}
+        died = any(names & {str(each.data.get("name")), str(each.data.get("target"))} for each in later)
+        return beat if died else replace(beat, kind="store")
 
     def orders(self, outcome: str) -> Iterator[str]:
         """Those checked out once, with this outcome, of which steps were noted; in the order of time, under load."""

@@ -55,5 +55,6 @@ def _drawn(width: int, title: str, about: str, unit: str, cases: Sequence[Case],
         end = left if value is None else x(value)
         parts.append(text(told, end + 6, top + 14, class_="figure" if value is not None else "tick"))
         hits.append(hit(f"{name}: {told}{f' {unit}' if unit and value is not None else ''}", 0, top - 2, width, row))
-    parts.append(tag("line", class_="base", x1=left, x2=left, y1=0, y2=4 + row * len(cases)))
+    if wide:
+        parts.append(tag("line", class_="base", x1=left, x2=left, y1=0, y2=4 + row * len(cases)))
     return drawing(width, 8 + row * len(cases), title, about, *parts, tag("g", *hits, class_="hits"), kind="bars")

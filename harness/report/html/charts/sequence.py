@@ -42,7 +42,8 @@ def sentence(beat: Beat, start_ns: int) -> str:
             return f"{at}{'' if beat.kind == 'fault' else f'{beat.source} '}{beat.words}"
         case "store":
             how = "forced to its log" if beat.forced else "not waited for"
-            return f"{at}{beat.source} has {beat.target} do {beat.words} ({how}), {beat.took_ms:.2f} ms"
+            took = "no answer of its own" if beat.took_ms is None else f"{beat.took_ms:.2f} ms"
+            return f"{at}{beat.source} has {beat.target} do {beat.words} ({how}), {took}"
         case "lost":
             return f"{at}{beat.source} to {beat.target}: {beat.words}; nobody noted that it arrived"
         case _:

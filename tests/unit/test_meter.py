@@ -1,0 +1,81 @@
+"""What a node has used adds up over its lives; a bench's rounds add up to one row."""
+
+import pytest
+
+from harness.bench.measure import Measured, measure
+from harness.bench.merge import merged, spread, worst
+from harness.history import Claims, Event, Header, History, Operation
+from harness.report.glance import Glance
+from harness.runtimes.local.meter import Used
+
+HEADER = Header(
+    protocol="2pc",
+    claims=Claims(atomicity="atomic", isolation="none", durability="everysec"),
+    scenario="-",
+    workload="-",
+    durability="everysec",
+    runtime="local",
+    seed=1,
+)
+S = 1_000_000_000
+
+
+def test_a_new_life_counts_from_zero_and_what_the_old_one_counted_stays() -> None:
+    used = Used()
+    used.count(10, {"cpu_s": 2.0, "messages": 5})
+    used.count(10, {"cpu_s": 3.0, "messages": 9})
+    assert used.total() == {"cpu_s": 3.0, "messages": 9.0}
+    used.count(11, {"cpu_s": 0.5})
+    assert used.total() == {"cpu_s": 3.5, "messages": 9.0}
+    used.count(11, {"cpu_s": 1.0, "messages": 2})
+    assert used.total() == {"cpu_s": 4.0, "messages": 11.0}
+
+
+def run(latencies_ms: list[int], outcome: str = "ok") -> Measured:
+    operations = [
+        Operation(at, "checkout", [str(at)], S + at, S + at + ms * 1_000_000, outcome, "paid")  # type: ignore[arg-type]
+        for at, ms in enumerate(latencies_ms)
+    ]
+    events = [Event("phase", S, {"name": "load"}), Event("phase", 11 * S, {"name": "heal"})]
+    return measure(History(HEADER, operations, events))
+
+
+def test_rounds_add_up() -> None:
+    fast, slow = run([1] * 50), run([100] * 50)
+    both = merged([fast, slow])
+    assert (both.asked, both.ok, both.load_s, both.rate_per_s) == (100, 100, 20.0, 5.0)
+    assert both.latency["p50_ms"] == pytest.approx(1, rel=0.002)
+    assert both.latency["p90_ms"] == pytest.approx(100, rel=0.002)
+    assert spread([fast, slow])["p99_ms"] == [fast.latency["p99_ms"], slow.latency["p99_ms"]]
+    assert merged([fast]) is fast
+    assert spread([fast]) == {}
+
+
+def test_the_worst_verdict_counts() -> None:
+    assert worst(["holds", "unknown", "violated"]) == "violated"
+    assert worst(["holds", "unknown"]) == "unknown"
+    assert worst(["holds", "holds"]) == "holds"
+    assert worst([]) == "unknown"
+
+
+def test_what_is_unknown_or_late_was_not_available() -> None:
+    assert run([999] * 10).availability == 1.0
+    assert run([1_001] * 10).availability == 0.0
+    assert run([1] * 10, "unknown").availability == 0.0
+    assert run([1] * 10, "fail").availability == 1.0
+
+
+def test_a_glance_is_of_the_last_seconds() -> None:
+    glance = Glance()
+    glance(Event("phase", 0, {"name": "load"}))
+    for at in range(10):
+        glance(Operation(1, "checkout", ["1"], at * S, at * S + 50_000_000, "ok", "paid"))
+    assert glance.words() == "10 ok, 0 fail, 0 unknown"
+    assert glance.rate_per_s == pytest.approx(4 / 3)
+    assert glance.latency_ms(0.5) == pytest.approx(50, rel=0.002)
+    glance(Event("fault-start", 10 * S, {"fault": "crash", "target": "order"}))
+    glance(Event("node", 10 * S, {"name": "order-1", "state": "down"}))
+    assert (glance.faults, glance.down) == (["crash order"], ["order-1 down"])
+    glance(Event("healed", 20 * S, {}))
+    assert glance.faults == []
+    assert glance.pace() == ""

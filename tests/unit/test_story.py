@@ -1,0 +1,158 @@
+"""A checkout as a story: sends meet their receipts, commands their answers, and what died shows where."""
+
+from harness.checkers import Judgement, Verdict
+from harness.history import Claims, Event, Header, History, Operation
+from harness.report.html.charts.sequence import figure, sentence
+from harness.report.html.story import Beat, Library, examples
+from harness.report.runs import Run
+from harness.steps import Step
+
+HEADER = Header(
+    protocol="2pc",
+    claims=Claims(atomicity="atomic", isolation="none", durability="everysec"),
+    scenario="-",
+    workload="-",
+    durability="everysec",
+    runtime="local",
+    seed=1,
+)
+MS = 1_000_000
+
+
+def checkout(order: str, begin: int, end: int, outcome: str = "ok", value: object = "paid") -> Operation:
+    return Operation(1, "checkout", [order], begin * MS, end * MS, outcome, value)  # type: ignore[arg-type]
+
+
+def library(operations: list[Operation], steps: list[Step], events: list[Event] | None = None) -> Library:
+    history = History(HEADER, operations, [Event("phase", 0, {"name": "load"}), *(events or [])])
+    return Library(Run("run", history, Judgement(verdict=Verdict.HOLDS, reasons=(), results=()), steps))
+
+
+def step(at: int, node: str, what: str, detail: str = "", txn: str = "a.1") -> Step:
+    return Step(at * MS, node, txn, what, detail)
+
+
+COMMIT = [
+    step(11, "order-1", "start", "5"),
+    step(12, "order-1", "send:prepare", "stock"),
+    step(13, "stock-1", "received:prepare", "http://127.0.0.1:1"),
+    step(13, "stock-1", "persist:prepare"),
+    step(15, "stock-1", "persisted:prepare", "ok"),
+    step(15, "stock-1", "send:vote", "http://127.0.0.1:1"),
+    step(16, "order-1", "received:vote", "http://127.0.0.1:2"),
+    step(16, "order-1", "do:end"),
+    step(17, "order-1", "done:end", "ended"),
+]
+
+
+def told(beats: tuple[Beat, ...]) -> list[tuple[str, str, str, str]]:
+    return [(beat.kind, beat.source, beat.target, beat.words) for beat in beats]
+
+
+def test_sends_meet_receipts_and_commands_their_answers() -> None:
+    story = library([checkout("5", 10, 18)], COMMIT).story("5")
+    assert story is not None
+    assert story.nodes == ("order-1", "order-store", "stock-1", "stock-store")
+    assert told(story.beats) == [
+        ("client", "client", "order-1", "checkout"),
+        ("message", "order-1", "stock-1", "prepare"),
+        ("store", "stock-1", "stock-store", "prepare"),
+        ("message", "stock-1", "order-1", "vote"),
+        ("store", "order-1", "order-store", "end: ended"),
+        ("client", "order-1", "client", "yes"),
+    ]
+    prepare = story.beats[2]
+    assert (prepare.forced, prepare.took_ms) == (True, 2.0)
+    assert story.beats[4].forced is False
+    assert (
+        sentence(prepare, story.start_ns) == "0.015 s: stock-1 has stock-store do prepare (forced to its log), 2.00 ms"
+    )
+
+
+def test_each_send_meets_one_receipt_and_what_nobody_received_is_lost() -> None:
+    steps = [
+        step(11, "order-1", "start", "5"),
+        step(12, "order-1", "send:prepare", "stock"),
+        step(14, "order-1", "send:prepare", "stock"),
+        step(15, "stock-1", "received:prepare", "x"),
+        step(20, "order-1", "send:prepare", "payment"),
+    ]
+    story = library([checkout("5", 10, 30)], steps).story("5")
+    assert story is not None
+    kinds = [(beat.kind, beat.target) for beat in story.beats if beat.words == "prepare"]
+    assert kinds == [("lost", "stock-1"), ("message", "stock-1"), ("lost", "payment-1")]
+
+
+def test_a_dead_node_shows_where_it_died_and_takes_its_answer_with_it() -> None:
+    steps = [*COMMIT[:4], step(20, "order-1", "timer:resend")]
+    events = [
+        Event("fault-start", 14 * MS, {"fault": "crash", "target": "stock"}),
+        Event("node", 16 * MS, {"name": "stock-1", "state": "down"}),
+        Event("fault-end", 17 * MS, {"fault": "crash", "target": "stock"}),
+        Event("node", 19 * MS, {"name": "stock-1", "state": "running"}),
+        Event("node", 19 * MS, {"name": "payment-1", "state": "running"}),
+    ]
+    story = library([checkout("5", 10, 30, "unknown", "502")], steps, events).story("5")
+    assert story is not None
+    assert [(beat.kind, beat.source, beat.words) for beat in story.beats][2:] == [
+        ("lost", "stock-1", "prepare"),
+        ("fault", "stock-1", "stock is killed"),
+        ("fault", "stock-1", "stock-1 runs"),
+        ("note", "order-1", "its timer 'resend' fires"),
+        ("client", "order-1", "no answer"),
+    ]
+    assert story.disturbed
+
+
+def test_what_nobody_waits_for_is_lost_only_where_somebody_died() -> None:
+    unanswered = COMMIT[:-1]
+    quiet = library([checkout("5", 10, 18)], unanswered).story("5")
+    assert quiet is not None
+    assert [beat.kind for beat in quiet.beats if beat.words == "end"] == ["store"]
+    killed = [Event("fault-start", 17 * MS, {"fault": "crash", "target": "order"})]
+    broken = library([checkout("5", 10, 18)], unanswered, killed).story("5")
+    assert broken is not None
+    assert [beat.kind for beat in broken.beats if beat.words == "end"] == ["lost"]
+
+
+def test_a_shop_that_notes_nothing_still_has_a_client() -> None:
+    story = library([checkout("5", 10, 18, "fail", "short")], []).story("5")
+    assert story is not None
+    assert told(story.beats) == [
+        ("client", "client", "the shop", "checkout"),
+        ("client", "the shop", "client", "no: short"),
+    ]
+    assert library([], []).story("5") is None
+
+
+def test_too_many_steps_are_bounded_and_counted() -> None:
+    steps = [step(11, "order-1", "start", "5")]
+    steps += [step(12 + at, "order-1", "send:prepare", "stock") for at in range(500)]
+    story = library([checkout("5", 10, 700)], steps).story("5")
+    assert story is not None
+    assert len(story.beats) <= 56
+    assert story.left_out == 502 - len(story.beats)
+    assert story.beats[0].words == "checkout"
+    assert story.beats[-1].words == "yes"
+
+
+def test_examples_are_plain_and_of_both_outcomes() -> None:
+    def of(txn: str, order: str, shift: int) -> list[Step]:
+        return [
+            Step(each.at_ns + shift * MS, each.node, txn, each.what, order if each.what == "start" else each.detail)
+            for each in COMMIT
+        ]
+
+    operations = [checkout("5", 10, 18), checkout("6", 110, 118, "fail", "short"), checkout("7", 210, 218)]
+    steps = [*of("a.1", "5", 0), *of("a.2", "6", 100), *of("a.3", "7", 200)]
+    killed = [Event("fault-start", 212 * MS, {"fault": "crash", "target": "stock"})]
+    found = examples(library(operations, steps, killed))
+    assert {outcome: story.order for outcome, story in found.items()} == {"ok": "5", "fail": "6"}
+
+
+def test_a_picture_has_a_row_a_step_and_says_each() -> None:
+    story = library([checkout("5", 10, 18)], COMMIT).story("5")
+    assert story is not None
+    drawn = figure("name", "A checkout", story)
+    assert len(drawn.rows) == len(story.beats) == drawn.wide.count('class="hit"')
+    assert drawn.wide.count("<title>") == len(story.beats)
