@@ -6,18 +6,21 @@ local LINES, FIRST_LINES, ENDED, LISTED = 48, 8, 1000, 100
 
 -- notes ---------------------------------------------------------------------------------------------------------------
 
-local function note(now, txn, entries)
+-- The log with the entries at its end.
+local function log_with(now, txn, entries)
   local log = get('note:log', txn) or {}
   for _, entry in ipairs(entries) do log[#log + 1] = {now, entry[1], entry[2], entry[3]} end
   while #log > LINES do table.remove(log, FIRST_LINES + 1) end
-  put('note:log', txn, log)
+  return log
 end
 
-local function shelve(txn, record)
+local function note(now, txn, entries) put('note:log', txn, log_with(now, txn, entries)) end
+
+local function shelve(txn, record, log)
   local state = record[STATE] == 'paid' and 'paid' or 'undone'
   local slot = number(call('HGET', 'note:next', state)) or 0
   call('HSET', 'note:next', state, text(slot + 1))
-  put('note:' .. state, text(slot % ENDED), {txn, record[SUBJECT], record[SINCE], get('note:log', txn)})
+  put('note:' .. state, text(slot % ENDED), {txn, record[SUBJECT], record[SINCE], log})
   call('HDEL', 'note:log', txn)
 end
 
@@ -79,8 +82,7 @@ command('end', function(now, txn, entries)
   local record = get('saga', txn)
   if not record then return {'ended'} end
   if record[STATE] ~= 'paid' and order_holder(record[SUBJECT]) == txn then hold(record[SUBJECT], '') end
-  note(now, txn, entries)
-  shelve(txn, record)
+  shelve(txn, record, log_with(now, txn, entries))
   call('HDEL', 'saga', txn)
   return {'ended'}
 end)

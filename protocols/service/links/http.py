@@ -101,14 +101,19 @@ class HttpLink:
         self.counts.received += len(messages)
         peer = self._peer(sender)
         peer.unanswered += 1
-        carried_out = asyncio.Event()
-        self._receive(sender, messages, carried_out.set)
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+
+        def answer_now() -> None:
+            if not over.done():
+                over.set_result(None)
+
+        limit = loop.call_later(ANSWER_WITHIN_S, answer_now)
+        self._receive(sender, messages, answer_now)
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                await carried_out.wait()
-        except TimeoutError:
-            pass
+            await over
         finally:
+            limit.cancel()
             peer.unanswered -= 1
         batch = peer.take()
         if peer.waiting:
