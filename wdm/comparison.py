@@ -8,9 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.tables import shown, told
+from harness.bench.thresholds import COST
+from harness.report.tables import Column, shown, told
 from wdm import ui
 
+NAMES = frozenset(("protocol", "scenario", "setting"))
+NAME = Column("name", "case", lambda row: row["name"])
 COLOURS = {"holds": "green", "violated": "bold red", "unknown": "yellow"}
 STANDING = {
     "claimed-and-held": "held",
@@ -25,11 +28,7 @@ def show(document: dict[str, Any]) -> None:
     """A row a case, then each checker's standing, then what the caller asked for. Without a terminal: plain aligned lines."""
     rows = document["rows"]
     if rows:
-        columns = shown(rows)
-        _table(
-            [each.title for each in columns], [[told(each.of(row), each.digits) for each in columns] for row in rows]
-        )
-        click.echo()
+        _figures(rows)
         checkers = list(dict.fromkeys(name for row in rows for name in row["standings"] if name != "stats"))
         _table(
             ["claims", *checkers],
@@ -45,6 +44,18 @@ def show(document: dict[str, Any]) -> None:
     for reason in document["reasons"]:
         click.echo(f"because {reason}")
     click.echo(f"verdict: {document['verdict']}")
+
+
+def _figures(rows: list[dict[str, Any]]) -> None:
+    """One wide table for whatever reads lines; in a terminal two that fit, with a name a row."""
+    columns = shown(rows)
+    parts = [columns]
+    if sys.stdout.isatty():
+        rest = [each for each in columns if each.name not in NAMES]
+        parts = [[NAME, *(each for each in rest if (each.name in COST) is cost)] for cost in (False, True)]
+    for part in parts:
+        _table([each.title for each in part], [[told(each.of(row), each.digits) for each in part] for row in rows])
+        click.echo()
 
 
 def _table(headers: list[str], cells: list[list[str]]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness import scenarios
-from harness.bench.pace import Pace
+from harness.bench.pace import Pace, in_words
 from harness.chaos.plan import Plan
 from harness.scenarios import Scenario
 from harness.workload.orders import Orders
@@ -60,7 +60,7 @@ class Case:
             for name in ("workers", "items", "skew")
             if getattr(self, name) != getattr(usual, name)
         ]
-        load = f"{self.pace.clients} clients" if self.pace.rate_per_s is None else f"{self.pace.rate_per_s:g}/s"
+        load = in_words(self.pace.rate_per_s, self.pace.clients, self.pace.limit_p99_ms)
         return ", ".join((self.candidate.name, self.faults, load, *told))
 
     def with_(self, name: str, value: float) -> "Case":

@@ -57,6 +57,15 @@ class Pace:
         return round(FASTEST_PER_S * (self.warm_up_s + self.capacity_s)) + steps
 
 
+def in_words(rate_per_s: float | None, clients: int, limit_p99_ms: float | None) -> str:
+    """`100/s`, `1 client`, `p99 within 50 ms`."""
+    if limit_p99_ms is not None:
+        return f"p99 within {limit_p99_ms:g} ms"
+    if rate_per_s is None:
+        return f"{clients} client{'' if clients == 1 else 's'}"
+    return f"{rate_per_s:g}/s"
+
+
 class Paced(Driving):
     """The load of one run: checks out the orders that the set-up put together."""
 

@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from harness.bench.pace import in_words
 from harness.bench.thresholds import metric
 
 Row = Mapping[str, Any]
@@ -27,7 +28,7 @@ def _metric(name: str) -> Callable[[Row], float | None]:
 def setting(row: Row) -> str:
     """What differs from the usual: `8 clients, 2 workers`."""
     pace = row["pace"]
-    load = f"{pace['clients']} clients" if pace["rate_per_s"] is None else f"{pace['rate_per_s']:g}/s"
+    load = in_words(pace["rate_per_s"], pace["clients"], pace["limit_p99_ms"])
     usual = {"workers": 1, "items": 2, "skew": 0.0}
     return ", ".join((load, *(f"{name} {row[name]:g}" for name, value in usual.items() if row[name] != value)))
 
@@ -44,7 +45,7 @@ COLUMNS = (
     Column("unknown", "unknown", lambda row: row["measured"]["unknown"], 0),
     Column("rate_per_s", "ok/s", _metric("rate_per_s"), 0),
     Column("capacity_per_s", "at most/s", _metric("capacity_per_s"), 0),
-    Column("found_per_s", "found/s", _metric("found_per_s"), 0, short=False),
+    Column("found_per_s", "found/s", _metric("found_per_s"), 0),
     Column("p50_ms", "p50 ms", _metric("p50_ms"), 1),
     Column("p90_ms", "p90 ms", _metric("p90_ms"), 1, short=False),
     Column("p99_ms", "p99 ms", _metric("p99_ms"), 1),

@@ -103,12 +103,13 @@ def test_a_threshold_on_what_was_not_measured_is_not_met() -> None:
 def test_a_sweep_makes_every_combination_and_names_what_differs() -> None:
     cases = swept([Case(Candidate("2pc"))], ["clients=1,8", "skew=0,1.2"])
     assert [case.name for case in cases] == [
-        "2pc, fault-free, 1 clients",
-        "2pc, fault-free, 1 clients, skew 1.2",
+        "2pc, fault-free, 1 client",
+        "2pc, fault-free, 1 client, skew 1.2",
         "2pc, fault-free, 8 clients",
         "2pc, fault-free, 8 clients, skew 1.2",
     ]
     assert cases[2].pace.rate_per_s is None
+    assert Case(Candidate("2pc"), pace=Pace(limit_p99_ms=20)).name == "2pc, fault-free, p99 within 20 ms"
     (case,) = swept([Case(Candidate("saga", "streams"))], ["rate=50", "workers=2", "items=5"])
     assert case.name == "saga over streams, fault-free, 50/s, workers 2, items 5"
 
