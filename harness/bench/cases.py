@@ -47,6 +47,11 @@ class Case:
     pace: Pace = field(default_factory=Pace)
 
     @property
+    def ready_made(self) -> bool:
+        """Whether the shop can make such orders by itself, many at once."""
+        return Orders(lines=self.items, skew=self.skew).ready_made
+
+    @property
     def faults(self) -> str:
         """The name of the scenario, also where it is a file."""
         return Path(self.scenario).stem if self.scenario.endswith(".toml") else self.scenario
@@ -101,7 +106,9 @@ class Bench:
     def pace(self, case: Case) -> Pace:
         """How the shop of this case is driven: how much it can do is asked where nothing is broken."""
         capacity_s = case.pace.capacity_s if case.scenario == FAULT_FREE else 0.0
-        return replace(case.pace, capacity_s=capacity_s, reserve=case.pace.for_load(self.duration_s))
+        return replace(
+            case.pace, capacity_s=capacity_s, reserve=case.pace.for_load(self.duration_s, ready_made=case.ready_made)
+        )
 
     def plan(self, case: Case, number: int) -> Plan:
         """The run of a case in a round. Raises `UsageError` if it cannot be."""
@@ -112,7 +119,7 @@ class Bench:
             skew=case.skew,
             clients=pace.clients,
             rate_per_s=pace.rate_per_s or 1e6,
-            orders=pace.before_load() + pace.reserve,
+            orders=pace.before_load(ready_made=case.ready_made) + pace.reserve,
         )
         base = broken or Scenario(
             name=FAULT_FREE, summary="Nothing is broken", workload_name="orders", workload=workload

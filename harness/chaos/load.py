@@ -75,7 +75,7 @@ class Driving(Protocol):
     def start(self) -> None: ...
 
     async def broken(self) -> None:
-        """Returns only by raising what a client's task raised: the history cannot be written."""
+        """Returns when there is nothing more to ask, if ever. Raises what a client's task raised."""
 
     def stop(self) -> None:
         """Nothing more is asked; what is under way is still answered, or times out."""

@@ -34,6 +34,11 @@ class Orders(Workload, frozen=True, kw_only=True):
 
     reads_untouched: ClassVar[bool] = False  # there are more orders than a load has the time for
 
+    @property
+    def ready_made(self) -> bool:
+        """Whether the shop makes such orders by itself, many at once."""
+        return self.lines == TWO and not self.skew
+
     def setup(self, rng: Random) -> Setup:
         users, items = ([str(number) for number in range(count)] for count in (self.users, self.items))
         yield [call("init_users", self.users, CREDIT), call("init_items", self.items, CREDIT, 1)]
@@ -41,7 +46,7 @@ class Orders(Workload, frozen=True, kw_only=True):
         if poor:
             yield [call("pay", user, CREDIT) for user in poor]
         shop = Shop(users, items, [1] * self.items)
-        if self.lines == TWO and not self.skew:
+        if self.ready_made:
             yield [call("init_orders", self.orders, self.items, self.users, 1)]
             shop.tray = [str(number) for number in range(self.orders)]
         else:
