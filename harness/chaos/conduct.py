@@ -19,7 +19,7 @@ from harness.chaos.sites import Site, site
 from harness.checkers import Judgement
 from harness.history import Event, Header, History, HistoryError, Operation, Recorder
 from harness.history import load as load_history
-from harness.report import junit, pages, results, text
+from harness.report import junit, pages, results, summary, text
 from harness.report.runs import Run
 from harness.report.verdict import TROUBLE, examine
 from harness.runtimes.base import EnvironmentFailure
@@ -105,6 +105,7 @@ def finish(folder: RunFolder, trace: str = "", *, interrupted: bool = False) -> 
     folder.write("trace.ndjson", b"".join(msgspec.json.encode(event) + b"\n" for event in history.events))
     folder.write(folder.results.name, json.dumps(results.render(history, judgement, same), indent=2) + "\n")
     folder.write("junit.xml", junit.render(history, judgement))
+    folder.write("summary.md", summary.render(history, judgement))
     folder.write(folder.report.name, text.render(history, judgement))
     folder.write(folder.page.name, pages.of_run(Run(folder.path.name, history, judgement, steps.read(folder.path))))
     return Finished(folder, history, judgement, same, interrupted)

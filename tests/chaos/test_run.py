@@ -40,6 +40,7 @@ LEFT = {
     "report.html",
     "report.txt",
     "steps.ndjson",
+    "summary.md",
     "junit.xml",
     "run.toml",
     "scenario.toml",

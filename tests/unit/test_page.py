@@ -153,6 +153,13 @@ def test_the_verdict_of_several_is_one_sentence(names: dict[str, str], said: str
     assert words.several(names) == said
 
 
+def test_the_summary_for_a_pipeline_has_the_verdict_and_a_line_a_checker(saga: Finished) -> None:
+    text = (saga.folder.path / "summary.md").read_text("utf-8")
+    assert text.startswith("## saga under one kill: holds\n")
+    assert text.count("\n| ") == 2 + len(saga.judgement.results)
+    assert "| atomicity | claimed and held | atomicity: eventually | - |" in text
+
+
 def test_ticks_are_round() -> None:
     assert ticks(97, 5) == [0, 20, 40, 60, 80]
     assert ticks(0, 5) == [0]

@@ -1,0 +1,33 @@
+"""A run as Markdown, for the summary page of a pipeline."""
+
+from collections.abc import Iterator
+
+from harness.bench.measure import measure
+from harness.checkers import Judgement
+from harness.history import History
+from harness.report.text import STANDING, headline
+
+
+def render(history: History, judgement: Judgement) -> str:
+    """The verdict, what it stands on, a line a checker, and how to run it again."""
+    return "\n".join(_lines(history, judgement)) + "\n"
+
+
+def _lines(history: History, judgement: Judgement) -> Iterator[str]:
+    header, measured = history.header, history.derive(measure)
+    yield f"## {header.protocol} under {header.scenario}: {judgement.verdict}"
+    yield ""
+    yield headline(history, judgement)
+    if measured.latency["p99_ms"] is not None:
+        p50, p99 = measured.latency["p50_ms"], measured.latency["p99_ms"]
+        yield f"{measured.rate_per_s:.0f} a second succeeded; median {p50:.1f} ms, 99th percentile {p99:.0f} ms"
+    yield ""
+    yield "| checker | standing | claimed | seen |"
+    yield "| --- | --- | --- | --- |"
+    for each in judgement.results:
+        seen = ", ".join(f"{count} {name}" for name, count in (each.finding.figures.get("violations") or {}).items())
+        cells = (each.checker, STANDING[each.standing], "; ".join(each.claims) or "-", seen or "-")
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    if header.config.get("command"):
+        yield ""
+        yield f"`{header.config['command']}`"
