@@ -1,5 +1,7 @@
 """Messages over Kafka: a topic a service, which its instances share as a consumer group, and a partition an instance for answers.
 
+A service's topic has as many partitions as there are instances: more would only make the batches smaller.
+
 A transaction keeps its partition, so its messages arrive in the order in which they were sent. The producer is idempotent and
 waits for all replicas: a record is there once when ``publish`` returns. An offset is committed when the effects of all records up
 to it have been carried out, never by time; after a rebalance the rest is delivered again, to whoever has the partition
@@ -9,14 +11,14 @@ then. Members are static: one that is back at once gets its partitions back, wit
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from zlib import crc32
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import ConsumerStoppedError, KafkaError, TopicAlreadyExistsError
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.errors import ConsumerStoppedError, InvalidPartitionsError, KafkaError, TopicAlreadyExistsError
 
 from protocols.core import UsageError
 from protocols.service.codec import Codec
@@ -25,13 +27,15 @@ from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Done, P
 from protocols.service.settings import SERVICES, Settings
 from protocols.service.tasks import Crew
 
-PARTITIONS = 8  # of a service's topic: so many instances at most share its work
 DEAD = "wdm.dead"
 READ = 32  # records at a time
 ANSWER_WITHIN_MS = 5_000
 SESSION_MS = 6_000
 HEARTBEAT_MS = 1_000
 WAIT_MS = 1_000
+# At the most: a commit is a write of the broker's, and what is not committed is only delivered again.
+COMMIT_EVERY_S = 0.1
+REST_WITHIN_S = 0.3
 LOST = (KafkaError, ConsumerStoppedError, OSError, TimeoutError)
 
 
@@ -40,15 +44,23 @@ def link(settings: Settings, codec: Codec) -> BrokerLink:
     _partition_of(settings.node)
     # What its log has to say while the broker is away is said by the link, once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    return BrokerLink(settings.node, codec, lambda: connected(settings), route)
+    return BrokerLink(settings.node, codec, lambda: connected(settings), routing(_partitions(settings)))
 
 
-def route(to: str, message: Any) -> str:
+def routing(partitions: Mapping[str, int]) -> Callable[[str, Any], str]:
     """``stock/3``: the service's topic, the transaction's partition; ``replies.order/0``: the partition of an instance."""
-    if to in SERVICES:
-        return f"{to}/{crc32(message.txn.encode()) % PARTITIONS}"
-    service, partition = _partition_of(to)
-    return f"replies.{service}/{partition}"
+
+    def route(to: str, message: Any) -> str:
+        if to in partitions:
+            return f"{to}/{crc32(message.txn.encode()) % partitions[to]}"
+        service, partition = _partition_of(to)
+        return f"replies.{service}/{partition}"
+
+    return route
+
+
+def _partitions(settings: Settings) -> dict[str, int]:
+    return {name: len(urls) for name, urls in settings.peers.items()}
 
 
 def _partition_of(node: str) -> tuple[str, int]:
@@ -61,12 +73,13 @@ def _partition_of(node: str) -> tuple[str, int]:
 async def buried(url: str) -> Sequence[bytes]:
     """See ``Transport.buried``."""
     there = TopicPartition(DEAD, 0)
-    reader = AIOKafkaConsumer(bootstrap_servers=urlsplit(url).netloc, request_timeout_ms=ANSWER_WITHIN_MS)
+    reader = AIOKafkaConsumer(
+        bootstrap_servers=urlsplit(url).netloc, request_timeout_ms=ANSWER_WITHIN_MS, auto_offset_reset="earliest"
+    )
     found: list[bytes] = []
     async with _started(reader):
         reader.assign([there])
         end = (await reader.end_offsets([there]))[there]
-        await reader.seek_to_beginning(there)
         while await reader.position(there) < end and len(found) < LETTERS:
             records = await reader.getmany(there, timeout_ms=WAIT_MS)
             found += [record.value for record in records.get(there, ())]
@@ -98,7 +111,7 @@ async def connected(settings: Settings) -> AsyncIterator["KafkaChannel"]:
     async with contextlib.AsyncExitStack() as stack:
         try:
             async with asyncio.timeout(3 * ANSWER_WITHIN_MS / 1000):
-                await _make_topics(servers, {name: len(urls) for name, urls in settings.peers.items()})
+                await _make_topics(servers, _partitions(settings))
                 channel = KafkaChannel(servers, settings.service, settings.node)
                 stack.push_async_callback(channel.close)
                 await channel.open()
@@ -107,16 +120,19 @@ async def connected(settings: Settings) -> AsyncIterator["KafkaChannel"]:
         yield channel
 
 
-async def _make_topics(servers: str, instances: dict[str, int]) -> None:
-    topics = [NewTopic(f"wdm.{service}", PARTITIONS, 1) for service in SERVICES]
-    topics += [NewTopic(f"wdm.replies.{service}", instances[service], 1) for service in SERVICES]
-    topics.append(NewTopic(DEAD, 1, 1))
+async def _make_topics(servers: str, partitions: Mapping[str, int]) -> None:
+    """Or let them grow: there may be more instances now than when they were made."""
+    wanted = {topic: count for name, count in partitions.items() for topic in (f"wdm.{name}", f"wdm.replies.{name}")}
     admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=ANSWER_WITHIN_MS)
-    await admin.start()
     try:
-        await admin.create_topics(topics)
-    except TopicAlreadyExistsError:
-        pass
+        await admin.start()
+        with contextlib.suppress(TopicAlreadyExistsError):
+            await admin.create_topics([NewTopic(name, count, 1) for name, count in {**wanted, DEAD: 1}.items()])
+        there = {each["topic"]: len(each["partitions"]) for each in await admin.describe_topics(list(wanted))}
+        for name, count in wanted.items():
+            if 0 < there.get(name, 0) < count:
+                with contextlib.suppress(InvalidPartitionsError):  # another instance was first
+                    await admin.create_partitions({name: NewPartitions(count)})
     finally:
         await admin.close()
 
@@ -173,7 +189,12 @@ class KafkaChannel:
             crew.add(reader.read(self._arrived, self._buried), "kafka read")
             crew.add(reader.commit(), "kafka commit")
         crew.add(self._bury(), "kafka bury")
-        await crew.until_one_fails()
+        try:
+            await crew.until_one_fails()
+        except asyncio.CancelledError:
+            for reader in self._readers:
+                await reader.commit_rest()
+            raise
 
     async def _bury(self) -> None:
         while True:
@@ -215,17 +236,28 @@ class _Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # the library h
 
     async def commit(self) -> None:
         while True:
-            moved = dict.fromkeys(await self._done.take())
-            positions = {
-                partition: self._accounts[partition].position for partition in moved if partition in self._accounts
-            }
-            if not positions:
-                continue
-            try:
-                await self._consumer.commit(positions)
-            except LOST as error:
-                if self._accounts.keys() >= positions.keys():
-                    raise BrokerLost(_words(error)) from error  # else a rebalance came between
+            await asyncio.sleep(COMMIT_EVERY_S)
+            await self._commit(dict.fromkeys(await self._done.take()))
+
+    async def commit_rest(self) -> None:
+        """What is done with and was not committed yet, if that is a matter of a moment."""
+        with contextlib.suppress(BrokerLost, TimeoutError):
+            async with asyncio.timeout(REST_WITHIN_S):
+                await self._commit(self._accounts)
+
+    async def _commit(self, moved: Iterable[TopicPartition]) -> None:
+        positions = {
+            partition: self._accounts[partition].position
+            for partition in moved
+            if partition in self._accounts and self._accounts[partition].position
+        }
+        if not positions:
+            return
+        try:
+            await self._consumer.commit(positions)
+        except LOST as error:
+            if self._accounts.keys() >= positions.keys():
+                raise BrokerLost(_words(error)) from error  # else a rebalance came between
 
     def _parcel(self, partition: TopicPartition, record: Any, buried: Done) -> Parcel:
         account = self._accounts.get(partition) or Account()  # of one that was revoked: nobody reads that account

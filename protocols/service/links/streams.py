@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from protocols.service.codec import Codec
 from protocols.service.links import LETTERS
-from protocols.service.links.broker import BrokerLink, BrokerLost, Done, Parcel
+from protocols.service.links.broker import BrokerLink, BrokerLost, Parcel
 from protocols.service.settings import Settings
 
 GROUP = "wdm"
@@ -27,7 +27,11 @@ BLOCK_MS = 1_000
 ANSWER_WITHIN_S = 3.0
 CLAIM_EVERY_S = 1.0
 CLAIM_AFTER_MS = 5_000  # longer than a store that is being restarted takes
+FORGET_WITHIN_S = 0.02
 LOST = (RedisError, OSError, TimeoutError)
+
+
+Command = tuple[Any, ...]
 
 
 def link(settings: Settings, codec: Codec) -> BrokerLink:
@@ -48,7 +52,7 @@ async def buried(url: str) -> Sequence[bytes]:
 async def plant(url: str, service: str, body: bytes) -> None:
     """See ``Transport.plant``."""
     async with connected(url, "", ()) as channel:
-        await channel.publish(service, body)
+        await channel.add(service, body)
 
 
 @contextlib.asynccontextmanager
@@ -79,7 +83,9 @@ class StreamsChannel:
         self._client = client
         self._node = node
         self._streams = streams
-        self._done = Done()
+        self._asked: list[tuple[Command, asyncio.Future[None] | None]] = []
+        self._finished: dict[Any, list[Any]] = {}  # entries by stream
+        self._some = asyncio.Event()
 
     async def open(self) -> None:
         for stream in self._streams:
@@ -90,6 +96,12 @@ class StreamsChannel:
                     raise
 
     async def publish(self, to: str, body: bytes) -> None:
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._enter(("XADD", name_of(to), "*", "b", body), sent)
+        await sent
+
+    async def add(self, to: str, body: bytes) -> None:
+        """The same by itself, for whoever does not let it ``work``."""
         await self._ask("XADD", name_of(to), "*", "b", body)
 
     async def parcels(self) -> AsyncIterator[Parcel]:
@@ -108,14 +120,19 @@ class StreamsChannel:
                     yield parcel
 
     async def work(self) -> None:
-        """Put aside what cannot be read, acknowledge and delete what is done with."""
+        """Send what is to be said in one go, and with it forget what is done with."""
         while True:
-            commands: list[tuple[Any, ...]] = []
-            for stream, entry, body, why in await self._done.take():
-                if why:
-                    commands.append(("XADD", DEAD, "*", "b", body, "why", why))
-                commands += [("XACK", stream, GROUP, entry), ("XDEL", stream, entry)]
+            await self._some.wait()
+            self._some.clear()
+            asked, self._asked = self._asked, []
+            finished, self._finished = self._finished, {}
+            commands = [command for command, _ in asked]
+            for stream, entries in finished.items():
+                commands += [("XACK", stream, GROUP, *entries), ("XDEL", stream, *entries)]
             await self._ask_all(commands)
+            for _, sent in asked:
+                if sent is not None and not sent.done():
+                    sent.set_result(None)
 
     async def dead(self) -> Sequence[bytes]:
         return [fields[b"b"] for _, fields in await self._ask("XRANGE", DEAD, "-", "+", "COUNT", LETTERS)]
@@ -153,9 +170,20 @@ class StreamsChannel:
 
     def _parcel(self, stream: Any, entry: Any, body: bytes) -> Parcel:
         def bury(why: str) -> None:
-            self._done.add((stream, entry, body, why))
+            self._enter(("XADD", DEAD, "*", "b", body, "why", why))
+            self._finish(stream, entry)
 
-        return Parcel(body, lambda: bury(""), bury)
+        return Parcel(body, lambda: self._finish(stream, entry), bury)
+
+    def _enter(self, command: Command, sent: asyncio.Future[None] | None = None) -> None:
+        self._asked.append((command, sent))
+        self._some.set()
+
+    def _finish(self, stream: Any, entry: Any) -> None:
+        """It need not be forgotten at once: mostly there is soon something to send."""
+        if not self._finished:
+            asyncio.get_running_loop().call_later(FORGET_WITHIN_S, self._some.set)
+        self._finished.setdefault(stream, []).append(entry)
 
     async def _ask(self, *command: Any) -> Any:
         try:
@@ -164,7 +192,7 @@ class StreamsChannel:
         except LOST as error:
             raise BrokerLost(str(error) or type(error).__name__) from error
 
-    async def _ask_all(self, commands: Sequence[tuple[Any, ...]]) -> None:
+    async def _ask_all(self, commands: Sequence[Command]) -> None:
         async with self._client.pipeline(transaction=False) as pipeline:
             for command in commands:
                 pipeline.execute_command(*command)

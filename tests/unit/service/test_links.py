@@ -206,16 +206,16 @@ def test_an_offset_is_committed_when_all_before_it_are_done(order: tuple[int, ..
 
 
 def test_a_transaction_keeps_its_partition_and_an_instance_has_its_own() -> None:
-    places = {kafka.route("stock", Note(f"a.{number}")) for number in range(200)}
-    assert places == {f"stock/{partition}" for partition in range(kafka.PARTITIONS)}
-    assert kafka.route("stock", Note("a.1")) == kafka.route("stock", Note("a.1"))
-    assert kafka.route("order-3", Note("a.1")) == "replies.order/2"
+    route = kafka.routing({"order": 3, "stock": 4})
+    assert {route("stock", Note(f"a.{number}")) for number in range(200)} == {f"stock/{part}" for part in range(4)}
+    assert route("stock", Note("a.1")) == route("stock", Note("a.1"))
+    assert route("order-3", Note("a.1")) == "replies.order/2"
 
 
 @pytest.mark.parametrize("name", ["order-0", "order-x", "cart-1"])
 def test_over_kafka_an_instance_is_numbered(name: str) -> None:
     with pytest.raises(UsageError, match=name):
-        kafka.route(name, Note("a.1"))
+        kafka.routing({"order": 1})(name, Note("a.1"))
 
 
 # ---------------------------------------------------------------- the table
