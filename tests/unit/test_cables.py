@@ -88,6 +88,23 @@ def test_the_layout_is_that_of_the_compose_file() -> None:
     assert set(layout.NETWORKS) == {network for _, network in there}
 
 
+def test_services_that_share_a_store_meet_it_on_their_own_networks() -> None:
+    places = layout.places(NETS, 1, store_of=lambda _: "order")
+    stores = {place.network for place in places if place.node.endswith("-store")}
+    assert {place.node for place in places if place.network in stores} == {
+        "order-store",
+        "order-1",
+        "stock-1",
+        "payment-1",
+    }
+    assert stores == {"order-data", "stock-data", "payment-data"}
+    links = [link.wire for link in layout.links(places, NETS) if link.to.endswith("-store")]
+    assert links == [(f"{service}-1", "order-store") for service in ("order", "stock", "payment")]
+    text = (Path(__file__).parents[2] / "containers/together.yml").read_text("utf-8")
+    (networks,) = re.findall(r"  order-store:\n    networks: \[(.*)\]", text)
+    assert set(networks.split(", ")) == stores
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [

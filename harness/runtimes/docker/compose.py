@@ -15,6 +15,8 @@ from harness.runtimes.docker.engine import endpoint, in_words
 TOOLS = (("docker", "compose"), ("docker-compose",))
 ROOT = Path(harness.__file__).parents[1]
 FILE = ROOT / "docker-compose.yml"
+TOGETHER = ROOT / "containers/together.yml"
+"""What changes in it where all services share one store."""
 LINKS = "links"
 """The profile, and its only service: what stands between nodes where their connections are to be disturbed."""
 PROFILES = (LINKS, *BROKERS)
@@ -50,12 +52,12 @@ def require_checkout() -> None:
 
 
 class Project:
-    """One deployment, to Compose. ``variables`` are what the file leaves open; ``override`` is a second file, if any."""
+    """One deployment, to Compose. ``variables`` are what the file leaves open; ``overrides`` are more files, if any."""
 
-    def __init__(self, name: str, variables: Mapping[str, str], override: Path | None = None) -> None:
+    def __init__(self, name: str, variables: Mapping[str, str], *overrides: Path) -> None:
         self.name = name
         self._variables = variables
-        self._override = override
+        self._files = (FILE, *overrides)
         self._tool: Tool | None = None
 
     async def create(self, scale: Mapping[str, int], profiles: Iterable[str]) -> None:
@@ -72,8 +74,7 @@ class Project:
         """Raises ``EnvironmentFailure`` with the point of what it said. Whoever is cancelled waits for its end."""
         if self._tool is None:
             self._tool = await asyncio.to_thread(find)
-        files = [FILE, *([self._override] if self._override else [])]
-        chosen = [word for file in files for word in ("--file", str(file))]
+        chosen = [word for file in self._files for word in ("--file", str(file))]
         command = [
             *self._tool.command,
             "--project-directory",

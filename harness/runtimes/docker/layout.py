@@ -1,6 +1,6 @@
 """What ``docker-compose.yml`` says, as far as the runtime has to know it: who is on which network, and at which address."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
@@ -59,9 +59,12 @@ def instances(service: str, workers: int) -> list[str]:
     return [f"{service}-{number}" for number in range(1, workers + 1)] if service in SERVICES else [service]
 
 
-def places(nets: Mapping[str, IPv4Network], workers: int, *, broker: bool = False) -> list[Place]:
-    """Where every node of the shop is."""
-    sides = {**DOORS, **TALKS}
+def places(
+    nets: Mapping[str, IPv4Network], workers: int, *, broker: bool = False, store_of: Callable[[str], str] = str
+) -> list[Place]:
+    """Where every node of the shop is. ``store_of``: the service whose store keeps the data of a service."""
+    stores = {f"{service}-data": (service, f"{store_of(service)}-store") for service in SERVICES}
+    sides = {**DOORS, **TALKS, **stores}
     there = (place for network in sides for place in _on(network, sides[network], nets[network], workers))
     return [place for place in there if broker or place.node != BROKER]
 

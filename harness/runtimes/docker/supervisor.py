@@ -13,7 +13,7 @@ from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.docker import layout, ours
 from harness.runtimes.docker.brokers import BROKERS, Kind
 from harness.runtimes.docker.cables import Cables
-from harness.runtimes.docker.compose import LINKS, Project
+from harness.runtimes.docker.compose import LINKS, TOGETHER, Project
 from harness.runtimes.docker.container import Container
 from harness.runtimes.docker.engine import connect, filters, labels, told
 from harness.runtimes.docker.images import choose
@@ -26,6 +26,7 @@ from harness.runtimes.local.ports import Ports
 from harness.runtimes.local.spec import SERVICES, Spec
 from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import START_WITHIN_S, Supervisor
+from protocols.registry import load
 from protocols.service.links import transport
 
 GATEWAY_PORT = 8000
@@ -42,6 +43,7 @@ class ContainerSupervisor(Supervisor):
         super().__init__(spec, folder, say)
         self.containers: dict[str, Container] = {}
         self._volatile = volatile
+        self._protocol = load(spec.protocol)
         self._client: Any = None
         self._project: Project | None = None
         self._helper: Container | None = None
@@ -60,13 +62,14 @@ class ContainerSupervisor(Supervisor):
         port = self.spec.port or ports.take()
         self._nets = layout.subnets(self._free_pool(tag))
         if self.spec.breakable:
-            places = layout.places(self._nets, self.spec.workers, broker=bool(kind))
-            self._links = layout.links(places, self._nets, self._broker_ports())
-            self.network = Cables(places, self._links, secret)
+            self._links = layout.links(self._places(), self._nets, self._broker_ports())
+            self.network = Cables(self._places(), self._links, secret)
         variables = {**variables_of(images), **self._variables(tag, secret, port)}
-        self._project = Project(tag, variables, self._override(tag))
+        owners = dict.fromkeys(self._protocol.store_of(service) for service in SERVICES)
+        together = () if len(owners) == len(SERVICES) else (TOGETHER,)
+        self._project = Project(tag, variables, *together, self._override(tag))
         brokers = (self._member(BROKER, "broker", ""),) if kind else ()
-        stores = tuple(self._member(f"{service}-store", "store", service) for service in SERVICES)
+        stores = tuple(self._member(f"{owner}-store", "store", owner) for owner in owners)
         services = tuple(
             self._member(name, "service", service)
             for service in SERVICES
@@ -74,6 +77,10 @@ class ContainerSupervisor(Supervisor):
         )
         gateway = self._member("gateway", "gateway", "", f"http://127.0.0.1:{port}")
         return Plan(tag, secret, {}, {}, self._broker_urls(), stores, brokers, services, gateway)
+
+    def _places(self) -> list[layout.Place]:
+        store_of, broker = self._protocol.store_of, self._kind is not None
+        return layout.places(self._nets, self.spec.workers, broker=broker, store_of=store_of)
 
     # ------------------------------------------------------------ the broker, if there is one
 
@@ -224,7 +231,7 @@ class ContainerSupervisor(Supervisor):
         with told("the containers cannot be connected"):
             found = self._client.networks.list(filters=filters(deployment=self.plan.tag))
             networks = {net.name.rpartition("_")[2]: net for net in found}
-            for place in layout.places(self._nets, self.spec.workers, broker=self._kind is not None):
+            for place in self._places():
                 self._connect(self.containers[place.node], networks[place.network], place)
             if self._helper is not None:
                 for place in layout.helper_places(self._nets):
