@@ -44,6 +44,10 @@ REAL: dict[tuple[str, str], str] = {
     ("2pc", "guard"): "`hot-item` 1",
     ("2pc", "order-lock"): "`slow-log` 2",
     ("2pc", "deadlock-policy"): "nowhere in 11 runs: the deadline ends the wait before anything is wrong",
+    ("saga", "start-record"): "`kill-one-at-a-time` 2",
+    ("saga", "force-step"): "`hot-item` 1",
+    ("saga", "force-undo"): "nowhere in 14 runs",
+    ("saga", "force-confirm"): "`left-for-dead` 1",
 }
 """Scenario and seed in which `python -m harness.chaos.hunt` saw it on real processes, the last time that somebody ran it."""
 

@@ -21,7 +21,7 @@ from protocols.service.settings import Settings
 from tests.brokers import missing
 
 WITHIN_S = 30.0
-CLIENTS = tuple(f"{service}-{number}" for service in ("order", "stock", "payment") for number in (1, 2))
+CLIENTS = tuple(f"{service}-{number}" for service in ("order", "stock", "payment") for number in (1, 2, 3))
 KINDS = ("streams", "rabbitmq", "kafka")
 
 
@@ -48,7 +48,7 @@ class Running:
     async def restart(self) -> None:
         await self._keeper.restart(WITHIN_S)
 
-    def link(self, node: str) -> Link:
+    def link(self, node: str, instances: int = 2) -> Link:
         env = {
             "WDM_SERVICE": node.partition("-")[0],
             "WDM_NODE": node,
@@ -59,7 +59,7 @@ class Running:
             "WDM_TRANSPORT": self.kind,
             "WDM_BROKER_URL": self.broker.urls[node],
         }
-        peers = dict.fromkeys(("order", "stock", "payment"), ("x", "y"))
+        peers = dict.fromkeys(("order", "stock", "payment"), ("x",) * instances)
         return transport(self.kind).link(replace(Settings.read(env), peers=peers), CODEC)
 
 

@@ -53,6 +53,22 @@ async def test_instances_share_the_work_and_each_parcel_is_handled_by_one(broker
     assert len(set(one.notes) & set(other.notes) & wanted) < len(wanted) / 2
 
 
+async def test_there_may_be_more_instances_than_before(broker: Running) -> None:
+    asked, answered = notes("asked of three", 40), notes("answered to the third", 40)
+    at_third, at_stock, at_others = Inbox(), Inbox(), Inbox()
+    async with started(broker.link("order-1"), Inbox()) as order:
+        await until(lambda: order.up)  # when there were two
+    async with (
+        started(broker.link("order-3", instances=3), at_third) as third,
+        started(broker.link("stock-3", instances=3), at_stock) as stock,
+        started(broker.link("stock-1", instances=3), at_others),
+    ):
+        send(third, "stock", asked)
+        send(stock, "order-3", answered)
+        await at_third.until(answered)
+        await until(lambda: asked <= {*at_stock.notes, *at_others.notes})
+
+
 async def test_what_was_not_handled_is_delivered_again_to_the_next_life(broker: Running) -> None:
     wanted = notes("again", 30)
     careless, careful = Inbox(handle=None), Inbox()
