@@ -19,6 +19,7 @@ from protocols.service.codec import Codec
 from protocols.service.links import LETTERS
 from protocols.service.links.broker import BrokerLink, BrokerLost, Parcel
 from protocols.service.settings import Settings
+from protocols.service.tasks import Crew
 
 GROUP = "wdm"
 DEAD = "wdm:dead"
@@ -28,6 +29,7 @@ ANSWER_WITHIN_S = 3.0
 CLAIM_EVERY_S = 1.0
 CLAIM_AFTER_MS = 5_000  # longer than a store that is being restarted takes
 FORGET_WITHIN_S = 0.02
+BUNDLES = 2
 LOST = (RedisError, OSError, TimeoutError)
 
 
@@ -120,7 +122,18 @@ class StreamsChannel:
                     yield parcel
 
     async def work(self) -> None:
-        """Send what is to be said in one go, and with it forget what is done with."""
+        """What one turn of the loop has to say goes together, and with it what is done with; two such bundles at a time."""
+        crew = Crew()
+        for _ in range(BUNDLES):
+            crew.add(self._send_bundles(), "streams send")
+        await crew.until_one_fails()
+
+    async def dead(self) -> Sequence[bytes]:
+        return [fields[b"b"] for _, fields in await self._ask("XRANGE", DEAD, "-", "+", "COUNT", LETTERS)]
+
+    # ------------------------------------------------------------ inside
+
+    async def _send_bundles(self) -> None:
         while True:
             await self._some.wait()
             self._some.clear()
@@ -133,11 +146,6 @@ class StreamsChannel:
             for _, sent in asked:
                 if sent is not None and not sent.done():
                     sent.set_result(None)
-
-    async def dead(self) -> Sequence[bytes]:
-        return [fields[b"b"] for _, fields in await self._ask("XRANGE", DEAD, "-", "+", "COUNT", LETTERS)]
-
-    # ------------------------------------------------------------ inside
 
     async def _own(self) -> AsyncIterator[Parcel]:
         for stream in self._streams:
@@ -193,6 +201,8 @@ class StreamsChannel:
             raise BrokerLost(str(error) or type(error).__name__) from error
 
     async def _ask_all(self, commands: Sequence[Command]) -> None:
+        if not commands:
+            return
         async with self._client.pipeline(transaction=False) as pipeline:
             for command in commands:
                 pipeline.execute_command(*command)
