@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
 
+TICK_S = 0.001
 LOST = 0  # the status of a request whose connection broke
 _END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = b"content-length:"
@@ -88,8 +89,10 @@ async def open_loop(urls: Sequence[str], paths: Iterator[str], rate_per_s: float
         started = time.perf_counter()
         for number in range(int(rate_per_s * seconds)):
             due = started + number / rate_per_s
-            if (early_s := due - time.perf_counter()) > 0:
-                await asyncio.sleep(early_s)
+            while due > time.perf_counter():
+                await asyncio.sleep(
+                    TICK_S
+                )  # what is due within it leaves together: a timer each would cost more than a request
             path = next(paths)
             if idle:
                 idle.popleft().ask(path, due)

@@ -108,7 +108,7 @@ async def _bare(name: str, workers: int, durability: str) -> AsyncIterator[Conte
         environment = {**os.environ, "WDM_STORE_URL": store}
         command = [sys.executable, "-O", "-P", "-m", "benchmarks.bare"]
         environment["PYTHONPATH"] = str(Path(__file__).parents[2])
-        processes = [subprocess.Popen([find_binary(BUNDLED), file])]  # noqa: ASYNC220
+        processes = [subprocess.Popen([find_binary(BUNDLED), file], stdout=subprocess.DEVNULL)]  # noqa: ASYNC220
         try:
             await _answering(store)
             processes += [

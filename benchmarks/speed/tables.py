@@ -24,7 +24,9 @@ COSTS = {
 
 def show(console: Console, title: str, taken: Mapping[str, Taken]) -> None:
     """One row a contender: how fast, how late, what each checkout cost and where."""
-    rates = Table("", "/s", f"of {BARE}", *QUANTILES, "failed", title=f"{title}: checkouts a second, latency in ms")
+    rates = Table(
+        "", "/s", f"of {BARE}", *QUANTILES, "cores", "failed", title=f"{title}: checkouts a second, latency in ms"
+    )
     costs = Table(
         "", *ROLES, "stores", "all", *COSTS.values(), title=f"{title}: µs of processor and counts, each checkout"
     )
@@ -33,8 +35,9 @@ def show(console: Console, title: str, taken: Mapping[str, Taken]) -> None:
             column.justify = "right"
     for name, one in taken.items():
         late = (f"{one.quantile_ms(q):.1f}" for q in QUANTILES.values())
-        rates.add_row(name, f"{one.rate_per_s:.0f}", _ratio(one, taken.get(BARE)), *late, str(one.failed or ""))
         each = one.each_us()
+        cores = f"{one.rate_per_s * sum(each.values()) / 1e6:.1f}"
+        rates.add_row(name, f"{one.rate_per_s:.0f}", _ratio(one, taken.get(BARE)), *late, cores, str(one.failed or ""))
         stores = sum(us for role, us in each.items() if role not in ROLES)
         spent = [each.get(role, 0.0) for role in ROLES]
         counts = (f"{one.each(what):.2f}" for what in COSTS)
@@ -45,14 +48,21 @@ def show(console: Console, title: str, taken: Mapping[str, Taken]) -> None:
 
 def show_open(console: Console, title: str, loads: Mapping[str, tuple[float, Load]]) -> None:
     table = Table(
-        "", "asked /s", "done /s", *QUANTILES, "p99 / p50", title=f"{title}: open loop at 70 %, latency in ms"
+        "",
+        "asked /s",
+        "done /s",
+        *QUANTILES,
+        "p99 / p50",
+        "generator",
+        title=f"{title}: open loop at 70 %, latency in ms",
     )
     for column in table.columns[1:]:
         column.justify = "right"
     for name, (rate_per_s, load) in loads.items():
         late = (f"{load.quantile_ms(q):.1f}" for q in QUANTILES.values())
         spread = load.quantile_ms(0.99) / load.quantile_ms(0.5)
-        table.add_row(name, f"{rate_per_s:.0f}", f"{load.rate_per_s:.0f}", *late, f"{spread:.1f}")
+        share = f"{load.cpu_s / load.seconds:.0%}"
+        table.add_row(name, f"{rate_per_s:.0f}", f"{load.rate_per_s:.0f}", *late, f"{spread:.1f}", share)
     console.print(table)
 
 
