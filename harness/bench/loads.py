@@ -66,14 +66,20 @@ class Till:
     heard: Callable[[Operation], None] = lambda _: None
 
     async def open_loop(self, rate_per_s: float, kind: Arrivals, rng: Random, until: asyncio.Event) -> None:
-        """Check orders out as they are due until `until` is set or none is left; return when all have been answered."""
+        """Check orders out as they are due until `until` is set or none is left; return when all have been answered.
+
+        Those that were due before are still asked when `until` is set: a generator that is late must not leave out the late.
+        """
         loop = asyncio.get_running_loop()
         begin_s, begin_ns = loop.time(), self.now_ns()
+        end_s: float | None = None
         room = asyncio.Semaphore(MOST_UNANSWERED)
         async with asyncio.TaskGroup() as group:
             for at_s, order in zip(arrivals(rate_per_s, kind, rng), self.orders, strict=False):
                 if await _set_within(until, begin_s + at_s - loop.time()):
-                    return
+                    end_s = loop.time() if end_s is None else end_s
+                    if begin_s + at_s >= end_s:
+                        return
                 await room.acquire()
                 group.create_task(self._one(order, begin_ns + int(at_s * 1e9), room))
 

@@ -1,7 +1,9 @@
 """The parts of a bench: histograms, arrivals, thresholds, sweeps, rounds."""
 
+import asyncio
 import itertools
 import math
+import time
 from random import Random
 
 import pytest
@@ -11,8 +13,11 @@ from hypothesis import strategies as st
 from harness.bench import thresholds
 from harness.bench.cases import Bench, Candidate, Case, atomic, swept
 from harness.bench.histogram import Histogram
-from harness.bench.loads import arrivals
+from harness.bench.loads import Askers, Till, arrivals
 from harness.bench.pace import Pace
+from harness.history import Operation
+from harness.workload.base import Call
+from harness.workload.session import Session
 from protocols.core import UsageError
 from protocols.registry import load
 
@@ -151,3 +156,26 @@ def test_who_takes_part_by_itself_does_something_for_what_it_claims() -> None:
     assert {"2pc", "saga"} <= set(atomic())
     assert "unprotected" not in atomic()
     assert all(load(name).safeguards for name in atomic())
+
+
+async def test_a_late_generator_still_asks_for_all_that_was_due() -> None:
+    """The loop stands still until the end: everybody who would have come meanwhile is asked for, and nobody after."""
+
+    class Deaf:
+        async def do(self, asked: Call, due_ns: int) -> Operation:
+            return Operation(0, asked.op, list(asked.args), due_ns, due_ns, "ok")
+
+    class Some(Askers):
+        def take(self) -> Session:
+            return Deaf()  # type: ignore[return-value]
+
+    heard: list[Operation] = []
+    askers = Some(None)  # type: ignore[arg-type]
+    till = Till(askers, map(str, itertools.count()), time.monotonic_ns, heard.append)
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_soon(lambda: (time.sleep(0.3), over.set()))
+    began_ns = time.monotonic_ns()
+    await till.open_loop(1_000, "fixed", Random(1), over)
+    assert len(heard) >= 290
+    assert max(each.invoked_ns for each in heard) <= time.monotonic_ns()
+    assert len(heard) <= (time.monotonic_ns() - began_ns) / 1e6 + 2
