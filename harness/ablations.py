@@ -42,6 +42,8 @@ REAL: dict[tuple[str, str], str] = {
     ("2pc", "refuse-stale"): "`everything` 1",
     ("2pc", "locks"): "`hot-item` 1",
     ("2pc", "guard"): "`hot-item` 1",
+    ("2pc", "escrow-guard"): "`hot-item` 1",
+    ("2pc", "escrow-record"): "`store-cut` 2",
     ("2pc", "order-lock"): "`slow-log` 2",
     ("2pc", "deadlock-policy"): "nowhere in 11 runs: the deadline ends the wait before anything is wrong",
     ("saga", "start-record"): "`kill-one-at-a-time` 2",
