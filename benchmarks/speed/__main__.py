@@ -1,9 +1,11 @@
 """``python -m benchmarks.speed [--contender NAME]... [--items N]... [--spread NAME]... [--workers N]... [--all] [--json]``"""
 
 import argparse
+import asyncio
 import json
 import os
 import platform
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -45,6 +47,9 @@ def arguments() -> argparse.Namespace:
 
 
 async def main(chosen: argparse.Namespace) -> dict[str, Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # shops come down whatever ends it
     console = Console(stderr=chosen.json, width=None if sys.stdout.isatty() else 160)
     console.print(
         f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; generator on the same cores"
@@ -103,6 +108,9 @@ if __name__ == "__main__":
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    results = uvloop.run(main(options))
+    try:
+        results = uvloop.run(main(options))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit(130)
     if options.json:
         print(json.dumps(results, indent=2))
