@@ -119,7 +119,21 @@ def test_a_cut_link_lets_nothing_through_until_it_is_healed() -> None:
     simulate(play)
 
 
-@pytest.mark.parametrize("kind", faults.KINDS)
+FOR_BROKERS = ("poison",)
+"""Faults of what a broker keeps aside: here a broker is a link that delivers twice, and keeps nothing."""
+
+
+@pytest.mark.parametrize("kind", FOR_BROKERS)
+def test_a_fault_of_brokers_is_refused_with_the_reason(kind: str) -> None:
+    async def play(shop: Simulation) -> None:
+        refused = faults.refuse(shop, faults.fault(kind, for_s=1.0))
+        assert refused is not None
+        assert "needs letters" in refused
+
+    simulate(play)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in faults.KINDS if kind not in FOR_BROKERS])
 def test_every_fault_can_be_injected_and_healed(kind: str) -> None:
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
