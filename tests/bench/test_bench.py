@@ -16,6 +16,8 @@ from harness.report.kinds import described
 from tests.cli.conftest import until
 from wdm.cli import main
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = json.loads((Path(__file__).parents[2] / "harness/report/results.schema.json").read_text("utf-8"))
 
 

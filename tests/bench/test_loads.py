@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from harness.bench.histogram import Histogram
 from harness.bench.loads import Askers, Till, latency_us, over_after
 from harness.bench.measure import measure
@@ -48,6 +50,7 @@ def quantile_ms(tape: Tape, q: float, since: int = 0) -> float:
     return found / 1000
 
 
+@pytest.mark.slow
 async def test_an_open_loop_sees_a_pause_for_all_who_came_meanwhile() -> None:
     async with shop(3_000) as (deployment, till, tape), over_after(6.0) as over:
         async with asyncio.TaskGroup() as group:
@@ -61,6 +64,7 @@ async def test_an_open_loop_sees_a_pause_for_all_who_came_meanwhile() -> None:
         assert quantile_ms(tape, 0.75) > 100
 
 
+@pytest.mark.slow
 async def test_a_closed_loop_hardly_notices_it() -> None:
     async with shop(12_000) as (deployment, till, tape):
         warm_up: list[Operation] = []

@@ -33,7 +33,7 @@ async def test_a_thousand_checkouts_at_once_of_one_item(workers: int) -> None:
 @pytest.mark.parametrize(
     ("runtime", "workers", "victims"),
     [
-        pytest.param("local", 1, ["order-1", "order-store"], id="local"),
+        pytest.param("local", 1, ["order-1", "order-store"], marks=SLOW, id="local"),
         pytest.param("local", 2, ["order-store", "payment-1", "order-2", "order-store"], marks=SLOW, id="local, 2"),
         pytest.param("docker", 1, ["order-1", "order-store"], marks=DOCKER.marks, id="docker"),
     ],
@@ -90,6 +90,7 @@ async def test_a_checkout_waits_for_the_store_and_then_completes() -> None:
         assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [8], "credit": 8}
 
 
+@SLOW
 async def test_the_store_remembers_its_functions_and_its_verdicts() -> None:
     """After a restart that no service has seen yet: a copy of a refused checkout that comes late is refused again."""
     async with LocalDeployment(spec()) as shop, ShopClient(shop.url) as client:

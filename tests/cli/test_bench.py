@@ -120,6 +120,7 @@ def test_where_nothing_can_be_written_it_is_the_environment(capsys: pytest.Captu
     assert "/proc/nowhere" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_interrupted_bench_leaves_a_report_that_says_it_is_partial(terminal: Terminal) -> None:
     command = [sys.executable, "-m", "wdm", "bench", "--protocol", "2pc", "--duration", "60", "--seed", "3"]
     with subprocess.Popen(

@@ -19,6 +19,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.slow
 def test_with_nothing_said_it_simulates_and_says_what_is_next(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chaos"]) == 0
     out, err = capsys.readouterr()
