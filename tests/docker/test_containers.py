@@ -101,7 +101,8 @@ async def test_nothing_is_left_of_a_run_and_nothing_else_is_touched(client: Any,
     stranger = client.networks.create(f"{begins}stranger", internal=True)
     try:
         async with DockerDeployment(SPEC, tmp_path) as shop:
-            assert len(left(client, begins)) == 8 + 9 + 3
+            # Containers, networks, volumes; Compose 1 makes the volumes of the brokers as well.
+            assert len(left(client, begins)) in (8 + 12 + 3, 8 + 12 + 6)
             shop.pause("order-1")
             shop.kill("stock-1", stay_down=True)
             await shop.settled()
@@ -196,18 +197,16 @@ def test_what_a_killed_run_left_is_removed_by_down_all(shell: Shell, client: Any
 
 
 def test_data_is_kept_until_somebody_says_otherwise(shell: Shell, client: Any) -> None:
-    assert shell.wdm("up", "--runtime", "docker", "--port", "0", "--detach").returncode == 0
+    up = shell.wdm("up", "--runtime", "docker", "--port", "0", "--detach")
+    assert up.returncode == 0, up.stderr
     said = json.loads(shell.wdm("status", "--json").stdout)
     assert said["runtime"] == "docker"
     assert {node["state"] for node in said["nodes"]} == {"running"}
     assert shell.wdm("txn", "list").returncode == 0
     assert "Ready to accept connections" in shell.wdm("logs", "stock-store").stdout
     assert shell.wdm("down").returncode == 0
-    assert sorted(name.rpartition("_")[2] for name in shell.left(client)) == [
-        "order-data",
-        "payment-data",
-        "stock-data",
-    ]
+    kept = {name.rpartition("_")[2] for name in shell.left(client)}
+    assert kept - {"streams-data", "rabbitmq-data", "kafka-data"} == {"order-data", "payment-data", "stock-data"}
     assert shell.wdm("down", "--volumes").returncode == 0
     assert shell.left(client) == []
 

@@ -48,6 +48,13 @@ def test_who_is_taken_off_which_network(workers: int, wires: list[str], off: set
     assert unplugged(workers, *wires) == off
 
 
+@pytest.mark.parametrize("pool", ["172.20.0.0/16", "192.168.16.0/20"])
+def test_two_deployments_in_one_pool_need_not_meet(pool: str) -> None:
+    last = layout.subnets(IPv4Network(pool), lambda below: below - 1)
+    assert set(last) == set(layout.NETWORKS) == set(layout.subnets(IPv4Network(pool)))
+    assert set(last.values()) != set(layout.subnets(IPv4Network(pool)).values())
+
+
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_every_place_and_every_link_has_an_address_of_its_own(workers: int) -> None:
     places = [*layout.places(NETS, workers), *layout.helper_places(NETS)]

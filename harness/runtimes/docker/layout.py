@@ -49,9 +49,14 @@ class Link:
         return self.source, self.to
 
 
-def subnets(pool: IPv4Network) -> dict[str, IPv4Network]:
-    """A small network each, out of one pool: the engine has few pools, and would spend one on each network."""
-    return dict(zip(NETWORKS, pool.subnets(new_prefix=24), strict=False))
+def subnets(pool: IPv4Network, draw: Callable[[int], int] = lambda _: 0) -> dict[str, IPv4Network]:
+    """A small network each, out of one pool: the engine has few pools, and would spend one on each network.
+
+    ``draw`` a number below another: two deployments that come up at once are told the same pool, and shall not meet in it.
+    """
+    small = list(pool.subnets(new_prefix=24))
+    first = draw(max(1, len(small) - len(NETWORKS) + 1))
+    return dict(zip(NETWORKS, small[first:], strict=False))
 
 
 def instances(service: str, workers: int) -> list[str]:

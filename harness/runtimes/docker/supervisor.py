@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
-from secrets import token_hex
+from secrets import randbelow, token_hex
 from typing import Any
 
 from harness.runtimes import base
@@ -60,7 +60,7 @@ class ContainerSupervisor(Supervisor):
         images = choose(client, kind)
         tag, secret = ours.project(self.folder.path, self.spec.protocol), token_hex(16)
         port = self.spec.port or ports.take()
-        self._nets = layout.subnets(self._free_pool(tag))
+        self._nets = layout.subnets(self._free_pool(tag), randbelow)
         if self.spec.breakable:
             self._links = layout.links(self._places(), self._nets, self._broker_ports())
             self.network = Cables(self._places(), self._links, secret)
