@@ -41,7 +41,7 @@ $(LINT): $(STAMP) requirements-lint.lock
 demo: $(STAMP)  ## two-phase commit survives the crash of each of its nodes, in under 2 minutes
 	@$(BIN)/wdm demo
 
-test: $(STAMP)  ## the tests, in under 2 minutes
+test: $(STAMP)  ## the tests, in about 2 minutes
 	@$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: $(STAMP)  ## the rest: more kills, more workers, more lock policies
