@@ -14,7 +14,7 @@ FIRST_PAUSE_MS = 2.0
 LONGEST_PAUSE_MS = 100.0
 AT_ONCE = 64  # more at a time meet each other's locks more often, until all they do is try again
 UNENDED = (
-    1_000  # transactions, including those whose client has its answer: what waits for a service that is down is bounded
+    1_000  # transactions, also those whose client has its answer: what waits for a service that is down is bounded
 )
 DECISION_MS = 500  # kept free at the end of the time limit, so that a decision still reaches the client
 

@@ -11,12 +11,11 @@ import pytest
 from harness import faults, scenarios
 from harness.chaos import single
 from harness.chaos.plan import Plan
-from harness.demo import RUSH_STOCK, RUSH_USERS, rush_of
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from tests.brokers import missing
-from tests.chaos.test_shop import quiet, rests
+from tests.chaos.test_shop import rests, sells_what_there_is
 from tests.contract.acts import item, order, state, user
 from tests.runtimes import DOCKER, deployment
 
@@ -41,9 +40,7 @@ def shop_on(runtime: str, transport: str, **changes: object) -> LocalDeployment:
 @pytest.mark.parametrize(("runtime", "transport"), PLACES)
 async def test_a_thousand_checkouts_at_once_of_one_item(runtime: str, transport: str) -> None:
     async with shop_on(runtime, transport, time_limit_s=40.0) as shop, ShopClient(shop.url, 50.0) as client:
-        rush = await rush_of(client, quiet)
-    assert dict(rush.told) == {"ok": RUSH_STOCK, "fail": RUSH_USERS - RUSH_STOCK}
-    assert (rush.sold, rush.spent, rush.paid, rush.errors) == (RUSH_STOCK, RUSH_STOCK, RUSH_STOCK, 0)
+        await sells_what_there_is(client)
 
 
 @pytest.mark.parametrize("protocol", ["2pc", pytest.param("unprotected", marks=SLOW)])
