@@ -60,8 +60,9 @@ async def test_a_checkout_waits_for_its_broker_and_services_answer_meanwhile(run
     async with shop_on(runtime, transport, time_limit_s=25.0) as shop, ShopClient(shop.url, 30.0) as client:
         name, buyer = await item(client, 9), await user(client, 9)
         placed = await order(client, buyer, (name, 2))
-        await settled(shop)
+        await queues_may_be_killed(shop)
         shop.kill("broker", stay_down=True)
+        await shop.settled()
         checkout = asyncio.ensure_future(client.call("checkout", placed))
         done, _ = await asyncio.wait((checkout,), timeout=1.0)
         assert not done
@@ -72,7 +73,7 @@ async def test_a_checkout_waits_for_its_broker_and_services_answer_meanwhile(run
         assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [7], "credit": 7}
 
 
-async def settled(shop: LocalDeployment) -> None:
+async def queues_may_be_killed(shop: LocalDeployment) -> None:
     """RabbitMQ 3.10 writes the first term of a new quorum queue to the disk a second or two later, and tells nobody: killed
     before, it never elects a leader for that queue again.
     """
@@ -113,7 +114,7 @@ async def test_a_checkout_outlasts_what_happens_on_the_way_to_the_broker(runtime
     deployed = shop_on(runtime, transport, time_limit_s=25.0, breakable=True)
     async with deployed as shop, ShopClient(shop.url, 30.0) as client:
         name, buyer = await item(client, 99), await user(client, 99)
-        await settled(shop)
+        await queues_may_be_killed(shop)
         for number, (kind, targets) in enumerate(FAULTS.items(), start=1):
             placed = await order(client, buyer, (name, 2))
             settings = {"probability": 0.3} if kind == "loss" else {}

@@ -14,6 +14,7 @@ HANGS_UP = """#!/bin/sh
 echo half of a file system
 echo E: no package of that name >&2
 kill -HUP 0
+exit 1
 """
 
 
