@@ -57,6 +57,8 @@ async def main(chosen: argparse.Namespace) -> None:
             for name in names:
                 before = _cpu_ms(shops[name])
                 load = await closed_loop(*asked[name], chosen.clients, chosen.seconds)
+                if load.seconds < chosen.seconds:
+                    raise SystemExit(f"{name} has checked all {chosen.orders} orders out: say more with --orders")
                 rates[name].append(load.rate_per_s)
                 print(f"{name:14} {say(load)}\n{'':14} {_costs(before, _cpu_ms(shops[name]), load)}")
         for name in names:

@@ -5,23 +5,33 @@ local SUBJECT, OWNER, SINCE, STATE, BRANCHES = 1, 2, 3, 4, 5
 local LINES, FIRST_LINES, ENDED, LISTED = 48, 8, 1000, 100
 
 -- notes ---------------------------------------------------------------------------------------------------------------
+-- A log is packed as an array whose length has two bytes of its own (msgpack's array 16), so that lines are added at its end
+-- without a look at the others.
 
--- The log with the entries at its end.
-local function log_with(now, txn, entries)
-  local log = get('note:log', txn) or {}
-  for _, entry in ipairs(entries) do log[#log + 1] = {now, entry[1], entry[2], entry[3]} end
-  while #log > LINES do table.remove(log, FIRST_LINES + 1) end
-  return log
+local function sized(count, lines) return string.char(220, math.floor(count / 256), count % 256) .. lines end
+
+local function log_with(log, now, entries)
+  local high, low = string.byte(log or sized(0, ''), 2, 3)
+  local count, parts = high * 256 + low + #entries, {log and string.sub(log, 4) or ''}
+  for index, entry in ipairs(entries) do parts[index + 1] = pack({now, entry[1], entry[2], entry[3]}) end
+  log = sized(count, table.concat(parts))
+  if count <= LINES then return log end
+  local lines = cmsgpack.unpack(log)
+  while #lines > LINES do table.remove(lines, FIRST_LINES + 1) end
+  return sized(LINES, cmsgpack.pack(unpack(lines)))
 end
 
-local function note(now, txn, entries) put('note:log', txn, log_with(now, txn, entries)) end
+local function note(now, txn, entries)
+  call('HSET', 'note:log', txn, log_with(call('HGET', 'note:log', txn), now, entries))
+end
 
-local function shelve(txn, record, log)
-  local state = record[STATE] == 'paid' and 'paid' or 'undone'
-  local slot = number(call('HGET', 'note:next', state)) or 0
-  call('HSET', 'note:next', state, text(slot + 1))
-  put('note:' .. state, text(slot % ENDED), {txn, record[SUBJECT], record[SINCE], log})
+-- Nothing is left to do: the log goes to the shelf, the record goes.
+local function forget(now, txn, record, state, entries)
+  local slot = call('HINCRBY', 'note:next', state, 1) - 1
+  local log = log_with(call('HGET', 'note:log', txn), now, entries)
+  call('HSET', 'note:' .. state, text(slot % ENDED), '\148' .. cmsgpack.pack(txn, record[SUBJECT], record[SINCE]) .. log)
   call('HDEL', 'note:log', txn)
+  call('HDEL', 'saga', txn)
 end
 
 -- orchestrator --------------------------------------------------------------------------------------------------------
@@ -33,14 +43,14 @@ local function without_record(subject, wanted)
   return {wanted}
 end
 
-local function decide(now, txn, record, state, entries)
-  if record[STATE] ~= state then
-    record[STATE] = state
+local function turn(now, txn, record, entries)
+  if record[STATE] ~= 'undoing' then
+    record[STATE] = 'undoing'
     put('saga', txn, record)
-    entries[#entries + 1] = {state, '', ''}
+    entries[#entries + 1] = {'undoing', '', ''}
     note(now, txn, entries)
   end
-  return {state}
+  return {'undoing'}
 end
 
 command('begin', function(now, txn, subject, owner)
@@ -55,7 +65,7 @@ command('begin', function(now, txn, subject, owner)
     put('saga', txn, {subject, owner, now, 'running', branches})
     local entries = {{'begun', '', owner}}
     if #branches > 0 then entries[2] = {'perform', branches[1][1] .. '/' .. text(branches[1][2]), ''} end
-    note(now, txn, entries)
+    call('HSET', 'note:log', txn, log_with(nil, now, entries))
   end
   return {'begun', branches}
 end)
@@ -66,24 +76,24 @@ command('confirm', function(now, txn, subject, entries)
   local state = record[STATE]
   subject = record[SUBJECT]
   if state == 'running' and order_holder(subject) ~= txn and keeps('order-lock') then state = 'undoing' end
-  if state == 'undoing' and keeps('one-decision') then return decide(now, txn, record, 'undoing', entries) end
+  if state == 'undoing' and keeps('one-decision') then return turn(now, txn, record, entries) end
   settle(subject)
-  return decide(now, txn, record, 'paid', entries)
+  entries[#entries + 1] = {'paid', '', ''}
+  forget(now, txn, record, 'paid', entries)
+  return {'paid'}
 end)
 
 command('give_up', function(now, txn, subject, entries)
   local record = get('saga', txn)
   if not record then return without_record(subject, 'undoing') end
-  if record[STATE] == 'paid' and keeps('one-decision') then return {'paid'} end
-  return decide(now, txn, record, 'undoing', entries)
+  return turn(now, txn, record, entries)
 end)
 
 command('end', function(now, txn, entries)
   local record = get('saga', txn)
   if not record then return {'ended'} end
-  if record[STATE] ~= 'paid' and order_holder(record[SUBJECT]) == txn then hold(record[SUBJECT], '') end
-  shelve(txn, record, log_with(now, txn, entries))
-  call('HDEL', 'saga', txn)
+  if order_holder(record[SUBJECT]) == txn then hold(record[SUBJECT], '') end
+  forget(now, txn, record, 'undone', entries)
   return {'ended'}
 end)
 

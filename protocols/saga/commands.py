@@ -2,7 +2,7 @@
 
 The orchestrator's tables, beside the orders (``protocols.shop.ledger``):
 
-- ``saga``         txn -> (subject, owner, since, state, branches)    the saga log: ``running``, ``undoing`` or ``paid``
+- ``saga``         txn -> (subject, owner, since, state, branches)    the saga log: ``running`` or ``undoing``
 - ``note:log``     txn -> ((at, what, branch, why), ...)              what happened so far, for whoever asks
 - ``note:STATE``   slot -> (txn, subject, began, the same)            that of the last sagas that ended paid, or undone
 - ``note:next``    state -> how many of them there were
@@ -52,7 +52,7 @@ def begin(tables: Tables, config: Config, now: int, txn: str, subject: str, owne
 
 
 def confirm(tables: Tables, config: Config, now: int, txn: str, subject: str, entries: Entries) -> Result:
-    """The order is paid: ``("paid",)``; ``("undoing",)`` if the saga has been given up, ``("gone",)`` if that is over."""
+    """The order is paid, and it is over: ``("paid",)``; else ``("undoing",)`` or, if that is over as well, ``("gone",)``."""
     record = tables.get("saga", {}).get(txn)
     if record is None:
         return _without_record(tables, config, subject, "paid")
@@ -60,9 +60,10 @@ def confirm(tables: Tables, config: Config, now: int, txn: str, subject: str, en
     if state == "running" and ledger.holder(tables, subject) != txn and config.keeps("order-lock"):
         state = "undoing"  # the order was set anew meanwhile
     if state == "undoing" and config.keeps("one-decision"):
-        return _decide(tables, now, txn, "undoing", entries)
+        return _turn(tables, now, txn, entries)
     ledger.settle(tables, subject)
-    return _decide(tables, now, txn, "paid", entries)
+    _forget(tables, now, txn, "paid", (*entries, ("paid", "", "")))
+    return ("paid",)
 
 
 def give_up(tables: Tables, config: Config, now: int, txn: str, subject: str, entries: Entries) -> Result:
@@ -70,22 +71,17 @@ def give_up(tables: Tables, config: Config, now: int, txn: str, subject: str, en
     record = tables.get("saga", {}).get(txn)
     if record is None:
         return _without_record(tables, config, subject, "undoing")
-    if record[3] == "paid" and config.keeps("one-decision"):
-        return ("paid",)
-    return _decide(tables, now, txn, "undoing", entries)
+    return _turn(tables, now, txn, entries)
 
 
 def end(tables: Tables, config: Config, now: int, txn: str, entries: Entries) -> Result:
-    """Forget it: all is paid, or nothing is left of it and the order is free."""
+    """Forget it: nothing is left of it, and the order is free."""
     record = tables.get("saga", {}).get(txn)
     if record is None:
         return ("ended",)
-    subject, state = record[0], record[3]
-    if state != "paid" and ledger.holder(tables, subject) == txn:
-        ledger.hold(tables, subject, "")
-    _note(tables, now, txn, entries)
-    _shelve(tables, txn, record)
-    drop(tables, "saga", txn)
+    if ledger.holder(tables, record[0]) == txn:
+        ledger.hold(tables, record[0], "")
+    _forget(tables, now, txn, "undone", entries)
     return ("ended",)
 
 
@@ -115,13 +111,13 @@ def _without_record(tables: Tables, config: Config, subject: str, wanted: str) -
     return (wanted,)
 
 
-def _decide(tables: Tables, now: int, txn: str, state: str, entries: Entries) -> Result:
-    """Log the decision, unless it is there already."""
+def _turn(tables: Tables, now: int, txn: str, entries: Entries) -> Result:
+    """Log that it turns round, unless that is there already."""
     record = tables["saga"][txn]
-    if record[3] != state:
-        tables["saga"][txn] = (*record[:3], state, record[4])
-        _note(tables, now, txn, (*entries, (state, "", "")))
-    return (state,)
+    if record[3] != "undoing":
+        tables["saga"][txn] = (*record[:3], "undoing", record[4])
+        _note(tables, now, txn, (*entries, ("undoing", "", "")))
+    return ("undoing",)
 
 
 # ---------------------------------------------------------------- branch
@@ -228,20 +224,23 @@ def txn_log(tables: Tables, config: Config, now: int, txn: str) -> Result:
     return tuple(tables.get("note:log", {}).get(txn, ()))
 
 
-def _note(tables: Tables, now: int, txn: str, entries: Entries) -> None:
+def _log_with(tables: Tables, now: int, txn: str, entries: Entries) -> tuple[Any, ...]:
     log = (*tables.get("note:log", {}).get(txn, ()), *((now, *entry) for entry in entries))
-    if len(log) > LINES:
-        log = (*log[:FIRST_LINES], *log[FIRST_LINES - LINES :])
-    table(tables, "note:log")[txn] = log
+    return log if len(log) <= LINES else (*log[:FIRST_LINES], *log[FIRST_LINES - LINES :])
 
 
-def _shelve(tables: Tables, txn: str, record: tuple[Any, ...]) -> None:
-    """Keep the log of one that ended in place of the oldest of its kind."""
-    state = "paid" if record[3] == "paid" else "undone"
+def _note(tables: Tables, now: int, txn: str, entries: Entries) -> None:
+    table(tables, "note:log")[txn] = _log_with(tables, now, txn, entries)
+
+
+def _forget(tables: Tables, now: int, txn: str, state: str, entries: Entries) -> None:
+    """Nothing is left to do. Keep the log in place of the oldest of its kind."""
+    subject, _, since, _, _ = tables["saga"][txn]
     number = tables.get("note:next", {}).get(state, 0)
     table(tables, "note:next")[state] = number + 1
-    table(tables, f"note:{state}")[str(number % ENDED)] = (txn, record[0], record[2], tables["note:log"][txn])
+    table(tables, f"note:{state}")[str(number % ENDED)] = (txn, subject, since, _log_with(tables, now, txn, entries))
     drop(tables, "note:log", txn)
+    drop(tables, "saga", txn)
 
 
 COMMANDS = {

@@ -123,62 +123,82 @@ class Saga:
 
 def orchestrator(config: Config, state: Saga | None, event: Event) -> tuple[Saga | None, Effects]:
     """One step of the orchestrator. An event that its phase does not expect is late or doubled, and changes nothing."""
-    match state, event:
-        case None, Start(txn, request):
+    match state:
+        case None:
+            return _asleep(config, event)
+        case Saga(phase=Phase.FORWARD):
+            return _forwards(config, state, event)
+        case Saga(phase=Phase.BEGINNING):
+            return _beginning(config, state, event)
+    return _backwards(config, state, event)
+
+
+def _asleep(config: Config, event: Event) -> tuple[Saga | None, Effects]:
+    match event:
+        case Start(txn, request):
             ask = Command("begin", (txn, request.subject, request.owner))
             return Saga(txn, request, Phase.BEGINNING), (SetTimer("deadline", request.limit_ms), Do(ask))
-
-        case Saga(phase=Phase.BEGINNING, why="timeout"), Done(Command("begin"), ("begun", branches)):
-            late = replace(state, phase=Phase.FORWARD, branches=_branches(branches), at=len(branches) - 1)
-            return _turn_round(config, late, ("deadline", "", ""))
-        case Saga(phase=Phase.BEGINNING), Done(Command("begin"), ("begun", branches)):
-            return _set_out(config, state, branches)
-        case Saga(phase=Phase.BEGINNING), Done(Command("begin"), ("paid",)):
-            return None, (Reply(Outcome(Verdict.COMMITTED)),)
-        case Saga(phase=Phase.BEGINNING), Done(Command("begin"), ("busy", holder)):
-            return None, (Reply(Outcome(Verdict.CONFLICT, f"busy:{holder}")),)
-        case Saga(phase=Phase.BEGINNING), Done(Command("begin"), ("no", why)):
-            return None, (Reply(Outcome(Verdict.REFUSED, why)),)
-        case Saga(phase=Phase.BEGINNING), TimerFired("deadline"):
-            # The start record may be there already, and another instance at the steps: the answer says what to undo.
-            return replace(state, why="timeout"), ()
-
-        case Saga(phase=Phase.FORWARD), Received(Performed(_, branch, "")) if branch == state.branch:
-            return _forward(config, replace(state, at=state.at + 1), ("performed", branch, ""))
-        case Saga(phase=Phase.FORWARD), Received(Performed(_, branch, why)) if branch == state.branch:
-            return _turn_round(config, replace(state, at=state.at - 1, why=why), ("refused", branch, why))
-        case Saga(phase=Phase.FORWARD), TimerFired("deadline"):
-            # All steps: the one at hand may have been done, and a former life or another instance may be further.
-            last = len(state.branches) - 1 if config.keeps("undo-unknown") else state.at - 1
-            return _turn_round(config, replace(state, at=last, why="timeout"), ("deadline", "", ""))
-
-        case Saga(phase=Phase.FORWARD), Done(Command("confirm" | "give_up"), ("paid",)):
-            return None, (*_tell(state, Outcome(Verdict.COMMITTED)), Do(Command("end", (state.txn, ()))))
-        case Saga(phase=Phase.FORWARD), Done(Command("confirm" | "give_up"), ("gone",)):
-            return None, _tell(state, Outcome(Verdict.CONFLICT, "conflict:ended"))
-        case Saga(phase=Phase.FORWARD), Done(Command("give_up"), ("undoing",)):
-            return _set_back(config, state)
-        case Saga(phase=Phase.FORWARD), Done(Command("confirm"), ("undoing",)):
-            return _set_back(config, replace(state, at=state.at - 1, why="conflict:undone"))
-
-        case Saga(phase=Phase.BACKWARD), Received(Compensated(_, branch)) if branch == state.branch:
-            return _backward(config, replace(state, at=state.at - 1), ("compensated", branch, ""))
-        case Saga(phase=Phase.BACKWARD, told=False), TimerFired("deadline"):
-            return replace(state, told=True), _tell(state, _refusal(state.why))
-        case Saga(phase=Phase.FORWARD | Phase.BACKWARD), TimerFired("resend"):
-            pause_ms = min(2 * state.pause_ms, LONGEST_PAUSE_MS)
-            return _ask(replace(state, pause_ms=pause_ms), ("no answer", state.branch, ""))
-
-        case None, Recovered((txn, subject, "running", branches)):
+        case Recovered((txn, subject, "running", branches)):
             saga = Saga(txn, Request(subject, "", "", 0), Phase.FORWARD, _branches(branches), told=True)
             state, effects = _forward(config, saga, ("taken up", "", ""))
             return state, (SetTimer("deadline", saga.request.limit_ms), *effects)
-        case None, Recovered((txn, subject, "undoing", branches)):
+        case Recovered((txn, subject, "undoing", branches)):
             last = len(branches) - 1
             saga = Saga(txn, Request(subject, "", "", 0), Phase.BACKWARD, _branches(branches), last, told=True)
             return _backward(config, saga, ("taken up", "", ""))
-        case None, Recovered((txn, _, "paid", _)):
-            return None, (Do(Command("end", (txn, ()))),)
+    return None, ()
+
+
+def _beginning(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
+    match event:
+        case Done(Command("begin"), ("begun", branches)) if state.why == "timeout":
+            late = replace(state, phase=Phase.FORWARD, branches=_branches(branches), at=len(branches) - 1)
+            return _turn_round(config, late, ("deadline", "", ""))
+        case Done(Command("begin"), ("begun", branches)):
+            return _set_out(config, state, branches)
+        case Done(Command("begin"), ("paid",)):
+            return None, (Reply(Outcome(Verdict.COMMITTED)),)
+        case Done(Command("begin"), ("busy", holder)):
+            return None, (Reply(Outcome(Verdict.CONFLICT, f"busy:{holder}")),)
+        case Done(Command("begin"), ("no", why)):
+            return None, (Reply(Outcome(Verdict.REFUSED, why)),)
+        case TimerFired("deadline"):
+            # The start record may be there already, and another instance at the steps: the answer says what to undo.
+            return replace(state, why="timeout"), ()
+    return state, ()
+
+
+def _forwards(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
+    match event:
+        case Received(Performed(_, branch, "")) if branch == state.branch:
+            return _forward(config, replace(state, at=state.at + 1), ("performed", branch, ""))
+        case Received(Performed(_, branch, why)) if branch == state.branch:
+            return _turn_round(config, replace(state, at=state.at - 1, why=why), ("refused", branch, why))
+        case Done(Command("confirm" | "give_up"), ("paid",)):
+            return None, _tell(state, Outcome(Verdict.COMMITTED))
+        case Done(Command("confirm" | "give_up"), ("gone",)):
+            return None, _tell(state, Outcome(Verdict.CONFLICT, "conflict:ended"))
+        case Done(Command("give_up"), ("undoing",)):
+            return _set_back(config, state)
+        case Done(Command("confirm"), ("undoing",)):
+            return _set_back(config, replace(state, at=state.at - 1, why="conflict:undone"))
+        case TimerFired("deadline"):
+            # All steps: the one at hand may have been done, and a former life or another instance may be further.
+            last = len(state.branches) - 1 if config.keeps("undo-unknown") else state.at - 1
+            return _turn_round(config, replace(state, at=last, why="timeout"), ("deadline", "", ""))
+        case TimerFired("resend"):
+            return _ask_again(state)
+    return state, ()
+
+
+def _backwards(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
+    match event:
+        case Received(Compensated(_, branch)) if branch == state.branch:
+            return _backward(config, replace(state, at=state.at - 1), ("compensated", branch, ""))
+        case TimerFired("deadline") if not state.told:
+            return replace(state, told=True), _tell(state, _refusal(state.why))
+        case TimerFired("resend"):
+            return _ask_again(state)
     return state, ()
 
 
@@ -244,6 +264,11 @@ def _ask(state: Saga, *entries: Entry) -> tuple[Saga, Effects]:
         send = Send(branch.service, Compensate(state.txn, branch.name))
     noted = (Do(Command("note", (state.txn, entries))),) if entries else ()
     return state, (*noted, send, SetTimer("resend", state.pause_ms, spread_ms=state.pause_ms))
+
+
+def _ask_again(state: Saga) -> tuple[Saga, Effects]:
+    pause_ms = min(2 * state.pause_ms, LONGEST_PAUSE_MS)
+    return _ask(replace(state, pause_ms=pause_ms), ("no answer", state.branch, ""))
 
 
 def _end(state: Saga, *entries: Entry) -> tuple[None, Effects]:

@@ -4,14 +4,10 @@ import asyncio
 import contextlib
 import uuid
 from random import Random
-from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 import structlog
-from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from protocols.ports import LoopClock
 from protocols.registry import load
@@ -23,6 +19,7 @@ from protocols.service.service import Ports, Service
 from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
 from protocols.service.trace import Trace
+from protocols.service.wire import connector
 from protocols.shop.desk import Answer
 
 TOLD = 10
@@ -96,16 +93,3 @@ class Node:
 def _recovering(txns: list[str]) -> None:
     if txns:
         log.info("recovering", transactions=txns[:TOLD], in_all=len(txns))
-
-
-def connector(url: str) -> Any:
-    """A function that makes a new connection each time: no retry, no health check, no pool's surprises."""
-    pool = ConnectionPool.from_url(
-        url,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-        socket_connect_timeout=1,
-        socket_timeout=None,  # 5 s by default: it would end a connection that has nothing to say
-        protocol=2,
-    )
-    return lambda: pool.connection_class(**pool.connection_kwargs)

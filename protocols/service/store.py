@@ -1,33 +1,29 @@
 """A Valkey (or Redis 7) server behind the ``Store`` port.
 
-One connection. What is asked for within one turn of the event loop leaves in one write, so it meets the server's log as
-one group; answers are taken from each read as they are. redis-py opens the connection; from then on every word of it is ours,
-for its own way of sending and reading costs more for each command than the command. There is no hidden retry: redis-py's own
-is switched off, and this module repeats only commands that say they may run twice.
+One connection. What is asked for within one turn of the event loop leaves together, so it meets the server's log as one group;
+but never more than a ``BUNDLE``: a server that has to wait for the end of a long turn works while nobody else does.
+There is no hidden retry: this module repeats only commands that say they may run twice.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-import hiredis
 import structlog
-from redis.asyncio import Connection
 from redis.exceptions import RedisError
 
 from protocols.ports import Clock
 from protocols.service.codec import decode_result, encode_arguments
 from protocols.service.store_queue import Entry, StoreQueue
+from protocols.service.wire import LOST, Connect, Wire
 
 RECONNECT_S = 0.02
-ANSWER_WITHIN_S = 3.0
-BATCH = 512
+BUNDLE = 16
 # The server is there but cannot serve: it is loading its log, its disk or memory is full, a script hangs, or it has lost
 # our library. It says so before it executes anything, so trying again after a new connect is safe for every command.
 PASSING = ("LOADING", "MISCONF", "OOM", "READONLY", "BUSY", "MASTERDOWN", "ERR FUNCTION NOT FOUND")
-READ_BYTES = 256 * 1024
 
 log = structlog.get_logger()
 
@@ -48,15 +44,18 @@ class Counts:
 class ValkeyStore(StoreQueue):
     """``library`` is the text of the Functions library, loaded at each connect. ``limit_ms`` bounds ``call`` and ``once``."""
 
-    def __init__(self, connect: Callable[[], Connection], library: str, clock: Clock, limit_ms: int) -> None:
+    def __init__(self, connect: Connect, library: str, clock: Clock, limit_ms: int) -> None:
         super().__init__(clock, limit_ms)
         self._connect = connect
         self._library = library
-        self._asked = asyncio.Event()
+        self._wire: Wire | None = None
+        self._waking = False
         self._task: asyncio.Task[None] | None = None
         self.counts = Counts()
-        self._heard_s = 0.0  # when the server last answered, or was asked while it owed nothing
-        self.up = False
+
+    @property
+    def up(self) -> bool:
+        return self._wire is not None
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run())
@@ -67,87 +66,58 @@ class ValkeyStore(StoreQueue):
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def _wake(self) -> None:
-        self._asked.set()
-
     # ------------------------------------------------------------ the connection
 
     async def _run(self) -> None:
         while True:
-            connection = self._connect()
+            lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            wire = None
             try:
-                await self._open(connection)
-                await self._serve(connection)
-            except (RedisError, OSError, TimeoutError) as error:
-                if self.up:
+                first = ("FUNCTION", "LOAD", "REPLACE", self._library)
+                self._wire = wire = await Wire.open(self._connect, self._hear, lost.set_exception, *first)
+                self.counts.connects += 1
+                log.info("store connected")
+                self._wake()
+                await lost
+            except LOST as error:
+                if wire is not None:
                     log.warning("store lost", error=str(error) or type(error).__name__, in_flight=len(self._sent))
             finally:
-                self.up = False
+                self._wire = None
                 self._take_back()
-                with contextlib.suppress(RedisError, OSError):
-                    await connection.disconnect(nowait=True)
+                if wire is not None:
+                    await wire.close()
             await asyncio.sleep(RECONNECT_S)
 
-    async def _open(self, connection: Connection) -> None:
-        # All of it: a network cut right after the handshake leaves a server that will never answer to AUTH.
-        async with asyncio.timeout(ANSWER_WITHIN_S):
-            await connection.connect()  # type: ignore[no-untyped-call]
-            await connection.send_command("FUNCTION", "LOAD", "REPLACE", self._library)
-            await connection.read_response()
-        self.counts.connects += 1
-        self.up = True
-        log.info("store connected")
+    def _wake(self) -> None:
+        if self._wire is None or not self._waiting:
+            return
+        if len(self._waiting) >= BUNDLE:
+            self._send()
+        elif not self._waking:
+            self._waking = True
+            asyncio.get_running_loop().call_soon(self._send)
 
-    async def _serve(self, connection: Connection) -> None:
-        """Write, read and watch, until one of them fails."""
-        jobs = [asyncio.create_task(job(connection)) for job in (self._write, self._read, self._watch)]
-        try:
-            done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_EXCEPTION)
-            for task in done:
-                task.result()
-        finally:
-            for task in jobs:
-                task.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
+    def _send(self) -> None:
+        self._waking = False
+        if self._wire is None:
+            return
+        batch = [entry for entry in self._waiting if not entry.cancelled]
+        self._waiting.clear()
+        if not batch:
+            return
+        for entry in batch:
+            entry.sent = True
+        self._sent.extend(batch)
+        self.counts.commands += len(batch)
+        self.counts.batches += 1
+        self._wire.write(b"".join(map(_packed, batch)), len(batch))
 
-    async def _write(self, connection: Connection) -> None:
-        while True:
-            await self._asked.wait()
-            self._asked.clear()
-            batch = [entry for entry in self._take() if not entry.cancelled]
-            if not batch:
-                continue
-            for entry in batch:
-                entry.sent = True
-            if not self._sent:
-                self._heard_s = asyncio.get_running_loop().time()
-            self._sent.extend(batch)
-            self.counts.commands += len(batch)
-            self.counts.batches += 1
-            try:
-                await connection.send_packed_command(b"".join(map(_packed, batch)), check_health=False)
-            except RuntimeError as error:  # uvloop's word for a connection that was reset a moment ago
-                raise ConnectionResetError(str(error)) from error
-
-    def _take(self) -> list[Entry]:
-        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-        if self._waiting:
-            self._wake()
-        return batch
-
-    async def _read(self, connection: Connection) -> None:
-        stream = connection._reader  # noqa: SLF001 - it has no public way to what is not parsed yet
-        answers, clock = hiredis.Reader(), asyncio.get_running_loop().time
-        assert stream is not None
-        while data := await stream.read(READ_BYTES):
-            self._heard_s = clock()
-            answers.feed(data)
-            while (answer := answers.gets()) is not False:
-                if type(answer) is bytes:
-                    self._sent.popleft().then(decode_result(answer))
-                else:
-                    self._refused(str(answer))
-        raise ConnectionResetError("the server closed the connection")
+    def _hear(self, answer: Any) -> None:
+        if type(answer) is bytes:
+            self._sent.popleft().then(decode_result(answer))
+        else:
+            self._refused(str(answer))
 
     def _refused(self, error: str) -> None:
         entry = self._sent.popleft()
@@ -157,14 +127,6 @@ class ValkeyStore(StoreQueue):
             raise RedisError(error)
         log.error("store refused a command", command=entry.command.name, error=error)
         entry.lost(StoreFault(error))
-
-    async def _watch(self, _: Connection) -> None:
-        """A server that keeps the connection but does not answer is as good as gone."""
-        while True:
-            silent_s = asyncio.get_running_loop().time() - self._heard_s if self._sent else 0.0
-            if silent_s >= ANSWER_WITHIN_S:
-                raise TimeoutError(f"no answer for {ANSWER_WITHIN_S:g} s")
-            await asyncio.sleep(ANSWER_WITHIN_S - silent_s)
 
 
 @cache

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, islice
 from typing import Any, Protocol
 
@@ -46,10 +47,10 @@ class Parcel:
 
 
 class Channel(Protocol):
-    """One connection to a broker. When it is lost every method raises ``BrokerLost``, if nothing else then ``work``."""
+    """One connection to a broker. When it is lost ``parcels`` or ``work`` raises ``BrokerLost``."""
 
-    async def publish(self, to: str, body: bytes) -> None:
-        """Return once the broker has it for certain. ``to`` is the name of a service or an instance, as ``route`` made it."""
+    def publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
+        """Call ``confirmed`` once the broker has it for certain. ``to`` is a service or an instance, as ``route`` made it."""
 
     def parcels(self) -> AsyncIterator[Parcel]:
         """What arrives for this instance and its service, what a former life left unfinished included. Never ends."""
@@ -68,11 +69,12 @@ class _Box:
         self.waiting: dict[Any, None] = {}
         self.under_way: dict[int, list[Any]] = {}
 
-    def take(self, number: int) -> None:
+    def take(self, number: int) -> list[Any]:
         batch = list(islice(self.waiting, BATCH))
         for message in batch:
             del self.waiting[message]
         self.under_way[number] = batch
+        return batch
 
     def put_back(self) -> None:
         """What was not confirmed goes first."""
@@ -100,11 +102,15 @@ class BrokerLink:
         self._route = route
         self._boxes: dict[str, _Box] = {}
         self._numbers = count()
-        self._wake = asyncio.Event()
+        self._channel: Channel | None = None
+        self._waking = False
         self._life: asyncio.Task[None] | None = None
         self._receive: Receive = lambda *_: None
         self.counts = Counts()
-        self.up = False
+
+    @property
+    def up(self) -> bool:
+        return self._channel is not None
 
     @property
     def waiting(self) -> int:
@@ -128,25 +134,24 @@ class BrokerLink:
             self.counts.lost += 1
             return
         box.waiting[message] = None
-        self._wake.set()
+        self._dispatch_soon()
 
     # ------------------------------------------------------------ the connection
 
     async def _live(self) -> None:
         pause_s = RECONNECT_S
         while True:
+            connected = False
             try:
                 async with self._open_channel() as channel:
-                    self.up, pause_s = True, RECONNECT_S
+                    connected, pause_s = True, RECONNECT_S
                     log.info("broker connected")
                     await self._serve(channel)
             except BrokerLost as lost:
-                if self.up:
+                if connected:
                     log.warning("broker lost", error=str(lost), waiting=self.waiting)
             except Exception as failure:  # a defect of ours may cost a connection, and never all that come after it
                 log.exception("link failed", error=repr(failure))
-            finally:
-                self.up = False
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, RECONNECT_LATEST_S)
 
@@ -156,29 +161,39 @@ class BrokerLink:
         crew = Crew()
         crew.add(channel.work(), "link work")
         crew.add(self._consume(channel), "link consume")
-        crew.add(self._dispatch(channel, crew), "link dispatch")
-        await crew.until_one_fails()
+        self._channel = channel
+        self._dispatch_soon()
+        try:
+            await crew.until_one_fails()
+        finally:
+            self._channel = None
 
     # ------------------------------------------------------------ out
 
-    async def _dispatch(self, channel: Channel, crew: Crew) -> None:
-        self._wake.set()
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            for box in self._boxes.values():
-                while box.waiting and len(box.under_way) < UNDER_WAY:
-                    number = next(self._numbers)
-                    box.take(number)
-                    crew.add(self._post(channel, box, number), "link post")
+    def _dispatch_soon(self) -> None:
+        """At the loop's next turn: by then everything this one has to say is waiting."""
+        if not self._waking:
+            self._waking = True
+            asyncio.get_running_loop().call_soon(self._dispatch)
 
-    async def _post(self, channel: Channel, box: _Box, number: int) -> None:
-        batch = box.under_way[number]
-        await channel.publish(box.to, self._codec.encode(self._sender, batch))
-        del box.under_way[number]
+    def _dispatch(self) -> None:
+        self._waking = False
+        if self._channel is None:
+            return
+        for box in self._boxes.values():
+            while box.waiting and len(box.under_way) < UNDER_WAY:
+                number = next(self._numbers)
+                body = self._codec.encode(self._sender, box.take(number))
+                self._channel.publish(box.to, body, partial(self._confirmed, box, number))
+
+    def _confirmed(self, box: _Box, number: int) -> None:
+        batch = box.under_way.pop(number, None)
+        if batch is None:
+            return  # it went back into the box when its connection was lost
         self.counts.posts += 1
         self.counts.messages += len(batch)
-        self._wake.set()
+        if box.waiting:
+            self._dispatch_soon()
 
     # ------------------------------------------------------------ in
 

@@ -156,6 +156,7 @@ class KafkaChannel:
         self._own = AIOKafkaConsumer(group_id=f"wdm.replies.{node}", **reading)
         self._arrived: asyncio.Queue[Parcel] = asyncio.Queue(ROOM)
         self._buried = Done()
+        self._crew = Crew()
         self._readers = (_Reader(self._shared), _Reader(self._own))
 
     async def open(self) -> None:
@@ -172,25 +173,28 @@ class KafkaChannel:
                 async with asyncio.timeout(1):
                     await one.stop()
 
-    async def publish(self, to: str, body: bytes) -> None:
+    def publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
+        self._crew.add(self._publish(to, body, confirmed), "kafka publish")
+
+    async def _publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
         topic, _, partition = to.rpartition("/")
         try:
             await self._producer.send_and_wait(f"wdm.{topic}", body, partition=int(partition))
         except LOST as error:
             raise BrokerLost(_words(error)) from error
+        confirmed()
 
     async def parcels(self) -> AsyncIterator[Parcel]:
         while True:
             yield await self._arrived.get()
 
     async def work(self) -> None:
-        crew = Crew()
         for reader in self._readers:
-            crew.add(reader.read(self._arrived, self._buried), "kafka read")
-            crew.add(reader.commit(), "kafka commit")
-        crew.add(self._bury(), "kafka bury")
+            self._crew.add(reader.read(self._arrived, self._buried), "kafka read")
+            self._crew.add(reader.commit(), "kafka commit")
+        self._crew.add(self._bury(), "kafka bury")
         try:
-            await crew.until_one_fails()
+            await self._crew.until_one_fails()
         except asyncio.CancelledError:
             for reader in self._readers:
                 await reader.commit_rest()

@@ -13,7 +13,7 @@ The client library's own reconnection is not used: what is published again, and 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from aio_pika import DeliveryMode, Message, connect
@@ -114,6 +114,7 @@ class RabbitChannel:
         self._done = Done()
         self._lost = asyncio.Event()
         self._exchange: Any = None
+        self._crew = Crew()
 
     async def open(self, service: str) -> None:
         self._connection.close_callbacks.add(lambda *_: self._lost.set())
@@ -129,12 +130,16 @@ class RabbitChannel:
         for name in (service, self._node):
             await queues[name].consume(self._arrived.put)
 
-    async def publish(self, to: str, body: bytes) -> None:
+    def publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
+        self._crew.add(self._publish(to, body, confirmed), "rabbitmq publish")
+
+    async def _publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
         message = Message(body, delivery_mode=DeliveryMode.PERSISTENT, reply_to=name_of(self._node))
         try:
             await self._exchange.publish(message, name_of(to), timeout=ANSWER_WITHIN_S)
         except LOST as error:
             raise BrokerLost(_words(error)) from error
+        confirmed()
 
     async def parcels(self) -> AsyncIterator[Parcel]:
         while True:
@@ -142,10 +147,9 @@ class RabbitChannel:
 
     async def work(self) -> None:
         """Acknowledge what is done with, and notice the end of the connection."""
-        crew = Crew()
-        crew.add(self._acknowledge(), "rabbitmq acknowledge")
-        crew.add(self._notice(), "rabbitmq notice")
-        await crew.until_one_fails()
+        self._crew.add(self._acknowledge(), "rabbitmq acknowledge")
+        self._crew.add(self._notice(), "rabbitmq notice")
+        await self._crew.until_one_fails()
 
     # ------------------------------------------------------------ inside
 

@@ -7,33 +7,23 @@ deleted, so a stream holds what is under way and nothing else.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
-
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from protocols.service.codec import Codec
 from protocols.service.links import LETTERS
 from protocols.service.links.broker import BrokerLink, BrokerLost, Parcel
 from protocols.service.settings import Settings
-from protocols.service.tasks import Crew
+from protocols.service.wire import LOST, Command, Connect, Line, connector
 
 GROUP = "wdm"
 DEAD = "wdm:dead"
 READ = 16  # entries at a time, of each stream
 BLOCK_MS = 1_000
-ANSWER_WITHIN_S = 3.0
 CLAIM_EVERY_S = 1.0
 CLAIM_AFTER_MS = 5_000  # longer than a store that is being restarted takes
 FORGET_WITHIN_S = 0.02
-BUNDLES = 2
-LOST = (RedisError, OSError, TimeoutError)
-
-
-Command = tuple[Any, ...]
 
 
 def link(settings: Settings, codec: Codec) -> BrokerLink:
@@ -59,35 +49,26 @@ async def plant(url: str, service: str, body: bytes) -> None:
 
 @contextlib.asynccontextmanager
 async def connected(url: str, node: str, streams: Sequence[str]) -> AsyncIterator["StreamsChannel"]:
-    # No hidden retry: what is repeated, and when, is the link's business. No time limit of the library's either: it would
-    # write under asyncio.wait_for, which loses cancellations (see ``tasks``).
-    client = Redis.from_url(
-        url,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-        socket_connect_timeout=1,
-        socket_timeout=None,
-        protocol=2,
-    )
-    try:
-        channel = StreamsChannel(client, node, streams)
+    connect = connector(url)
+    async with contextlib.AsyncExitStack() as stack:
+        tells, waits = await _open(connect, stack), await _open(connect, stack)
+        channel = StreamsChannel(tells, waits, node, streams)
         await channel.open()
         yield channel
-    finally:
-        with contextlib.suppress(*LOST):
-            await client.aclose()
 
 
 class StreamsChannel:
-    """``node`` is the consumer's name. ``streams``: the service's and the instance's own."""
+    """``node`` is the consumer's name. ``streams``: the service's and the instance's own. ``waits`` is the connection on which
+    it is waited for entries, ``tells`` the other one.
+    """
 
-    def __init__(self, client: Redis, node: str, streams: Sequence[str]) -> None:
-        self._client = client
+    def __init__(self, tells: Line, waits: Line, node: str, streams: Sequence[str]) -> None:
+        self._tells = tells
+        self._waits = waits
         self._node = node
         self._streams = streams
-        self._asked: list[tuple[Command, asyncio.Future[None] | None]] = []
+        self._said: list[tuple[Command, Callable[[], None]]] = []
         self._finished: dict[Any, list[Any]] = {}  # entries by stream
-        self._some = asyncio.Event()
 
     async def open(self) -> None:
         for stream in self._streams:
@@ -97,10 +78,8 @@ class StreamsChannel:
                 if not str(error).startswith("BUSYGROUP"):
                     raise
 
-    async def publish(self, to: str, body: bytes) -> None:
-        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._enter(("XADD", name_of(to), "*", "b", body), sent)
-        await sent
+    def publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
+        self._say(("XADD", name_of(to), "*", "b", body), confirmed)
 
     async def add(self, to: str, body: bytes) -> None:
         """The same by itself, for whoever does not let it ``work``."""
@@ -122,30 +101,13 @@ class StreamsChannel:
                     yield parcel
 
     async def work(self) -> None:
-        """What one turn of the loop has to say goes together, and with it what is done with; two such bundles at a time."""
-        crew = Crew()
-        for _ in range(BUNDLES):
-            crew.add(self._send_bundles(), "streams send")
-        await crew.until_one_fails()
+        with _said_as_lost():
+            await self._tells.until_lost()
 
     async def dead(self) -> Sequence[bytes]:
-        return [fields[b"b"] for _, fields in await self._ask("XRANGE", DEAD, "-", "+", "COUNT", LETTERS)]
+        return [fields[1] for _, fields in await self._ask("XRANGE", DEAD, "-", "+", "COUNT", LETTERS)]
 
     # ------------------------------------------------------------ inside
-
-    async def _send_bundles(self) -> None:
-        while True:
-            await self._some.wait()
-            self._some.clear()
-            asked, self._asked = self._asked, []
-            finished, self._finished = self._finished, {}
-            commands = [command for command, _ in asked]
-            for stream, entries in finished.items():
-                commands += [("XACK", stream, GROUP, *entries), ("XDEL", stream, *entries)]
-            await self._ask_all(commands)
-            for _, sent in asked:
-                if sent is not None and not sent.done():
-                    sent.set_result(None)
 
     async def _own(self) -> AsyncIterator[Parcel]:
         for stream in self._streams:
@@ -162,7 +124,7 @@ class StreamsChannel:
     async def _read(self, after: str, block_ms: int) -> list[Any]:
         ids = [after] * len(self._streams)
         command = ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", READ, "BLOCK", block_ms, "STREAMS"]
-        return await self._ask(*command, *self._streams, *ids) or []
+        return await _asked(self._waits, *command, *self._streams, *ids) or []
 
     async def _claimed(self) -> list[Parcel]:
         """What an instance of the service took and has not acknowledged for long: it is gone, or its store is."""
@@ -170,44 +132,68 @@ class StreamsChannel:
         answer = await self._ask("XAUTOCLAIM", stream, GROUP, self._node, CLAIM_AFTER_MS, "0", "COUNT", READ)
         return list(self._opened(stream, answer[1]))
 
-    def _opened(self, stream: Any, entries: Sequence[tuple[Any, dict[bytes, bytes]]]) -> Sequence[Parcel]:
-        bodies = (
-            (entry, fields[b"b"]) for entry, fields in entries if fields
-        )  # some are deleted while they are pending
+    def _opened(self, stream: Any, entries: Sequence[tuple[Any, Sequence[bytes]]]) -> Sequence[Parcel]:
+        bodies = ((entry, fields[1]) for entry, fields in entries if fields)  # some are deleted while they are pending
         return [self._parcel(stream, entry, body) for entry, body in bodies]
 
     def _parcel(self, stream: Any, entry: Any, body: bytes) -> Parcel:
         def bury(why: str) -> None:
-            self._enter(("XADD", DEAD, "*", "b", body, "why", why))
+            self._say(("XADD", DEAD, "*", "b", body, "why", why), lambda: None)
             self._finish(stream, entry)
 
         return Parcel(body, lambda: self._finish(stream, entry), bury)
 
-    def _enter(self, command: Command, sent: asyncio.Future[None] | None = None) -> None:
-        self._asked.append((command, sent))
-        self._some.set()
+    def _say(self, command: Command, then: Callable[[], None]) -> None:
+        """All that one turn of the loop has to say goes together, and with it what is done with."""
+        if not self._said:
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._said.append((command, then))
 
     def _finish(self, stream: Any, entry: Any) -> None:
-        """It need not be forgotten at once: mostly there is soon something to send."""
+        """It need not be forgotten at once: mostly there is soon something to say."""
         if not self._finished:
-            asyncio.get_running_loop().call_later(FORGET_WITHIN_S, self._some.set)
+            asyncio.get_running_loop().call_later(FORGET_WITHIN_S, self._tell)
         self._finished.setdefault(stream, []).append(entry)
 
-    async def _ask(self, *command: Any) -> Any:
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-        except LOST as error:
-            raise BrokerLost(str(error) or type(error).__name__) from error
+    def _tell(self) -> None:
+        said, self._said = self._said, []
+        finished, self._finished = self._finished, {}
+        commands = [command for command, _ in said]
+        for stream, entries in finished.items():
+            commands += [("XACK", stream, GROUP, *entries), ("XDEL", stream, *entries)]
+        if commands:
+            self._tells.tell(commands).add_done_callback(partial(self._pass_on, [then for _, then in said]))
 
-    async def _ask_all(self, commands: Sequence[Command]) -> None:
-        if not commands:
+    def _pass_on(self, said: Sequence[Callable[[], None]], answered: asyncio.Future[list[Any]]) -> None:
+        refused = answered.exception()
+        if refused is not None:
+            self._tells.give_up(
+                refused
+            )  # it may have no memory or no disk: what was not taken leaves on the next connection
             return
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            try:
-                async with asyncio.timeout(ANSWER_WITHIN_S):
-                    await pipeline.execute()
-            except LOST as error:
-                raise BrokerLost(str(error) or type(error).__name__) from error
+        for then in said:
+            then()
+
+    async def _ask(self, *command: Any) -> Any:
+        return await _asked(self._tells, *command)
+
+
+async def _open(connect: Connect, stack: contextlib.AsyncExitStack) -> Line:
+    with _said_as_lost():
+        line = await Line.open(connect)
+    stack.push_async_callback(line.close)
+    return line
+
+
+async def _asked(line: Line, *command: Any) -> Any:
+    with _said_as_lost():
+        (answer,) = await line.tell((command,))
+    return answer
+
+
+@contextlib.contextmanager
+def _said_as_lost() -> Iterator[None]:
+    try:
+        yield
+    except LOST as error:
+        raise BrokerLost(str(error) or type(error).__name__) from error

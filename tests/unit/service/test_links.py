@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from itertools import permutations
 
@@ -37,20 +37,24 @@ class Failing:
     @contextlib.asynccontextmanager
     async def channel(self) -> AsyncIterator["Failing"]:
         self.connects += 1
+        self._lost = asyncio.Event()
         yield self
 
-    async def publish(self, to: str, body: bytes) -> None:
+    def publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
         self.arrived.append((to, CODEC.decode(body)[1]))
         if self.losses:
             self.losses -= 1
-            raise BrokerLost("on purpose")
+            self._lost.set()
+        else:
+            asyncio.get_running_loop().call_soon(confirmed)
 
     async def parcels(self) -> AsyncIterator[Parcel]:
         await asyncio.Event().wait()
         yield Parcel(b"", lambda: None, lambda _: None)
 
     async def work(self) -> None:
-        await asyncio.Event().wait()
+        await self._lost.wait()
+        raise BrokerLost("on purpose")
 
 
 @contextlib.asynccontextmanager
