@@ -93,11 +93,12 @@ async def health_ms(shop: LocalDeployment) -> float:
     return slowest
 
 
-@pytest.mark.parametrize("transport", ["streams", "rabbitmq", "kafka"])
-def test_planted_poison_is_all_that_is_buried_and_stops_nothing_else(transport: str) -> None:
-    missing(transport)
+@pytest.mark.parametrize(("runtime", "transport"), PLACES)
+def test_planted_poison_is_all_that_is_buried_and_stops_nothing_else(runtime: str, transport: str) -> None:
+    if runtime == "local":
+        missing(transport)
     scenario = replace(scenarios.load("poison"), duration_s=8.0)
-    found = single.run(Plan(scenario, "saga", 1, transport=transport))
+    found = single.run(Plan(scenario, "saga", 1, transport=transport, runtime=runtime))
     assert (found.judgement.verdict, found.judgement.reasons) == ("holds", ())
     (letters,) = (each.finding for each in found.judgement.results if each.checker == "dead-letters")
     assert letters.figures["planted"] >= 5

@@ -204,7 +204,8 @@ def test_data_is_kept_until_somebody_says_otherwise(shell: Shell, client: Any) -
     assert {node["state"] for node in said["nodes"]} == {"running"}
     assert shell.wdm("txn", "list").returncode == 0
     assert "Ready to accept connections" in shell.wdm("logs", "stock-store").stdout
-    assert shell.wdm("down").returncode == 0
+    down = shell.wdm("down")
+    assert (down.returncode, "`wdm down --volumes` removes its data" in down.stderr) == (0, True)
     kept = {name.rpartition("_")[2] for name in shell.left(client)}
     assert kept - {"streams-data", "rabbitmq-data", "kafka-data"} == {"order-data", "payment-data", "stock-data"}
     assert shell.wdm("down", "--volumes").returncode == 0

@@ -3,7 +3,7 @@
 import click
 
 from harness.runtimes.base import EnvironmentFailure
-from harness.runtimes.docker import ours
+from harness.runtimes.docker import compose, ours
 from harness.runtimes.local.control import all_folders, take_down
 from harness.runtimes.local.state import StateFolder
 from wdm import ui
@@ -28,7 +28,9 @@ def down(folder: StateFolder, everywhere: bool, volumes: bool) -> int:
         failures += _remove_strays(volumes)
     if failures:
         raise EnvironmentFailure("; ".join(failures))
-    ui.next_step(f"`wdm up{hint(folder)}` starts it again, `rm -r {folder.path}` removes its data")
+    in_volumes = not volumes and (folder.path / compose.OVERRIDE).exists()
+    remove = f"wdm down{hint(folder)} --volumes" if in_volumes else f"rm -r {folder.path}"
+    ui.next_step(f"`wdm up{hint(folder)}` starts it again, `{remove}` removes its data")
     return 0
 
 

@@ -17,6 +17,8 @@ ROOT = Path(harness.__file__).parents[1]
 FILE = ROOT / "docker-compose.yml"
 TOGETHER = ROOT / "containers/together.yml"
 """What changes in it where all services share one store."""
+OVERRIDE = "compose.json"
+"""The second file of a deployment, in its folder."""
 LINKS = "links"
 """The profile, and its only service: what stands between nodes where their connections are to be disturbed."""
 PROFILES = (LINKS, *BROKERS)

@@ -73,6 +73,13 @@ class Container:
         """
         return self._orders.submit(self._exec, command).result()
 
+    def run(self, command: list[str]) -> bytes:
+        """Run something in it to its end, when its turn has come (see ``exec``). Blocks; returns what it prints.
+
+        Raises ``EnvironmentFailure`` with its words if it fails.
+        """
+        return self._orders.submit(self._run, command).result()
+
     async def settled(self) -> None:
         """Return once all that was ordered is done, or in ``trouble``."""
         for future in tuple(self._under_way):
@@ -126,6 +133,13 @@ class Container:
         with told(f"{self.handle.name}: {command[0]}"):
             _, words = self.handle.exec_run(command, stream=True, stderr=False)
             return next(words, b""), words
+
+    def _run(self, command: list[str]) -> bytes:
+        with told(f"{self.handle.name}: {command[0]}"):
+            code, (said, complained) = self.handle.exec_run(command, demux=True)
+        if code:
+            raise EnvironmentFailure(f"{self.handle.name}: {in_words((complained or b'').decode('utf-8', 'replace'))}")
+        return said or b""
 
     def _thaw(self) -> None:
         with told(f"{self.handle.name} cannot be unpaused"):

@@ -1,7 +1,8 @@
 """A shop in containers, for tests and whatever breaks a shop on purpose."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.runtimes.base import EnvironmentFailure
@@ -13,6 +14,8 @@ from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.nodes import Plan
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.local.supervisor import Supervisor
+
+ASK_THE_BROKER = ("python3", "-P", "-m", "protocols.service.letters")
 
 
 class DockerDeployment(LocalDeployment):
@@ -36,6 +39,24 @@ class DockerDeployment(LocalDeployment):
     def usage(self) -> list[dict[str, Any]]:
         """What each container has used so far; empty before it is up."""
         return self._meter.rows() if self._meter else []
+
+    async def plant(self, service: str, name: str) -> None:
+        await asyncio.to_thread(self._ask_the_broker, "plant", service, name)
+
+    async def buried(self) -> Sequence[bytes]:
+        found = await asyncio.to_thread(self._ask_the_broker, "buried")
+        return [b64decode(line) for line in found.split()]
+
+    def _ask_the_broker(self, *words: str) -> bytes:
+        """It is on no network of this machine's, so a service asks it: the first that can."""
+        failure = EnvironmentFailure("no service runs that could ask the broker")
+        for node in self.nodes():
+            if node.kind == "service" and node.state == "running":
+                try:
+                    return self._containers.containers[node.name].run([*ASK_THE_BROKER, *words])
+                except EnvironmentFailure as error:
+                    failure = error
+        raise failure
 
     async def settled(self) -> None:
         there = self._containers.containers.values()

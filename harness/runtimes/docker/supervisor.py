@@ -13,7 +13,7 @@ from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.docker import layout, ours
 from harness.runtimes.docker.brokers import BROKERS, Kind
 from harness.runtimes.docker.cables import Cables
-from harness.runtimes.docker.compose import LINKS, TOGETHER, Project
+from harness.runtimes.docker.compose import LINKS, OVERRIDE, TOGETHER, Project
 from harness.runtimes.docker.container import Container
 from harness.runtimes.docker.engine import connect, filters, labels, told
 from harness.runtimes.docker.images import choose
@@ -144,7 +144,7 @@ class ContainerSupervisor(Supervisor):
             name: {"internal": name in layout.TALKS, "labels": own, "ipam": {"config": [{"subnet": str(net)}]}}
             for name, net in self._nets.items()
         }
-        return self.folder.write_private("compose.json", json.dumps({"networks": nets}, indent=2).encode())
+        return self.folder.write_private(OVERRIDE, json.dumps({"networks": nets}, indent=2).encode())
 
     def _member(self, name: str, kind: base.Kind, service: str, url: str = "") -> Member:
         async def serves() -> bool:

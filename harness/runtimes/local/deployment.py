@@ -109,7 +109,7 @@ class LocalDeployment:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        letters = IF_BROKERED if self.spec.runtime == "local" and transport(self.spec.transport).broker else ALWAYS
+        letters = IF_BROKERED if transport(self.spec.transport).broker else ALWAYS
         return ALWAYS | letters | (IF_BREAKABLE if self.spec.breakable else ALWAYS)
 
     def revive(self, name: str) -> None:

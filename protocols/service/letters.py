@@ -1,0 +1,36 @@
+"""``python -m protocols.service.letters plant SERVICE NAME | buried``: the broker's dead letters, from a service's own place.
+
+For brokers that only services can reach, as in containers. The variables say which broker, as to a service. ``buried`` prints the
+dead letters in base64, a line each. Exits with 4 if the broker cannot be asked.
+"""
+
+import asyncio
+import os
+import sys
+from base64 import b64encode
+
+from protocols.service.links import transport
+from protocols.service.links.broker import BrokerLost
+from protocols.service.settings import Settings, environment
+
+
+async def main(*words: str) -> int:
+    settings = Settings.read(environment(os.environ))
+    broker = transport(settings.transport)
+    try:
+        match words:
+            case ("plant", service, name):
+                await broker.plant(settings.broker_url, service, name)
+            case ("buried",):
+                print(*(b64encode(body).decode() for body in await broker.buried(settings.broker_url)), sep="\n")
+            case _:
+                print("error: say plant SERVICE NAME, or buried", file=sys.stderr)
+                return 2
+    except BrokerLost as lost:
+        print(f"error: the broker cannot be asked: {lost}", file=sys.stderr)
+        return 4
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(*sys.argv[1:])))
