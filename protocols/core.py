@@ -295,7 +295,8 @@ class Protocol:
     ``library``; both take ``(tables, config, now, *args)``. ``locks`` lists ``(key, txn)`` for every exclusive lock that is held
     according to the records in a twin's tables. ``layout`` says which stores a deployment has: see ``store_of``.
     ``lazy`` names commands that take any number of transactions and whose answer nobody needs: what several ask for within a
-    moment is done as one, and not at all if the process dies before.
+    moment is done as one, and not at all if the process dies before. ``unheard`` names others whose answer says nothing to the
+    machine, so that it is not told.
     """
 
     name: str
@@ -310,6 +311,7 @@ class Protocol:
     locks: Callable[[Mapping[str, Any], Config], Iterable[tuple[str, str]]] = lambda _tables, _config: ()
     layout: Layout = Layout.APART
     lazy: frozenset[str] = frozenset()
+    unheard: frozenset[str] = frozenset()
 
     def store_of(self, service: str) -> str:
         """The service whose store keeps the data of ``service``: its own, or the coordinator's for all of them."""

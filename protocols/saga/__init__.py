@@ -51,6 +51,7 @@ PROTOCOL = Protocol(
     commands={**ledger.COMMANDS, **commands.COMMANDS},
     library=(files("protocols.saga") / "commands.lua").read_text("utf-8"),
     claims=claims,
+    unheard=frozenset({"note", "end"}),
     safeguards=SAFEGUARDS,
     options=(
         Option(

@@ -139,14 +139,18 @@ def _asleep(config: Config, event: Event) -> tuple[Saga | None, Effects]:
             ask = Command("begin", (txn, request.subject, request.owner))
             return Saga(txn, request, Phase.BEGINNING), (SetTimer("deadline", request.limit_ms), Do(ask))
         case Recovered((txn, subject, "running", branches)):
-            saga = Saga(txn, Request(subject, "", "", 0), Phase.FORWARD, _branches(branches), told=True)
+            saga = _taken_up(config, Phase.FORWARD, txn, subject, branches)
             state, effects = _forward(config, saga, ("taken up", "", ""))
             return state, (SetTimer("deadline", saga.request.limit_ms), *effects)
         case Recovered((txn, subject, "undoing", branches)):
-            last = len(branches) - 1
-            saga = Saga(txn, Request(subject, "", "", 0), Phase.BACKWARD, _branches(branches), last, told=True)
-            return _backward(config, saga, ("taken up", "", ""))
+            saga = _taken_up(config, Phase.BACKWARD, txn, subject, branches)
+            return _backward(config, replace(saga, at=len(branches) - 1), ("taken up", "", ""))
     return None, ()
+
+
+def _taken_up(config: Config, phase: Phase, txn: str, subject: str, branches: Iterable[Any]) -> Saga:
+    request = Request(subject, "", "", 0)
+    return Saga(txn, request, phase, _branches(branches), pause_ms=config.timing.tell, told=True)
 
 
 def _beginning(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
@@ -171,7 +175,8 @@ def _beginning(config: Config, state: Saga, event: Event) -> tuple[Saga | None, 
 def _forwards(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
     match event:
         case Received(Performed(_, branch, "")) if branch == state.branch:
-            return _forward(config, replace(state, at=state.at + 1), ("performed", branch, ""))
+            further = replace(state, at=state.at + 1, pause_ms=config.timing.tell)
+            return _forward(config, further, ("performed", branch, ""))
         case Received(Performed(_, branch, why)) if branch == state.branch:
             return _turn_round(config, replace(state, at=state.at - 1, why=why), ("refused", branch, why))
         case Done(Command("confirm" | "give_up"), ("paid",)):
@@ -194,7 +199,8 @@ def _forwards(config: Config, state: Saga, event: Event) -> tuple[Saga | None, E
 def _backwards(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
     match event:
         case Received(Compensated(_, branch)) if branch == state.branch:
-            return _backward(config, replace(state, at=state.at - 1), ("compensated", branch, ""))
+            further = replace(state, at=state.at - 1, pause_ms=config.timing.tell)
+            return _backward(config, further, ("compensated", branch, ""))
         case TimerFired("deadline") if not state.told:
             return replace(state, told=True), _tell(state, _refusal(state.why))
         case TimerFired("resend"):
@@ -217,7 +223,7 @@ def _set_out(config: Config, state: Saga, branches: Iterable[Any]) -> tuple[Saga
 def _forward(config: Config, state: Saga, *entries: Entry) -> tuple[Saga | None, Effects]:
     """Ask for the step at hand. Once there is none left, the order is paid: all of it has happened."""
     if state.at < len(state.branches):
-        return _ask(replace(state, pause_ms=config.timing.tell), *entries, ("perform", state.branch, ""))
+        return _ask(state, *entries, ("perform", state.branch, ""))
     force = Persist(Command("confirm", (state.txn, state.request.subject, entries)))
     if not config.keeps("force-confirm"):
         return state, (*_tell(state, Outcome(Verdict.COMMITTED)), force)
@@ -239,7 +245,8 @@ def _set_back(config: Config, state: Saga) -> tuple[Saga | None, Effects]:
     """That it turns round is durable, so "no" is true. The client hears it once all is undone, or now if it has no time left."""
     late = state.why == "timeout"
     told = _tell(state, _refusal(state.why)) if late else ()
-    after, effects = _backward(config, replace(state, phase=Phase.BACKWARD, told=state.told or late))
+    back = replace(state, phase=Phase.BACKWARD, told=state.told or late, pause_ms=config.timing.tell)
+    after, effects = _backward(config, back)
     return after, (*told, *effects)
 
 
@@ -247,7 +254,7 @@ def _backward(config: Config, state: Saga, *entries: Entry) -> tuple[Saga | None
     """Ask for the compensation at hand. Once there is none left, the saga has ended and the order is free."""
     if state.at < 0:
         return _end(state, *entries)
-    state, effects = _ask(replace(state, pause_ms=config.timing.tell), *entries, ("compensate", state.branch, ""))
+    state, effects = _ask(state, *entries, ("compensate", state.branch, ""))
     if not config.keeps("end-after-undone"):
         rest = (Send(branch.service, Compensate(state.txn, branch.name)) for branch in state.branches[: state.at])
         _, ended = _end(state)

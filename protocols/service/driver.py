@@ -63,7 +63,7 @@ class Driver:
 
     ``boundary`` is told the name of every point between two effects (``order:after-persist:commit``): a crash may be
     placed there. None costs nothing. It and ``link`` may be exchanged while the driver runs. ``rng`` spreads timers.
-    ``observer`` hears every event and effect of every transaction; None costs nothing. ``lazy``: see ``Protocol``.
+    ``observer`` hears every event and effect of every transaction; None costs nothing. ``lazy``, ``unheard``: see ``Protocol``.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Driver:
         *,
         rng: Random | None = None,
         lazy: frozenset[str] = frozenset(),
+        unheard: frozenset[str] = frozenset(),
     ) -> None:
         self._service = service
         self._role = role
@@ -92,6 +93,7 @@ class Driver:
         self._rng = rng or Random(0)
         self._live: dict[str, _Instance] = {}
         self._lazy = lazy
+        self._unheard = unheard
         self._gathered: dict[str, list[str]] = {}
         self._unconfirmed: dict[str, None] = {}  # what lazy commands are about, until they are answered
         self.forced = 0
@@ -186,6 +188,8 @@ class Driver:
                 self.link.send(to, message)
             case Do(command) if command.name in self._lazy:
                 self._gather(command)
+            case Do(command) if command.name in self._unheard:
+                self._store.submit(command, _nobody_hears)
             case Do(command):
                 txn = instance.txn
                 self._store.submit(command, lambda result: self._tell(txn, Done(command, result)))
@@ -239,6 +243,10 @@ class Driver:
     def _fire(self, instance: _Instance, name: str) -> None:
         instance.timers.pop(name, None)
         self._tell(instance.txn, TimerFired(name))
+
+
+def _nobody_hears(_: Result) -> None:
+    """The answer to a command that is done for others to see."""
 
 
 def label(effect: Effect) -> str:

@@ -66,6 +66,7 @@ class Service:
             ended=ids.end,
             rng=ports.rng,
             lazy=protocol.lazy,
+            unheard=protocol.unheard,
         )
         attempts = Attempts(name, node, self.driver, ids, ports.clock, ports.rng, limit_ms)
         self.desk = Desk(ports.store, ports.clock, ports.rng, limit_ms, self._ask, attempts.run, ports.new_id)

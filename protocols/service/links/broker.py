@@ -24,7 +24,7 @@ from protocols.service.links import Counts, Receive
 from protocols.service.tasks import Crew, end
 
 BATCH = 128  # messages in a parcel
-UNDER_WAY = 4  # parcels to one destination that are not confirmed yet
+UNDER_WAY = 2  # parcels to one destination that are not confirmed yet
 BOX = 20_000  # messages that may wait for one destination
 ROOM = 64  # parcels that are being carried out
 RECONNECT_S = 0.1

@@ -39,7 +39,7 @@ class Note:
 class Scripted:
     """A role whose answers are written down, and the ports it runs on: all they do is take notes."""
 
-    def __init__(self, answers: dict[type, Effects], keep: bool = True, lazy: frozenset[str] = frozenset()) -> None:
+    def __init__(self, answers: dict[type, Effects], keep: bool = True, **named: frozenset[str]) -> None:
         self.seen: list[Event] = []
         self.log: list[str] = []
         self.asked: list[tuple[Command, Callable[[Result], None]]] = []
@@ -50,7 +50,7 @@ class Scripted:
         self._keep = keep
         role = Role("scripted", self._step, "recover", lambda timing: timing.doubt)
         ports: Any = self
-        self.driver = Driver("node", role, Config(), ports, ports, ports, self.log.append, self.ended.append, lazy=lazy)
+        self.driver = Driver("node", role, Config(), ports, ports, ports, self.log.append, self.ended.append, **named)
 
     def _step(self, _config: Config, _state: Any, event: Event) -> tuple[Any, Effects]:
         self.seen.append(event)
@@ -202,6 +202,15 @@ def test_recovery_leaves_alone_what_has_ended_since_the_store_was_asked() -> Non
     assert not scripted.driver.live
     assert scripted.driver.recover([("t", ("t", "open")), ("u", ("u", "open"))], before) == ["u"]
     assert scripted.driver.recover([("t", ("t", "open"))]) == ["t"], "it is in the store again, or still"
+
+
+def test_an_answer_that_nobody_needs_is_told_to_nobody() -> None:
+    scripted = Scripted({Received: (Do(Command("note", ("t",))),)}, unheard=frozenset({"note"}))
+    scripted.driver.receive(Note("t"), "peer")
+    assert [command.name for command, _ in scripted.asked] == ["note"]
+    seen = len(scripted.seen)
+    scripted.answer(0, ("noted",))
+    assert len(scripted.seen) == seen
 
 
 def test_lazy_commands_of_many_transactions_are_done_as_one_and_until_then_nobody_takes_those_up() -> None:
