@@ -6,6 +6,7 @@ a limit. `load` is what is judged by the clock, alone or under faults.
 
 import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -95,7 +96,7 @@ class Paced(Driving):
         if pace.limit_p99_ms is not None:
             self._pace = replace(pace, rate_per_s=await self._search(pace.limit_p99_ms))
 
-    def start(self) -> None:
+    def start(self, breaks_at: Sequence[float]) -> None:  # noqa: ARG002 - its pace is the same whatever breaks
         self._work = asyncio.create_task(self._drive(), name="load")
 
     async def broken(self) -> None:

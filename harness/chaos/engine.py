@@ -84,7 +84,7 @@ class Engine:
         try:
             await load.ready()
             self.recorder.phase("load")
-            load.start()
+            load.start([fault.at_s for fault in self.schedule or ()])
             nemesis.begin(self.schedule or [])
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.plan.scenario.duration_s):

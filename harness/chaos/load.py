@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from harness.history import Operation, Processes
@@ -72,7 +73,8 @@ class Driving(Protocol):
     async def ready(self) -> None:
         """What goes before the load that is judged by the clock. Raises `Unusable`."""
 
-    def start(self) -> None: ...
+    def start(self, breaks_at: Sequence[float]) -> None:
+        """Something will break so many seconds from now, each."""
 
     async def broken(self) -> None:
         """Returns when there is nothing more to ask, if ever. Raises what a client's task raised."""
@@ -96,12 +98,19 @@ class Load:
         self._crowd = crowd
         self._seed = seed
         self._over = asyncio.Event()
+        self._rush = asyncio.Event()
+        self._rushes: list[asyncio.TimerHandle] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def ready(self) -> None:
         """Nothing."""
 
-    def start(self) -> None:
+    def start(self, breaks_at: Sequence[float]) -> None:
+        loop, rush_s = asyncio.get_running_loop(), self._workload.rush_s
+        for at_s in breaks_at if rush_s else ():
+            self._rushes.append(loop.call_later(max(0.0, at_s - rush_s), self._rush.set))
+            # A little longer: an engine of containers takes its time to kill one.
+            self._rushes.append(loop.call_later(at_s + rush_s / 2, self._rush.clear))
         for number in range(self._workload.clients):
             client = self._workload.client(self._shop, number, stream(self._seed, f"workload:{number}"))
             self._tasks.append(asyncio.create_task(self._drive(client, number), name=f"client {number}"))
@@ -114,6 +123,9 @@ class Load:
 
     def stop(self) -> None:
         self._over.set()
+        self._rush.clear()
+        for rush in self._rushes:
+            rush.cancel()
 
     async def drained(self) -> None:
         await asyncio.gather(*self._tasks)
@@ -130,15 +142,25 @@ class Load:
         turn = now() + every_s * (number % GROUPS) / GROUPS
         asked = next(client)
         while not self._over.is_set():
-            await asyncio.sleep(turn - now())
+            await self._until(turn)
             if self._over.is_set():
                 return
-            turn = max(turn, now() - every_s) + every_s  # what was missed is not made up for
+            turn = min(max(turn, now() - every_s), now()) + every_s  # what was missed is not made up for
             operation = await session.do(asked)
             try:
                 asked = client.send(operation)
             except StopIteration:
                 return
+
+    async def _until(self, turn: float) -> None:
+        """Or until there is a rush."""
+        wait_s = turn - asyncio.get_running_loop().time()
+        if not self._rushes:
+            await asyncio.sleep(wait_s)
+        elif not self._rush.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._rush.wait()
 
 
 MakeLoad = Callable[[Workload, Shop, Crowd, int], Driving]

@@ -20,6 +20,7 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Amount = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Rate = Annotated[float, msgspec.Meta(gt=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=10)]
 
 
 LIGHTER = {"clients": 8, "users": 10, "items": 10, "rate_per_s": 30}
@@ -56,10 +57,15 @@ Client = Generator[Call, Operation, None]
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The fields are the settings. `clients` ask one thing at a time, at most `rate_per_s` together."""
+    """The fields are the settings. `clients` ask one thing at a time, at most `rate_per_s` together.
+
+    `rush_s`: for so long before each fault nobody waits for a turn. A shop that is fast has little under way at any one moment,
+    and what breaks while nothing is under way proves nothing.
+    """
 
     clients: Count = 16
     rate_per_s: Rate = 200.0
+    rush_s: Seconds = 0.0
 
     reads_untouched: ClassVar[bool] = True
     """Whether the end of a run also reads what was made and that nobody has asked for since."""

@@ -18,7 +18,7 @@ Bits = Annotated[int, msgspec.Meta(ge=2, le=BITS)]
 
 
 class Sets(Workload, frozen=True, kw_only=True):
-    """`checkouts` a key; a share `pairs` of the orders has two items; `readers` is the share of clients that only read.
+    """`checkouts` a key; a share `pairs` of the orders has two items, a share `fours` four; `readers` is the share of clients that only read.
 
     When all amounts are used up, everybody reads.
     """
@@ -27,6 +27,7 @@ class Sets(Workload, frozen=True, kw_only=True):
     items: Count = 16
     checkouts: Bits = 48
     pairs: Share = 0.3
+    fours: Share = 0.0
     readers: Share = 0.4
     again: Share = 0.7
 
@@ -42,10 +43,10 @@ class Sets(Workload, frozen=True, kw_only=True):
         orders = []
         for _ in range(self.users * self.checkouts):
             user = rng.choice(shop.users)
-            items = rng.sample(shop.items, 2 if len(shop.items) > 1 and rng.random() < self.pairs else 1)
+            items = rng.sample(shop.items, self._lines(len(shop.items), rng))
             own, others = free["user", user], [free["item", item] for item in items]
-            # Two items of 2^k each cost their user 2^(k+1).
-            more = len(items) - 1
+            # Two items of 2^k each cost their user 2^(k+1), four 2^(k+2).
+            more = len(items).bit_length() - 1
             bits = sorted(bit for bit in set.intersection(*others) if bit + more in own)
             if bits:
                 bit = rng.choice(bits)
@@ -54,6 +55,11 @@ class Sets(Workload, frozen=True, kw_only=True):
                     other.discard(bit)
                 orders.append((user, [(item, 2**bit) for item in items]))
         return orders
+
+    def _lines(self, most: int, rng: Random) -> int:
+        drawn = rng.random()
+        wanted = 2 if drawn < self.pairs else 4 if drawn < self.pairs + self.fours else 1
+        return wanted if wanted <= most else 1
 
     def client(self, shop: Shop, number: int, rng: Random) -> Client:
         buyers = max(1, round(self.clients * (1 - self.readers)))

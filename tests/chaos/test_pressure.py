@@ -14,7 +14,7 @@ import pytest
 from harness.operator import Operator
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import ShopClient
-from tests.chaos.test_transports import settled, shop_on
+from tests.chaos.test_transports import queues_may_be_killed, shop_on
 from tests.contract.acts import item, user
 
 pytestmark = [pytest.mark.slow, pytest.mark.broker]
@@ -90,7 +90,7 @@ async def pressure_on(transport: str) -> AsyncIterator[Pressure]:
         ShopClient(shop.url, LIMIT_S + 4) as client,
         Pressure(shop, client) as pressure,
     ):
-        await settled(shop)
+        await queues_may_be_killed(shop)
         await asyncio.sleep(2)
         yield pressure
 

@@ -18,7 +18,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness import history as history_module
-from harness.chaos import nemesis
+from harness import scenarios
+from harness.chaos import nemesis, single
 from harness.chaos.conduct import Finished, conduct
 from harness.chaos.plan import Plan
 from harness.checkers import Verdict
@@ -121,6 +122,16 @@ def test_a_shop_without_a_protocol_is_caught_and_the_report_tells_what_happened_
     assert "CLAIMED AND VIOLATED" in report
     assert " is not paid, but its " in report
     assert "  1. " in report
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", EVERY_RUNTIME)
+def test_the_default_scenario_catches_a_shop_without_a_protocol(runtime: str) -> None:
+    """Found when the shop had become too fast for it: with little under way, kills met nothing half done."""
+    need(runtime)
+    default = scenarios.load(scenarios.DEFAULT)
+    found = (single.run(Plan(default, "unprotected", seed, runtime=runtime)).judgement.verdict for seed in (1, 2, 3))
+    assert Verdict.VIOLATED in found
 
 
 def tagged(folder: Path) -> list[process.Identity]:

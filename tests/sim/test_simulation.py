@@ -266,3 +266,15 @@ def test_a_defect_inside_a_service_is_told_and_nothing_holds(monkeypatch: pytest
 
 def test_a_plan_says_which_runtime_it_is_for() -> None:
     assert plan_of("hot-item").header().runtime == "sim"
+
+
+def test_before_a_fault_there_is_a_rush() -> None:
+    history = examined(scenarios.DEFAULT).history
+    asked = [operation.invoked_ns for operation in history.operations]
+    breaks = [event.at_ns for event in history.of_kind("fault-start")]
+    tenth = 100_000_000
+
+    def between(first: int, last: int) -> int:
+        return sum(at + first <= begin < at + last for at in breaks for begin in asked)
+
+    assert between(-tenth, 0) > 3 * between(-3 * tenth, -2 * tenth)
