@@ -18,7 +18,9 @@ Bits = Annotated[int, msgspec.Meta(ge=2, le=BITS)]
 
 
 class Sets(Workload, frozen=True, kw_only=True):
-    """`checkouts` a key; a share `pairs` of the orders has two items, a share `fours` four; `readers` is the share of clients that only read.
+    """`checkouts` a key; a share `pairs` of the orders has two items, a share `fours` four, all others one.
+
+    `readers` is the share of clients that only read.
 
     When all amounts are used up, everybody reads.
     """
