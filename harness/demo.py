@@ -70,7 +70,7 @@ class Siege:
 async def run(protocol: str, say: Say, rounds: int = 1) -> tuple[Rush, Siege]:
     """Bring a shop up, do both, take it down. Every service and store is killed once in each round."""
     say(f"starting a shop on {protocol}")
-    async with LocalDeployment(Spec(protocol=protocol)) as shop, ShopClient(shop.url) as client:
+    async with LocalDeployment(Spec(protocol=protocol, durability="always")) as shop, ShopClient(shop.url) as client:
         say(f"it has {', '.join(node.name for node in shop.nodes())}")
         rush = await rush_of(client, say)
         victims = [node.name for node in shop.nodes() if node.kind in ("service", "store")]

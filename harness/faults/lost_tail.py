@@ -9,7 +9,7 @@ from harness.runtimes.base import Breakable, Capability
 
 
 class LostTail:
-    """Kill, cut what the fsync policy does not guarantee, start again. SIGKILL alone loses nothing: the kernel has the data."""
+    """Kill, cut what the fsync policy does not guarantee, start again. SIGKILL alone takes what the kernel has not got."""
 
     name = "lost-tail"
     summary = "a store is killed and loses the tail of its log that was not yet forced to disk"

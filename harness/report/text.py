@@ -17,7 +17,7 @@ NOTICED_NS = 200_000_000
 
 DURABILITY = {
     "everysec": "a store forces its log to the disk once a second: a power cut may take the last second of what was "
-    "acknowledged; a killed process loses nothing",
+    "acknowledged, a killed process nothing, or, while a forced write keeps a slow disk busy, up to two seconds",
     "always": "a store forces its log to the disk before it answers: neither a killed process nor a power cut loses "
     "what was acknowledged",
 }
