@@ -44,7 +44,7 @@ MORE_BOUNDARIES = (
     "order:before-persist:confirm",
     "order:after-send:perform",
     "order:after-reply:committed",
-    "order:after-do:end",
+    "order:after-do:note",
     "payment:after-send:performed",
 )
 

@@ -36,7 +36,7 @@ def replayed(folder: Path) -> subprocess.CompletedProcess[str]:
     "bug",
     [
         ("kill-one-at-a-time", "fence-inquiry", 3),
-        pytest.param(("kill-one-at-a-time", "force-committed", 3), marks=pytest.mark.slow),
+        pytest.param(("kill-one-at-a-time", "force-committed", 4), marks=pytest.mark.slow),
         pytest.param(HARDEST, marks=pytest.mark.slow),
     ],
     ids=lambda bug: bug[1],
