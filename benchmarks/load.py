@@ -14,6 +14,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 TICK_S = 0.001
+MOST_CONNECTIONS = 4_000
 LOST = 0  # the status of a request whose connection broke
 _END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = b"content-length:"
@@ -73,6 +74,7 @@ async def open_loop(urls: Sequence[str], paths: Iterator[str], rate_per_s: float
     """POST to ``paths`` at a fixed rate, whether or not what came before is answered; a connection each, kept for the next.
 
     A latency counts from when its request was due, so that a generator or a service that falls behind is not flattered.
+    With ``MOST_CONNECTIONS`` under way, what is due waits.
     """
     load = Load()
     loop = asyncio.get_running_loop()
@@ -93,6 +95,8 @@ async def open_loop(urls: Sequence[str], paths: Iterator[str], rate_per_s: float
                 await asyncio.sleep(
                     TICK_S
                 )  # what is due within it leaves together: a timer each would cost more than a request
+            while not idle and len(open_) - sum(client.closed.done() for client in everybody) >= MOST_CONNECTIONS:
+                await asyncio.sleep(TICK_S)
             path = next(paths)
             if idle:
                 idle.popleft().ask(path, due)
