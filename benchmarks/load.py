@@ -87,6 +87,13 @@ async def open_loop(urls: Sequence[str], paths: Iterator[str], rate_per_s: float
         everybody.append(client)
         client.ask(path, due)
 
+    def connected() -> int:
+        return sum(not client.closed.done() for client in everybody)
+
+    def full() -> bool:
+        """One that could not connect is no connection: what it raised is told at the end."""
+        return len(open_) >= MOST_CONNECTIONS <= connected() + sum(not task.done() for task in open_)
+
     with _Measured(load):
         started = time.perf_counter()
         for number in range(int(rate_per_s * seconds)):
@@ -95,7 +102,7 @@ async def open_loop(urls: Sequence[str], paths: Iterator[str], rate_per_s: float
                 await asyncio.sleep(
                     TICK_S
                 )  # what is due within it leaves together: a timer each would cost more than a request
-            while not idle and len(open_) - sum(client.closed.done() for client in everybody) >= MOST_CONNECTIONS:
+            while not idle and full():
                 await asyncio.sleep(TICK_S)
             path = next(paths)
             if idle:
@@ -103,7 +110,7 @@ async def open_loop(urls: Sequence[str], paths: Iterator[str], rate_per_s: float
             else:
                 open_.append(loop.create_task(one_more(path, due)))
         await asyncio.gather(*open_)
-        while len(idle) + sum(client.closed.done() for client in everybody) < len(everybody):
+        while len(idle) < connected():
             await asyncio.sleep(0.01)
     for client in everybody:
         client.close()
