@@ -70,15 +70,21 @@ class ValkeyStore(StoreQueue):
 
     async def _run(self) -> None:
         while True:
-            lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             wire = None
+
+            def lost(error: BaseException, over: asyncio.Future[None] = over) -> None:
+                self._wire = None  # at once: what is asked for from now on waits for the next one
+                if not over.done():
+                    over.set_exception(error)
+
             try:
                 first = ("FUNCTION", "LOAD", "REPLACE", self._library)
-                self._wire = wire = await Wire.open(self._connect, self._hear, lost.set_exception, *first)
+                self._wire = wire = await Wire.open(self._connect, self._hear, lost, *first)
                 self.counts.connects += 1
                 log.info("store connected")
                 self._wake()
-                await lost
+                await over
             except LOST as error:
                 if wire is not None:
                     log.warning("store lost", error=str(error) or type(error).__name__, in_flight=len(self._sent))

@@ -49,8 +49,13 @@ class Crew:
         self._tasks: set[Task] = set()
         self._failure: Exception | None = None
         self._failed = asyncio.Event()
+        self._over = False
 
     def add(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Once the others are being ended, nothing more is begun."""
+        if self._over:
+            work.close()
+            return
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -60,6 +65,7 @@ class Crew:
         try:
             await self._failed.wait()
         finally:
+            self._over = True
             await end(self._tasks)
         assert self._failure is not None
         raise self._failure

@@ -6,6 +6,7 @@ is no hidden retry: what is repeated, and when, is the business of whoever asked
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -95,7 +96,8 @@ class Wire(asyncio.Protocol):
     async def close(self) -> None:
         self._closed = True
         self._transport.abort()
-        await self._connection.disconnect(nowait=True)
+        with contextlib.suppress(*LOST):
+            await self._connection.disconnect(nowait=True)
 
     # ------------------------------------------------------------ what the loop tells
 
@@ -143,7 +145,7 @@ class Line:
         """The answers to all, which leave in one write. A refusal is a ``RedisError`` with the server's words."""
         owed = _Owed(len(commands))
         if self._failure is not None:
-            owed.answered.set_exception(self._failure)
+            owed.fail(self._failure)
         else:
             self._owed.append(owed)
             self._wire.write(b"".join([hiredis.pack_command(command) for command in commands]), len(commands))

@@ -167,9 +167,8 @@ class StreamsChannel:
     def _pass_on(self, said: Sequence[Callable[[], None]], answered: asyncio.Future[list[Any]]) -> None:
         refused = answered.exception()
         if refused is not None:
-            self._tells.give_up(
-                refused
-            )  # it may have no memory or no disk: what was not taken leaves on the next connection
+            # It may have no memory or no disk: what was not taken leaves on the next connection.
+            self._tells.give_up(refused)
             return
         for then in said:
             then()

@@ -110,6 +110,24 @@ async def test_a_message_that_waits_already_is_not_queued_again_and_a_full_box_l
     assert (link.waiting, link.counts.lost) == (3, 1)
 
 
+async def test_a_crew_that_is_being_ended_begins_nothing_more() -> None:
+    begun: list[str] = []
+
+    async def fail() -> None:
+        raise BrokerLost("on purpose")
+
+    async def work() -> None:
+        begun.append("work")
+
+    crew = tasks.Crew()
+    crew.add(fail(), "fail")
+    with pytest.raises(BrokerLost):
+        await crew.until_one_fails()
+    crew.add(work(), "late")
+    await asyncio.sleep(0.01)
+    assert not begun
+
+
 async def test_a_stop_that_meets_the_loss_of_the_connection_is_still_a_stop() -> None:
     failing = Failing()
 

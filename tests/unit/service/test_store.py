@@ -158,6 +158,17 @@ async def test_a_connection_found_closed_by_a_write_is_opened_anew() -> None:
         assert store.counts.connects == 2
 
 
+async def test_what_is_asked_for_the_moment_a_connection_is_lost_waits_for_the_next_one() -> None:
+    """It was not sent, so it is not unknown."""
+    async with store_of(lambda _: ANSWER) as (store, server):
+        await store.call(Command("first"))
+        wire = store._wire
+        assert wire is not None
+        wire.give_up(ConnectionResetError("on purpose"))
+        assert await store.once(Command("add")) == (7,)
+        assert server.calls[1:] == [b"wdm_add"]
+
+
 async def test_a_server_that_falls_silent_is_left_after_the_time_it_has_to_answer_and_no_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
