@@ -25,7 +25,7 @@ local function note(now, txn, entries)
   call('HSET', 'note:log', txn, log_with(call('HGET', 'note:log', txn), now, entries))
 end
 
--- Nothing is left to do: the log goes to the shelf, the record goes.
+-- Nothing is left to do: the log goes to the shelf, as the last of four (148 begins an array of so many), the record goes.
 local function forget(now, txn, record, state, entries)
   local slot = call('HINCRBY', 'note:next', state, 1) - 1
   local log = log_with(call('HGET', 'note:log', txn), now, entries)

@@ -125,15 +125,15 @@ def orchestrator(config: Config, state: Saga | None, event: Event) -> tuple[Saga
     """One step of the orchestrator. An event that its phase does not expect is late or doubled, and changes nothing."""
     match state:
         case None:
-            return _asleep(config, event)
+            return _at_rest(config, event)
         case Saga(phase=Phase.FORWARD):
-            return _forwards(config, state, event)
+            return _while_forward(config, state, event)
         case Saga(phase=Phase.BEGINNING):
-            return _beginning(config, state, event)
-    return _backwards(config, state, event)
+            return _while_beginning(config, state, event)
+    return _while_backward(config, state, event)
 
 
-def _asleep(config: Config, event: Event) -> tuple[Saga | None, Effects]:
+def _at_rest(config: Config, event: Event) -> tuple[Saga | None, Effects]:
     match event:
         case Start(txn, request):
             ask = Command("begin", (txn, request.subject, request.owner))
@@ -153,7 +153,7 @@ def _taken_up(config: Config, phase: Phase, txn: str, subject: str, branches: It
     return Saga(txn, request, phase, _branches(branches), pause_ms=config.timing.tell, told=True)
 
 
-def _beginning(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
+def _while_beginning(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
     match event:
         case Done(Command("begin"), ("begun", branches)) if state.why == "timeout":
             late = replace(state, phase=Phase.FORWARD, branches=_branches(branches), at=len(branches) - 1)
@@ -172,7 +172,7 @@ def _beginning(config: Config, state: Saga, event: Event) -> tuple[Saga | None, 
     return state, ()
 
 
-def _forwards(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
+def _while_forward(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
     match event:
         case Received(Performed(_, branch, "")) if branch == state.branch:
             further = replace(state, at=state.at + 1, pause_ms=config.timing.tell)
@@ -196,7 +196,7 @@ def _forwards(config: Config, state: Saga, event: Event) -> tuple[Saga | None, E
     return state, ()
 
 
-def _backwards(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
+def _while_backward(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
     match event:
         case Received(Compensated(_, branch)) if branch == state.branch:
             further = replace(state, at=state.at - 1, pause_ms=config.timing.tell)
