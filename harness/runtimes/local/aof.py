@@ -1,6 +1,6 @@
 """What a power cut takes from a store's log, judged from outside by what its fsync policy guarantees.
 
-A killed server loses nothing: the kernel has what it wrote. What a power cut would have taken is the end of the file
+A killed server loses nothing that it wrote: the kernel has it. What a power cut would have taken is the end of the file
 that was not forced to disk yet. With ``everysec`` that is at most what was written within the last second: the size of the
 file is sampled, and the newest sample that is a second old is certain. With ``always`` nothing is answered before it is on
 disk, so all that can be lost is a write that was under way, torn: a piece of a command is left at the end of the file,
