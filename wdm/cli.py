@@ -4,7 +4,6 @@
 """
 
 import os
-import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,7 +12,7 @@ import click
 
 from harness.runtimes.base import EnvironmentFailure
 from protocols.core import UsageError
-from wdm import ui
+from wdm import streams, ui
 from wdm.exits import ENVIRONMENT, INTERRUPTED, OK, UNKNOWN, USAGE
 
 # Each name is a module of wdm.commands with a click command of the same name; imported when it is asked for.
@@ -59,27 +58,28 @@ def wdm(quiet: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The entry point: runs a command and returns its exit code. ``WDM_DEBUG=1`` shows tracebacks."""
+    streams.outlive_readers()
     try:
         code = wdm.main(args=arguments, prog_name="wdm", standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; what is left in the buffer must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except BaseException as error:  # noqa: BLE001  whatever it is, it becomes one line and an exit code
         if os.environ.get("WDM_DEBUG") == "1":
             traceback.print_exc()
         code, words = _explained(error)
         if words:
             ui.complain(words)
-    return code if isinstance(code, int) else 0
+    code = code if isinstance(code, int) else OK
+    unwritten = streams.failure()
+    if unwritten is not None:
+        ui.complain(f"the output could not be written: {unwritten.strerror}")
+        return code or ENVIRONMENT
+    return code
 
 
 def _explained(error: BaseException) -> tuple[int, str]:
     """Its exit code, and one line about it."""
     match error:
-        case SystemExit():
-            explained = OK, ""  # click's, when whoever read our output has seen enough
+        case SystemExit(code=code):
+            explained = code if isinstance(code, int) else UNKNOWN if code else OK, ""
         case click.exceptions.NoArgsIsHelpError():
             error.show()
             explained = USAGE, ""

@@ -9,7 +9,7 @@ import click
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.local.state import StateFolder
 from protocols.core import UsageError
-from wdm import ui
+from wdm import streams, ui
 from wdm.options import deployment, hint
 
 POLL_S = 0.2
@@ -60,7 +60,7 @@ def logs(folder: StateFolder, name: str, follow: bool, lines: int) -> int:
     tails = [Tail(file, f"{file.stem:<{width}} | " if len(files) > 1 else "") for file in files]
     for tail in tails:
         tail.last(lines)
-    while follow:
+    while follow and not streams.reader_gone():
         time.sleep(POLL_S)
         for tail in tails:
             tail.more()
