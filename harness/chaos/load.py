@@ -98,7 +98,8 @@ class Load:
         self._crowd = crowd
         self._seed = seed
         self._over = asyncio.Event()
-        self._rush = asyncio.Event()
+        self._no_waiting = asyncio.Event()
+        """Set while there is a rush, and from the end on: nobody waits for a turn then."""
         self._rushes: list[asyncio.TimerHandle] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -108,9 +109,9 @@ class Load:
     def start(self, breaks_at: Sequence[float]) -> None:
         loop, rush_s = asyncio.get_running_loop(), self._workload.rush_s
         for at_s in breaks_at if rush_s else ():
-            self._rushes.append(loop.call_later(max(0.0, at_s - rush_s), self._rush.set))
+            self._rushes.append(loop.call_later(max(0.0, at_s - rush_s), self._no_waiting.set))
             # A little longer: an engine of containers takes its time to kill one.
-            self._rushes.append(loop.call_later(at_s + rush_s / 2, self._rush.clear))
+            self._rushes.append(loop.call_later(at_s + rush_s / 2, self._no_waiting.clear))
         for number in range(self._workload.clients):
             client = self._workload.client(self._shop, number, stream(self._seed, f"workload:{number}"))
             self._tasks.append(asyncio.create_task(self._drive(client, number), name=f"client {number}"))
@@ -122,10 +123,10 @@ class Load:
         await asyncio.sleep(math.inf)
 
     def stop(self) -> None:
-        self._over.set()
-        self._rush.clear()
         for rush in self._rushes:
             rush.cancel()
+        self._over.set()
+        self._no_waiting.set()
 
     async def drained(self) -> None:
         await asyncio.gather(*self._tasks)
@@ -153,14 +154,11 @@ class Load:
                 return
 
     async def _until(self, turn: float) -> None:
-        """Or until there is a rush."""
-        wait_s = turn - asyncio.get_running_loop().time()
-        if not self._rushes:
-            await asyncio.sleep(wait_s)
-        elif not self._rush.is_set():
+        """Or until nobody waits: in a rush, and when the load is over."""
+        if not self._no_waiting.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._rush.wait()
+                async with asyncio.timeout(turn - asyncio.get_running_loop().time()):
+                    await self._no_waiting.wait()
 
 
 MakeLoad = Callable[[Workload, Shop, Crowd, int], Driving]

@@ -5,12 +5,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from harness import faults, scenarios
+from harness.chaos import single
 from harness.runtimes.base import EnvironmentFailure, Rule
 from harness.runtimes.sim.simulation import Simulation
 from harness.workload.client import Heard
@@ -278,3 +281,15 @@ def test_before_a_fault_there_is_a_rush() -> None:
         return sum(at + first <= begin < at + last for at in breaks for begin in asked)
 
     assert between(-tenth, 0) > 3 * between(-3 * tenth, -2 * tenth)
+
+
+def test_the_end_wakes_clients_that_only_wait_for_their_turn() -> None:
+    hot = scenarios.load("hot-item")
+    slow = msgspec.structs.replace(hot.workload, clients=16, rate_per_s=0.5, rush_s=0.1)
+    for faults_of_it in (hot.faults, ()):
+        rare = replace(hot, workload=slow, duration_s=3.0, faults=faults_of_it)
+        history = single.run(replace(plan_of("hot-item"), scenario=rare)).history
+        heal, final = history.phase_ns("heal"), history.phase_ns("final")
+        assert heal is not None
+        assert final is not None
+        assert (final - heal) / 1e9 < 6  # a turn comes every 32 s
