@@ -2,7 +2,8 @@
 
     python benchmarks/checkers.py [--seed N] [--sizes 10000,100000,1000000]
 
-First the dependency graph alone, per transactions; then everything (load and all checkers), per operations.
+First the dependency graph alone, per transactions; then everything (load and all checkers), per operations; then all checkers
+on orders of one hot item, of whose pieces half have vanished: the worst case of the search for orders that explain a balance.
 Each size runs in a process of its own, so that its peak memory is its own.
 """
 
@@ -84,20 +85,22 @@ class Shop:
         self.call("find_order", order, answer={**answer, "total_cost": quantity})
 
 
-def write_history(path: Path, size: int, seed: int) -> None:
-    """About `size` operations: blocks of one user and one item with `PER_KEY` checkouts and reads between."""
-    clock = [0]
-    claims = Claims(atomicity="atomic", isolation="strict-serializable", durability="always", recovery_s=10)
-    header = Header(
+def header(seed: int, workload: str) -> Header:
+    return Header(
         protocol="none",
-        claims=claims,
+        claims=Claims(atomicity="atomic", isolation="strict-serializable", durability="always", recovery_s=10),
         scenario="bench",
-        workload="sets",
+        workload=workload,
         durability="always",
         runtime="sim",
         seed=seed,
     )
-    with Recorder(path, header, clock=lambda: clock[0]) as recorder:
+
+
+def write_history(path: Path, size: int, seed: int) -> None:
+    """About `size` operations: blocks of one user and one item with `PER_KEY` checkouts and reads between."""
+    clock = [0]
+    with Recorder(path, header(seed, "sets"), clock=lambda: clock[0]) as recorder:
         shop = Shop(recorder, random.Random(seed), clock)
         recorder.phase("load")
         while shop.done < size * 0.79:
@@ -155,7 +158,44 @@ def measure_whole(size: int, seed: int) -> float:
         return spent
 
 
-MEASURES = {"graph": measure_graph, "whole": measure_whole}
+def measure_hot(size: int, seed: int) -> float:
+    """`size` orders of one piece of one item, answered and paid; only half of the pieces are gone at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "history.ndjson"
+        write_hot(path, size, seed)
+        history = load(path)
+        begin = time.perf_counter()
+        judgement = judge(history)
+        spent = time.perf_counter() - begin
+        if judgement.verdict != "violated":
+            raise SystemExit(f"half of the stock is there again, and the verdict is {judgement.verdict}")
+        return spent
+
+
+def write_hot(path: Path, size: int, seed: int) -> None:
+    clock = [0]
+    with Recorder(path, header(seed, "hot-item"), clock=lambda: clock[0]) as recorder:
+        shop = Shop(recorder, random.Random(seed), clock)
+        recorder.phase("load")
+        shop.call("create_item", 1, answer="hot")
+        shop.call("add_stock", "hot", size)
+        for number in range(size):
+            name = str(number)
+            shop.call("create_user", answer=name)
+            shop.call("add_funds", name, 10)
+            shop.call("create_order", name, answer=name)
+            shop.call("add_item", name, "hot", 1)
+            shop.call("checkout", name)
+        recorder.phase("final")
+        shop.call("find_item", "hot", answer={"stock": size // 2, "price": 1})
+        for number in range(size):
+            name = str(number)
+            shop.call("find_user", name, answer={"user_id": name, "credit": 9})
+            order = {"order_id": name, "paid": True, "items": [["hot", 1]], "user_id": name, "total_cost": 1}
+            shop.call("find_order", name, answer=order)
+
+
+MEASURES = {"graph": measure_graph, "whole": measure_whole, "hot": measure_hot}
 
 
 def main() -> None:

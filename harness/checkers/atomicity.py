@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from harness.checkers.balances import Deviation, reckon
 from harness.checkers.books import Order, gather
 from harness.checkers.claims import ATOMIC
-from harness.checkers.finding import Finding, Violation, conclude
+from harness.checkers.finding import Finding, Violation, conclude, told_in_full
 from harness.checkers.words import in_order, narrate, some
 from harness.history import History, Operation
 
@@ -48,7 +48,8 @@ def check(history: History) -> Finding:
     unread = [order.name for order in tried if order.paid is None and not order.gone]
     if unread:
         reasons.append(f"{len(unread)} orders could not be read at the end: {some(unread)}")
-    violations = [_one_sided(history, each) for each in reckoning.deviations if _name(each)]
+    named = [(name, each) for each in reckoning.deviations if (name := _name(each))]
+    violations = list(told_in_full(named, lambda found: found[0], lambda found: _one_sided(history, found[1])))
     violations += _untrue(history)
     figures = {"orders_tried": len(tried), "orders_paid": sum(order.paid is True for order in tried)}
     return conclude(violations, reasons, figures)
@@ -69,7 +70,7 @@ def _one_sided(history: History, deviation: Deviation) -> Violation:
     what = _words(deviation)
     if order:
         what += f" Its clients were told: {_told(order)}."
-    if not deviation.sure:
+    if order and not deviation.sure:
         what += f" (Other orders of {account.name} would explain it as well.)"
     evidence = story(deviation)
     return Violation(
@@ -85,10 +86,12 @@ def _words(deviation: Deviation) -> str:
     account = balance.account
     if order is None:
         more = "more" if balance.off > 0 else "less"
-        return (
-            f"{account.name} has {abs(balance.off)} {more} {account.holds} at the end than it should, and no "
-            f"order explains it."
+        why = (
+            "no order explains it"
+            if deviation.sure
+            else "there are too many orders to try which of them would explain it"
         )
+        return f"{account.name} has {abs(balance.off)} {more} {account.holds} at the end than it should, and {why}."
     share = next(each for other, each in account.draws if other is order)
     if deviation.kind == "taken":
         return f"{order.name} is not paid, but its {share} {account.holds} of {account.name} is gone."

@@ -4,16 +4,14 @@ A balance should be its opening, plus what was certainly put in, minus what its 
 subset of what may or may not have happened. Orders are paid or not by the shop's own word at the end.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from harness.checkers.books import Account, Order, amount, balance, gather
+from harness.checkers.sums import Slack, subset
 from harness.checkers.words import some
 from harness.history import History, Operation
-
-EXACT_SUMS = 1 << 12
-"""Up to so many different sums a set of unknown amounts is judged exactly; beyond, by its bounds."""
 
 REPEATS = 3
 """An effect found more often than this many times too often is put down to something else."""
@@ -21,37 +19,17 @@ REPEATS = 3
 Kind = Literal["taken", "not-taken", "repeated", "undone", "move-repeated", "move-lost", "unexplained"]
 
 
-class Slack:
-    """What a set of amounts, of which any subset may have been applied, can add up to."""
-
-    def __init__(self, amounts: Iterable[int]) -> None:
-        known = list(amounts)
-        self.low = sum(each for each in known if each < 0)
-        self.high = sum(each for each in known if each > 0)
-        self.sums: set[int] | None = {0}
-        for each in known:
-            self.sums |= {total + each for total in self.sums}
-            if len(self.sums) > EXACT_SUMS:
-                self.sums = None
-                break
-
-    def off(self, surplus: int) -> int:
-        """How far the nearest possible sum is from `surplus`, with its sign; 0 if it is possible."""
-        if self.sums is not None:
-            return min((surplus - total for total in self.sums), key=lambda off: (abs(off), off))
-        return surplus - max(self.low, min(surplus, self.high))
-
-
 class Balance(NamedTuple):
-    """An account, how much more than it should is left in it, and what may have been applied to it."""
+    """An account, how much more than it should is left in it, and what may have been applied to it.
+
+    `off` is the part of `surplus` that nothing unsure explains; `exact` is false if only its bounds could be judged.
+    """
 
     account: Account
     surplus: int
     unsure: tuple[int, ...]
-
-    @property
-    def off(self) -> int:
-        return Slack(self.unsure).off(self.surplus) if self.unsure else self.surplus
+    off: int
+    exact: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +39,8 @@ class Deviation:
     `taken`: an unpaid order's amount is gone. `not-taken`: a paid order's amount is there. `repeated`: an
     order's amount is gone `times` times too often. `undone`: the amount of an unpaid order was given back
     though it was never taken, or more than once. `move-repeated`, `move-lost`: the same for a deposit or
-    withdrawal. `unexplained`: none of these. `sure` if nothing else explains it as well.
+    withdrawal. `unexplained`: none of these. `sure` if nothing else explains it as well, and, of what is unexplained, if every
+    set of orders was tried.
     """
 
     kind: Kind
@@ -98,6 +77,11 @@ def reckon(history: History) -> Reckoning:
             found = None if (account.kind, account.id) in unsure else _balance(account)
             judged.append(found) if found else skipped.append(account.name)
     reasons = [f"{len(skipped)} balances could not be judged: {some(skipped)}"] if skipped else []
+    bounded = [found.account.name for found in judged if not found.exact and not found.off]
+    if bounded:
+        reasons.append(
+            f"too many amounts are unsure to say which sums are possible: only the bounds of {some(bounded)} were judged"
+        )
     return Reckoning(judged, reasons, _deviations(judged))
 
 
@@ -109,7 +93,8 @@ def _balance(account: Account) -> Balance | None:
     sold = sum(each for order, each in account.draws if order.paid)
     unsure = [amount(move) for move in account.moves if move.outcome == "unknown"]
     unsure += [-e for order, e in account.draws if order.paid is None and order.told("ok", "unknown")]
-    return Balance(account, left - (account.opening + sure - sold), tuple(unsure))
+    surplus, slack = left - (account.opening + sure - sold), Slack(unsure)
+    return Balance(account, surplus, tuple(unsure), slack.off(surplus), slack.exact)
 
 
 def _deviations(balances: Sequence[Balance]) -> list[Deviation]:
@@ -129,11 +114,11 @@ def explain(balance: Balance, suspects: set[Order]) -> list[Deviation]:
     options = [[each] for each in _single(balance, suspects)]
     kind: Kind = "taken" if balance.off < 0 else "not-taken"
     pool = _ranked(balance, suspects, is_paid=balance.off > 0)
-    several = subset(pool, abs(balance.off))
+    several, tried_all = subset([each for _, each in pool], abs(balance.off))
     if len(several) > 1:
-        options.append([Deviation(kind, balance, order) for order in several])
+        options.append([Deviation(kind, balance, pool[position][0]) for position in several])
     if not options:
-        return [Deviation("unexplained", balance)]
+        return [Deviation("unexplained", balance, sure=tried_all)]
     cost = [(sum(each.times for each in option), option[0].kind != kind) for option in options]
     best = options[cost.index(min(cost))]
     sure = cost.count(min(cost)) == 1 and len(best) in {1, len(pool)}
@@ -171,15 +156,3 @@ def _times(whole: int, part: int) -> int:
     """How often `part` goes into `whole`, 0 if not exactly, or not believably often."""
     times, rest = divmod(whole, part) if part else (0, 0)
     return times if not rest and 1 <= times <= REPEATS else 0
-
-
-def subset(pool: Sequence[tuple[Order, int]], target: int) -> list[Order]:
-    """Orders whose amounts add up to `target`, the first ones if possible; empty if none do, or too hard."""
-    ways: dict[int, tuple[int, ...]] = {0: ()}
-    for index, (_, each) in enumerate(pool):
-        for total, way in list(ways.items()):
-            if total + each <= target:
-                ways.setdefault(total + each, (*way, index))
-        if target in ways or len(ways) > EXACT_SUMS:
-            break
-    return [pool[index][0] for index in ways.get(target, ())]

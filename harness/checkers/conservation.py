@@ -6,10 +6,11 @@ the atomicity checker looks for the order.
 
 from collections.abc import Iterator
 
-from harness.checkers.balances import Balance, Slack, reckon
+from harness.checkers.balances import Balance, reckon
 from harness.checkers.books import Account, balance, gather
 from harness.checkers.claims import ATOMIC, CONTRACT
 from harness.checkers.finding import Finding, Violation, conclude
+from harness.checkers.sums import Slack
 from harness.checkers.words import narrate, some
 from harness.history import History, Operation
 

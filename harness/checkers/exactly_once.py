@@ -8,10 +8,11 @@ if its client was told that it is paid, and there is no trace of that anywhere.
 from collections.abc import Iterator
 
 from harness.checkers.atomicity import half_done, story
-from harness.checkers.balances import Deviation, Slack, reckon
+from harness.checkers.balances import Deviation, reckon
 from harness.checkers.books import Account, Order, contents, gather
 from harness.checkers.claims import KEPT
-from harness.checkers.finding import Finding, Violation, conclude
+from harness.checkers.finding import Finding, Violation, conclude, told_in_full
+from harness.checkers.sums import Slack
 from harness.checkers.words import describe, in_order, narrate
 from harness.history import History
 
@@ -47,7 +48,8 @@ def check(history: History) -> Finding:
     """Multiples and losses at the end of the run."""
     reckoning = history.derive(reckon)
     orders = history.derive(gather).orders.values()
-    violations = [_multiple(history, each) for each in reckoning.deviations if _name(each)]
+    named = [(name, each) for each in reckoning.deviations if (name := _name(each))]
+    violations = list(told_in_full(named, lambda found: found[0], lambda found: _multiple(history, found[1])))
     violations += [*_lost_checkouts(history), *_lost_creations(history)]
     for order in orders:
         violations += _wrong_contents(history, order)

@@ -1,13 +1,15 @@
 """What a checker says: a verdict, what it saw, and the operations that show it."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from harness.records import Operation
+
+T = TypeVar("T")
 
 KEPT = 20
 """Violations of one name that are told in full; the figures count them all."""
@@ -38,6 +40,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     violations: tuple[Violation, ...] = ()
     reasons: tuple[str, ...] = ()
     figures: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+def told_in_full(found: Iterable[T], name: Callable[[T], str], tell: Callable[[T], Violation]) -> Iterator[Violation]:
+    """The violation of each `found`; beyond `KEPT` of one name only the name, since telling costs more than finding."""
+    counts: Counter[str] = Counter()
+    for each in found:
+        counts[name(each)] += 1
+        yield tell(each) if counts[name(each)] <= KEPT else Violation(name=name(each), explanation="")
 
 
 def conclude(violations: Iterable[Violation], reasons: Sequence[str], figures: dict[str, Any]) -> Finding:

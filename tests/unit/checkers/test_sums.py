@@ -1,0 +1,109 @@
+"""Subset sums: exact where the amounts are kind, bounded and honest where they are not."""
+
+import sys
+from itertools import combinations
+from random import Random
+
+import pytest
+
+from harness.checkers import atomicity, conservation, sums
+from harness.checkers.finding import Verdict
+from harness.checkers.sums import EXACT_SUMS, Slack, subset
+
+
+def every_sum(amounts):
+    return {sum(chosen) for size in range(len(amounts) + 1) for chosen in combinations(amounts, size)}
+
+
+def judged_by(way, amounts):
+    """A `Slack` of these amounts that knows its sums in one way only."""
+    slack = Slack(amounts)
+    if way != "enumerated":
+        slack._sums = None
+        slack._bitmap, slack._chain = sums._bitmap(slack._counts) if way == "bitmap" else None, way == "chain"
+    return slack
+
+
+@pytest.mark.parametrize("way", ["enumerated", "bitmap", "chain"])
+def test_each_way_to_compute_the_possible_sums_is_exact(way):
+    dice = Random(way)
+    for _ in range(300):
+        signs, sizes = (1, -1), [1, 2, 4, 8, 32] if way == "chain" else range(1, 10)
+        amounts = [dice.choice(signs) * dice.choice(sizes) for _ in range(dice.randint(0, 6))]
+        slack, possible = judged_by(way, amounts), every_sum(amounts)
+        for surplus in range(-40, 41):
+            off = slack.off(surplus)
+            assert surplus - off in possible
+            assert (off == 0) == (surplus in possible)
+
+
+def test_a_subset_is_found_where_there_is_one():
+    dice = Random(1)
+    for _ in range(500):
+        amounts = [dice.randint(1, 12) for _ in range(dice.randint(0, 8))]
+        target = dice.randint(1, 40)
+        found, tried_all = subset(amounts, target)
+        assert tried_all
+        assert bool(found) == (target in every_sum(amounts))
+        assert sum(amounts[position] for position in found) == (target if found else 0)
+        assert len(set(found)) == len(found)
+
+
+def steps(amounts, target):
+    """Lines of `sums.py` that are executed."""
+    count = 0
+
+    def trace(frame, event, _):
+        nonlocal count
+        count += event == "line"
+        return trace if frame.f_code.co_filename == sums.__file__ else None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        subset(amounts, target)
+        Slack(amounts).off(target)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("most", [1, 40, 10**9])
+def test_the_work_grows_no_faster_than_the_orders(most):
+    dice = Random(most)
+    few, many = ([dice.randint(1, most) for _ in range(size)] for size in (500, 2_000))
+    target = sum(few) // 2 + 1
+    assert steps(many, target) < 6 * steps(few, target) < 500 * 20 * EXACT_SUMS
+
+
+HARD = [10**9 + 7 * n * n for n in range(40)]
+
+
+def checkouts_of(run, amounts, outcome, credit):
+    run.item("7", 10**12, price=1)
+    run.user("1", 10**12)
+    for number, each in enumerate(amounts):
+        run.order(f"o{number}", "1", ("7", each))
+        run.op("checkout", f"o{number}", outcome=outcome, process=100 + number)
+    run.phase("final")
+    run.see_user("1", credit)
+    run.see_item("7", 10**12 - (0 if outcome == "fail" else sum(amounts)))
+    return run
+
+
+def test_a_balance_that_could_only_be_bounded_is_unknown(run):
+    """Each order may be paid or not, nobody could read it, and there are too many sums to try."""
+    history = checkouts_of(run, HARD, "unknown", 10**12 - 5 * 10**9).history()
+    for checker in (atomicity, conservation):
+        finding = checker.check(history)
+        assert finding.verdict == Verdict.UNKNOWN
+        assert any("only the bounds of user 1" in reason for reason in finding.reasons)
+
+
+def test_beyond_the_bound_nobody_says_that_no_order_explains_it(run):
+    checkouts_of(run, HARD, "fail", 10**12 - 20 * 10**9)
+    for number, each in enumerate(HARD):
+        run.see_order(f"o{number}", "1", ("7", each), paid=False, total=each)
+    (violation,) = atomicity.check(run.history()).violations
+    assert violation.name == "unexplained-credit"
+    assert "too many orders to try" in violation.explanation
