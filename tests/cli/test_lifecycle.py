@@ -1,6 +1,8 @@
 """However `wdm up` ends, no process of it stays."""
 
+import json
 import os
+import resource
 import signal
 
 import pytest
@@ -57,7 +59,7 @@ def test_what_a_killed_up_left_is_ended_by_down(terminal: Terminal) -> None:
     up.kill()
     up.wait()
     answer = terminal.wdm("status")
-    assert answer.returncode == 0
+    assert answer.returncode == 4
     assert "nobody looks after these nodes" in answer.stderr
     assert terminal.wdm("down").returncode == 0
     assert not any(process.alive(identity) for identity in running)
@@ -78,3 +80,33 @@ def test_what_a_killed_up_left_is_ended_by_the_next_up(terminal: Terminal) -> No
     assert terminal.wdm("up", "--detach", "--port", gateway.rsplit(":", 1)[1]).returncode == 0
     assert not any(process.alive(identity) for identity in running)
     assert terminal.status()["gateway"] == gateway
+
+
+def test_a_node_that_dies_while_nothing_can_be_written_is_started_again(terminal: Terminal) -> None:
+    """A limit of zero bytes for each file that the supervisor writes: what a full disk does, without privileges."""
+    assert terminal.wdm("up", "--detach", "--port", "0", "--respawn-after-s", "0.3").returncode == 0
+    supervisor = json.loads((terminal.folder / ".wdm/deployment.json").read_text())["supervisor"]
+    before = terminal.nodes()["stock-1"].pid
+    assert before is not None
+    limits = resource.prlimit(supervisor, resource.RLIMIT_FSIZE)
+    resource.prlimit(supervisor, resource.RLIMIT_FSIZE, (0, limits[1]))
+    os.kill(before, signal.SIGKILL)
+    until(lambda: terminal.nodes()["stock-1"].state == "down")
+    answer = terminal.wdm("status")
+    assert (answer.returncode, "stock-1 is down" in answer.stderr) == (4, True), answer.stderr
+    resource.prlimit(supervisor, resource.RLIMIT_FSIZE, limits)
+    until(lambda: terminal.nodes()["stock-1"].state == "running")
+    assert terminal.status()["troubles"] == []
+    log = (terminal.folder / ".wdm/logs/supervisor.log").read_text()
+    assert "is written again" in log
+
+
+def test_status_tells_of_a_supervisor_that_stands_still(terminal: Terminal) -> None:
+    up = terminal.up()
+    up.send_signal(signal.SIGSTOP)
+    try:
+        answer = terminal.wdm("status")
+        assert (answer.returncode, "is paused" in answer.stderr) == (4, True), answer.stderr
+    finally:
+        up.send_signal(signal.SIGCONT)
+    assert terminal.status()["supervised"] is True

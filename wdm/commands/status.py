@@ -6,6 +6,7 @@ import click
 
 from harness.runtimes.local.state import StateFolder
 from wdm import ui
+from wdm.exits import ENVIRONMENT, OK
 from wdm.options import as_json, deployment, hint, running
 
 
@@ -13,20 +14,26 @@ from wdm.options import as_json, deployment, hint, running
 @deployment
 @as_json
 def status(folder: StateFolder, as_json: bool) -> int:
-    """Show the nodes of a deployment and how each is."""
+    """Show the nodes of a deployment and how each is.
+
+    Exit code 0 if every node runs under its supervisor; 4 if a node does not run, the supervisor is dead or does not respond,
+    or nothing is up.
+    """
     found = running(folder)
     about = found.deployment
     if as_json:
         nodes = [asdict(node) for node in found.nodes]
         head = {"protocol": about.spec.protocol, "runtime": about.runtime, "gateway": about.gateway}
-        ui.document({**head, "nodes": nodes})
+        state = {"phase": about.phase, "supervised": found.supervised, "troubles": list(found.troubles)}
+        ui.document({**head, **state, "nodes": nodes})
     else:
         click.echo(f"{about.spec.protocol} on the {about.runtime} runtime, {about.phase}: {about.gateway}")
         rows = [(node.name, node.kind, node.service, node.pid, node.url, node.state) for node in found.nodes]
         ui.table(("node", "kind", "service", "pid", "url", "state"), rows)
+    for trouble in found.troubles:
+        ui.complain(trouble)
     if found.supervised:
         ui.next_step(f"`wdm logs{hint(folder)} --follow`, or `wdm txn list{hint(folder)}`")
     else:
-        ui.say("nobody looks after these nodes: their `wdm up` was killed")
         ui.next_step(f"`wdm down{hint(folder)}` ends them, `wdm up{hint(folder)}` starts anew")
-    return 0
+    return ENVIRONMENT if found.troubles else OK

@@ -193,7 +193,7 @@ class ContainerSupervisor(Supervisor):
         async def begin(of: Member, environment: Mapping[str, str]) -> Any:
             return await self.containers[of.name].begin(of, environment)
 
-        return Keeper(member, self.spec.respawn_after_s, self._write, begin)
+        return Keeper(member, self.spec.respawn_after_s, self._write, begin, self._say)
 
     async def _make(self) -> None:
         assert self._project is not None

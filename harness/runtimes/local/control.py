@@ -14,15 +14,20 @@ from harness.runtimes.local.state import Deployment, StateFolder
 
 STOP_WITHIN_S = 10.0
 POLL_S = 0.02
+SILENT_S = 10.0  # a supervisor shows every second that it works
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """``supervised`` is False when the supervisor was killed: nodes may still run, but nobody looks after them."""
+    """``supervised`` is False when the supervisor was killed: nodes may still run, but nobody looks after them.
+
+    ``troubles``: each thing that is not as it should be, in words.
+    """
 
     deployment: Deployment
     nodes: tuple[Node, ...]
     supervised: bool
+    troubles: tuple[str, ...] = ()
 
 
 def view(folder: StateFolder) -> View | None:
@@ -35,7 +40,22 @@ def view(folder: StateFolder) -> View | None:
         from harness.runtimes.docker import ours  # noqa: PLC0415 - see below
 
         nodes = ours.seen(deployment.tag, nodes)
-    return View(deployment, nodes, folder.supervisor() is not None)
+    supervisor = folder.supervisor()
+    troubles = (*_of_the_supervisor(folder, supervisor), *_of_the_nodes(nodes))
+    return View(deployment, nodes, supervisor is not None, troubles)
+
+
+def _of_the_supervisor(folder: StateFolder, supervisor: Identity | None) -> Iterable[str]:
+    if supervisor is None:
+        yield "nobody looks after these nodes: their supervisor was killed"
+    elif process.paused(supervisor):
+        yield f"nobody looks after these nodes: their supervisor, process {supervisor.pid}, is paused (SIGSTOP)"
+    elif (silent_s := folder.silent_s()) > SILENT_S:
+        yield f"the supervisor, process {supervisor.pid}, has not responded for {silent_s:.0f} s"
+
+
+def _of_the_nodes(nodes: Iterable[Node]) -> Iterable[str]:
+    return (f"{node.name} is {node.state}" for node in nodes if node.state != "running")
 
 
 def take_down(folder: StateFolder, *, volumes: bool = False) -> list[str]:

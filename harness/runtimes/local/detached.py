@@ -79,19 +79,27 @@ def _raise(told: bytes, folder: StateFolder) -> None:
 
 def _tell(answer: Answer) -> None:
     """The one line, and the end of the pipe: whoever waits there has its answer."""
-    os.write(1, msgspec.json.encode(answer) + b"\n")
-    os.dup2(2, 1)
+    try:
+        os.write(1, msgspec.json.encode(answer) + b"\n")
+    finally:
+        os.dup2(2, 1)
 
 
 def _ready(_: Supervisor) -> None:
-    _tell(Answer())
+    with suppress(BrokenPipeError):  # a command that was killed meanwhile does not take the shop with it
+        _tell(Answer())
+
+
+def _say(text: str) -> None:
+    """Write to the log, past Python's buffers: what a full disk refuses must not come back at the next line."""
+    os.write(2, f"{text}\n".encode())
 
 
 def main(arguments: list[str]) -> int:
     folder = StateFolder(Path(arguments[0]))
     try:
         spec = msgspec.json.decode(sys.stdin.buffer.read(), type=Spec)
-        asyncio.run(run(spec, folder, _ready, lambda text: print(text, file=sys.stderr, flush=True)))
+        asyncio.run(run(spec, folder, _ready, _say))
     except UsageError as error:
         _tell(Answer(code=2, error=str(error)))
     except EnvironmentFailure as error:

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from harness.runtimes.base import EnvironmentFailure, Node, State
 from harness.runtimes.life import Life
@@ -57,7 +58,8 @@ class ProcessLife:
 class Keeper:
     """``changed`` is called after every change of state, so that somebody can write it down.
 
-    ``begin`` starts each of its lives; ``injected`` holds variables of the next ones.
+    ``begin`` starts each of its lives; ``injected`` holds variables of the next ones; ``report`` receives a line about each
+    failure of the keeper itself, which goes on: a node must not lose its keeper to anything but ``stop``.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Keeper:
         respawn_after_s: float,
         changed: Callable[[], None],
         begin: Begin = ProcessLife.begin,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.member = member
         self.injected: Mapping[str, str] = {}
@@ -73,6 +76,7 @@ class Keeper:
         self._begin = begin
         self._respawn_after_s = respawn_after_s
         self._changed = changed
+        self._report = report
         self._state: State = "down"
         self._stay_down = False
         self._lives = 0
@@ -83,6 +87,7 @@ class Keeper:
         self._served = asyncio.Event()
         self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._complaint = ""
 
     @property
     def identity(self) -> Identity | None:
@@ -130,8 +135,7 @@ class Keeper:
         """End it for good: SIGTERM, after ``grace_s`` SIGKILL."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         life = self._life
         if life is not None:
@@ -204,7 +208,10 @@ class Keeper:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            await self._live()
+            try:
+                await self._live()
+            except Exception as error:  # noqa: BLE001  a defect of ours; the node is started again all the same
+                self._fail(f"its keeper met {type(error).__name__}: {error}")
             if self._respawn_after_s and not self._stay_down:
                 # restart() may want it earlier
                 with suppress(TimeoutError):
@@ -217,8 +224,10 @@ class Keeper:
         self._ended.clear()
         try:
             life = await self._spawn()
-        except (OSError, EnvironmentFailure) as error:
-            self._fail(f"it cannot be started: {error}")
+        except Exception as error:  # noqa: BLE001  whatever it was, the next try may succeed
+            self._fail(
+                f"it cannot be started: {error if isinstance(error, OSError | EnvironmentFailure) else repr(error)}"
+            )
             return
         watch = asyncio.create_task(self._watch(), name=f"watch {self.member.name}")
         try:
@@ -248,18 +257,36 @@ class Keeper:
     def _fail(self, why: str) -> None:
         with suppress(OSError), self.member.log.open("a") as log:
             log.write(f"{why}\n")
+        self._complain(why)
         self._ended.set()
         self._become("down")
 
     async def _watch(self) -> None:
-        while not await self.member.serves():
+        while not await self._serves():
             await asyncio.sleep(PROBE_EVERY_S)
         self._served.set()
         self._become("running")
 
+    async def _serves(self) -> bool:
+        """A probe that fails has seen no node that serves."""
+        try:
+            return await self.member.serves()
+        except Exception as error:  # noqa: BLE001  a defect of the probe must not end the watch
+            self._complain(f"its probe met {type(error).__name__}: {error}")
+            return False
+
     def _become(self, state: State) -> None:
         self._state = state
-        self._changed()
+        try:
+            self._changed()
+        except Exception as error:  # noqa: BLE001  the node is what counts, not the note about it
+            self._complain(f"its state could not be noted: {type(error).__name__}: {error}")
+
+    def _complain(self, why: str) -> None:
+        """One line, once for each reason in a row: a full disk may last for hours."""
+        if why != self._complaint:
+            self._complaint = why
+            self._report(f"{self.member.name}: {why}")
 
     def last_words(self) -> str:
         """The last line of its log, for an error message."""
@@ -274,7 +301,7 @@ class Keeper:
 
 async def _start(command: tuple[str, ...], environment: Mapping[str, str], log: Path) -> asyncio.subprocess.Process:
     """A child in a session of its own (Ctrl-C is the supervisor's alone), with nothing open but its log."""
-    with log.open("ab") as output:
+    with _output(log) as output:
         return await asyncio.create_subprocess_exec(
             *command,
             env=environment,
@@ -284,6 +311,14 @@ async def _start(command: tuple[str, ...], environment: Mapping[str, str], log: 
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def _output(log: Path) -> IO[bytes]:
+    """The log, or nothing where it cannot be opened: a node that runs unheard is better than none."""
+    try:
+        return log.open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")
 
 
 def allow_many_files() -> None:

@@ -45,9 +45,17 @@ def _list() -> Path:
 
 
 def _edit(change: Callable[[list[str]], list[str]]) -> None:
-    with _list().open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        lines = change(file.read().splitlines())
-        file.truncate(0)
-        file.write("".join(f"{line}\n" for line in lines))
+    """Replace the list in one step: on a full disk it stays as it was. Raises ``OSError``."""
+    with _list().with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = _list().read_text().splitlines() if _list().exists() else []
+        after = change(before)
+        if after == before:
+            return
+        draft = _list().with_suffix(".draft")
+        try:
+            draft.write_text("".join(f"{line}\n" for line in after))
+            draft.replace(_list())
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise

@@ -1,9 +1,11 @@
 """The state folder of one deployment: who supervises it, what runs, its logs, its data.
 
 ``lock`` is held (``flock``) by the supervisor for its whole life; the kernel lets go of it however the supervisor
-ends, so a killed one is noticed. ``deployment.json`` says what was started; it holds secrets and is its owner's only.
+ends, so a killed one is noticed; its time of change is renewed every second, so a supervisor that hangs is noticed as well.
+``deployment.json`` says what was started; it holds secrets and is its owner's only.
 """
 
+import errno
 import fcntl
 import os
 import time
@@ -19,6 +21,10 @@ from harness.runtimes.local.process import Identity, alive, identify, paused
 from harness.runtimes.local.spec import Spec
 
 DEFAULT = ".wdm"
+STATUS = "deployment.json"
+BLOCK = 4_096
+FULL = (errno.ENOSPC, errno.EDQUOT)
+READ_TRIES, READ_AGAIN_S = 5, 0.01
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -79,18 +85,27 @@ class StateFolder:
             self.logs.mkdir(exist_ok=True)
             lock = (self.path / "lock").open("a+")
         except OSError as error:
-            raise EnvironmentFailure(f"state folder {self.path} cannot be used: {error.strerror}") from None
+            raise self._unusable(error) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
             raise self.already() from None
-        lock.truncate(0)
         identity = identify(os.getpid())
-        lock.write(f"{os.getpid()} {identity.started if identity else ''}\n")
-        lock.flush()
+        try:
+            lock.truncate(0)
+            lock.write(f"{os.getpid()} {identity.started if identity else ''}\n")
+            lock.flush()
+        except OSError as error:
+            with suppress(OSError):
+                lock.close()
+            raise self._unusable(error) from None
         self._lock = lock
-        places.remember(self.path)
+        with suppress(OSError):  # the list only serves `wdm down --all`; this folder is found without it
+            places.remember(self.path)
+
+    def _unusable(self, error: OSError) -> EnvironmentFailure:
+        return EnvironmentFailure(f"state folder {self.path} cannot be used: {error.strerror}")
 
     def already(self) -> EnvironmentFailure:
         """The refusal of a second deployment here."""
@@ -100,19 +115,50 @@ class StateFolder:
         )
 
     def write(self, deployment: Deployment) -> None:
-        """Replace ``deployment.json`` in one step."""
-        self.write_private("deployment.json", msgspec.json.format(msgspec.json.encode(deployment), indent=2))
+        """Replace ``deployment.json`` in one step, or, on a full disk, overwrite the blocks that it has. Raises ``OSError``."""
+        text = msgspec.json.format(msgspec.json.encode(deployment), indent=2)
+        blocks = len(text) // BLOCK + 1  # whole ones: the next text is likely to fit in as well
+        content = text.ljust(blocks * BLOCK)
+        try:
+            self.write_private(STATUS, content)
+        except OSError as error:
+            if error.errno not in FULL or not self._overwrite(content):
+                raise
+
+    def _overwrite(self, content: bytes) -> bool:
+        """Whether it fitted. A reader may see half of it, and reads again."""
+        with suppress(OSError), (self.path / STATUS).open("r+b") as file:
+            if os.fstat(file.fileno()).st_size >= len(content):
+                os.pwrite(file.fileno(), content.ljust(os.fstat(file.fileno()).st_size), 0)
+                return True
+        return False
 
     def write_private(self, name: str, content: bytes) -> Path:
-        """A file in this folder that only its owner can read, complete or not there at all."""
+        """A file in this folder that only its owner can read, complete or not there at all. Raises ``OSError``.
+
+        A file that has this content is left alone: a node can be started again while the disk is full.
+        """
         final = self.path / name
+        with suppress(OSError):
+            if final.read_bytes() == content:
+                return final
         final.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = final.with_name(f".{final.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        draft.replace(final)
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            draft.replace(final)
+        except OSError:
+            with suppress(OSError):  # half a draft takes space where there is none
+                draft.unlink()
+            raise
         return final
+
+    def beat(self) -> None:
+        """Show that the supervisor works. It needs no space on the disk."""
+        with suppress(OSError):
+            os.utime(self.path / "lock")
 
     def leave(self) -> None:
         """Stop being its supervisor; nothing runs any more."""
@@ -124,20 +170,33 @@ class StateFolder:
     def erase(self) -> None:
         """Forget the deployment; its data and logs stay."""
         with suppress(FileNotFoundError):
-            (self.path / "deployment.json").unlink()
-        places.forget(self.path)
+            (self.path / STATUS).unlink()
+        with suppress(OSError):  # `wdm down --all` finds nothing there, and tries again
+            places.forget(self.path)
 
     # ------------------------------------------------------------ everybody's side
 
     def read(self) -> Deployment | None:
         """What is written down, None if there is nothing. Raises ``EnvironmentFailure`` for a file that is not ours."""
-        file = self.path / "deployment.json"
-        try:
-            return msgspec.json.decode(file.read_bytes(), type=Deployment)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (msgspec.MsgspecError, OSError) as error:
-            raise EnvironmentFailure(f"{file} cannot be read ({error}); run `wdm down`, then remove it") from None
+        file = self.path / STATUS
+        for left in reversed(range(READ_TRIES)):
+            try:
+                return msgspec.json.decode(file.read_bytes(), type=Deployment)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except (msgspec.MsgspecError, OSError) as error:
+                if not left:
+                    raise EnvironmentFailure(
+                        f"{file} cannot be read ({error}); run `wdm down`, then remove it"
+                    ) from None
+            time.sleep(READ_AGAIN_S)  # it may be being overwritten
+        return None
+
+    def silent_s(self) -> float:
+        """Seconds since the supervisor last showed that it works; 0 if there is no lock file."""
+        with suppress(OSError):
+            return max(0.0, time.time() - (self.path / "lock").stat().st_mtime)
+        return 0.0
 
     def supervisor(self) -> Identity | None:
         """The process that holds the lock; None if nobody does."""

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Hashable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from random import Random
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from harness.runtimes.local.nodes import Member, Plan, direct, lay_out
 from harness.runtimes.local.ports import Ports, is_free, why_taken
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.local.state import Deployment, Record, StateFolder
+from harness.runtimes.local.status_writer import StatusWriter
 
 START_WITHIN_S = 30.0
 
@@ -52,10 +53,11 @@ class Supervisor:
         self.spec = spec
         self.folder = folder
         self.network: Network = Proxy()
-        self._say = say
+        self._say = say = unbroken(say)
         self._keepers: dict[str, Keeper] = {}
         self._plan: Plan | None = None
         self._deployment: Deployment | None = None
+        self._status = StatusWriter(folder, say)
         self._resources = ExitStack()
 
     @property
@@ -71,6 +73,8 @@ class Supervisor:
         self.spec.check()
         self.folder.take()
         self._resources.callback(self.folder.leave)
+        self._resources.callback(self._status.stop)
+        self._status.start()
         try:
             await self._clean_up()
             self._lay_out()
@@ -153,7 +157,7 @@ class Supervisor:
         return lay_out(self.spec, self.folder, ports.take, proxy.add if self.spec.breakable else direct)
 
     def _keep(self, member: Member) -> Keeper:
-        return Keeper(member, self.spec.respawn_after_s, self._write)
+        return Keeper(member, self.spec.respawn_after_s, self._write, report=self._say)
 
     async def _make(self) -> None:
         """What has to be there before the first node starts."""
@@ -191,7 +195,7 @@ class Supervisor:
     def _write(self) -> None:
         if self._deployment is not None:
             self._deployment.nodes = [_record(one) for one in self._keepers.values()]
-            self.folder.write(self._deployment)
+            self._status.write(self._deployment)
 
 
 def _record(one: Keeper) -> Record:
@@ -206,6 +210,16 @@ def _record(one: Keeper) -> Record:
         pid=identity.pid if identity else None,
         started=identity.started if identity else "",
     )
+
+
+def unbroken(say: Callable[[str], None]) -> Callable[[str], None]:
+    """The same without errors: a closed pipe or a full disk below the words must not end the work that they are about."""
+
+    def quietly(text: str) -> None:
+        with suppress(OSError):
+            say(text)
+
+    return quietly
 
 
 def supervisor_of(spec: Spec) -> type[Supervisor]:
@@ -224,6 +238,7 @@ async def run(
     say: Callable[[str], None] = lambda _: None,
 ) -> signal.Signals:
     """Up until SIGINT or SIGTERM, then down. ``ready`` is called once everything serves. Returns the signal."""
+    say = unbroken(say)
     supervisor = supervisor_of(spec)(spec, folder, say)
     loop = asyncio.get_running_loop()
     told: asyncio.Future[signal.Signals] = loop.create_future()
@@ -243,9 +258,11 @@ async def run(
         await asyncio.wait((starting,))
     if not starting.cancelled():
         starting.result()
-        if not told.done():
-            ready(supervisor)
-        await told
-        say("stopping")
-        await supervisor.stop()
+        try:
+            if not told.done():
+                ready(supervisor)
+            await told
+        finally:
+            say("stopping")
+            await supervisor.stop()
     return told.result()

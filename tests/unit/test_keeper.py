@@ -1,0 +1,116 @@
+"""A keeper goes on whatever fails around it, and what it writes down is best effort."""
+
+import asyncio
+import errno
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.runtimes.base import Node
+from harness.runtimes.local import places
+from harness.runtimes.local.keeper import Keeper
+from harness.runtimes.local.nodes import Member
+from harness.runtimes.local.state import StateFolder
+
+RESPAWN_S = 0.05
+
+
+async def _until(what: object, within_s: float = 5.0) -> None:
+    assert callable(what)
+    async with asyncio.timeout(within_s):
+        while not what():
+            await asyncio.sleep(0.01)
+
+
+def _member(folder: Path, *, probe_fails: int = 0, prepare_fails: int = 0) -> Member:
+    left = {"probe": probe_fails, "prepare": prepare_fails}
+
+    async def serves() -> bool:
+        left["probe"] -= 1
+        if left["probe"] >= 0:
+            raise RuntimeError("a defect of the probe")
+        return True
+
+    def prepare() -> None:
+        left["prepare"] -= 1
+        if left["prepare"] >= 0:
+            raise ValueError("a defect of the preparation")
+
+    return Member(
+        name="sleeper",
+        kind="service",
+        service="order",
+        url="",
+        port=0,
+        command=(sys.executable, "-S", "-c", "import time; time.sleep(60)"),
+        environment={},
+        log=folder / "sleeper.log",
+        serves=serves,
+        prepare=prepare,
+    )
+
+
+def _pid(keeper: Keeper) -> int | None:
+    node: Node = keeper.node()
+    return node.pid if node.state == "running" else None
+
+
+async def test_a_note_that_cannot_be_written_does_not_end_the_keeper(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def changed() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    keeper = Keeper(_member(tmp_path), RESPAWN_S, changed, report=said.append)
+    keeper.start()
+    try:
+        await keeper.serving(5)
+        first = _pid(keeper)
+        keeper.kill(stay_down=False)
+        await _until(lambda: _pid(keeper) not in (None, first))
+        assert len(said) == 1, "one line for one reason"
+        assert "No space left" in said[0]
+    finally:
+        await keeper.stop()
+
+
+@pytest.mark.parametrize(("probe", "prepare"), [(3, 0), (0, 2)])
+async def test_defects_around_a_life_are_reported_and_the_node_serves(tmp_path: Path, probe: int, prepare: int) -> None:
+    said: list[str] = []
+    member = _member(tmp_path, probe_fails=probe, prepare_fails=prepare)
+    keeper = Keeper(member, RESPAWN_S, lambda: None, report=said.append)
+    keeper.start()
+    try:
+        await _until(lambda: _pid(keeper) is not None)
+        assert len(said) == 1
+        assert "a defect of the" in said[0]
+    finally:
+        await keeper.stop()
+
+
+def test_a_file_that_is_the_same_needs_no_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = StateFolder(tmp_path)
+    folder.write_private("conf/a", b"text")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("harness.runtimes.local.state.os.open", full)
+    assert folder.write_private("conf/a", b"text").read_bytes() == b"text"
+    with pytest.raises(OSError, match="No space"):
+        folder.write_private("conf/a", b"other")
+    assert sorted(path.name for path in (tmp_path / "conf").iterdir()) == ["a"]
+
+
+def test_the_list_of_deployments_survives_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "user_folder", lambda: tmp_path)
+    places.remember(Path("/one"))
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        places.remember(Path("/two"))
+    assert places.known() == [Path("/one")]
