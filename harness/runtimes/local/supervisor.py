@@ -14,7 +14,7 @@ from typing import Protocol
 
 from harness.faults.proxy import Proxy
 from harness.runtimes.base import EnvironmentFailure, Node, Rule, Wire
-from harness.runtimes.local import control, keeper
+from harness.runtimes.local import control, keeper, process
 from harness.runtimes.local.keeper import Keeper
 from harness.runtimes.local.nodes import Member, Plan, direct, lay_out
 from harness.runtimes.local.ports import Ports, is_free, why_taken
@@ -163,7 +163,9 @@ class Supervisor:
         """What has to be there before the first node starts."""
 
     async def _leave_nothing(self) -> None:
-        """Remove what is left of nodes that have ended."""
+        """End the processes that nodes started and left behind, like a broker's helpers (Linux, see ``process.tagged``)."""
+        if self._plan is not None:
+            await asyncio.to_thread(process.end, process.tagged(self._plan.tag))
 
     async def _start_all(self) -> None:
         keeper.allow_many_files()

@@ -69,10 +69,14 @@ disk_free_limit.absolute = {DISK_MB}MB
 def _environment(data: Path, configuration: Path, plugins: Path, distribution: int, nobody: int) -> dict[str, str]:
     """``nobody`` is a port where nobody listens: a name service of this machine must not know of us, nor we of it."""
     loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
+    # Its data belongs to its name, and no two nodes of a machine may have the same.
+    name = f"wdm-{crc32(str(data).encode()):08x}@localhost"
     return {
         "HOME": str(data),  # of the cookie
-        # Its data belongs to its name, and no two nodes of a machine may have the same.
-        "RABBITMQ_NODENAME": f"wdm-{crc32(str(data).encode()):08x}@localhost",
+        "RABBITMQ_NODENAME": name,
+        # Every Erlang machine that the start script runs obeys it, those included that only read the configuration: one of
+        # these started an epmd of its own, on every interface of this machine, which outlived the broker.
+        "ERL_AFLAGS": "-start_epmd false",
         "ERL_EPMD_PORT": str(nobody),
         "ERL_CRASH_DUMP_SECONDS": "0",
         "RABBITMQ_MNESIA_BASE": str(data),
@@ -84,6 +88,6 @@ def _environment(data: Path, configuration: Path, plugins: Path, distribution: i
         "RABBITMQ_DIST_PORT": str(distribution),
         # It replaces its shell, so that a signal hits the server, and it needs no epmd, which would outlive it.
         "RUNNING_UNDER_SYSTEMD": "true",
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-start_epmd false -erl_epmd_port {distribution} {loopback} "
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-sname {name} -erl_epmd_port {distribution} {loopback} "
         "+sbwt none +sbwtdcpu none +sbwtdio none",
     }
