@@ -20,7 +20,7 @@ class Order:
     branches: Branches = ()
 
     def setup(self) -> tuple[Command, ...]:
-        lines = (Command("add_item", (self.name, item, quantity, quantity)) for item, quantity in self.lines)
+        lines = (Command("add_item", (self.name, item, quantity, 1)) for item, quantity in self.lines)
         given = (Command("add_branch", (self.name, *branch)) for branch in self.branches)
         return (Command("create_order", (self.name, self.user)), *lines, *given)
 

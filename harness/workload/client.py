@@ -27,6 +27,8 @@ OPERATIONS = {
     "checkout": ("POST", "/orders/checkout/{}"),
     "find_order": ("GET", "/orders/find/{}"),
     "init_orders": ("POST", "/orders/batch_init/{}/{}/{}/{}"),
+    "remove_item": ("DELETE", "/orders/removeItem/{}/{}"),
+    "remove_order": ("DELETE", "/orders/remove/{}"),
 }
 # The one field of an answer that is the answer.
 _ONLY = {"create_user": "user_id", "create_item": "item_id", "create_order": "order_id"}
@@ -85,9 +87,10 @@ class ShopClient:
         method, path = OPERATIONS[operation]
         url = self._url + path.format(*(quote(str(arg), safe="") for arg in args))
         try:
-            async with self._session.request(method, url, allow_redirects=False) as response:
+            once = (_send_once,) if method == "DELETE" else None
+            async with self._session.request(method, url, allow_redirects=False, middlewares=once) as response:
                 return _heard(operation, response.status, await response.read())
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, _SentAndLost) as error:
             return Heard("unknown", 0, str(error) or type(error).__name__)
 
     async def need(self, operation: str, *args: str | int) -> Any:
@@ -96,6 +99,18 @@ class ShopClient:
         if heard.outcome != "ok":
             raise Refused(f"{operation}{args} was answered {heard.status} {heard.value}")
         return heard.value
+
+
+class _SentAndLost(Exception):
+    """The request left and the connection broke: aiohttp knows no such failure, and does not send it again."""
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """A DELETE at most once. By itself aiohttp repeats it on a kept connection that breaks, and a second line would go."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _SentAndLost(str(error) or type(error).__name__) from None
 
 
 class Refused(Exception):

@@ -28,7 +28,7 @@ end
 
 command('checkout', function(now, txn, order)
   local state, branches = plan(order)
-  if state == 'missing' then return {'no', 'missing:order:' .. order} end
+  if never(state) then return {'no', state .. ':order:' .. order} end
   local key = 'order:' .. order
   local prefix, digits = string.match(txn, '^(.*)%.(%d+)$')
   local field, sequence = 'verdict:' .. prefix, tonumber(digits)

@@ -18,8 +18,8 @@ PAID: Result = ("paid",)
 def checkout(tables: Tables, config: Config, now: int, txn: str, order: str) -> Result:
     """Take everything, charge for it and mark the order paid: ``("paid",)``; or change nothing: ``("no", why)``."""
     state, branches = ledger.plan(tables, order)
-    if state == "missing":
-        return ("no", f"missing:order:{order}")
+    if state in ledger.NEVER:
+        return ("no", f"{state}:order:{order}")
     prefix, _, sequence = txn.rpartition(".")
     field = f"verdict:{prefix}"
     last, verdict = tables[f"order:{order}"].get(field, (-1, ""))

@@ -38,7 +38,7 @@ end
 
 local function without_record(subject, wanted)
   local state = plan(subject)
-  if keeps('start-record') or state == 'missing' then return {state == 'paid' and 'paid' or 'gone'} end
+  if keeps('start-record') or never(state) then return {state == 'paid' and 'paid' or 'gone'} end
   if wanted == 'paid' then settle(subject) end
   return {wanted}
 end
@@ -56,7 +56,7 @@ end
 command('begin', function(now, txn, subject, owner)
   local state, branches = plan(subject)
   if state == 'paid' then return {'paid'} end
-  if state == 'missing' then return {'no', 'missing:order:' .. subject} end
+  if never(state) then return {'no', state .. ':order:' .. subject} end
   if state ~= 'open' and state ~= 'busy:' .. txn and keeps('order-lock') then return {'busy', string.sub(state, 6)} end
   local known = call('HEXISTS', 'saga', txn) == 1
   if not known and begun(subject, txn) and keeps('begin-once') then return {'busy', txn} end

@@ -36,8 +36,10 @@ Fence = tuple[str, str, str, Changes]
 def begin(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str) -> Result:
     """The start record, and the order taken: ``("begun", branches)``, ``("paid",)``, ``("busy", txn)``, ``("no", why)``."""
     state, branches = ledger.plan(tables, subject)
-    if state in ("missing", "paid"):
-        return ("paid",) if state == "paid" else ("no", f"missing:order:{subject}")
+    if state == "paid":
+        return ("paid",)
+    if state in ledger.NEVER:
+        return ("no", f"{state}:order:{subject}")
     if state not in ("open", f"busy:{txn}") and config.keeps("order-lock"):
         return ("busy", state.removeprefix("busy:"))
     known = txn in tables.get("saga", {})
@@ -104,7 +106,7 @@ def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than:
 def _without_record(tables: Tables, config: Config, subject: str, wanted: str) -> Result:
     """Another instance has ended the saga. Whoever paid the order: it is paid, once."""
     state = ledger.plan(tables, subject)[0]
-    if config.keeps("start-record") or state == "missing":
+    if config.keeps("start-record") or state in ledger.NEVER:
         return ("paid",) if state == "paid" else ("gone",)
     if wanted == "paid":
         ledger.settle(tables, subject)

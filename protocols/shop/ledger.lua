@@ -68,16 +68,27 @@ command('init_accounts', function(now, prefix, first, count, balance, price)
   return {'ok'}
 end)
 
--- orders: hashes {user, total, paid, items (packed), txn} -------------------------------------------------------------
+-- orders: hashes {user, paid, items (packed {item, quantity, price} each), txn} ---------------------------------------
 
-local function set_order(order, user, total, items)
-  call('HSET', 'order:' .. order, 'user', user, 'total', text(total), 'paid', '0', 'items', pack(items), 'txn', '')
+local function set_order(order, user, items)
+  call('HSET', 'order:' .. order, 'user', user, 'paid', '0', 'items', pack(items), 'txn', '')
 end
 
 local function get_order(order)
-  local user, total, paid, items, txn = unpack(call('HMGET', 'order:' .. order, 'user', 'total', 'paid', 'items', 'txn'))
+  local user, paid, items, txn = unpack(call('HMGET', 'order:' .. order, 'user', 'paid', 'items', 'txn'))
   if not user then return nil end
-  return {user = user, total = tonumber(total), paid = tonumber(paid), items = cmsgpack.unpack(items), txn = txn}
+  return {user = user, paid = tonumber(paid), items = cmsgpack.unpack(items), txn = txn}
+end
+
+local function total(lines)
+  local sum = 0
+  for _, line in ipairs(lines) do sum = sum + line[2] * line[3] end
+  return sum
+end
+
+-- Whether quantity * price is at most `room`, without the product: that of two large doubles is not exact.
+local function fits(room, quantity, price)
+  return quantity == 0 or price <= (room - math.fmod(room, quantity)) / quantity
 end
 
 local function closed(found)
@@ -87,38 +98,39 @@ local function closed(found)
 end
 
 command('create_order', function(now, order, user)
-  if call('EXISTS', 'order:' .. order) == 0 then set_order(order, user, 0, {}) end
+  if call('EXISTS', 'order:' .. order) == 0 then set_order(order, user, {}) end
   return {'ok'}
 end)
 
 command('find_order', function(now, order)
   local found = get_order(order)
   if not found then return {'missing'} end
-  return {'found', found.user, found.paid, found.total, found.items}
+  local lines = {}
+  for index, line in ipairs(found.items) do lines[index] = {line[1], line[2]} end
+  return {'found', found.user, found.paid, total(found.items), lines}
 end)
 
-command('add_item', function(now, order, item, quantity, cost)
+command('add_item', function(now, order, item, quantity, price)
   local found = get_order(order)
   local refused = closed(found)
   if refused then return refused end
-  local room = LIMIT - quantity
+  local before, room = total(found.items), LIMIT - quantity
   for _, line in ipairs(found.items) do room = room - line[2] end
-  if found.total > LIMIT - cost or room < 0 then return {'over', found.total} end
-  found.items[#found.items + 1] = {item, quantity}
-  call('HSET', 'order:' .. order, 'total', text(found.total + cost), 'items', pack(found.items))
-  return {'ok', found.total + cost}
+  if quantity < 0 or price < 0 or room < 0 or not fits(LIMIT - before, quantity, price) then return {'over', before} end
+  found.items[#found.items + 1] = {item, quantity, price}
+  call('HSET', 'order:' .. order, 'items', pack(found.items))
+  return {'ok', before + quantity * price}
 end)
 
-command('remove_item', function(now, order, item, price)
+command('remove_item', function(now, order, item)
   local found = get_order(order)
   local refused = closed(found)
   if refused then return refused end
   for index, line in ipairs(found.items) do
     if line[1] == item then
       table.remove(found.items, index)
-      local total = found.total - line[2] * price
-      call('HSET', 'order:' .. order, 'total', text(total), 'items', pack(found.items))
-      return {'ok', total}
+      call('HSET', 'order:' .. order, 'items', pack(found.items))
+      return {'ok', total(found.items)}
     end
   end
   return {'absent'}
@@ -140,7 +152,7 @@ end)
 
 command('init_orders', function(now, first, price, rows)
   for index, row in ipairs(rows) do
-    set_order(text(first + index - 1), row[1], 2 * price, {{row[2], 1}, {row[3], 1}})
+    set_order(text(first + index - 1), row[1], {{row[2], 1, price}, {row[3], 1, price}})
   end
   return {'ok'}
 end)
@@ -165,6 +177,7 @@ local function plan(order)
   local state = found.txn ~= '' and 'busy:' .. found.txn or 'open'
   local changes, place = {}, {}
   for _, line in ipairs(found.items) do
+    if line[2] < 0 or line[3] < 0 then return 'negative', {} end
     local at = place[line[1]]
     if at then
       changes[at][2] = changes[at][2] - line[2]
@@ -174,8 +187,11 @@ local function plan(order)
     end
   end
   if #changes == 0 then return state, given(order) end
-  return state, {{'stock', 0, changes}, {'payment', 0, {{'user:' .. found.user, -found.total}}}}
+  return state, {{'stock', 0, changes}, {'payment', 0, {{'user:' .. found.user, -total(found.items)}}}}
 end
+
+-- States of an order that no checkout gets past.
+local function never(state) return state == 'missing' or state == 'negative' end
 
 local function order_holder(order) return call('HGET', 'order:' .. order, 'txn') or '' end
 

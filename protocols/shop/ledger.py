@@ -5,8 +5,9 @@ A store is ``tables``: the key of a Valkey key to its fields.
 
 - ``item:ID``, ``user:ID``   {"balance": int, "price": int, "lock": txn or ""}; a user's price is 0; and, where transactions share
                            an account, "held" and "due": what they set aside to take from it and to add
-- ``order:ID``               {"user": str, "total": int, "paid": 0 or 1, "items": ((item, quantity), ...), "txn": txn or ""},
-                           and "begun:PREFIX" -> the last sequence number with which PREFIX began a checkout of it
+- ``order:ID``               {"user": str, "paid": 0 or 1, "items": ((item, quantity, price), ...), "txn": txn or ""},
+                           and "begun:PREFIX" -> the last sequence number with which PREFIX began a checkout of it;
+                           a line keeps the price at which it was added, and the total is the sum of the lines, kept nowhere
 - ``branches:ID``            "SERVICE/SHARD" -> ((key, delta), ...)   what an order changes that has no items
 
 The ledger does not know who locks an account or holds an order, it only respects it: what is locked is not changed, and
@@ -19,6 +20,8 @@ from typing import Any
 from protocols.core import Config
 from protocols.shop.amounts import LIMIT
 
+Line = tuple[str, int, int]
+"""Item, quantity, and the price of one piece when it was added."""
 Tables = dict[str, dict[str, Any]]
 Result = tuple[Any, ...]
 
@@ -115,13 +118,13 @@ def refusal(balance: int, delta: int) -> str:
 def create_order(tables: Tables, config: Config, now: int, order: str, user: str) -> Result:
     """A new order. One that is there stays as it is: this may be a copy that comes late."""
     if f"order:{order}" not in tables:
-        _set_order(tables, order, user, 0, ())
+        _set_order(tables, order, user, ())
     return OK
 
 
-def _set_order(tables: Tables, order: str, user: str, total: int, items: tuple[tuple[str, int], ...]) -> None:
+def _set_order(tables: Tables, order: str, user: str, items: tuple[Line, ...]) -> None:
     """New, or set anew: whatever else a protocol keeps with the order stays."""
-    fields = {"user": user, "total": total, "paid": 0, "items": items, "txn": ""}
+    fields = {"user": user, "paid": 0, "items": items, "txn": ""}
     tables.setdefault(f"order:{order}", {}).update(fields)
 
 
@@ -130,37 +133,42 @@ def find_order(tables: Tables, config: Config, now: int, order: str) -> Result:
     found = tables.get(f"order:{order}")
     if found is None:
         return ("missing",)
-    return ("found", found["user"], found["paid"], found["total"], found["items"])
+    lines = tuple((item, quantity) for item, quantity, _ in found["items"])
+    return ("found", found["user"], found["paid"], total(found["items"]), lines)
 
 
-def add_item(tables: Tables, config: Config, now: int, order: str, item: str, quantity: int, cost: int) -> Result:
+def total(lines: tuple[Line, ...]) -> int:
+    """What all lines cost together, each at its own price."""
+    return sum(quantity * price for _, quantity, price in lines)
+
+
+def add_item(tables: Tables, config: Config, now: int, order: str, item: str, quantity: int, price: int) -> Result:
     """``("ok", total)``, ``("missing",)``, ``("paid",)``, ``("busy", txn)`` or ``("over", total)``.
 
-    ``cost`` is quantity * price, at most 2^53, worked out by the caller: the product of two large doubles is not exact.
+    The order keeps ``price``, whatever becomes of the item's. A line below 0 is ``over`` as well: no sum may ever shrink by it.
     """
     found = tables.get(f"order:{order}")
     refused = _closed(found)
     if refused or found is None:
         return refused
-    total = found["total"] + cost
-    if total > LIMIT or sum(count for _, count in found["items"]) + quantity > LIMIT:
-        return ("over", found["total"])
-    found["total"] = total
-    found["items"] = (*found["items"], (item, quantity))
-    return ("ok", total)
+    before = total(found["items"])
+    lines = (*found["items"], (item, quantity, price))
+    if min(quantity, price) < 0 or total(lines) > LIMIT or sum(count for _, count, _ in lines) > LIMIT:
+        return ("over", before)
+    found["items"] = lines
+    return ("ok", total(lines))
 
 
-def remove_item(tables: Tables, config: Config, now: int, order: str, item: str, price: int) -> Result:
+def remove_item(tables: Tables, config: Config, now: int, order: str, item: str) -> Result:
     """Take the first line with ``item`` out again: ``("ok", total)``, or as ``add_item``; ``("absent",)`` if not in it."""
     found = tables.get(f"order:{order}")
     refused = _closed(found)
     if refused or found is None:
         return refused
-    for index, (name, quantity) in enumerate(found["items"]):
+    for index, (name, _, _) in enumerate(found["items"]):
         if name == item:
             found["items"] = found["items"][:index] + found["items"][index + 1 :]
-            found["total"] -= quantity * price
-            return ("ok", found["total"])
+            return ("ok", total(found["items"]))
     return ("absent",)
 
 
@@ -199,9 +207,9 @@ def _closed(found: dict[str, Any] | None) -> Result:
 def init_orders(
     tables: Tables, config: Config, now: int, first: int, price: int, rows: tuple[tuple[str, str, str], ...]
 ) -> Result:
-    """Orders ``first`` onwards, one for each row ``(user, item, item)``, both items with quantity 1."""
+    """Orders ``first`` onwards, one for each row ``(user, item, item)``, both items with quantity 1 at ``price``."""
     for number, (user, one, other) in enumerate(rows, start=first):
-        _set_order(tables, str(number), user, 2 * price, ((one, 1), (other, 1)))
+        _set_order(tables, str(number), user, ((one, 1, price), (other, 1, price)))
     return OK
 
 
@@ -211,22 +219,29 @@ def init_orders(
 def plan(tables: Tables, order: str) -> tuple[str, tuple[tuple[str, int, tuple[tuple[str, int], ...]], ...]]:
     """What a checkout of ``order`` changes: ``(state, branches)``, a branch ``(service, shard, changes)``.
 
-    ``state`` is ``open``, ``paid``, ``busy:TXN`` or ``missing``. An order without items has the branches that were given to
-    it, or none. The sums of quantities keep the order in which the items were first added.
+    ``state`` is ``open``, ``paid``, ``busy:TXN``, ``missing`` or ``negative``. An order without items has the branches that were
+    given to it, or none. The sums of quantities keep the order in which the items were first added. ``negative``: a line would
+    give away stock or credit. None can be made, and should there be one all the same, nobody is paid for buying.
     """
     found = tables.get(f"order:{order}")
     if found is None:
         return "missing", ()
     if found["paid"]:
         return "paid", ()
+    if any(min(quantity, price) < 0 for _, quantity, price in found["items"]):
+        return "negative", ()
     state = f"busy:{found['txn']}" if found["txn"] else "open"
     wanted: dict[str, int] = {}
-    for item, quantity in found["items"]:
+    for item, quantity, _ in found["items"]:
         wanted[f"item:{item}"] = wanted.get(f"item:{item}", 0) - quantity
     if not wanted:
         return state, tuple(_given(tables.get(f"branches:{order}", {})))
-    charge = (f"user:{found['user']}", -found["total"])
+    charge = (f"user:{found['user']}", -total(found["items"]))
     return state, (("stock", 0, tuple(wanted.items())), ("payment", 0, (charge,)))
+
+
+NEVER = ("missing", "negative")
+"""States of an order that no checkout gets past."""
 
 
 def _given(branches: dict[str, Any]) -> Iterator[tuple[str, int, tuple[tuple[str, int], ...]]]:

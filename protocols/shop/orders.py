@@ -31,15 +31,12 @@ async def add_item(desk: Desk, order: str, item: str, quantity: str) -> Answer:
         return price
     if count * price > LIMIT:
         return refused(400, f"{count} times the price {price} exceeds {LIMIT}", order_id=order, item_id=item)
-    result = await desk.store.once(Command("add_item", (order, item, count, count * price)))
+    result = await desk.store.once(Command("add_item", (order, item, count, price)))
     return DONE if result[0] == "ok" else _refusal(result, order_id=order)
 
 
 async def remove_item(desk: Desk, order: str, item: str) -> Answer:
-    price = await _price(desk, item)
-    if isinstance(price, Answer):
-        return price
-    result = await desk.store.once(Command("remove_item", (order, item, price)))
+    result = await desk.store.once(Command("remove_item", (order, item)))
     return DONE if result[0] == "ok" else _refusal(result, order_id=order, item_id=item)
 
 
@@ -72,8 +69,11 @@ async def batch_init(desk: Desk, n: str, n_items: str, n_users: str, item_price:
 async def _price(desk: Desk, item: str) -> int | Answer:
     """The item's price, or the answer that says why there is none. Only a read: nothing has happened yet."""
     answer = await desk.ask("stock", f"/find/{item}")
-    if answer.status == 200 and isinstance(answer.body, dict):
-        return int(answer.body["price"])
+    if answer.status == 200:
+        price = answer.body.get("price") if isinstance(answer.body, dict) else None
+        if type(price) is not int or not 0 <= price <= LIMIT:
+            return refused(424, f"the stock service answered {price!r} as the price; nothing happened", item_id=item)
+        return price
     if answer.status < 500:
         return answer
     return refused(424, "the stock service could not be asked for the price; nothing happened", item_id=item)
@@ -99,6 +99,8 @@ def _not_paid(order: str, why: str) -> Answer:
             return refused(
                 409, f"not enough {'stock of item' if kind == 'item' else 'credit of user'} {name}", order_id=order
             )
+        case "negative":
+            return refused(409, "a line of the order is below 0: nobody is paid for buying", order_id=order)
         case "timeout":
             return refused(409, "not finished within the time limit; nothing happened", order_id=order)
     return refused(409, f"refused: {why}", order_id=order)

@@ -15,7 +15,7 @@ end
 command('open', function(now, txn, subject, owner)
   local state, branches = plan(subject)
   if state == 'paid' then return {'paid'} end
-  if state == 'missing' then return {'no', 'missing:order:' .. subject} end
+  if never(state) then return {'no', state .. ':order:' .. subject} end
   if state ~= 'open' and state ~= 'busy:' .. txn and keeps('order-lock') then return {'busy', string.sub(state, 6)} end
   if begun(subject, txn) and call('HEXISTS', 'open', txn) == 0 and keeps('open-once') then return {'busy', txn} end
   hold(subject, txn)

@@ -33,8 +33,10 @@ ABORTED = "conflict:aborted"  # by whoever asked: nothing speaks against trying 
 def open_(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str) -> Result:
     """Take the order and say what it changes: ``("open", branches)``, ``("paid",)``, ``("busy", txn)``, ``("no", why)``."""
     state, branches = ledger.plan(tables, subject)
-    if state in ("missing", "paid"):
-        return ("paid",) if state == "paid" else ("no", f"missing:order:{subject}")
+    if state == "paid":
+        return ("paid",)
+    if state in ledger.NEVER:
+        return ("no", f"{state}:order:{subject}")
     if state not in ("open", f"busy:{txn}") and config.keeps("order-lock"):
         return ("busy", state.removeprefix("busy:"))
     if ledger.begun(tables, subject, txn) and txn not in tables.get("open", {}) and config.keeps("open-once"):

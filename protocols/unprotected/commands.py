@@ -6,7 +6,7 @@ from protocols.shop.ledger import Result, Tables
 
 
 def read_order(tables: Tables, config: Config, now: int, order: str) -> Result:
-    """``("open", branches)``, ``("paid",)`` or ``("missing",)``."""
+    """``("open", branches)``, or why there is nothing to do: ``("paid",)``, ``("missing",)``, ..."""
     state, branches = ledger.plan(tables, order)
     return ("open", branches) if state == "open" else (state,)
 

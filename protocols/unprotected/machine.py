@@ -83,8 +83,8 @@ def coordinator(config: Config, state: Calling | None, event: Event) -> tuple[Ca
             return _call(replace(state, calls=calls), 0)
         case Calling(at=-1), Done(Command("read_order"), ("paid",)):
             return None, (Reply(Outcome(Verdict.COMMITTED)),)
-        case Calling(at=-1), Done(Command("read_order"), ("missing",)):
-            return None, (Reply(Outcome(Verdict.REFUSED, f"missing:order:{state.request.subject}")),)
+        case Calling(at=-1), Done(Command("read_order"), (why,)):
+            return None, (Reply(Outcome(Verdict.REFUSED, f"{why}:order:{state.request.subject}")),)
         case Calling(), Received(Changed(_, call, "")) if call == state.at:
             return _call(state, call + 1)
         case Calling(), Received(Changed(_, call, why)) if call == state.at:

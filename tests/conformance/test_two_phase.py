@@ -38,7 +38,7 @@ SHOP = {
     "create_order": (orders, st.sampled_from(("0", "1", "nobody"))),
     "find_order": (orders,),
     "add_item": (orders, items, amounts, amounts),
-    "remove_item": (orders, items, st.integers(0, 1)),
+    "remove_item": (orders, items),
     "remove_order": (orders,),
     "add_branch": (orders, st.sampled_from(("stock", "service-3")), st.integers(0, 1), changes),
     "init_orders": (st.integers(0, 1), st.integers(0, 9), st.lists(st.tuples(items, items, items)).map(tuple)),
@@ -69,7 +69,7 @@ ACCOUNTS = [Command("create_account", (key, 3, 1)) for key in KEYS[:-1]]
 FILLED = [
     Command("create_order", ("o", "0")),
     Command("add_item", ("o", "0", 1, 1)),
-    Command("add_item", ("o", "1", 2, 2)),
+    Command("add_item", ("o", "1", 2, 1)),
 ]
 
 PARTICIPATION = st.lists(commands(PARTICIPANT) | commands(PARTICIPANT) | commands(SHOP), max_size=40)

@@ -78,6 +78,21 @@ async def test_batch_init_makes_numbered_items_users_and_orders(client: ShopClie
     assert (await client.call("find_item", 30)).status == 404
 
 
+async def test_a_line_keeps_its_price_and_nobody_is_paid_for_buying(client: ShopClient) -> None:
+    await client.need("init_items", 5, 100, 10)
+    await client.need("init_users", 5, 1000)
+    placed = await client.need("create_order", 0)
+    await client.need("add_item", placed, 1, 2)
+    await client.need("init_items", 5, 100, 100)
+    await client.need("remove_item", placed, 1)
+    assert (await client.need("find_order", placed))["total_cost"] == 0
+    await client.need("add_item", placed, 1, 1)
+    assert (await client.need("find_order", placed))["total_cost"] == 100
+    await client.need("init_items", 5, 100, 1)
+    await client.need("checkout", placed)
+    assert await state(client, placed, ["1"], "0") == {"paid": True, "stock": [99], "credit": 900}
+
+
 # ---------------------------------------------------------------- 4xx: definitely did not happen
 
 UNKNOWN = (

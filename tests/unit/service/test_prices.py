@@ -1,0 +1,58 @@
+"""What the stock service says of a price is looked at before anything is reckoned with it."""
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from protocols.core import Command, Config
+from protocols.ports import LoopClock, Result
+from protocols.shop import ledger, orders
+from protocols.shop.desk import Answer, Desk
+
+
+class Ledger:
+    """A store with nothing but the shop's own commands."""
+
+    def __init__(self) -> None:
+        self.tables: ledger.Tables = {}
+
+    async def call(self, command: Command) -> Result:
+        result: Result = ledger.COMMANDS[command.name](self.tables, Config(), 0, *command.args)
+        return result
+
+    once = call
+
+
+async def added(body: Any) -> tuple[Answer, Result]:
+    """The answer to an addItem for which stock says this, and the order after it."""
+    store = Ledger()
+
+    async def ask(_service: str, _path: str) -> Answer:
+        return Answer(200, body)
+
+    desk = Desk(store, LoopClock(), Random(1), 1_000, ask)  # type: ignore[arg-type]
+    await store.call(Command("create_order", ("o", "u")))
+    answer = await orders.add_item(desk, "o", "i", "2")
+    return answer, await store.call(Command("find_order", ("o",)))
+
+
+@pytest.mark.parametrize("price", [-1, 2**53 + 1, True, "7", None, 1.0, [3]])
+@pytest.mark.asyncio
+async def test_a_price_that_is_none_is_refused_and_named(price: Any) -> None:
+    answer, order = await added({"price": price, "stock": 1})
+    assert (answer.status, repr(price) in str(answer.body)) == (424, True)
+    assert order == ("found", "u", 0, 0, ())
+
+
+@pytest.mark.asyncio
+async def test_a_price_is_kept_with_the_line() -> None:
+    answer, order = await added({"price": 7, "stock": 1})
+    assert (answer.status, order) == (200, ("found", "u", 0, 14, (("i", 2),)))
+
+
+@pytest.mark.parametrize("body", ["7", {}, {"stock": 1}])
+@pytest.mark.asyncio
+async def test_an_answer_without_a_price_is_none(body: Any) -> None:
+    answer, order = await added(body)
+    assert (answer.status, order) == (424, ("found", "u", 0, 0, ()))
