@@ -185,13 +185,16 @@ class Branch:
 
 # ---------------------------------------------------------------- what a protocol says of itself
 
+SEES_OWN_WRITES = "a client's read after its 200 sees what that checkout did"
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What a protocol promises, as data that the checkers compare with what they observed.
 
     ``recovery_s`` is the bound in seconds after the last fault ended within which nothing is left in doubt or locked.
-    ``data``: what the services have to share for it.
+    ``data``: what the services have to share for it. ``own_writes``: whether a client that was told of a checkout, and reads,
+    sees it.
     """
 
     atomicity: str  # atomic | eventually | none
@@ -200,12 +203,14 @@ class Claims:
     blocking: str
     recovery_s: float
     data: str = "each service owns its own, in a store of its own"
+    own_writes: str = SEES_OWN_WRITES
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and text of each claim, for tables."""
         return [
             ("atomicity", self.atomicity),
             ("isolation", self.isolation),
+            ("own writes", self.own_writes),
             ("durability", self.durability),
             ("blocking", self.blocking),
             ("recovery", f"within {self.recovery_s:g} s after the last fault"),
@@ -228,10 +233,24 @@ class Safeguard:
 
 @dataclass(frozen=True, slots=True)
 class Option:
+    """A choice of how to run a protocol. ``under`` has other defaults, (option, value, default) each: where that option has
+    that value, this one's default is another. It may look at options that are listed before it only.
+    """
+
     name: str
     default: str
     choices: tuple[str, ...]
     summary: str
+    under: tuple[tuple[str, str, str], ...] = ()
+
+    def default_with(self, options: Mapping[str, str]) -> str:
+        """The default beside these options."""
+        return next((default for name, value, default in self.under if options.get(name) == value), self.default)
+
+    @property
+    def defaults(self) -> str:
+        """All defaults in words, for tables and help: ``locked; settled with locks=escrow``."""
+        return "; ".join((self.default, *(f"{default} with {name}={value}" for name, value, default in self.under)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,8 +352,10 @@ class Protocol:
         for name in ablate:
             if name not in names:
                 raise UsageError(f"{self.name} has no safeguard {name!r}; it has: {', '.join(names)}")
-        defaults = {option.name: option.default for option in self.options}
-        return Config({**defaults, **(options or {})}, frozenset(ablate), timing or Timing())
+        whole = dict(options or {})
+        for option in self.options:
+            whole.setdefault(option.name, option.default_with(whole))
+        return Config({name: whole[name] for name in known}, frozenset(ablate), timing or Timing())
 
 
 class UsageError(Exception):

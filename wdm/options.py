@@ -73,7 +73,7 @@ def of_the_protocols(command: F) -> F:
         "--option", multiple=True, metavar="NAME=VALUE", help="An option of the protocol; may be repeated."
     )(command)
     for one in _protocol_options():
-        text = f"{one.summary[:1].upper()}{one.summary[1:]}: {', '.join(one.choices)}.  [default: {one.default}]"
+        text = f"{one.summary[:1].upper()}{one.summary[1:]}: {', '.join(one.choices)}.  [default: {one.defaults}]"
         command = option(f"--{one.name}", default=None, help=text)(command)
     return command
 

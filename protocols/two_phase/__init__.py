@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
-from protocols.core import Claims, Config, Option, Protocol, Role, Safeguard
+from protocols.core import SEES_OWN_WRITES, Claims, Config, Option, Protocol, Role, Safeguard
 from protocols.shop import ledger
 from protocols.two_phase import commands, machine
 
@@ -59,6 +59,7 @@ def claims(config: Config) -> Claims:
         durability="what was told is as durable as the store's log: always, or up to a second at everysec",
         blocking=blocking,
         recovery_s=2.0,
+        own_writes=_own_writes(config.options["reads"], escrow=escrow),
     )
 
 
@@ -71,6 +72,13 @@ def _isolation(reads: str, *, escrow: bool) -> str:
     if reads == "settled" or (reads == "locked" and not escrow):
         return "strict-serializable"
     return "none" if escrow else "read-committed"
+
+
+def _own_writes(reads: str, *, escrow: bool) -> str:
+    """A client hears of a commit before the participants do, and a read that waits for nobody may be sooner."""
+    if reads == "settled" or (reads == "locked" and not escrow):
+        return SEES_OWN_WRITES
+    return "not claimed: a read just after a 200 may see the balance before it; `--reads settled` waits for it"
 
 
 def held(tables: Mapping[str, Any], config: Config) -> Iterator[tuple[str, str]]:
@@ -107,7 +115,8 @@ PROTOCOL = Protocol(
             "reads",
             "locked",
             ("locked", "committed", "settled"),
-            "reads wait for locks, see the last committed value, or wait for escrows as well",
+            "reads wait for locks, see the last committed value, perhaps from before one's own checkout, or wait for escrows",
+            under=(("locks", "escrow", "settled"),),
         ),
     ),
     locks=held,

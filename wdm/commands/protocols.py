@@ -45,7 +45,7 @@ def _show(protocol: Protocol) -> None:
     click.echo()
     ui.table(
         ("option", "default", "choices", "what it decides"),
-        [(one.name, one.default, " ".join(one.choices), one.summary) for one in protocol.options],
+        [(one.name, one.defaults, " ".join(one.choices), one.summary) for one in protocol.options],
     )
     click.echo()
     ui.table(
