@@ -39,6 +39,21 @@ class Link(Protocol):
         """Hand a message to a service's name or an instance's address. It may be lost: whoever needs an answer repeats."""
 
 
+class TimeLimit:
+    """``limit_ms`` from now on, by the event loop's clock: a wall clock may jump while somebody waits."""
+
+    __slots__ = ("_loop", "_until_s")
+
+    def __init__(self, limit_ms: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._until_s = self._loop.time() + limit_ms / 1000
+
+    @property
+    def left_ms(self) -> float:
+        """Milliseconds that are left, negative once it is over."""
+        return (self._until_s - self._loop.time()) * 1000
+
+
 class Timer(Protocol):
     def cancel(self) -> None: ...
 

@@ -18,6 +18,14 @@ local function rows(name)
   return found
 end
 
+-- Milliseconds since the time at index `at` of the record; one in the future is set to now (see records.py).
+local function waited(now, name, txn, record, at)
+  if record[at] <= now then return now - record[at] end
+  record[at] = now
+  put(name, txn, record)
+  return 0
+end
+
 -- fences --------------------------------------------------------------------------------------------------------------
 
 -- The parts of an id, PREFIX.SEQUENCE. A command asks for those of the same id several times.

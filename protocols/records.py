@@ -28,6 +28,19 @@ def drop(tables: Tables, name: str, field: str) -> None:
         del tables[name]
 
 
+def waited(tables: Tables, now: int, name: str, txn: str, at: int) -> int:
+    """Milliseconds since the time that the record has at index ``at``.
+
+    A time in the future was written by a clock that is ahead of this one, perhaps of a node that never comes back: it is set to
+    ``now``, so that the wait for it is bounded by the reader's patience on the reader's clock, whatever the other said.
+    """
+    record = tables[name][txn]
+    since: int = record[at]
+    if since > now:
+        tables[name][txn] = (*record[:at], now, *record[at + 1 :])
+    return max(0, now - since)
+
+
 # ---------------------------------------------------------------- fences
 
 

@@ -106,7 +106,7 @@ command('unfinished', function(now, owner, older_than)
   local found = {}
   for _, row in ipairs(rows('saga')) do
     local txn, record = row[1], row[2]
-    if record[OWNER] == owner or now - record[SINCE] > older_than then
+    if record[OWNER] == owner or waited(now, 'saga', txn, record, SINCE) > older_than then
       found[#found + 1] = {txn, {txn, record[SUBJECT], record[STATE], record[BRANCHES]}}
     end
   end

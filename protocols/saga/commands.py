@@ -17,7 +17,7 @@ compensated before anybody had asked to do it, and now nobody can.
 from typing import Any
 
 from protocols.core import Config
-from protocols.records import collect, drop, recall, remember, stale, table
+from protocols.records import collect, drop, recall, remember, stale, table, waited
 from protocols.shop import ledger
 from protocols.shop.ledger import Result, Tables
 
@@ -97,8 +97,8 @@ def note(tables: Tables, config: Config, now: int, txn: str, entries: Entries) -
 def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than: int) -> Result:
     """``((txn, (txn, subject, state, branches)), ...)``: those of ``owner``, and anybody's that are older (ms)."""
     found = []
-    for txn, (subject, whose, since, state, branches) in tables.get("saga", {}).items():
-        if whose == owner or now - since > older_than:
+    for txn, (subject, whose, _, state, branches) in tuple(tables.get("saga", {}).items()):
+        if whose == owner or waited(tables, now, "saga", txn, 2) > older_than:
             found.append((txn, (txn, subject, state, branches)))
     return tuple(sorted(found))
 

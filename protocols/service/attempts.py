@@ -5,7 +5,7 @@ from collections.abc import Callable
 from random import Random
 
 from protocols.core import Outcome, Request, Verdict
-from protocols.ports import Clock
+from protocols.ports import Clock, TimeLimit
 from protocols.service.driver import Driver
 from protocols.service.room import Room
 from protocols.service.turnstiles import Turnstiles
@@ -79,28 +79,28 @@ class Attempts:
 
     def _begin(self, subject: str) -> None:
         """The first attempt, at once if there is room: most need no second, and so no task."""
-        age = self._clock.now_us()
+        age, limit = self._clock.now_us(), TimeLimit(self._limit_ms)
         if not self._room.enter_at_once():
-            return self._repeat_soon(subject, age, None)
+            return self._repeat_soon(subject, age, limit, None)
         if not self._ids.room.enter_at_once():
             self._room.leave()
-            return self._repeat_soon(subject, age, None)
+            return self._repeat_soon(subject, age, limit, None)
 
         def then(outcome: Outcome | None) -> None:
             self._room.leave()
             if _is_final(outcome):
                 self._tell(subject, outcome)
             else:
-                self._repeat_soon(subject, age, outcome)
+                self._repeat_soon(subject, age, limit, outcome)
 
-        return self._attempt(subject, age, then)
+        return self._attempt(subject, age, limit, then)
 
     def _tell(self, subject: str, outcome: Outcome | None) -> None:
         for heard in self._waiting.pop(subject):
             if not heard.done():
                 heard.set_result(outcome)
 
-    def _repeat_soon(self, subject: str, age: int, outcome: Outcome | None) -> None:
+    def _repeat_soon(self, subject: str, age: int, limit: TimeLimit, outcome: Outcome | None) -> None:
         def ended(task: asyncio.Task[Outcome | None]) -> None:
             self._repeats.discard(task)
             if task.cancelled():
@@ -111,17 +111,17 @@ class Attempts:
             else:
                 self._tell(subject, task.result())
 
-        task = asyncio.get_running_loop().create_task(self._repeat(subject, age, outcome))
+        task = asyncio.get_running_loop().create_task(self._repeat(subject, age, limit, outcome))
         self._repeats.add(task)
         task.add_done_callback(ended)
 
-    async def _repeat(self, subject: str, age: int, outcome: Outcome | None) -> Outcome | None:
+    async def _repeat(self, subject: str, age: int, limit: TimeLimit, outcome: Outcome | None) -> Outcome | None:
         """Again after the conflict ``outcome``, or for the first time if there has been none."""
         pause = FIRST_PAUSE_MS
         lost: set[str] = set()
         while True:
             if outcome is not None:
-                if self._left_ms(age) < pause + DECISION_MS:
+                if limit.left_ms < pause + DECISION_MS:
                     return REFUSED_LATE
                 key = _lost(outcome)
                 if key and key not in lost:
@@ -130,47 +130,44 @@ class Attempts:
                     await self._clock.sleep(pause * (0.5 + self._rng.random()))
                     pause = min(2 * pause, LONGEST_PAUSE_MS)
             try:
-                outcome = await self._in_turn(subject, age, lost)
+                outcome = await self._in_turn(subject, age, limit, lost)
             except TimeoutError:
                 return REFUSED_LATE  # still waiting for its turn
             if _is_final(outcome):
                 return outcome
 
-    async def _in_turn(self, subject: str, age: int, lost: set[str]) -> Outcome | None:
+    async def _in_turn(self, subject: str, age: int, limit: TimeLimit, lost: set[str]) -> Outcome | None:
         """An attempt as soon as it may be made. Raises ``TimeoutError`` if that is too late."""
         async with (
-            asyncio.timeout(self._left_ms(age) / 1000) as limit,
+            asyncio.timeout(limit.left_ms / 1000) as waiting,
             self._turnstiles.through(lost) as passage,
         ):
             await self._room.enter()
             try:
                 await self._ids.room.enter()
                 # Only the waiting is refused: a transaction may commit after we have stopped listening.
-                limit.reschedule(None)
+                waiting.reschedule(None)
                 heard: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
-                self._attempt(subject, age, heard.set_result)
+                self._attempt(subject, age, limit, heard.set_result)
                 passage.outcome = await heard
             finally:
                 self._room.leave()
         return passage.outcome
 
-    def _left_ms(self, age: int) -> float:
-        return self._limit_ms - (self._clock.now_us() - age) / 1000
-
-    def _attempt(self, subject: str, age: int, then: Callable[[Outcome | None], None]) -> None:
+    def _attempt(self, subject: str, age: int, limit: TimeLimit, then: Callable[[Outcome | None], None]) -> None:
         """``then`` hears the outcome, or None when the time limit is reached, once."""
         txn, horizon = self._ids.begin()
-        left_ms = self._left_ms(age)
+        left_ms = limit.left_ms
         told = False
 
         def settle(outcome: Outcome | None) -> None:
             nonlocal told
             if not told:
                 told = True
-                limit.cancel()
+                late.cancel()
                 then(outcome)
 
-        limit = self._clock.call_later(left_ms, lambda: settle(None))
+        late = self._clock.call_later(left_ms, lambda: settle(None))
         give_up_ms = max(int(left_ms) - DECISION_MS, 1)
         self._driver.start(txn, Request(subject, self._home, self._owner, age, horizon, give_up_ms), settle)
 

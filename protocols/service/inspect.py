@@ -11,7 +11,10 @@ LOG, ENDED = "txn_log", "list_ended"
 
 
 async def unfinished(node: "Node") -> list[dict[str, Any]]:
-    """``[{"txn", "service", "state", "subject", "since_ms"}]``: every transaction that this store has not ended."""
+    """``[{"txn", "service", "state", "subject", "since_ms"}]``: every transaction that this store has not ended.
+
+    ``since_ms`` is 0 for what a clock wrote that is ahead of this one.
+    """
     return await _listed(node, "list_txns")
 
 
@@ -24,7 +27,13 @@ async def _listed(node: "Node", command: str) -> list[dict[str, Any]]:
     now = node.clock.now_us() // 1000
     rows = await node.store.call(Command(command))
     return [
-        {"txn": txn, "service": node.settings.service, "state": state, "subject": subject, "since_ms": now - since}
+        {
+            "txn": txn,
+            "service": node.settings.service,
+            "state": state,
+            "subject": subject,
+            "since_ms": max(0, now - since),
+        }
         for txn, state, subject, since in rows
     ]
 

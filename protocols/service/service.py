@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from protocols.core import Command, Config, Protocol
-from protocols.ports import Clock, Link, Store, StoreDown, StoreUnknown
+from protocols.ports import Clock, Link, Store, StoreDown, StoreUnknown, TimeLimit
 from protocols.service.attempts import Attempts, TxnIds
 from protocols.service.driver import Driver
 from protocols.shop.desk import Answer, Desk, refused
@@ -94,19 +94,17 @@ class Service:
 
     async def _ask(self, service: str, path: str) -> Answer:
         """A read of another service, repeated within the time limit: reading twice changes nothing."""
-        clock = self._ports.clock
-        deadline = clock.now_us() + self._limit_ms * 1000
+        limit = TimeLimit(self._limit_ms)
         turn = 0
         while True:
-            left_s = (deadline - clock.now_us()) / 1e6
-            answer = await self._ports.fetch(service, turn, path, max(left_s, SHORTEST_WAIT_S))
+            answer = await self._ports.fetch(service, turn, path, max(limit.left_ms / 1000, SHORTEST_WAIT_S))
             if answer is not None:
                 return answer
             turn += 1
             pause = min(ASK_AGAIN_MS * turn, ASK_AGAIN_LATEST_MS)
-            if clock.now_us() + pause * 1000 > deadline:
+            if limit.left_ms < pause:
                 return refused(424, f"the {service} service could not be reached; nothing happened")
-            await clock.sleep(pause)
+            await self._ports.clock.sleep(pause)
 
 
 def countdown(count: int, then: Callable[[], None]) -> Callable[[], None]:

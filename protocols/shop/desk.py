@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from protocols.core import Command, Outcome
-from protocols.ports import Clock, Result, Store, StoreDown, StoreUnknown
+from protocols.ports import Clock, Result, Store, StoreDown, StoreUnknown, TimeLimit
 from protocols.shop.amounts import BadAmount
 
 FIRST_PAUSE_MS = 1.0
@@ -48,11 +48,11 @@ class Desk:
 
     async def unlocked(self, run: Callable[[Command], Awaitable[Result]], command: Command) -> Result:
         """The command's result once nobody's lock is in its way; ``("locked", holder)`` when the time is up."""
-        started = self.clock.now_us()
+        limit = TimeLimit(self.limit_ms)
         pause = FIRST_PAUSE_MS
         while True:
             result = await run(command)
-            if result[0] != "locked" or (self.clock.now_us() - started) / 1000 + pause > self.limit_ms:
+            if result[0] != "locked" or limit.left_ms < pause:
                 return result
             await self.clock.sleep(pause * (0.5 + self.rng.random()))
             pause = min(2 * pause, LONGEST_PAUSE_MS)

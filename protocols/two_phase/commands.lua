@@ -45,7 +45,7 @@ command('resolve', function(now, txn, patience, sender, branch)
   if record then return {'commit', record[4]} end
   record = get('open', txn)
   if not record then return {'abort', {}} end
-  if patience > 0 and now - record[3] < patience then return {'pending', {}} end
+  if patience > 0 and waited(now, 'open', txn, record, 3) < patience then return {'pending', {}} end
   if keeps('fence-inquiry') then fence(txn) end
   return {'abort', record[4]}
 end)
@@ -60,7 +60,7 @@ command('unfinished', function(now, owner, older_than)
   for _, state in ipairs({'open', 'committed'}) do
     for _, row in ipairs(rows(state)) do
       local txn, record = row[1], row[2]
-      if record[2] == owner or now - record[3] > older_than then
+      if record[2] == owner or waited(now, state, txn, record, 3) > older_than then
         found[#found + 1] = {txn, {txn, state, record[4]}}
       end
     end

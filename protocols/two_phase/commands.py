@@ -20,7 +20,7 @@ A participant's, beside the accounts:
 from typing import Any
 
 from protocols.core import Config
-from protocols.records import collect, drop, recall, remember, stale, table
+from protocols.records import collect, drop, recall, remember, stale, table, waited
 from protocols.shop import ledger
 from protocols.shop.ledger import Result, Tables
 from protocols.two_phase import locks
@@ -68,15 +68,15 @@ def close(tables: Tables, config: Config, now: int, txn: str) -> Result:
 def resolve(tables: Tables, config: Config, now: int, txn: str, patience: int, sender: str, branch: str) -> Result:
     """The answer to an inquiry: ``("commit", branches)``, ``("abort", branches)``, ``("pending", ())``.
 
-    Pending while the transaction is open and younger than ``patience`` ms; never if that is 0: a clock that was set back makes
-    anything young. ``sender`` and ``branch`` are the caller's notes.
+    Pending while the transaction is open and ``waited`` for less than ``patience`` ms; never if that is 0. ``sender`` and
+    ``branch`` are the caller's notes.
     """
     if txn in tables.get("committed", {}):
         return ("commit", tables["committed"][txn][3])
     record = tables.get("open", {}).get(txn)
     if record is None:
         return ("abort", ())
-    if patience and now - record[2] < patience:
+    if patience and waited(tables, now, "open", txn, 2) < patience:
         return ("pending", ())
     if config.keeps("fence-inquiry"):
         _fence(tables, txn)
@@ -94,8 +94,8 @@ def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than:
     """``((txn, (txn, "open" | "committed", branches)), ...)``: those of ``owner``, and anybody's that are older (ms)."""
     found = []
     for state in ("open", "committed"):
-        for txn, (_, whose, since, branches) in tables.get(state, {}).items():
-            if whose == owner or now - since > older_than:
+        for txn, (_, whose, _, branches) in tuple(tables.get(state, {}).items()):
+            if whose == owner or waited(tables, now, state, txn, 2) > older_than:
                 found.append((txn, (txn, state, branches)))
     return tuple(sorted(found))
 

@@ -36,3 +36,41 @@ def test_a_participant_asks_about_what_it_prepared_when_its_clock_was_ahead(
     prepare = ("t.1", "order", "stock/0", 1, 0, (("item:i", -1),), "http://c")
     twin.run(Command("prepare", prepare), NOW + ahead_ms)
     assert bool(twin.run(Command("doubts", ("", 500)), NOW)) is asked
+
+
+@pytest.mark.parametrize("state", ["open", "committed"])
+@pytest.mark.parametrize("ahead_ms", [HOUR_MS, 1])
+def test_what_a_dead_node_wrote_with_a_clock_ahead_is_taken_up_after_patience(
+    twin: Twin, state: str, ahead_ms: int
+) -> None:
+    twin.run(Command("create_order", ("o", "u")), NOW)
+    twin.run(Command("open", ("t.1", "o", "order-1")), NOW + ahead_ms)
+    if state == "committed":
+        twin.run(Command("commit", ("t.1",)), NOW + ahead_ms)
+    look = Command("unfinished", ("order-2", 12_000))
+    assert twin.run(look, NOW) == twin.run(look, NOW + 12_000) == ()
+    ((txn, (_, found, _)),) = twin.run(look, NOW + 12_001)
+    assert (txn, found) == ("t.1", state)
+
+
+@pytest.mark.parametrize("back_ms", [1, HOUR_MS])
+def test_an_inquiry_is_pending_for_patience_and_no_longer_whatever_the_coordinators_clock_said(
+    twin: Twin, back_ms: int
+) -> None:
+    twin.run(Command("create_order", ("o", "u")), NOW)
+    twin.run(Command("open", ("t.1", "o", "order-1")), NOW + HOUR_MS)
+    ask = Command("resolve", ("t.1", 12_000, "stock-1", "stock/0"))
+    assert twin.run(ask, NOW)[0] == "pending"
+    assert twin.run(ask, NOW - back_ms)[0] == "pending", "set back meanwhile"
+    assert twin.run(ask, NOW - back_ms + 11_999)[0] == "pending"
+    assert twin.run(ask, NOW - back_ms + 12_000)[0] == "abort"
+
+
+def test_a_saga_of_a_dead_node_with_a_clock_ahead_is_taken_up_after_patience() -> None:
+    saga = load("saga")
+    twin = Twin(saga, saga.configure())
+    twin.run(Command("create_order", ("o", "u")), NOW)
+    twin.run(Command("begin", ("t.1", "o", "order-1")), NOW + HOUR_MS)
+    look = Command("unfinished", ("order-2", 12_000))
+    assert twin.run(look, NOW) == twin.run(look, NOW + 12_000) == ()
+    assert [txn for txn, _ in twin.run(look, NOW + 12_001)] == ["t.1"]

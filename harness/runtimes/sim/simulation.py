@@ -156,7 +156,7 @@ class Simulation:
             if server.service != service:
                 continue  # its store is another's, and asked there
             rows += [
-                {"txn": txn, "service": service, "state": state, "subject": subject, "since_ms": now_ms - since}
+                {"txn": txn, "service": service, "state": state, "subject": subject, "since_ms": max(0, now_ms - since)}
                 for txn, state, subject, since in server.twin.run(Command("list_txns"), now_ms)
             ]
         return sorted(rows, key=lambda row: (row["txn"], row["service"]))
