@@ -36,13 +36,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """``deposit``: what somebody adds to it, once, at any time."""
+    """``deposit``: what somebody adds to it, once, at any time. ``anew``: somebody sets it anew, likewise."""
 
     service: str
     key: str
     balance: int
     price: int = 0
     deposit: int = 0
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +87,14 @@ MOST = len(NUMBERS) - 1
 def cases(participants: int = 2, transactions: int | None = None) -> tuple[Case, ...]:
     """The cases with so many concurrent checkouts, 1 to 9; by default those with one and those with two.
 
-    Those with one come once more at the end, beside a second instance; and one in which what was refused could be paid later.
+    Those with one come once more at the end, beside a second instance; and one in which what was refused could be paid later,
+    and one in which the first account is set anew.
     """
     numbers = (1, 2) if transactions is None else (transactions,)
     found = tuple(case for number in numbers for case in _cases(participants, number))
     alone = (case for case in found if len(case.checkouts) == 1)
     rivals = (replace(case, name=f"{case.name}, two instances", rival=True) for case in alone)
-    return (*found, *rivals, *(_late(participants) if 1 in numbers else ()))
+    return (*found, *rivals, *((*_late(participants), _anew(participants)) if 1 in numbers else ()))
 
 
 def _cases(participants: int, number: int) -> tuple[Case, ...]:
@@ -134,6 +136,14 @@ def _late(participants: int) -> Iterator[Case]:
     yield Case("one checkout, then enough credit, late commands", ("o",), (order,), accounts, late=True)
 
 
+def _anew(participants: int) -> Case:
+    first, *others = _accounts([*[3] * (participants - 1), 1])
+    first = replace(first, key="item:0", anew=True)  # accounts that are set anew have numbers
+    given = tuple((one.service, 0, ((one.key, -2),)) for one in (first, *others))
+    order = Order("o", "u", (("0", 2),)) if participants == 2 else Order("o", "u", (), given)
+    return Case("one checkout without credit, set anew", ("o",), (order,), (first, *others))
+
+
 def _order(name: str, participants: int, amount: int) -> Order:
     """The shop's own order for its own two services; for any other number, one that names its branches."""
     if participants == 2:
@@ -149,4 +159,4 @@ def _accounts(balances: Sequence[int]) -> tuple[Account, ...]:
     return tuple(Account(*one[:2], balance, one[2]) for one, balance in zip(kept, balances, strict=False))
 
 
-ONE, SHORT, TWICE, SHARED, ONE_AFTER_ANOTHER, RIVALS, SHORT_RIVALS, LATE = CASES = cases()
+ONE, SHORT, TWICE, SHARED, ONE_AFTER_ANOTHER, RIVALS, SHORT_RIVALS, LATE, ANEW = CASES = cases()

@@ -129,6 +129,7 @@ class Space:
                     yield from self._moves(at, place, node, "timer", timer, node.ways(local, txn, TimerFired(timer)))
             yield from self._moves(at, place, node, "sweep", "", node.sweep(local))
         yield from self._deposits(at, place)
+        yield from self._set_anew(at, place)
 
     def deliveries(self, at: int, number: int, packet: int) -> Iterator[Move]:
         """What a node can make of a packet that is addressed to it."""
@@ -189,16 +190,31 @@ class Space:
         yield from self._moves(at, begins, node, "start", order, node.ways(place.local, txn, Start(txn, request)))
 
     def _deposits(self, at: int, place: Place) -> Iterator[Move]:
-        """What is added to accounts, unless it was already or somebody's lock is in the way."""
+        """What is added to accounts."""
         for account in self.case.accounts:
-            marker = (f"deposit:{account.key}", (("made", account.deposit),))
-            if account.deposit and at == self._keeper(account.service) and marker not in place.local.tables:
-                node, local = self.nodes[at], place.local
-                way = node.carry_out(local, Command("adjust", (account.key, account.deposit)))
-                if way.local.tables != local.tables:
-                    tables = tuple(sorted((*way.local.tables, marker)))
-                    way = way._replace(local=Local(local.live, tables))
-                    yield from self._moves(at, place, node, "deposit", account.key, (way,))
+            if account.deposit and at == self._keeper(account.service):
+                adjust = Command("adjust", (account.key, account.deposit))
+                yield from self._once(at, place, "deposit", account.key, account.deposit, adjust)
+
+    def _set_anew(self, at: int, place: Place) -> Iterator[Move]:
+        """Accounts that begin once more with what they began with."""
+        for account in self.case.accounts:
+            if account.anew and at == self._keeper(account.service):
+                prefix, _, number = account.key.partition(":")
+                init = Command("init_accounts", (prefix, int(number), 1, account.balance, account.price))
+                yield from self._once(at, place, "anew", account.key, 1, init)
+
+    def _once(self, at: int, place: Place, kind: str, key: str, made: int, command: Command) -> Iterator[Move]:
+        """What somebody does at any time, unless it was done already or somebody's lock is in the way."""
+        marker = (f"{kind}:{key}", (("made", made),))
+        node, local = self.nodes[at], place.local
+        if marker in local.tables:
+            return
+        way = node.carry_out(local, command)
+        if way.local.tables != local.tables:
+            tables = tuple(sorted((*way.local.tables, marker)))
+            way = way._replace(local=Local(local.live, tables))
+            yield from self._moves(at, place, node, kind, key, (way,))
 
     def _keeper(self, service: str) -> int:
         """Where a service's accounts are."""

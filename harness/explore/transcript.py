@@ -11,6 +11,7 @@ _HOW = {
     "sweep": "looks for what is unfinished",
     "crash": "crashes",
     "deposit": "somebody adds to {what}",
+    "anew": "somebody sets {what} anew",
 }
 
 

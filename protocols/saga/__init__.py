@@ -22,6 +22,7 @@ SAFEGUARDS = (
     ),
     Safeguard("fence-undo", "to undo what was never done forbids to do it", "a late step takes effect after its undo"),
     Safeguard("undo-recorded", "only what was done is undone, and once", "more comes back than was taken"),
+    Safeguard("same-life", "an account that was set anew is given nothing back", "more is there than was set"),
     Safeguard("refuse-stale", "what ended long ago is refused", "a late step takes effect again"),
     Safeguard("guard", "no balance below zero", "more sold than there is"),
     Safeguard("begin-once", "a saga is begun once", "what is undone is begun by a late copy, and paid"),

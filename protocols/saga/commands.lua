@@ -1,5 +1,5 @@
 -- The store's side of a saga. The twin of commands.py, command by command; see there for tables and answers.
--- Records are packed: {subject, owner, since, state, branches}; a fence is {branch, verdict, why, changes}.
+-- Records are packed: {subject, owner, since, state, branches}; a fence is {branch, verdict, why, marked}.
 
 local SUBJECT, OWNER, SINCE, STATE, BRANCHES = 1, 2, 3, 4, 5
 local LINES, FIRST_LINES, ENDED, LISTED = 48, 8, 1000, 100
@@ -127,13 +127,30 @@ local function fence_of(txn, branch)
   return '', '', {}
 end
 
-local function put_fence(txn, branch, verdict, why, changes)
+local function put_fence(txn, branch, verdict, why, marked)
   local all = {}
   for _, fence in ipairs(fences(txn)) do
     if fence[1] ~= branch then all[#all + 1] = fence end
   end
-  all[#all + 1] = {branch, verdict, why, changes}
+  all[#all + 1] = {branch, verdict, why, marked}
   remember(txn, pack(all))
+end
+
+-- The changes, each with the life of its account: {key, delta, life}.
+local function marked_with_lives(changes)
+  local marked = {}
+  for index, change in ipairs(changes) do marked[index] = {change[1], change[2], life_of(change[1])} end
+  return marked
+end
+
+-- Those of them whose account was not set anew since.
+local function of_this_life(marked)
+  if not keeps('same-life') then return marked end
+  local same = {}
+  for _, change in ipairs(marked) do
+    if life_of(change[1]) == change[3] then same[#same + 1] = change end
+  end
+  return same
 end
 
 -- Why the changes, times `sign`, cannot be made, or the balances that they lead to.
@@ -161,19 +178,20 @@ command('perform', function(now, txn, branch, horizon, changes)
   if verdict ~= '' and keeps('replay-verdict') then return {why} end
   local balances
   why, balances = try(changes, 1)
-  put_fence(txn, branch, why == '' and 'done' or 'failed', why, changes)
+  put_fence(txn, branch, why == '' and 'done' or 'failed', why, marked_with_lives(changes))
   if why == '' then set_balances(changes, balances) end
   return {why}
 end)
 
 command('compensate', function(now, txn, branch)
   if stale(txn) and keeps('refuse-stale') then return {'undone'} end
-  local verdict, _, changes = fence_of(txn, branch)
+  local verdict, _, marked = fence_of(txn, branch)
   if verdict == 'done' or (verdict ~= '' and not keeps('undo-recorded')) then
-    local full, balances = try(changes, -1)
+    local back = of_this_life(marked)
+    local full, balances = try(back, -1)
     if full ~= '' then return {'later', full} end
-    set_balances(changes, balances)
-    put_fence(txn, branch, 'undone', '', changes)
+    set_balances(back, balances)
+    put_fence(txn, branch, 'undone', '', marked)
   elseif verdict == '' and keeps('fence-undo') then
     put_fence(txn, branch, 'fenced', '', {})
   end

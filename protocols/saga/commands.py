@@ -9,7 +9,8 @@ The orchestrator's tables, beside the orders (``protocols.shop.ledger``):
 
 No command decides anything by a note.
 
-A branch's, beside the accounts: a fence (``protocols.records``) for each transaction, ((branch, verdict, why, changes), ...).
+A branch's, beside the accounts: a fence (``protocols.records``) for each transaction, ((branch, verdict, why, marked), ...),
+``marked`` being the changes, (key, delta, life) each: in which life of the account (``protocols.shop.ledger``) it was made.
 The verdict is ``done``; ``failed``: it was refused, and always will be; ``undone``: done, then compensated; ``fenced``: to be
 compensated before anybody had asked to do it, and now nobody can.
 """
@@ -28,7 +29,8 @@ LISTED = 100
 
 Entries = tuple[tuple[str, str, str], ...]
 Changes = tuple[tuple[str, int], ...]
-Fence = tuple[str, str, str, Changes]
+Marked = tuple[tuple[str, int, int], ...]
+Fence = tuple[str, str, str, Marked]
 
 # ---------------------------------------------------------------- orchestrator
 
@@ -145,24 +147,28 @@ def perform(
     if verdict and config.keeps("replay-verdict"):
         return (why,)
     why = _why_not(tables, config, changes)
-    _put_fence(tables, txn, (branch, "failed" if why else "done", why, changes))
+    _put_fence(tables, txn, (branch, "failed" if why else "done", why, _marked(tables, changes)))
     if not why:
         _apply(tables, changes)
     return (why,)
 
 
 def compensate(tables: Tables, config: Config, now: int, txn: str, branch: str, sender: str) -> Result:
-    """``("undone",)``, now or earlier or because nothing was done; ``("later", why)`` while what comes back has no room."""
+    """``("undone",)``, now or earlier or because nothing was done; ``("later", why)`` while what comes back has no room.
+
+    An account that was set anew since is what somebody wants it to be: nothing that was taken before is missing there.
+    """
     if stale(tables, txn) and config.keeps("refuse-stale"):
         return ("undone",)
-    _, verdict, _, changes = _fence(tables, txn, branch)
+    _, verdict, _, marked = _fence(tables, txn, branch)
     if verdict == "done" or (verdict and not config.keeps("undo-recorded")):
-        back = tuple((key, -delta) for key, delta in changes)
+        same = not config.keeps("same-life")
+        back = tuple((key, -delta) for key, delta, life in marked if same or life == ledger.life(tables, key))
         full = _why_not(tables, config, back)
         if full:
             return ("later", full)
         _apply(tables, back)
-        _put_fence(tables, txn, (branch, "undone", "", changes))
+        _put_fence(tables, txn, (branch, "undone", "", marked))
     elif not verdict and config.keeps("fence-undo"):
         _put_fence(tables, txn, (branch, "fenced", "", ()))
     return ("undone",)
@@ -182,6 +188,10 @@ def _why_not(tables: Tables, config: Config, changes: Changes) -> str:
 def _apply(tables: Tables, changes: Changes) -> None:
     for key, delta in changes:
         tables[key]["balance"] += delta
+
+
+def _marked(tables: Tables, changes: Changes) -> Marked:
+    return tuple((key, delta, ledger.life(tables, key)) for key, delta in changes)
 
 
 def _fence(tables: Tables, txn: str, branch: str) -> Fence:

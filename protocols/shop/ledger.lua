@@ -10,7 +10,7 @@ end
 
 local function number(value) return value and tonumber(value) end
 
--- accounts: hashes {balance, price, lock}, perhaps {held, due} -------------------------------------------------------
+-- accounts: hashes {balance, price, lock}, perhaps {held, due}, {life} ------------------------------------------------
 
 local ESCROW = 'escrow'
 
@@ -29,6 +29,8 @@ local function set_aside_by_others(balance, held, due, delta)
   if delta > 0 then rest = balance + (number(due) or 0) end
   return refusal(rest, delta) ~= ''
 end
+
+local function life_of(key) return number(call('HGET', key, 'life')) or 0 end
 
 local function set_account(key, balance, price)
   call('HSET', key, 'balance', text(balance), 'price', text(price), 'lock', '')
@@ -64,7 +66,11 @@ command('init_accounts', function(now, prefix, first, count, balance, price)
     local holder = occupant(prefix .. ':' .. text(id))
     if holder ~= '' then return {'locked', holder} end
   end
-  for id = first, first + count - 1 do set_account(prefix .. ':' .. text(id), balance, price) end
+  for id = first, first + count - 1 do
+    local key = prefix .. ':' .. text(id)
+    set_account(key, balance, price)
+    call('HINCRBY', key, 'life', 1)
+  end
   return {'ok'}
 end)
 

@@ -4,7 +4,8 @@ The twin of ``ledger.lua``, command by command; ``tests/conformance`` compares e
 A store is ``tables``: the key of a Valkey key to its fields.
 
 - ``item:ID``, ``user:ID``   {"balance": int, "price": int, "lock": txn or ""}; a user's price is 0; and, where transactions share
-                           an account, "held" and "due": what they set aside to take from it and to add
+                           an account, "held" and "due": what they set aside to take from it and to add; once it was set anew,
+                           "life": how often that was
 - ``order:ID``               {"user": str, "paid": 0 or 1, "items": ((item, quantity, price), ...), "txn": txn or ""},
                            and "begun:PREFIX" -> the last sequence number with which PREFIX began a checkout of it;
                            a line keeps the price at which it was added, and the total is the sum of the lines, kept nowhere
@@ -73,15 +74,26 @@ def adjust(tables: Tables, config: Config, now: int, key: str, delta: int) -> Re
 def init_accounts(
     tables: Tables, config: Config, now: int, prefix: str, first: int, count: int, balance: int, price: int
 ) -> Result:
-    """Accounts ``prefix:first`` onwards set anew, all or, if one is locked, none: ``("locked", holder)``."""
+    """Accounts ``prefix:first`` onwards set anew, all or, if one is locked, none: ``("locked", holder)``.
+
+    Each begins another life: who gives something back has to know whether that is still the account it was taken from.
+    """
     keys = [f"{prefix}:{number}" for number in range(first, first + count)]
     for key in keys:
         occupant = _occupant(tables, key)
         if occupant:
             return ("locked", occupant)
     for key in keys:
+        before = life(tables, key)
         _set_account(tables, key, balance, price)
+        tables[key]["life"] = before + 1
     return OK
+
+
+def life(tables: Tables, key: str) -> int:
+    """How often the account was set anew."""
+    found: int = tables.get(key, {}).get("life", 0)
+    return found
 
 
 def _set_account(tables: Tables, key: str, balance: int, price: int) -> None:

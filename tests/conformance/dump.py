@@ -6,7 +6,7 @@ import redis
 
 from protocols.service.codec import decode_result
 
-_NUMBERS = {"balance", "price", "paid", "held", "due"}
+_NUMBERS = {"balance", "price", "paid", "held", "due", "life"}
 _COUNTERS = {"horizon", "note:next"}
 _PACKED = {"prepared", "queued", "open", "committed", "saga", "note:log", "note:paid", "note:undone"}
 _ARRAYS = range(0x90, 0xA0)  # how a short packed array begins, and no text does

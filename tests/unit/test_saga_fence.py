@@ -120,3 +120,28 @@ def test_what_comes_back_and_has_no_room_comes_back_later() -> None:
     twin.run(Command("adjust", ("item:i", -1)), 0)
     assert twin.run(Command("compensate", ("a.0", "stock/0", "x")), 0) == ("undone",)
     assert twin.tables["item:i"]["balance"] == 2**53
+
+
+def test_a_compensation_gives_back_to_the_life_that_it_was_taken_from() -> None:
+    """Of two items one is set anew in between; so is the user, twice, whom nothing else distinguishes."""
+    twin = Twin(PROTOCOL, PROTOCOL.configure())
+    for kind in ("item", "user"):
+        twin.run(Command("init_accounts", (kind, 0, 2, 9, 1)), 0)
+    twin.run(Command("perform", ("a.0", "stock/0", 0, (("item:0", -2), ("item:1", -3)), "x")), 0)
+    twin.run(Command("perform", ("a.0", "payment/0", 0, (("user:0", -5),), "x")), 0)
+    twin.run(Command("init_accounts", ("item", 1, 1, 9, 1)), 0)
+    for _ in range(2):
+        twin.run(Command("init_accounts", ("user", 0, 1, 9, 1)), 0)
+    for branch in ("payment/0", "stock/0", "stock/0"):
+        assert twin.run(Command("compensate", ("a.0", branch, "x")), 0) == ("undone",)
+    assert [twin.tables[key]["balance"] for key in ("item:0", "item:1", "user:0")] == [9, 9, 9]
+
+
+def test_what_is_taken_after_that_comes_back() -> None:
+    twin = Twin(PROTOCOL, PROTOCOL.configure())
+    for _ in range(3):
+        twin.run(Command("init_accounts", ("item", 0, 1, 9, 1)), 0)
+    twin.run(Command("perform", ("a.0", "stock/0", 0, (("item:0", -2),), "x")), 0)
+    twin.run(Command("create_account", ("item:0", 50, 1)), 0)
+    twin.run(Command("compensate", ("a.0", "stock/0", "x")), 0)
+    assert twin.tables["item:0"]["balance"] == 9
