@@ -6,7 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LINT := $(VENV)/.lint-installed
+COMPILED := $(VENV)/.compiled
+SOURCES := $(shell find wdm harness protocols -name '*.py')
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+# With all processors, and written even where PYTHONDONTWRITEBYTECODE is set; services run with -O, which has bytecode of its own.
+COMPILE := $(BIN)/python -m compileall -q -j 0 -o 0 -o 1
 RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
     --no-header --no-annotate --no-emit-index-url --upgrade --quiet
 # Shops wait a lot: two tests at a time fill two cores.
@@ -21,7 +25,7 @@ SHELL := /bin/sh
 help:  ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
 
-venv: $(STAMP)  ## make .venv from requirements.lock, this project editable in it
+venv: $(COMPILED)  ## make .venv from requirements.lock, this project editable in it
 
 $(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "wdm needs Python 3.11 or newer, and '$(PYTHON)' is not on PATH: install python3, or say make PYTHON=/path/to/python3" >&2; exit 4; }
@@ -34,38 +38,43 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
+# Once, and ours whenever they have changed: else every command and every service that starts compiles what it imports anew.
+$(COMPILED): $(STAMP) $(SOURCES)
+	@$(COMPILE) $(VENV)/lib wdm harness protocols
+	@touch $(COMPILED)
+
 $(LINT): $(STAMP) requirements-lint.lock
 	@$(PIP) --require-hashes -r requirements-lint.lock
 	@touch $(LINT)
 
-demo: $(STAMP)  ## two-phase commit survives the crash of each of its nodes, in under 2 minutes
+demo: $(COMPILED)  ## two-phase commit survives the crash of each of its nodes, in under 2 minutes
 	@$(BIN)/wdm demo
 
-test: $(STAMP)  ## the tests, in about 2 minutes
+test: $(COMPILED)  ## the tests, in about 2 minutes
 	@$(BIN)/python -m pytest $(PARALLEL)
 
-test-slow: $(STAMP)  ## the rest: more kills, more workers, more lock policies
+test-slow: $(COMPILED)  ## the rest: more kills, more workers, more lock policies
 	@$(BIN)/python -m pytest $(PARALLEL) -m "slow and not docker and not broker and not browser"
 
-test-brokers: $(STAMP)  ## over brokers; skips, with the reason, those whose broker is not installed
+test-brokers: $(COMPILED)  ## over brokers; skips, with the reason, those whose broker is not installed
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "broker and not slow and not docker"
 
-test-brokers-slow: $(STAMP)  ## the rest of them: pressure, longer outages, a thousand at once
+test-brokers-slow: $(COMPILED)  ## the rest of them: pressure, longer outages, a thousand at once
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "broker and slow and not docker"
 
-test-docker: $(STAMP)  ## the same shop in containers; skips, with the reason, where they cannot be run
+test-docker: $(COMPILED)  ## the same shop in containers; skips, with the reason, where they cannot be run
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "docker and not slow"
 
-test-browser: $(STAMP)  ## the pages in headless Chromium; skips, with the reason, where there is none
+test-browser: $(COMPILED)  ## the pages in headless Chromium; skips, with the reason, where there is none
 	@$(BIN)/python -m pytest -n 0 -m "browser and not slow"
 
-images: $(STAMP)  ## the images of the docker runtime, without a registry
+images: $(COMPILED)  ## the images of the docker runtime, without a registry
 	@$(BIN)/wdm images build --offline
 
-bench-speed: $(STAMP)  ## how fast, beside a bare service, and where the time goes (3 minutes)
+bench-speed: $(COMPILED)  ## how fast, beside a bare service, and where the time goes (3 minutes)
 	@$(BIN)/python -m benchmarks.speed
 
-docs: $(STAMP)  ## write docs/ablations.md anew: every safeguard taken out once
+docs: $(COMPILED)  ## write docs/ablations.md anew: every safeguard taken out once
 	@$(BIN)/python -m harness.ablations > docs/ablations.md.part
 	@mv docs/ablations.md.part docs/ablations.md
 

@@ -5,7 +5,7 @@
 
 import os
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 import click
@@ -15,16 +15,36 @@ from protocols.core import UsageError
 from wdm import streams, ui
 from wdm.exits import ENVIRONMENT, INTERRUPTED, OK, UNKNOWN, USAGE
 
-# Each name is a module of wdm.commands with a click command of the same name; imported when it is asked for.
-COMMANDS = (
-    "up", "down", "status", "logs", "txn",
-    "check", "chaos", "bench", "scenarios", "replay", "report", "runs", "serve", "check-history",
-    "demo", "protocols", "images", "doctor",
-)  # fmt: skip
+COMMANDS: Mapping[str, str] = {
+    "up": "Bring a shop up on this machine: three services, their stores, a gateway.",
+    "down": "Stop a shop and leave no process, container or network behind.",
+    "status": "Show the nodes of a deployment and how each is.",
+    "logs": "Show what a node said, the nodes of a service, or everybody: over all their lives, also after `wdm down`.",
+    "txn": "Unfinished transactions: list them, look at one, end one.",
+    "check": "Search every reachable state of small cases of a protocol, and assert in each what it promises.",
+    "chaos": "Break a shop while clients use it, and judge what they saw against what the protocol claims.",
+    "bench": "Compare protocols under the same load and the same faults: how fast, at what cost, and whether they keep "
+    "what they claim.",
+    "scenarios": "List the scenarios that come with wdm, one line each.",
+    "replay": "Show RUN again: its folder, its name or a part of it such as the seed; the last one if none is named.",
+    "report": "Show the report of RUN: its folder, its name or a part of it; the last run if none is named.",
+    "runs": "List the kept runs, benches and counterexamples of `wdm check`, the oldest first.",
+    "serve": "Show the kept runs in a browser: list, filter, open, compare; a run that goes on is shown as it goes.",
+    "check-history": "Judge FILE, the history.ndjson of a run or a run folder, as `wdm chaos` did.",
+    "demo": "A thousand checkouts at once, then a load under which every service and every store is killed.",
+    "protocols": "List the protocols: what each claims, its options, its safeguards.",
+    "images": "The images of the docker runtime: `wdm images build`.",
+    "doctor": "Look at this machine: exit code 0 if the local runtime can run here, and what to do if not.",
+}
+"""The commands and the line of each in `wdm --help`.
+
+Each name is a module of `wdm.commands` with a click command of the same name, which is imported when it is called, and not for
+the help; a test compares the lines with the commands' own.
+"""
 
 
 class Commands(click.Group):
-    """Loads a command's module when it is asked for, so that each starts as quickly as it can."""
+    """The group that imports the module of a command when the command is called, so that each starts as quickly as it can."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -36,6 +56,13 @@ class Commands(click.Group):
         command = getattr(import_module(f"wdm.commands.{name}"), name)
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the table of commands, as click would, without importing one of them."""
+        room = formatter.width - 6 - max(map(len, COMMANDS))
+        with formatter.section("Commands"):
+            commands = (click.Command(name, help=text) for name, text in COMMANDS.items())
+            formatter.write_dl([(str(command.name), command.get_short_help_str(room)) for command in commands])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

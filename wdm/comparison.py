@@ -4,9 +4,6 @@ import sys
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from harness.bench.thresholds import COST
 from harness.report.tables import Column, shown, told
@@ -62,6 +59,10 @@ def _table(headers: list[str], cells: list[list[str]]) -> None:
     if not sys.stdout.isatty():
         ui.table(headers, cells)
         return
+    from rich.console import Console  # noqa: PLC0415 - only where a terminal is seen to be there
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     table = Table(box=None, pad_edge=False, header_style="dim")
     for number, header in enumerate(headers):
         figures = all(row[number] == "-" or row[number].replace(".", "").isdigit() for row in cells)

@@ -7,17 +7,16 @@ import os
 import sys
 import time
 from types import TracebackType
-from typing import Self
-
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Self
 
 from harness.history import Event, Operation
 from harness.report.glance import OUTCOMES, Glance
 from harness.report.text import last_words
 from wdm import ui
+
+if TYPE_CHECKING:  # imported where a terminal is seen to be there
+    from rich import live
+    from rich.console import RenderableType
 
 REFRESH_S = 0.25
 LINE_EVERY_S = 5.0
@@ -31,8 +30,11 @@ class Progress:
         self._title = title
         self._glance = Glance()
         self._began = self._shown = time.monotonic()
-        self._live: Live | None = None
+        self._live: live.Live | None = None
         if sys.stderr.isatty() and not ui.Voice.quiet:
+            from rich.console import Console  # noqa: PLC0415 - see above
+            from rich.live import Live  # noqa: PLC0415
+
             console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")) or None)
             self._live = Live(console=console, auto_refresh=False, transient=True, get_renderable=self._picture)
 
@@ -67,7 +69,11 @@ class Progress:
     def _say(self, words: str) -> None:
         ui.say(f"{time.monotonic() - self._began:6.1f} s  {words}")
 
-    def _picture(self) -> RenderableType:
+    def _picture(self) -> "RenderableType":
+        from rich.console import Group  # noqa: PLC0415 - see above
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
         glance = self._glance
         head = Text.assemble(
             (self._title, "bold"),

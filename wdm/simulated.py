@@ -7,11 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from harness.chaos import seeds, single
 from harness.chaos.conduct import Finished, conduct
@@ -22,6 +20,9 @@ from harness.checkers import Verdict
 from harness.report import text
 from wdm import ui
 from wdm.exits import CODES, INTERRUPTED, WORST
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 HOUR_S = 3_600.0
 TOLD = 20
@@ -130,7 +131,16 @@ def _run(plan: Plan, count: int, as_json: bool) -> Tally:
     return tally
 
 
-def _bar() -> Progress:
+def _bar() -> "Progress":
+    from rich.console import Console  # noqa: PLC0415 - only where many seeds are run
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     seen = sys.stderr.isatty() and not ui.Voice.quiet
     return Progress(*columns, console=Console(stderr=True), transient=True, disable=not seen)

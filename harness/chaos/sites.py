@@ -1,4 +1,4 @@
-"""Where a run takes place: one row a runtime."""
+"""Where a run takes place: one row a runtime, which imports what it needs when it is chosen."""
 
 import shutil
 import tempfile
@@ -7,20 +7,18 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.chaos import real_time
 from harness.chaos.ending import Ask
 from harness.chaos.plan import Plan
-from harness.operator import Operator
 from harness.runtimes.base import Breakable
-from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.meter import Meter
-from harness.runtimes.sim import loop as virtual_time
-from harness.runtimes.sim.simulation import Simulation
 from harness.steps import Step, in_logs, simulated
 from harness.workload.client import Caller, ShopClient
 from protocols.core import UsageError
+
+if TYPE_CHECKING:
+    from harness.runtimes.local.deployment import LocalDeployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +48,8 @@ class Site:
 
 
 def local(plan: Plan) -> Site:
+    from harness.runtimes.local.deployment import LocalDeployment  # noqa: PLC0415 - the simulator needs no process
+
     return _in_a_folder(LocalDeployment, plan)
 
 
@@ -67,7 +67,10 @@ def docker(plan: Plan) -> Site:
     return replace(site, usage=shop.usage, costs=costs)
 
 
-def _in_a_folder(kind: type[LocalDeployment], plan: Plan) -> Site:
+def _in_a_folder(kind: "type[LocalDeployment]", plan: Plan) -> Site:
+    from harness.operator import Operator  # noqa: PLC0415 - clients of HTTP and of stores, which the simulator does without
+    from harness.runtimes.local.meter import Meter  # noqa: PLC0415
+
     spec = plan.spec()
     folder = Path(tempfile.mkdtemp(prefix="wdm-chaos-"))
     shop = kind(spec, folder)
@@ -87,6 +90,9 @@ def _in_a_folder(kind: type[LocalDeployment], plan: Plan) -> Site:
 
 
 def sim(plan: Plan) -> Site:
+    from harness.runtimes.sim import loop as virtual_time  # noqa: PLC0415 - real runs need none of it
+    from harness.runtimes.sim.simulation import Simulation  # noqa: PLC0415
+
     loop = virtual_time.VirtualLoop()
     shop = Simulation(plan.spec(), plan.seed, loop, plan.salt)
     return Site(

@@ -3,9 +3,12 @@
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from protocols.service.faults import Faults
+if (
+    TYPE_CHECKING
+):  # every command imports this module for its exception: the driver behind the faults is not for all of them
+    from protocols.service.faults import Faults
 
 Kind = Literal["service", "store", "gateway", "broker"]
 State = Literal["starting", "running", "paused", "down"]
@@ -134,7 +137,7 @@ class Insides(Protocol):
     def boundaries(self) -> tuple[str, ...]:
         """The names of all points between two effects of the protocol that runs."""
 
-    async def disturb(self, by: Hashable, names: Iterable[str], faults: Faults) -> None:
+    async def disturb(self, by: Hashable, names: Iterable[str], faults: "Faults") -> None:
         """Tell service processes to misbehave, in the name of ``by``; it outlasts a restart, a boundary does not."""
 
     async def undisturb(self, by: Hashable) -> None:

@@ -2,11 +2,15 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
+
+if (
+    TYPE_CHECKING
+):  # a report reads histories, and the simulator has its own client: only a client of a real shop needs it
+    import aiohttp
 
 Outcome = Literal["ok", "fail", "unknown"]
 
@@ -68,12 +72,17 @@ class ShopClient:
 
     def __init__(self, url: str, timeout_s: float = 15.0) -> None:
         self._url = url.rstrip("/")
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
+        self._broken: tuple[type[Exception], ...] = (TimeoutError, OSError)
 
     async def __aenter__(self) -> Self:
+        import aiohttp  # noqa: PLC0415 - see above
+
+        self._broken = (aiohttp.ClientError, _SentAndLost, *self._broken)
+        timeout = aiohttp.ClientTimeout(total=self._timeout_s)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
+            connector=aiohttp.TCPConnector(limit=0), timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
         )
         return self
 
@@ -90,7 +99,7 @@ class ShopClient:
             once = (_send_once,) if method == "DELETE" else None
             async with self._session.request(method, url, allow_redirects=False, middlewares=once) as response:
                 return _heard(operation, response.status, await response.read())
-        except (aiohttp.ClientError, TimeoutError, OSError, _SentAndLost) as error:
+        except self._broken as error:
             return Heard("unknown", 0, str(error) or type(error).__name__)
 
     async def need(self, operation: str, *args: str | int) -> Any:
@@ -105,8 +114,12 @@ class _SentAndLost(Exception):
     """The request left and the connection broke: aiohttp knows no such failure, and does not send it again."""
 
 
-async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+async def _send_once(
+    request: "aiohttp.ClientRequest", handler: "aiohttp.ClientHandlerType"
+) -> "aiohttp.ClientResponse":
     """A DELETE at most once. By itself aiohttp repeats it on a kept connection that breaks, and a second line would go."""
+    import aiohttp  # noqa: PLC0415 - see above
+
     try:
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:

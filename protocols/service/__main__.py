@@ -1,12 +1,16 @@
 """``python -m protocols.service``: one service process, told by its environment what it is (``settings.py``)."""
 
+import sys
+
+# structlog imports rich for its console, where it is installed: a fifth of the time until a service serves, and never used here.
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # documented: an import of it then finds nothing
+
 import asyncio
 import gc
 import logging
 import os
 import resource
 import signal
-import sys
 
 import structlog
 import uvloop

@@ -1,13 +1,16 @@
 """``wdm demo``: a shop survives the crash of each of its nodes, in numbers."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import click
 
-from harness import demo as demonstration
 from wdm import ui
 from wdm.exits import OK, VIOLATED
 from wdm.options import common, option
+
+if TYPE_CHECKING:
+    from harness.demo import Rush, Siege
 
 
 @click.command()
@@ -19,6 +22,8 @@ def demo(protocol: str, rounds: int) -> int:
 
     Exit code 0 if the shop kept every promise, 1 if it broke one.
     """
+    from harness import demo as demonstration  # noqa: PLC0415 - a deployment and its clients
+
     rush, siege = asyncio.run(demonstration.run(protocol, ui.say, rounds))
     ui.table(("", "1,000 at once", "every node killed"), _rows(rush, siege))
     holds = rush.holds and siege.holds
@@ -27,7 +32,7 @@ def demo(protocol: str, rounds: int) -> int:
     return OK if holds else VIOLATED
 
 
-def _rows(rush: demonstration.Rush, siege: demonstration.Siege) -> list[tuple[str, object, object]]:
+def _rows(rush: "Rush", siege: "Siege") -> list[tuple[str, object, object]]:
     told = [(f"told {words}", rush.told[key], siege.told[key]) for key, words in
             (("ok", "yes"), ("fail", "no"), ("unknown", "nothing certain"))]  # fmt: skip
     back = [(f"first success after {name}", None, f"{after:.2f} s") for name, after in siege.recovered_s.items()]

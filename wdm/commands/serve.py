@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from harness.chaos.folder import DEFAULT
-from harness.report.server.app import served
 from wdm import ui
 from wdm.exits import OK
 from wdm.options import common, option
@@ -37,6 +36,8 @@ def serve(port: int, runs_dir: str, in_browser: bool) -> int:
 
 
 async def _until_told(folder: Path, port: int, in_browser: bool) -> None:
+    from harness.report.server.app import served  # noqa: PLC0415 - a web server and its templates, for this command alone
+
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

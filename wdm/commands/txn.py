@@ -2,16 +2,18 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.operator import Operator
 from harness.runtimes.local.state import StateFolder
 from protocols.core import UsageError
 from wdm import ui
 from wdm.exits import OK
 from wdm.options import as_json, deployment, hint, option, running
+
+if TYPE_CHECKING:
+    from harness.operator import Operator
 
 COLUMNS = ("txn", "service", "state", "subject", "since_ms")
 
@@ -69,7 +71,9 @@ def resolve(folder: StateFolder, transaction: str, as_json: bool) -> int:
     return OK
 
 
-def _operator(folder: StateFolder) -> Operator:
+def _operator(folder: StateFolder) -> "Operator":
+    from harness.operator import Operator  # noqa: PLC0415 - an HTTP client, once there is something to ask
+
     view = running(folder)
     return Operator(view.nodes, view.deployment.secret)
 

@@ -2,18 +2,23 @@
 
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.report.html.sections import SECTIONS
 from harness.report.html.views import Page
 
+if TYPE_CHECKING:  # imported when a page is made
+    from jinja2 import Environment
+
 HERE = "harness.report.html"
 
 
 @cache
-def environment() -> Environment:
+def environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - see above
+
     made = Environment(
         loader=PackageLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from harness.runtimes.base import Kind
-from harness.runtimes.local import probe, valkey
+from harness.runtimes.local import bytecode, probe, valkey
 from harness.runtimes.local.brokers import BROKERS, NAME
 from harness.runtimes.local.brokers.base import Broker, Setting
 from harness.runtimes.local.process import TAG
@@ -129,7 +129,8 @@ def _data(spec: Spec, folder: StateFolder, name: str) -> Path:
 
 def _inherited() -> dict[str, str]:
     """The environment without anything that could reconfigure a node behind the spec's back."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("WDM_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("WDM_")}
+    return {**inherited, **bytecode.variables()}
 
 
 def _store(

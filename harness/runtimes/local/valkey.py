@@ -6,11 +6,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
-
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.local.spec import BUNDLED, without_password
 
@@ -53,6 +48,11 @@ def version(binary: Path) -> str:
 
 def check_server(service: str, url: str) -> None:
     """Make sure that the server somebody else runs answers and is new enough."""
+    from redis import Redis  # noqa: PLC0415 - only somebody else's server is asked
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.exceptions import RedisError  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
+
     what = f"the {service} store at {without_password(url)}"
     try:
         with Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=3, socket_connect_timeout=3) as client:

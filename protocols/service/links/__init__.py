@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from protocols.core import UsageError
-from protocols.service.codec import Codec
-from protocols.service.settings import Settings
+
+if TYPE_CHECKING:  # the command line lists the transports; it needs no more than their names
+    from protocols.service.codec import Codec
+    from protocols.service.settings import Settings
 
 Receive = Callable[[str, Sequence[Any], Callable[[], None]], None]
 """Takes messages from a sender in, and calls the last argument when the effects of all of them have been carried out."""
@@ -72,7 +74,7 @@ class Transport:
             return f"transport {self.name!r} needs the package {self.library}: pip install '{self.package}'"
         return ""
 
-    def link(self, settings: Settings, codec: Codec) -> Link:
+    def link(self, settings: "Settings", codec: "Codec") -> Link:
         """Raises ``UsageError`` saying what to install."""
         why = self.missing()
         if why:
