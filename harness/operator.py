@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
 from harness.runtimes.base import EnvironmentFailure, Node
 from protocols.service.links.http import SECRET
@@ -34,12 +36,12 @@ class Operator:
 
     async def show(self, txn: str) -> list[dict[str, Any]]:
         """What each service knows of one transaction; empty if nobody does."""
-        found = await self._ask_all("GET", f"/internal/txns/{txn}")
+        found = await self._ask_all("GET", f"/internal/txns/{quote(txn, safe='')}")
         return [row for rows in found.values() for row in rows]
 
     async def resolve(self, txn: str) -> dict[str, bool]:
         """End it: each service's part that was unfinished is taken up at once. False where there was none."""
-        found = await self._ask_all("POST", f"/internal/txns/{txn}/resolve")
+        found = await self._ask_all("POST", f"/internal/txns/{quote(txn, safe='')}/resolve")
         return {service: answer["resolved"] for service, answer in found.items()}
 
     async def _ask_all(self, method: str, path: str) -> dict[str, Any]:
@@ -51,7 +53,7 @@ class Operator:
 
 async def _ask(session: aiohttp.ClientSession, method: str, url: str) -> Any:
     try:
-        async with session.request(method, url) as response:
+        async with session.request(method, URL(url, encoded=True)) as response:
             if response.status == 200:
                 return await response.json()
             reason = f"it answered {response.status}"

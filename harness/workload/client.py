@@ -1,6 +1,7 @@
 """A client of the shop's public contract: it says what it asked and whether that happened."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 from urllib.parse import quote
@@ -11,6 +12,7 @@ if (
     TYPE_CHECKING
 ):  # a report reads histories, and the simulator has its own client: only a client of a real shop needs it
     import aiohttp
+    import yarl
 
 Outcome = Literal["ok", "fail", "unknown"]
 
@@ -74,11 +76,14 @@ class ShopClient:
         self._url = url.rstrip("/")
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
+        self._parse: Callable[[str], yarl.URL]
         self._broken: tuple[type[Exception], ...] = (TimeoutError, OSError)
 
     async def __aenter__(self) -> Self:
         import aiohttp  # noqa: PLC0415 - see above
+        from yarl import URL  # noqa: PLC0415 - see above
 
+        self._parse = lambda whole: URL(whole, encoded=True)  # an id like `..` is sent as it is, not as a step up
         self._broken = (aiohttp.ClientError, _SentAndLost, *self._broken)
         timeout = aiohttp.ClientTimeout(total=self._timeout_s)
         self._session = aiohttp.ClientSession(
@@ -94,10 +99,10 @@ class ShopClient:
         """Ask for one of ``OPERATIONS``."""
         assert self._session is not None
         method, path = OPERATIONS[operation]
-        url = self._url + path.format(*(quote(str(arg), safe="") for arg in args))
+        whole = self._parse(self._url + path.format(*(quote(str(arg), safe="") for arg in args)))
         try:
             once = (_send_once,) if method == "DELETE" else None
-            async with self._session.request(method, url, allow_redirects=False, middlewares=once) as response:
+            async with self._session.request(method, whole, allow_redirects=False, middlewares=once) as response:
                 return _heard(operation, response.status, await response.read())
         except self._broken as error:
             return Heard("unknown", 0, str(error) or type(error).__name__)

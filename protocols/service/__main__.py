@@ -18,6 +18,7 @@ from aiohttp import web
 
 from protocols.core import UsageError
 from protocols.service.app import application
+from protocols.service.http import BoundedRunner, bound_logs
 from protocols.service.node import Node
 from protocols.service.settings import Settings, environment
 
@@ -52,7 +53,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     node = Node(settings)
-    runner = web.AppRunner(application(node), access_log=None, shutdown_timeout=STOP_WITHIN_S)
+    runner = BoundedRunner(application(node), access_log=None, shutdown_timeout=STOP_WITHIN_S)
     await runner.setup()
     await node.start()
     await web.TCPSite(runner, settings.host, settings.port, backlog=4096).start()
@@ -87,6 +88,7 @@ def _log_to_stderr(settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(node=settings.node)
+    bound_logs()
 
 
 def _allow_many_sockets() -> None:

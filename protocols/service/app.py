@@ -1,6 +1,5 @@
 """The aiohttp face of a node: the public contract, what services say to each other, health and metrics."""
 
-import hmac
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,11 +8,13 @@ from aiohttp import web
 
 from protocols.service import faults, inspect
 from protocols.service.codec import BadMessage
+from protocols.service.http import body_of, json_response, shows
 from protocols.service.links.http import PATH, SECRET, HttpLink
 from protocols.service.metrics import exposition
 from protocols.service.node import Node
 from protocols.shop.contract import PREFIXES, ROUTES, Route
-from protocols.shop.desk import Answer, serve
+from protocols.shop.desk import Answer, refused, serve
+from protocols.shop.ids import BadId, check_escapes
 
 Served = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -27,8 +28,11 @@ def application(node: Node) -> web.Application:
     for route in ROUTES:
         if route.service == service:
             for prefix in ("", PREFIXES[service]):
-                app.router.add_route(route.method, prefix + route.path, _public(node, route))
-    app.router.add_get("/health", _health(node))
+                methods = ("GET", "HEAD") if route.method == "GET" else (route.method,)
+                for method in methods:
+                    app.router.add_route(method, prefix + route.path, _public(node, route))
+    for prefix in ("", PREFIXES[service]):
+        app.router.add_get(prefix + "/health", _health(node))
     app.router.add_get("/metrics", _metrics(node))
     if isinstance(node.link, HttpLink):
         app.router.add_post(PATH, _trusted(node, _messages(node.link)))
@@ -46,7 +50,11 @@ def _public(node: Node, route: Route) -> Served:
     tally = node.requests.setdefault(route.path, {})
 
     async def served(request: web.Request) -> web.Response:
-        answer = await serve(handler, desk, **request.match_info)
+        try:
+            check_escapes(request.raw_path.partition("?")[0])
+            answer = await serve(handler, desk, **request.match_info)
+        except BadId as error:
+            answer = refused(400, str(error))
         tally[answer.status] = tally.get(answer.status, 0) + 1
         return _response(answer)
 
@@ -56,14 +64,14 @@ def _public(node: Node, route: Route) -> Served:
 def _response(answer: Answer) -> web.Response:
     if isinstance(answer.body, str):
         return web.Response(status=answer.status, text=answer.body)
-    return web.json_response(answer.body, status=answer.status)
+    return json_response(answer.body, answer.status)
 
 
 def _trusted(node: Node, handler: Served) -> Served:
     secret = node.settings.secret.encode()
 
     async def served(request: web.Request) -> web.Response:
-        if not hmac.compare_digest(request.headers.get(SECRET, "").encode(), secret):
+        if not shows(request, SECRET, secret):
             return web.Response(status=403, text="this is between services: the shared secret is missing or wrong")
         return await handler(request)
 
@@ -73,7 +81,7 @@ def _trusted(node: Node, handler: Served) -> Served:
 def _messages(link: HttpLink) -> Served:
     async def served(request: web.Request) -> web.Response:
         try:
-            answer = await link.answer(await request.read())
+            answer = await link.answer(await body_of(request))
         except BadMessage as error:
             return web.Response(status=400, text=str(error))
         return web.Response(body=answer) if answer else web.Response(status=204)
@@ -85,7 +93,7 @@ def _faults(node: Node) -> Served:
     async def served(request: web.Request) -> web.Response:
         try:
             if request.method == "POST":
-                node.injected.become(faults.read(await request.read()))
+                node.injected.become(faults.read(await body_of(request)))
         except ValueError as error:
             return web.Response(status=400, text=str(error))
         return web.Response(body=faults.written(node.injected.faults), content_type="application/json")
@@ -96,7 +104,7 @@ def _faults(node: Node) -> Served:
 def _health(node: Node) -> Served:
     async def served(request: web.Request) -> web.Response:
         body = {"service": node.settings.service, "node": node.settings.node, "store": node.store.up}
-        return web.json_response(body, status=200 if node.store.up else 503)
+        return json_response(body, 200 if node.store.up else 503)
 
     return served
 
@@ -110,21 +118,21 @@ def _metrics(node: Node) -> Served:
 
 def _listed(node: Node) -> Served:
     async def served(request: web.Request) -> web.Response:
-        return web.json_response(await inspect.unfinished(node))
+        return json_response(await inspect.unfinished(node))
 
     return served
 
 
 def _ended(node: Node) -> Served:
     async def served(request: web.Request) -> web.Response:
-        return web.json_response(await inspect.ended(node))
+        return json_response(await inspect.ended(node))
 
     return served
 
 
 def _shown(node: Node) -> Served:
     async def served(request: web.Request) -> web.Response:
-        return web.json_response(await inspect.show(node, request.match_info["txn"]))
+        return json_response(await inspect.show(node, request.match_info["txn"]))
 
     return served
 
@@ -132,6 +140,6 @@ def _shown(node: Node) -> Served:
 def _resolved(node: Node) -> Served:
     async def served(request: web.Request) -> web.Response:
         verdict: dict[str, Any] = await inspect.resolve(node, request.match_info["txn"])
-        return web.json_response(verdict)
+        return json_response(verdict)
 
     return served

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import json
 import uuid
 from random import Random
-from urllib.parse import quote
+from typing import Any
 
 import aiohttp
 import structlog
+from yarl import URL
 
 from protocols.ports import LoopClock
 from protocols.registry import load
@@ -23,6 +25,7 @@ from protocols.service.wire import connector
 from protocols.shop.desk import Answer
 
 TOLD = 10
+LONGEST_TEXT = 300
 
 log = structlog.get_logger()
 
@@ -82,12 +85,21 @@ class Node:
         address = addresses[turn % len(addresses)]
         timeout = aiohttp.ClientTimeout(total=within_s, sock_connect=1)
         try:
-            async with self._session.get(address + quote(path), timeout=timeout) as response:
+            async with self._session.get(URL(address + path, encoded=True), timeout=timeout) as response:
                 if response.status < 500:
-                    return Answer(response.status, await response.json(content_type=None))
+                    return Answer(response.status, _parsed(await response.text(errors="replace")))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             log.debug("asked in vain", service=service, error=str(error) or type(error).__name__)
         return None
+
+
+def _parsed(text: str) -> dict[str, Any] | str:
+    """An answer's body: as JSON if it is an object, else as the text that it is."""
+    with contextlib.suppress(ValueError, RecursionError):
+        body = json.loads(text)
+        if isinstance(body, dict):
+            return body
+    return text[:LONGEST_TEXT]
 
 
 def _recovering(txns: list[str]) -> None:

@@ -54,10 +54,8 @@ async def pay(desk: Desk, user: str, amount: str) -> Answer:
 
 async def status(desk: Desk, user: str, order: str) -> Answer:  # noqa: ARG001 - the path names a user
     """An older clients' alias: is this order paid?"""
-    answer = await desk.ask("order", f"/find/{order}")
-    if answer.status != 200 or not isinstance(answer.body, dict):
-        return answer
-    return Answer(200, {"paid": answer.body["paid"]})
+    found = await desk.read("order", "/find", order)
+    return found if isinstance(found, Answer) else Answer(200, {"paid": found["paid"]})
 
 
 async def init_items(desk: Desk, n: str, starting_stock: str, item_price: str) -> Answer:

@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
+from urllib.parse import quote
 
 from protocols.core import Command, Outcome
 from protocols.ports import Clock, Result, Store, StoreDown, StoreUnknown, TimeLimit
 from protocols.shop.amounts import BadAmount
+from protocols.shop.ids import BadId, check_all
 
 FIRST_PAUSE_MS = 1.0
 LONGEST_PAUSE_MS = 50.0
@@ -34,7 +36,8 @@ UNKNOWN = Answer(503, {"error": "the outcome is unknown: ask again or look at wh
 class Desk:
     """One service's counter: its store, its clock, its random stream and how it reaches others.
 
-    ``ask(service, path)`` is a read of another service's public interface; ``checkout`` runs the protocol (None: unknown).
+    ``ask(service, path)`` is a read of another service's public interface, ids in the path quoted. ``checkout`` runs
+    the protocol (None: unknown).
     ``limit_ms`` bounds each request.
     """
 
@@ -45,6 +48,15 @@ class Desk:
     ask: Callable[[str, str], Awaitable[Answer]]
     checkout: Callable[[str], Awaitable[Outcome | None]] | None = None
     new_id: Callable[[], str] = field(default=lambda: "")
+
+    async def read(self, service: str, path: str, name: str) -> dict[str, Any] | Answer:
+        """What ``service`` knows of ``name``; or its 4xx, or a 424 where it gave no answer of the contract."""
+        answer = await self.ask(service, f"{path}/{quote(name, safe='')}")
+        if answer.status == 200 and isinstance(answer.body, dict):
+            return answer.body
+        if 400 <= answer.status < 500:
+            return answer
+        return refused(424, f"the {service} service gave no answer about {name}; nothing happened")
 
     async def unlocked(self, run: Callable[[Command], Awaitable[Result]], command: Command) -> Result:
         """The command's result once nobody's lock is in its way; ``("locked", holder)`` when the time is up."""
@@ -64,8 +76,9 @@ Handler = Callable[..., Awaitable[Answer]]
 async def serve(handler: Handler, desk: Desk, **parameters: str) -> Answer:
     """The handler's answer, or the one that its failure stands for."""
     try:
+        check_all(parameters)
         return await handler(desk, **parameters)
-    except BadAmount as error:
+    except (BadAmount, BadId) as error:
         return refused(400, str(error))
     except StoreDown as error:
         return refused(424, f"{error}; nothing happened")

@@ -68,15 +68,13 @@ async def batch_init(desk: Desk, n: str, n_items: str, n_users: str, item_price:
 
 async def _price(desk: Desk, item: str) -> int | Answer:
     """The item's price, or the answer that says why there is none. Only a read: nothing has happened yet."""
-    answer = await desk.ask("stock", f"/find/{item}")
-    if answer.status == 200:
-        price = answer.body.get("price") if isinstance(answer.body, dict) else None
-        if type(price) is not int or not 0 <= price <= LIMIT:
-            return refused(424, f"the stock service answered {price!r} as the price; nothing happened", item_id=item)
-        return price
-    if answer.status < 500:
-        return answer
-    return refused(424, "the stock service could not be asked for the price; nothing happened", item_id=item)
+    found = await desk.read("stock", "/find", item)
+    if isinstance(found, Answer):
+        return found
+    price = found.get("price")
+    if type(price) is not int or not 0 <= price <= LIMIT:
+        return refused(424, f"the stock service answered {price!r} as the price; nothing happened", item_id=item)
+    return price
 
 
 def _told(order: str, outcome: Outcome | None) -> Answer:

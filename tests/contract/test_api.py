@@ -288,9 +288,9 @@ async def test_the_older_aliases(shop: LocalDeployment, client: ShopClient) -> N
     assert (await fetch(f"{shop.url}/orders/removeItem/{placed}/{other}", "DELETE"))[0] == 200
     assert (await fetch(f"{shop.url}/orders/removeItem/{placed}/{other}", "DELETE"))[0] == 404
     assert (await client.need("find_order", placed))["total_cost"] == 1
-    assert '"paid": false' in (await fetch(f"{shop.url}/payment/status/{buyer}/{placed}"))[1]
+    assert '"paid":false' in (await fetch(f"{shop.url}/payment/status/{buyer}/{placed}"))[1]
     await client.need("checkout", placed)
-    assert '"paid": true' in (await fetch(f"{shop.url}/payment/status/{buyer}/{placed}"))[1]
+    assert '"paid":true' in (await fetch(f"{shop.url}/payment/status/{buyer}/{placed}"))[1]
     assert (await fetch(f"{shop.url}/orders/remove/{placed}", "DELETE"))[0] == 409
     unpaid = await order(client, buyer)
     assert (await fetch(f"{shop.url}/orders/remove/{unpaid}", "DELETE"))[0] == 200

@@ -160,9 +160,9 @@ async def test_health_says_which_service_answers(port: int) -> None:
         return web.json_response({}, status=200 if request.path == "/health" else 404)
 
     async with serving(healthy) as url, gateway(f"http://127.0.0.1:{port}", url) as ask:
-        assert await ask("GET", "/health") == (200, '{"ok": true, "services": {"stock": true}}')
+        assert await ask("GET", "/health") == (200, '{"ok":true,"services":{"stock":true}}')
     async with gateway(f"http://127.0.0.1:{port}") as ask:
-        assert await ask("GET", "/health") == (200, '{"ok": false, "services": {"stock": false}}')
+        assert await ask("GET", "/health") == (200, '{"ok":false,"services":{"stock":false}}')
 
 
 @pytest.mark.parametrize(

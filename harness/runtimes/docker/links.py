@@ -4,7 +4,6 @@ Its environment says which links there are; the runtime's orders come over HTTP,
 """
 
 import asyncio
-import hmac
 import json
 import os
 import signal
@@ -17,6 +16,7 @@ from aiohttp import web
 
 from harness.faults.proxy import Proxy
 from harness.runtimes.base import Rule
+from protocols.service.http import BoundedServer, body_of, bound_logs, shows
 from protocols.service.links.http import SECRET
 from protocols.service.settings import environment
 
@@ -46,10 +46,10 @@ class Control:
     async def handle(self, request: web.BaseRequest) -> web.Response:
         if request.path == "/health":
             return web.Response(text="ok")
-        if not hmac.compare_digest(request.headers.get(SECRET, "").encode(), self._secret):
+        if not shows(request, SECRET, self._secret):
             return web.Response(status=403, text="the secret is missing or wrong")
         try:
-            self._carry_out(msgspec.json.decode(await request.read(), type=Order))
+            self._carry_out(msgspec.json.decode(await body_of(request), type=Order))
         except (msgspec.MsgspecError, KeyError) as error:
             return web.Response(status=400, text=f"no order that can be carried out: {error}")
         return web.Response(status=204)
@@ -69,7 +69,7 @@ async def serve(proxy: Proxy, secret: str) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     await proxy.start()
-    runner = web.ServerRunner(web.Server(Control(proxy, secret).handle, access_log=None), shutdown_timeout=0.1)
+    runner = web.ServerRunner(BoundedServer(Control(proxy, secret).handle), shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, None, CONTROL_PORT).start()
     await stopped.wait()
@@ -78,6 +78,7 @@ async def serve(proxy: Proxy, secret: str) -> None:
 
 
 def main() -> None:
+    bound_logs()
     told = environment(os.environ)
     proxy = Proxy()
     for source, to, host, port, at_port in json.loads(told.get(VARIABLE, "[]")):

@@ -12,6 +12,7 @@ What it answers keeps the contract's promise about statuses:
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from aiohttp import (
     ClientTimeout,
     ConnectionTimeoutError,
     DummyCookieJar,
+    HttpVersion11,
     ServerDisconnectedError,
     TCPConnector,
     web,
@@ -38,6 +40,8 @@ from aiohttp import (
 from yarl import URL
 
 from harness.runtimes.local.keeper import allow_many_files
+from protocols.service.http import BoundedServer, body_of, bound_logs, json_response, most_connections
+from protocols.shop.ids import BadId, check_escapes, shown
 
 PREFIXES = {"orders": "order", "stock": "stock", "payment": "payment"}
 AGAIN_S = 0.02
@@ -45,6 +49,8 @@ CONNECT_WITHIN_S = 2.0
 HEALTH_WITHIN_S = 2.0
 STOP_WITHIN_S = 1.0
 BACKLOG = 4_096
+LONGEST_BODY = 2**20  # as `client_max_body_size` of containers/nginx.conf
+ABSOLUTE = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 
 
 class SentAndLost(Exception):
@@ -64,7 +70,7 @@ class Gateway:
 
     async def start(self) -> None:
         self._session = ClientSession(
-            connector=TCPConnector(limit=0, keepalive_timeout=60),
+            connector=TCPConnector(limit=most_connections(), keepalive_timeout=60),
             cookie_jar=DummyCookieJar(),
             auto_decompress=False,
             middlewares=(send_once,),
@@ -79,12 +85,17 @@ class Gateway:
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Every request of the server ends up here: there is no router to pay for."""
-        raw = request.raw_path
-        if raw == "/health":
+        try:
+            raw = await accepted(request)
+        except web.HTTPException as error:
+            return _refused(error.status, str(error.text))
+        except BadId as error:
+            return _refused(400, str(error))
+        if raw.partition("?")[0] == "/health":
             return await self._health()
         service = route(raw)
         if service is None:
-            return _json(404, {"error": f"no such path: {raw[:200]}"})
+            return _refused(404, f"no such path: {shown(raw)}")
         return await self._forward(service, request.method, raw)
 
     # ------------------------------------------------------------ inside
@@ -100,11 +111,9 @@ class Gateway:
                         return answer
             except SentAndLost as lost:
                 if method not in ("GET", "HEAD"):
-                    return _json(
-                        502, {"error": f"the {service} service did not answer ({lost}): the outcome is unknown"}
-                    )
+                    return _refused(502, f"the {service} service did not answer ({lost}): the outcome is unknown")
             if not await self._accepts_again(service, deadline - AGAIN_S - loop.time()):
-                return _json(424, {"error": f"the {service} service accepts no connection: nothing happened"})
+                return _refused(424, f"the {service} service accepts no connection: nothing happened")
 
     async def _accepts_again(self, service: str, within_s: float) -> bool:
         """Whether a worker accepts connections, now or within that time.
@@ -133,7 +142,9 @@ class Gateway:
         """None if this worker accepted no connection. Raises ``SentAndLost``."""
         assert self._session is not None
         url = URL(address + raw, encoded=True)
-        timeout = ClientTimeout(total=max(left_s, AGAIN_S), sock_connect=CONNECT_WITHIN_S)
+        left_s = max(left_s, AGAIN_S)
+        # Who only waits for a place among the connections has sent nothing: that limit must pass first.
+        timeout = ClientTimeout(total=left_s, connect=0.95 * left_s, sock_connect=CONNECT_WITHIN_S)
         try:
             async with self._session.request(method, url, timeout=timeout, allow_redirects=False) as answer:
                 body = await answer.read()
@@ -147,7 +158,7 @@ class Gateway:
     async def _health(self) -> web.Response:
         found = await asyncio.gather(*(self._any_serves(addresses) for addresses in self._peers.values()))
         services = dict(zip(self._peers, found, strict=True))
-        return _json(200, {"ok": all(found), "services": services})
+        return json_response({"ok": all(found), "services": services})
 
     async def _any_serves(self, addresses: list[str]) -> bool:
         return any(await asyncio.gather(*(self._serves(address) for address in addresses)))
@@ -171,6 +182,33 @@ async def send_once(request: ClientRequest, handler: ClientHandlerType) -> Clien
         raise SentAndLost(str(error) or type(error).__name__) from None
 
 
+async def accepted(request: web.BaseRequest) -> str:
+    """The path that is asked for, raw, of a request that this and the containers' gateway accept.
+
+    Raises ``web.HTTPException`` or ``BadId``, which say why it is none: nothing has happened. No route has a body; one that
+    comes is read, within limits, so that the next request on the connection begins after it.
+    """
+    if request.method == "TRACE":
+        raise web.HTTPMethodNotAllowed(request.method, (), text="TRACE is no method of this shop")
+    hosts = request.headers.getall("Host", [])
+    if len(hosts) > 1 or (not hosts and request.version >= HttpVersion11):
+        raise web.HTTPBadRequest(text=f"a request must name one Host, not {len(hosts)}")
+    raw = request.raw_path
+    scheme = ABSOLUTE.match(raw)
+    if scheme:  # RFC 9112, 3.2.2: every server accepts it
+        raw = raw[scheme.end() :] or "/"
+    if not raw.startswith("/"):
+        raise web.HTTPBadRequest(text=f"a path begins with /, unlike {shown(raw)}")
+    check_escapes(raw.partition("?")[0])
+    if "%00" in raw:
+        raise web.HTTPBadRequest(text=f"a path contains no %00, unlike {shown(raw)}")
+    if request.can_read_body:
+        if (request.content_length or 0) > LONGEST_BODY:
+            raise web.HTTPRequestEntityTooLarge(LONGEST_BODY, request.content_length or 0)
+        await body_of(request)
+    return raw
+
+
 def route(raw: str) -> str | None:
     """The service that a raw path goes to; None for what is nobody's, or only for services among themselves."""
     path = unquote(raw.partition("?")[0])
@@ -180,8 +218,8 @@ def route(raw: str) -> str | None:
     return PREFIXES.get(segments[1]) if len(segments) > 2 and raw.startswith(f"/{segments[1]}/") else None
 
 
-def _json(status: int, body: Mapping[str, object]) -> web.Response:
-    return web.json_response(body, status=status)
+def _refused(status: int, error: str) -> web.Response:
+    return json_response({"error": error}, status)
 
 
 async def serve(gateway: Gateway, host: str, port: int) -> None:
@@ -190,7 +228,7 @@ async def serve(gateway: Gateway, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     await gateway.start()
-    runner = web.ServerRunner(web.Server(gateway.handle, access_log=None), shutdown_timeout=STOP_WITHIN_S)
+    runner = web.ServerRunner(BoundedServer(gateway.handle), shutdown_timeout=STOP_WITHIN_S)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
@@ -205,6 +243,7 @@ def main() -> int:
     peers = json.loads(os.environ["WDM_PEERS"])
     gateway = Gateway(peers, int(os.environ["WDM_TIME_LIMIT_MS"]) / 1000)
     allow_many_files()
+    bound_logs()
     try:
         uvloop.run(serve(gateway, host, int(port)))
     except OSError as error:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from harness.runtimes.base import Wire
 from harness.runtimes.local.spec import Spec
@@ -223,7 +224,7 @@ class Process(Machine):
 
         def arrive() -> None:
             if target.accepts:
-                target.request(handler, {parameter: name}, answered)
+                target.request(handler, {parameter: unquote(name)}, answered)
             else:
                 none()
 

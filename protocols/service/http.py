@@ -1,0 +1,190 @@
+"""HTTP servers whose costs strangers cannot drive up: bounded time, connections and log lines.
+
+Every server of this project is made here: the services', the gateway's and the page's.
+
+- A connection must complete the head of a request within ``HEAD_WITHIN_S`` of its opening or of the head's first byte, however
+  slowly its bytes trickle in, and may be idle for ``IDLE_S`` between two requests.
+- Connections beyond the limit that the open-files limit allows are answered 429 at once: nothing happened.
+- Input that is no HTTP is answered 400 and costs at most one log line, at level debug.
+- A log line is bounded in length, and all log lines together in rate.
+"""
+
+import asyncio
+import hmac
+import json
+import logging
+import resource
+import sys
+import time
+import traceback
+from typing import Any, TextIO, cast
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler
+
+HEAD_WITHIN_S = 10.0
+BODY_WITHIN_S = 10.0
+IDLE_S = 75.0  # longer than the gateway keeps a connection to a service: it must never meet one that is being closed
+KEPT_FILES = 32  # for logs, stores, brokers and the listening sockets
+MOST_CONNECTIONS = 16_384
+LONGEST_LINE = 400
+LONGEST_TRACE = 4_000
+LINES_PER_S = 10
+
+_FULL = b'{"error":"too many connections; nothing happened, try again later"}'
+_REFUSAL = (
+    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+    % (len(_FULL), _FULL)
+)
+
+compact = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def json_response(body: Any, status: int = 200) -> web.Response:
+    """``body`` as JSON without spaces, as the course's template answers it."""
+    return web.json_response(body, status=status, dumps=compact)
+
+
+def most_connections(files: int | None = None) -> int:
+    """The limit of connections for a limit of ``files`` open files (None: this process'): half of what is not kept."""
+    if files is None:
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(4, min((files - KEPT_FILES) // 2, MOST_CONNECTIONS))
+
+
+class BoundedHandler(RequestHandler):
+    """One connection."""
+
+    __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        server = cast("BoundedServer", self._manager)
+        if len(server.connections) >= server.limit:
+            self._force_close = True
+            writer = cast("asyncio.Transport", transport)
+            writer.write(_REFUSAL)
+            writer.close()
+            return
+        super().connection_made(transport)
+        self._close_at(self._loop.time() + server.head_within_s)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._waiter is not None and not self._waiter.done() and not self._force_close:
+            server = cast("BoundedServer", self._manager)
+            self._close_at(self._loop.time() + server.head_within_s)
+
+    def _close_at(self, at: float) -> None:
+        """Close the connection then, if it waits for a request until then; never later than was said before."""
+        if at >= self._next_keepalive_close_time and self._keepalive_handle is not None:
+            return
+        self._next_keepalive_close_time = at
+        if self._keepalive_handle is not None:
+            self._keepalive_handle.cancel()
+        self._keepalive_handle = self._loop.call_at(at, self._process_keepalive)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """As aiohttp does, but a client's malformed request is no error of the server, and no traceback."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        self.logger.debug("malformed request: %s", message)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer is under way, it cannot become another one")
+        answer = json_response({"error": f"malformed request: {ascii(message)[1 : LONGEST_LINE // 2]}"}, status)
+        answer.force_close()
+        return answer
+
+
+class BoundedServer(web.Server):
+    """As ``aiohttp.web.Server``. ``limit``: of connections; None derives it from the limit of open files."""
+
+    def __init__(
+        self, handler: Any, *, limit: int | None = None, head_within_s: float = HEAD_WITHIN_S, **kwargs: Any
+    ) -> None:
+        kwargs.setdefault("keepalive_timeout", IDLE_S)
+        kwargs.setdefault("access_log", None)
+        super().__init__(handler, **kwargs)
+        self.limit = most_connections() if limit is None else limit
+        self.head_within_s = head_within_s
+
+    def __call__(self) -> RequestHandler:
+        return BoundedHandler(self, loop=self._loop, **self._kwargs)
+
+
+class BoundedRunner(web.AppRunner):
+    """An ``AppRunner`` whose server is a ``BoundedServer``."""
+
+    def __init__(self, app: web.Application, *, head_within_s: float = HEAD_WITHIN_S, **kwargs: Any) -> None:
+        super().__init__(app, **kwargs)
+        self._head_within_s = head_within_s
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return BoundedServer(
+            made.request_handler,
+            request_factory=made.request_factory,
+            head_within_s=self._head_within_s,
+            **made._kwargs,  # noqa: SLF001 - an application has no other door for a server of one's own
+        )
+
+
+def shows(request: web.BaseRequest, header: str, secret: bytes) -> bool:
+    """Whether the request's ``header`` is the ``secret``; compared in constant time, whatever bytes a stranger sends."""
+    return hmac.compare_digest(request.headers.get(header, "").encode("utf-8", "surrogateescape"), secret)
+
+
+async def body_of(request: web.BaseRequest) -> bytes:
+    """The whole body. Raises ``HTTPRequestTimeout`` (408) where it does not come, ``HTTPRequestEntityTooLarge`` (413)."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and not isinstance(request, web.Request):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # an application's router has said so by itself
+        request.writer.output_size = 0
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="the request's body did not come in time; nothing happened") from None
+
+
+class BoundedLog(logging.Handler):
+    """Log lines of libraries, one each, JSON like the services' own, bounded in length and in rate."""
+
+    def __init__(self, stream: TextIO | None = None, lines_per_s: int = LINES_PER_S) -> None:
+        super().__init__(logging.WARNING)
+        self._stream = stream
+        self._rate = lines_per_s
+        self._second = 0
+        self._lines = 0
+        self._left_out = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._lines = second, 0
+        self._lines += 1
+        if self._lines > self._rate:
+            self._left_out += 1
+            return
+        line = {"event": _bounded(record.getMessage(), LONGEST_LINE), "level": record.levelname.lower()}
+        if record.exc_info and record.exc_info[0] is not None:
+            line["exception"] = _bounded("".join(traceback.format_exception(*record.exc_info)), LONGEST_TRACE)
+        if self._left_out:
+            line["left_out"] = str(self._left_out)
+            self._left_out = 0
+        print(compact({"logger": record.name, **line}), file=self._stream or sys.stderr, flush=True)
+
+
+def _bounded(text: str, most: int) -> str:
+    """The text, without its middle where it is too long: both ends say most."""
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
+
+
+def bound_logs() -> None:
+    """What this process' libraries log goes through one ``BoundedLog`` to stderr."""
+    logging.basicConfig(handlers=[BoundedLog()], level=logging.WARNING, force=True)
