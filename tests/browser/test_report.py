@@ -185,3 +185,21 @@ def test_what_comes_from_a_shop_is_never_markup(browser: Browser, violated: Fini
     assert browser.run("return document.title") != "owned"
     assert browser.run("return document.querySelectorAll('img').length") == 0
     assert "onerror" in str(browser.run("return document.querySelector('#again').textContent"))
+
+
+def test_a_script_or_a_style_that_is_not_ours_has_no_effect(browser: Browser, page: str, tmp_path: Path) -> None:
+    """Even one that got into the page as markup: the page's policy names ours by their hashes."""
+    from urllib.parse import unquote, urlsplit
+
+    ours = Path(unquote(urlsplit(page).path)).read_text("utf-8")
+    theirs = "<script>document.title='owned'</script><style>h1{display:none}</style><svg onload=\"document.title='owned'\"></svg>"
+    changed = tmp_path / "changed.html"
+    changed.write_text(ours.replace("<main", f"{theirs}<main", 1))
+    browser.open(changed.as_uri())
+    assert browser.run("return document.title") != "owned"
+    assert browser.run("return getComputedStyle(document.querySelector('h1')).display") != "none"
+    assert sum("Content Security Policy" in error for error in browser.errors()) >= 3
+    # Ours are in force: the page has its font, and its charts can be walked through.
+    browser.open(page)
+    assert browser.errors() == []
+    assert browser.run("return getComputedStyle(document.body).marginTop") != "8px"

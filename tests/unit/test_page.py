@@ -1,6 +1,9 @@
 """The page of a run, of two, and of a run that was cut short: its sections, its sentences, and what it never contains."""
 
 import re
+from base64 import b64encode
+from hashlib import sha256
+from html import unescape
 from pathlib import Path
 
 import msgspec
@@ -15,6 +18,7 @@ from harness.history import Event, History
 from harness.report import pages
 from harness.report.html import words
 from harness.report.html.svg import decades, ticks
+from harness.report.kinds import COUNTEREXAMPLE, COUNTEREXAMPLE_TEXT
 from harness.report.runs import Run, read
 from harness.report.verdict import examine
 from harness.scenarios import Recurring, Scenario
@@ -52,6 +56,29 @@ def test_a_run_that_holds_has_a_page_without_anything_wrong(saga: Finished, run:
     assert "saga kept what it claims" in page
     assert "crash" in page
     assert str(escape(saga.history.header.config["command"])) in page
+
+
+def kept_way(folder: Path) -> Path:
+    """A counterexample of `wdm check`."""
+    kept = {"protocol": "2pc", "ablate": [], "violation": "-", "case": "-", "crashes": 1, "shortest": True, "steps": []}
+    (folder / COUNTEREXAMPLE).write_bytes(msgspec.json.encode(kept))
+    (folder / COUNTEREXAMPLE_TEXT).write_text("<script>1</script>")
+    return folder
+
+
+def test_a_page_allows_its_own_style_and_script_and_no_other(run: Run, tmp_path: Path) -> None:
+    """By their hashes, of what stands in the page itself: a script that got in by what a shop answered does not run."""
+    for page in (pages.of_run(run), pages.of_two(run, run), pages.of_check(kept_way(tmp_path))):
+        (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]+)"', page)
+        directives = dict(part.strip().split(" ", 1) for part in unescape(policy).split(";"))
+        for tag in ("style", "script"):
+            inside = re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
+            hashes = [b64encode(sha256(text.encode()).digest()).decode() for text in inside]
+            assert hashes or tag == "script"
+            assert directives[f"{tag}-src"].split() == [f"'sha256-{one}'" for one in hashes] or not hashes
+        assert "unsafe" not in policy
+        assert directives["default-src"] == "'none'"
+        assert not re.search(r"<[^>]+\s(style|on[a-z]+)=", page)  # neither is allowed by a hash
 
 
 def test_money_that_is_lost_is_told_in_a_sentence_with_its_time(run: Run) -> None:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from harness.report.html.page import BASE, policy
+
 NAMES = ("127.0.0.1", "localhost")
-BASE = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-OWN = f"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; {BASE}"
-REPORT = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; {BASE}"
+FRAMES = "frame-ancestors 'none'"
+OWN = f"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; {BASE}; {FRAMES}"
+REPORT = f"{policy()}; {FRAMES}"
 HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",

@@ -9,6 +9,7 @@ from harness.chaos.folder import RunFolder
 from harness.report import bench as benches
 from harness.report import kinds, pages, runs
 from harness.report.glance import Tail
+from harness.report.html.page import current
 from harness.report.kinds import Kind
 
 STALE_S = 30.0
@@ -70,9 +71,12 @@ class Shelf:
         return {"what": what, "who": who, **tail.glance.told()}
 
     def page(self, path: Path) -> Path | None:
-        """The page of a run, made where it is missing; None while the run goes on. Raises `HistoryError`, `ValueError`."""
+        """The page of a run, made where it is missing or another version's; None while the run goes on.
+
+        Raises `HistoryError`, `ValueError`.
+        """
         page = RunFolder(path).page
-        if page.is_file():
+        if page.is_file() and current(page.read_text("utf-8")):
             return page
         if self._going_on(path) is not None:
             return None
