@@ -62,16 +62,17 @@ class Recurring:
     every_s: Span | None
     settings: Mapping[str, Choice]
 
-    def where(self, *, broker: bool) -> "Recurring":
-        """With the broker among its targets, or without."""
+    def where(self, *, broker: bool) -> "Recurring | None":
+        """With the broker among its targets, or without; None if it was for the broker alone: then it is for nobody."""
         named = (name.removesuffix(IF_THERE) for name in self.targets if broker or not name.endswith(IF_THERE))
-        return replace(self, targets=tuple(named))
+        targets = tuple(named)
+        return replace(self, targets=targets) if targets or not self.targets else None
 
     def occur(self, duration_s: float, rng: Random, boundaries: Sequence[str]) -> Iterator[Fault]:
         """Each time that it comes before the load ends."""
         turn, at_s = 0, rng.uniform(*self.at_s)
         while at_s < duration_s:
-            targets = (self.targets[turn % len(self.targets)],) if self.targets else ()
+            targets = (self.targets[turn % len(self.targets)],) if self.targets else None
             settings = {name: _pick(choice, turn, rng, boundaries) for name, choice in self.settings.items()}
             yield faults.fault(self.kind, targets, round(at_s, 3), round(rng.uniform(*self.for_s), 3), settings)
             if self.every_s is None:
@@ -102,9 +103,27 @@ class Scenario:
         found = [
             (fault.at_s, number, fault)
             for number, one in enumerate(self.faults)
-            for fault in one.where(broker=broker).occur(self.duration_s, stream(seed, f"faults:{number}"), boundaries)
+            for fault in self._occurrences(seed, number, one, boundaries, broker=broker)
         ]
         return [fault for _, _, fault in sorted(found, key=lambda each: each[:2])]
+
+    def never_due(self, seed: int, *, broker: bool = False) -> Iterator[tuple[Recurring, str]]:
+        """Those that `schedule` has no fault for, each with the reason."""
+        for number, one in enumerate(self.faults):
+            if one.where(broker=broker) is None:
+                yield one, "there is no broker"
+            elif next(self._occurrences(seed, number, one, (), broker=broker), None) is None:
+                yield (
+                    one,
+                    f"it is due {one.at_s[0]:g} s after the start at the earliest, of a load of {self.duration_s:g} s",
+                )
+
+    def _occurrences(
+        self, seed: int, number: int, one: Recurring, boundaries: Sequence[str], *, broker: bool
+    ) -> Iterator[Fault]:
+        there = one.where(broker=broker)
+        if there is not None:
+            yield from there.occur(self.duration_s, stream(seed, f"faults:{number}"), boundaries)
 
 
 def packaged() -> dict[str, Path]:

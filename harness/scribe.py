@@ -98,7 +98,7 @@ class Scribe:
         """By the clock of the history."""
         return self._clock()
 
-    def event(self, kind: str, **data: Any) -> Event:
+    def event(self, kind: str, /, **data: Any) -> Event:
         """Record what the harness did or saw, now."""
         self._check_open()
         event = Event(kind, self._clock(), data)

@@ -122,7 +122,7 @@ def digest(trace: str, history: History) -> str:
 def _keep(folder: RunFolder, engine: Engine) -> None:
     """What is to be kept whatever happened. A disk that has no room for it has none for the history either."""
     with suppress(EnvironmentFailure):
-        folder.write("run.toml", toml(as_table(engine.plan, engine.schedule or [])))
+        folder.write("run.toml", toml(as_table(engine.plan, engine.schedule)))
         folder.write(steps.FILE, steps.written(engine.site.steps()))
         folder.keep_logs(engine.site.logs)
 

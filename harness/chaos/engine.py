@@ -76,7 +76,11 @@ class Engine:
         scenario, runtime = self.plan.scenario, self.site.runtime
         wanted = any(one.kind == "crash-at" for one in scenario.faults)
         there = await asyncio.to_thread(runtime.boundaries) if wanted else ()
-        return scenario.schedule(self.plan.seed, there, broker=any(node.kind == "broker" for node in runtime.nodes()))
+        broker = any(node.kind == "broker" for node in runtime.nodes())
+        for one, why in scenario.never_due(self.plan.seed, broker=broker):
+            target = ", ".join(one.targets)
+            self.recorder.event("fault-refused", fault=one.kind, target=target, why=why, at_s=one.at_s[0])
+        return scenario.schedule(self.plan.seed, there, broker=broker)
 
     async def _load(self, shop: Shop, crowd: Crowd, nemesis: Nemesis) -> None:
         """Load and faults side by side; then heal, and wait until the shop has come to rest."""
@@ -108,7 +112,8 @@ class Engine:
             for node in self.site.runtime.nodes():
                 before = known.get(node.name)
                 if before is None or (before.state, before.pid) != (node.state, node.pid):
-                    self.recorder.event("node", name=node.name, state=node.state, pid=node.pid)
+                    about = {"state": node.state, "pid": node.pid, "kind": node.kind, "service": node.service}
+                    self.recorder.event("node", name=node.name, **about)
                 known[node.name] = node
             await asyncio.sleep(NODES_EVERY_S)
 

@@ -18,7 +18,10 @@ POLL_S = 0.05
 
 
 class Nemesis:
-    """Records `fault-start`, `fault-end` and, for what could not be injected, `fault-refused`."""
+    """Records `fault-start`, `fault-end` and, for what was not injected, `fault-refused`.
+
+    `fault-start` names the nodes or links that the fault was `aimed` at, and which of the nodes were `down` just then.
+    """
 
     def __init__(self, runtime: Breakable, recorder: Scribe, seed: int) -> None:
         self._runtime = runtime
@@ -26,6 +29,7 @@ class Nemesis:
         self._seed = seed
         self._tasks: list[asyncio.Task[None]] = []
         self._active: list[Fault] = []
+        self._to_come: list[Fault] = []
 
     def begin(self, schedule: Sequence[Fault]) -> None:
         """Let the schedule run beside whatever else does. What this runtime cannot do is refused now."""
@@ -41,11 +45,15 @@ class Nemesis:
             else:
                 # Not by its number: what is left to chance stays the same when others are left out.
                 rng = stream(self._seed, f"fault:{fault.kind}:{fault.at_s}")
+                self._to_come.append(fault)
                 self._tasks.append(asyncio.create_task(self._carry_out(fault, started, rng), name=fault.kind))
 
     async def heal(self) -> None:
         """Undo everything, and return once every node serves. Raises `Unusable` naming those that do not come back."""
         await self._call_off()
+        for fault in self._to_come:
+            self._refused(fault, "the load was over before it had begun")
+        self._to_come.clear()
         try:
             await faults.heal_all(self._runtime)
         except EnvironmentFailure as failure:
@@ -69,26 +77,42 @@ class Nemesis:
 
     async def _carry_out(self, fault: Fault, started: float, rng: Random) -> None:
         await asyncio.sleep(started + fault.at_s - asyncio.get_running_loop().time())
+        down = {node.name for node in self._runtime.nodes() if node.state == "down"}
         try:
             begun, words = await faults.start(self._runtime, fault, rng)
         except (EnvironmentFailure, UsageError) as error:
-            self._refused(fault, str(error))
+            self._never(fault, str(error))
             return
         except Exception as error:  # noqa: BLE001  a defect of the fault: the report shall say that it was not injected
-            self._refused(fault, f"it raised {type(error).__name__}: {error}")
+            self._never(fault, f"it raised {type(error).__name__}: {error}")
             return
-        self._recorder.event(
-            "fault-start", fault=begun.kind, target=_target(begun), settings=dict(begun.settings), said=words
-        )
-        self._active.append(begun)
+        self._to_come.remove(fault)
+        self._started(begun, down, words)
         if fault.for_s:
             await asyncio.sleep(fault.for_s)
             await faults.end(self._runtime, begun)
             self._over(begun)
 
+    def _started(self, begun: Fault, down: set[str], words: str) -> None:
+        aimed = faults.aimed_at(self._runtime, begun)
+        self._recorder.event(
+            "fault-start",
+            fault=begun.kind,
+            target=_target(begun),
+            settings=dict(begun.settings),
+            said=words,
+            aimed=aimed,
+            down=[name for name in aimed if name in down],
+        )
+        self._active.append(begun)
+
     def _over(self, fault: Fault) -> None:
         self._active.remove(fault)
         self._recorder.event("fault-end", fault=fault.kind, target=_target(fault))
+
+    def _never(self, fault: Fault, why: str) -> None:
+        self._to_come.remove(fault)
+        self._refused(fault, why)
 
     def _refused(self, fault: Fault, why: str) -> None:
         self._recorder.event("fault-refused", fault=fault.kind, target=_target(fault), why=why, at_s=fault.at_s)

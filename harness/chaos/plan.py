@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from harness import faults
+from harness.checkers.impact import ASKED
 from harness.faults.boundaries import boundaries
 from harness.history import Claims, Header
 from harness.report.verdict import MUST_HOLD
@@ -103,6 +104,7 @@ class Plan:
             "respawn_after_s": scenario.respawn_after_s,
             "workload": msgspec.to_builtins(scenario.workload),
             MUST_HOLD: list(scenario.must_hold),
+            ASKED: self.asked(),
             "wdm": version("wdm"),
             "python": platform.python_version(),
         }
@@ -116,6 +118,15 @@ class Plan:
             seed=self.seed,
             config=config,
         )
+
+    def asked(self) -> list[dict[str, Any]]:
+        """The faults that shall happen: what was chosen, else what the scenario draws from."""
+        if self.schedule is not None:
+            return [_row(fault) for fault in self.schedule]
+        return [
+            {"kind": one.kind, "target": list(one.targets), "at_s": list(one.at_s), "for_s": list(one.for_s)}
+            for one in self.scenario.faults
+        ]
 
     def command(self) -> str:
         """The command line that repeats this run; one whose faults were chosen is repeated from its folder alone."""
@@ -154,8 +165,12 @@ def crashing_at(plan: Plan, boundary: str) -> Plan:
     return replace(plan, scenario=replace(plan.scenario, faults=(fault,)), extra=extra)
 
 
-def as_table(plan: Plan, schedule: list[faults.Fault]) -> dict[str, Any]:
-    """`run.toml`: the plan, what it came to, and every fault with its time."""
+NEVER_DRAWN = -1
+"""As the number of faults in `run.toml`: the run ended before it was known."""
+
+
+def as_table(plan: Plan, schedule: list[faults.Fault] | None) -> dict[str, Any]:
+    """`run.toml`: the plan, what it came to, and every fault with its time; `faults` is how many there are."""
     header = plan.header()
     return {
         "command": header.config["command"],
@@ -170,7 +185,8 @@ def as_table(plan: Plan, schedule: list[faults.Fault]) -> dict[str, Any]:
         "claims": msgspec.to_builtins(header.claims),
         "options": header.config["options"],
         "run": {key: header.config[key] for key in RUN},
-        "fault": [_row(fault) for fault in schedule],
+        "faults": NEVER_DRAWN if schedule is None else len(schedule),
+        "fault": [_row(fault) for fault in schedule or ()],
     }
 
 

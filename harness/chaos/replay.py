@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from harness import faults
-from harness.chaos.plan import RUN, Plan
+from harness.chaos.plan import NEVER_DRAWN, RUN, Plan
 from harness.runtimes.base import EnvironmentFailure
 from harness.scenarios import Scenario
 from harness.toml_file import TomlFile
@@ -30,10 +30,20 @@ def plan_of(folder: Path) -> Plan:
     theirs = said.get("run", {}).get("wdm")
     if theirs != ours:
         raise OtherVersion(f"{file.path}: the run is of wdm {theirs}, this is wdm {ours}: install that to replay it")
+    _whole(file)
     try:
         return _plan(said)
     except (KeyError, TypeError, msgspec.ValidationError) as error:
         raise file.wrong(f"not a whole record of a run: {type(error).__name__}: {error}") from None
+
+
+def _whole(file: TomlFile) -> None:
+    """Raise `UsageError` unless every fault of the run is there: without some, it would be another run."""
+    counted, there = file.document.get("faults"), len(file.document.get("fault", ()))
+    if counted == NEVER_DRAWN:
+        raise file.wrong("the run ended before its faults were drawn: run it again with its `command`", "faults")
+    if counted != there:
+        raise file.wrong(f"faults = {counted!r}, and there are {there}: the record of the run is not whole", "faults")
 
 
 def _plan(said: dict[str, Any]) -> Plan:

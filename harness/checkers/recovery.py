@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.checkers.claims import BOUNDED
 from harness.checkers.finding import Finding, Violation, conclude
+from harness.checkers.nodes import ends_it
 from harness.checkers.words import seconds
 from harness.history import Event, History
 
@@ -83,7 +84,7 @@ def blocked(history: History) -> list[dict[str, Any]]:
     successes = _successes(history) if starts else {}
     found = []
     for start in starts:
-        end_ns = next((end.at_ns for end in ends if _ends(start, end)), None)
+        end_ns = next((end.at_ns for end in ends if ends_it(start, end)), None)
         found.append(
             {
                 "fault": start.data.get("fault"),
@@ -95,11 +96,6 @@ def blocked(history: History) -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-def _ends(start: Event, end: Event) -> bool:
-    same = all(start.data.get(name) == end.data.get(name) for name in ("fault", "target"))
-    return end.at_ns >= start.at_ns and (end.kind == "healed" or same)
 
 
 def _successes(history: History) -> dict[str, tuple[list[int], list[int]]]:

@@ -29,7 +29,20 @@ from harness.faults.slow import Slow
 from harness.runtimes.base import Breakable, EnvironmentFailure
 from protocols.core import UsageError
 
-__all__ = ["KINDS", "Fault", "Kind", "Setting", "Value", "end", "fault", "heal_all", "kind", "refuse", "start"]
+__all__ = [
+    "KINDS",
+    "Fault",
+    "Kind",
+    "Setting",
+    "Value",
+    "aimed_at",
+    "end",
+    "fault",
+    "heal_all",
+    "kind",
+    "refuse",
+    "start",
+]
 
 _ALL: tuple[Kind, ...] = (
     Crash(),
@@ -58,22 +71,30 @@ def kind(name: str) -> Kind:
 
 def fault(
     name: str,
-    targets: Iterable[str] = (),
+    targets: Iterable[str] | None = None,
     at_s: float = 0.0,
     for_s: float = 0.0,
     settings: Mapping[str, object] | None = None,
 ) -> Fault:
-    """A checked fault with every default filled in. Raises ``UsageError`` naming what does not exist or does not fit."""
+    """A checked fault with every default filled in. Raises ``UsageError`` naming what does not exist or does not fit.
+
+    ``targets`` are the kind's default if there are None; an empty list names nothing, and is refused.
+    """
     found = kind(name)
+    aimed = found.default if targets is None else tuple(targets)
+    if not aimed:
+        raise UsageError(
+            f"{name}: an empty list of targets means nothing; leave it out for: {', '.join(found.default)}"
+        )
     known = {setting.name: setting for setting in found.settings}
     for given in settings or {}:
         if given not in known:
             raise UsageError(f"{name} has no setting {given!r}; it has: {', '.join(known) or 'none'}")
     for what, value in (("at_s", at_s), ("for_s", for_s)):
-        if not value >= 0:  # nor is nan
-            raise UsageError(f"{name}: {what}={value!r} is not a number of at least 0")
+        if not 0 <= value < float("inf"):  # nor is nan
+            raise UsageError(f"{name}: {what}={value!r} is not a finite number of at least 0")
     values = {one.name: one.check(name, (settings or {}).get(one.name, one.default)) for one in found.settings}
-    return Fault(name, tuple(targets) or found.default, at_s, for_s, values)
+    return Fault(name, aimed, at_s, for_s, values)
 
 
 def refuse(runtime: Breakable, fault: Fault) -> str | None:
@@ -88,6 +109,17 @@ def refuse(runtime: Breakable, fault: Fault) -> str | None:
         return f"{fault.kind}: {error}"
     why = found.refuse(runtime, fault)
     return f"{fault.kind}: {why}" if why else None
+
+
+def aimed_at(runtime: Breakable, fault: Fault) -> list[str]:
+    """The nodes that a fault whose ``any`` have been chosen is for; for a fault of links, these as ``order-1->stock-1``.
+
+    What it is for need not be there to be met: a node may be down, a boundary never passed.
+    """
+    aim = kind(fault.kind).aim
+    if aim == "links":
+        return ["->".join(wire) for wire in names.links(runtime, fault.targets)]
+    return [node.name for node in names.nodes(runtime, aim, fault.targets)]
 
 
 async def start(runtime: Breakable, fault: Fault, rng: Random) -> tuple[Fault, str]:

@@ -1,5 +1,6 @@
 """What a fault is: data. What a kind of fault is: how a runtime is told to begin it and to end it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -54,10 +55,14 @@ class Setting:
                 raise UsageError(f"{kind}: {self.name}={value!r} is not {wanted}")
             return value
         numbers, what = ((int,), "whole number") if isinstance(self.default, int) else ((int, float), "number")
-        if isinstance(value, bool) or not isinstance(value, numbers) or not self.low <= value <= self.high:
+        if isinstance(value, bool) or not isinstance(value, numbers) or not self._fits(value):
             most = "" if self.high == float("inf") else f" and at most {self.high:g}"
             raise UsageError(f"{kind}: {self.name}={value!r} is not a {what} of at least {self.low:g}{most}")
         return value
+
+    def _fits(self, value: float) -> bool:
+        """Whether it is a finite number (an infinite one would pass an open end) within the bounds; nan is in none."""
+        return (isinstance(value, int) or math.isfinite(value)) and self.low <= value <= self.high
 
 
 class Kind(Protocol):

@@ -50,9 +50,12 @@ def check(runtime: Breakable, aim: Aim, targets: Iterable[str]) -> None:
 
 
 def _drawn(runtime: Breakable, aim: Aim, target: str, rng: Random) -> str:
-    if aim == "links":
-        return rng.choice(_pairs(runtime)) if target == "any" else target
-    return rng.choice(_pool(runtime, target, AIMED[aim])).name if target in DRAWN else target
+    if target not in (("any",) if aim == "links" else DRAWN):
+        return target
+    pool = _pairs(runtime) if aim == "links" else [node.name for node in _pool(runtime, target, AIMED[aim])]
+    if not pool:
+        raise UsageError(f"{target!r} is nobody: there is nothing here that this fault is for")
+    return rng.choice(pool)
 
 
 def _pool(runtime: Runtime, target: str, aimed: tuple[str, ...]) -> list[Node]:

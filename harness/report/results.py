@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from harness.bench.measure import measure
-from harness.checkers import Judgement
+from harness.checkers import Judgement, impact
 from harness.history import History
 from harness.report.text import headline
 
@@ -35,6 +35,7 @@ def render(history: History, judgement: Judgement, digest: str = "") -> dict[str
         "config": header.config,
         "complete": history.complete,
         "trace": digest,
+        "faults": impact.figures(history),
         "not_injected": [event.data for event in history.of_kind("fault-refused")],
         "usage": [node for event in history.of_kind("usage") for node in event.data["nodes"]],
         "measured": history.derive(measure),

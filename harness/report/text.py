@@ -1,19 +1,16 @@
 """The report as text."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.checkers import Judgement, Result, Violation
+from harness.checkers.impact import impacts
 from harness.checkers.recovery import blocked
 from harness.history import Event, History
 
 TOLD_IN_FULL = 3
 """Violations of one name that are told step by step; the others are named."""
-
-NOTICED_NS = 200_000_000
-"""A death is noticed by a look at the nodes, so much later at most."""
 
 DURABILITY = {
     "everysec": "a store forces its log to the disk once a second: a power cut may take the last second of what was "
@@ -74,7 +71,8 @@ def _faults(history: History, judgement: Judgement) -> Iterator[str]:
         rough = "; by itself the simulated network is slow or loses a message now and then"
         yield f"no fault was injected{rough if history.header.runtime == 'sim' else ''}"
         return
-    yield "faults, and seconds from the start and from the end of each to the first success of a checkout begun after it"
+    yield "faults, seconds from the start and from the end of each to the first success of a checkout begun after it,"
+    yield "and how many operations were under way while it lasted"
     rows = [
         (
             f"{each['from_s']:.2f}",
@@ -83,34 +81,26 @@ def _faults(history: History, judgement: Judgement) -> Iterator[str]:
             _seconds(each["lasted_s"]),
             _seconds(each["from_start_s"].get("checkout")),
             _seconds((each["from_end_s"] or {}).get("checkout")),
+            "did not happen" if impact.why_not else impact.met,
         )
-        for each in found
+        for each, impact in zip(found, history.derive(impacts), strict=True)
     ]
-    yield from table([("at", "fault", "target", "lasted", "from start", "from end"), *rows])
-    waiting = _never_reached(history)
-    if waiting:
-        yield f"armed, and nobody died there: {', '.join(waiting)}"
+    yield from table([("at", "fault", "target", "lasted", "from start", "from end", "met"), *rows])
+    yield from _not_happened(history)
     figures = _figures(judgement, "recovery")
     if figures.get("recovered_after_s") is not None:
         yield f"nothing was unfinished {figures['recovered_after_s']:.2f} s after the heal"
 
 
-def _never_reached(history: History) -> list[str]:
-    """The boundaries at which a crash waited, and no process of their service ended meanwhile."""
-    deaths = [event for event in history.of_kind("node") if event.data.get("state") == "down"]
-    ends = [event.at_ns for event in history.events if event.kind in {"fault-end", "healed"}]
-    found: dict[str, bool] = {}
-    for start in history.of_kind("fault-start"):
-        boundary = (start.data.get("settings") or {}).get("boundary")
-        if boundary:
-            service = boundary.partition(":")[0]
-            over = min((at for at in ends if at > start.at_ns), default=start.at_ns) + NOTICED_NS
-            died = any(
-                start.at_ns <= death.at_ns <= over and re.fullmatch(rf"{service}-\d+", str(death.data.get("name")))
-                for death in deaths
-            )
-            found[boundary] = found.get(boundary, False) or died
-    return [boundary for boundary, died in found.items() if not died]
+def _not_happened(history: History) -> Iterator[str]:
+    """Each kind of fault that began and reached nobody, with the reason, however often."""
+    counts: dict[tuple[str, str, str], int] = {}
+    for each in history.derive(impacts):
+        if each.why_not:
+            key = (each.fault, each.target, each.why_not)
+            counts[key] = counts.get(key, 0) + 1
+    for (fault, target, why), count in counts.items():
+        yield f"did NOT happen: {fault} on {target}, {count} times: {why}"
 
 
 def _refused(history: History, _: Judgement) -> Iterator[str]:

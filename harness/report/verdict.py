@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from harness.checkers import Judgement, Verdict, judge
+from harness.checkers.impact import in_vain
 from harness.history import History
 
 TROUBLE = "trouble"
@@ -25,9 +26,9 @@ def examine(history: History) -> Judgement:
         if each.checker in wanted and each.standing == "not-applicable"
         for reason in each.finding.reasons
     ]
-    refused = history.of_kind("fault-refused")
-    if refused and not history.of_kind("fault-start"):
-        reasons.append(f"none of the {len(refused)} faults was injected: {refused[0].data.get('why')}")
+    vain = in_vain(history)
+    if vain:
+        reasons.append(vain)
     return _but(judgement, reasons)
 
 

@@ -20,7 +20,7 @@ async def begin(
     shop: LocalDeployment, kind: str, *targets: str, for_s: float = 1.0, **settings: object
 ) -> faults.Fault:
     """Start a fault that can be injected here; the test ends it."""
-    fault = faults.fault(kind, targets, for_s=for_s, settings=settings)
+    fault = faults.fault(kind, targets or None, for_s=for_s, settings=settings)
     assert faults.refuse(shop, fault) is None
     begun, _ = await faults.start(shop, fault, Random(1))
     return begun

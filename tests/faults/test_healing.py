@@ -20,7 +20,7 @@ from tests.faults.acts import checkout, healed, injected, services, states, unti
 
 SPEC = Spec(protocol="2pc", respawn_after_s=0.1, time_limit_s=4.0, breakable=True)
 EVERYTHING = [
-    faults.fault(kind, names, for_s=60, settings=settings)
+    faults.fault(kind, names or None, for_s=60, settings=settings)
     for kind, names, settings in (
         ("skew", (), {}),
         ("duplicate", (), {}),

@@ -46,7 +46,7 @@ ALL = ("signals", "links", "messages", "clock", "boundaries", "log-tail", "lette
 
 
 def refusal(kind: str, *names: str, runtime: Paper | None = None, **settings: object) -> str | None:
-    fault = faults.fault(kind, names, settings=settings)
+    fault = faults.fault(kind, names or None, settings=settings)
     return faults.refuse(runtime or Paper(*ALL), fault)  # type: ignore[arg-type]
 
 
@@ -80,6 +80,9 @@ def test_every_kind_is_named_as_in_the_table_and_says_what_it_does() -> None:
         ("crash-at", {"settings": {"passing": 1.5}}, ["crash-at: passing=1.5", "whole"]),
         ("crash", {"at_s": -1}, ["crash: at_s=-1"]),
         ("crash", {"for_s": float("nan")}, ["crash: for_s=nan"]),
+        ("crash", {"at_s": float("inf")}, ["crash: at_s=inf", "finite"]),
+        ("delay", {"settings": {"delay_ms": float("inf")}}, ["delay: delay_ms=inf"]),
+        ("crash", {"targets": ()}, ["crash: an empty list of targets means nothing"]),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(kind: str, more: dict[str, Any], words: list[str]) -> None:

@@ -103,7 +103,8 @@ def test_a_point_at_which_nobody_died_is_named() -> None:
     store = Event("node", 2_100 * MS, {"name": "stock-store", "state": "down"})
     told = history(*armed(1, "order:after-do:open"), died, *armed(2_000, "stock:after-send:vote"), store)
     report = text.render(told, examine(told))
-    assert "armed, and nobody died there: stock:after-send:vote\n" in report
+    assert "did NOT happen: crash-at on services, 1 times: nobody passed stock:after-send:vote\n" in report
+    assert "passed order:after-do:open" not in report
 
 
 def test_a_probe_counts_by_what_it_means() -> None:

@@ -1,0 +1,99 @@
+"""The nodes of a run over time, as a history tells them: who ran when, who died, and what a fault was aimed at.
+
+`node` events come from a look every tenth of a second, so a death is known a little after it happened.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from harness.history import Event, History
+
+NOTICED_NS = 200_000_000
+"""A death is noticed by a look at the nodes, so much later at most."""
+
+
+class Death(NamedTuple):
+    at_ns: int
+    node: str
+
+
+class Nodes:
+    """`deaths` in the order of time. Use `history.derive(Nodes)`."""
+
+    def __init__(self, history: History) -> None:
+        self._states: dict[str, list[tuple[int, str]]] = {}
+        self._services: dict[str, str] = {}
+        self.deaths: list[Death] = []
+        pids: dict[str, object] = {}
+        for event in history.of_kind("node"):
+            name, state, pid = str(event.data.get("name")), str(event.data.get("state")), event.data.get("pid")
+            former = pids.get(name)
+            died = state == "down" and self.state(name, event.at_ns) != "down"
+            if died or (pid is not None and former is not None and pid != former):
+                self.deaths.append(Death(event.at_ns, name))
+            pids[name] = pid
+            self._states.setdefault(name, []).append((event.at_ns, state))
+            self._services[name] = service_of(event)
+
+    def state(self, name: str, at_ns: int) -> str:
+        """As it was last seen by then; empty for a node that nobody had seen."""
+        seen = self._states.get(name, [])
+        before = bisect_right(seen, at_ns, key=lambda each: each[0])
+        return seen[before - 1][1] if before else ""
+
+    def changes(self) -> list[int]:
+        """Every time at which some node's state was seen to be another."""
+        return sorted({at_ns for seen in self._states.values() for at_ns, _ in seen})
+
+    def was_up(self, name: str, begin_ns: int, end_ns: int) -> bool:
+        """Whether it was anything but down at some time from `begin_ns` to `end_ns`. One that nobody has seen was."""
+        seen = self._states.get(name, [])
+        later = any(begin_ns <= at_ns <= end_ns and state != "down" for at_ns, state in seen)
+        return later or self.state(name, begin_ns) != "down"
+
+    def running_again(self, name: str, from_ns: int) -> int:
+        """When it was first seen running after it had been seen otherwise, from a moment on; that moment if it never was."""
+        since = [(at_ns, state) for at_ns, state in self._states.get(name, ()) if at_ns >= from_ns]
+        away = next((number for number, (_, state) in enumerate(since) if state != "running"), None)
+        if away is None:
+            return from_ns + NOTICED_NS
+        return next((at_ns for at_ns, state in since[away:] if state == "running"), since[-1][0])
+
+    def instances(self) -> dict[str, list[str]]:
+        """By service, the names of its processes."""
+        found: dict[str, list[str]] = {}
+        for name, service in self._services.items():
+            if service:
+                found.setdefault(service, []).append(name)
+        return found
+
+    def others(self) -> list[str]:
+        """Stores, broker, gateway: those that have no second."""
+        return [name for name, service in self._services.items() if not service]
+
+
+def service_of(event: Event) -> str:
+    """Of which service the node of a `node` event is an instance; empty if it is none."""
+    data = event.data
+    if "kind" in data:
+        return str(data.get("service")) if data["kind"] == "service" else ""
+    service, dash, number = str(data.get("name")).rpartition("-")
+    return service if dash and number.isdigit() else ""
+
+
+def ends(history: History) -> Iterator[tuple[Event, int]]:
+    """Each `fault-start` with when that fault was over: at its end, at the heal, or with the history."""
+    over = sorted((*history.of_kind("fault-end"), *history.of_kind("healed")), key=lambda event: event.at_ns)
+    for start in history.of_kind("fault-start"):
+        yield start, next((end.at_ns for end in over if ends_it(start, end)), history.end_ns)
+
+
+def ends_it(start: Event, end: Event) -> bool:
+    same = all(start.data.get(name) == end.data.get(name) for name in ("fault", "target"))
+    return end.at_ns >= start.at_ns and (end.kind == "healed" or same)
+
+
+def names_in(event: Event, key: str) -> Sequence[str]:
+    found = event.data.get(key)
+    return [str(name) for name in found] if isinstance(found, list | tuple) else ()
