@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, Self, TypeVar, cast
 import msgspec
 
 from harness.records import (
+    READABLE,
     VERSION,
     Claims,
     Event,
@@ -273,8 +274,11 @@ def _header(path: str | Path, line: bytes) -> Header:
         version = decode_version(line).version
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HistoryError(f"{path}, line 1: not a wdm history: {error}") from error
-    if version != VERSION:
-        raise HistoryError(f"{path}, line 1: version {version}; this wdm reads version {VERSION}")
+    if version not in READABLE:
+        raise HistoryError(
+            f"{path}, line 1: version {version}; this wdm reads versions {', '.join(map(str, sorted(READABLE)))}: "
+            "use the wdm that wrote it"
+        )
     return cast("Header", _parse(path, 1, line))
 
 

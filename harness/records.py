@@ -9,7 +9,10 @@ from typing import Any, Literal
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
+"""Written. Version 2 keeps the status of each answer; version 1, which did not, is still read."""
+
+READABLE = frozenset({1, 2})
 
 Outcome = Literal["ok", "fail", "unknown"]
 
@@ -45,6 +48,7 @@ class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fals
     """One call of one client. `value` is the parsed body, or for `unknown` why it is not known.
 
     `due_ns` is when it should have been asked, in a load that does not wait for answers: latency counts from there.
+    `status` is the HTTP status of the answer, 0 if there was none, None in a history of version 1.
     """
 
     process: int
@@ -55,6 +59,7 @@ class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fals
     outcome: Outcome
     value: Any = None
     due_ns: int | None = None
+    status: int | None = None
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag="event"):

@@ -37,17 +37,17 @@ class Pending:
     invoked_ns: int
     due_ns: int | None = None
 
-    def ok(self, value: Any = None) -> Operation:
+    def ok(self, value: Any = None, status: int | None = None) -> Operation:
         """It happened; `value` is the parsed body."""
-        return self.recorder.complete(self, "ok", value)
+        return self.recorder.complete(self, "ok", value, status)
 
-    def fail(self, value: Any = None) -> Operation:
+    def fail(self, value: Any = None, status: int | None = None) -> Operation:
         """It definitely did not happen; `value` is the body that said so."""
-        return self.recorder.complete(self, "fail", value)
+        return self.recorder.complete(self, "fail", value, status)
 
-    def unknown(self, why: str) -> Operation:
+    def unknown(self, why: str, status: int | None = None) -> Operation:
         """It may have happened, or still happen; `why` in words."""
-        return self.recorder.complete(self, "unknown", why)
+        return self.recorder.complete(self, "unknown", why, status)
 
 
 class Scribe:
@@ -78,7 +78,7 @@ class Scribe:
         self._busy[process] = pending
         return pending
 
-    def complete(self, pending: Pending, outcome: Outcome, value: Any) -> Operation:
+    def complete(self, pending: Pending, outcome: Outcome, value: Any, status: int | None = None) -> Operation:
         """Record how `pending` ended, now."""
         self._check_open()
         if self._busy.get(pending.process) is not pending:
@@ -88,7 +88,15 @@ class Scribe:
             self._retired.add(pending.process)
         now_ns = self._clock()
         done = Operation(
-            pending.process, pending.op, pending.args, pending.invoked_ns, now_ns, outcome, value, pending.due_ns
+            process=pending.process,
+            op=pending.op,
+            args=pending.args,
+            invoked_ns=pending.invoked_ns,
+            completed_ns=now_ns,
+            outcome=outcome,
+            value=value,
+            due_ns=pending.due_ns,
+            status=status,
         )
         self._operations += 1
         self._record(done)

@@ -17,7 +17,7 @@ STANDING = {
     "claimed-and-violated": "VIOLATED",
     "not-claimed-and-seen": "seen, not claimed",
     "unknown": "unknown",
-    "not-applicable": "-",
+    "not-applicable": "not judged",
 }
 
 
@@ -32,6 +32,9 @@ def show(document: dict[str, Any]) -> None:
             [[row["name"], *(STANDING[row["standings"][name]] for name in checkers)] for row in rows],
         )
         click.echo()
+    for row in rows:
+        if row["not_judged"]:
+            click.echo(f"{row['name']}: {row['verdict']}, not judged: {', '.join(row['not_judged'])}")
     for row in rows:
         for name, count in row["violations"].items():
             click.echo(f"{row['name']}: {name}, {count} times")

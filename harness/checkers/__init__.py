@@ -4,14 +4,26 @@ A checker is a module with `check(history) -> Finding` and `PROMISES`, which map
 violation that it can find to the claim which excludes it. To add one, write it and give it a row below.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
-from harness.checkers import atomicity, conservation, dead_letters, exactly_once, isolation, recovery, stats
-from harness.checkers.claims import CONTRACT, Promise, excludes, told
+from harness.checkers import (
+    answers,
+    atomicity,
+    balance_reads,
+    conservation,
+    dead_letters,
+    exactly_once,
+    isolation,
+    order_reads,
+    recovery,
+    stats,
+)
+from harness.checkers.claims import ALWAYS, CONTRACT, Promise, excludes, told
 from harness.checkers.finding import Finding, Verdict, Violation
+from harness.checkers.form import ill_formed
 from harness.history import History, uncollected
 
 __all__ = [
@@ -41,6 +53,9 @@ CHECKERS: Mapping[str, Checker] = {
     "conservation": conservation,
     "atomicity": atomicity,
     "exactly-once": exactly_once,
+    "answers": answers,
+    "order-reads": order_reads,
+    "balance-reads": balance_reads,
     "isolation": isolation,
     "recovery": recovery,
     "dead-letters": dead_letters,
@@ -66,17 +81,28 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict of a run, and every result behind it; `reasons` is why it is unknown."""
+    """The verdict of a run, and every result behind it; `reasons` is why it is unknown.
+
+    `not_judged` are the protocol's claims, in words, that nothing in the history could show to be kept or broken: the verdict
+    says nothing of them.
+    """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     results: tuple[Result, ...]
+    not_judged: tuple[str, ...] = ()
 
 
 def judge(history: History, checkers: Mapping[str, Checker] = CHECKERS) -> Judgement:
-    """Violated if a claimed promise is; else unknown if anything is, or the run was cut short; else holds."""
+    """Violated if a claimed promise is; else unknown if anything is, or the run was cut short; else holds.
+
+    A history that is ill-formed is judged by no checker, and unknown.
+    """
     with uncollected():
-        results = tuple(_result(name, checker, history) for name, checker in checkers.items())
+        complaints = tuple(f"the history is ill-formed: {complaint}" for complaint in ill_formed(history))
+        results = tuple(_result(name, _IllFormed() if complaints else each, history) for name, each in checkers.items())
+    if complaints:
+        return Judgement(verdict=Verdict.UNKNOWN, reasons=complaints, results=results)
     reasons = [
         f"{each.checker}: {reason}" for each in results if each.standing == "unknown" for reason in each.finding.reasons
     ]
@@ -84,10 +110,27 @@ def judge(history: History, checkers: Mapping[str, Checker] = CHECKERS) -> Judge
         reasons.append("the run was interrupted: its history is not complete")
     if all(each.standing == "not-applicable" for each in results):
         reasons.append("nothing was judged")
-    if any(each.standing == "claimed-and-violated" for each in results):
-        return Judgement(verdict=Verdict.VIOLATED, reasons=tuple(reasons), results=results)
-    verdict = Verdict.UNKNOWN if reasons else Verdict.HOLDS
-    return Judgement(verdict=verdict, reasons=tuple(reasons), results=results)
+    violated = any(each.standing == "claimed-and-violated" for each in results)
+    verdict = Verdict.VIOLATED if violated else Verdict.UNKNOWN if reasons else Verdict.HOLDS
+    left_out = _not_judged(history, results, checkers)
+    return Judgement(verdict=verdict, reasons=tuple(reasons), results=results, not_judged=left_out)
+
+
+def _not_judged(history: History, results: Sequence[Result], checkers: Mapping[str, Checker]) -> tuple[str, ...]:
+    """The protocol's own claims among the promises of checkers that found nothing to judge."""
+    idle = [checkers[each.checker] for each in results if each.standing == "not-applicable"]
+    promises = [promise for checker in idle for promise in checker.PROMISES.values()]
+    claimed = (told(each, history) for each in promises if each.claim != ALWAYS and excludes(each, history))
+    return tuple(dict.fromkeys(claimed))
+
+
+class _IllFormed:
+    """Stands in for every checker of a history that cannot be one."""
+
+    PROMISES: Mapping[str, Promise] = {}
+
+    def check(self, _: History) -> Finding:
+        return Finding(verdict=Verdict.UNKNOWN, reasons=("the history is ill-formed",))
 
 
 def _result(name: str, checker: Checker, history: History) -> Result:

@@ -64,11 +64,13 @@ def reckon(history: History) -> Reckoning:
     books = history.derive(gather)
     if history.phase_ns("final") is None:
         return Reckoning([], ["there is no final phase: nothing was read after the shop had come to rest"], [])
-    opaque = [order for order in books.orders.values() if order.told("ok", "unknown") and order.items is None]
+    opaque = [
+        order for order in books.orders.values() if order.told("ok", "unknown") and (order.renewed or not order.known)
+    ]
     unsure = {("user", order.user) for order in opaque} | {
         ("item", str(add.args[1])) for order in opaque for add in order.adds
     }
-    if any(order.user is None or not order.adds for order in opaque):
+    if any(order.renewed or order.user is None or not order.adds for order in opaque):
         names = some(order.name for order in opaque)
         return Reckoning([], [f"nobody knows what is in {names}, so any balance may be right"], [])
     judged, skipped = [], []
@@ -89,10 +91,18 @@ def _balance(account: Account) -> Balance | None:
     left = balance(account.closing) if account.closing else None
     if left is None or account.opening is None:
         return None
-    sure = sum(amount(move) for move in account.moves if move.outcome == "ok")
-    sold = sum(each for order, each in account.draws if order.paid)
-    unsure = [amount(move) for move in account.moves if move.outcome == "unknown"]
-    unsure += [-e for order, e in account.draws if order.paid is None and order.told("ok", "unknown")]
+    sure = sold = 0
+    unsure: list[int] = []
+    for move in account.moves:
+        if move.outcome == "ok" and move.invoked_ns > account.set_ns:
+            sure += amount(move)
+        else:
+            unsure.append(amount(move))
+    for order, each in account.draws:
+        if order.paid and order.begun_ns > account.set_ns:
+            sold += each
+        elif order.paid or (order.paid is None and order.told("ok", "unknown")):
+            unsure.append(-each)
     surplus, slack = left - (account.opening + sure - sold), Slack(unsure)
     return Balance(account, surplus, tuple(unsure), slack.off(surplus), slack.exact)
 

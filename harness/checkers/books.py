@@ -4,6 +4,7 @@ Everything that the conservation, atomicity, exactly-once and isolation checkers
 here. Ids are strings. Answers that are not what the API promises count as not given.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -28,13 +29,15 @@ class Account:
     """A user's credit or an item's stock. `opening` is None if nobody told what it began with.
 
     `moves` are the deposits and withdrawals that were not refused; `draws` are (order, amount) for every
-    order whose contents are known; `closing` is the last read of the final phase.
+    order whose contents are known; `closing` is the last read of the final phase. What `batch_init` sets anew begins with that:
+    `set_ns` is when it was answered, and what had been asked before may count or not.
     """
 
     kind: Kind
     id: str
     opening: int | None = None
-    price: int | None = None
+    prices: set[int] = field(default_factory=set)
+    set_ns: int = -1
     touched: bool = False
     created: Operation | None = None
     moves: list[Operation] = field(default_factory=list)
@@ -47,6 +50,11 @@ class Account:
         return f"{self.kind} {self.id}"
 
     @property
+    def price(self) -> int | None:
+        """None if nobody told it, or it had several."""
+        return next(iter(self.prices)) if len(self.prices) == 1 else None
+
+    @property
     def holds(self) -> str:
         return "credit" if self.kind == "user" else "stock"
 
@@ -56,13 +64,15 @@ class Order:
     """An order; `items` and `total` are None if its contents cannot be known.
 
     `paid` is whether it is at the end, None if nobody could read it; `closing` is the last read of the
-    final phase.
+    final phase. `removes` took lines out of it, or the whole; `renewed` is one that `batch_init` made anew after a checkout.
     """
 
     id: str
     user: str | None = None
     created: Operation | None = None
     adds: list[Operation] = field(default_factory=list)
+    removes: list[Operation] = field(default_factory=list)
+    renewed: bool = False
     attempts: list[Operation] = field(default_factory=list)
     reads: list[Operation] = field(default_factory=list)
     closing: Operation | None = None
@@ -74,6 +84,16 @@ class Order:
     def name(self) -> str:
         return f"order {self.id}"
 
+    @property
+    def known(self) -> bool:
+        """Whether anybody knows what is in it."""
+        return self.items is not None
+
+    @property
+    def begun_ns(self) -> int:
+        """When somebody first asked to check it out; never, if nobody did."""
+        return min((attempt.invoked_ns for attempt in self.attempts), default=1 << 100)
+
     def told(self, *outcomes: str) -> bool:
         """Did any checkout of it end like this?"""
         return any(attempt.outcome in outcomes for attempt in self.attempts)
@@ -81,11 +101,11 @@ class Order:
     @property
     def gone(self) -> bool:
         """Whether the shop says at the end that there is no such order: read, and lost with all that was known of it."""
-        return self.closing is not None and self.closing.outcome == "fail"
+        return self.closing is not None and denies(self.closing)
 
     def operations(self) -> Iterator[Operation]:
         """All that was done with it, and how it was read at the end."""
-        yield from (op for op in (self.created, *self.adds, *self.attempts, self.closing) if op)
+        yield from (op for op in (self.created, *self.adds, *self.removes, *self.attempts, self.closing) if op)
 
 
 class Books:
@@ -96,7 +116,7 @@ class Books:
         self.orders: dict[str, Order] = {}
         final_ns = history.phase_ns("final")
         self.final_ns = float("inf") if final_ns is None else final_ns
-        for operation in history.operations:
+        for operation in sorted(history.operations, key=lambda operation: operation.completed_ns):
             handle = _HANDLERS.get(operation.op)
             if handle:
                 handle(self, operation)
@@ -136,9 +156,9 @@ class Books:
             found = contents(order.closing)
             if found:
                 return found
-        if order.created and all(add.outcome == "ok" for add in order.adds):
+        if order.created and not order.removes and all(add.outcome == "ok" for add in order.adds):
             return self._put_in(order)
-        return contents(order.reads[-1]) if order.reads and not order.adds else None
+        return contents(order.reads[-1]) if order.reads and not order.adds and not order.removes else None
 
     def _put_in(self, order: Order) -> tuple[dict[str, int], int] | None:
         items: dict[str, int] = {}
@@ -185,6 +205,20 @@ def contents(read: Operation) -> tuple[dict[str, int], int] | None:
     return items, total
 
 
+UNKNOWN_ID = frozenset({404, 410})
+AMBIGUOUS = frozenset({None, 400, 422})
+"""Statuses (None in old histories) of which the words say whether the id is unknown."""
+
+_DENIAL = re.compile(r"unknown|not found|no such|does not exist|missing", re.IGNORECASE)
+
+
+def denies(answer: Operation) -> bool:
+    """Whether an answer says that there is no such thing. Other refusals (a lock, too little stock) say nothing of that."""
+    if answer.outcome != "fail":
+        return False
+    return answer.status in UNKNOWN_ID or (answer.status in AMBIGUOUS and bool(_DENIAL.search(str(answer.value))))
+
+
 def amount(move: Operation) -> int:
     """What a deposit or withdrawal adds to its balance."""
     return DEPOSITS[move.op][1] * int(move.args[1])
@@ -194,7 +228,7 @@ def _field(operation: Operation, name: str) -> Any:
     return operation.value.get(name) if isinstance(operation.value, dict) else None
 
 
-def _new_id(operation: Operation, name: str) -> str:
+def new_id(operation: Operation, name: str) -> str:
     """The id in the answer, whole (`{"user_id": "3"}`) or alone (`"3"`)."""
     found = operation.value[name] if isinstance(operation.value, dict) else operation.value
     if not isinstance(found, str | int):
@@ -205,10 +239,10 @@ def _new_id(operation: Operation, name: str) -> str:
 def _create_account(books: Books, operation: Operation) -> None:
     if operation.outcome == "ok":
         kind: Kind = "user" if operation.op == "create_user" else "item"
-        account = books.account(kind, _new_id(operation, f"{kind}_id"))
+        account = books.account(kind, new_id(operation, f"{kind}_id"))
         account.opening, account.created = 0, operation
         if kind == "item":
-            account.price = int(operation.args[0])
+            account.prices.add(int(operation.args[0]))
 
 
 def _init_accounts(books: Books, operation: Operation) -> None:
@@ -220,18 +254,25 @@ def _init_accounts(books: Books, operation: Operation) -> None:
         account = books.account(kind, str(number))
         account.opening = opening if operation.outcome == "ok" else None
         account.created = operation
-        account.price = price[0] if price else None
+        account.set_ns = operation.completed_ns
+        account.moves = [move for move in account.moves if _may_come_after(move, operation)]
+        account.prices.update(price)
+
+
+def _may_come_after(move: Operation, init: Operation) -> bool:
+    return move.outcome == "unknown" or move.completed_ns >= init.invoked_ns
 
 
 def _init_orders(books: Books, operation: Operation) -> None:
     if operation.outcome != "fail":
         for number in range(int(operation.args[0])):
-            books.order(str(number))
+            order = books.order(str(number))
+            order.renewed = order.renewed or order.told("ok", "unknown")
 
 
 def _move(books: Books, operation: Operation) -> None:
     account = books.account(DEPOSITS[operation.op][0], str(operation.args[0]))
-    account.touched = True
+    account.touched = account.touched or not denies(operation)
     if operation.outcome != "fail":
         account.moves.append(operation)
 
@@ -239,7 +280,7 @@ def _move(books: Books, operation: Operation) -> None:
 def _read_account(books: Books, operation: Operation) -> None:
     kind: Kind = "user" if operation.op == "find_user" else "item"
     account = books.account(kind, str(operation.args[0]))
-    account.touched = True
+    account.touched = account.touched or not denies(operation)
     if operation.outcome == "ok":
         account.reads.append(operation)
     if operation.invoked_ns >= books.final_ns and _better(account.closing, operation):
@@ -248,13 +289,18 @@ def _read_account(books: Books, operation: Operation) -> None:
 
 def _create_order(books: Books, operation: Operation) -> None:
     if operation.outcome == "ok":
-        order = books.order(_new_id(operation, "order_id"))
+        order = books.order(new_id(operation, "order_id"))
         order.user, order.created = str(operation.args[0]), operation
 
 
 def _add_item(books: Books, operation: Operation) -> None:
     if operation.outcome != "fail":
         books.order(str(operation.args[0])).adds.append(operation)
+
+
+def _remove(books: Books, operation: Operation) -> None:
+    if operation.outcome != "fail":
+        books.order(str(operation.args[0])).removes.append(operation)
 
 
 def _checkout(books: Books, operation: Operation) -> None:
@@ -272,8 +318,8 @@ def _read_order(books: Books, operation: Operation) -> None:
 
 
 def _better(old: Operation | None, new: Operation) -> bool:
-    """A later answer is a better one, but no answer is worse than one."""
-    return old is None or new.outcome != "unknown"
+    """A later answer is a better one, but no answer, or a refusal to say, is worse than one."""
+    return old is None or new.outcome == "ok" or denies(new)
 
 
 _HANDLERS: dict[str, Callable[[Books, Operation], None]] = {
@@ -287,6 +333,8 @@ _HANDLERS: dict[str, Callable[[Books, Operation], None]] = {
     "find_item": _read_account,
     "create_order": _create_order,
     "add_item": _add_item,
+    "remove_item": _remove,
+    "remove_order": _remove,
     "checkout": _checkout,
     "find_order": _read_order,
 }

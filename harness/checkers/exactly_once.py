@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from harness.checkers.atomicity import half_done, story
 from harness.checkers.balances import Deviation, reckon
-from harness.checkers.books import Account, Order, contents, gather
+from harness.checkers.books import Account, Order, contents, denies, gather
 from harness.checkers.claims import KEPT
 from harness.checkers.finding import Finding, Violation, conclude, told_in_full
 from harness.checkers.sums import Slack
@@ -104,7 +104,8 @@ def _lost_creations(history: History) -> Iterator[Violation]:
     things: list[Account | Order] = [*books.every_account(), *books.orders.values()]
     for thing in things:
         made, read = thing.created, thing.closing
-        if made and made.outcome == "ok" and read and read.outcome == "fail":
+        removed = isinstance(thing, Order) and any(each.op == "remove_order" for each in thing.removes)
+        if made and made.outcome == "ok" and read and denies(read) and not removed:
             yield Violation(
                 name="acknowledged-creation-lost",
                 explanation=f"{thing.name} was made, but at the end the shop does not know it.\n"
@@ -121,9 +122,10 @@ def _wrong_contents(history: History, order: Order) -> Iterator[Violation]:
         return
     sure: dict[str, int] = {}
     unsure: dict[str, list[int]] = {}
+    removed = {str(each.args[1]) for each in order.removes if each.op == "remove_item"}
     for add in order.adds:
         item, quantity = str(add.args[1]), int(add.args[2])
-        if add.outcome == "ok":
+        if add.outcome == "ok" and item not in removed:
             sure[item] = sure.get(item, 0) + quantity
         else:
             unsure.setdefault(item, []).append(quantity)

@@ -87,7 +87,7 @@ def _as_set(account: Account) -> _Key | None:
     amounts = [each for order, each in account.draws if order.attempts]
     if any(each.bit_count() != 1 or each < 0 for each in amounts) or len(set(amounts)) < len(amounts):
         return None
-    since_ns = max((move.completed_ns for move in account.moves), default=0)
+    since_ns = max((move.completed_ns for move in account.moves), default=account.set_ns)
     if any(attempt.invoked_ns < since_ns for order, _ in account.draws for attempt in order.attempts):
         return None
     return _Key(account, account.opening + sum(map(amount, account.moves)), since_ns)

@@ -62,6 +62,7 @@ def _row(name: str, settings: dict[str, Any], runs: list[Run], rounds: int) -> d
         "rounds_wanted": rounds,
         "verdict": worst([judgement.verdict for judgement in judgements]),
         "reasons": [reason for judgement in judgements for reason in judgement.reasons],
+        "not_judged": [*dict.fromkeys(claim for judgement in judgements for claim in judgement.not_judged)],
         "claims": claims_of(runs[0]),
         "standings": {checker: _standing(runs, checker) for checker in checkers},
         "violations": dict(violations),

@@ -9,8 +9,11 @@ from harness.checkers import Judgement, impact
 from harness.history import History
 from harness.report.text import headline
 
-FORMAT = 1
-"""Of `results.json`: raised whenever a reader of the former format would misunderstand it."""
+FORMAT = 2
+"""Of `results.json`: raised whenever a reader of the former format would misunderstand it, or keys are new."""
+
+READABLE = frozenset({1, 2})
+"""Of these formats `wdm runs` can show a line. Format 1 has no `not_judged`."""
 
 KIND = "run"
 
@@ -24,6 +27,7 @@ def render(history: History, judgement: Judgement, digest: str = "") -> dict[str
         "wdm": header.config.get("wdm", ""),
         "verdict": judgement.verdict,
         "reasons": judgement.reasons,
+        "not_judged": list(judgement.not_judged),
         "headline": headline(history, judgement),
         "protocol": header.protocol,
         "scenario": header.scenario,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from harness.bench.measure import measure
 from harness.checkers import Judgement
 from harness.history import History
-from harness.report.text import STANDING, headline
+from harness.report.text import STANDING, headline, not_judged
 
 
 def render(history: History, judgement: Judgement) -> str:
@@ -15,7 +15,7 @@ def render(history: History, judgement: Judgement) -> str:
 
 def _lines(history: History, judgement: Judgement) -> Iterator[str]:
     header, measured = history.header, history.derive(measure)
-    yield f"## {header.protocol} under {header.scenario}: {judgement.verdict}"
+    yield f"## {header.protocol} under {header.scenario}: {judgement.verdict}{not_judged(judgement)}"
     yield ""
     yield headline(history, judgement)
     if measured.latency["p99_ms"] is not None:

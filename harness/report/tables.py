@@ -97,6 +97,8 @@ def as_markdown(document: Mapping[str, Any]) -> str:
     lines.append("| " + " | ".join("---" if each.digits is None else "---:" for each in columns) + " |")
     lines += ["| " + " | ".join(_cell(told(each.of(row), each.digits)) for each in columns) + " |" for row in rows]
     for row in rows:
+        if row["not_judged"]:
+            lines += ["", f"**{row['name']}**: not judged: {', '.join(row['not_judged'])}."]
         if row["violations"]:
             names = ", ".join(f"{count} {name}" for name, count in row["violations"].items())
             lines += ["", f"**{row['name']}** broke what it claims: {names}."]

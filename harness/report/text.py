@@ -49,6 +49,8 @@ def _head(history: History, judgement: Judgement) -> Iterator[str]:
     if ablated:
         yield f"without its safeguards: {', '.join(ablated)}"
     yield f"verdict: {judgement.verdict}"
+    if judgement.not_judged:
+        yield f"  but nothing in this run could show whether this is kept: {'; '.join(judgement.not_judged)}"
     yield from (f"  because {reason}" for reason in judgement.reasons)
     yield f"durability {header.durability}: {DURABILITY.get(header.durability, 'as the shop has it')}"
     if header.config.get("command"):
@@ -182,7 +184,12 @@ def headline(history: History, judgement: Judgement) -> str:
     names = dict.fromkeys(violation.name for result in judgement.results for violation in result.violated)
     why = f" ({', '.join(names)})" if names else f" ({judgement.reasons[0]})" if judgement.reasons else ""
     checkouts = ", ".join(f"{count} {outcome}" for outcome, count in tally.items())
-    return f"{judgement.verdict}{why}: checkouts {checkouts}; {faults} faults"
+    return f"{judgement.verdict}{why}{not_judged(judgement)}: checkouts {checkouts}; {faults} faults"
+
+
+def not_judged(judgement: Judgement) -> str:
+    """What a verdict leaves open, in words that follow it; empty if nothing."""
+    return f", not judged: {', '.join(judgement.not_judged)}" if judgement.not_judged else ""
 
 
 _WORDS: Mapping[str, str] = {

@@ -25,11 +25,12 @@ class Session:
         pending = self._recorder.invoke(self.process, asked.op, *asked.args, due_ns=due_ns)
         heard = await self._client.call(asked.op, *asked.args)
         if heard.outcome == "ok":
-            done = pending.ok(heard.value)
+            done = pending.ok(heard.value, heard.status)
         elif heard.outcome == "fail" and not (asked.op.startswith("find_") and heard.status not in NO_SUCH_THING):
-            done = pending.fail(_short(heard.value))
+            done = pending.fail(_short(heard.value), heard.status)
         else:
-            done = pending.unknown(f"{heard.status or 'no answer'}: {str(_short(heard.value))[:LONGEST_WORDS]}")
+            why = f"{heard.status or 'no answer'}: {str(_short(heard.value))[:LONGEST_WORDS]}"
+            done = pending.unknown(why, heard.status)
         self.process = self._processes.after(done)
         return done
 

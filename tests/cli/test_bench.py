@@ -161,11 +161,11 @@ def test_a_run_of_an_older_version_is_named_and_nothing_is_said_of_it(
     old = next(runs.glob("*-2pc-1"))
     (old / "report.txt").unlink()
     history = old / "history.ndjson"
-    history.write_bytes(history.read_bytes().replace(b'"version":1', b'"version":0', 1))
+    history.write_bytes(history.read_bytes().replace(b'"version":2', b'"version":0', 1))
     assert main(["report", "2pc-1"]) == 3
     out, err = capsys.readouterr()
     assert out == ""
-    assert "version 0; this wdm reads version 1" in err
+    assert "version 0; this wdm reads versions 1, 2" in err
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"not a history\n"])

@@ -155,7 +155,7 @@ def test_a_line_lost_doubled_moved_or_added_is_noticed(path, clock):
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        (b'"version":1', b'"version":2', "version 2; this wdm reads version 1"),
+        (b'"version":2', b'"version":3', "version 3; this wdm reads versions 1, 2"),
         (b'"complete":true', b'"complete":false', "altered"),
         (b'"atomic"', b'"atomicc"', "line 1: not a record"),
         (b'"credit":4', b'"credit":5', "line 16: altered: checksum"),

@@ -9,7 +9,7 @@ from harness.chaos.ending import count
 from harness.chaos.folder import RunFolder
 from harness.checkers import Verdict
 from harness.history import Claims, Event, Header, History, Operation
-from harness.report import junit, results, text
+from harness.report import junit, results, summary, text
 from harness.report.kinds import find
 from harness.report.verdict import examine
 from protocols.core import UsageError
@@ -62,8 +62,13 @@ def test_what_holds() -> None:
     report = text.render(told, judgement)
     assert "verdict: holds\n" in report
     assert "no fault was injected" in report
-    assert text.headline(told, judgement) == "holds: checkouts 1 ok, 0 fail, 0 unknown; 0 faults"
-    assert results.render(told, judgement)["verdict"] == "holds"
+    assert text.headline(told, judgement) == (
+        "holds, not judged: isolation: serializable: checkouts 1 ok, 0 fail, 0 unknown; 0 faults"
+    )
+    document = results.render(told, judgement)
+    assert (document["verdict"], document["not_judged"]) == ("holds", ["isolation: serializable"])
+    assert "nothing in this run could show whether this is kept: isolation: serializable" in report
+    assert "not judged: isolation: serializable" in summary.render(told, judgement).splitlines()[0]
 
 
 def test_what_is_violated_is_told_step_by_step_and_any_text_is_good_xml() -> None:

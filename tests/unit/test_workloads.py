@@ -98,9 +98,9 @@ def test_a_correct_shop_is_found_correct_and_one_that_forgets_is_not(workload: W
         notes.play(workload, 3, 1_500)
         final = notes.read_all()
         events = [
-            event("phase", final - 1, name="final"),
-            event("healed", final - 1),
-            event("probe", final - 1, open=0),
+            event("phase", final, name="final"),
+            event("healed", final),
+            event("probe", final, open=0),
         ]
         judgement = judge(History(HEADER, notes.operations, events))
         assert judgement.verdict == verdict, judgement.reasons

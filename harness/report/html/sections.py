@@ -47,13 +47,14 @@ def verdict(page: Page) -> Mapping[str, Any]:
     """Who kept what, first of all."""
     if page.kind == "run":
         view = page.views[0]
-        line = words.headline(view.label, view.verdict)
+        line = words.headline(view.label, view.verdict, view.first.judgement.not_judged)
         lede = words.lede(view.first)
     else:
         by: dict[str, list[str]] = {}
         for view in page.views:
             by.setdefault(view.first.candidate, []).append(view.verdict)
         line = words.several({name: words_of(verdicts) for name, verdicts in by.items()})
+        line += words.but(claim for view in page.views for run in view.runs for claim in run.judgement.not_judged)
         lede = next((f"{view.label}: {said}" for view in page.views if (said := words.lede(view.first))), "")
     return {
         "headline": line,

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.checkers import Judgement, Verdict, Violation
 from harness.history import History, Operation
@@ -84,10 +84,16 @@ ONE_ORDER = frozenset(list(PLAIN)[:10])
 MARKS = {"holds": "✓", "violated": "✕", "unknown": "?"}
 
 
-def headline(who: str, verdict: str) -> str:
+def but(not_judged: Iterable[str]) -> str:
+    """What a headline must not hide: claims that nothing in the run could show to be kept."""
+    claims = list(dict.fromkeys(not_judged))
+    return f", but nothing shows whether it keeps {listed(claims)}" if claims else ""
+
+
+def headline(who: str, verdict: str, not_judged: Sequence[str] = ()) -> str:
     match verdict:
         case Verdict.HOLDS:
-            return f"{who} kept what it claims"
+            return f"{who} kept what it claims{but(not_judged)}"
         case Verdict.VIOLATED:
             return f"{who} broke what it claims"
         case _:

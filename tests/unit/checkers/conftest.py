@@ -14,14 +14,27 @@ class Run:
 
     def __init__(self) -> None:
         self.now = 0
+        self.process = 0
         self.operations: list[Operation] = []
         self.events: list[Event] = []
 
-    def op(self, op: str, *args: Any, value: Any = None, outcome: Any = "ok", process: int = 0, at=None) -> Operation:
-        """`at` is (begin, end) in milliseconds."""
+    def op(
+        self,
+        op: str,
+        *args: Any,
+        value: Any = None,
+        outcome: Any = "ok",
+        process: int | None = None,
+        at=None,
+        status: int | None = None,
+    ) -> Operation:
+        """`at` is (begin, end) in milliseconds. Who is not named does not go on after an outcome that is not known."""
+        process = self.process if process is None else process
+        if outcome == "unknown" and process == self.process:
+            self.process += 1_000_000
         begin, end = at or (self.now, self.now + 1)
         self.now = max(self.now, end + 1)
-        done = Operation(process, op, list(args), begin * MS, end * MS, outcome, value)
+        done = Operation(process, op, list(args), begin * MS, end * MS, outcome, value, status=status)
         self.operations.append(done)
         return done
 

@@ -1,0 +1,216 @@
+"""Each read of a credit or a stock while the shop works, against all that may have been applied to it by then.
+
+Deposits and withdrawals are operations on one record of one service: what was acknowledged before a read began is in it, what
+was asked for after it ended is not, whatever the protocol claims. Checkouts cross services, so what a read may show of them is
+a question of isolation: a read is explained first as strict serializability demands, then with checkouts missing that were
+acknowledged (`stale-read`), then with those that were undone (`dirty-read`). What none of these explains is impossible.
+
+A necessary condition for each read alone; `isolation` judges the reads together where a workload lets it.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from harness.checkers.answers import accuse
+from harness.checkers.books import Account, Books, Order, amount, balance, gather
+from harness.checkers.claims import KEPT, Promise
+from harness.checkers.finding import Finding, Violation, conclude
+from harness.checkers.makers import FOREVER, Makers, find_makers, until
+from harness.checkers.sums import Slack
+from harness.history import History, Operation
+
+PROMISES = {
+    "stale-read": Promise("isolation", frozenset({"strict-serializable"})),
+    "dirty-read": Promise(
+        "isolation", frozenset({"read-committed", "snapshot", "serializable", "strict-serializable"})
+    ),
+    "acknowledged-move-missed": KEPT,
+    "read-from-the-future": KEPT,
+    "impossible-balance": KEPT,
+}
+
+FEW = 10
+"""Up to so many effects of which a read may show any are judged exactly; beyond, by the bounds of their sum."""
+
+
+ANY = "any account"
+
+
+class Effect(NamedTuple):
+    """`amount` may be in a read that ends after `from_ns`, and is in each that begins after `sure_ns`."""
+
+    from_ns: int
+    sure_ns: int
+    amount: int
+
+
+@dataclass(slots=True)
+class Effects:
+    """Effects of one kind on one account, in the order in which they may begin to show."""
+
+    all: Sequence[Effect]
+    _from: list[int] = field(default_factory=list)
+    _sure: list[int] = field(default_factory=list)
+    _sums: list[int] = field(default_factory=lambda: [0])
+
+    def __post_init__(self) -> None:
+        self.all = sorted(self.all)
+        self._from = [each.from_ns for each in self.all]
+        by_end = sorted((each.sure_ns, each.amount) for each in self.all)
+        self._sure = [end for end, _ in by_end]
+        for _, each in by_end:
+            self._sums.append(self._sums[-1] + each)
+
+    def at(self, read: Operation) -> tuple[int, list[int]]:
+        """(sum of what is certainly in this read, amounts of which each may be)."""
+        begun, over = bisect_left(self._from, read.completed_ns), bisect_left(self._sure, read.invoked_ns)
+        unsure, left = [], begun - over
+        for position in range(begun - 1, -1, -1):
+            if not left:
+                break
+            if self.all[position].sure_ns >= read.invoked_ns:
+                unsure.append(self.all[position].amount)
+                left -= 1
+        return self._sums[over], unsure
+
+
+@dataclass(slots=True)
+class Ledger:
+    """All effects on one account: of deposits and withdrawals, and of checkouts under the three readings of a read."""
+
+    account: Account
+    opening: int
+    since_ns: int
+    moves: Effects
+    strict: Effects
+    stale: Effects
+    dirty: Effects
+    loose_ns: int
+    """From here on a checkout may show an amount that nobody knows."""
+
+
+def check(history: History) -> Finding:
+    """Every read of a balance but the last, which the other checkers judge."""
+    books, makers = history.derive(gather), history.derive(find_makers)
+    unclear = _unclear(books)
+    violations: list[Violation] = []
+    judged = skipped = 0
+    for account in books.every_account():
+        reads = [read for read in account.reads if read is not account.closing and balance(read) is not None]
+        ledger = _ledger(makers, account, min(unclear.get(account.name, FOREVER), unclear[ANY])) if reads else None
+        for read in reads:
+            if ledger is None or read.invoked_ns < ledger.since_ns or read.completed_ns > ledger.loose_ns:
+                skipped += 1
+                continue
+            judged += 1
+            violations += _judge(history, ledger, read)
+    return conclude(violations, (), {"reads": judged, "reads_skipped": skipped})
+
+
+def _ledger(makers: Makers, account: Account, loose_ns: int) -> Ledger | None:
+    """None if nobody knows what the account began with. What `batch_init` set anew is judged from the last one on."""
+    made = sorted(makers.of(account.kind, account.id), key=lambda each: each.invoked_ns)
+    if not made or any(each.outcome != "ok" for each in made):
+        return None
+    last = made[-1]
+    if any(each.completed_ns >= last.invoked_ns for each in made[:-1]):
+        return None
+    opening = int(last.args[1]) if last.op.startswith("init_") else 0
+    draws = [(order, each) for order, each in account.draws if order.attempts]
+    since_ns = last.invoked_ns if last.op.startswith("init_") else 0
+    return Ledger(
+        account=account,
+        opening=opening,
+        since_ns=last.completed_ns,
+        moves=Effects([_move(each, since_ns, last) for each in account.moves if until(each) >= since_ns]),
+        strict=Effects([each for order, share in draws if (each := _sold(order, share, since_ns))]),
+        stale=Effects([_may_show(order, share) for order, share in draws if _sold(order, share, since_ns)]),
+        dirty=Effects([_may_show(order, share) for order, share in draws]),
+        loose_ns=loose_ns,
+    )
+
+
+def _move(move: Operation, since_ns: int, last: Operation) -> Effect:
+    """One that met a `batch_init` half-way may have come before it."""
+    met = move.invoked_ns <= last.completed_ns and since_ns > 0
+    return Effect(move.invoked_ns, FOREVER if met else until(move), amount(move))
+
+
+def _sold(order: Order, share: int, since_ns: int) -> Effect | None:
+    """What strict serializability lets a read see of this order; None if it was never paid."""
+    tried = [attempt for attempt in order.attempts if attempt.outcome != "fail"]
+    if not tried or (order.paid is False and not order.told("ok")):
+        return None
+    sure_ns = min((attempt.completed_ns for attempt in tried if attempt.outcome == "ok"), default=FOREVER)
+    if order.begun_ns <= since_ns or order.paid is not True:
+        sure_ns = FOREVER  # set anew meanwhile, or lost: another checker's business
+    return Effect(min(attempt.invoked_ns for attempt in tried), sure_ns, -share)
+
+
+def _may_show(order: Order, share: int) -> Effect:
+    return Effect(order.begun_ns, FOREVER, -share)
+
+
+def _unclear(books: Books) -> dict[str, int]:
+    """By account, when the first checkout began that may have touched it by an amount that is not known.
+
+    The contents of its order are not known, or were changed between two checkouts.
+    """
+    found = {ANY: FOREVER}
+    for order in books.orders.values():
+        late = any(change.completed_ns > order.begun_ns for change in (*order.adds, *order.removes))
+        if order.attempts and (late or order.renewed or not order.known):
+            items = {str(add.args[1]) for add in order.adds} | set(order.items or ())
+            names = [f"user {order.user}", *(f"item {item}" for item in items)] if order.user and items else [ANY]
+            for name in names:
+                found[name] = min(found.get(name, FOREVER), order.begun_ns)
+    return found
+
+
+def _judge(history: History, ledger: Ledger, read: Operation) -> Iterator[Violation]:
+    left = balance(read)
+    assert left is not None
+    off = _off(ledger, ledger.strict, read, left)
+    if not off:
+        return
+    name = _why(ledger, read, left)
+    account = ledger.account
+    more = "more" if off > 0 else "less"
+    what = f"{account.name} was read with {left} {account.holds}, {abs(off)} {more} than it can have had."
+    orders = [order for order, _ in account.draws if order.attempts and order.begun_ns < read.completed_ns][-3:]
+    attempts = [attempt for order in orders for attempt in order.attempts]
+    moves = [move for move in account.moves if move.invoked_ns < read.completed_ns][-5:]
+    made = [account.created] if account.created else []
+    yield accuse(history, name, what, *made, *moves, *attempts, read)
+
+
+def _off(ledger: Ledger, sold: Effects, read: Operation, left: int, moves: Effects | None = None) -> int:
+    """How far the balance read is from the nearest that these effects explain."""
+    sure, unsure = (moves or ledger.moves).at(read)
+    gone, may_be_gone = sold.at(read)
+    return _nearest(left - ledger.opening - sure - gone, [*unsure, *may_be_gone])
+
+
+def _nearest(surplus: int, unsure: list[int]) -> int:
+    if len(unsure) <= FEW:
+        return Slack(unsure).off(surplus) if unsure else surplus
+    low, high = sum(each for each in unsure if each < 0), sum(each for each in unsure if each > 0)
+    return surplus - max(low, min(surplus, high))
+
+
+def _why(ledger: Ledger, read: Operation, left: int) -> str:
+    """The mildest explanation of a read that strict serializability excludes."""
+    if not _off(ledger, ledger.stale, read, left):
+        return "stale-read"
+    if not _off(ledger, ledger.dirty, read, left):
+        return "dirty-read"
+    never_sure = Effects([each._replace(sure_ns=FOREVER) for each in ledger.moves.all])
+    if not _off(ledger, ledger.dirty, read, left, never_sure):
+        return "acknowledged-move-missed"
+    future = Effects([each._replace(from_ns=0) for each in ledger.dirty.all])
+    future_moves = Effects([each._replace(from_ns=0) for each in ledger.moves.all])
+    if not _off(ledger, future, read, left, future_moves):
+        return "read-from-the-future"
+    return "impossible-balance"

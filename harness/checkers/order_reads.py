@@ -1,0 +1,201 @@
+"""Each read of an order, at any time, against what was put in, what was checked out, and what was read before.
+
+An order is one record of one service, and a 2xx says that what was asked for has happened. So a read that begins after an
+answer must show it, whatever isolation the protocol claims between orders, stock and credit. A line keeps the price it was
+added at; the total is the sum of the lines. Orders that `batch_init` has set anew, or that were removed, are judged by their
+sums only: what a late read of the former order shows is nobody's promise.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.checkers.answers import accuse, is_whole
+from harness.checkers.books import Order, contents, gather
+from harness.checkers.claims import CONTRACT, KEPT
+from harness.checkers.finding import Finding, Violation, conclude
+from harness.checkers.makers import FOREVER, Makers, find_makers, until
+from harness.checkers.sums import Slack
+from harness.checkers.totals import Line, possible_total
+from harness.history import History, Operation
+
+PROMISES = {
+    "wrong-total": CONTRACT,
+    "order-of-another-user": KEPT,
+    "acknowledged-item-missing": KEPT,
+    "item-from-nowhere": KEPT,
+    "paid-before-checkout": KEPT,
+    "acknowledged-checkout-missed": KEPT,
+    "paid-then-unpaid": KEPT,
+    "changed-after-payment": KEPT,
+}
+
+MADE_LINES = 2
+"""Lines of one piece each that an order of `batch_init` has."""
+
+CHANGES = frozenset({"add_item", "remove_item"})
+
+
+@dataclass(slots=True)
+class Story:
+    """All that concerns one order. `maker` is None if several made it, or none that is known."""
+
+    order: Order
+    maker: Operation | None
+    removes: list[Operation]
+    changes: list[Operation]
+    final_ns: float
+
+    @property
+    def is_made_of_many(self) -> bool:
+        return self.maker is not None and self.maker.op == "init_orders"
+
+    @property
+    def paid_ns(self) -> int:
+        """When a client was told first that it is paid."""
+        told = (each.completed_ns for each in self.order.attempts if each.outcome == "ok")
+        return min(told, default=FOREVER)
+
+
+def check(history: History) -> Finding:
+    """Every read of every order; what was accepted after the payment."""
+    makers, books = history.derive(find_makers), history.derive(gather)
+    changes: dict[str, list[Operation]] = {}
+    for operation in history.operations:
+        if operation.op in CHANGES and operation.outcome != "fail":
+            changes.setdefault(str(operation.args[0]), []).append(operation)
+    violations: list[Violation] = []
+    reads = 0
+    for name, order in books.orders.items():
+        by_id = list(makers.of("order", name))
+        mine = changes.get(name, [])
+        story = Story(
+            order,
+            by_id[0] if len(by_id) == 1 and name not in makers.removed else None,
+            [each for each in mine if each.op == "remove_item"],
+            mine,
+            books.final_ns,
+        )
+        whole = [read for read in order.reads if is_whole(read)]
+        reads += len(whole)
+        violations += _judge(history, makers, story, whole)
+    return conclude(violations, (), {"reads": reads})
+
+
+def _judge(history: History, makers: Makers, story: Story, reads: list[Operation]) -> Iterator[Violation]:
+    for read in reads:
+        yield from _total(history, makers, story, read)
+    if story.maker is None:
+        return
+    for read in reads:
+        yield from _user(history, story, read)
+        yield from _lines(history, story, read)
+    yield from _paid(history, story, reads)
+    for change in story.changes:
+        if change.outcome == "ok" and change.invoked_ns > story.paid_ns:
+            what = f"{story.order.name} was changed after a client had been told that it is paid."
+            yield accuse(history, "changed-after-payment", what, *story.order.attempts, change)
+
+
+def _total(history: History, makers: Makers, story: Story, read: Operation) -> Iterator[Violation]:
+    found = contents(read)
+    if found is None:
+        return
+    items, total = found
+    lines = {item: _added(makers, story, item) for item in items}
+    nearest = possible_total(items, lines, total)
+    if nearest is not None and nearest != total:
+        what = f"{story.order.name} costs {total}, but its lines at the prices they were added at come to {nearest}."
+        yield accuse(history, "wrong-total", what, *_made(story), *story.order.adds, read)
+
+
+def _added(makers: Makers, story: Story, item: str) -> list[Line] | None:
+    """The pieces of this item that may be in the order, with their prices; None if nobody knows a price."""
+    lines = []
+    for made in makers.of("order", story.order.id):
+        if made.op == "init_orders":
+            lines += [Line(1, frozenset({int(made.args[3])}))] * MADE_LINES
+    for add in story.order.adds:
+        if str(add.args[1]) == item:
+            prices = makers.prices(item, add.invoked_ns, until(add))
+            if not prices:
+                return None
+            lines.append(Line(int(add.args[2]), prices))
+    return lines or None
+
+
+def _user(history: History, story: Story, read: Operation) -> Iterator[Violation]:
+    assert story.maker is not None
+    found = str(read.value["user_id"])
+    if story.is_made_of_many:
+        right = found.isdecimal() and int(found) < int(story.maker.args[2]) and found == story.order.user
+    else:
+        right = found == str(story.maker.args[0])
+    if not right:
+        what = f"{story.order.name} is said to be of user {found}, and is not."
+        earlier = [each for each in story.order.reads[:1] if each is not read]
+        yield accuse(history, "order-of-another-user", what, story.maker, *earlier, read)
+
+
+def _lines(history: History, story: Story, read: Operation) -> Iterator[Violation]:
+    """Each item's quantity in the read, against what had certainly been put in and what may have been."""
+    found = contents(read)
+    if found is None or (read.invoked_ns >= story.final_ns and not story.is_made_of_many):
+        return  # the checker exactly-once counts what is in it at the end
+    sure: dict[str, int] = {}
+    unsure: dict[str, list[int]] = {}
+    for add in story.order.adds:
+        item, quantity = str(add.args[1]), int(add.args[2])
+        if until(add) < read.invoked_ns and not _may_be_removed(story, item, read):
+            sure[item] = sure.get(item, 0) + quantity
+        elif add.invoked_ns < read.completed_ns:
+            unsure.setdefault(item, []).append(quantity)
+    off = {item: found[0].get(item, 0) - sure.get(item, 0) for item in dict.fromkeys([*found[0], *sure])}
+    off = {item: Slack(unsure.get(item, ())).off(each) for item, each in off.items()}
+    yield from _more_or_less(history, story, read, off)
+
+
+def _may_be_removed(story: Story, item: str, read: Operation) -> bool:
+    return any(str(each.args[1]) == item and each.invoked_ns < read.completed_ns for each in story.removes)
+
+
+def _more_or_less(history: History, story: Story, read: Operation, off: dict[str, int]) -> Iterator[Violation]:
+    evidence = (*_made(story), *story.changes, read)
+    extra = {item: more for item, more in off.items() if more > 0}
+    for item, less in off.items():
+        if less < 0:
+            what = f"{story.order.name} shows {-less} less of item {item} than it must hold by then."
+            yield accuse(history, "acknowledged-item-missing", what, *evidence)
+    if story.is_made_of_many:
+        assert story.maker is not None
+        items = int(story.maker.args[1])
+        known = all(item.isdecimal() and int(item) < items for item in extra)
+        if known and (sum(extra.values()) == MADE_LINES or story.removes):
+            return
+        what = f"{story.order.name} was made with {MADE_LINES} pieces of items 0 to {items - 1}, and shows {extra} besides."
+        yield accuse(history, "item-from-nowhere", what, *evidence)
+    elif extra:
+        what = f"{story.order.name} shows {extra} more than was put in by then."
+        yield accuse(history, "item-from-nowhere", what, *evidence)
+
+
+def _paid(history: History, story: Story, reads: list[Operation]) -> Iterator[Violation]:
+    """Unpaid until a checkout is asked for, paid once one is acknowledged, and never unpaid again."""
+    attempts = story.order.attempts
+    first_ns = min((each.invoked_ns for each in attempts), default=FOREVER)
+    seen: Operation | None = None
+    for read in sorted(reads, key=lambda read: read.completed_ns):
+        if read.value["paid"]:
+            seen = seen or read
+            if read.completed_ns < first_ns and attempts:
+                what = f"{story.order.name} was read as paid before anybody had checked it out."
+                yield accuse(history, "paid-before-checkout", what, *attempts, read)
+        elif read.invoked_ns > story.paid_ns and read.invoked_ns < story.final_ns:
+            what = f"A client was told that {story.order.name} is paid; a read that began later shows it unpaid."
+            yield accuse(history, "acknowledged-checkout-missed", what, *attempts, read)
+        elif seen and read.invoked_ns > seen.completed_ns:
+            what = f"{story.order.name} was read as paid, and later as unpaid."
+            yield accuse(history, "paid-then-unpaid", what, *attempts, seen, read)
+
+
+def _made(story: Story) -> tuple[Operation, ...]:
+    return (story.maker,) if story.maker else ()
