@@ -222,13 +222,15 @@ class Claims:
 class Safeguard:
     """A rule that keeps the protocol safe, by a name that ``--ablate`` can switch off. ``opens`` is what then breaks.
 
-    ``under``: the options that it takes for it to matter, where those are not the defaults.
+    ``under``: the options that it takes for it to matter, where those are not the defaults. ``not_under``: options with any of
+    which it has nothing to do.
     """
 
     name: str
     summary: str
     opens: str
     under: tuple[tuple[str, str], ...] = ()
+    not_under: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +358,15 @@ class Protocol:
         for option in self.options:
             whole.setdefault(option.name, option.default_with(whole))
         return Config({name: whole[name] for name in known}, frozenset(ablate), timing or Timing())
+
+    def refuse_idle_ablation(self, config: Config) -> None:
+        """Raise ``UsageError`` for a safeguard that was switched off where it has nothing to do: the run would show nothing."""
+        for one in self.safeguards:
+            needed = [f"--{name} {value}" for name, value in one.under if config.options[name] != value]
+            idle = [f"--{name} {value}" for name, value in one.not_under if config.options[name] == value]
+            if not config.keeps(one.name) and (needed or idle):
+                why = f"it is for {' '.join(needed)}" if needed else f"it has nothing to do with {' '.join(idle)}"
+                raise UsageError(f"--ablate {one.name} would change nothing: {why}; change that, or leave --ablate out")
 
 
 class UsageError(Exception):

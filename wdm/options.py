@@ -11,7 +11,7 @@ from harness.runtimes.local.control import View, view
 from harness.runtimes.local.state import DEFAULT, StateFolder
 from protocols import registry
 from protocols.core import Option, UsageError
-from wdm import config, ui
+from wdm import combined, config, ui
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,11 +58,13 @@ def as_json(command: F) -> F:
 
 def pairs(name: str, given: Iterable[str]) -> dict[str, str]:
     """What an option ``--name KEY=VALUE`` was given, each time. Raises ``UsageError`` naming what is no pair."""
-    found = {}
+    found: dict[str, str] = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not key or not equals or not value:
             raise UsageError(f"--{name} takes NAME=VALUE, not {text!r}")
+        if found.get(key, value) != value:
+            raise UsageError(f"--{name} says {key} twice, {found[key]!r} and {value!r}: which is it?")
         found[key] = value
     return found
 
@@ -82,7 +84,11 @@ def chosen(given: dict[str, Any]) -> dict[str, str]:
     """The protocol's options among what a command was given, which are taken out of it."""
     spelt = {one.name: given.pop(one.name.replace("-", "_")) for one in _protocol_options()}
     options = {name: value for name, value in spelt.items() if value is not None}
-    return {**options, **pairs("option", given.pop("option"))}
+    also = pairs("option", given.pop("option"))
+    for name, value in also.items():
+        if options.get(name, value) != value and combined.typed(name.replace("-", "_")):
+            raise UsageError(f"--{name} {options[name]} and --option {name}={value}: which is it?")
+    return {**options, **also}
 
 
 def _protocol_options() -> Iterator[Option]:

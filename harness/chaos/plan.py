@@ -20,6 +20,7 @@ from harness.scenarios import Recurring, Scenario
 from harness.toml_file import meant
 from protocols.core import UsageError
 from protocols.registry import load
+from protocols.service.links import TRANSPORTS, transport
 
 Durability = Literal["everysec", "always"]
 CRASH_EVERY_S = 3.0
@@ -74,6 +75,12 @@ class Plan:
             breakable=any(faults.kind(one.kind).needs & SET_UP_BEFORE for one in self.scenario.faults),
         )
         spec.check()
+        if self.runtime == "sim" and not transport(self.transport).simulated:
+            there = ", ".join(name for name, one in TRANSPORTS.items() if one.simulated)
+            raise UsageError(
+                f"the simulator has no transport {self.transport!r}, it has: {there}, where streams stands for any broker that "
+                "delivers until a message is handled; choose one of those, or --runtime local"
+            )
         return spec
 
     def claims(self) -> Claims:

@@ -43,7 +43,9 @@ class Question:
 
     def configured(self) -> tuple[Protocol, Config]:
         protocol = load(self.protocol)
-        return protocol, protocol.configure(self.options, self.ablate)
+        config = protocol.configure(self.options, self.ablate)
+        protocol.refuse_idle_ablation(config)
+        return protocol, config
 
     def answers(self, watch: Watch = lambda _case, _states, _depth: None) -> Iterator[Found]:
         """What each case came to. ``watch`` hears states and depth now and then.

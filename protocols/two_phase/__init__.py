@@ -44,7 +44,12 @@ SAFEGUARDS = (
     ),
     Safeguard("escrow-return", "an abort gives back what was set aside", "what nobody bought is never sold", ESCROW),
     Safeguard("order-lock", "one transaction an order at a time", "a checkout at once is charged twice"),
-    Safeguard("deadlock-policy", "who may wait for whom follows their ages", "two wait for each other for ever"),
+    Safeguard(
+        "deadlock-policy",
+        "who may wait for whom follows their ages",
+        "two wait for each other for ever",
+        not_under=ESCROW,
+    ),
 )
 
 

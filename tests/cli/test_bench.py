@@ -90,6 +90,13 @@ def test_the_command_that_is_told_makes_the_same_bench_again(flags: list[str]) -
     [
         (["--rate", "5", "--clients", "5"], "give one of them"),
         (["--find-max", "--rate", "5"], "give neither --rate nor --clients"),
+        (["--find-max", "--sweep", "rate=5,6"], "neither give nor sweep --rate"),
+        (["--find-max", "--sweep", "clients=5,6"], "neither give nor sweep --clients"),
+        (["--clients", "5", "--arrivals", "fixed"], "--arrivals is of an open loop"),
+        (["--sweep", "clients=5,6", "--arrivals", "poisson"], "--arrivals is of an open loop"),
+        (["--p99-ms", "20"], "--p99-ms is the limit of --find-max"),
+        (["--workers", "2", "--sweep", "workers=1,2"], "--workers and --sweep workers= both say it"),
+        (["--rate", "5", "--sweep", "clients=1,2"], "give or sweep one of them"),
         (["--rate", "0"], "Invalid value for '--rate'"),
         (["--duration", "0"], "Invalid value for '--duration'"),
         (["--protocol", "3pc"], "unknown protocol '3pc'"),

@@ -71,6 +71,12 @@ def test_a_broken_file_is_told_with_line_and_key(text: str, told: str, capsys: p
     assert not Path(".wdm").exists()
 
 
+ALL_ELSEWHERE = [
+    word for service in ("order", "stock", "payment") for word in ("--store-url", f"{service}=redis://127.0.0.1:1")
+]
+"""Every store is a server of somebody else's."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -85,6 +91,17 @@ def test_a_broken_file_is_told_with_line_and_key(text: str, told: str, capsys: p
         (
             ("up", "--protocol", "lua", "--store-url", "stock=redis://127.0.0.1"),
             "lua keeps all data in one store: --store-url order=URL, not stock=",
+        ),
+        (("up", "--protocol", "lua", "--transport", "streams"), "lua sends no messages from service to service"),
+        (("up", "--option", "locks=escrow", "--option", "locks=no-wait"), "--option says locks twice"),
+        (("up", "--locks", "escrow", "--option", "locks=no-wait"), "--locks escrow and --option locks=no-wait"),
+        (("up", "--store-url", "stock=redis://a", "--store-url", "stock=redis://b"), "--store-url says stock twice"),
+        (("up", *ALL_ELSEWHERE, "--store-binary", "path"), "--store-binary is for stores that wdm starts"),
+        (("up", *ALL_ELSEWHERE, "--durability", "always"), "--durability is for stores that wdm starts"),
+        (("check", "--ablate", "escrow-guard"), "--ablate escrow-guard would change nothing: it is for --locks escrow"),
+        (
+            ("check", "--locks", "escrow", "--ablate", "deadlock-policy"),
+            "--ablate deadlock-policy would change nothing: it has nothing to do with --locks escrow",
         ),
         (("up", "--config", "none.toml"), "configuration file none.toml does not exist"),
         (("uq",), "no command 'uq'; there are: up, down"),

@@ -21,9 +21,11 @@ from harness.report import bench as report
 from harness.report import text
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.local.spec import MAX_WORKERS
+from protocols import registry
 from protocols.core import UsageError
 from protocols.service.links import TRANSPORTS
 from wdm import ui
+from wdm.combined import refuse_idle_load
 from wdm.comparison import show
 from wdm.exits import CODES, ENVIRONMENT, INTERRUPTED, VIOLATED
 from wdm.live import Progress
@@ -118,6 +120,7 @@ def bench(runs_dir: str, as_json: bool, fail_if: tuple[str, ...], **given: Any) 
     for condition in fail_if:
         thresholds.parse(condition)
     wanted = plan(given, fail_if)
+    refuse_idle_load(given, [text.partition("=")[0] for text in given["sweep"]])
     ui.say(
         f"seed {wanted.seed}: {len(wanted.cases)} rows, {wanted.rounds} rounds, {wanted.duration_s:g} s of load each"
     )
@@ -151,7 +154,7 @@ def plan(given: dict[str, Any], fail_if: tuple[str, ...] = ()) -> Bench:
     chosen = [
         Case(Candidate(protocol, transport), scenario, given["workers"], given["items"], given["skew"], _pace(given))
         for protocol in dict.fromkeys(given["protocol"] or atomic())
-        for transport in dict.fromkeys(given["transport"] or ("http",))
+        for transport in _carriers(protocol, given["transport"])
         for scenario in dict.fromkeys(given["scenario"] or ((FAULT_FREE,) if given["find_max"] else DEFAULT_SCENARIOS))
     ]
     for case in chosen:
@@ -166,6 +169,11 @@ def plan(given: dict[str, Any], fail_if: tuple[str, ...] = ()) -> Bench:
         durability=given["durability"],
         command=_command(given, fail_if, seed),
     )
+
+
+def _carriers(protocol: str, asked: tuple[str, ...]) -> list[str]:
+    """The transports to compare. A protocol whose services say nothing to each other has one row, whatever was asked for."""
+    return list(dict.fromkeys(asked or ("http",))) if registry.load(protocol).messages else ["http"]
 
 
 def _pace(given: dict[str, Any]) -> Pace:

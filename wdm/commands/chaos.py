@@ -23,6 +23,7 @@ from harness.runtimes.local.state import StateFolder
 from harness.scenarios import Scenario
 from protocols.service.links import TRANSPORTS
 from wdm import ui
+from wdm.combined import refuse_idle_broker
 from wdm.exits import CODES, ENVIRONMENT, INTERRUPTED, OK, WORST
 from wdm.live import Progress
 from wdm.options import as_json, chosen, common, of_the_protocols, option
@@ -120,6 +121,7 @@ def _plan(named: str, seed: int, given: dict[str, Any]) -> Plan:
         extra=extra,
     )
     plan.spec()
+    refuse_idle_broker(plan.protocol, plan.transport)
     return crashing_at(plan, given["crash_at"]) if given["crash_at"] else plan
 
 

@@ -14,6 +14,7 @@ from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor, run
 from protocols.service.links import TRANSPORTS
 from wdm import ui
+from wdm.combined import refuse_idle_broker
 from wdm.exits import INTERRUPTED, OK
 from wdm.options import chosen, deployment, hint, of_the_protocols, option, pairs
 
@@ -85,6 +86,7 @@ def up(folder: StateFolder, **given: Any) -> int:
     """
     spec = _spec(given)
     spec.check()
+    refuse_idle_broker(spec.protocol, spec.transport)
     if given["detach"]:
         found = detached.launch(spec, folder)
         _announce(found.deployment.gateway, found.nodes)

@@ -51,7 +51,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
         Raises ``EnvironmentFailure`` for a transport whose library is not installed.
         """
-        load(self.protocol).configure(self.options, self.ablate)
+        protocol = load(self.protocol)
+        protocol.refuse_idle_ablation(protocol.configure(self.options, self.ablate))
         missing = transport(self.transport).missing()
         if missing and self.runtime == "local":  # an image has them all
             raise EnvironmentFailure(missing)
@@ -74,6 +75,20 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 raise UsageError(
                     f"{self.protocol} keeps all data in one store: --store-url {owner}=URL, not {service}="
                 )
+        if {protocol.store_of(service) for service in SERVICES} <= self.store_urls.keys():
+            self._refuse_for_no_store()
+
+    def _refuse_for_no_store(self) -> None:
+        """Every store is somebody else's: what is said of ours would be said in vain."""
+        if self.store_binary != BUNDLED:
+            raise UsageError(
+                "--store-binary is for stores that wdm starts, and --store-url names a server for every one"
+            )
+        if self.durability == "always":
+            raise UsageError(
+                "--durability is for stores that wdm starts, and --store-url names a server for every one: "
+                "set `appendfsync always` there, and leave --durability out"
+            )
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -59,7 +59,7 @@ class Link(Protocol):
 @dataclass(frozen=True, slots=True)
 class Transport:
     """``broker`` is the kind of broker it goes through, empty if services talk to each other. ``library`` is imported only
-    where it is used; ``package`` installs it.
+    where it is used; ``package`` installs it. ``simulated``: the simulator has it.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Transport:
     broker: str = ""
     library: str = ""
     package: str = ""
+    simulated: bool = False
 
     def missing(self) -> str:
         """What has to be installed first, in words; empty if nothing has."""
@@ -97,9 +98,16 @@ class Transport:
 
 _ALL = (
     Transport(
-        "http", "batched POSTs from process to process; what is under way when one dies is lost, and asked for again"
+        "http",
+        "batched POSTs from process to process; what is under way when one dies is lost, and asked for again",
+        simulated=True,
     ),
-    Transport("streams", "Valkey streams: survives the receiver's death; claimed by another instance", "streams"),
+    Transport(
+        "streams",
+        "Valkey streams: survives the receiver's death; claimed by another instance",
+        "streams",
+        simulated=True,  # as any broker that delivers until a message is handled
+    ),
     Transport(
         "rabbitmq",
         "RabbitMQ: quorum queues, publisher confirms, acknowledged after the effect",
