@@ -71,7 +71,7 @@ test-browser: $(COMPILED)  ## the pages in headless Chromium; skips, with the re
 images: $(COMPILED)  ## the images of the docker runtime, without a registry
 	@$(BIN)/wdm images build --offline
 
-bench-speed: $(COMPILED)  ## how fast, beside a bare service, and where the time goes (3 minutes)
+bench-speed: $(COMPILED)  ## how fast, beside a bare service, and where the time goes (about 7 minutes on 2 processors)
 	@$(BIN)/python -m benchmarks.speed
 
 docs: $(COMPILED)  ## write docs/ablations.md anew: every safeguard taken out once
