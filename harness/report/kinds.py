@@ -12,6 +12,7 @@ from harness.bench import folder as benches
 from harness.bench.folder import BenchFolder
 from harness.bench.thresholds import metric
 from harness.chaos.folder import HISTORY, RunFolder
+from harness.report.results import READABLE
 from harness.report.runs import Run
 from protocols.core import UsageError
 
@@ -104,7 +105,22 @@ def _results(folder: RunFolder) -> dict[str, Any]:
         said = json.loads(folder.results.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    if not isinstance(said, dict) or not said:
+        return {}
+    wrong = _unreadable(said)
+    return {"verdict": f"unreadable: {wrong}"} if wrong else said
+
+
+def _unreadable(said: dict[str, Any]) -> str:
+    """Why a `results.json` is not believed; empty if it is."""
+    if said.get("format") not in READABLE:
+        known = ", ".join(map(str, sorted(READABLE)))
+        return (
+            f"results.json has format {said.get('format')!r}, not {known}; `wdm check-history` judges the history again"
+        )
+    if said.get("verdict") not in {"holds", "violated", "unknown"}:
+        return f"results.json has verdict {said.get('verdict')!r}; `wdm check-history` judges the history again"
+    return ""
 
 
 def differences(one: Run, other: Run) -> Iterator[tuple[str, str, str, str]]:

@@ -1,0 +1,24 @@
+"""What a line about a run believes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.report.kinds import described
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        ({"format": 1, "verdict": "holds"}, "holds"),
+        ({"format": 2, "verdict": "violated"}, "violated"),
+        ({"format": 99, "verdict": "holds"}, "unreadable: results.json has format 99, not 1, 2"),
+        ({"format": 2, "verdict": "perfect"}, "unreadable: results.json has verdict 'perfect'"),
+        ({"verdict": "holds"}, "unreadable: results.json has format None"),
+    ],
+)
+def test_an_unknown_format_or_verdict_is_not_believed(tmp_path: Path, said: dict[str, object], verdict: str) -> None:
+    (tmp_path / "history.ndjson").touch()
+    (tmp_path / "results.json").write_text(json.dumps(said), "utf-8")
+    assert str(described(tmp_path)["verdict"]).startswith(verdict)
