@@ -43,7 +43,7 @@ def test_everything_listens_on_loopback_only(shop: Terminal) -> None:
 
 def test_the_gateway_serves_and_says_how_the_services_are(shop: Terminal) -> None:
     with urllib.request.urlopen(shop.status()["gateway"] + "/health") as answer:
-        assert answer.read() == b'{"ok": true, "services": {"order": true, "stock": true, "payment": true}}'
+        assert answer.read() == b'{"ok":true,"services":{"order":true,"stock":true,"payment":true}}'
 
 
 def test_a_second_up_in_the_same_folder_is_refused(shop: Terminal) -> None:

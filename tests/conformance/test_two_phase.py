@@ -90,7 +90,13 @@ def run(server: redis.Redis, config: Config, sequence: list[Command], protocol: 
         now = 1_700_000_000_000 + 7 * number
         answer = server.execute_command("FCALL", f"wdm_{one.name}", 0, encode_arguments(now, one.args))
         assert decode_result(answer) == twin.run(one, now), f"reply to {one} after {sequence[:number]}"
+        if not config.keeps("guard") and _beyond_doubles(twin):
+            return  # without its guard a sum leaves the range in which Lua's numbers are exact
     assert dump(server) == twin.tables, f"state after {sequence}"
+
+
+def _beyond_doubles(twin: Twin) -> bool:
+    return any(abs(fields.get("balance", 0)) > LIMIT for fields in twin.tables.values())
 
 
 @pytest.mark.parametrize("sequences", [PARTICIPATION, COORDINATION], ids=["participant", "coordinator"])

@@ -1,0 +1,156 @@
+"""`python -m benchmarks.mutants`: draw mutants by a seed, run the quick tests on each, list the survivors."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+from queue import SimpleQueue
+
+import click
+
+from benchmarks.mutants.killers import TARGETS, killers
+from benchmarks.mutants.mutate import Mutant, mutants
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPLAINED = Path(__file__).with_name("explained.toml")
+STAGE_LIMIT_S = 240
+FAILED, INTERRUPTED, NO_TESTS = 1, 2, 5
+
+
+def tracked() -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+@contextmanager
+def copies(count: int) -> Iterator[SimpleQueue[Path]]:
+    """So many copies of the work tree, for so many tests at a time."""
+    with tempfile.TemporaryDirectory(prefix="wdm-mutants-") as folder:
+        queue: SimpleQueue[Path] = SimpleQueue()
+        for number in range(count):
+            copy = Path(folder, str(number))
+            for name in tracked():
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, copy / name)
+            queue.put(copy)
+        yield queue
+
+
+def judge(mutant: Mutant, tree: Path) -> str:
+    """What killed the mutant: a failing stage's folders, `does not end`; empty if it survives."""
+    place = tree / mutant.path
+    text = place.read_text("utf-8")
+    place.write_text(mutant.apply(text), "utf-8")
+    try:
+        for stage in killers(mutant.path):
+            folders = [folder for folder in stage if (tree / folder).exists()]
+            why = _run(tree, folders)
+            if why:
+                return why
+        return ""
+    finally:
+        place.write_text(text, "utf-8")
+
+
+def _run(tree: Path, folders: list[str]) -> str:
+    call = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(
+            [*call, *folders],
+            check=False,
+            cwd=tree,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=STAGE_LIMIT_S,
+        )
+    except subprocess.TimeoutExpired:
+        return "does not end"
+    if done.returncode in (FAILED, INTERRUPTED):
+        return " ".join(folders)
+    if done.returncode:
+        raise click.ClickException(f"pytest ended with {done.returncode} on {folders}: {done.stdout[-2000:]}")
+    return ""
+
+
+def check_unchanged(paths: set[str], tree: Path) -> None:
+    """Raise unless every stage passes without a mutant: a test that fails anyway kills nothing."""
+    for stage in sorted({stage for path in paths for stage in killers(path)}):
+        why = _run(tree, [folder for folder in stage if (tree / folder).exists()])
+        if why:
+            raise click.ClickException(f"without a mutant: {why}; mend the tests first")
+
+
+def explained() -> dict[tuple[str, str, str], str]:
+    """Reasons why a mutant is no fault, by (path, before, after)."""
+    rows = tomllib.loads(EXPLAINED.read_text("utf-8")).get("survivor", [])
+    return {(row["path"], row["before"], row["after"]): row["why"] for row in rows}
+
+
+def key(mutant: Mutant) -> tuple[str, str, str]:
+    return mutant.path, " ".join(mutant.before.split()), " ".join(mutant.after.split())
+
+
+def report(found: list[tuple[Mutant, str]]) -> None:
+    reasons = explained()
+    survivors = [mutant for mutant, why in found if not why]
+    for mutant in survivors:
+        print(f"survived  {mutant}\n          {reasons.get(key(mutant), 'NOT EXPLAINED')}")
+    for path, count in sorted(Counter(mutant.path for mutant, _ in found).items()):
+        lost = sum(mutant.path == path for mutant in survivors)
+        print(f"{path:48} {count - lost:4} of {count:4} killed")
+    killed = len(found) - len(survivors)
+    unexplained = sum(key(mutant) not in reasons for mutant in survivors)
+    print(
+        f"{killed} of {len(found)} killed ({killed / len(found):.1%}), {unexplained} survivors without an explanation"
+    )
+
+
+@click.command()
+@click.option("--seed", default=1, show_default=True, help="Seed of the draw.")
+@click.option("--count", default=200, show_default=True, help="Mutants to draw.")
+@click.option("--only", multiple=True, help="Pattern of files, as 'harness/checkers/*'; may be given again.")
+@click.option("--at-once", default=os.cpu_count() or 1, show_default=True, help="Mutants to test at the same time.")
+def main(seed: int, count: int, only: tuple[str, ...], at_once: int) -> None:
+    """Draw mutants of the checkers and the store commands, and count those that the quick tests notice."""
+    paths = [
+        name
+        for name in tracked()
+        if any(fnmatch(name, pattern) for pattern in TARGETS)
+        and name.endswith((".py", ".lua"))
+        and (not only or any(fnmatch(name, pattern) for pattern in only))
+    ]
+    everything = [mutant for path in paths for mutant in mutants(ROOT, path)]
+    drawn = random.Random(f"{seed}:mutants").sample(everything, min(count, len(everything)))
+    print(f"{len(drawn)} of {len(everything)} mutants of {len(paths)} files, seed {seed}", flush=True)
+    with copies(at_once) as trees, ThreadPoolExecutor(at_once) as pool:
+        tree = trees.get()
+        check_unchanged({mutant.path for mutant in drawn}, tree)
+        trees.put(tree)
+
+        def one(mutant: Mutant) -> tuple[Mutant, str]:
+            tree = trees.get()
+            try:
+                why = judge(mutant, tree)
+            finally:
+                trees.put(tree)
+            print(f"{'killed   ' if why else 'survived '} {mutant}", file=sys.stderr, flush=True)
+            return mutant, why
+
+        found = list(pool.map(one, drawn))
+    report(found)
+
+
+main()
