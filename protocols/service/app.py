@@ -54,7 +54,7 @@ def _public(node: Node, route: Route) -> Served:
             check_escapes(request.raw_path.partition("?")[0])
             answer = await serve(handler, desk, **request.match_info)
         except BadId as error:
-            answer = refused(400, str(error))
+            answer = refused(400, str(error))  # in whatever statuses this shop answers
         tally[answer.status] = tally.get(answer.status, 0) + 1
         return _response(answer)
 

@@ -17,12 +17,14 @@ import resource
 import sys
 import time
 import traceback
+from contextlib import suppress
 from typing import Any, TextIO, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
+LOOPBACK, LOOPBACK_6 = "127.0.0.1", "::1"
 HEAD_WITHIN_S = 10.0
 BODY_WITHIN_S = 10.0
 IDLE_S = 75.0  # longer than the gateway keeps a connection to a service: it must never meet one that is being closed
@@ -133,6 +135,20 @@ class BoundedRunner(web.AppRunner):
             head_within_s=self._head_within_s,
             **made._kwargs,  # noqa: SLF001 - an application has no other door for a server of one's own
         )
+
+
+async def listen(runner: web.BaseRunner, host: str, port: int, backlog: int = 128) -> int:
+    """Serve at ``host`` and, if that is 127.0.0.1, at ::1 as well: clients may find that first under ``localhost``.
+
+    Returns the port, which is any free one for 0. Raises ``OSError`` if ``host`` cannot be listened on; a machine without IPv6,
+    or on which somebody else has the port there, is no error.
+    """
+    await web.TCPSite(runner, host, port, backlog=backlog).start()
+    found = int(runner.addresses[0][1])
+    if host == LOOPBACK:
+        with suppress(OSError):
+            await web.TCPSite(runner, LOOPBACK_6, found, backlog=backlog).start()
+    return found
 
 
 def shows(request: web.BaseRequest, header: str, secret: bytes) -> bool:

@@ -4,6 +4,7 @@ from importlib.resources import files
 from typing import Any
 
 from protocols.core import Command, Config, Protocol
+from protocols.shop import payments
 
 NAME = "wdm"
 
@@ -18,6 +19,7 @@ def source(protocol: Protocol, config: Config) -> str:
             f"local ABLATED = {{{_fields(dict.fromkeys(sorted(config.ablated), True))}}}",
             (shop / "prelude.lua").read_text("utf-8"),
             (shop / "ledger.lua").read_text("utf-8"),
+            (shop / "payments.lua").read_text("utf-8"),
             (shared / "records.lua").read_text("utf-8"),
             protocol.library,
         )
@@ -33,7 +35,7 @@ class Twin:
 
     def __init__(self, protocol: Protocol, config: Config) -> None:
         self.tables: dict[str, dict[str, Any]] = {}
-        self._commands = protocol.commands
+        self._commands = {**payments.COMMANDS, **protocol.commands}
         self._config = config
 
     def run(self, command: Command, now: int) -> tuple[Any, ...]:

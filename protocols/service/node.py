@@ -49,7 +49,9 @@ class Node:
             new_id=lambda: uuid.uuid4().hex,
             prefix=uuid.uuid4().hex[:12],
         )
-        self.service = Service(settings.service, settings.node, protocol, config, ports, settings.limit_ms, _recovering)
+        self.service = Service(
+            settings.service, settings.node, protocol, config, ports, settings.limit_ms, _recovering, settings.statuses
+        )
         self.driver = self.service.driver
         if settings.trace:
             self.driver.observer = Trace(settings.trace)

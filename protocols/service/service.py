@@ -36,7 +36,7 @@ class Ports:
 class Service:
     """The driver, the attempts and the desk of one process of service ``name``; ``node`` is what it is called itself.
 
-    ``recovering`` hears which transactions a recovery sweep has taken up.
+    ``recovering`` hears which transactions a recovery sweep has taken up. ``statuses``: see ``desk.STATUSES``.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Service:
         ports: Ports,
         limit_ms: int,
         recovering: Callable[[list[str]], None] = lambda _: None,
+        statuses: str = "exact",
     ) -> None:
         self.config = config
         self.role = protocol.roles[name]
@@ -69,7 +70,7 @@ class Service:
             unheard=protocol.unheard,
         )
         attempts = Attempts(name, node, self.driver, ids, ports.clock, ports.rng, limit_ms)
-        self.desk = Desk(ports.store, ports.clock, ports.rng, limit_ms, self._ask, attempts.run, ports.new_id)
+        self.desk = Desk(ports.store, ports.clock, ports.rng, limit_ms, self._ask, attempts.run, ports.new_id, statuses)
 
     def receive(self, sender: str, messages: Sequence[Any], handled: Callable[[], None] = lambda: None) -> None:
         """Messages from another process. ``handled`` is called once the effects of all of them have been carried out."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from protocols.core import Timing, UsageError
 from protocols.service import faults
+from protocols.shop.desk import STATUSES
 
 PATIENCE_MS = 2_000
 SERVICES = ("order", "stock", "payment")
@@ -21,7 +22,7 @@ class Settings:
 
     ``routes``: where messages to an instance's address go instead. ``transport``: one of ``links.TRANSPORTS``;
     ``broker_url``: where its broker is, if it needs one, as this process reaches it. ``trace``: one of so many transactions is
-    traced, 0 for none.
+    traced, 0 for none. ``statuses``: one of ``desk.STATUSES``.
     """
 
     service: str
@@ -42,6 +43,7 @@ class Settings:
     limit_ms: int
     log_level: str
     trace: int = 0
+    statuses: str = "exact"
 
     @property
     def timing(self) -> Timing:
@@ -76,6 +78,7 @@ class Settings:
             limit_ms=_number("WDM_TIME_LIMIT_MS", env.get("WDM_TIME_LIMIT_MS", "10000")),
             log_level=env.get("WDM_LOG_LEVEL", "info"),
             trace=_number("WDM_TRACE", env.get("WDM_TRACE") or "0"),
+            statuses=_statuses(env.get("WDM_STATUSES") or "exact"),
         )
 
 
@@ -111,6 +114,12 @@ def _number(name: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise UsageError(f"{name} must be a whole number, not {text!r}") from None
+
+
+def _statuses(text: str) -> str:
+    if text not in STATUSES:
+        raise UsageError(f"WDM_STATUSES={text!r} is not one of: {', '.join(STATUSES)}")
+    return text
 
 
 def _faults(text: str) -> faults.Faults:

@@ -52,8 +52,27 @@ async def pay(desk: Desk, user: str, amount: str) -> Answer:
     return await _adjust(desk, f"user:{user}", -parse("amount", amount), user_id=user)
 
 
-async def status(desk: Desk, user: str, order: str) -> Answer:  # noqa: ARG001 - the path names a user
-    """An older clients' alias: is this order paid?"""
+async def pay_order(desk: Desk, user: str, order: str, amount: str) -> Answer:
+    """Older clients' way to pay for an order by hand. Said again, it takes nothing more."""
+    command = Command("pay_order", (f"user:{user}", order, parse("amount", amount)))
+    result = await desk.unlocked(desk.store.once, command)
+    return DONE if result[0] == "ok" else _refusal(result, user_id=user, order_id=order)
+
+
+async def cancel_order(desk: Desk, user: str, order: str) -> Answer:
+    """Give back what ``pay_order`` took. Said again, it gives nothing more; a checkout is nothing that can be cancelled."""
+    result = await desk.unlocked(desk.store.once, Command("cancel_order", (f"user:{user}", order)))
+    return DONE if result[0] == "ok" else _refusal(result, user_id=user, order_id=order)
+
+
+async def status(desk: Desk, user: str, order: str) -> Answer:
+    """Older clients' question: is this order paid, by its checkout or by hand?"""
+    _, amount = await desk.store.call(Command("find_payment", (f"user:{user}", order)))
+    return Answer(200, {"paid": True}) if amount else await order_status(desk, order)
+
+
+async def order_status(desk: Desk, order: str) -> Answer:
+    """The same of a checkout alone, where the client names no user."""
     found = await desk.read("order", "/find", order)
     return found if isinstance(found, Answer) else Answer(200, {"paid": found["paid"]})
 
@@ -86,6 +105,10 @@ def _refusal(result: Result, **what: str) -> Answer:
     match result:
         case ("missing",):
             return refused(404, "unknown id", **what)
+        case ("unpaid",):
+            return refused(404, "nothing was paid for this order through /payment/pay; a checkout stays", **what)
+        case ("other", paid):
+            return refused(409, f"{paid} is paid for this order already; cancel that first", **what)
         case ("short", balance):
             return refused(409, f"only {balance} left", **what)
         case ("over", balance):

@@ -22,6 +22,7 @@ ROUTES = (
     Route("order", "POST", "/create/{user}", orders.create),
     Route("order", "GET", "/find/{order}", orders.find),
     Route("order", "POST", "/addItem/{order}/{item}/{quantity}", orders.add_item),
+    Route("order", "POST", "/addItem/{order}/{item}", orders.add_one),
     Route("order", "POST", "/checkout/{order}", orders.checkout),
     Route("order", "POST", "/batch_init/{n}/{n_items}/{n_users}/{item_price}", orders.batch_init),
     Route("order", "DELETE", "/remove/{order}", orders.remove),
@@ -35,6 +36,10 @@ ROUTES = (
     Route("payment", "GET", "/find_user/{user}", accounts.find_user),
     Route("payment", "POST", "/add_funds/{user}/{amount}", accounts.add_funds),
     Route("payment", "POST", "/pay/{user}/{amount}", accounts.pay),
+    Route("payment", "POST", "/pay/{user}/{order}/{amount}", accounts.pay_order),
+    Route("payment", "POST", "/cancel/{user}/{order}", accounts.cancel_order),
     Route("payment", "POST", "/status/{user}/{order}", accounts.status),
+    Route("payment", "GET", "/status/{user}/{order}", accounts.status),
+    Route("payment", "GET", "/status/{order}", accounts.order_status),
     Route("payment", "POST", "/batch_init/{n}/{starting_money}", accounts.init_users),
 )

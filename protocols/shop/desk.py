@@ -1,6 +1,6 @@
 """What a request handler of the shop works with, and what it answers. The same under aiohttp and in the simulator."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -11,6 +11,8 @@ from protocols.ports import Clock, Result, Store, StoreDown, StoreUnknown, TimeL
 from protocols.shop.amounts import BadAmount
 from protocols.shop.ids import BadId, check_all
 
+STATUSES = ("exact", "course")
+"""``exact`` tells an unknown id (404) from a refusal (409); ``course`` answers 400 for both, as the course's template does."""
 FIRST_PAUSE_MS = 1.0
 LONGEST_PAUSE_MS = 50.0
 
@@ -38,7 +40,7 @@ class Desk:
 
     ``ask(service, path)`` is a read of another service's public interface, ids in the path quoted. ``checkout`` runs
     the protocol (None: unknown).
-    ``limit_ms`` bounds each request.
+    ``limit_ms`` bounds each request. ``statuses``: one of ``STATUSES``.
     """
 
     store: Store
@@ -48,6 +50,7 @@ class Desk:
     ask: Callable[[str, str], Awaitable[Answer]]
     checkout: Callable[[str], Awaitable[Outcome | None]] | None = None
     new_id: Callable[[], str] = field(default=lambda: "")
+    statuses: str = "exact"
 
     async def read(self, service: str, path: str, name: str) -> dict[str, Any] | Answer:
         """What ``service`` knows of ``name``; or its 4xx, or a 424 where it gave no answer of the contract."""
@@ -74,7 +77,17 @@ Handler = Callable[..., Awaitable[Answer]]
 
 
 async def serve(handler: Handler, desk: Desk, **parameters: str) -> Answer:
-    """The handler's answer, or the one that its failure stands for."""
+    """The handler's answer, or the one that its failure stands for, with the status that this shop's clients know."""
+    answer = await _served(handler, desk, parameters)
+    return Answer(status_of(answer.status, desk.statuses), answer.body)
+
+
+def status_of(status: int, statuses: str) -> int:
+    """``status`` as it is, or the course's one status for all that did not happen."""
+    return 400 if statuses == "course" and 400 <= status < 500 else status
+
+
+async def _served(handler: Handler, desk: Desk, parameters: Mapping[str, str]) -> Answer:
     try:
         check_all(parameters)
         return await handler(desk, **parameters)

@@ -49,7 +49,7 @@ command('find_account', function(now, key)
   return {'found', tonumber(balance), tonumber(price)}
 end)
 
-command('adjust', function(now, key, delta)
+local function adjust(key, delta)
   local balance, lock, held, due = unpack(call('HMGET', key, 'balance', 'lock', 'held', 'due'))
   if not balance then return {'missing'} end
   if lock ~= '' then return {'locked', lock} end
@@ -59,7 +59,9 @@ command('adjust', function(now, key, delta)
   if set_aside_by_others(balance, held, due, delta) then return {'locked', ESCROW} end
   call('HSET', key, 'balance', text(balance + delta))
   return {'ok', balance + delta}
-end)
+end
+
+command('adjust', function(now, key, delta) return adjust(key, delta) end)
 
 command('init_accounts', function(now, prefix, first, count, balance, price)
   for id = first, first + count - 1 do

@@ -35,6 +35,11 @@ async def add_item(desk: Desk, order: str, item: str, quantity: str) -> Answer:
     return DONE if result[0] == "ok" else _refusal(result, order_id=order)
 
 
+async def add_one(desk: Desk, order: str, item: str) -> Answer:
+    """Older clients name no quantity."""
+    return await add_item(desk, order, item, "1")
+
+
 async def remove_item(desk: Desk, order: str, item: str) -> Answer:
     result = await desk.store.once(Command("remove_item", (order, item)))
     return DONE if result[0] == "ok" else _refusal(result, order_id=order, item_id=item)

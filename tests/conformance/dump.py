@@ -29,7 +29,7 @@ def _table(server: redis.Redis, key: str) -> dict[str, Any]:
 
 
 def _value(key: str, field: str, value: bytes) -> Any:
-    if key in _PACKED or field == "items" or field.startswith("verdict:") or key.startswith("branches:"):
+    if key in _PACKED or field == "items" or field.startswith("verdict:") or key.startswith(("branches:", "payments:")):
         return decode_result(value)
     if _packed_fence(key, value):
         return decode_result(value)

@@ -10,11 +10,12 @@ import pytest
 
 from harness.bench import thresholds
 from harness.bench.cases import SWEPT
+from protocols.shop.contract import PREFIXES, ROUTES
 from wdm.cli import wdm
 from wdm.commands.bench import plan
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/bench.md", "docs/ci.md", "docs/examples/wdm.yml")
+PAGES = ("README.md", "docs/api.md", "docs/bench.md", "docs/ci.md", "docs/examples/wdm.yml")
 FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -59,3 +60,8 @@ def test_every_flag_metric_and_sweep_of_the_bench_is_told() -> None:
     flags = {flag for each in command.params for flag in each.opts if flag.startswith("--")} - own
     assert [flag for flag in sorted(flags) if flag not in told] == []
     assert [name for name in (*thresholds.METRICS, *SWEPT) if f"`{name}`" not in told] == []
+
+
+def test_every_route_is_in_the_interfaces_page() -> None:
+    page = (ROOT / "docs/api.md").read_text("utf-8")
+    assert [route for route in ROUTES if f"`{route.method} {PREFIXES[route.service]}{route.path}`" not in page] == []

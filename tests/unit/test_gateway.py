@@ -9,8 +9,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from harness.runtimes.local.gateway import Gateway, route
+from harness.runtimes.local.gateway import Gateway
 from harness.runtimes.local.ports import Ports
+from protocols.shop.paths import service_of
 
 LIMIT_S = 0.6
 Upstream = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -187,7 +188,7 @@ async def test_health_says_which_service_answers(port: int) -> None:
     ],
 )
 def test_what_is_not_the_shops_is_nobodys(raw: str) -> None:
-    assert route(raw) is None
+    assert service_of(raw) is None
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_what_is_not_the_shops_is_nobodys(raw: str) -> None:
     ],
 )
 def test_prefixes(raw: str, service: str) -> None:
-    assert route(raw) == service
+    assert service_of(raw) == service
 
 
 async def test_internal_paths_reach_no_worker() -> None:

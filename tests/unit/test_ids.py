@@ -62,7 +62,7 @@ def test_an_id_goes_into_a_path_as_one_step(item: str) -> None:
     assert not set("?# ") & set(path)
 
 
-@pytest.mark.parametrize("handler", [orders.add_item, accounts.status])
+@pytest.mark.parametrize("handler", [orders.add_item, accounts.order_status])
 @pytest.mark.parametrize(
     ("given", "heard"),
     [

@@ -29,7 +29,7 @@ PORT = 8765
 def serve(port: int, runs_dir: str, in_browser: bool) -> int:
     """Show the kept runs in a browser: list, filter, open, compare; a run that goes on is shown as it goes.
 
-    Only this machine is answered: the page listens on 127.0.0.1. Ctrl-C ends it.
+    Only this machine is answered: the page listens on 127.0.0.1 and, where there is one, ::1. Ctrl-C ends it.
     """
     asyncio.run(_until_told(Path(runs_dir), port, in_browser))
     return OK
@@ -37,7 +37,9 @@ def serve(port: int, runs_dir: str, in_browser: bool) -> int:
 
 async def _until_told(folder: Path, port: int, in_browser: bool) -> None:
     from harness.report.server.app import served  # noqa: PLC0415 - a web server and its templates, for this command alone
+    from protocols.service.http import bound_logs  # noqa: PLC0415 - the same
 
+    bound_logs()
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -78,6 +78,13 @@ OWN = {"store_url", "detach", "folder"}
     metavar="SERVICE=URL",
     help="A server that is already there, for one service; may be repeated.",
 )
+@option(
+    "--statuses",
+    type=click.Choice(["exact", "course"]),
+    default="exact",
+    show_default=True,
+    help="course: every 4xx of the shop is 400, the only failure that older tests of the course know.",
+)
 @option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True, help="Of the services.")
 def up(folder: StateFolder, **given: Any) -> int:
     """Bring a shop up on this machine: three services, their stores, a gateway.

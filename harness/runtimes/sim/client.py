@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Self
 from harness.runtimes.sim.machine import Machine
 from harness.runtimes.sim.process import Process
 from harness.workload.client import OPERATIONS, Heard, judged
-from protocols.shop.contract import PREFIXES, ROUTES
-from protocols.shop.desk import Answer, Handler
+from protocols.shop.desk import Answer, Desk, Handler
+from protocols.shop.paths import meaning
 
 HOP_S = 0.0003
 GIVES_UP_BEFORE_S = 0.5  # the gateway answers before its client hangs up
@@ -26,15 +26,18 @@ class _Way(NamedTuple):
 
 
 def _way(method: str, path: str) -> _Way:
-    for route in ROUTES:
-        words = (PREFIXES[route.service] + route.path).split("/")
-        if route.method == method and ["{}" if word.startswith("{") else word for word in words] == path.split("/"):
-            names = tuple(word[1:-1] for word in words if word.startswith("{"))
-            return _Way(route.service, route.handler, names, method == "GET")
-    raise LookupError(f"no route of the contract is {method} {path}")
+    found = meaning(method, path.replace("{}", "x"))
+    if isinstance(found, Answer) or found.route is None:
+        raise LookupError(f"no route of the contract is {method} {path}")
+    return _Way(found.service, found.route.handler, tuple(found.parameters), method == "GET")
 
 
 WAYS = {operation: _way(*asked) for operation, asked in OPERATIONS.items()}
+
+
+async def _healthy(_: Desk) -> Answer:
+    """Who answers at all is healthy: a simulated store that is down is not asked here."""
+    return Answer(200, "")
 
 
 class SimClient:
@@ -62,6 +65,15 @@ class SimClient:
         except TimeoutError:
             return Heard("unknown", 0, "no answer in time")
         return judged(operation, status, body)
+
+    async def ask(self, method: str, raw: str) -> int:
+        """The status of a request by its method and raw path, as the other gateways' clients send it."""
+        found = meaning(method, raw) if raw.partition("?")[0] != "/health" else Answer(200, "")
+        if isinstance(found, Answer):
+            return found.status
+        handler = found.route.handler if found.route else _healthy
+        way = _Way(found.service, handler, tuple(found.parameters), method in {"GET", "HEAD"})
+        return (await self._through(way, tuple(found.parameters.values())))[0]
 
     async def _through(self, way: _Way, args: tuple[str, ...]) -> tuple[int, Any]:
         await asyncio.sleep(HOP_S)

@@ -119,7 +119,9 @@ class Process(Machine):
             new_id=lambda: f"{rng.getrandbits(64):016x}",
             prefix=f"{self.name}-{life}",
         )
-        self.runs = Service(self.service, self.name, there.protocol, there.config, ports, there.limit_ms)
+        self.runs = Service(
+            self.service, self.name, there.protocol, there.config, ports, there.limit_ms, statuses=there.spec.statuses
+        )
         if there.spec.trace:
             self.runs.driver.observer = lambda txn, what, detail: world.steps.add(self.name, f"{txn} {what} {detail}")
         self.injected = Injected(self.runs.driver, link, clock, self._die)

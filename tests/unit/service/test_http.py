@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
@@ -10,7 +11,15 @@ from random import Random
 import pytest
 from aiohttp import web
 
-from protocols.service.http import LINES_PER_S, LONGEST_LINE, BoundedLog, BoundedRunner, BoundedServer, most_connections
+from protocols.service.http import (
+    LINES_PER_S,
+    LONGEST_LINE,
+    BoundedLog,
+    BoundedRunner,
+    BoundedServer,
+    listen,
+    most_connections,
+)
 
 SOON_S = 0.2
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -130,3 +139,31 @@ def test_log_lines_are_bounded_in_length_and_in_rate() -> None:
     lines = kept.getvalue().splitlines()
     assert 1 <= len(lines) <= 2 * LINES_PER_S  # a new second may have begun
     assert max(map(len, lines)) < 2 * LONGEST_LINE
+
+
+async def test_localhost_is_served_on_both_loopbacks() -> None:
+    async def handle(_: web.BaseRequest) -> web.Response:
+        return web.Response(text="here")
+
+    runner = web.ServerRunner(BoundedServer(handle), shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        port = await listen(runner, "127.0.0.1", 0)
+        hosts = [address[0] for address in runner.addresses]
+        assert hosts == ["127.0.0.1", *(["::1"] if _has_ipv6() else [])]
+        for host in hosts:
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(GET)
+            assert b"here" in await reader.readuntil(b"here")
+            writer.close()
+    finally:
+        await runner.cleanup()
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as one:
+            one.bind(("::1", 0))
+    except OSError:
+        return False
+    return True

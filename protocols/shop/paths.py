@@ -1,0 +1,71 @@
+"""The meaning of a request line: the service that it goes to, and the route and parameters that it names there.
+
+Every gateway has the same rules: that of processes calls ``service_of``, ``containers/nginx.conf`` spells them as patterns,
+the simulator calls ``meaning``, which does without a server's router. ``tests/contract/requests.py`` has them row by row.
+"""
+
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from protocols.shop.contract import PREFIXES, ROUTES, Route
+from protocols.shop.desk import Answer, refused
+from protocols.shop.ids import BadId, check_escapes, shown
+
+SERVICES = {prefix[1:]: service for service, prefix in PREFIXES.items()}
+
+
+class Meant(NamedTuple):
+    """A request that a service answers. ``route`` is None for the question whether that service is healthy."""
+
+    service: str
+    route: Route | None
+    parameters: dict[str, str]
+
+
+def service_of(raw: str) -> str | None:
+    """The service that a raw path goes to; None for what is nobody's, or only for services among themselves."""
+    path = unquote(raw.partition("?")[0])
+    segments = path.split("/")
+    if path[:1] != "/" or "internal" in (segment.lower() for segment in segments) or {".", ".."} & {*segments}:
+        return None
+    return SERVICES.get(segments[1]) if len(segments) > 2 and raw.startswith(f"/{segments[1]}/") else None
+
+
+def check_path(raw: str) -> None:
+    """Raise ``BadId`` for a raw path whose escapes are broken, or that contains an escaped NUL: no server passes it on."""
+    path = raw.partition("?")[0]
+    check_escapes(path)
+    if "%00" in path:
+        raise BadId(f"a path contains no %00, unlike {shown(raw)}")
+
+
+def meaning(method: str, raw: str) -> Meant | Answer:
+    """The request's service, route and parameters, or the 4xx that says why it has none. HEAD is GET."""
+    try:
+        check_path(raw)
+    except BadId as error:
+        return refused(400, str(error))
+    service = service_of(raw)
+    if service is None:
+        return refused(404, f"no such path: {shown(raw)}")
+    steps = [unquote(step) for step in raw.partition("?")[0].split("/")[2:]]
+    if steps == ["health"]:
+        return Meant(service, None, {})
+    fitting = [(route, found) for route in ROUTES if (found := _parameters(route, service, steps)) is not None]
+    for route, parameters in fitting:
+        if route.method == ("GET" if method == "HEAD" else method):
+            return Meant(service, route, parameters)
+    if fitting:
+        return refused(405, f"{method} is no method of {shown(raw)}")
+    return refused(404, f"no such path: {shown(raw)}")
+
+
+def _parameters(route: Route, service: str, steps: list[str]) -> dict[str, str] | None:
+    """What the steps of a path are by the route's names, or None if it is not this route's path."""
+    names = route.path.split("/")[1:]
+    if route.service != service or len(names) != len(steps):
+        return None
+    found = dict(zip(names, steps, strict=True))
+    if any((not step if name[0] == "{" else name != step) for name, step in found.items()):
+        return None
+    return {name[1:-1]: step for name, step in found.items() if name[0] == "{"}
