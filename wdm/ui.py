@@ -36,6 +36,14 @@ def next_step(text: str) -> None:
     say(f"next: {text}")
 
 
+def name_leftovers() -> None:
+    """Name whatever a command that was killed has left behind, and the command that removes it."""
+    from harness import leftovers  # noqa: PLC0415 - loaded by the commands that start something
+
+    for words in leftovers.found():
+        say(f"left behind by a command that was killed: {words}; `{leftovers.REMOVE}` removes it")
+
+
 def complain(text: str) -> None:
     """What went wrong: one line on stderr, always."""
     click.echo(f"{_painted('error', 'red', sys.stderr.isatty())}: {' '.join(text.split())}", err=True)

@@ -1,7 +1,5 @@
 """Where a run takes place: one row a runtime, which imports what it needs when it is chosen."""
 
-import shutil
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -69,10 +67,11 @@ def docker(plan: Plan) -> Site:
 
 def _in_a_folder(kind: "type[LocalDeployment]", plan: Plan) -> Site:
     from harness.operator import Operator  # noqa: PLC0415 - clients of HTTP and of stores, which the simulator does without
+    from harness.runtimes.local import temporary  # noqa: PLC0415
     from harness.runtimes.local.meter import Meter  # noqa: PLC0415
 
     spec = plan.spec()
-    folder = Path(tempfile.mkdtemp(prefix="wdm-chaos-"))
+    folder = temporary.make("chaos-")
     shop = kind(spec, folder)
 
     async def ask() -> list[dict[str, object]]:
@@ -83,7 +82,7 @@ def _in_a_folder(kind: "type[LocalDeployment]", plan: Plan) -> Site:
         shop,
         ask,
         logs,
-        lambda: shutil.rmtree(folder, ignore_errors=True),
+        lambda: temporary.remove(folder),
         steps=lambda: in_logs(logs),
         costs=Meter(shop).look,
     )

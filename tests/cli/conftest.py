@@ -75,6 +75,16 @@ class Terminal:
         pids = [node.pid for node in self.nodes(state_dir).values() if node.pid]
         return [identity for pid in pids if (identity := process.identify(pid))]
 
+    def deployments(self) -> list[StateFolder]:
+        """Every deployment that a command of this terminal's has brought up."""
+        file = self.folder / "home/wdm/deployments"
+        return [StateFolder(Path(line)) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def of_this_folder(self) -> list[Identity]:
+        """Every node that runs, of all its deployments, written down or not."""
+        tags = [there.tag for folder in self.deployments() if (there := folder.read()) is not None]
+        return [identity for tag in tags for identity in process.tagged(tag)]
+
     def close(self) -> None:
         for one in self._open:
             if one.poll() is None:

@@ -4,6 +4,9 @@ import json
 import os
 import resource
 import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -67,19 +70,65 @@ def test_what_a_killed_up_left_is_ended_by_down(terminal: Terminal) -> None:
 
 @pytest.mark.slow
 def test_what_a_killed_up_left_is_ended_by_the_next_up(terminal: Terminal) -> None:
+    """A process that the killed supervisor had no time to write down, where the watchdog was killed as well."""
     up = terminal.up()
     gateway = terminal.status()["gateway"]
+    tag = json.loads((terminal.folder / ".wdm/deployment.json").read_text())["tag"]
+    for watchdog in watchdogs(up.pid):
+        process.send(watchdog, signal.SIGKILL)
     running = terminal.identities()
-    # As if it had been killed before it could write its last child down.
-    text = (terminal.folder / ".wdm/deployment.json").read_text()
-    up.kill()
-    up.wait()
-    forgotten = next(identity for identity in running if process.alive(identity))
-    (terminal.folder / ".wdm/deployment.json").write_text(text.replace(f'"pid": {forgotten.pid}', '"pid": null'))
-
-    assert terminal.wdm("up", "--detach", "--port", gateway.rsplit(":", 1)[1]).returncode == 0
+    with subprocess.Popen(["sleep", "60"], env={process.TAG: tag}) as stray:
+        up.kill()
+        up.wait()
+        answer = terminal.wdm("doctor", "--port", "0")
+        assert "processes without a supervisor" in answer.stderr
+        assert "`wdm down --all` removes it" in answer.stderr
+        assert terminal.wdm("up", "--detach", "--port", gateway.rsplit(":", 1)[1]).returncode == 0
+        assert stray.wait(5) == -signal.SIGTERM
     assert not any(process.alive(identity) for identity in running)
     assert terminal.status()["gateway"] == gateway
+
+
+def watchdogs(parent: int) -> list[process.Identity]:
+    """The shells that watch over this process."""
+    found = []
+    for folder in process.PROC.glob("[0-9]*"):
+        with suppress(OSError):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if b"wdm-watchdog" in words and int(fields[1]) == parent:
+                found.append(process.identify(int(folder.name)))
+    return [identity for identity in found if identity is not None]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("chaos", "coordinator-crash", "--runtime", "local", "--seed", "1"),
+        pytest.param(("bench", "--protocol", "2pc", "--duration", "20"), marks=pytest.mark.slow),
+        pytest.param(("demo",), marks=pytest.mark.slow),
+        pytest.param(("up", "--port", "0"), marks=pytest.mark.slow),
+        pytest.param(("up", "--port", "0", "--detach"), marks=pytest.mark.slow),
+    ],
+    ids=lambda command: " ".join(command[:1] + command[-1:]),
+)
+def test_a_killed_command_leaves_no_process_and_no_temporary_folder(
+    terminal: Terminal, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """SIGKILL of whatever supervises the nodes, one of which is paused, as in the middle of a fault."""
+    terminal.environment["TMPDIR"] = str(tmp_path / "tmp")
+    (tmp_path / "tmp").mkdir()
+    started = terminal.start(*command)
+    until(lambda: len(terminal.of_this_folder()) >= 7)
+    supervisor = {folder.supervisor() for folder in terminal.deployments()}.pop()
+    assert supervisor is not None
+    running = terminal.of_this_folder()
+    process.send(running[0], signal.SIGSTOP)
+    process.send(supervisor, signal.SIGKILL)
+    started.wait(10)
+    until(lambda: not any(process.alive(identity) for identity in running))
+    until(lambda: not list((tmp_path / "tmp").glob("wdm-*")))
+    assert terminal.of_this_folder() == []
 
 
 def test_a_node_that_dies_while_nothing_can_be_written_is_started_again(terminal: Terminal) -> None:
@@ -101,6 +150,7 @@ def test_a_node_that_dies_while_nothing_can_be_written_is_started_again(terminal
     assert "is written again" in log
 
 
+@pytest.mark.slow
 def test_status_tells_of_a_supervisor_that_stands_still(terminal: Terminal) -> None:
     up = terminal.up()
     up.send_signal(signal.SIGSTOP)

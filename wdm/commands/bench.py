@@ -119,6 +119,7 @@ def bench(runs_dir: str, as_json: bool, fail_if: tuple[str, ...], **given: Any) 
     """
     for condition in fail_if:
         thresholds.parse(condition)
+    ui.name_leftovers()
     wanted = plan(given, fail_if)
     refuse_idle_load(given, [text.partition("=")[0] for text in given["sweep"]])
     ui.say(

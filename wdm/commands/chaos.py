@@ -84,6 +84,7 @@ def chaos(
     run in the simulator: that takes seconds and needs nothing. Exit code 0: everything claimed held; 1: something claimed
     was violated; 3: nothing can be said; 4: the environment failed.
     """
+    ui.name_leftovers()
     given["runtime"] = given["runtime"] or _runtime(context)
     taste = given["runtime"] == SIMULATED and seeds is None and seed is None
     several = seeds or (TASTE_SEEDS if taste else 1)

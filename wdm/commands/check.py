@@ -45,6 +45,7 @@ def check(participants: int | None, transactions: int | None, runs_dir: str, as_
     Exit code 0: every state was seen and everything holds; 1: violated, and the shortest way there is shown and kept;
     3: a limit was reached before.
     """
+    ui.name_leftovers()
     bounds = Bounds(given["crashes"], given["depth"] or 0, given["states"], given["seconds"])
     options = chosen(given)
     question = Question(given["protocol"], options, tuple(given["ablate"]), participants, transactions, bounds)

@@ -24,6 +24,7 @@ def demo(protocol: str, rounds: int) -> int:
     """
     from harness import demo as demonstration  # noqa: PLC0415 - a deployment and its clients
 
+    ui.name_leftovers()
     rush, siege = asyncio.run(demonstration.run(protocol, ui.say, rounds))
     ui.table(("", "1,000 at once", "every node killed"), _rows(rush, siege))
     holds = rush.holds and siege.holds

@@ -17,6 +17,7 @@ from wdm.options import as_json, deployment, option
 @as_json
 def doctor(folder: StateFolder, port: int, as_json: bool) -> int:
     """Look at this machine: exit code 0 if the local runtime can run here, and what to do if not."""
+    ui.name_leftovers()
     found = examine(port, folder.path)
     fine = not any(one.state == "missing" for one in found)
     if as_json:

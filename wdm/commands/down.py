@@ -1,7 +1,10 @@
 """``wdm down``: stop a shop, or every shop, whoever looks after it."""
 
+from collections.abc import Callable
+
 import click
 
+from harness import leftovers
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.docker import compose, ours
 from harness.runtimes.local.control import all_folders, take_down
@@ -17,15 +20,18 @@ from wdm.options import deployment, hint
 def down(folder: StateFolder, everywhere: bool, volumes: bool) -> int:
     """Stop a shop and leave no process, container or network behind. Its data and logs are kept.
 
-    Also ends what a killed `wdm up` left running. With --all, containers and networks are found by their labels, also those
-    of a `wdm chaos` that was killed.
+    Also ends what a killed `wdm up` left running. With --all, containers and networks are found by their labels, and temporary
+    folders by the process that made them, also those of a `wdm chaos` that was killed.
     """
     folders = {folder.path: folder}
     if everywhere:
         folders |= {path: StateFolder(path) for path in all_folders()}
     failures = [failure for one in folders.values() if (failure := _stop(one, volumes)) is not None]
     if everywhere:
-        failures += _remove_strays(volumes)
+        failures += [
+            *_remove_strays(lambda: ours.remove_all(volumes=volumes)),
+            *_remove_strays(leftovers.remove_folders),
+        ]
     if failures:
         raise EnvironmentFailure("; ".join(failures))
     in_volumes = not volumes and (folder.path / compose.OVERRIDE).exists()
@@ -34,10 +40,10 @@ def down(folder: StateFolder, everywhere: bool, volumes: bool) -> int:
     return 0
 
 
-def _remove_strays(volumes: bool) -> list[str]:
-    """Containers and networks that no folder knows of. Why some could not be removed, if so."""
+def _remove_strays(remove: Callable[[], list[str]]) -> list[str]:
+    """Containers and networks that no folder knows of, and folders without an owner. Why some could not be removed, if so."""
     try:
-        removed = ours.remove_all(volumes=volumes)
+        removed = remove()
     except EnvironmentFailure as error:
         return [str(error)]
     if removed:

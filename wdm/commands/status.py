@@ -19,6 +19,7 @@ def status(folder: StateFolder, as_json: bool) -> int:
     Exit code 0 if every node runs under its supervisor; 4 if a node does not run, the supervisor is dead or does not respond,
     or nothing is up.
     """
+    ui.name_leftovers()
     found = running(folder)
     about = found.deployment
     if as_json:

@@ -91,6 +91,7 @@ def up(folder: StateFolder, **given: Any) -> int:
 
     Stays until Ctrl-C, or returns at once with --detach. Everything listens on loopback only.
     """
+    ui.name_leftovers()
     spec = _spec(given)
     spec.check()
     refuse_idle_broker(spec.protocol, spec.transport)

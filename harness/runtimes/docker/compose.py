@@ -11,6 +11,7 @@ import harness
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.docker.brokers import BROKERS
 from harness.runtimes.docker.engine import endpoint, in_words
+from harness.runtimes.local.process import TAG
 
 TOOLS = (("docker", "compose"), ("docker-compose",))
 ROOT = Path(harness.__file__).parents[1]
@@ -103,7 +104,7 @@ class Project:
     def _environment(self) -> dict[str, str]:
         """Nothing of ours but what we say: a variable of the shell's would go before it, and so would a file `.env`."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("WDM_", "COMPOSE_"))}
-        return {**kept, "DOCKER_HOST": endpoint().host, **self._variables}
+        return {**kept, "DOCKER_HOST": endpoint().host, TAG: self.name, **self._variables}
 
 
 def _chosen(profiles: Iterable[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """What the engine has of ours: found by label, whoever made it and however that ended, and removed."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from harness.runtimes.docker.engine import DEPLOYMENT, VOLATILE, connect, filter
 from harness.runtimes.local.brokers import NAME
 
 SERVICE = "com.docker.compose.service"
+GONE = (404, 409)  # it is not there, or its removal is under way
 NUMBER = "com.docker.compose.container-number"
 INNER_PORT = "5000/tcp"
 MANY = ("order", "stock", "payment")  # of these there may be several, so their containers are numbered
@@ -90,21 +91,31 @@ def _labels(thing: Any) -> dict[str, str]:
     return thing.attrs.get("Labels") or thing.attrs.get("Config", {}).get("Labels") or {}
 
 
-def _remove(client: Any, tag: str, volumes: bool) -> Iterator[str]:
-    from docker.errors import NotFound  # noqa: PLC0415 - slow to import, and only this runtime needs it
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    """Somebody else may be removing the same: a watchdog, or another `wdm down`."""
+    from docker.errors import APIError  # noqa: PLC0415 - slow to import, and only this runtime needs it
 
+    try:
+        yield
+    except APIError as error:
+        if error.status_code not in GONE:
+            raise
+
+
+def _remove(client: Any, tag: str, volumes: bool) -> Iterator[str]:
     mine = filters(deployment=tag)
     with told(f"what is left of deployment {tag} cannot be removed"):
         for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
             yield f"container {container.name}"
-            with suppress(NotFound):
+            with _unless_gone():
                 container.remove(force=True)
         for network in client.networks.list(filters=mine):
             yield f"network {network.name}"
-            with suppress(NotFound):
+            with _unless_gone():
                 network.remove()
         for volume in client.volumes.list(filters=mine):
             if volumes or _labels(volume).get(VOLATILE):
                 yield f"volume {volume.name}"
-                with suppress(NotFound):
+                with _unless_gone():
                     volume.remove(force=True)

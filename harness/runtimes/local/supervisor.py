@@ -14,7 +14,7 @@ from typing import Protocol
 
 from harness.faults.proxy import Proxy
 from harness.runtimes.base import EnvironmentFailure, Node, Rule, Wire
-from harness.runtimes.local import control, keeper, process
+from harness.runtimes.local import control, keeper, process, watchdog
 from harness.runtimes.local.keeper import Keeper
 from harness.runtimes.local.nodes import Member, Plan, direct, lay_out
 from harness.runtimes.local.ports import Ports, is_free, why_taken
@@ -138,6 +138,9 @@ class Supervisor:
         ports = Ports(avoid=self.spec.port)
         self._resources.callback(ports.close)
         self._plan = laid = self._plan_with(ports)
+        guarded = watchdog.Guarded(folder=str(self.folder.path), tag=laid.tag, docker=self.spec.runtime == "docker")
+        watchdog.guard(guarded)
+        self._resources.callback(watchdog.release, guarded)
         self._keepers = {member.name: self._keep(member) for member in laid.members}
         self._deployment = Deployment(
             tag=laid.tag,

@@ -1,0 +1,48 @@
+"""Whatever a killed command has left on this machine and its watchdog could not remove: named, and removed on request."""
+
+import shutil
+from collections.abc import Iterator
+
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.local import places, process, temporary
+from harness.runtimes.local.control import end_leftovers
+from harness.runtimes.local.state import StateFolder
+
+REMOVE = "wdm down --all"
+
+
+def found() -> list[str]:
+    """Each thing in words, in a fixed order; of containers only what a known folder says, so no engine is asked."""
+    return [*_deployments(), *(f"the temporary folder {path}" for path in temporary.abandoned())]
+
+
+def remove_folders() -> list[str]:
+    """End what runs in abandoned temporary folders and remove them. Returns their names. Raises ``EnvironmentFailure``."""
+    removed = []
+    for path in temporary.abandoned():
+        folder = StateFolder(path)
+        end_leftovers(folder)
+        folder.erase()
+        shutil.rmtree(path, ignore_errors=True)
+        removed.append(f"folder {path}")
+    return removed
+
+
+def _deployments() -> Iterator[str]:
+    for path in places.known():
+        folder = StateFolder(path)
+        try:
+            there = folder.read() if folder.supervisor() is None else None
+        except EnvironmentFailure:
+            continue  # `wdm status` in that folder says what is wrong with it
+        if there is None:
+            continue
+        if there.runtime == "docker":
+            yield f"a deployment of containers without a supervisor in {path}"
+            continue
+        written = {record.identity: record.name for record in there.nodes}
+        alive = [name for identity, name in written.items() if identity is not None and process.alive(identity)]
+        more = sum(identity not in written for identity in process.tagged(there.tag))
+        if alive or more:
+            names = ", ".join([*alive, *([f"{more} more"] if more else [])])
+            yield f"processes without a supervisor in {path} ({names})"
