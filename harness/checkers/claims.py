@@ -2,10 +2,14 @@
 
 from typing import NamedTuple
 
-from harness.history import History
+from harness.history import Event, History
 
 ALWAYS = "the API's contract"
 """The claim of an anomaly which every shop excludes, whatever its protocol claims."""
+
+DISK_FULL = "disk-full"
+WRITTEN_WITHIN_NS = 2_000_000_000
+"""A store tries again every second to write what it holds in memory."""
 
 TAIL_CUTS = frozenset({"power-cut", "lost-tail"})
 """Faults after which a store that does not force its log may have forgotten what it acknowledged."""
@@ -79,4 +83,20 @@ def told(promise: Promise, history: History) -> str:
 
 
 def _lost_a_tail(history: History) -> bool:
-    return any(event.data.get("fault") in TAIL_CUTS for event in history.of_kind("fault-start"))
+    return any(event.data.get("fault") in TAIL_CUTS for event in history.of_kind("fault-start")) or _died_full(history)
+
+
+def _died_full(history: History) -> bool:
+    """Whether a store died while a disk was full, or before it had written down what it held in memory."""
+    full, until_ns = 0, -1
+    for event in history.events:
+        if event.data.get("fault") == DISK_FULL and event.kind in ("fault-start", "fault-end"):
+            full += 1 if event.kind == "fault-start" else -1
+            until_ns = event.at_ns + WRITTEN_WITHIN_NS
+        elif _death_of_a_store(event) and (full or event.at_ns <= until_ns):
+            return True
+    return False
+
+
+def _death_of_a_store(event: Event) -> bool:
+    return event.kind == "node" and event.data["state"] == "down" and str(event.data["name"]).endswith("-store")

@@ -16,6 +16,7 @@ from harness.faults.base import Fault, Kind, Setting, Value
 from harness.faults.crash import Crash
 from harness.faults.crash_at import CrashAt
 from harness.faults.delay import Delay
+from harness.faults.disk_full import DiskFull
 from harness.faults.duplicate import Duplicate
 from harness.faults.loss import Loss
 from harness.faults.lost_tail import LostTail
@@ -58,6 +59,7 @@ _ALL: tuple[Kind, ...] = (
     Duplicate(),
     Reorder(),
     Poison(),
+    DiskFull(),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
 

@@ -14,8 +14,9 @@ TOLD_IN_FULL = 3
 
 DURABILITY = {
     "everysec": "a store forces its log to the disk once a second: a power cut may take the last second of what was "
-    "acknowledged, a killed process nothing, or, while a forced write keeps a slow disk busy, up to two seconds",
-    "always": "a store forces its log to the disk before it answers: neither a killed process nor a power cut loses "
+    "acknowledged, a killed process nothing, or, while a forced write keeps a slow disk busy, up to two seconds; a "
+    "write that met a full disk is acknowledged and only in memory until there is space again",
+    "always": "a store forces its log to the disk before it answers: neither a killed process, a power cut nor a full disk loses "
     "what was acknowledged",
 }
 STANDING = {

@@ -71,7 +71,7 @@ class Runtime(Protocol):
 
 # ---------------------------------------------------------------- what a runtime offers to faults
 
-Capability = Literal["signals", "links", "messages", "clock", "boundaries", "log-tail", "letters"]
+Capability = Literal["signals", "links", "messages", "clock", "boundaries", "log-tail", "letters", "disk"]
 Wire = tuple[str, str]
 """A directed link between two nodes, by name: who opens the connections, and to whom."""
 
@@ -161,7 +161,17 @@ class Letters(Protocol):
         """The dead letters. Raises ``EnvironmentFailure``."""
 
 
-class Breakable(Runtime, Wires, Insides, Logs, Letters, Protocol):
+class Disks(Protocol):
+    """Capability ``disk``: the space that the stores have."""
+
+    async def fill_disk(self, name: str) -> None:
+        """No file of this store grows from now on, in whatever life. Raises ``EnvironmentFailure``."""
+
+    async def free_disk(self, name: str) -> None:
+        """There is space again."""
+
+
+class Breakable(Runtime, Wires, Insides, Logs, Letters, Disks, Protocol):
     """A runtime that faults can be injected into, as far as its ``capabilities`` go."""
 
     holds: Holds

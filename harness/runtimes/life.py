@@ -27,5 +27,8 @@ class Life(Protocol):
     def signal(self, number: signal.Signals) -> bool:
         """False if it is over. It may take effect a little later; two take effect in their order."""
 
+    def limit_files(self, most: int | None) -> None:
+        """Let no file grow beyond so many bytes; None: without a limit. It may take effect a little later."""
+
     async def over(self) -> None:
         """Return once it has ended."""

@@ -24,7 +24,7 @@ def claims(config: Config) -> Claims:  # noqa: ARG001 - whatever the configurati
     return Claims(
         atomicity="atomic",
         isolation="strict-serializable",
-        durability="what was told is as durable as the store's log: always, or up to a second at everysec",
+        durability="as the store's log: always, or up to a second, and what met a full disk, at everysec",
         blocking="nobody waits for a transaction; without the one store nobody does anything",
         recovery_s=2.0,
         data="one store for all services, none owns its own, and all keys in one hash slot",

@@ -34,7 +34,7 @@ def claims(config: Config) -> Claims:  # noqa: ARG001 - whatever the configurati
     return Claims(
         atomicity="eventually",
         isolation="none",
-        durability="what was told is as durable as the store's log: always, or up to a second at everysec",
+        durability="as the store's log: always, or up to a second, and what met a full disk, at everysec",
         blocking="none: what is reserved can be seen, and a saga waits for what is down without holding others up",
         recovery_s=5.0,
     )

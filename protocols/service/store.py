@@ -126,11 +126,10 @@ class ValkeyStore(StoreQueue):
             self._refused(str(answer))
 
     def _refused(self, error: str) -> None:
-        entry = self._sent.popleft()
         if error.upper().startswith(PASSING):
-            entry.sent = False
-            self._waiting.appendleft(entry)
+            self._sent[0].sent = False  # it stays in front of those that were sent after it
             raise RedisError(error)
+        entry = self._sent.popleft()
         log.error("store refused a command", command=entry.command.name, error=error)
         entry.lost(StoreFault(error))
 

@@ -87,10 +87,10 @@ class StoreQueue:
     # ------------------------------------------------------------ when a connection is gone
 
     def _take_back(self) -> None:
-        """What may run twice goes to the front again, in order; the rest is unknown."""
+        """What may run twice or was rejected goes to the front again, in order; the rest is unknown."""
         again = []
         for entry in self._sent:
-            if entry.again:
+            if entry.again or not entry.sent:
                 entry.sent = False
                 again.append(entry)
             else:

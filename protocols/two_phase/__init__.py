@@ -61,7 +61,7 @@ def claims(config: Config) -> Claims:
     return Claims(
         atomicity="atomic",
         isolation=_isolation(config.options["reads"], escrow=escrow),
-        durability="what was told is as durable as the store's log: always, or up to a second at everysec",
+        durability="as the store's log: always, or up to a second, and what met a full disk, at everysec",
         blocking=blocking,
         recovery_s=2.0,
         own_writes=_own_writes(config.options["reads"], escrow=escrow),

@@ -42,7 +42,7 @@ class Paper:
         return ("order:after-persist:commit", "stock:before-send:vote")
 
 
-ALL = ("signals", "links", "messages", "clock", "boundaries", "log-tail", "letters")
+ALL = ("signals", "links", "messages", "clock", "boundaries", "log-tail", "letters", "disk")
 
 
 def refusal(kind: str, *names: str, runtime: Paper | None = None, **settings: object) -> str | None:
@@ -54,7 +54,7 @@ def test_every_kind_is_named_as_in_the_table_and_says_what_it_does() -> None:
     assert list(faults.KINDS) == [
         *("crash", "crash-at", "pause", "partition", "delay", "loss"),
         *("slow", "lost-tail", "power-cut", "skew", "duplicate", "reorder"),
-        "poison",
+        *("poison", "disk-full"),
     ]
     for name, kind in faults.KINDS.items():
         assert (kind.name, bool(kind.summary), bool(kind.needs)) == (name, True, True)
@@ -117,7 +117,7 @@ def test_a_runtime_that_cannot_is_told_what_it_lacks(kind: str) -> None:
     assert all(need in why for need in faults.KINDS[kind].needs)
 
 
-@pytest.mark.parametrize("kind", ["crash", "pause", "lost-tail", "power-cut"])
+@pytest.mark.parametrize("kind", ["crash", "pause", "lost-tail", "power-cut", "disk-full"])
 def test_a_server_that_somebody_else_runs_is_left_alone(kind: str) -> None:
     why = refusal(kind, "stores", runtime=Paper(*ALL, foreign=("stock",)))
     assert why is not None

@@ -173,3 +173,44 @@ def test_a_paused_server_is_given_up_and_what_may_run_twice_is_sent_again() -> N
         assert bench.balance == 1, "the kernel of the paused server had it already"
 
     Bench().play(play)
+
+
+@pytest.mark.parametrize(("durability", "acknowledged"), [("everysec", 2), ("always", 1)])
+def test_a_full_disk_takes_what_the_store_had_in_memory_only(durability: str, acknowledged: int) -> None:
+    """At `everysec` one write is acknowledged and in memory, and all others are rejected; at `always` the store ends."""
+
+    async def play(bench: Bench) -> None:
+        await add(bench)
+        bench.server.fill_disk()
+        asked: list[object] = []
+        for _ in range(3):  # each is sent again until it is accepted
+            bench.store.submit(Command("adjust", (KEY, 1)), asked.append)
+        await asyncio.sleep(0.3)
+        assert 1 + len(asked) == acknowledged == bench.balance
+        assert (bench.server.state == "down") == (durability == "always")
+        bench.server.kill(stay_down=True)
+        assert bench.balance == 1
+        bench.server.free_disk()
+        bench.server.revive()
+        await asyncio.sleep(3)
+        assert len(asked) == 3
+        assert bench.balance == 4 - (acknowledged - 1)
+
+    Bench(1, durability).play(play)
+
+
+def test_a_store_that_has_space_again_keeps_what_it_acknowledged() -> None:
+    async def play(bench: Bench) -> None:
+        bench.server.fill_disk()
+        await add(bench)
+        waiting = asyncio.ensure_future(
+            bench.store.call(Command("adjust", (KEY, 1)))
+        )  # sent again until it is accepted
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        bench.server.free_disk()
+        await waiting
+        bench.server.kill(stay_down=True)
+        assert bench.balance == 2
+
+    Bench().play(play)

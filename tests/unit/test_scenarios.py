@@ -22,6 +22,7 @@ LISTED = (
     "slow-payment",
     "flaky-network",
     "power-cut",
+    "disk-full",
     "crash-points",
     "hot-item",
     "everything",

@@ -52,8 +52,8 @@ def a_fault(draw: st.DrawFn, kinds: tuple[Kind, ...]) -> Fault:
     return faults.fault(kind.name, (target,), at_s, draw(st.integers(1, 30)) / 10, drawn)
 
 
-KINDS = tuple(kind for kind in faults.KINDS.values() if kind.name != "power-cut")
-"""What a store loses in a power cut no protocol gives back, so a drawn schedule has none, nor a lost tail."""
+KINDS = tuple(kind for kind in faults.KINDS.values() if kind.name not in ("power-cut", "disk-full"))
+"""What a store loses in a power cut or with a full disk no protocol gives back, so a drawn schedule has none, nor a lost tail."""
 
 
 def schedules(kinds: tuple[Kind, ...] = KINDS) -> st.SearchStrategy[tuple[Fault, ...]]:

@@ -26,6 +26,8 @@ from harness.runtimes.local.process import Identity
 TOLD = "etc/wdm/environment.json"
 # The words of a store, RabbitMQ and Kafka, which listen where this machine cannot ask.
 READY = re.compile(rb"Ready to accept connections|completed with \d+ plugins|Kafka Server started")
+# Number 1 of a store's container is the store, once it has dropped root; the hard limit stays.
+LIMIT = 'exec setpriv --reuid "$(stat -c %u /proc/1)" --clear-groups prlimit --pid 1 --fsize="$1":'
 GONE = (404, 409)  # it ended meanwhile, or is in that state already
 FREEZE_TRIES, FREEZE_AGAIN_S = (
     5,
@@ -58,6 +60,12 @@ class Container:
         if life is None:
             return False
         return await probe.http(life.port)() if self.asked else life.ready
+
+    def limit_files(self, most: int | None) -> None:
+        """Let no file of its processes grow beyond so many bytes, after all that was ordered before. None: without a limit."""
+        future = self._orders.submit(self._limit_files, "unlimited" if most is None else str(most))
+        self._under_way.add(future)
+        future.add_done_callback(self._under_way.discard)
 
     def order(self, what: str, *arguments: Any) -> None:
         """Have something done to it, after all that was ordered before."""
@@ -112,6 +120,18 @@ class Container:
     def close(self) -> None:
         self._orders.shutdown(wait=False)
 
+    def _limit_files(self, most: str) -> None:
+        """By the user of the process itself, who needs no privilege for it."""
+        try:
+            self._run(["sh", "-c", LIMIT, "limit", most])
+        except EnvironmentFailure as failure:
+            if not self.ended:  # a life that is over has no limit
+                self.trouble.append(str(failure))
+
+    @property
+    def ended(self) -> bool:
+        return self._life is None or self._life.ended
+
     def _do(self, what: str, arguments: tuple[Any, ...]) -> None:
         from docker.errors import APIError  # noqa: PLC0415 - slow to import, and only this runtime needs it
 
@@ -164,6 +184,9 @@ class ContainerLife:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}" if self.port else ""
+
+    def limit_files(self, most: int | None) -> None:
+        self._container.limit_files(most)
 
     def signal(self, number: signal.Signals) -> bool:
         if self.ended:

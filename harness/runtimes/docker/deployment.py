@@ -15,6 +15,7 @@ from harness.runtimes.local.nodes import Plan
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.local.supervisor import Supervisor
 
+LARGEST = "stat -c %s /data/appendonlydir/*.aof | sort -n | tail -n 1"
 ASK_THE_BROKER = ("python3", "-P", "-m", "protocols.service.letters")
 
 
@@ -39,6 +40,10 @@ class DockerDeployment(LocalDeployment):
     def usage(self) -> list[dict[str, Any]]:
         """What each container has used so far; empty before it is up."""
         return self._meter.rows() if self._meter else []
+
+    async def _largest_file(self, name: str) -> int:
+        found = await asyncio.to_thread(self._containers.containers[name].run, ["sh", "-c", LARGEST])
+        return int(found)
 
     async def plant(self, service: str, name: str) -> None:
         await asyncio.to_thread(self._ask_the_broker, "plant", service, name)

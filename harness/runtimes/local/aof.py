@@ -121,6 +121,15 @@ class LogWatch:
         return newest(path.name for path in self._folder.glob("*.incr.aof"))
 
 
+def largest(folder: Path) -> int:
+    """The size of the largest file of a log, in bytes; 0 if there is none."""
+    sizes = [0]
+    for file in (folder / FOLDER).glob("*.aof"):
+        with suppress(FileNotFoundError):  # a part that a rewrite has replaced
+            sizes.append(file.stat().st_size)
+    return max(sizes)
+
+
 def newest(names: Iterable[str]) -> str | None:
     """The file that the server appends to: of the parts of its log, the one with the highest number."""
     numbered = [(int(found[1]), name) for name in names if (found := _NUMBER.search(name))]

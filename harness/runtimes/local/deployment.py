@@ -1,9 +1,8 @@
 """A local shop inside this process's event loop: for tests, the demo and whatever breaks a shop on purpose."""
 
 import asyncio
-import shutil
+import resource
 import signal
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import Self, TypeVar
 
 from harness.faults.boundaries import boundaries
 from harness.runtimes.base import Capability, EnvironmentFailure, Holds, Node, Rule, Wire
-from harness.runtimes.local.aof import Log, LogWatch
+from harness.runtimes.local import temporary
+from harness.runtimes.local.aof import Log, LogWatch, largest
 from harness.runtimes.local.insides import InsideFaults
 from harness.runtimes.local.nodes import Plan
 from harness.runtimes.local.spec import Spec
@@ -28,6 +28,7 @@ T = TypeVar("T")
 ALWAYS: frozenset[Capability] = frozenset({"signals", "messages", "clock", "boundaries"})
 IF_BREAKABLE: frozenset[Capability] = frozenset({"links", "log-tail"})
 IF_BROKERED: frozenset[Capability] = frozenset({"letters"})
+IF_LIMITED: frozenset[Capability] = frozenset({"disk"}) if hasattr(resource, "prlimit") else frozenset()  # Linux
 
 
 class LocalDeployment:
@@ -40,7 +41,7 @@ class LocalDeployment:
         self, spec: Spec, state_dir: Path | None = None, *, say: Callable[[str], None] = lambda _: None
     ) -> None:
         self.spec = spec
-        self._temporary = None if state_dir else Path(tempfile.mkdtemp(prefix="wdm-"))
+        self._temporary = None if state_dir else temporary.make()
         self.folder = StateFolder(state_dir or self._temporary or Path())
         self._supervisor = self._supervisor_of(spec, say)
         self._up = False
@@ -48,6 +49,7 @@ class LocalDeployment:
         self._insides: InsideFaults | None = None
         self._logs: Mapping[str, Log] = {}
         self._watches: list[asyncio.Task[None]] = []
+        self._full: dict[str, None] = {}
 
     async def __aenter__(self) -> Self:
         await self.up()
@@ -110,7 +112,7 @@ class LocalDeployment:
     @property
     def capabilities(self) -> frozenset[Capability]:
         letters = IF_BROKERED if transport(self.spec.transport).broker else ALWAYS
-        return ALWAYS | letters | (IF_BREAKABLE if self.spec.breakable else ALWAYS)
+        return ALWAYS | IF_LIMITED | letters | (IF_BREAKABLE if self.spec.breakable else ALWAYS)
 
     def revive(self, name: str) -> None:
         self._supervisor.keeper(name).revive()
@@ -139,6 +141,14 @@ class LocalDeployment:
     async def cut_tail(self, name: str, rng: Random) -> str:
         return f"{name}: {await self._logs[name].cut(time.monotonic(), rng)}"
 
+    async def fill_disk(self, name: str) -> None:
+        self._supervisor.keeper(name).limit_files(await self._largest_file(name))
+        self._full[name] = None
+
+    async def free_disk(self, name: str) -> None:
+        self._full.pop(name, None)
+        self._supervisor.keeper(name).limit_files(None)
+
     async def plant(self, service: str, name: str) -> None:
         await _of_the_broker(transport(self.spec.transport).plant(self._any_way_to_the_broker(), service, name))
 
@@ -151,6 +161,8 @@ class LocalDeployment:
                 self.resume(node.name)
             elif node.state == "down":
                 self.revive(node.name)
+        for name in tuple(self._full):
+            await self.free_disk(name)
         self._supervisor.network.straighten()
         if self._insides is not None:
             await self._insides.heal()
@@ -188,6 +200,10 @@ class LocalDeployment:
     def _any_way_to_the_broker(self) -> str:
         return next(iter(self._supervisor.plan.broker_urls.values()))
 
+    async def _largest_file(self, name: str) -> int:
+        """In bytes, of a store's log: what it has reached is where its disk ends."""
+        return largest(self._supervisor.plan.data[name])
+
     def _supervisor_of(self, spec: Spec, say: Callable[[str], None]) -> Supervisor:
         return Supervisor(spec, self.folder, say)
 
@@ -204,7 +220,7 @@ class LocalDeployment:
 
     def _remove_temporary(self) -> None:
         if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+            temporary.remove(self._temporary)
 
 
 async def _of_the_broker(asked: Awaitable[T]) -> T:

@@ -38,7 +38,7 @@ class ProcessLife:
     @classmethod
     async def begin(cls, member: Member, environment: Mapping[str, str]) -> "ProcessLife":
         member.prepare()
-        return cls(await _start(member.command, environment, member.log))
+        return cls(await _start(member, environment))
 
     @property
     def paused(self) -> bool:
@@ -50,6 +50,13 @@ class ProcessLife:
 
     def signal(self, number: signal.Signals) -> bool:
         return self.identity is not None and process.send(self.identity, number)
+
+    def limit_files(self, most: int | None) -> None:
+        if self.identity is None:
+            return
+        with suppress(ProcessLookupError):
+            _, hard = resource.prlimit(self.identity.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(self.identity.pid, resource.RLIMIT_FSIZE, (hard if most is None else most, hard))
 
     async def over(self) -> None:
         await self._child.wait()
@@ -88,6 +95,7 @@ class Keeper:
         self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._complaint = ""
+        self._most_bytes: int | None = None
 
     @property
     def identity(self) -> Identity | None:
@@ -165,6 +173,12 @@ class Keeper:
         if self._life is not None or not stay_down:
             self.signal(signal.SIGKILL)
             self._killed = self._life
+
+    def limit_files(self, most: int | None) -> None:
+        """Let no file of this life or a later one grow beyond so many bytes; None: without a limit."""
+        self._most_bytes = most
+        if self._life is not None:
+            self._life.limit_files(most)
 
     async def settled(self) -> None:
         """Return once a kill or a pause has had its effect. Raises ``EnvironmentFailure`` if it has none."""
@@ -251,6 +265,8 @@ class Keeper:
             self._life = life = await self._begin(member, environment)
         finally:
             self.beginning = False
+        if self._most_bytes is not None:
+            life.limit_files(self._most_bytes)
         self._become("starting")
         return life
 
@@ -299,17 +315,22 @@ class Keeper:
         return lines[-1].strip() if lines else "it said nothing"
 
 
-async def _start(command: tuple[str, ...], environment: Mapping[str, str], log: Path) -> asyncio.subprocess.Process:
-    """A child in a session of its own (Ctrl-C is the supervisor's alone), with nothing open but its log."""
-    with _output(log) as output:
+async def _start(member: Member, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """A child in a session of its own (Ctrl-C is the supervisor's alone), with nothing open but its log.
+
+    A store that may write no more (``limit_files``) is to see an error as on a full disk, and not the signal SIGXFSZ, which
+    Python ignores and its children do as well, unless it is restored.
+    """
+    with _output(member.log) as output:
         return await asyncio.create_subprocess_exec(
-            *command,
+            *member.command,
             env=environment,
-            cwd=log.parent,
+            cwd=member.log.parent,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            restore_signals=member.kind != "store",
         )
 
 

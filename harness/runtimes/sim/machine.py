@@ -110,6 +110,10 @@ class Machine:
         self.world.trace.add(self.name, state)
         self.state = state
         self._node = None
+        self.changed()
+
+    def changed(self) -> None:
+        """Call whoever waits for a change."""
         listeners, self._listeners = self._listeners, []
         for then in listeners:
             then()

@@ -1,7 +1,8 @@
 """A simulated store server: the pure twin of the store's commands, and the log that a real one would write.
 
 The log is the store: what a power cut leaves is the state after the commands that had reached the disk. A killed process
-loses nothing, its kernel has the log.
+loses nothing, its kernel has the log, unless the disk was full. With `everysec` a real store then acknowledges the command that
+meets the full disk and keeps it in memory, and rejects all others (MISCONF) until it can write; with `always` it ends.
 """
 
 from collections.abc import Callable
@@ -39,18 +40,43 @@ class Server(Machine):
         self._log: list[tuple[float, int, Command]] = []
         self._survived = 0  # so much of the log a former power cut has left, so it is on the disk
         self.twin = Twin(protocol, config)
+        self.full = False
+        self._unwritten: int | None = None  # the log from here on is in memory only, and nothing more is accepted
         self.connections: list[Callable[[], None]] = []  # whom to tell that the server is gone
 
     @property
     def answer_takes_s(self) -> float:
         return SYNC_TAKES_S if self._always else 0.0
 
-    def execute(self, command: Command, now_ms: int) -> Result:
+    @property
+    def accepts(self) -> bool:
+        """Whether a client can connect: that begins with a write, which a store without space rejects."""
+        return self.state == "running" and self._unwritten is None
+
+    def fill_disk(self) -> None:
+        self.full = True
+
+    def free_disk(self) -> None:
+        self.full, self._unwritten = False, None
+        self.changed()
+
+    def execute(self, command: Command, now_ms: int) -> Result | None:
+        """The answer; None if the command was rejected or ended the server."""
+        if self._unwritten is not None:
+            return None
+        if self.full and self._always:
+            self.kill(stay_down=False)
+            return None
+        if self.full:
+            self._unwritten = len(self._log)
         self._log.append((self.world.loop.time(), now_ms, command))
         self.world.trace.add(self.name, f"{command.name} {command.args[0] if command.args else ''}")
         return self.twin.run(command, now_ms)
 
     def died(self) -> None:
+        if self._unwritten is not None:
+            self._lose(self._unwritten)
+            self._unwritten = None
         for gone in tuple(self.connections):
             gone()
 
@@ -60,10 +86,15 @@ class Server(Machine):
         now_s = self.world.loop.time()
         certain = sum(at_s <= now_s - lasts_s for at_s, _, _ in self._log)
         kept = self._survived = rng.randint(max(certain, self._survived), len(self._log))
+        lost = self._lose(kept)
+        return f"lost the last {lost} of {kept + lost} commands"
+
+    def _lose(self, kept: int) -> int:
+        """All commands but so many. Returns how many they were."""
         lost = len(self._log) - kept
         del self._log[kept:]
         self.twin = Twin(self._protocol, self._config)
         for _, now_ms, command in self._log:
             self.twin.run(command, now_ms)
         self.world.trace.add(self.name, f"lost {lost} commands")
-        return f"lost the last {lost} of {kept + lost} commands"
+        return lost

@@ -102,7 +102,7 @@ class Simulation:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        return frozenset({"signals", "links", "messages", "clock", "boundaries", "log-tail"})
+        return frozenset({"signals", "links", "messages", "clock", "boundaries", "log-tail", "disk"})
 
     def revive(self, name: str) -> None:
         self._machine(name).revive()
@@ -126,9 +126,13 @@ class Simulation:
         self._tell(self._wanted.take(by))
 
     async def cut_tail(self, name: str, rng: Random) -> str:
-        server = self._machine(name)
-        assert isinstance(server, Server)
-        return f"{name}: {server.cut_tail(rng)}"
+        return f"{name}: {self._server(name).cut_tail(rng)}"
+
+    async def fill_disk(self, name: str) -> None:
+        self._server(name).fill_disk()
+
+    async def free_disk(self, name: str) -> None:
+        self._server(name).free_disk()
 
     async def plant(self, service: str, name: str) -> None:  # noqa: ARG002
         raise EnvironmentFailure("what the simulated broker carries are values: there is none that cannot be read")
@@ -139,6 +143,8 @@ class Simulation:
     async def heal(self) -> None:
         for machine in self._machines.values():
             machine.resume()
+            if isinstance(machine, Server):
+                machine.free_disk()
             machine.revive()
         self._network.straighten()
         self._network.rough = False
@@ -167,6 +173,11 @@ class Simulation:
         if name not in self._machines:
             raise KeyError(f"no node {name!r}; there are: {', '.join(self._machines)}")
         return self._machines[name]
+
+    def _server(self, name: str) -> Server:
+        server = self._machine(name)
+        assert isinstance(server, Server)
+        return server
 
     async def _serving(self, machines: Iterable[Machine]) -> None:
         async with asyncio.timeout(UP_WITHIN_S):

@@ -62,7 +62,7 @@ class SimStore(StoreQueue):
     def _connect(self) -> None:
         if self._over or self._pipes:
             return
-        if self._server.state != "running":
+        if not self._server.accepts:
             self._server.when_changed(self._soon_again)
         else:
             self._network.when_whole(self._wire, lambda: self._enter_life(self._connects))
@@ -70,7 +70,7 @@ class SimStore(StoreQueue):
     def _connects(self) -> None:
         if self._over or self._pipes:
             return
-        if self._server.state != "running":
+        if not self._server.accepts:
             self._connect()
             return
         self._connection += 1
@@ -127,8 +127,13 @@ class SimStore(StoreQueue):
             if not self._pipes[1].send(answered, self._server.answer_takes_s):
                 self._broken()
 
-    def _hear(self, connection: int, entry: Entry, result: Result) -> None:
+    def _hear(self, connection: int, entry: Entry, result: Result | None) -> None:
+        """What is rejected was not executed: the client connects again, which a store that rejects does not accept."""
         if connection != self._connection or self._over:
+            return
+        if result is None:
+            entry.sent = False
+            self._broken()
             return
         self._answered += 1
         heard = self._sent.popleft()

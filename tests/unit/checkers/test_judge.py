@@ -105,6 +105,22 @@ def test_only_a_cut_log_that_is_not_forced_may_forget(story, durability, fault, 
     assert [v.name for v in (*lost.violated, *lost.allowed)] == ["acknowledged-checkout-lost"]
 
 
+@pytest.mark.parametrize(
+    ("durability", "died_at", "verdict"),
+    [("everysec", 1_500, "holds"), ("everysec", 2_500, "holds"), ("everysec", 9_000, "violated"),
+     ("everysec", None, "violated"), ("always", 1_500, "violated")],
+)  # fmt: skip
+def test_a_store_that_dies_with_a_full_disk_may_forget_unless_its_log_is_forced(story, durability, died_at, verdict):
+    run = story(credit=100, stock=20, paid=False)
+    run.event("fault-start", at=1_000, fault="disk-full", target="payment-store")
+    if died_at == 1_500:
+        run.event("node", at=died_at, name="payment-store", state="down")
+    run.event("fault-end", at=2_000, fault="disk-full", target="payment-store")
+    if died_at not in (None, 1_500):
+        run.event("node", at=died_at, name="payment-store", state="down")
+    assert judge(run.history(durability=durability)).verdict == verdict
+
+
 def test_not_even_a_cut_log_makes_a_balance_negative(story):
     run = story(["ok"], credit=-5)
     run.event("fault-start", fault="power-cut", target="payment-store")

@@ -205,3 +205,15 @@ async def test_a_server_that_takes_the_connection_and_never_says_a_word_is_asked
         store.start()
         assert await store.call(Command("fenced")) == (7,)
         await store.stop()
+
+
+async def test_a_rejected_command_stays_in_front_of_those_that_were_sent_after_it() -> None:
+    error = b"-MISCONF Errors writing to the AOF file: No space left on device\r\n"
+    async with store_of(lambda number: ANSWER if number > 3 else error) as (store, server):
+        told: list[object] = []
+        for name in ("first", "second", "third"):
+            store.submit(Command(name), told.append)
+        async with asyncio.timeout(5):
+            while len(told) < 3:
+                await asyncio.sleep(0.01)
+        assert server.calls[-3:] == [b"wdm_first", b"wdm_second", b"wdm_third"]
