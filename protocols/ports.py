@@ -17,6 +17,10 @@ class StoreDown(Exception):
     """The command was not executed and never will be: it was still waiting for the store when its time was up."""
 
 
+class StoreFull(StoreDown):
+    """The store has no memory left for what the command would make, and has made nothing of it."""
+
+
 class StoreUnknown(Exception):
     """The command was sent, its answer was lost: it may have been executed."""
 

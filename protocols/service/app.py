@@ -1,6 +1,7 @@
 """The aiohttp face of a node: the public contract, what services say to each other, health and metrics."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -50,9 +51,10 @@ def _public(node: Node, route: Route) -> Served:
     tally = node.requests.setdefault(route.path, {})
 
     async def served(request: web.Request) -> web.Response:
+        own = replace(desk, gone=lambda: request.transport is None) if route.long else desk
         try:
             check_escapes(request.raw_path.partition("?")[0])
-            answer = await serve(handler, desk, **request.match_info)
+            answer = await serve(handler, own, **request.match_info)
         except BadId as error:
             answer = refused(400, str(error))  # in whatever statuses this shop answers
         tally[answer.status] = tally.get(answer.status, 0) + 1

@@ -22,7 +22,7 @@ from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
 from protocols.service.trace import Trace
 from protocols.service.wire import connector
-from protocols.shop.desk import Answer
+from protocols.shop.desk import MB, Answer
 
 TOLD = 10
 LONGEST_TEXT = 300
@@ -50,7 +50,15 @@ class Node:
             prefix=uuid.uuid4().hex[:12],
         )
         self.service = Service(
-            settings.service, settings.node, protocol, config, ports, settings.limit_ms, _recovering, settings.statuses
+            settings.service,
+            settings.node,
+            protocol,
+            config,
+            ports,
+            settings.limit_ms,
+            _recovering,
+            settings.statuses,
+            memory=settings.store_memory_mb * MB,
         )
         self.driver = self.service.driver
         if settings.trace:

@@ -9,7 +9,7 @@ from protocols.core import Command, Config, Protocol
 from protocols.ports import Clock, Link, Store, StoreDown, StoreUnknown, TimeLimit
 from protocols.service.attempts import Attempts, TxnIds
 from protocols.service.driver import Driver
-from protocols.shop.desk import Answer, Desk, refused
+from protocols.shop.desk import MB, STORE_MEMORY_MB, Answer, Desk, refused
 
 ASK_AGAIN_MS = 25.0
 ASK_AGAIN_LATEST_MS = 200.0
@@ -36,7 +36,8 @@ class Ports:
 class Service:
     """The driver, the attempts and the desk of one process of service ``name``; ``node`` is what it is called itself.
 
-    ``recovering`` hears which transactions a recovery sweep has taken up. ``statuses``: see ``desk.STATUSES``.
+    ``recovering`` hears which transactions a recovery sweep has taken up. ``statuses``: see ``desk.STATUSES``. ``memory``: what
+    its store may have, in bytes.
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class Service:
         limit_ms: int,
         recovering: Callable[[list[str]], None] = lambda _: None,
         statuses: str = "exact",
+        *,
+        memory: int = STORE_MEMORY_MB * MB,
     ) -> None:
         self.config = config
         self.role = protocol.roles[name]
@@ -70,7 +73,9 @@ class Service:
             unheard=protocol.unheard,
         )
         attempts = Attempts(name, node, self.driver, ids, ports.clock, ports.rng, limit_ms)
-        self.desk = Desk(ports.store, ports.clock, ports.rng, limit_ms, self._ask, attempts.run, ports.new_id, statuses)
+        self.desk = Desk(
+            ports.store, ports.clock, ports.rng, limit_ms, self._ask, attempts.run, ports.new_id, statuses, memory
+        )
 
     def receive(self, sender: str, messages: Sequence[Any], handled: Callable[[], None] = lambda: None) -> None:
         """Messages from another process. ``handled`` is called once the effects of all of them have been carried out."""

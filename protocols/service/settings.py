@@ -9,7 +9,7 @@ from typing import Any
 
 from protocols.core import Timing, UsageError
 from protocols.service import faults
-from protocols.shop.desk import STATUSES
+from protocols.shop.desk import STATUSES, STORE_MEMORY_MB
 
 PATIENCE_MS = 2_000
 SERVICES = ("order", "stock", "payment")
@@ -22,7 +22,7 @@ class Settings:
 
     ``routes``: where messages to an instance's address go instead. ``transport``: one of ``links.TRANSPORTS``;
     ``broker_url``: where its broker is, if it needs one, as this process reaches it. ``trace``: one of so many transactions is
-    traced, 0 for none. ``statuses``: one of ``desk.STATUSES``.
+    traced, 0 for none. ``statuses``: one of ``desk.STATUSES``. ``store_memory_mb``: what this service's store may have.
     """
 
     service: str
@@ -44,6 +44,7 @@ class Settings:
     log_level: str
     trace: int = 0
     statuses: str = "exact"
+    store_memory_mb: int = STORE_MEMORY_MB
 
     @property
     def timing(self) -> Timing:
@@ -79,6 +80,7 @@ class Settings:
             log_level=env.get("WDM_LOG_LEVEL", "info"),
             trace=_number("WDM_TRACE", env.get("WDM_TRACE") or "0"),
             statuses=_statuses(env.get("WDM_STATUSES") or "exact"),
+            store_memory_mb=_number("WDM_STORE_MEMORY_MB", env.get("WDM_STORE_MEMORY_MB") or str(STORE_MEMORY_MB)),
         )
 
 

@@ -12,18 +12,22 @@ from functools import cache
 from typing import Any
 
 import structlog
-from redis.exceptions import RedisError
+from redis.asyncio import Connection
+from redis.exceptions import OutOfMemoryError, RedisError
 
-from protocols.ports import Clock
+from protocols.ports import Clock, StoreFull
 from protocols.service.codec import decode_result, encode_arguments
+from protocols.service.library import NAME
 from protocols.service.store_queue import Entry, StoreQueue
 from protocols.service.wire import LOST, Connect, Wire
 
 RECONNECT_S = 0.02
 BUNDLE = 16
-# The server is there but cannot serve: it is loading its log, its disk or memory is full, a script hangs, or it has lost
+# The server is there but cannot serve: it is loading its log, its disk is full, a script hangs, or it has lost
 # our library. It says so before it executes anything, so trying again after a new connect is safe for every command.
-PASSING = ("LOADING", "MISCONF", "OOM", "READONLY", "BUSY", "MASTERDOWN", "ERR FUNCTION NOT FOUND")
+PASSING = ("LOADING", "MISCONF", "READONLY", "BUSY", "MASTERDOWN", "ERR FUNCTION NOT FOUND")
+FULL = "OOM"
+"""The server has as much as it may (``maxmemory``), and says so before it executes anything."""
 
 log = structlog.get_logger()
 
@@ -79,8 +83,7 @@ class ValkeyStore(StoreQueue):
                     over.set_exception(error)
 
             try:
-                first = ("FUNCTION", "LOAD", "REPLACE", self._library)
-                self._wire = wire = await Wire.open(self._connect, self._hear, lost, *first)
+                self._wire = wire = await Wire.open(self._connect, self._hear, lost, self._load)
                 self.counts.connects += 1
                 log.info("store connected")
                 self._wake()
@@ -94,6 +97,15 @@ class ValkeyStore(StoreQueue):
                 if wire is not None:
                     await wire.close()
             await asyncio.sleep(RECONNECT_S)
+
+    async def _load(self, connection: Connection) -> None:
+        """Our library, which a full store does not take; it is of use all the same if it has this very one."""
+        try:
+            await _ask(connection, "FUNCTION", "LOAD", "REPLACE", self._library)
+        except OutOfMemoryError:
+            listed = await _ask(connection, "FUNCTION", "LIST", "LIBRARYNAME", NAME, "WITHCODE")
+            if not any(self._library.encode() in library for library in listed):
+                raise
 
     def _wake(self) -> None:
         if self._wire is None or not self._waiting:
@@ -126,12 +138,20 @@ class ValkeyStore(StoreQueue):
             self._refused(str(answer))
 
     def _refused(self, error: str) -> None:
+        if error.upper().startswith(FULL):
+            self._sent.popleft().lost(StoreFull("the store's memory is full"))
+            return
         if error.upper().startswith(PASSING):
             self._sent[0].sent = False  # it stays in front of those that were sent after it
             raise RedisError(error)
         entry = self._sent.popleft()
         log.error("store refused a command", command=entry.command.name, error=error)
         entry.lost(StoreFault(error))
+
+
+async def _ask(connection: Connection, *command: str) -> Any:
+    await connection.send_command(*command)
+    return await connection.read_response()
 
 
 @cache

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from protocols.core import Command
-from protocols.ports import Clock, Result, StoreDown, StoreUnknown
+from protocols.ports import Clock, Result, StoreDown, StoreFull, StoreUnknown
+
+FULL_PAUSE_MS = 100.0
 
 
 @dataclass(slots=True)
@@ -43,7 +45,11 @@ class StoreQueue:
     # ------------------------------------------------------------ the port
 
     def submit(self, command: Command, then: Callable[[Result], None]) -> None:
-        self._enter(command, then, lambda _: None, again=True)
+        def lost(error: Exception) -> None:
+            if isinstance(error, StoreFull):
+                self._clock.call_later(FULL_PAUSE_MS, lambda: self.submit(command, then))
+
+        self._enter(command, then, lost, again=True)
 
     async def call(self, command: Command) -> Result:
         return await self._await(command, again=True)

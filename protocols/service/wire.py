@@ -8,7 +8,7 @@ is no hidden retry: what is repeated, and when, is the business of whoever asked
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import hiredis
@@ -25,6 +25,7 @@ Command = tuple[Any, ...]
 Connect = Callable[[], Connection]
 Hear = Callable[[Any], None]
 Lost = Callable[[BaseException], None]
+First = Callable[[Connection], Awaitable[None]]
 
 
 def connector(url: str) -> Connect:
@@ -59,16 +60,15 @@ class Wire(asyncio.Protocol):
         self._watch()
 
     @classmethod
-    async def open(cls, connect: Connect, hear: Hear, lost: Lost, *first: Any) -> "Wire":
-        """``first`` is a command that has to succeed before anything else. Raises one of ``LOST``."""
+    async def open(cls, connect: Connect, hear: Hear, lost: Lost, first: First | None = None) -> "Wire":
+        """``first`` has to succeed on the connection before anything else. Raises one of ``LOST``."""
         connection = connect()
         try:
             # All of it: a network cut right after the handshake leaves a server that will never answer to AUTH.
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 await connection.connect()  # type: ignore[no-untyped-call]
-                if first:
-                    await connection.send_command(*first)
-                    await connection.read_response()
+                if first is not None:
+                    await first(connection)
         except BaseException:
             await connection.disconnect(nowait=True)
             raise

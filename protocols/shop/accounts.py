@@ -1,8 +1,9 @@
 """Items and users: what the stock and the payment service answer. An account is a balance that never goes below zero."""
 
 from protocols.core import Command
-from protocols.ports import Result
+from protocols.ports import Result, TimeLimit
 from protocols.shop.amounts import LIMIT, parse
+from protocols.shop.batches import ACCOUNT_BYTES, how_many, in_pieces
 from protocols.shop.desk import DONE, Answer, Desk, refused
 
 CHUNK = 1_000
@@ -91,14 +92,15 @@ async def _adjust(desk: Desk, key: str, delta: int, **what: str) -> Answer:
 
 
 async def _init(desk: Desk, prefix: str, n: str, balance: int, price: int) -> Answer:
-    count = parse("n", n, limit=100_000_000)
-    for first in range(0, count, CHUNK):
-        chunk = (prefix, first, min(CHUNK, count - first), balance, price)
+    count = how_many(desk, n, ACCOUNT_BYTES)
+
+    async def init(first: int, some: int, limit: TimeLimit) -> Result:
         # Once: a copy that comes late would take back what has happened since.
-        result = await desk.unlocked(desk.store.once, Command("init_accounts", chunk))
-        if result[0] != "ok":
-            return _refusal(result, first=str(first))
-    return Answer(200, {"msg": f"{count} {prefix}s initialised"})
+        command = Command("init_accounts", (prefix, first, some, balance, price))
+        return await desk.unlocked(desk.store.once, command, limit)
+
+    short = await in_pieces(desk, count, CHUNK, init, _refusal)
+    return short or Answer(200, {"msg": f"{count} {prefix}s initialised"})
 
 
 def _refusal(result: Result, **what: str) -> Answer:

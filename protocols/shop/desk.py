@@ -13,6 +13,9 @@ from protocols.shop.ids import BadId, check_all
 
 STATUSES = ("exact", "course")
 """``exact`` tells an unknown id (404) from a refusal (409); ``course`` answers 400 for both, as the course's template does."""
+MB = 2**20
+STORE_MEMORY_MB = 256
+"""What a store may have, unless somebody says otherwise."""
 FIRST_PAUSE_MS = 1.0
 LONGEST_PAUSE_MS = 50.0
 
@@ -39,8 +42,8 @@ class Desk:
     """One service's counter: its store, its clock, its random stream and how it reaches others.
 
     ``ask(service, path)`` is a read of another service's public interface, ids in the path quoted. ``checkout`` runs
-    the protocol (None: unknown).
-    ``limit_ms`` bounds each request. ``statuses``: one of ``STATUSES``.
+    the protocol (None: unknown). ``limit_ms`` bounds each request. ``statuses``: one of ``STATUSES``. ``memory`` is what a
+    store may have, in bytes; ``gone``: whether the client has left.
     """
 
     store: Store
@@ -51,6 +54,8 @@ class Desk:
     checkout: Callable[[str], Awaitable[Outcome | None]] | None = None
     new_id: Callable[[], str] = field(default=lambda: "")
     statuses: str = "exact"
+    memory: int = STORE_MEMORY_MB * MB
+    gone: Callable[[], bool] = field(default=lambda: False)
 
     async def read(self, service: str, path: str, name: str) -> dict[str, Any] | Answer:
         """What ``service`` knows of ``name``; or its 4xx, or a 424 where it gave no answer of the contract."""
@@ -61,9 +66,11 @@ class Desk:
             return answer
         return refused(424, f"the {service} service gave no answer about {name}; nothing happened")
 
-    async def unlocked(self, run: Callable[[Command], Awaitable[Result]], command: Command) -> Result:
+    async def unlocked(
+        self, run: Callable[[Command], Awaitable[Result]], command: Command, limit: TimeLimit | None = None
+    ) -> Result:
         """The command's result once nobody's lock is in its way; ``("locked", holder)`` when the time is up."""
-        limit = TimeLimit(self.limit_ms)
+        limit = limit or TimeLimit(self.limit_ms)
         pause = FIRST_PAUSE_MS
         while True:
             result = await run(command)

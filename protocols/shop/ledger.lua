@@ -36,7 +36,7 @@ local function set_account(key, balance, price)
   call('HSET', key, 'balance', text(balance), 'price', text(price), 'lock', '')
 end
 
-command('create_account', function(now, key, balance, price)
+making('create_account', function(now, key, balance, price)
   if call('EXISTS', key) == 0 then set_account(key, balance, price) end
   return {'ok'}
 end)
@@ -63,7 +63,7 @@ end
 
 command('adjust', function(now, key, delta) return adjust(key, delta) end)
 
-command('init_accounts', function(now, prefix, first, count, balance, price)
+making('init_accounts', function(now, prefix, first, count, balance, price)
   for id = first, first + count - 1 do
     local holder = occupant(prefix .. ':' .. text(id))
     if holder ~= '' then return {'locked', holder} end
@@ -105,7 +105,7 @@ local function closed(found)
   return found.txn ~= '' and {'busy', found.txn} or nil
 end
 
-command('create_order', function(now, order, user)
+making('create_order', function(now, order, user)
   if call('EXISTS', 'order:' .. order) == 0 then set_order(order, user, {}) end
   return {'ok'}
 end)
@@ -118,7 +118,7 @@ command('find_order', function(now, order)
   return {'found', found.user, found.paid, total(found.items), lines}
 end)
 
-command('add_item', function(now, order, item, quantity, price)
+making('add_item', function(now, order, item, quantity, price)
   local found = get_order(order)
   local refused = closed(found)
   if refused then return refused end
@@ -151,14 +151,14 @@ command('remove_order', function(now, order)
   return {'ok'}
 end)
 
-command('add_branch', function(now, order, service, shard, changes)
+making('add_branch', function(now, order, service, shard, changes)
   local refused = closed(get_order(order))
   if refused then return refused end
   call('HSET', 'branches:' .. order, service .. '/' .. text(shard), pack(changes))
   return {'ok'}
 end)
 
-command('init_orders', function(now, first, price, rows)
+making('init_orders', function(now, first, price, rows)
   for index, row in ipairs(rows) do
     set_order(text(first + index - 1), row[1], {{row[2], 1, price}, {row[3], 1, price}})
   end

@@ -1,8 +1,9 @@
 """Orders and their checkout: what the order service answers."""
 
 from protocols.core import Command, Outcome, Verdict
-from protocols.ports import Result
+from protocols.ports import Result, TimeLimit
 from protocols.shop.amounts import LIMIT, parse
+from protocols.shop.batches import ORDER_BYTES, how_many, in_pieces
 from protocols.shop.desk import DONE, UNKNOWN, Answer, Desk, refused
 
 CHUNK = 500
@@ -57,18 +58,20 @@ async def checkout(desk: Desk, order: str) -> Answer:
 
 
 async def batch_init(desk: Desk, n: str, n_items: str, n_users: str, item_price: str) -> Answer:
-    count = parse("n", n, limit=100_000_000)
+    count = how_many(desk, n, ORDER_BYTES)
     price = parse("item_price", item_price, limit=LIMIT // 2)
     items, users = parse("n_items", n_items), parse("n_users", n_users)
     if count and not (items and users):
         return refused(400, f"{count} orders need at least one item and one user, not {items} and {users}")
     draw = desk.rng.randrange
-    for first in range(0, count, CHUNK):
-        numbers = range(min(CHUNK, count - first))
-        rows = tuple((str(draw(users)), str(draw(items)), str(draw(items))) for _ in numbers)
+
+    async def init(first: int, some: int, _limit: TimeLimit) -> Result:
+        rows = tuple((str(draw(users)), str(draw(items)), str(draw(items))) for _ in range(some))
         # Once: a copy that comes late would take back what has happened since.
-        await desk.store.once(Command("init_orders", (first, price, rows)))
-    return Answer(200, {"msg": f"{count} orders initialised"})
+        return await desk.store.once(Command("init_orders", (first, price, rows)))
+
+    short = await in_pieces(desk, count, CHUNK, init, _refusal)
+    return short or Answer(200, {"msg": f"{count} orders initialised"})
 
 
 async def _price(desk: Desk, item: str) -> int | Answer:

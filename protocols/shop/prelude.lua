@@ -11,9 +11,15 @@ local function keeps(safeguard) return not ABLATED[safeguard] end
 -- Whole numbers as text: Lua's own tostring() would give 1e+15, and without the sum a negated 0 would be -0.
 local function text(number) return string.format('%.0f', number + 0) end
 
-local function command(name, body)
-  redis.register_function('wdm_' .. name, function(keys, args)
+local function register(name, body, flags)
+  redis.register_function{function_name = 'wdm_' .. name, flags = flags, callback = function(keys, args)
     call = redis.call
     return pack(body(unpack(cmsgpack.unpack(args[1]))))
-  end)
+  end}
 end
+
+-- A command that a full store (maxmemory) still carries out: what has begun has to be able to end.
+local function command(name, body) register(name, body, {'allow-oom'}) end
+
+-- One that makes data: a full store refuses it before anything of it has happened.
+local function making(name, body) register(name, body, {}) end

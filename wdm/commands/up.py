@@ -9,10 +9,11 @@ import click
 
 from harness.runtimes.base import Node
 from harness.runtimes.local import detached
-from harness.runtimes.local.spec import LOG_LEVELS, MAX_WORKERS, RUNTIMES, Spec
+from harness.runtimes.local.spec import LEAST_MEMORY_MB, LOG_LEVELS, MAX_WORKERS, MOST_MEMORY_MB, RUNTIMES, Spec
 from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor, run
 from protocols.service.links import TRANSPORTS
+from protocols.shop.desk import STORE_MEMORY_MB
 from wdm import ui
 from wdm.combined import refuse_idle_broker
 from wdm.exits import INTERRUPTED, OK
@@ -84,6 +85,13 @@ OWN = {"store_url", "detach", "folder"}
     default="exact",
     show_default=True,
     help="course: every 4xx of the shop is 400, the only failure that older tests of the course know.",
+)
+@option(
+    "--store-memory-mb",
+    type=click.IntRange(LEAST_MEMORY_MB, MOST_MEMORY_MB),
+    default=STORE_MEMORY_MB,
+    show_default=True,
+    help="Memory of each store in MB; a full one refuses new data.",
 )
 @option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True, help="Of the services.")
 def up(folder: StateFolder, **given: Any) -> int:

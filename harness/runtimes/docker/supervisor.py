@@ -118,6 +118,8 @@ class ContainerSupervisor(Supervisor):
             "WDM_OPTIONS": json.dumps(spec.options),
             "WDM_ABLATE": ",".join(spec.ablate),
             "WDM_DURABILITY": spec.durability,
+            "WDM_STORE_MEMORY_MB": str(spec.store_memory_mb),
+            "WDM_STORE_LIMIT": f"{2 * spec.store_memory_mb}m",
             "WDM_TIME_LIMIT_MS": str(round(spec.time_limit_s * 1000)),
             "WDM_LOG_LEVEL": spec.log_level,
             "WDM_STATUSES": spec.statuses,

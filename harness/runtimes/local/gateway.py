@@ -220,7 +220,9 @@ async def serve(gateway: Gateway, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     await gateway.start()
-    runner = web.ServerRunner(BoundedServer(gateway.handle), shutdown_timeout=STOP_WITHIN_S)
+    # Whose client has left is not asked on: the service sees it leave as well, and may stop.
+    server = BoundedServer(gateway.handle, handler_cancellation=True)
+    runner = web.ServerRunner(server, shutdown_timeout=STOP_WITHIN_S)
     await runner.setup()
     try:
         await listen(runner, host, port, BACKLOG)

@@ -138,7 +138,9 @@ def _store(
 ) -> tuple[Member, str]:
     name, password = f"{service}-store", token_hex(16)
     data = _data(spec, folder, name)
-    text = valkey.configuration(port=port, password=password, data=data, durability=spec.durability)
+    text = valkey.configuration(
+        port=port, password=password, data=data, durability=spec.durability, memory_mb=spec.store_memory_mb
+    )
 
     def prepare() -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -256,6 +258,7 @@ def _common_environment(spec: Spec, secret: str) -> dict[str, str]:
         "WDM_TRANSPORT": spec.transport,
         "WDM_SECRET": secret,
         "WDM_DURABILITY": spec.durability,
+        "WDM_STORE_MEMORY_MB": str(spec.store_memory_mb),
         "WDM_OPTIONS": json.dumps(spec.options),
         "WDM_ABLATE": ",".join(spec.ablate),
         "WDM_TIME_LIMIT_MS": str(round(spec.time_limit_s * 1000)),

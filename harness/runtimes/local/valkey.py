@@ -62,8 +62,8 @@ def check_server(service: str, url: str) -> None:
     _require(number, what)
 
 
-def configuration(*, port: int, password: str, data: Path, durability: str) -> str:
-    """The server's configuration file. It holds the password, so write it for the owner only."""
+def configuration(*, port: int, password: str, data: Path, durability: str, memory_mb: int = 0) -> str:
+    """The server's configuration file. It holds the password, so write it for the owner only. ``memory_mb`` 0: no bound."""
     return f"""\
 bind 127.0.0.1
 port {port}
@@ -84,6 +84,7 @@ appendfsync {durability}
 aof-load-truncated yes
 # A store that throws records away breaks every promise.
 maxmemory-policy noeviction
+maxmemory {memory_mb}mb
 """
 
 

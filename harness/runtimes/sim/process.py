@@ -20,7 +20,7 @@ from protocols.service.faults import Faults, Injected
 from protocols.service.links import transport
 from protocols.service.service import Ports, Service
 from protocols.shop.contract import ROUTES
-from protocols.shop.desk import Answer, Handler, serve
+from protocols.shop.desk import MB, Answer, Handler, serve
 
 DOOMED = 0.6  # the share of kills that wait for a boundary: where a crash hurts most
 DOOM_BOUNDARIES = 40
@@ -120,7 +120,14 @@ class Process(Machine):
             prefix=f"{self.name}-{life}",
         )
         self.runs = Service(
-            self.service, self.name, there.protocol, there.config, ports, there.limit_ms, statuses=there.spec.statuses
+            self.service,
+            self.name,
+            there.protocol,
+            there.config,
+            ports,
+            there.limit_ms,
+            statuses=there.spec.statuses,
+            memory=there.spec.store_memory_mb * MB,
         )
         if there.spec.trace:
             self.runs.driver.observer = lambda txn, what, detail: world.steps.add(self.name, f"{txn} {what} {detail}")

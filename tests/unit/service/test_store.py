@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from protocols.core import Command
-from protocols.ports import LoopClock, StoreDown, StoreUnknown
+from protocols.ports import LoopClock, StoreDown, StoreFull, StoreUnknown
 from protocols.service import wire as wire_module
 from protocols.service.codec import encode_arguments
 from protocols.service.store import BUNDLE, StoreFault, ValkeyStore
@@ -109,7 +109,6 @@ async def test_a_store_that_cannot_be_reached_never_executes_the_command(
 PASSING = (
     b"-LOADING Valkey is loading the dataset in memory",
     b"-MISCONF Errors writing to the AOF file: No space left on device",
-    b"-OOM command not allowed when used memory > 'maxmemory'.",
     b"-BUSY Valkey is busy running a script.",
     b"-ERR Function not found",
 )
@@ -120,6 +119,28 @@ async def test_a_store_that_cannot_serve_yet_has_executed_nothing_so_it_is_asked
     async with store_of(lambda number: ANSWER if number > 2 else error + b"\r\n") as (store, server):
         assert await store.once(Command("add")) == (7,)
         assert server.calls == [b"wdm_add"] * 3
+
+
+FULL = b"-OOM allow-oom flag is not set on the function, can not run it when used memory > 'maxmemory'\r\n"
+
+
+async def test_a_full_store_refuses_at_once_and_what_comes_behind_is_answered_on_the_same_connection() -> None:
+    async with store_of(lambda number: FULL if number == 1 else ANSWER) as (store, server):
+        asked = [asyncio.ensure_future(store.once(Command(name))) for name in ("make", "add", "read")]
+        with pytest.raises(StoreFull, match="memory is full"):
+            await asked[0]
+        assert await asyncio.gather(*asked[1:]) == [(7,), (7,)]
+        assert server.calls == [b"wdm_make", b"wdm_add", b"wdm_read"]
+        assert store.counts.connects == 1
+
+
+async def test_what_a_protocol_submits_to_a_full_store_is_repeated_until_there_is_room() -> None:
+    async with store_of(lambda number: FULL if number < 3 else ANSWER) as (store, server):
+        answered: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        store.submit(Command("begin"), answered.set_result)
+        assert await answered == (7,)
+        assert server.calls == [b"wdm_begin"] * 3
+        assert store.counts.connects == 1
 
 
 async def test_a_command_that_the_store_calls_malformed_is_a_defect_and_not_repeated() -> None:
