@@ -22,7 +22,8 @@ from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
 from protocols.service.trace import Trace
 from protocols.service.wire import connector
-from protocols.shop.desk import MB, Answer
+from protocols.shop.desk import Answer
+from protocols.shop.memory import MB
 
 TOLD = 10
 LONGEST_TEXT = 300

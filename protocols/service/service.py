@@ -9,7 +9,8 @@ from protocols.core import Command, Config, Protocol
 from protocols.ports import Clock, Link, Store, StoreDown, StoreUnknown, TimeLimit
 from protocols.service.attempts import Attempts, TxnIds
 from protocols.service.driver import Driver
-from protocols.shop.desk import MB, STORE_MEMORY_MB, Answer, Desk, refused
+from protocols.shop.desk import Answer, Desk, refused
+from protocols.shop.memory import MB, STORE_MEMORY_MB
 
 ASK_AGAIN_MS = 25.0
 ASK_AGAIN_LATEST_MS = 200.0

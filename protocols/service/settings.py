@@ -9,7 +9,8 @@ from typing import Any
 
 from protocols.core import Timing, UsageError
 from protocols.service import faults
-from protocols.shop.desk import STATUSES, STORE_MEMORY_MB
+from protocols.shop.desk import STATUSES
+from protocols.shop.memory import STORE_MEMORY_MB
 
 PATIENCE_MS = 2_000
 SERVICES = ("order", "stock", "payment")

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from protocols.ports import Result, StoreDown, TimeLimit
 from protocols.shop.amounts import BadAmount, parse
-from protocols.shop.desk import MB, Answer, Desk
+from protocols.shop.desk import Answer, Desk
+from protocols.shop.memory import MB
 
 ACCOUNT_BYTES = 160
 ORDER_BYTES = 320

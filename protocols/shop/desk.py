@@ -10,12 +10,10 @@ from protocols.core import Command, Outcome
 from protocols.ports import Clock, Result, Store, StoreDown, StoreUnknown, TimeLimit
 from protocols.shop.amounts import BadAmount
 from protocols.shop.ids import BadId, check_all
+from protocols.shop.memory import MB, STORE_MEMORY_MB
 
 STATUSES = ("exact", "course")
 """``exact`` tells an unknown id (404) from a refusal (409); ``course`` answers 400 for both, as the course's template does."""
-MB = 2**20
-STORE_MEMORY_MB = 256
-"""What a store may have, unless somebody says otherwise."""
 FIRST_PAUSE_MS = 1.0
 LONGEST_PAUSE_MS = 50.0
 

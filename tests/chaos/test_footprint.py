@@ -92,7 +92,7 @@ async def test_the_pages_are_served_on_loopback_only(tmp_path: Path) -> None:
         line = (await asyncio.wait_for(child.stdout.readline(), 20)).decode()
         assert re.search(r"http://127\.0\.0\.1:\d+", line), line
         sockets = reachable({child.pid})
-        assert len(sockets) == 1
+        assert sockets
         assert exposed(sockets) == []
     finally:
         child.send_signal(signal.SIGINT)

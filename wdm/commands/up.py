@@ -13,7 +13,7 @@ from harness.runtimes.local.spec import LEAST_MEMORY_MB, LOG_LEVELS, MAX_WORKERS
 from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor, run
 from protocols.service.links import TRANSPORTS
-from protocols.shop.desk import STORE_MEMORY_MB
+from protocols.shop.memory import STORE_MEMORY_MB
 from wdm import ui
 from wdm.combined import refuse_idle_broker
 from wdm.exits import INTERRUPTED, OK

@@ -9,7 +9,7 @@ from harness.runtimes.base import EnvironmentFailure
 from protocols.core import UsageError
 from protocols.registry import load
 from protocols.service.links import transport
-from protocols.shop.desk import STORE_MEMORY_MB
+from protocols.shop.memory import STORE_MEMORY_MB
 
 SERVICES = ("order", "stock", "payment")
 RUNTIMES = ("local", "docker")

@@ -20,7 +20,8 @@ from protocols.service.faults import Faults, Injected
 from protocols.service.links import transport
 from protocols.service.service import Ports, Service
 from protocols.shop.contract import ROUTES
-from protocols.shop.desk import MB, Answer, Handler, serve
+from protocols.shop.desk import Answer, Handler, serve
+from protocols.shop.memory import MB
 
 DOOMED = 0.6  # the share of kills that wait for a boundary: where a crash hurts most
 DOOM_BOUNDARIES = 40
