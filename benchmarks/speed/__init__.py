@@ -1,6 +1,6 @@
 """How fast checkouts are, and where the time goes: shops and a bare service, side by side in one run.
 
-``python -m benchmarks.speed`` (``make bench-speed``) takes about three minutes, ``--all`` everything there is. All contenders
+``python -m benchmarks.speed`` (``make bench-speed``) takes about seven minutes, ``--all`` everything there is. All contenders
 of a stage are up at once and take turns being asked, so that whatever else the machine does meets each of them alike, and a
 ratio is the median of the ratios of each round. The clients talk to the services' own ports, without a gateway.
 

@@ -16,7 +16,7 @@ from harness.runtimes.base import EnvironmentFailure
 from protocols.core import UsageError
 from tests.sim.conftest import plan_of
 
-HARDEST = ("long-outage", "refuse-stale", 4)
+HARDEST = ("long-outage", "refuse-stale", 6)
 """A safeguard that dozens of seeds do without before one misses it; found as docs/ablations.md says."""
 
 
