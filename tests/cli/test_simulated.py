@@ -1,6 +1,7 @@
 """`wdm chaos` in the simulator, and `wdm replay`, as a person calls them."""
 
 import json
+import secrets
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,11 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_with_nothing_said_it_simulates_and_says_what_is_next(capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_nothing_said_it_simulates_and_says_what_is_next(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The seeds are drawn; here always the same ones: this is about the words, campaigns look for what fails.
+    monkeypatch.setattr(secrets, "randbelow", lambda _: 1)
     assert main(["chaos"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("50 seeds: 50 holds\n")
