@@ -30,7 +30,7 @@ Arrive = Callable[[], None]
 
 @dataclass(slots=True)
 class _Line:
-    """One directed link. ``late`` are packets that a rule delays, ``held`` those that wait for the end of a cut."""
+    """One directed link. ``late`` are packets delayed by a rule or by roughness, ``held`` those that wait for the end of a cut."""
 
     shapes: Shapes = field(default_factory=Shapes)
     late: dict[int, tuple[asyncio.TimerHandle, Arrive]] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Network:
         delay_s = self._latency_s()
         if (self._rng.random() < LOST and self.rough) or (line.shapes and line.shapes.breaks()):
             self.world.later(delay_s, lost)
-        elif line.shapes:
+        elif line.shapes or delay_s > QUICKEST_S + USUAL_S:
             self._delay(line, self.shaped_s(line, delay_s), arrive)
         else:
             self.world.later(delay_s, lambda: self._arrive(line, arrive))
@@ -97,6 +97,12 @@ class Network:
             if line.shapes:
                 line.shapes.clear()
                 self._reshaped(line)
+
+    def calm(self) -> None:
+        """End the roughness for good, also for the packets under way: a bound that counts from now counts on that."""
+        self.rough = False
+        for line in self._lines.values():
+            self._reshaped(line)
 
     def shaped_s(self, line: _Line, delay_s: float | None = None) -> float:
         """How long the next piece takes on this line."""

@@ -147,7 +147,7 @@ class Simulation:
                 machine.free_disk()
             machine.revive()
         self._network.straighten()
-        self._network.rough = False
+        self._network.calm()
         self._tell(self._wanted.clear())
 
     # ------------------------------------------------------------ looking in
