@@ -30,7 +30,7 @@ Arrive = Callable[[], None]
 
 @dataclass(slots=True)
 class _Line:
-    """One directed link. ``late`` are packets delayed by a rule or by roughness, ``held`` those that wait for the end of a cut."""
+    """One directed link. ``late`` are packets that a rule or roughness delays, ``held`` those that wait for the end of a cut."""
 
     shapes: Shapes = field(default_factory=Shapes)
     late: dict[int, tuple[asyncio.TimerHandle, Arrive]] = field(default_factory=dict)
