@@ -301,6 +301,15 @@ class Role:
     orphan: Callable[[Timing], int]
 
 
+class StateKind(StrEnum):
+    """A property of a listed transaction that matters outside the protocol. A probe counts each under its value."""
+
+    IN_DOUBT = "in_doubt"  # the node may not decide alone, and waits for a decision
+    LOCKS = "locks"  # it holds locks, or waits for one
+    FENCES = "fences"  # it has ended, and its fence should have been collected
+    OPEN = "open"  # it has not ended, and nobody else waits for it
+
+
 class Layout(StrEnum):
     """Where the services keep their data, as a protocol wants it."""
 
@@ -317,7 +326,8 @@ class Protocol:
     according to the records in a twin's tables. ``layout`` says which stores a deployment has: see ``store_of``.
     ``lazy`` names commands that take any number of transactions and whose answer nobody needs: what several ask for within a
     moment is done as one, and not at all if the process dies before. ``unheard`` names others whose answer says nothing to the
-    machine, so that it is not told.
+    machine, so that it is not told. ``states`` maps each state that ``list_txns`` lists to its kinds: the harness knows no
+    protocol's own names. Raises ``UsageError`` for a state without a kind.
     """
 
     name: str
@@ -333,6 +343,23 @@ class Protocol:
     layout: Layout = Layout.APART
     lazy: frozenset[str] = frozenset()
     unheard: frozenset[str] = frozenset()
+    states: Mapping[str, frozenset[StateKind]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = frozenset(StateKind)
+        for state, kinds in self.states.items():
+            if not kinds or not kinds <= known:
+                wrong = f"{self.name} maps its state {state!r} to {', '.join(map(str, kinds)) or 'nothing'}"
+                raise UsageError(f"{wrong}; a state has one kind or more of: {', '.join(sorted(known))}")
+
+    def kinds_of(self, state: str) -> frozenset[StateKind]:
+        """The kinds of a listed state. Raises ``UsageError`` naming one that ``states`` does not have."""
+        if state not in self.states:
+            known = ", ".join(self.states) or "none"
+            raise UsageError(
+                f"{self.name} lists a transaction as {state!r}, which Protocol.states does not map; it has: {known}"
+            )
+        return self.states[state]
 
     def store_of(self, service: str) -> str:
         """The service whose store keeps the data of ``service``: its own, or the coordinator's for all of them."""

@@ -62,3 +62,15 @@ local function collect(txn, horizon)
   call('HDEL', 'fence:' .. prefix, unpack(ended))
   call('HSET', 'horizon', prefix, text(last))
 end
+
+-- {txn, 'fenced', '', now} for each fence below its horizon, as a list of transactions has it: there should be none.
+local function uncollected(now, found)
+  local horizons = call('HGETALL', 'horizon')
+  for at = 1, #horizons, 2 do
+    for _, sequence in ipairs(call('HKEYS', 'fence:' .. horizons[at])) do
+      if tonumber(sequence) < tonumber(horizons[at + 1]) then
+        found[#found + 1] = {horizons[at] .. '.' .. sequence, 'fenced', '', now}
+      end
+    end
+  end
+end

@@ -14,6 +14,8 @@ from typing import Any
 from protocols.shop.ledger import Tables
 
 COLLECTED_AT_ONCE = 1_000
+FENCED = "fenced"
+"""The state of a transaction of which only a fence is left that should have been collected."""
 
 
 def table(tables: Tables, name: str) -> dict[str, Any]:
@@ -72,3 +74,13 @@ def collect(tables: Tables, txn: str, horizon: int) -> None:
     for sequence in range(first, last):
         drop(tables, f"fence:{prefix}", str(sequence))
     table(tables, "horizon")[prefix] = last
+
+
+def uncollected(tables: Tables, now: int) -> list[tuple[str, str, str, int]]:
+    """(txn, ``fenced``, "", now) for each fence below its horizon, as a list of transactions has it: there should be none."""
+    return [
+        (f"{prefix}.{sequence}", FENCED, "", now)
+        for prefix, horizon in tables.get("horizon", {}).items()
+        for sequence in tables.get(f"fence:{prefix}", {})
+        if int(sequence) < horizon
+    ]

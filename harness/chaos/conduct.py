@@ -53,8 +53,8 @@ def conduct(
 ) -> Finished:
     """Run, judge and report. `made` hears of the folder as soon as there is one, `load` makes who asks.
 
-    Raises `UsageError` before anything was started, and `EnvironmentFailure`; the folder then holds what there was
-    until then.
+    Raises `UsageError` before anything was started, or for a state that the protocol does not map, and
+    `EnvironmentFailure`; the folder then holds the run until then.
     """
     plan = replace(plan, trace=plan.trace or 1)
     header = plan.header()

@@ -11,6 +11,7 @@ from harness.history import Event, Operation
 from harness.runtimes.base import EnvironmentFailure
 from harness.scribe import Scribe
 from harness.workload.base import Call, call
+from protocols.core import Protocol, StateKind
 from protocols.service.links import POISON
 
 Ask = Callable[[], Awaitable[list[dict[str, Any]]]]
@@ -25,33 +26,20 @@ TOLD = 20
 READ_WITHIN_S = 45.0
 BURIED_WITHIN_S = 5.0
 
-IN_DOUBT = frozenset({"prepared"})
-HOLD_LOCKS = frozenset({"prepared", "queued"})
-FENCES = frozenset({"fenced"})
+
+def count(rows: Iterable[dict[str, Any]], protocol: Protocol) -> dict[str, int]:
+    """Count the listed transactions by kind, as a probe records it. Raises `UsageError` naming a state without a kind."""
+    kinds = Counter(kind for row in rows for kind in protocol.kinds_of(row["state"]))
+    return {kind.value: kinds[kind] for kind in StateKind}
 
 
-def count(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """What a probe records: transactions in doubt, those that hold or wait for locks, fences, all other unfinished."""
-    states = Counter(str(row.get("state")) for row in rows)
-
-    def of(names: frozenset[str]) -> int:
-        return sum(states[name] for name in names)
-
-    return {
-        "in_doubt": of(IN_DOUBT),
-        "locks": of(HOLD_LOCKS),
-        "fences": of(FENCES),
-        "open": states.total() - of(HOLD_LOCKS | FENCES),
-    }
-
-
-async def probe(recorder: Scribe, ask: Ask) -> bool:
+async def probe(recorder: Scribe, ask: Ask, protocol: Protocol) -> bool:
     """Look into the shop and record what is unfinished. False if something is, or the shop could not be asked."""
     try:
         rows = await ask()
     except EnvironmentFailure:
         return False
-    recorder.event("probe", **count(rows), unfinished=[_told(row) for row in rows[:TOLD]])
+    recorder.event("probe", **count(rows, protocol), unfinished=[_told(row) for row in rows[:TOLD]])
     return not rows
 
 
@@ -60,21 +48,23 @@ def _told(row: dict[str, Any]) -> str:
     return f"{row.get('txn')} {row.get('state')} in {row.get('service')} ({row.get('subject')})"
 
 
-async def watch(recorder: Scribe, ask: Ask, every_s: float) -> None:
+async def watch(recorder: Scribe, ask: Ask, protocol: Protocol, every_s: float) -> None:
     """Probe until cancelled: for those who look on."""
     while True:
         await asyncio.sleep(every_s)
-        await probe(recorder, ask)
+        await probe(recorder, ask, protocol)
 
 
-async def come_to_rest(recorder: Scribe, ask: Ask, drained: Awaitable[None], bound_s: float | None) -> None:
+async def come_to_rest(
+    recorder: Scribe, ask: Ask, protocol: Protocol, drained: Awaitable[None], bound_s: float | None
+) -> None:
     """Probe until nothing is unfinished and every client has heard, but not long beyond the bound."""
     now = asyncio.get_running_loop().time
     deadline = now() + (WITHOUT_A_BOUND_S if bound_s is None else bound_s + AFTER_THE_BOUND_S)
     waiting = asyncio.ensure_future(drained)
     while True:
         drained_before = waiting.done()  # a look at a shop that still works says nothing of the last checkout
-        if (await probe(recorder, ask) and drained_before) or now() >= deadline:
+        if (await probe(recorder, ask, protocol) and drained_before) or now() >= deadline:
             break
         await asyncio.sleep(PROBE_EVERY_S)
     await waiting

@@ -14,6 +14,8 @@ from harness.faults import Fault
 from harness.runtimes.base import EnvironmentFailure, Node
 from harness.scribe import Scribe
 from harness.workload.base import Shop
+from protocols import registry
+from protocols.core import Protocol, UsageError
 
 LOOK_EVERY_S = 1.0
 NODES_EVERY_S = 0.1
@@ -37,14 +39,15 @@ class Engine:
     async def run(self) -> None:
         """Whatever happens, nothing is left running, paused or cut off.
 
-        Raises `EnvironmentFailure`, `HistoryError`, or `Unusable` if the shop does not let itself be examined.
+        Raises `EnvironmentFailure`, `HistoryError`, `Unusable` if the shop does not let itself be examined, or `UsageError`
+        naming a state that the protocol lists and does not map.
         """
         runtime = self.site.runtime
         self.recorder.phase("up")
         await runtime.up()
         nemesis = Nemesis(runtime, self.recorder, self.plan.seed)
         beside = [asyncio.create_task(self._watch_nodes())]
-        beside.append(asyncio.create_task(ending.watch(self.recorder, self.site.ask, LOOK_EVERY_S)))
+        beside.append(asyncio.create_task(ending.watch(self.recorder, self.site.ask, self._protocol, LOOK_EVERY_S)))
         beside.append(asyncio.create_task(self._watch_costs()))
         try:
             await self._examine(nemesis)
@@ -54,9 +57,16 @@ class Engine:
         finally:
             for task in beside:
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            ends = await asyncio.gather(*beside, return_exceptions=True)
             with suppress(EnvironmentFailure, TimeoutError):
                 await asyncio.wait_for(nemesis.drop(), UNDO_WITHIN_S)
+        for error in ends:
+            if isinstance(error, UsageError):  # a probe found what the protocol does not explain, perhaps only once
+                raise error
+
+    @property
+    def _protocol(self) -> Protocol:
+        return registry.load(self.plan.protocol)
 
     async def _examine(self, nemesis: Nemesis) -> None:
         limit_s = self.plan.scenario.time_limit_s + ANSWER_WITHIN_S
@@ -98,7 +108,7 @@ class Engine:
             await nemesis.heal()
             self.recorder.event("healed")
             bound_s = self.plan.claims().recovery_s
-            await ending.come_to_rest(self.recorder, self.site.ask, load.drained(), bound_s)
+            await ending.come_to_rest(self.recorder, self.site.ask, self._protocol, load.drained(), bound_s)
             if "letters" in self.site.runtime.capabilities:
                 planted = sum(fault.kind == POISON for fault in self.schedule or ())
                 await ending.look_at_letters(self.recorder, self.site.runtime.buried, planted)

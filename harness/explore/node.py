@@ -111,8 +111,13 @@ class Node:
         return self._work_out(run, [(txn, Recovered(record)) for txn, record in found if txn not in run.live])
 
     def unfinished(self, local: Local) -> tuple[str, ...]:
-        """What here, volatile or stored, has not ended: names of transactions, sorted."""
+        """What here, volatile or stored, has not ended: names of transactions, sorted.
+
+        Raises `UsageError` naming a state that the protocol lists and does not map.
+        """
         stored = self.twin(local.tables).run(Command("list_txns"), 0)
+        for _, state, *_ in stored:
+            self._protocol.kinds_of(state)
         return tuple(sorted({*(txn for txn, *_ in stored), *(txn for txn, _, _ in local.live)}))
 
     def twin(self, tables: Tables) -> Twin:

@@ -2,7 +2,8 @@
 
 from importlib.resources import files
 
-from protocols.core import Claims, Config, Option, Protocol, Role, Safeguard
+from protocols.core import Claims, Config, Option, Protocol, Role, Safeguard, StateKind
+from protocols.records import FENCED
 from protocols.saga import commands, machine
 from protocols.shop import ledger
 
@@ -53,6 +54,11 @@ PROTOCOL = Protocol(
     library=(files("protocols.saga") / "commands.lua").read_text("utf-8"),
     claims=claims,
     unheard=frozenset({"note", "end"}),
+    states={
+        "running": frozenset({StateKind.OPEN}),
+        "undoing": frozenset({StateKind.OPEN}),
+        FENCED: frozenset({StateKind.FENCES}),
+    },
     safeguards=SAFEGUARDS,
     options=(
         Option(

@@ -203,6 +203,8 @@ end)
 command('list_txns', function(now)
   local found = {}
   for _, row in ipairs(rows('saga')) do found[#found + 1] = {row[1], row[2][STATE], row[2][SUBJECT], row[2][SINCE]} end
+  uncollected(now, found)
+  table.sort(found, function(a, b) return a[1] == b[1] and a[2] < b[2] or a[1] < b[1] end)
   return found
 end)
 

@@ -18,7 +18,7 @@ compensated before anybody had asked to do it, and now nobody can.
 from typing import Any
 
 from protocols.core import Config
-from protocols.records import collect, drop, recall, remember, stale, table, waited
+from protocols.records import collect, drop, recall, remember, stale, table, uncollected, waited
 from protocols.shop import ledger
 from protocols.shop.ledger import Result, Tables
 
@@ -208,8 +208,9 @@ def _put_fence(tables: Tables, txn: str, fence: Fence) -> None:
 
 
 def list_txns(tables: Tables, config: Config, now: int) -> Result:
-    """Everything that has not ended here: ``((txn, state, order, since), ...)``."""
-    return tuple(sorted((txn, record[3], record[0], record[2]) for txn, record in tables.get("saga", {}).items()))
+    """Everything that has not ended here, and fences left behind: ``((txn, state, order, since), ...)``."""
+    sagas = ((txn, record[3], record[0], record[2]) for txn, record in tables.get("saga", {}).items())
+    return tuple(sorted((*sagas, *uncollected(tables, now))))
 
 
 def list_ended(tables: Tables, config: Config, now: int) -> Result:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
-from protocols.core import SEES_OWN_WRITES, Claims, Config, Option, Protocol, Role, Safeguard
+from protocols.core import SEES_OWN_WRITES, Claims, Config, Option, Protocol, Role, Safeguard, StateKind
+from protocols.records import FENCED
 from protocols.shop import ledger
 from protocols.two_phase import commands, machine
 
@@ -126,4 +127,11 @@ PROTOCOL = Protocol(
     ),
     locks=held,
     lazy=frozenset({"end"}),
+    states={
+        "open": frozenset({StateKind.OPEN}),
+        "committed": frozenset({StateKind.OPEN}),
+        "prepared": frozenset({StateKind.IN_DOUBT, StateKind.LOCKS}),
+        "queued": frozenset({StateKind.LOCKS}),
+        FENCED: frozenset({StateKind.FENCES}),
+    },
 )

@@ -141,6 +141,7 @@ command('list_txns', function(now)
   for state, at in pairs({open = {1, 3}, committed = {1, 3}, prepared = {BRANCH, SINCE}, queued = {BRANCH, SINCE}}) do
     for _, row in ipairs(rows(state)) do found[#found + 1] = {row[1], state, row[2][at[1]], row[2][at[2]]} end
   end
+  uncollected(now, found)
   table.sort(found, function(a, b) return a[1] == b[1] and a[2] < b[2] or a[1] < b[1] end)
   return found
 end)

@@ -20,7 +20,7 @@ A participant's, beside the accounts:
 from typing import Any
 
 from protocols.core import Config
-from protocols.records import collect, drop, recall, remember, stale, table, waited
+from protocols.records import collect, drop, recall, remember, stale, table, uncollected, waited
 from protocols.shop import ledger
 from protocols.shop.ledger import Result, Tables
 from protocols.two_phase import locks
@@ -188,11 +188,11 @@ def doubts(tables: Tables, config: Config, now: int, owner: str, older_than: int
 
 
 def list_txns(tables: Tables, config: Config, now: int) -> Result:
-    """Everything that has not ended here: ``((txn, state, order or branch, since), ...)``."""
+    """Everything that has not ended here, and fences left behind: ``((txn, state, order or branch, since), ...)``."""
     rows = []
     for state, what, since in (("open", 0, 2), ("committed", 0, 2), ("prepared", 1, 4), ("queued", 1, 4)):
         rows += [(txn, state, record[what], record[since]) for txn, record in tables.get(state, {}).items()]
-    return tuple(sorted(rows))
+    return tuple(sorted((*rows, *uncollected(tables, now))))
 
 
 def txn_verdict(tables: Tables, config: Config, now: int, txn: str) -> Result:

@@ -1,0 +1,141 @@
+"""A protocol names its states as it likes: the harness knows only their kinds, those of a plug-in as well as ours.
+
+And a fence that should have been collected is found, by the probe of a run and by the search.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from harness.chaos.single import Single
+from harness.checkers.recovery import LEFT
+from harness.explore.case import ONE_AFTER_ANOTHER
+from harness.explore.search import Bounds, Search
+from harness.faults import Fault
+from protocols import records, registry
+from protocols.core import Protocol, StateKind, UsageError
+from tests.runtimes import EVERY_PROTOCOL
+from tests.sim.conftest import examined
+
+OTHER_NAMES = {"open": "begonnen", "committed": "beschlossen", "prepared": "bereit", "queued": "wartend"}
+FENCED = ("2pc", "saga")
+"""Protocols that keep fences."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry point of a package that is not installed."""
+
+    found: Protocol
+    value: str = "elsewhere:PROTOCOL"
+
+    def load(self) -> Protocol:
+        return self.found
+
+
+Install = Callable[[Protocol], None]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    def put(protocol: Protocol) -> None:
+        known = registry._found()
+        monkeypatch.setattr(registry, "_found", lambda: {**known, protocol.name: Entry(protocol)})
+
+    return put
+
+
+def plug_in(states: Mapping[str, frozenset[StateKind]]) -> Protocol:
+    """Two-phase commit by another name, with other names for its states."""
+    ours = registry.load("2pc")
+
+    def list_txns(*about: Any) -> tuple[Any, ...]:
+        return tuple(
+            (txn, OTHER_NAMES.get(state, state), *rest) for txn, state, *rest in ours.commands["list_txns"](*about)
+        )
+
+    return replace(ours, name="zwei", commands={**ours.commands, "list_txns": list_txns}, states=states)
+
+
+def all_named() -> dict[str, frozenset[StateKind]]:
+    return {OTHER_NAMES.get(state, state): kinds for state, kinds in registry.load("2pc").states.items()}
+
+
+def most(done: Single) -> dict[str, int]:
+    """The largest count of each kind that a probe of the run found."""
+    return {name: max(probe.data[name] for probe in done.history.of_kind("probe")) for name in LEFT}
+
+
+CUT = Fault("partition", ("order<->stock",), 1.0, 4.0, {"heal": "flow"})
+
+
+def test_a_plug_ins_transactions_are_found_in_doubt_and_holding_locks(install: Install) -> None:
+    install(plug_in(all_named()))
+    found, ours = (most(examined("partition-order-stock", name, schedule=(CUT,))) for name in ("zwei", "2pc"))
+    assert found == ours
+    assert (found["in_doubt"] > 0, found["locks"] >= found["in_doubt"], found["open"] > 0, found["fences"]) == (
+        True, True, True, 0,
+    )  # fmt: skip
+
+
+def test_a_state_without_a_kind_ends_the_run_and_the_search_and_is_named(install: Install) -> None:
+    states = all_named()
+    del states["bereit"]
+    install(plug_in(states))
+    with pytest.raises(UsageError, match=r"zwei lists a transaction as .bereit., which Protocol\.states does not map"):
+        examined("partition-order-stock", "zwei", schedule=(CUT,))
+    protocol = registry.load("zwei")
+    with pytest.raises(UsageError, match="'bereit'"):
+        Search(protocol, protocol.configure(), ONE_AFTER_ANOTHER, Bounds(crashes=0)).run()
+
+
+@pytest.mark.parametrize("kinds", [frozenset(), frozenset({"stuck"}), frozenset({StateKind.OPEN, "in doubt"})], ids=str)
+def test_a_protocol_whose_state_has_no_known_kind_is_refused(kinds: frozenset[Any]) -> None:
+    with pytest.raises(UsageError, match="zwei maps its state 'bereit' to"):
+        plug_in({**all_named(), "bereit": kinds})
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_every_kind_is_what_the_checker_counts(name: str) -> None:
+    assert set(LEFT) == {kind.value for kind in StateKind}
+    assert frozenset().union(*registry.load(name).states.values()) <= set(StateKind)
+
+
+# ---------------------------------------------------------------- fences
+
+
+def kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No fence is ever collected."""
+    drop = records.drop
+
+    def keep(tables: records.Tables, name: str, field: str) -> None:
+        if not name.startswith("fence:"):
+            drop(tables, name, field)
+
+    monkeypatch.setattr(records, "drop", keep)
+
+
+@pytest.mark.parametrize("name", FENCED)
+def test_fences_that_nobody_collects_are_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept(monkeypatch)
+    done = examined("kill-one-at-a-time", name)
+    assert done.names == {"fence-left"}
+    (probe, *_) = reversed(done.history.of_kind("probe"))
+    assert probe.data["fences"] > 10
+    assert any(" fenced in stock" in told for told in probe.data["unfinished"])
+
+
+@pytest.mark.parametrize("name", FENCED)
+def test_the_search_finds_them_as_well(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept(monkeypatch)
+    protocol = registry.load(name)
+    found = Search(protocol, protocol.configure(), ONE_AFTER_ANOTHER, Bounds(crashes=0)).run()
+    assert found.violation.startswith("stuck")
+
+
+@pytest.mark.parametrize("name", EVERY_PROTOCOL)
+def test_no_fence_is_left_by_a_protocol_that_collects_them(name: str) -> None:
+    done = examined("kill-one-at-a-time", name)
+    assert (done.judgement.verdict, done.names, most(done)["fences"]) == ("holds", frozenset(), 0)
