@@ -12,6 +12,7 @@ import msgspec
 from harness.checkers import (
     answers,
     atomicity,
+    availability,
     balance_reads,
     conservation,
     dead_letters,
@@ -58,6 +59,7 @@ CHECKERS: Mapping[str, Checker] = {
     "balance-reads": balance_reads,
     "isolation": isolation,
     "recovery": recovery,
+    "availability": availability,
     "dead-letters": dead_letters,
     "stats": stats,
 }

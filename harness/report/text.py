@@ -53,6 +53,9 @@ def _head(history: History, judgement: Judgement) -> Iterator[str]:
     if judgement.not_judged:
         yield f"  but nothing in this run could show whether this is kept: {'; '.join(judgement.not_judged)}"
     yield from (f"  because {reason}" for reason in judgement.reasons)
+    served = _figures(judgement, "availability").get("words")
+    if served:
+        yield f"availability: {served}"
     yield f"durability {header.durability}: {DURABILITY.get(header.durability, 'as the shop has it')}"
     if header.config.get("command"):
         yield f"again: {header.config['command']}"
@@ -185,7 +188,14 @@ def headline(history: History, judgement: Judgement) -> str:
     names = dict.fromkeys(violation.name for result in judgement.results for violation in result.violated)
     why = f" ({', '.join(names)})" if names else f" ({judgement.reasons[0]})" if judgement.reasons else ""
     checkouts = ", ".join(f"{count} {outcome}" for outcome, count in tally.items())
-    return f"{judgement.verdict}{why}{not_judged(judgement)}: checkouts {checkouts}; {faults} faults"
+    left_out = not_judged(judgement) + no_success(judgement)
+    return f"{judgement.verdict}{why}{left_out}: checkouts {checkouts}; {faults} faults"
+
+
+def no_success(judgement: Judgement) -> str:
+    """What a headline must not hide of a shop that served nobody once it was broken; empty if it did, or nothing broke."""
+    figures = _figures(judgement, "availability")
+    return ", no checkout succeeded after the first fault" if figures.get("asked") and not figures["succeeded"] else ""
 
 
 def not_judged(judgement: Judgement) -> str:

@@ -1,5 +1,6 @@
 """Edits that raise no alarm, and those that make a history which nobody can judge."""
 
+from tests.checkers import outages
 from tests.checkers.edits import Edit, answer, nth, outcome, steps
 from tests.checkers.plays import FAIL_404, a_second_time, ready_made, repriced
 from tests.checkers.tale import MS, Tale, a_run, changed
@@ -96,6 +97,10 @@ BENIGN: dict[str, Edit] = {
     "a checkout answered 202": outcome("checkout", "o4", status=202),
     "a checkout answered 500": outcome("checkout", "o5", status=500),
     "a malformed 200 is unknown": outcome("checkout", "o5", status=200),
+    "a fault, and somebody is served after it": lambda: a_run(middle=outages.served_after),
+    "a fault, and nothing to sell after it": lambda: a_run(middle=outages.sold_out_after),
+    "a fault that ends with the load": lambda: a_run(middle=outages.away_until_the_end),
+    "a fault, and nobody asks for a checkout after it": lambda: a_run(middle=outages.nothing_asked_after),
     "a creation that was refused": lambda: a_run(
         middle=lambda tale: tale.tell("create_item", 5, outcome="fail", process=9)
     ),
@@ -147,6 +152,9 @@ UNDECIDED: dict[str, Edit] = {
     "an answer without its id": answer("find_order", "o0", order_id=None),
     "an answer without its price": answer("find_item", "i0", price=None),
     "an answer whose total is a text": answer("find_order", "o0", total_cost="13"),
+    "nobody is served after the first fault": lambda: a_run(middle=outages.nobody_served_after),
+    "everybody is refused after the first fault": lambda: a_run(middle=outages.refused_for_no_reason_after),
+    "no order comes about after the first fault": lambda: a_run(middle=outages.nothing_can_be_placed_after),
     "no probe": steps(lambda tale: tale.events.pop(-2)),
 }
 """Well-formed, and nobody can say that it holds."""

@@ -51,7 +51,7 @@ class Tale:
         self.operations.append(done)
         return value
 
-    def mark(self, kind: str, **data: Any) -> None:
+    def mark(self, kind: str, /, **data: Any) -> None:
         self.events.append(Event(kind, self.now * MS, data))
         self.now += 1
 

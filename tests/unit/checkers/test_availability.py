@@ -1,0 +1,47 @@
+"""What a verdict says of those who asked after the first fault."""
+
+from harness.checkers import availability, judge
+from harness.report.text import headline, render
+from tests.checkers import outages
+from tests.checkers.tale import a_run
+
+
+def told(play) -> tuple[str, dict]:
+    history = a_run(middle=play).history()
+    figures = availability.check(history).figures
+    assert f"availability: {figures['words']}" in render(history, judge(history)).splitlines()
+    return headline(history, judge(history)), figures
+
+
+def test_a_run_without_faults_has_nothing_to_say_of_it():
+    history = a_run().history()
+    assert availability.check(history).verdict == "not-applicable"
+    assert "availability:" not in render(history, judge(history))
+
+
+def test_who_was_served_and_for_how_long_nobody():
+    line, figures = told(outages.served_after)
+    assert (figures["asked"], figures["succeeded"], figures["never_again"]) == (4, 1, [])
+    assert 8 < figures["longest_without_s"] < 9
+    assert figures["words"].startswith("1 of 4 checkouts begun after the first fault succeeded; longest time without")
+    assert "no checkout succeeded" not in line
+
+
+def test_never_again_is_named_whatever_the_verdict():
+    line, figures = told(outages.away_until_the_end)
+    assert line.startswith("holds")
+    assert ", no checkout succeeded after the first fault: " in line
+    assert [each.partition(" at ")[0] for each in figures["never_again"]] == ["crash of stock-1"]
+    assert "none again after 1 faults" in figures["words"]
+
+
+def test_a_refusal_for_what_was_asked_is_an_answer():
+    assert "10 were refused for what they asked" in told(outages.sold_out_after)[1]["words"]
+
+
+def test_nobody_served_is_unknown_and_says_why():
+    judgement = judge(a_run(middle=outages.nobody_served_after).history())
+    assert judgement.verdict == "unknown"
+    (reason,) = judgement.reasons
+    assert reason.startswith("availability: no checkout was served any more after the first fault, at ")
+    assert "10 of them while every node was there" in reason
