@@ -13,6 +13,7 @@ from harness.operator import Operator
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import Heard, ShopClient, all_at_once
+from protocols.core import UsageError
 
 Say = Callable[[str], None]
 
@@ -69,6 +70,8 @@ class Siege:
 
 async def run(protocol: str, say: Say, rounds: int = 1) -> tuple[Rush, Siege]:
     """Bring a shop up, do both, take it down. Every service and store is killed once in each round."""
+    if rounds < 1:
+        raise UsageError(f"rounds={rounds!r}: without a kill nothing is shown; give at least 1")
     say(f"starting a shop on {protocol}")
     async with LocalDeployment(Spec(protocol=protocol, durability="always")) as shop, ShopClient(shop.url) as client:
         say(f"it has {', '.join(node.name for node in shop.nodes())}")

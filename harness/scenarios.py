@@ -32,7 +32,7 @@ import msgspec
 
 from harness import faults
 from harness.checkers import CHECKERS
-from harness.faults import Fault, Setting
+from harness.faults import LONGEST_S, Fault, Setting
 from harness.toml_file import TomlFile, meant
 from harness.workload import WORKLOADS
 from harness.workload.base import Workload, stream
@@ -41,7 +41,6 @@ from protocols.core import UsageError
 DEFAULT = "kill-one-at-a-time"
 EACH = "each"
 IF_THERE = "?"
-LONGEST_S = 3_600.0
 INF = float("inf")
 SHORTEST_PERIOD_S = 0.05
 
@@ -96,6 +95,11 @@ class Scenario:
     must_hold: tuple[str, ...] = ()
     faults: tuple[Recurring, ...] = ()
     text: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for a load that would never begin or never end; the rest `Spec.check` sees."""
+        if not 0 < self.duration_s <= LONGEST_S:
+            raise UsageError(f"duration_s={self.duration_s!r} is not above 0 and at most {LONGEST_S:g}")
 
     def schedule(self, seed: int, boundaries: Sequence[str] = (), *, broker: bool = False) -> list[Fault]:
         """Every fault of one run, in order of time. `boundaries` are what `each` stands for; is there a broker?"""
@@ -157,7 +161,7 @@ class _Reader:
         plain = {key: said[key] for key in known if key in said}
         for key, value in plain.items():
             self._check(key, value)
-        if not plain.get("summary"):
+        if "summary" not in plain:
             raise self._file.wrong("summary is missing: one line that says what breaks", "summary")
         name, workload = self._workload(said.get("workload", {}))
         return Scenario(
@@ -187,11 +191,11 @@ class _Reader:
                 or (key == "workers" and type(value) is float)
             ):
                 raise self._wrong(key, value, f"a number from {bounds[key][0]:g} to {bounds[key][1]:g}", key)
-        elif key == "summary" and (not isinstance(value, str) or "\n" in value):
+        elif key == "summary" and (not isinstance(value, str) or not value.strip() or "\n" in value):
             raise self._wrong(key, value, "one line of text", key)
-        elif key == "durability" and value not in {"everysec", "always"}:
+        elif key == "durability" and value not in ("everysec", "always"):
             raise self._wrong(key, value, "'everysec' or 'always'", key)
-        elif key == "must_hold" and not (isinstance(value, list) and all(each in CHECKERS for each in value)):
+        elif key == "must_hold" and not (isinstance(value, list) and all(each in [*CHECKERS] for each in value)):
             raise self._wrong(key, value, f"a list of: {', '.join(CHECKERS)}", key)
 
     def _workload(self, table: Any) -> tuple[str, Workload]:
@@ -239,7 +243,11 @@ class _Reader:
         """What one setting may be, each value of it checked by the fault itself."""
         where = (*place, setting.name)
         text = isinstance(setting.default, str)
-        found = self._texts(value, setting.name, *where) if text else self._span(value, setting.name, *where, low=-INF)
+        found = (
+            self._texts(value, setting.name, *where)
+            if text
+            else self._span(value, setting.name, *where, low=-INF, high=INF)
+        )
         for each in found:
             try:
                 setting.check(kind, each)
@@ -249,16 +257,18 @@ class _Reader:
 
     def _texts(self, value: Any, key: str, *place: str | int) -> tuple[str, ...]:
         listed = value if isinstance(value, list) else [value]
-        if not listed or not all(isinstance(each, str) and each for each in listed):
+        if not listed or not all(isinstance(each, str) and each.strip() for each in listed):
             raise self._wrong(key, value, "a text, or a list of texts", *place)
         return tuple(listed)
 
-    def _span(self, value: Any, key: str, *place: str | int, low: float = 0.0) -> Span:
+    def _span(self, value: Any, key: str, *place: str | int, low: float = 0.0, high: float = LONGEST_S) -> Span:
+        """One number or two. `nan` and `inf` are legal in TOML: the one is between no bounds, the other beyond all."""
         listed = value if isinstance(value, list) else [value, value]
-        if len(listed) == 2 and all(type(each) in {int, float} for each in listed) and low <= listed[0] <= listed[1]:
-            return listed[0], listed[1]
-        least = "a number of at least 0" if low == 0 else "a number"
-        raise self._wrong(key, value, f"{least}, or two as [from, to]", *place)
+        if len(listed) == 2 and all(type(each) in {int, float} for each in listed):
+            first, last = listed
+            if low <= first <= last <= high:
+                return first, last
+        raise self._wrong(key, value, f"a number from {low:g} to {high:g}, or two as [from, to]", *place)
 
     def _wrong(self, key: str, value: Any, wanted: str, *place: str | int) -> UsageError:
         return self._file.wrong(f"{key} = {value!r} is not {wanted}", *place)

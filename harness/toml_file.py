@@ -48,7 +48,7 @@ class TomlFile:
     def _parse(self) -> dict[str, Any]:
         try:
             return tomllib.loads(self.text)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and a thousand brackets
             found = re.search(r"\(at line (\d+), column \d+\)", str(error))
             line = found.group(1) if found else str(max(1, self.text.count("\n")))
             raise UsageError(f"{self.path}:{line}: not valid TOML: {error}") from None

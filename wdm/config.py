@@ -67,10 +67,10 @@ class Settings:
         return self._file.wrong(message, *(name for name in (table, key) if name))
 
 
-def find(asked: str | None) -> Path | None:
+def find(asked: Path | None) -> Path | None:
     """The file that was asked for, else the current folder's if it has one."""
     if asked is not None:
-        return Path(asked)
+        return asked
     return Path(FILE) if Path(FILE).is_file() else None
 
 

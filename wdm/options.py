@@ -6,12 +6,14 @@ from typing import Any, TypeVar
 
 import click
 
+from harness.chaos.folder import DEFAULT as RUNS
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.local.control import View, view
 from harness.runtimes.local.state import DEFAULT, StateFolder
 from protocols import registry
 from protocols.core import Option, UsageError
 from wdm import combined, config, ui
+from wdm.parameters import Location, Setting, Text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,19 +21,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 def option(name: str, *declared: str, **settings: Any) -> Callable[[F], F]:
     """A click option ``--some-name`` that ``WDM_SOME_NAME`` sets as well."""
     variable = "WDM_" + name.lstrip("-").replace("-", "_").upper()
-    return click.option(name, *declared, envvar=variable, show_envvar=True, **settings)
+    if not settings.get("is_flag"):
+        settings.setdefault("type", Text())
+    return click.option(name, *declared, cls=Setting, envvar=variable, show_envvar=True, **settings)
 
 
 def common(command: F) -> F:
     """``--config`` and ``--quiet``: what every command takes."""
     for decorate in (
         click.option(
-            "--quiet", "-q", is_flag=True, is_eager=True, expose_value=False, callback=_be_quiet, envvar="WDM_QUIET",
+            "--quiet", "-q", cls=Setting, is_flag=True, is_eager=True, expose_value=False, callback=_be_quiet, envvar="WDM_QUIET",
             help="No progress and no hints, results and errors only.",
         ),
         click.option(
-            "--config", is_eager=True, expose_value=False, callback=_configure, envvar="WDM_CONFIG", metavar="FILE",
-            help="Defaults of the options.  [default: ./wdm.toml if there is one]",
+            "--config", cls=Setting, type=Location(), is_eager=True, expose_value=False, callback=_configure,
+            envvar="WDM_CONFIG", metavar="FILE", help="Defaults of the options.  [default: ./wdm.toml if there is one]",
         ),
     ):  # fmt: skip
         command = decorate(command)
@@ -43,13 +47,19 @@ def deployment(command: F) -> F:
     decorate = option(
         "--state-dir",
         "folder",
+        type=Location(),
         default=DEFAULT,
         show_default=True,
         metavar="DIR",
         help="Where the deployment keeps its ports, data and logs.",
-        callback=lambda _context, _parameter, value: StateFolder(Path(value)),
+        callback=lambda _context, _parameter, value: StateFolder(value),
     )
     return common(decorate(command))
+
+
+def runs_folder(purpose: str) -> Callable[[F], F]:
+    """``--runs-dir``, for a command that keeps runs or reads them."""
+    return option("--runs-dir", type=Location(), default=RUNS, show_default=True, metavar="DIR", help=purpose)
 
 
 def as_json(command: F) -> F:
@@ -126,7 +136,7 @@ def _be_quiet(_context: click.Context, _parameter: click.Parameter, value: bool)
     ui.Voice.quiet = ui.Voice.quiet or value
 
 
-def _configure(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+def _configure(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
     """Runs before the other options are read, so that the file can supply their defaults."""
     file = config.find(value)
     root = context.find_root().command

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from harness import scenarios
 from harness.bench.pace import Pace, in_words
 from harness.chaos.plan import Plan
+from harness.runtimes.local.spec import MAX_WORKERS
 from harness.scenarios import Scenario
 from harness.workload.orders import Orders
 from protocols.core import UsageError
@@ -19,8 +20,29 @@ DEFAULT_SCENARIOS = (FAULT_FREE, scenarios.DEFAULT)
 JUDGED = ("conservation", "atomicity", "exactly-once", "recovery", "stats")
 MOST_CASES = 64
 
-SWEPT: Mapping[str, type] = {"clients": int, "workers": int, "items": int, "skew": float, "rate": float}
-"""What can be swept, and the type of its values."""
+
+class Axis(NamedTuple):
+    """What one setting of a load may be; bounds that are whole numbers are of a whole number."""
+
+    low: float
+    high: float
+
+    def parse(self, text: str) -> float:
+        """Raises `ValueError` for what is no number within the bounds, as `nan` is not."""
+        value = int(text) if isinstance(self.low, int) else float(text)
+        if not self.low <= value <= self.high:
+            raise ValueError(text)
+        return value
+
+
+SWEPT: Mapping[str, Axis] = {
+    "clients": Axis(1, 2_000),
+    "workers": Axis(1, MAX_WORKERS),
+    "items": Axis(1, 100),
+    "skew": Axis(0.0, 3.0),
+    "rate": Axis(0.1, 50_000.0),
+}
+"""What can be swept; the options of the same names have the same bounds."""
 
 TRACED = 4
 """Of so many transactions one is noted step by step where nothing is broken; under faults all are."""
@@ -170,10 +192,16 @@ def _axis(text: str) -> list[tuple[str, float]]:
     name, equals, values = text.partition("=")
     if name not in SWEPT or not equals:
         raise UsageError(f"--sweep takes NAME=VALUE,VALUE with one of {', '.join(SWEPT)}, not {text!r}")
-    try:
-        found = [(name, SWEPT[name](each)) for each in values.split(",")]
-    except ValueError:
-        raise UsageError(f"--sweep {name}: {values!r} are not numbers, separated by commas") from None
-    if any(value < 0 or (value == 0 and name != "skew") for _, value in found):
-        raise UsageError(f"--sweep {name}: {values!r} must be above 0")
+    axis = SWEPT[name]
+    found: list[tuple[str, float]] = []
+    for each in values.split(","):
+        try:
+            found.append((name, axis.parse(each)))
+        except ValueError:
+            what = "whole number" if isinstance(axis.low, int) else "number"
+            raise UsageError(
+                f"--sweep {name}: {each!r} is not a {what} from {axis.low:g} to {axis.high:g}; separate them by commas"
+            ) from None
+    if len(set(found)) < len(found):
+        raise UsageError(f"--sweep {name}: {values!r} names a value twice; each is a row of its own")
     return found

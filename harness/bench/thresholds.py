@@ -1,5 +1,6 @@
 """What a pipeline may ask of a bench: `p99_ms > 50` fails it, `2pc@fault-free: messages > 8` where only one row is meant."""
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -61,8 +62,14 @@ def parse(text: str) -> Threshold:
         )
     if found["metric"] not in METRICS:
         raise UsageError(f"--fail-if knows no metric {found['metric']!r}; there are: {', '.join(METRICS)}")
-    protocol, _, scenario = (found["whose"] or "").partition("@")
-    return Threshold(text.strip(), found["metric"], found["sign"], value, protocol.strip(), scenario.strip())
+    if not 0 <= value < math.inf:
+        raise UsageError(
+            f"--fail-if {text!r}: no row has a {found['metric']} below 0 or without end; give a finite number of at least 0"
+        )
+    protocol, at, scenario = (part.strip() for part in (found["whose"] or "").partition("@"))
+    if (at and not scenario) or (found["whose"] is not None and not (protocol or scenario)):
+        raise UsageError(f"--fail-if {text!r} names no row before its colon; leave out what is to mean any")
+    return Threshold(text.strip(), found["metric"], found["sign"], value, protocol, scenario)
 
 
 def metric(row: Mapping[str, Any], name: str) -> float | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from harness.runtimes.base import EnvironmentFailure
-from protocols.service.trace import MARK
 
 DEFAULT = "wdm-runs"
 LATEST = "latest"
@@ -126,6 +125,8 @@ def _escaped(letter: str) -> str:
 
 def _without_steps(source: str, target: str) -> None:
     """A log without the steps of transactions, which are kept in a file of their own."""
+    from protocols.service.trace import MARK  # noqa: PLC0415 - asyncio, where only the name of the folder is wanted
+
     mark = f"{MARK} ".encode()
     with Path(source).open("rb") as lines, Path(target).open("wb") as kept:
         kept.writelines(line for line in lines if not line.startswith(mark))

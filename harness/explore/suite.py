@@ -31,6 +31,10 @@ class Question:
     transactions: int | None = None
     bounds: Bounds = field(default_factory=Bounds)
 
+    def __post_init__(self) -> None:
+        if not 0 < self.bounds.seconds < float("inf"):  # nor is nan, which no clock ever reaches
+            raise UsageError(f"a search of {self.bounds.seconds!r} seconds would not end: give a finite number above 0")
+
     def cases(self) -> tuple[Case, ...]:
         here = participants(load(self.protocol))
         if self.participants is not None and not here:

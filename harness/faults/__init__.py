@@ -12,7 +12,7 @@ from dataclasses import replace
 from random import Random
 
 from harness.faults import targets as names
-from harness.faults.base import Fault, Kind, Setting, Value
+from harness.faults.base import LONGEST_S, Fault, Kind, Setting, Value
 from harness.faults.crash import Crash
 from harness.faults.crash_at import CrashAt
 from harness.faults.delay import Delay
@@ -32,6 +32,7 @@ from protocols.core import UsageError
 
 __all__ = [
     "KINDS",
+    "LONGEST_S",
     "Fault",
     "Kind",
     "Setting",
@@ -93,8 +94,8 @@ def fault(
         if given not in known:
             raise UsageError(f"{name} has no setting {given!r}; it has: {', '.join(known) or 'none'}")
     for what, value in (("at_s", at_s), ("for_s", for_s)):
-        if not 0 <= value < float("inf"):  # nor is nan
-            raise UsageError(f"{name}: {what}={value!r} is not a finite number of at least 0")
+        if type(value) not in (int, float) or not 0 <= value <= LONGEST_S:  # nor is nan
+            raise UsageError(f"{name}: {what}={value!r} is not a finite number from 0 to {LONGEST_S:g}")
     values = {one.name: one.check(name, (settings or {}).get(one.name, one.default)) for one in found.settings}
     return Fault(name, aimed, at_s, for_s, values)
 

@@ -1,6 +1,5 @@
 """What a fault is: data. What a kind of fault is: how a runtime is told to begin it and to end it."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -11,6 +10,9 @@ from protocols.core import UsageError
 
 Aim = Literal["nodes", "services", "stores", "links"]
 Value = float | str
+
+LONGEST_S = 3_600.0
+"""No time in a schedule of faults is later or longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Setting:
     default: Value
     summary: str
     low: float = 0.0
-    high: float = float("inf")
+    high: float = 1e12
     choices: tuple[str, ...] = ()
 
     def check(self, kind: str, value: object) -> Value:
@@ -55,14 +57,10 @@ class Setting:
                 raise UsageError(f"{kind}: {self.name}={value!r} is not {wanted}")
             return value
         numbers, what = ((int,), "whole number") if isinstance(self.default, int) else ((int, float), "number")
-        if isinstance(value, bool) or not isinstance(value, numbers) or not self._fits(value):
-            most = "" if self.high == float("inf") else f" and at most {self.high:g}"
-            raise UsageError(f"{kind}: {self.name}={value!r} is not a {what} of at least {self.low:g}{most}")
+        if isinstance(value, bool) or not isinstance(value, numbers) or not self.low <= value <= self.high:
+            bounds = f"of at least {self.low:g} and at most {self.high:g}"
+            raise UsageError(f"{kind}: {self.name}={value!r} is not a {what} {bounds}")
         return value
-
-    def _fits(self, value: float) -> bool:
-        """Whether it is a finite number (an infinite one would pass an open end) within the bounds; nan is in none."""
-        return (isinstance(value, int) or math.isfinite(value)) and self.low <= value <= self.high
 
 
 class Kind(Protocol):

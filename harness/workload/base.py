@@ -15,11 +15,13 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self
 import msgspec
 
 from harness.history import Operation
+from protocols.core import UsageError
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Amount = Annotated[int, msgspec.Meta(ge=0)]
+SLOWEST_PER_S = 1e-4
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Amount = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Rate = Annotated[float, msgspec.Meta(gt=0)]
+Rate = Annotated[float, msgspec.Meta(ge=SLOWEST_PER_S, le=1_000_000)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=10)]
 
 
@@ -67,6 +69,14 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_per_s: Rate = 200.0
     rush_s: Seconds = 0.0
 
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for a setting out of its bounds: a constructor looks at no types."""
+        for one in msgspec.structs.fields(type(self)):
+            try:
+                msgspec.convert(getattr(self, one.name), one.type)
+            except msgspec.ValidationError as error:
+                raise UsageError(f"{one.name} = {getattr(self, one.name)!r}: {error}") from None
+
     reads_untouched: ClassVar[bool] = True
     """Whether the end of a run also reads what was made and that nobody has asked for since."""
 
@@ -77,7 +87,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             for name, least in LEAST.items()
             if hasattr(self, name)
         }
-        return msgspec.structs.replace(self, rate_per_s=self.rate_per_s / LIGHTER["rate_per_s"], **fewer)
+        rate_per_s = max(SLOWEST_PER_S, self.rate_per_s / LIGHTER["rate_per_s"])
+        return msgspec.structs.replace(self, rate_per_s=rate_per_s, **fewer)
 
     def setup(self, rng: Random) -> Setup:
         raise NotImplementedError

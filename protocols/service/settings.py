@@ -1,6 +1,7 @@
 """What a service process is told, through its environment. Unknown values are refused by name."""
 
 import json
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from protocols.shop.desk import STATUSES
 from protocols.shop.memory import STORE_MEMORY_MB
 
 PATIENCE_MS = 2_000
+DAY_MS = 86_400_000
+MOST = 10**9
+_WHOLE = re.compile(r"[0-9]{1,10}")
 SERVICES = ("order", "stock", "payment")
 ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what a container listens on, to be told from an address
 
@@ -66,7 +70,7 @@ class Settings:
             node=env.get("WDM_NODE") or own,
             protocol=_need(env, "WDM_PROTOCOL"),
             host=host,
-            port=_number("WDM_LISTEN's port", port),
+            port=_number("WDM_LISTEN's port", port, 0, 65_535),
             advertise=env.get("WDM_ADVERTISE") or f"http://{reached}:{port}",
             store_url=_need(env, "WDM_STORE_URL"),
             peers={name: tuple(addresses) for name, addresses in peers.items()},
@@ -77,11 +81,13 @@ class Settings:
             options=_json(env, "WDM_OPTIONS", "{}"),
             ablate=tuple(filter(None, env.get("WDM_ABLATE", "").split(","))),
             faults=_faults(env.get("WDM_FAULTS") or "{}"),
-            limit_ms=_number("WDM_TIME_LIMIT_MS", env.get("WDM_TIME_LIMIT_MS", "10000")),
+            limit_ms=_number("WDM_TIME_LIMIT_MS", env.get("WDM_TIME_LIMIT_MS", "10000"), 1, DAY_MS),
             log_level=env.get("WDM_LOG_LEVEL", "info"),
-            trace=_number("WDM_TRACE", env.get("WDM_TRACE") or "0"),
+            trace=_number("WDM_TRACE", env.get("WDM_TRACE") or "0", 0, MOST),
             statuses=_statuses(env.get("WDM_STATUSES") or "exact"),
-            store_memory_mb=_number("WDM_STORE_MEMORY_MB", env.get("WDM_STORE_MEMORY_MB") or str(STORE_MEMORY_MB)),
+            store_memory_mb=_number(
+                "WDM_STORE_MEMORY_MB", env.get("WDM_STORE_MEMORY_MB") or str(STORE_MEMORY_MB), 1, MOST
+            ),
         )
 
 
@@ -112,11 +118,10 @@ def _need(env: Mapping[str, str], name: str) -> str:
     return env[name]
 
 
-def _number(name: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(f"{name} must be a whole number, not {text!r}") from None
+def _number(name: str, text: str, low: int, high: int) -> int:
+    if not _WHOLE.fullmatch(text) or not low <= int(text) <= high:
+        raise UsageError(f"{name} must be a whole number from {low} to {high}, not {text!r}")
+    return int(text)
 
 
 def _statuses(text: str) -> str:

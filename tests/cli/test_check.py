@@ -150,7 +150,7 @@ def test_the_flags_stand_in_the_command(capsys: pytest.CaptureFixture[str]) -> N
         (["check", "--crashes", "-1"], "Invalid value for '--crashes'"),
         (["check", "--transactions", "0"], "Invalid value for '--transactions'"),
         (["check", "--depth", "0"], "Invalid value for '--depth'"),
-        (["check", "--states", "none"], "'none' is not a valid integer range"),
+        (["check", "--states", "none"], "'none' is not a whole number; give one from 1"),
         (["check", "--seconds", "0"], "Invalid value for '--seconds'"),
         (["replay"], "no run that can be replayed in wdm-runs"),
         (["replay", "yesterday"], "no run that can be replayed is called 'yesterday'"),

@@ -142,7 +142,7 @@ def test_boundaries_of_one_service_are_spread() -> None:
         (("for_s = 0.5", "for = 0.5"), r"mine.toml:13: unknown key 'for' in \[fault\]"),
         (
             ("for_s = 0.5", "for_s = -1"),
-            r"mine.toml:13: for_s = -1 is not a number of at least 0, or two as \[from, to\]",
+            r"mine.toml:13: for_s = -1 is not a number from 0 to 3600, or two as \[from, to\]",
         ),
         (("for_s = 0.5", "for_s = [2, 1]"), r"mine.toml:13: for_s = \[2, 1\] is not"),
         (("every_s = [1.0, 2.0]", "every_s = 0"), r"mine.toml:14: every_s = 0 is not at least 0.05"),

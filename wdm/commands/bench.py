@@ -14,7 +14,6 @@ from harness.bench.conduct import Turn, conduct
 from harness.bench.folder import BenchFolder
 from harness.bench.pace import Pace
 from harness.chaos.conduct import Finished
-from harness.chaos.folder import DEFAULT
 from harness.checkers import Verdict
 from harness.history import HistoryError
 from harness.report import bench as report
@@ -29,7 +28,8 @@ from wdm.combined import refuse_idle_load
 from wdm.comparison import show
 from wdm.exits import CODES, ENVIRONMENT, INTERRUPTED, VIOLATED
 from wdm.live import Progress
-from wdm.options import as_json, common, option
+from wdm.options import as_json, common, option, runs_folder
+from wdm.parameters import MOST_SEED, Number, Whole
 
 LARGEST_SEED = 2**31
 RATE_PER_S = 100.0
@@ -54,36 +54,34 @@ LIMIT_P99_MS = 50.0
 )
 @option(
     "--rate",
-    type=click.FloatRange(0.1, 50_000),
+    type=Number(0.1, 50_000),
     help="Checkouts a second, come what may: an open loop.  [default: 100]",
 )
-@option("--clients", type=click.IntRange(1, 2_000), help="So many clients that wait for their answers: a closed loop.")
+@option("--clients", type=Whole(1, 2_000), help="So many clients that wait for their answers: a closed loop.")
 @option(
     "--arrivals", type=click.Choice(["poisson", "fixed"]), default="poisson", show_default=True, help="Of an open loop."
 )
-@option(
-    "--duration", type=click.FloatRange(1, 3_600), default=20.0, show_default=True, metavar="S", help="Of each load."
-)
+@option("--duration", type=Number(1, 3_600), default=20.0, show_default=True, metavar="S", help="Of each load.")
 @option(
     "--scenario",
     multiple=True,
     metavar="SCENARIO",
     help=f"Its faults; may be repeated.  [default: {' and '.join(DEFAULT_SCENARIOS)}]",
 )
-@option("--rounds", type=click.IntRange(1, 100), default=1, show_default=True, help="Each candidate so often, in turn.")
+@option("--rounds", type=Whole(1, 100), default=1, show_default=True, help="Each candidate so often, in turn.")
 @option("--find-max", is_flag=True, help="Search for the highest rate that keeps --p99-ms, and load with that.")
 @option(
     "--p99-ms",
-    type=click.FloatRange(0.1, 60_000),
+    type=Number(0.1, 60_000),
     default=LIMIT_P99_MS,
     show_default=True,
     help="The limit of --find-max.",
 )
-@option("--workers", type=click.IntRange(1, MAX_WORKERS), default=1, show_default=True, help="Processes a service.")
-@option("--items", type=click.IntRange(1, 100), default=2, show_default=True, help="Items an order.")
+@option("--workers", type=Whole(1, MAX_WORKERS), default=1, show_default=True, help="Processes a service.")
+@option("--items", type=Whole(1, 100), default=2, show_default=True, help="Items an order.")
 @option(
     "--skew",
-    type=click.FloatRange(0, 3),
+    type=Number(0, 3),
     default=0.0,
     show_default=True,
     help="Zipf's exponent of how items are chosen.",
@@ -107,10 +105,10 @@ LIMIT_P99_MS = 50.0
     metavar="CONDITION",
     help="Exit with 1 if a row is like this: 'p99_ms > 50', '2pc@fault-free: messages > 8'.",
 )
-@option("--seed", type=click.IntRange(0), help="Decides every random choice.  [default: drawn, and printed]")
-@option("--runs-dir", default=DEFAULT, show_default=True, metavar="DIR", help="Where the run folders go.")
+@option("--seed", type=Whole(0, MOST_SEED), help="Decides every random choice.  [default: drawn, and printed]")
+@runs_folder("Where the run folders go.")
 @as_json
-def bench(runs_dir: str, as_json: bool, fail_if: tuple[str, ...], **given: Any) -> int:
+def bench(runs_dir: Path, as_json: bool, fail_if: tuple[str, ...], **given: Any) -> int:
     """Compare protocols under the same load and the same faults: how fast, at what cost, and whether they keep what they claim.
 
     With nothing said: every protocol that claims to be atomic, 20 s each, once with nothing broken and once with every node
@@ -128,7 +126,7 @@ def bench(runs_dir: str, as_json: bool, fail_if: tuple[str, ...], **given: Any) 
     stage = Stage()
     try:
         folder, _ = conduct(
-            wanted, Path(runs_dir), fail_if, stage.begin, stage.end, lambda made: ui.say(f"run folder {made.path}")
+            wanted, runs_dir, fail_if, stage.begin, stage.end, lambda made: ui.say(f"run folder {made.path}")
         )
     except HistoryError as error:
         raise EnvironmentFailure(str(error)) from error

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from harness import scenarios
 from harness.chaos.conduct import Finished, conduct
-from harness.chaos.folder import DEFAULT, RunFolder
+from harness.chaos.folder import RunFolder
 from harness.chaos.plan import Plan, crashing_at, simulated
 from harness.chaos.sites import SIMULATED, SITES
 from harness.history import HistoryError
@@ -26,10 +26,12 @@ from wdm import ui
 from wdm.combined import refuse_idle_broker
 from wdm.exits import CODES, ENVIRONMENT, INTERRUPTED, OK, WORST
 from wdm.live import Progress
-from wdm.options import as_json, chosen, common, of_the_protocols, option
+from wdm.options import as_json, chosen, common, of_the_protocols, option, runs_folder
+from wdm.parameters import MOST_SEED, Number, Text, Whole
 from wdm.simulated import seeds_in_the_simulator
 
 LARGEST_SEED = 2**31
+MOST_SEEDS = 10_000_000
 TASTE_SEEDS = 50
 """What is run where nothing was asked for: enough to believe something, in a few seconds."""
 
@@ -39,7 +41,7 @@ WHERE_TO = frozenset({"runs_dir", "as_json"})
 
 @click.command()
 @common
-@click.argument("scenario", default=scenarios.DEFAULT)
+@click.argument("scenario", type=Text(), default=scenarios.DEFAULT)
 @option("--protocol", default="2pc", show_default=True, help="See `wdm protocols`.")
 @option(
     "--runtime",
@@ -54,8 +56,8 @@ WHERE_TO = frozenset({"runs_dir", "as_json"})
     help="How messages get from service to service; its broker is a target like any other node.",
 )
 @of_the_protocols
-@option("--seed", type=click.IntRange(0), help="Decides every random choice.  [default: drawn, and printed]")
-@option("--seeds", type=click.IntRange(1), help="So many runs, each with the next seed.  [default: 1]")
+@option("--seed", type=Whole(0, MOST_SEED), help="Decides every random choice.  [default: drawn, and printed]")
+@option("--seeds", type=Whole(1, MOST_SEEDS), help="So many runs, each with the next seed.  [default: 1]")
 @option("--crash-at", metavar="POINT", help="Only this fault: a service dies at a point between two effects.")
 @option("--ablate", multiple=True, metavar="NAME", help="Switch a safeguard off; may be repeated. See `wdm protocols`.")
 @option(
@@ -63,9 +65,9 @@ WHERE_TO = frozenset({"runs_dir", "as_json"})
     type=click.Choice(["everysec", "always"]),
     help="When a store forces its log.  [default: the scenario's]",
 )
-@option("--workers", type=click.IntRange(1, MAX_WORKERS), help="Processes a service.  [default: the scenario's]")
-@option("--duration-s", type=click.FloatRange(0.1, 3_600), help="Of the load.  [default: the scenario's]")
-@option("--runs-dir", default=DEFAULT, show_default=True, metavar="DIR", help="Where the run folders go.")
+@option("--workers", type=Whole(1, MAX_WORKERS), help="Processes a service.  [default: the scenario's]")
+@option("--duration-s", type=Number(0.1, 3_600), help="Of the load.  [default: the scenario's]")
+@runs_folder("Where the run folders go.")
 @as_json
 @click.pass_context
 def chaos(
@@ -74,7 +76,7 @@ def chaos(
     scenario: str,
     seed: int | None,
     seeds: int | None,
-    runs_dir: str,
+    runs_dir: Path,
     as_json: bool,
     **given: Any,
 ) -> int:
@@ -91,10 +93,10 @@ def chaos(
     first = seed if seed is not None else 1 if seeds and seeds > 1 else secrets.randbelow(LARGEST_SEED)
     plan = _plan(scenario, first, given)
     if several == 1:
-        return once(plan, Path(runs_dir), as_json)[0]
+        return once(plan, runs_dir, as_json)[0]
     if plan.runtime == SIMULATED:
-        return seeds_in_the_simulator(plan, several, Path(runs_dir), as_json)
-    return _again_and_again(plan, several, Path(runs_dir), as_json)
+        return seeds_in_the_simulator(plan, several, runs_dir, as_json)
+    return _again_and_again(plan, several, runs_dir, as_json)
 
 
 def _runtime(context: click.Context) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 import click
 import msgspec
 
-from harness.chaos.folder import DEFAULT
 from harness.checkers import Verdict
 from harness.explore.breadth import Bounds
 from harness.explore.case import MOST, Case
@@ -16,9 +15,11 @@ from harness.explore.search import Found
 from harness.explore.suite import Question, on_real_processes, verdict, worst
 from wdm import ui
 from wdm.exits import CODES
-from wdm.options import as_json, chosen, common, of_the_protocols, option
+from wdm.options import as_json, chosen, common, of_the_protocols, option, runs_folder
+from wdm.parameters import Number, Whole
 
 SAY_EVERY_S = 1.0
+MOST_DEPTH, MOST_STATES, MOST_SECONDS = 1_000_000, 1_000_000_000, 604_800.0
 _UNITS = {"states": "states", "seconds": "seconds", "depth": "steps deep"}
 COLUMNS = ("case", "verdict", "states", "depth", "seconds")
 
@@ -26,19 +27,21 @@ COLUMNS = ("case", "verdict", "states", "depth", "seconds")
 @click.command()
 @common
 @option("--protocol", default="2pc", show_default=True, help="See `wdm protocols`.")
-@option("--participants", type=click.IntRange(1, MOST), help="Services that take part.  [default: the protocol's]")
-@option("--transactions", type=click.IntRange(1, MOST), help="Concurrent checkouts.  [default: one, and then two]")
-@option("--crashes", type=click.IntRange(0, MOST), default=1, show_default=True, help="Crashes in a run, at most.")
-@option("--depth", type=click.IntRange(1), help="Give up after so many steps that change a node.  [default: never]")
-@option("--states", type=click.IntRange(1), default=2_000_000, show_default=True, help="Give up after so many states.")
+@option("--participants", type=Whole(1, MOST), help="Services that take part.  [default: the protocol's]")
+@option("--transactions", type=Whole(1, MOST), help="Concurrent checkouts.  [default: one, and then two]")
+@option("--crashes", type=Whole(0, MOST), default=1, show_default=True, help="Crashes in a run, at most.")
+@option("--depth", type=Whole(1, MOST_DEPTH), help="Give up after so many steps that change a node.  [default: never]")
 @option(
-    "--seconds", type=click.FloatRange(0.1), default=300.0, show_default=True, help="Give up after so many seconds."
+    "--states", type=Whole(1, MOST_STATES), default=2_000_000, show_default=True, help="Give up after so many states."
+)
+@option(
+    "--seconds", type=Number(0.1, MOST_SECONDS), default=300.0, show_default=True, help="Give up after so many seconds."
 )
 @of_the_protocols
 @option("--ablate", multiple=True, metavar="NAME", help="Switch a safeguard off; may be repeated. See `wdm protocols`.")
-@option("--runs-dir", default=DEFAULT, show_default=True, metavar="DIR", help="Where the run folders go.")
+@runs_folder("Where the run folders go.")
 @as_json
-def check(participants: int | None, transactions: int | None, runs_dir: str, as_json: bool, **given: Any) -> int:
+def check(participants: int | None, transactions: int | None, runs_dir: Path, as_json: bool, **given: Any) -> int:
     """Search every reachable state of small cases of a protocol, and assert in each what it promises.
 
     Messages are lost, doubled, delayed and reordered, time-outs fire at any moment, a crash may fall between any two effects.
@@ -54,7 +57,7 @@ def check(participants: int | None, transactions: int | None, runs_dir: str, as_
     ui.say(f"{question.protocol}: {len(cases)} cases, {len(cases[0].services)} participants, crashes: {bounds.crashes}")
     answers = list(question.answers(_Progress()))
     broken = worst(answers)
-    folder = keep(Path(runs_dir), question, broken) if broken else None
+    folder = keep(runs_dir, question, broken) if broken else None
     if as_json:
         ui.document(_document(question, answers, folder))
     else:

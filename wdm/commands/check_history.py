@@ -11,11 +11,12 @@ from harness.report.verdict import examine
 from wdm import ui
 from wdm.exits import CODES, UNKNOWN
 from wdm.options import as_json, common
+from wdm.parameters import Location
 
 
 @click.command("check-history")
 @common
-@click.argument("file", type=click.Path(exists=True, path_type=Path))
+@click.argument("file", type=Location(exists=True))
 @as_json
 def check_history(file: Path, as_json: bool) -> int:
     """Judge FILE, the history.ndjson of a run or a run folder, as `wdm chaos` did.

@@ -8,6 +8,7 @@ import click
 from wdm import ui
 from wdm.exits import OK, VIOLATED
 from wdm.options import common, option
+from wdm.parameters import Whole
 
 if TYPE_CHECKING:
     from harness.demo import Rush, Siege
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @common
 @option("--protocol", default="2pc", show_default=True, help="See `wdm protocols`.")
-@click.option("--rounds", type=click.IntRange(1, 100), default=1, show_default=True, help="Kills of each node.")
+@click.option("--rounds", type=Whole(1, 100), default=1, show_default=True, help="Kills of each node.")
 def demo(protocol: str, rounds: int) -> int:
     """A thousand checkouts at once, then a load under which every service and every store is killed.
 

@@ -9,11 +9,12 @@ from harness.runtimes.local.state import StateFolder
 from wdm import ui
 from wdm.exits import ENVIRONMENT, OK
 from wdm.options import as_json, deployment, option
+from wdm.parameters import Whole
 
 
 @click.command()
 @deployment
-@option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help="As for `wdm up`.")
+@option("--port", type=Whole(0, 65_535), default=8000, show_default=True, help="As for `wdm up`.")
 @as_json
 def doctor(folder: StateFolder, port: int, as_json: bool) -> int:
     """Look at this machine: exit code 0 if the local runtime can run here, and what to do if not."""

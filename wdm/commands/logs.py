@@ -11,8 +11,10 @@ from harness.runtimes.local.state import StateFolder
 from protocols.core import UsageError
 from wdm import streams, ui
 from wdm.options import deployment, hint
+from wdm.parameters import Text, Whole
 
 POLL_S = 0.2
+MOST_LINES = 1_000_000_000
 
 
 class Tail:
@@ -47,10 +49,10 @@ class Tail:
 
 @click.command()
 @deployment
-@click.argument("name", default="")
+@click.argument("name", type=Text(), required=False)
 @click.option("--follow", "-f", is_flag=True, help="Go on as more is said, until Ctrl-C.")
-@click.option("--lines", "-n", type=click.IntRange(0), default=100, show_default=True, help="Of each log; 0: all.")
-def logs(folder: StateFolder, name: str, follow: bool, lines: int) -> int:
+@click.option("--lines", "-n", type=Whole(0, MOST_LINES), default=100, show_default=True, help="Of each log; 0: all.")
+def logs(folder: StateFolder, name: str | None, follow: bool, lines: int) -> int:
     """Show what a node said, the nodes of a service, or everybody: over all their lives, also after `wdm down`.
 
     NAME is a node (order-1, stock-store, gateway, supervisor) or a service (order).
@@ -68,7 +70,7 @@ def logs(folder: StateFolder, name: str, follow: bool, lines: int) -> int:
     return 0
 
 
-def _chosen(folder: StateFolder, name: str) -> list[Path]:
+def _chosen(folder: StateFolder, name: str | None) -> list[Path]:
     files = sorted(folder.logs.glob("*.log"))
     if not files:
         raise EnvironmentFailure(

@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 import click
 
-from harness.chaos.folder import DEFAULT, RunFolder
+from harness.chaos.folder import RunFolder
 from harness.chaos.replay import FILE, OtherVersion, plan_of
 from harness.explore.kept import COUNTEREXAMPLE, Unwalkable, load, told, walk_again
 from protocols.core import UsageError
 from wdm import ui
 from wdm.commands.chaos import once
 from wdm.exits import UNKNOWN, VIOLATED
-from wdm.options import as_json, common, option
+from wdm.options import as_json, common, runs_folder
+from wdm.parameters import Text
 
 
 class Kind(NamedTuple):
@@ -28,18 +29,18 @@ class Kind(NamedTuple):
 
 @click.command()
 @common
-@click.argument("run", default="")
-@option("--runs-dir", default=DEFAULT, show_default=True, metavar="DIR", help="Where the run folders are.")
+@click.argument("run", type=Text(), required=False)
+@runs_folder("Where the run folders are.")
 @as_json
-def replay(run: str, runs_dir: str, as_json: bool) -> int:
+def replay(run: str | None, runs_dir: Path, as_json: bool) -> int:
     """Show RUN again: its folder, its name or a part of it such as the seed; the last one if none is named.
 
     A run of the simulator takes exactly the same course, every fault and every message at the same moment; one on real
     processes has the same faults at the same times; the exit code is the run's. A counterexample of `wdm check` is walked again
     on the code of this version: exit code 1 if it is violated again, 3 if the way cannot be walked any more.
     """
-    folder, kind = _find(Path(runs_dir), run)
-    return kind.replay(folder, Path(runs_dir), as_json)
+    folder, kind = _find(runs_dir, run)
+    return kind.replay(folder, runs_dir, as_json)
 
 
 def _counterexample(folder: Path, _runs: Path, as_json: bool) -> int:
@@ -85,7 +86,7 @@ def _digest(folder: RunFolder) -> str:
 KINDS = (Kind(COUNTEREXAMPLE, _counterexample), Kind(FILE, _chaos))
 
 
-def _find(runs: Path, name: str) -> tuple[Path, Kind]:
+def _find(runs: Path, name: str | None) -> tuple[Path, Kind]:
     """The folder that is meant, and its kind. Raises `UsageError`."""
     kept = sorted(path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()) if runs.is_dir() else []
     paths = kept[::-1] if not name else [Path(name), runs / name]

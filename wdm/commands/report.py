@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from harness.bench.folder import BenchFolder
-from harness.chaos.folder import DEFAULT, LATEST, RunFolder
+from harness.chaos.folder import LATEST, RunFolder
 from harness.history import HistoryError, load
 from harness.report import bench, kinds, pages, runs, text
 from harness.report.kinds import Kind
@@ -16,25 +16,26 @@ from protocols.core import UsageError
 from wdm import ui
 from wdm.comparison import show
 from wdm.exits import OK, UNKNOWN
-from wdm.options import common, option
+from wdm.options import common, runs_folder
+from wdm.parameters import Location, Text
 
 
 @click.command()
 @common
-@click.argument("run", nargs=-1)
-@option("--runs-dir", default=DEFAULT, show_default=True, metavar="DIR", help="Where the run folders are.")
+@click.argument("run", type=Text(), nargs=-1)
+@runs_folder("Where the run folders are.")
 @click.option("--open", "in_browser", is_flag=True, help="Show the page in a browser.")
-@click.option("--html", "where", type=click.Path(path_type=Path), help="Write the page to this file as well.")
-def report(run: tuple[str, ...], runs_dir: str, in_browser: bool, where: Path | None) -> int:
+@click.option("--html", "where", type=Location(), help="Write the page to this file as well.")
+def report(run: tuple[str, ...], runs_dir: Path, in_browser: bool, where: Path | None) -> int:
     """Show the report of RUN: its folder, its name or a part of it; the last run if none is named. Two RUNs are compared.
 
     `report.html` in the folder is the same for a browser: one file that needs no network.
     """
     if len(run) > 2:
         raise UsageError(f"one run is shown and two are compared, not {len(run)}")
-    paths = [kinds.find(Path(runs_dir), name) for name in run or (LATEST,)]
+    paths = [kinds.find(runs_dir, name) for name in run or (LATEST,)]
     try:
-        page, code = _two(paths[0], paths[1], Path(runs_dir)) if len(paths) == 2 else _one(paths[0])
+        page, code = _two(paths[0], paths[1], runs_dir) if len(paths) == 2 else _one(paths[0])
     except (HistoryError, ValueError) as error:  # it was killed, the disk was full, or it is of another version
         ui.complain(str(error))
         ui.next_step("`wdm runs` lists the runs that can be shown")

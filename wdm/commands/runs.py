@@ -4,22 +4,21 @@ from pathlib import Path
 
 import click
 
-from harness.chaos.folder import DEFAULT
 from harness.report.kinds import described, every
 from wdm import ui
 from wdm.exits import OK
-from wdm.options import as_json, common, option
+from wdm.options import as_json, common, runs_folder
 
 COLUMNS = ("run", "kind", "verdict", "scenario", "protocol", "seed")
 
 
 @click.command()
 @common
-@option("--runs-dir", default=DEFAULT, show_default=True, metavar="DIR", help="Where the run folders are.")
+@runs_folder("Where the run folders are.")
 @as_json
-def runs(runs_dir: str, as_json: bool) -> int:
+def runs(runs_dir: Path, as_json: bool) -> int:
     """List the kept runs, benches and counterexamples of `wdm check`, the oldest first."""
-    found = [described(path) for path in every(Path(runs_dir))]
+    found = [described(path) for path in every(runs_dir)]
     if as_json:
         ui.document(found)
     else:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from harness.chaos.folder import DEFAULT
 from wdm import ui
 from wdm.exits import OK
-from wdm.options import common, option
+from wdm.options import common, option, runs_folder
+from wdm.parameters import Whole
 
 PORT = 8765
 
@@ -19,19 +19,19 @@ PORT = 8765
 @common
 @option(
     "--port",
-    type=click.IntRange(0, 65_535),
+    type=Whole(0, 65_535),
     default=PORT,
     show_default=True,
     help="On 127.0.0.1; 0 takes any free one.",
 )
-@option("--runs-dir", default=DEFAULT, show_default=True, metavar="DIR", help="Where the run folders are.")
+@runs_folder("Where the run folders are.")
 @click.option("--open", "in_browser", is_flag=True, help="Show it in a browser.")
-def serve(port: int, runs_dir: str, in_browser: bool) -> int:
+def serve(port: int, runs_dir: Path, in_browser: bool) -> int:
     """Show the kept runs in a browser: list, filter, open, compare; a run that goes on is shown as it goes.
 
     Only this machine is answered: the page listens on 127.0.0.1 and, where there is one, ::1. Ctrl-C ends it.
     """
-    asyncio.run(_until_told(Path(runs_dir), port, in_browser))
+    asyncio.run(_until_told(runs_dir, port, in_browser))
     return OK
 
 

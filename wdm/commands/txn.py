@@ -11,6 +11,7 @@ from protocols.core import UsageError
 from wdm import ui
 from wdm.exits import OK
 from wdm.options import as_json, deployment, hint, option, running
+from wdm.parameters import Text
 
 if TYPE_CHECKING:
     from harness.operator import Operator
@@ -39,7 +40,7 @@ def list_(folder: StateFolder, as_json: bool, ended: bool) -> int:
 @txn.command()
 @deployment
 @as_json
-@click.argument("transaction", metavar="TXN")
+@click.argument("transaction", type=Text(), metavar="TXN")
 def show(folder: StateFolder, transaction: str, as_json: bool) -> int:
     """What each service knows of one transaction, and what was asked and answered for it, where that is written down."""
     rows = asyncio.run(_operator(folder).show(transaction))
@@ -56,7 +57,7 @@ def show(folder: StateFolder, transaction: str, as_json: bool) -> int:
 @txn.command()
 @deployment
 @as_json
-@click.argument("transaction", metavar="TXN")
+@click.argument("transaction", type=Text(), metavar="TXN")
 def resolve(folder: StateFolder, transaction: str, as_json: bool) -> int:
     """End it now: undecided, it is aborted; decided, everybody is told again."""
     answers = asyncio.run(_operator(folder).resolve(transaction))

@@ -18,6 +18,7 @@ from wdm import ui
 from wdm.combined import refuse_idle_broker
 from wdm.exits import INTERRUPTED, OK
 from wdm.options import chosen, deployment, hint, of_the_protocols, option, pairs
+from wdm.parameters import Number, Whole
 
 OWN = {"store_url", "detach", "folder"}
 
@@ -40,7 +41,7 @@ OWN = {"store_url", "detach", "folder"}
     show_default=True,
     help="How messages get from service to service; some need a broker, see `wdm doctor`.",
 )
-@option("--workers", type=click.IntRange(1, MAX_WORKERS), default=1, show_default=True, help="Instances of a service.")
+@option("--workers", type=Whole(1, MAX_WORKERS), default=1, show_default=True, help="Instances of a service.")
 @option(
     "--durability",
     type=click.Choice(["everysec", "always"]),
@@ -48,20 +49,18 @@ OWN = {"store_url", "detach", "folder"}
     show_default=True,
     help="When a store forces its log to the disk.",
 )
-@option(
-    "--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help="The gateway's; 0: any free one."
-)
+@option("--port", type=Whole(0, 65_535), default=8000, show_default=True, help="The gateway's; 0: any free one.")
 @option("--detach", is_flag=True, help="Return once the shop serves; `wdm down` stops it.")
 @option(
     "--respawn-after-s",
-    type=click.FloatRange(0, 3_600),
+    type=Number(0, 3_600),
     default=1.0,
     show_default=True,
     help="A node that dies is started again after so many seconds; 0: never.",
 )
 @option(
     "--time-limit-s",
-    type=click.FloatRange(0.1, 3_600),
+    type=Number(0.1, 3_600),
     default=10.0,
     show_default=True,
     help="How long a request may wait for a lock or a node.",
@@ -88,7 +87,7 @@ OWN = {"store_url", "detach", "folder"}
 )
 @option(
     "--store-memory-mb",
-    type=click.IntRange(LEAST_MEMORY_MB, MOST_MEMORY_MB),
+    type=Whole(LEAST_MEMORY_MB, MOST_MEMORY_MB),
     default=STORE_MEMORY_MB,
     show_default=True,
     help="Memory of each store in MB; a full one refuses new data.",

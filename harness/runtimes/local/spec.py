@@ -68,7 +68,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             )
         _within("port", self.port, 0, 65_535)
         _within("store-memory-mb", self.store_memory_mb, LEAST_MEMORY_MB, MOST_MEMORY_MB)
-        _within("respawn-after-s", self.respawn_after_s, 0, 3_600)
+        _within("respawn-after-s", self.respawn_after_s, 0.0, 3_600)
         _within("time-limit-s", self.time_limit_s, 0.1, 3_600)
         if self.log_level not in LOG_LEVELS:
             raise UsageError(f"log level {self.log_level!r} is not one of: {', '.join(LOG_LEVELS)}")
@@ -98,8 +98,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value:g}")
+    """`nan` is within nothing; where both bounds are whole numbers, so is the value."""
+    whole = isinstance(low, int) and isinstance(high, int)
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not low <= value <= high:
+        raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value!r}")
 
 
 def _check_store_url(service: str, url: str) -> None:
