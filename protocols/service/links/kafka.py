@@ -11,32 +11,31 @@ then. Members are static: one that is back at once gets its partitions back, wit
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from zlib import crc32
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
-from aiokafka.errors import ConsumerStoppedError, InvalidPartitionsError, KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import (
+    InvalidPartitionsError,
+    TopicAlreadyExistsError,
+)
 
 from protocols.core import UsageError
 from protocols.service.codec import Codec
 from protocols.service.links import LETTERS
 from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Done, Parcel
+from protocols.service.links.kafka_reader import LOST, WAIT_MS, Fetched, Reader, words
 from protocols.service.settings import SERVICES, Settings
 from protocols.service.tasks import Crew
 
 DEAD = "wdm.dead"
-READ = 32  # records at a time
 ANSWER_WITHIN_MS = 5_000
 SESSION_MS = 6_000
 HEARTBEAT_MS = 1_000
-WAIT_MS = 1_000
-# At the most: a commit is a write of the broker's, and what is not committed is only delivered again.
-COMMIT_EVERY_S = 0.1
-REST_WITHIN_S = 0.3
-LOST = (KafkaError, ConsumerStoppedError, OSError, TimeoutError)
+STOP_WITHIN_S = 0.8
 
 
 def link(settings: Settings, codec: Codec) -> BrokerLink:
@@ -100,7 +99,7 @@ async def _started(client: Any) -> AsyncIterator[None]:
             await client.start()
             yield
     except LOST as error:
-        raise BrokerLost(_words(error)) from error
+        raise BrokerLost(words(error)) from error
     finally:
         await client.stop()
 
@@ -116,7 +115,7 @@ async def connected(settings: Settings) -> AsyncIterator["KafkaChannel"]:
                 stack.push_async_callback(channel.close)
                 await channel.open()
         except LOST as error:
-            raise BrokerLost(_words(error)) from error
+            raise BrokerLost(words(error)) from error
         yield channel
 
 
@@ -154,24 +153,21 @@ class KafkaChannel:
             **reading,
         )
         self._own = AIOKafkaConsumer(group_id=f"wdm.replies.{node}", **reading)
-        self._arrived: asyncio.Queue[Parcel] = asyncio.Queue(ROOM)
+        self._arrived: asyncio.Queue[Fetched] = asyncio.Queue(ROOM)
         self._buried = Done()
         self._crew = Crew()
-        self._readers = (_Reader(self._shared), _Reader(self._own))
+        self._readers = (Reader(self._shared), Reader(self._own))
 
     async def open(self) -> None:
         await self._producer.start()
         self._shared.subscribe([f"wdm.{self._service}"], listener=self._readers[0])
         await self._shared.start()
         self._own.assign([self._replies])
-        self._readers[1].follow([self._replies])
         await self._own.start()
 
     async def close(self) -> None:
-        for one in (self._producer, self._shared, self._own):
-            with contextlib.suppress(*LOST):
-                async with asyncio.timeout(1):
-                    await one.stop()
+        """All at once: a stop that is in a hurry cancels this, and none of them may be left as it is."""
+        await asyncio.gather(*(_stopped(client) for client in (self._producer, self._shared, self._own)))
 
     def publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
         self._crew.add(self._publish(to, body, confirmed), "kafka publish")
@@ -181,12 +177,14 @@ class KafkaChannel:
         try:
             await self._producer.send_and_wait(f"wdm.{topic}", body, partition=int(partition))
         except LOST as error:
-            raise BrokerLost(_words(error)) from error
+            raise BrokerLost(words(error)) from error
         confirmed()
 
     async def parcels(self) -> AsyncIterator[Parcel]:
         while True:
-            yield await self._arrived.get()
+            fetched = await self._arrived.get()
+            if not fetched.account.closed:
+                yield fetched.parcel
 
     async def work(self) -> None:
         for reader in self._readers:
@@ -206,96 +204,11 @@ class KafkaChannel:
                 try:
                     await self._producer.send_and_wait(DEAD, body, headers=[("why", why.encode())])
                 except LOST as error:
-                    raise BrokerLost(_words(error)) from error
+                    raise BrokerLost(words(error)) from error
                 done()
 
 
-class _Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
-    """Reads for one consumer, and keeps account of what may be committed of each partition that it has."""
-
-    def __init__(self, consumer: Any) -> None:
-        self._consumer = consumer
-        self._accounts: dict[TopicPartition, Account] = {}
-        self._done = Done()
-
-    def follow(self, partitions: Iterable[TopicPartition]) -> None:
-        self._accounts = {partition: Account() for partition in partitions}
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all of them
-        """What is still under way here will be delivered to somebody else as well."""
-        self._accounts = {}
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        self.follow(assigned)
-
-    async def read(self, into: asyncio.Queue[Parcel], buried: Done) -> None:
-        while True:
-            try:
-                found = await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=READ)
-            except LOST as error:
-                raise BrokerLost(_words(error)) from error
-            for partition, records in found.items():
-                for record in records:
-                    await into.put(self._parcel(partition, record, buried))
-
-    async def commit(self) -> None:
-        while True:
-            await asyncio.sleep(COMMIT_EVERY_S)
-            await self._commit(dict.fromkeys(await self._done.take()))
-
-    async def commit_rest(self) -> None:
-        """What is done with and was not committed yet, if that is a matter of a moment."""
-        with contextlib.suppress(BrokerLost, TimeoutError):
-            async with asyncio.timeout(REST_WITHIN_S):
-                await self._commit(self._accounts)
-
-    async def _commit(self, moved: Iterable[TopicPartition]) -> None:
-        positions = {
-            partition: self._accounts[partition].position
-            for partition in moved
-            if partition in self._accounts and self._accounts[partition].position
-        }
-        if not positions:
-            return
-        try:
-            await self._consumer.commit(positions)
-        except LOST as error:
-            if self._accounts.keys() >= positions.keys():
-                raise BrokerLost(_words(error)) from error  # else a rebalance came between
-
-    def _parcel(self, partition: TopicPartition, record: Any, buried: Done) -> Parcel:
-        account = self._accounts.get(partition) or Account()  # of one that was revoked: nobody reads that account
-        account.begin(record.offset)
-
-        def done() -> None:
-            if account.finish(record.offset):
-                self._done.add(partition)
-
-        return Parcel(record.value, done, lambda why: buried.add((record.value, why, done)))
-
-
-class Account:
-    """The offsets of one partition that are under way. ``position``: all before it are done with; 0: nothing to say yet."""
-
-    def __init__(self) -> None:
-        self.position = 0
-        self._under_way: dict[int, bool] = {}  # offset -> done, in ascending order
-
-    def begin(self, offset: int) -> None:
-        self._under_way[offset] = False
-
-    def finish(self, offset: int) -> bool:
-        """Whether the position moved."""
-        self._under_way[offset] = True
-        moved = False
-        while self._under_way:
-            first = next(iter(self._under_way))
-            if not self._under_way[first]:
-                break
-            del self._under_way[first]
-            self.position, moved = first + 1, True
-        return moved
-
-
-def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+async def _stopped(client: Any) -> None:
+    with contextlib.suppress(*LOST):
+        async with asyncio.timeout(STOP_WITHIN_S):
+            await client.stop()

@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from itertools import permutations
 
 import pytest
 
 from protocols.core import UsageError
 from protocols.service import links, tasks
 from protocols.service.codec import Codec
-from protocols.service.links import TRANSPORTS, Transport, broker, kafka, transport
+from protocols.service.links import TRANSPORTS, Transport, broker, transport
 from protocols.service.links.broker import BrokerLink, BrokerLost, Parcel
 from protocols.service.service import countdown
 from protocols.service.settings import Settings
@@ -210,34 +209,6 @@ def test_a_countdown_calls_once(count: int) -> None:
         assert not called, left
         once()
     assert called == [count]
-
-
-# ---------------------------------------------------------------- Kafka's own
-
-
-@pytest.mark.parametrize("order", list(permutations(range(5, 9))))
-def test_an_offset_is_committed_when_all_before_it_are_done(order: tuple[int, ...]) -> None:
-    account, done = kafka.Account(), set()
-    for offset in range(5, 9):
-        account.begin(offset)
-    for offset in order:
-        done.add(offset)
-        account.finish(offset)
-        first_missing = next((offset for offset in range(5, 9) if offset not in done), 9)
-        assert account.position == (first_missing if first_missing > 5 else 0)
-
-
-def test_a_transaction_keeps_its_partition_and_an_instance_has_its_own() -> None:
-    route = kafka.routing({"order": 3, "stock": 4})
-    assert {route("stock", Note(f"a.{number}")) for number in range(200)} == {f"stock/{part}" for part in range(4)}
-    assert route("stock", Note("a.1")) == route("stock", Note("a.1"))
-    assert route("order-3", Note("a.1")) == "replies.order/2"
-
-
-@pytest.mark.parametrize("name", ["order-0", "order-x", "cart-1"])
-def test_over_kafka_an_instance_is_numbered(name: str) -> None:
-    with pytest.raises(UsageError, match=name):
-        kafka.routing({"order": 1})(name, Note("a.1"))
 
 
 # ---------------------------------------------------------------- the table

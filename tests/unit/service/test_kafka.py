@@ -1,0 +1,180 @@
+"""What a link over Kafka commits, and when: the reader's accounts, on a consumer whose rebalances come where the test says."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any, Self
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from protocols.core import UsageError
+from protocols.service.links import kafka, kafka_reader
+from protocols.service.links.broker import BrokerLost, Done
+from tests.unit.service.test_links import Note
+
+HERE = TopicPartition("wdm.stock", 0)
+
+
+@dataclass(frozen=True)
+class Record:
+    offset: int
+    value: bytes = b""
+
+
+class Consumer:
+    """A client with the two calls that the reader uses: it fetches the batches that it is given, and notes what is committed."""
+
+    def __init__(self) -> None:
+        self.batches: asyncio.Queue[Mapping[TopicPartition, list[Record]]] = asyncio.Queue()
+        self.committed = 0
+        self.refuses: Exception | None = None
+
+    async def getmany(self, **_: Any) -> Mapping[TopicPartition, list[Record]]:
+        return await self.batches.get()
+
+    async def commit(self, positions: dict[TopicPartition, int]) -> None:
+        if self.refuses:
+            raise self.refuses
+        self.committed = positions[HERE]
+
+    def fetch(self, *offsets: int) -> None:
+        self.batches.put_nowait({HERE: [Record(offset) for offset in offsets]})
+
+
+class Reading:
+    """A reader at work, whose queue has room for two records."""
+
+    def __init__(self) -> None:
+        self.consumer = Consumer()
+        self.reader = kafka_reader.Reader(self.consumer)
+        self.queue: asyncio.Queue[kafka_reader.Fetched] = asyncio.Queue(2)
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self.reader.read(self.queue, Done()))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def take(self, count: int) -> Sequence[kafka_reader.Fetched]:
+        async with asyncio.timeout(5):
+            return [await self.queue.get() for _ in range(count)]
+
+    async def until(self, happened: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not happened():
+                await asyncio.sleep(0)
+
+    async def rebalance(self) -> None:
+        await self.reader.on_partitions_revoked([HERE])
+        await self.reader.on_partitions_assigned([HERE])
+
+    async def committed(self) -> int:
+        """The last position that was committed, once every one that may be is."""
+        await self.reader.commit_rest()
+        return self.consumer.committed
+
+
+def finish(fetched: Sequence[kafka_reader.Fetched]) -> None:
+    for one in fetched:
+        one.parcel.done()
+
+
+async def test_a_rebalance_in_mid_batch_commits_no_offset_beyond_unfinished_work() -> None:
+    async with Reading() as reading:
+        reading.consumer.fetch(*range(5))
+        await reading.until(reading.queue.full)  # two of five: the others wait for room
+        await reading.rebalance()
+        before = await reading.take(5)
+        finish(before[2:])
+        assert await reading.committed() == 0, "0 and 1 are unfinished"
+        reading.consumer.fetch(*range(5))
+        again = await reading.take(5)
+        finish(again[1:])
+        assert await reading.committed() == 0
+        finish(before[:1])
+        assert await reading.committed() == 0, "0 was delivered again, and is unfinished"
+        finish(again[:1])
+        assert await reading.committed() == 5
+
+
+async def test_records_that_come_before_the_news_of_their_assignment_are_in_the_account() -> None:
+    async with Reading() as reading:
+        await reading.reader.on_partitions_revoked([])
+        reading.consumer.fetch(0, 1)
+        first = await reading.take(2)
+        await reading.reader.on_partitions_assigned([HERE])
+        reading.consumer.fetch(2, 3)
+        finish(await reading.take(2))
+        assert await reading.committed() == 0
+        finish(first)
+        assert await reading.committed() == 4
+
+
+async def test_a_revocation_commits_what_is_finished_and_drops_what_waits() -> None:
+    async with Reading() as reading:
+        reading.consumer.fetch(*range(3))
+        fetched = await reading.take(3)
+        finish(fetched[:2])
+        await reading.reader.on_partitions_revoked([HERE])
+        assert reading.consumer.committed == 2
+        assert fetched[2].account.closed
+        finish(fetched[2:])
+        assert await reading.committed() == 2
+
+
+async def test_a_log_that_begins_anew_has_an_account_of_its_own() -> None:
+    async with Reading() as reading:
+        reading.consumer.fetch(500, 501)
+        old = await reading.take(2)
+        reading.consumer.fetch(0, 1)
+        new = await reading.take(2)
+        finish(old)
+        assert await reading.committed() == 0, "500 was an offset of the log that is gone"
+        finish(new[:1])
+        assert await reading.committed() == 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "lost"), [(CommitFailedError(), False), (IllegalStateError("x"), True), (KafkaError("x"), True)]
+)
+async def test_a_commit_that_a_rebalance_refuses_costs_no_connection(refusal: Exception, lost: bool) -> None:
+    async with Reading() as reading:
+        committing = asyncio.create_task(reading.reader.commit())
+        reading.consumer.refuses = refusal
+        reading.consumer.fetch(0)
+        finish(await reading.take(1))
+        done, _ = await asyncio.wait([committing], timeout=3 * kafka_reader.COMMIT_EVERY_S)
+        assert bool(done) == lost
+        committing.cancel()
+        (ended,) = await asyncio.gather(committing, return_exceptions=True)
+        assert isinstance(ended, BrokerLost if lost else asyncio.CancelledError)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(5, 9))))
+def test_an_offset_is_committed_when_all_before_it_are_done(order: tuple[int, ...]) -> None:
+    account, done = kafka_reader.Account(HERE), set()
+    for offset in range(5, 9):
+        account.begin(offset)
+    for offset in order:
+        done.add(offset)
+        account.finish(offset)
+        first_missing = next((offset for offset in range(5, 9) if offset not in done), 9)
+        assert account.position == (first_missing if first_missing > 5 else 0)
+
+
+def test_a_transaction_keeps_its_partition_and_an_instance_has_its_own() -> None:
+    route = kafka.routing({"order": 3, "stock": 4})
+    assert {route("stock", Note(f"a.{number}")) for number in range(200)} == {f"stock/{part}" for part in range(4)}
+    assert route("stock", Note("a.1")) == route("stock", Note("a.1"))
+    assert route("order-3", Note("a.1")) == "replies.order/2"
+
+
+@pytest.mark.parametrize("name", ["order-0", "order-x", "cart-1"])
+def test_over_kafka_an_instance_is_numbered(name: str) -> None:
+    with pytest.raises(UsageError, match=name):
+        kafka.routing({"order": 1})(name, Note("a.1"))
