@@ -14,6 +14,7 @@ from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import Heard, ShopClient, all_at_once
 from protocols.core import UsageError
+from protocols.service.tasks import begin
 
 Say = Callable[[str], None]
 
@@ -129,7 +130,7 @@ class Besieged:
         await client.need("init_users", USERS, CREDIT)
         await client.need("init_orders", ORDERS, ITEMS, USERS, PRICE)
         siege = Siege()
-        load = asyncio.create_task(self._load())
+        load = begin(self._load(), "load")
         try:
             for name in victims:
                 recovered = await self._kill(name)

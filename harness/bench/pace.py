@@ -15,6 +15,7 @@ from harness.bench.loads import Arrivals, Askers, Till, answered, latency_us, ov
 from harness.chaos.load import Crowd, Driving, MakeLoad
 from harness.history import Operation
 from harness.workload.base import Shop, stream
+from protocols.service.tasks import begin
 
 SEARCH_FROM_PER_S = 50.0
 SEARCH_UP_TO_PER_S = 12_800.0
@@ -97,7 +98,7 @@ class Paced(Driving):
             self._pace = replace(pace, rate_per_s=await self._search(pace.limit_p99_ms))
 
     def start(self, breaks_at: Sequence[float]) -> None:  # noqa: ARG002 - its pace is the same whatever breaks
-        self._work = asyncio.create_task(self._drive(), name="load")
+        self._work = begin(self._drive(), "load")
 
     async def broken(self) -> None:
         """Or when there are no more orders: the load is over then."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +13,7 @@ from harness.scribe import Scribe
 from harness.workload.base import Call, call
 from protocols.core import Protocol, StateKind
 from protocols.service.links import POISON
+from protocols.service.tasks import begin
 
 Ask = Callable[[], Awaitable[list[dict[str, Any]]]]
 """The unfinished transactions inside the shop, as `harness.operator.Operator.unfinished` tells them."""
@@ -56,12 +57,12 @@ async def watch(recorder: Scribe, ask: Ask, protocol: Protocol, every_s: float) 
 
 
 async def come_to_rest(
-    recorder: Scribe, ask: Ask, protocol: Protocol, drained: Awaitable[None], bound_s: float | None
+    recorder: Scribe, ask: Ask, protocol: Protocol, drained: Coroutine[Any, Any, None], bound_s: float | None
 ) -> None:
     """Probe until nothing is unfinished and every client has heard, but not long beyond the bound."""
     now = asyncio.get_running_loop().time
     deadline = now() + (WITHOUT_A_BOUND_S if bound_s is None else bound_s + AFTER_THE_BOUND_S)
-    waiting = asyncio.ensure_future(drained)
+    waiting = begin(drained, "drained")
     while True:
         drained_before = waiting.done()  # a look at a shop that still works says nothing of the last checkout
         if (await probe(recorder, ask, protocol) and drained_before) or now() >= deadline:

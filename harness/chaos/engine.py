@@ -1,21 +1,25 @@
 """The run itself: up, set up, load under faults, heal, come to rest, read, down."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from harness.chaos import ending
 from harness.chaos.ending import Names
-from harness.chaos.load import Crowd, Load, MakeLoad, set_up
+from harness.chaos.load import Crowd, Load, MakeLoad, Unusable, set_up
 from harness.chaos.nemesis import Nemesis
 from harness.chaos.plan import Plan
 from harness.chaos.sites import Site
 from harness.faults import Fault
+from harness.records import HistoryError
 from harness.runtimes.base import EnvironmentFailure, Node
 from harness.scribe import Scribe
 from harness.workload.base import Shop
 from protocols import registry
 from protocols.core import Protocol, UsageError
+from protocols.service.tasks import Crew
 
 LOOK_EVERY_S = 1.0
 NODES_EVERY_S = 0.1
@@ -46,23 +50,19 @@ class Engine:
         self.recorder.phase("up")
         await runtime.up()
         nemesis = Nemesis(runtime, self.recorder, self.plan.seed)
-        beside = [asyncio.create_task(self._watch_nodes())]
-        beside.append(asyncio.create_task(ending.watch(self.recorder, self.site.ask, self._protocol, LOOK_EVERY_S)))
-        beside.append(asyncio.create_task(self._watch_costs()))
+        crew = Crew()
+        crew.add(_watching("nodes", self._watch_nodes()), "nodes")
+        probes = ending.watch(self.recorder, self.site.ask, self._protocol, LOOK_EVERY_S)
+        crew.add(_watching("unfinished transactions", probes), "probes")
+        crew.add(_watching("costs", self._watch_costs()), "costs")
         try:
-            await self._examine(nemesis)
+            await crew.beside(self._examine(nemesis))
             used = self.site.usage()
             if used:
                 self.recorder.event("usage", nodes=used)
         finally:
-            for task in beside:
-                task.cancel()
-            ends = await asyncio.gather(*beside, return_exceptions=True)
             with suppress(EnvironmentFailure, TimeoutError):
                 await asyncio.wait_for(nemesis.drop(), UNDO_WITHIN_S)
-        for error in ends:
-            if isinstance(error, UsageError):  # a probe found what the protocol does not explain, perhaps only once
-                raise error
 
     @property
     def _protocol(self) -> Protocol:
@@ -132,3 +132,13 @@ class Engine:
         while self.site.costs is not None:
             self.recorder.event("cost", nodes=await self.site.costs())
             await asyncio.sleep(COSTS_EVERY_S)
+
+
+async def _watching(what: str, work: Coroutine[Any, Any, None]) -> None:
+    """Raises `Unusable` for a defect of the watch: a history with a part that nobody has seen shows nothing."""
+    try:
+        await work
+    except (HistoryError, EnvironmentFailure, UsageError):  # the last: a state that the protocol does not explain
+        raise
+    except Exception as error:
+        raise Unusable(f"the watch of the {what} failed: {error!r}") from error

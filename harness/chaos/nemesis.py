@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -12,6 +13,7 @@ from harness.runtimes.base import Breakable, EnvironmentFailure
 from harness.scribe import Scribe
 from harness.workload.base import stream
 from protocols.core import UsageError
+from protocols.service.tasks import Background
 
 BACK_WITHIN_S = 20.0
 POLL_S = 0.05
@@ -27,7 +29,7 @@ class Nemesis:
         self._runtime = runtime
         self._recorder = recorder
         self._seed = seed
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Background(lambda _: None)  # `heal` raises what one of them failed with
         self._active: list[Fault] = []
         self._to_come: list[Fault] = []
 
@@ -46,34 +48,34 @@ class Nemesis:
                 # Not by its number: what is left to chance stays the same when others are left out.
                 rng = stream(self._seed, f"fault:{fault.kind}:{fault.at_s}")
                 self._to_come.append(fault)
-                self._tasks.append(asyncio.create_task(self._carry_out(fault, started, rng), name=fault.kind))
+                self._tasks.run(self._carry_out(fault, started, rng), fault.kind)
 
     async def heal(self) -> None:
-        """Undo everything, and return once every node serves. Raises `Unusable` naming those that do not come back."""
-        await self._call_off()
+        """Undo everything, and return once every node serves.
+
+        Raises `Unusable` naming the nodes that do not come back, or the fault that the nemesis itself failed at.
+        """
+        await self._tasks.stop()
+        if self._tasks.failure is not None:
+            raise Unusable(f"the nemesis failed: {self._tasks.failure!r}") from self._tasks.failure
         for fault in self._to_come:
             self._refused(fault, "the load was over before it had begun")
         self._to_come.clear()
         try:
             await faults.heal_all(self._runtime)
-        except EnvironmentFailure as failure:
-            raise Unusable(f"a fault could not be ended: {failure}") from failure
+        except Exception as failure:
+            why = failure if isinstance(failure, EnvironmentFailure) else repr(failure)
+            raise Unusable(f"a fault could not be ended: {why}") from failure
         for fault in tuple(self._active):
             self._over(fault)
         await self._all_back()
 
     async def drop(self) -> None:
         """Undo what can be undone, and say nothing: the run is over."""
-        await self._call_off()
+        await self._tasks.stop()
         await faults.heal_all(self._runtime)
 
     # ------------------------------------------------------------ inside
-
-    async def _call_off(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
 
     async def _carry_out(self, fault: Fault, started: float, rng: Random) -> None:
         await asyncio.sleep(started + fault.at_s - asyncio.get_running_loop().time())
@@ -90,8 +92,9 @@ class Nemesis:
         self._started(begun, down, words)
         if fault.for_s:
             await asyncio.sleep(fault.for_s)
-            await faults.end(self._runtime, begun)
-            self._over(begun)
+            with suppress(EnvironmentFailure):  # it goes on until `heal`, which tries again and says so
+                await faults.end(self._runtime, begun)
+                self._over(begun)
 
     def _started(self, begun: Fault, down: set[str], words: str) -> None:
         aimed = faults.aimed_at(self._runtime, begun)

@@ -5,6 +5,8 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
+from protocols.service.tasks import begin
+
 
 def run(work: Coroutine[Any, Any, None]) -> bool:
     """Whether it was interrupted; it then was cancelled, and has cleaned up."""
@@ -14,7 +16,7 @@ def run(work: Coroutine[Any, Any, None]) -> bool:
 async def _until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
     """Whether SIGINT, SIGTERM or SIGHUP ended it. Only the first counts: cleaning up is not to be interrupted."""
     loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(work)
+    task = begin(work, "run")
     told = False
 
     def stop() -> None:

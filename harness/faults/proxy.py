@@ -19,6 +19,7 @@ from typing import cast
 
 from harness.faults.shapes import Shape, Shapes, Way
 from harness.runtimes.base import Rule, Wire
+from protocols.service.tasks import Background
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 1024
@@ -91,6 +92,7 @@ class Link:
     def __init__(self, to: tuple[str, int], at: tuple[str, int]) -> None:
         self.shapes = Shapes()
         self.flows: dict[Flow, None] = {}
+        self.tasks = Background()
         self._to = to
         self._socket = socket.create_server(at, backlog=BACKLOG)
         self._server: asyncio.Server | None = None
@@ -143,6 +145,9 @@ class Link:
                 await loop.create_connection(lambda: flow.far, *self._to)
         except (OSError, TimeoutError):
             flow.reset()
+        except Exception:
+            flow.reset()  # whatever it was, its client must not wait for ever
+            raise
 
 
 class Flow:
@@ -157,7 +162,7 @@ class Flow:
 
     def accepted(self) -> None:
         self.link.flows[self] = None
-        self._connecting = asyncio.get_running_loop().create_task(self.link.connect(self))
+        self._connecting = self.link.tasks.run(self.link.connect(self), "proxy connection")
         self._connecting.add_done_callback(self._connected)
 
     def _connected(self, _: asyncio.Task[None]) -> None:

@@ -8,6 +8,7 @@ from protocols.core import Outcome, Request, Verdict
 from protocols.ports import Clock, TimeLimit
 from protocols.service.driver import Driver
 from protocols.service.room import Room
+from protocols.service.tasks import Background
 from protocols.service.turnstiles import Turnstiles
 
 FIRST_PAUSE_MS = 2.0
@@ -62,7 +63,7 @@ class Attempts:
         self._rng = rng
         self._limit_ms = limit_ms
         self._waiting: dict[str, list[asyncio.Future[Outcome | None]]] = {}
-        self._repeats: set[asyncio.Task[Outcome | None]] = set()
+        self._repeats = Background()
         self._turnstiles = Turnstiles()
         self._room = Room(AT_ONCE)
 
@@ -102,17 +103,11 @@ class Attempts:
 
     def _repeat_soon(self, subject: str, age: int, limit: TimeLimit, outcome: Outcome | None) -> None:
         def ended(task: asyncio.Task[Outcome | None]) -> None:
-            self._repeats.discard(task)
-            if task.cancelled():
-                self._tell(subject, None)
-            elif error := task.exception():
-                for heard in self._waiting.pop(subject):
-                    heard.set_exception(error)
-            else:
-                self._tell(subject, task.result())
+            # One that failed may have committed: what it came to is not known, and the failure itself is reported.
+            failed = task.cancelled() or task.exception() is not None
+            self._tell(subject, None if failed else task.result())
 
-        task = asyncio.get_running_loop().create_task(self._repeat(subject, age, limit, outcome))
-        self._repeats.add(task)
+        task = self._repeats.run(self._repeat(subject, age, limit, outcome), "attempts")
         task.add_done_callback(ended)
 
     async def _repeat(self, subject: str, age: int, limit: TimeLimit, outcome: Outcome | None) -> Outcome | None:

@@ -20,6 +20,7 @@ from protocols.service.links import transport
 from protocols.service.service import Ports, Service
 from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
+from protocols.service.tasks import Background
 from protocols.service.trace import Trace
 from protocols.service.wire import connector
 from protocols.shop.desk import Answer
@@ -68,23 +69,20 @@ class Node:
         self.injected.become(settings.faults)
         self.requests: dict[str, dict[int, int]] = {}
         self._session: aiohttp.ClientSession | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        self._tasks = Background(log.error)
 
     async def start(self) -> None:
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(use_dns_cache=False))
         await self.link.start(self.service.receive)
         self.store.start()
-        self._sweeper = asyncio.create_task(self.service.sweep())
+        self._tasks.keep(self.service.sweep, "sweep")
 
     async def stop(self, drain_s: float = 0.3) -> None:
         """Let what is under way end, for a moment; what does not is recovered by the next one to start."""
         deadline = asyncio.get_running_loop().time() + drain_s
         while self.driver.live and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.02)
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
+        await self._tasks.stop()
         await self.link.stop()
         await self.store.stop()
         if self._session is not None:

@@ -6,7 +6,6 @@ There is no hidden retry: this module repeats only commands that say they may ru
 """
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,6 +18,7 @@ from protocols.ports import Clock, StoreFull
 from protocols.service.codec import decode_result, encode_arguments
 from protocols.service.library import NAME
 from protocols.service.store_queue import Entry, StoreQueue
+from protocols.service.tasks import Background
 from protocols.service.wire import LOST, Connect, Wire
 
 RECONNECT_S = 0.02
@@ -54,7 +54,7 @@ class ValkeyStore(StoreQueue):
         self._library = library
         self._wire: Wire | None = None
         self._waking = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = Background(log.error)
         self.counts = Counts()
 
     @property
@@ -62,13 +62,10 @@ class ValkeyStore(StoreQueue):
         return self._wire is not None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
+        self._tasks.keep(self._run, "store connection")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._tasks.stop()
 
     # ------------------------------------------------------------ the connection
 

@@ -21,6 +21,7 @@ from harness import history as history_module
 from harness import scenarios
 from harness.chaos import nemesis, single
 from harness.chaos.conduct import Finished, conduct
+from harness.chaos.engine import Engine
 from harness.chaos.plan import Plan
 from harness.checkers import Verdict
 from harness.history import load
@@ -263,6 +264,36 @@ def test_a_node_that_never_comes_back_makes_the_verdict_unknown(
     assert "never came back within 0.2 s after the heal: order-1 (down)" in finished.judgement.reasons[0]
     assert shop.stopped == 1
     assert examine(load(finished.folder.history)) == finished.judgement
+
+
+@pytest.mark.parametrize("what", ["begins", "ends"])
+def test_a_nemesis_that_dies_makes_the_verdict_unknown(
+    fake: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def defect(*_: object) -> None:
+        raise TypeError("killed")
+
+    monkeypatch.setattr(nemesis.Nemesis, "_started" if what == "begins" else "_over", defect)
+    shop = FakeShop(Model().answer)
+    finished = fake(shop, scenario(crash("order")))
+    assert finished.judgement.verdict == Verdict.UNKNOWN
+    assert "the nemesis failed: TypeError('killed')" in finished.judgement.reasons[0]
+    assert shop.stopped == 1
+
+
+@pytest.mark.parametrize("what", ["_watch_nodes", "_watch_costs"])
+def test_a_watch_that_dies_ends_the_run_and_makes_the_verdict_unknown(
+    fake: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    async def defect(_: object) -> None:
+        raise TypeError("killed")
+
+    monkeypatch.setattr(Engine, what, defect)
+    shop = FakeShop(Model().answer)
+    finished = fake(shop, scenario(duration_s=20.0))
+    assert finished.judgement.verdict == Verdict.UNKNOWN
+    assert "failed: TypeError('killed')" in finished.judgement.reasons[0]
+    assert shop.stopped == 1
 
 
 def test_a_runtime_that_does_not_come_up_is_the_environment(fake: Callable[..., Finished], tmp_path: Path) -> None:

@@ -72,6 +72,71 @@ def test_the_harness_never_looks_at_the_face(file: Path) -> None:
     assert "wdm" not in {name.split(".")[0] for name in imports(file)}
 
 
+# The one place that makes tasks, and the one that needs a thread; both see how it ends (tests/unit/test_background.py).
+MAKERS = {"protocols/service/tasks.py": "create_task", "harness/runtimes/docker/container.py": "Thread"}
+MAKES = {"create_task", "ensure_future", "Thread", "start_new_thread", "run_coroutine_threadsafe"}
+
+
+@pytest.mark.parametrize(
+    "file", sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py")), ids=named
+)
+def test_nobody_begins_what_nobody_sees_the_end_of(file: Path) -> None:
+    tree = ast.parse(file.read_text("utf-8"))
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    made = {(_last(call), _last(call.value)) for call in calls if isinstance(call, ast.Attribute)}
+    made |= {(call.id, "") for call in calls if isinstance(call, ast.Name)}
+    groups = {
+        _last(item.optional_vars)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AsyncWith)
+        for item in node.items
+        if isinstance(item.context_expr, ast.Call) and _last(item.context_expr.func) == "TaskGroup"
+    }
+    found = {what for what, whose in made if what in MAKES and not (whose and whose in groups)}
+    assert found <= {MAKERS.get(named(file))}
+
+
+@pytest.mark.parametrize(
+    "file", sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py")), ids=named
+)
+def test_what_is_begun_to_be_awaited_is_awaited(file: Path) -> None:
+    """`begin` leaves the end of a task to its maker: its name is in an `await` of the same file, or in an `asyncio.wait`."""
+    if "protocols.service.tasks" not in imports(file):
+        return
+    nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))
+    assigned = {
+        _last(target)
+        for node in nodes
+        if isinstance(node, ast.Assign | ast.AnnAssign) and _begins(node.value)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    }
+    appended = {
+        _last(node.func.value)
+        for node in nodes
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append"
+        if any(map(_begins, node.args))
+    }
+    awaited = {_last(name) for node in nodes if _awaits(node) for name in ast.walk(node)}
+    assert assigned | appended <= awaited
+    assert not any(isinstance(node, ast.Expr) and _is_begin(node.value) for node in nodes)
+
+
+def _last(node: ast.AST | None) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _is_begin(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and _last(node.func) == "begin" and isinstance(node.func, ast.Name)
+
+
+def _begins(node: ast.AST | None) -> bool:
+    return node is not None and any(map(_is_begin, ast.walk(node)))
+
+
+def _awaits(node: ast.AST) -> bool:
+    return isinstance(node, ast.Await) or (isinstance(node, ast.Call) and _last(node.func) == "run_until_complete")
+
+
 def test_the_lock_file_names_no_registry() -> None:
     text = (ROOT / "requirements.lock").read_text("utf-8")
     assert "://" not in text

@@ -18,6 +18,7 @@ from harness.runtimes.docker.engine import told
 from harness.runtimes.docker.layout import Link, Place, serves_only
 from harness.runtimes.docker.links import PATH, Order
 from protocols.service.links.http import SECRET
+from protocols.service.tasks import Background
 
 ANSWER_WITHIN_S = 5.0
 CARRIED_OUT_WITHIN_S = 20.0
@@ -50,8 +51,8 @@ class Cables:
         self._cuts: dict[Hashable, set[Wire]] = {}
         self._unplugged: set[Place] = set()
         self._orders: asyncio.Queue[tuple[Order, set[Place]]] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
         self._trouble: list[str] = []
+        self._tasks = Background(self._trouble.append)
         self._networks: Mapping[str, Any] = {}
         self._containers: Mapping[str, Any] = {}
         self.url = ""
@@ -65,12 +66,10 @@ class Cables:
         self._networks, self._containers, self.url = networks, containers, url
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._carry_out_all(), name="cables")
+        self._tasks.keep(self._carry_out_all, "cables")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._tasks.stop()
 
     def shape(self, by: Hashable, wires: Iterable[Wire], rule: Rule, rng: Random) -> None:
         meant = list(wires)
@@ -94,8 +93,9 @@ class Cables:
         except TimeoutError:
             self._trouble.append(f"the network did not change within {CARRIED_OUT_WITHIN_S:g} s")
         if self._trouble:
-            trouble, self._trouble = self._trouble, []
-            raise EnvironmentFailure("; ".join(trouble))
+            trouble = "; ".join(self._trouble)
+            self._trouble.clear()
+            raise EnvironmentFailure(trouble)
 
     # ------------------------------------------------------------ inside
 
@@ -115,8 +115,8 @@ class Cables:
                     await asyncio.to_thread(self._plug, unplugged)
                     if order.do != "shape":
                         await self._tell(session, order)
-                except EnvironmentFailure as failure:
-                    self._trouble.append(str(failure))
+                except Exception as failure:  # noqa: BLE001  `settled` says it, and the next order is carried out
+                    self._trouble.append(str(failure) if isinstance(failure, EnvironmentFailure) else repr(failure))
                 finally:
                     self._orders.task_done()
 

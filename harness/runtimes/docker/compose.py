@@ -12,6 +12,7 @@ from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.docker.brokers import BROKERS
 from harness.runtimes.docker.engine import endpoint, in_words
 from harness.runtimes.local.process import TAG
+from protocols.service.tasks import begin
 
 TOOLS = (("docker", "compose"), ("docker-compose",))
 ROOT = Path(harness.__file__).parents[1]
@@ -95,7 +96,7 @@ class Project:
             stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for us, and we do not leave half of it
         )
-        _, said = await asyncio.shield(asyncio.ensure_future(child.communicate()))
+        _, said = await asyncio.shield(begin(child.communicate(), "compose"))
         if child.returncode:
             raise EnvironmentFailure(
                 f"`{' '.join(self._tool.command)}` failed: {in_words(said.decode('utf-8', 'replace'))}"

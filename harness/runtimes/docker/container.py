@@ -65,13 +65,13 @@ class Container:
         """Let no file of its processes grow beyond so many bytes, after all that was ordered before. None: without a limit."""
         future = self._orders.submit(self._limit_files, "unlimited" if most is None else str(most))
         self._under_way.add(future)
-        future.add_done_callback(self._under_way.discard)
+        future.add_done_callback(self._done)
 
     def order(self, what: str, *arguments: Any) -> None:
         """Have something done to it, after all that was ordered before."""
         future = self._orders.submit(self._do, what, arguments)
         self._under_way.add(future)
-        future.add_done_callback(self._under_way.discard)
+        future.add_done_callback(self._done)
 
     def exec(self, command: list[str]) -> tuple[bytes, Any]:
         """Run something in it. Blocks until that says its first word; returns the word, and the stream of all others.
@@ -88,10 +88,14 @@ class Container:
         """
         return self._orders.submit(self._run, command).result()
 
+    def _done(self, future: Future[None]) -> None:
+        self._under_way.discard(future)
+        if not future.cancelled() and (error := future.exception()) is not None:
+            self.trouble.append(f"{self.handle.name}: {error!r}")
+
     async def settled(self) -> None:
         """Return once all that was ordered is done, or in ``trouble``."""
-        for future in tuple(self._under_way):
-            await asyncio.wrap_future(future)
+        await asyncio.gather(*map(asyncio.wrap_future, self._under_way), return_exceptions=True)
 
     def take_trouble(self) -> list[str]:
         """What could not be done to it, since the last time."""
@@ -221,16 +225,13 @@ class ContainerLife:
 
     def _listen(self, member: Member, words: Any) -> None:
         """Write down what it says; when it says no more, it is over."""
-        from docker.errors import DockerException  # noqa: PLC0415 - see above
-        from requests.exceptions import RequestException  # noqa: PLC0415
-
         try:
             with member.log.open("ab", buffering=0) as log:
                 for chunk in words:
                     self.ready = self.ready or READY.search(chunk) is not None
                     log.write(chunk)
             self._container.handle.wait()
-        except (DockerException, RequestException, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001  the end of a thread is seen by nobody but itself
             self._container.trouble.append(f"{member.name} cannot be listened to: {in_words(str(error))}")
         finally:
             close_stream(words)

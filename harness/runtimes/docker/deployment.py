@@ -35,7 +35,7 @@ class DockerDeployment(LocalDeployment):
     async def up(self) -> None:
         await super().up()
         self._meter = Meter(self._containers.containers)
-        self._watches.append(asyncio.create_task(self._meter.run(), name="usage"))
+        self._watches.keep(self._meter.run, "the watch of the containers' usage")
 
     def usage(self) -> list[dict[str, Any]]:
         """What each container has used so far; empty before it is up."""

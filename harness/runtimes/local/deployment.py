@@ -23,6 +23,7 @@ from protocols.registry import load
 from protocols.service.faults import Faults
 from protocols.service.links import transport
 from protocols.service.links.broker import BrokerLost
+from protocols.service.tasks import Background, begin
 
 T = TypeVar("T")
 ALWAYS: frozenset[Capability] = frozenset({"signals", "messages", "clock", "boundaries"})
@@ -48,7 +49,7 @@ class LocalDeployment:
         self.holds = Holds()
         self._insides: InsideFaults | None = None
         self._logs: Mapping[str, Log] = {}
-        self._watches: list[asyncio.Task[None]] = []
+        self._watches = Background(say)
         self._full: dict[str, None] = {}
 
     async def __aenter__(self) -> Self:
@@ -77,7 +78,8 @@ class LocalDeployment:
         self._insides = InsideFaults(self._supervisor.keeper, plan.secret)
         if self.spec.breakable:
             self._logs = self._watch_logs(plan)
-            self._watches = [asyncio.create_task(log.run(), name=f"log of {name}") for name, log in self._logs.items()]
+            for name, log in self._logs.items():
+                self._watches.keep(log.run, f"the watch of the log of {name}")
 
     async def down(self) -> None:
         if self._up:
@@ -211,9 +213,7 @@ class LocalDeployment:
         return {name: LogWatch(data, self.spec.durability) for name, data in plan.data.items()}
 
     async def _stop(self) -> None:
-        for watch in self._watches:
-            watch.cancel()
-        await asyncio.gather(*self._watches, return_exceptions=True)
+        await self._watches.stop()
         if self._insides is not None:
             await self._insides.stop()
         await self._supervisor.stop()
@@ -232,7 +232,7 @@ async def _of_the_broker(asked: Awaitable[T]) -> T:
 
 async def _to_its_end(work: Coroutine[None, None, None]) -> None:
     """Whoever is cancelled meanwhile hears of it when the work is done: half a stop would leave processes behind."""
-    task = asyncio.create_task(work)
+    task = begin(work, "stop")
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:

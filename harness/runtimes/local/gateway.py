@@ -40,6 +40,7 @@ from yarl import URL
 
 from harness.runtimes.local.keeper import allow_many_files
 from protocols.service.http import BoundedServer, body_of, bound_logs, json_response, listen, most_connections
+from protocols.service.tasks import Background
 from protocols.shop.desk import status_of
 from protocols.shop.ids import BadId, shown
 from protocols.shop.paths import check_path, service_of
@@ -67,6 +68,7 @@ class Gateway:
         self._turn = {service: cycle(addresses) for service, addresses in peers.items()}
         self._limit_s = limit_s
         self._lookouts: dict[str, asyncio.Task[None]] = {}
+        self._tasks = Background()
         self._session: ClientSession | None = None
 
     async def start(self) -> None:
@@ -79,8 +81,7 @@ class Gateway:
         )
 
     async def stop(self) -> None:
-        for lookout in list(self._lookouts.values()):
-            lookout.cancel()
+        await self._tasks.stop()
         if self._session is not None:
             await self._session.close()
 
@@ -125,7 +126,7 @@ class Gateway:
         """
         lookout = self._lookouts.get(service)
         if lookout is None:
-            lookout = self._lookouts[service] = asyncio.create_task(self._look_out(service))
+            lookout = self._lookouts[service] = self._tasks.run(self._look_out(service), "look-out")
             lookout.add_done_callback(lambda _: self._lookouts.pop(service, None))
         done, _ = await asyncio.wait((lookout,), timeout=max(within_s, 0))
         return bool(done)

@@ -11,6 +11,7 @@ from harness.runtimes.local.keeper import Keeper
 from harness.runtimes.wanted import Wanted
 from protocols.service.faults import PATH, Faults, written
 from protocols.service.links.http import SECRET
+from protocols.service.tasks import Background
 
 ANSWER_WITHIN_S = 1.0
 AGAIN_S = 0.05
@@ -28,6 +29,8 @@ class InsideFaults:
         self._headers = {SECRET: secret, "content-type": "application/json"}
         self._wanted = Wanted()
         self._telling: dict[str, asyncio.Task[None]] = {}
+        self._refused: dict[str, None] = {}  # who has not heard although it was told
+        self._tasks = Background(lambda _: None)  # a refusal is raised, at the latest by `heal`
 
     async def disturb(self, by: Hashable, names: Iterable[str], faults: Faults) -> None:
         await self._tell(self._wanted.put(by, names, faults))
@@ -37,16 +40,13 @@ class InsideFaults:
 
     async def heal(self) -> None:
         """Everybody behaves again. Raises ``EnvironmentFailure`` naming a process that runs and does not hear of it."""
-        await self._tell(self._wanted.clear() | frozenset(self._telling), HEARD_WITHIN_S)
+        await self._tell(self._wanted.clear() | {*self._telling, *self._refused}, HEARD_WITHIN_S)
         if self._telling:
             names = ", ".join(self._telling)
             raise EnvironmentFailure(f"{names} did not hear within {HEARD_WITHIN_S:g} s that the faults are over")
 
     async def stop(self) -> None:
-        tasks = list(self._telling.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     # ------------------------------------------------------------ inside
 
@@ -54,11 +54,12 @@ class InsideFaults:
         """Raises ``EnvironmentFailure`` for a process that refuses."""
         tasks = []
         for name in sorted(names):
+            self._refused.pop(name, None)
             former = self._telling.pop(name, None)
             if former is not None:
                 former.cancel()
             self._keeper(name).injected = {"WDM_FAULTS": written(self._wanted.lasting(name)).decode()}
-            task = self._telling[name] = asyncio.create_task(self._until_heard(name), name=f"tell {name}")
+            task = self._telling[name] = self._tasks.run(self._until_heard(name), f"tell {name}")
             task.add_done_callback(partial(self._told, name))
             tasks.append(task)
         if tasks:
@@ -68,6 +69,8 @@ class InsideFaults:
     def _told(self, name: str, task: asyncio.Task[None]) -> None:
         if self._telling.get(name) is task:
             del self._telling[name]
+            if not task.cancelled() and task.exception() is not None:
+                self._refused[name] = None
 
     async def _until_heard(self, name: str) -> None:
         """Until this life of the process has heard, or is over."""

@@ -15,6 +15,7 @@ from harness.runtimes.life import Life
 from harness.runtimes.local import process
 from harness.runtimes.local.nodes import Member
 from harness.runtimes.local.process import Identity
+from protocols.service.tasks import Background, begin, end
 
 PROBE_EVERY_S = 0.03
 LAST_WORDS_BYTES = 4_096
@@ -93,7 +94,7 @@ class Keeper:
         self._wanted = asyncio.Event()
         self._served = asyncio.Event()
         self._ended = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = Background(self._complain)
         self._complaint = ""
         self._most_bytes: int | None = None
 
@@ -122,7 +123,7 @@ class Keeper:
             self._served.set()
             return
         self._wanted.set()
-        self._task = asyncio.create_task(self._keep(), name=f"keep {self.member.name}")
+        self._tasks.keep(self._keep, "its keeper")
 
     async def serving(self, within_s: float) -> None:
         """Return once it serves. Raises ``EnvironmentFailure`` with its last words if it ended or took too long."""
@@ -132,19 +133,15 @@ class Keeper:
             if self._ended.is_set() or left_s <= 0:
                 what = "ended before it served" if self._ended.is_set() else f"does not serve after {within_s:g} s"
                 raise EnvironmentFailure(f"{self.member.name} {what}: {self.last_words()} (log: {self.member.log})")
-            served, ended = asyncio.create_task(self._served.wait()), asyncio.create_task(self._ended.wait())
+            waits = begin(self._served.wait(), "served"), begin(self._ended.wait(), "ended")
             try:
-                await asyncio.wait((served, ended), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(waits, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                served.cancel()
-                ended.cancel()
+                await end(waits)
 
     async def stop(self, grace_s: float = process.GRACE_S) -> None:
         """End it for good: SIGTERM, after ``grace_s`` SIGKILL."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._tasks.stop()
         life = self._life
         if life is not None:
             life.signal(signal.SIGTERM)
@@ -243,13 +240,11 @@ class Keeper:
                 f"it cannot be started: {error if isinstance(error, OSError | EnvironmentFailure) else repr(error)}"
             )
             return
-        watch = asyncio.create_task(self._watch(), name=f"watch {self.member.name}")
+        watch = self._tasks.run(self._watch(), "its watch")
         try:
             await life.over()
         finally:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
+            await end((watch,))
         self._life = None
         if self._state == "starting" or not self._respawn_after_s or self._stay_down:
             self._ended.set()  # waiting for it would be in vain

@@ -21,6 +21,7 @@ from harness.runtimes.local.ports import Ports, is_free, why_taken
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.local.state import Deployment, Record, StateFolder
 from harness.runtimes.local.status_writer import StatusWriter
+from protocols.service.tasks import begin
 
 START_WITHIN_S = 30.0
 
@@ -256,7 +257,7 @@ async def run(
         # nohup ignores SIGHUP for us, and means it; a shell's `&` ignores SIGINT too, but then somebody sent it on purpose
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             loop.add_signal_handler(number, tell, number)
-    starting = asyncio.create_task(supervisor.start())
+    starting = begin(supervisor.start(), "start")
     await asyncio.wait((starting, told), return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
         starting.cancel()

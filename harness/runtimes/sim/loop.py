@@ -13,6 +13,8 @@ from concurrent.futures import Executor
 from contextvars import Context
 from typing import Any, TypeVar
 
+from protocols.service.tasks import begin
+
 T = TypeVar("T")
 
 
@@ -85,7 +87,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 def run(loop: VirtualLoop, work: Coroutine[Any, Any, None]) -> bool:
     """Run ``work`` to its end, and close the loop. Whether it was interrupted by Ctrl-C; it then was cancelled."""
-    task = loop.create_task(work)
+    task = begin(work, "simulation", loop)
     try:
         try:
             loop.run_until_complete(task)

@@ -19,6 +19,7 @@ from protocols.core import Config, Protocol
 from protocols.service.faults import Faults, Injected
 from protocols.service.links import transport
 from protocols.service.service import Ports, Service
+from protocols.service.tasks import Background
 from protocols.shop.contract import ROUTES
 from protocols.shop.desk import Answer, Handler, serve
 from protocols.shop.memory import MB
@@ -94,7 +95,7 @@ class Process(Machine):
         self._server = surroundings.servers[service]
         self._numbers = itertools.count()
         self._open: dict[int, Callable[[Answer | None], None]] = {}
-        self._sweeper: asyncio.Task[None] | None = None
+        self._tasks = Background()
         self._doomed = False
 
     # ------------------------------------------------------------ life and death
@@ -134,7 +135,7 @@ class Process(Machine):
             self.runs.driver.observer = lambda txn, what, detail: world.steps.add(self.name, f"{txn} {what} {detail}")
         self.injected = Injected(self.runs.driver, link, clock, self._die)
         self.injected.become(there.lasting(self.name))
-        self._sweeper = world.loop.create_task(self.runs.sweep())
+        self._tasks.run(self.runs.sweep(), "sweep")  # here its failure is a defect, which no restart is to hide
 
     def died(self) -> None:
         self._doomed = False
@@ -208,11 +209,11 @@ class Process(Machine):
             self.enter(self.life, lambda: self.runs.driver.receive(message, sender, handled))
 
     def _serve_request(self, life: int, number: int, handler: Handler, parameters: Mapping[str, str]) -> None:
-        task = self.world.loop.create_task(serve(handler, self.runs.desk, **parameters))
+        task = self._tasks.run(serve(handler, self.runs.desk, **parameters), "request")
         task.add_done_callback(lambda done: self._finished(life, number, done))
 
     def _finished(self, life: int, number: int, done: "asyncio.Task[Answer]") -> None:
-        if not done.cancelled() and not isinstance(done.exception(), Died):
+        if not done.cancelled() and done.exception() is None:
             answer = done.result()
             self.enter(life, lambda: self._open.pop(number)(answer))
 

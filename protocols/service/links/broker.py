@@ -21,7 +21,7 @@ import structlog
 
 from protocols.service.codec import BadMessage, Codec
 from protocols.service.links import Counts, Receive
-from protocols.service.tasks import Crew, end
+from protocols.service.tasks import Background, Crew
 
 BATCH = 128  # messages in a parcel
 UNDER_WAY = 2  # parcels to one destination that are not confirmed yet
@@ -104,7 +104,7 @@ class BrokerLink:
         self._numbers = count()
         self._channel: Channel | None = None
         self._waking = False
-        self._life: asyncio.Task[None] | None = None
+        self._tasks = Background(log.error)
         self._receive: Receive = lambda *_: None
         self.counts = Counts()
 
@@ -119,11 +119,10 @@ class BrokerLink:
     async def start(self, receive: Receive) -> None:
         """Returns at once: a service serves whether the broker is there or not."""
         self._receive = receive
-        self._life = asyncio.create_task(self._live(), name="link")
+        self._tasks.keep(self._live, "link")
 
     async def stop(self) -> None:
-        if self._life is not None:
-            await end((self._life,))
+        await self._tasks.stop()
 
     def send(self, to: str, message: Any) -> None:
         to = self._route(to, message)
@@ -150,8 +149,6 @@ class BrokerLink:
             except BrokerLost as lost:
                 if connected:
                     log.warning("broker lost", error=str(lost), waiting=self.waiting)
-            except Exception as failure:  # a defect of ours may cost a connection, and never all that come after it
-                log.exception("link failed", error=repr(failure))
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, RECONNECT_LATEST_S)
 

@@ -16,6 +16,7 @@ from protocols.service.codec import BadMessage, Codec
 from protocols.service.links import Counts, Receive
 from protocols.service.links.post import Connection
 from protocols.service.settings import Settings
+from protocols.service.tasks import Background
 
 PATH = "/internal/messages"
 SECRET = "x-wdm-secret"  # noqa: S105 - the header's name
@@ -64,7 +65,7 @@ class HttpLink:
         self._headers = {SECRET: secret, "content-type": "application/msgpack"}
         self._codec = codec
         self._peers: dict[str, _Peer] = {}
-        self._posts: set[asyncio.Task[None]] = set()
+        self._posts = Background(log.error)
         self._receive: Receive | None = None
         self.counts = Counts()
 
@@ -80,9 +81,7 @@ class HttpLink:
         self._receive = receive
 
     async def stop(self) -> None:
-        for task in list(self._posts):
-            task.cancel()
-        await asyncio.gather(*self._posts, return_exceptions=True)
+        await self._posts.stop()
         for peer in self._peers.values():
             for connection in peer.idle:
                 connection.close()
@@ -130,15 +129,17 @@ class HttpLink:
     def _post_soon(self, peer: _Peer) -> None:
         if peer.under_way < UNDER_WAY:
             peer.under_way += 1
-            task = asyncio.get_running_loop().create_task(self._post_all(peer))
-            self._posts.add(task)
-            task.add_done_callback(self._posts.discard)
+            self._posts.run(self._post_all(peer), f"posts to {peer.url}")
 
     async def _post_all(self, peer: _Peer) -> None:
         """The task starts at the loop's next turn: by then everything this turn had to say is waiting."""
         try:
             while peer.waiting:
                 await self._post(peer, peer.take())
+        except Exception:
+            if peer.waiting:  # a defect may cost a batch, and never what waits behind it
+                asyncio.get_running_loop().call_soon(self._post_soon, peer)
+            raise
         finally:
             peer.under_way -= 1
 
