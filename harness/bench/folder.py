@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
+from harness import formats
+from harness.bench import thresholds
 from harness.chaos.folder import HISTORY, RunFolder
+from protocols.core import UsageError
 
 FILE = "bench.json"
 """It makes a folder one of a bench: what was to be run, and what was."""
@@ -14,12 +17,27 @@ FILE = "bench.json"
 RUNS = "runs"
 
 
+Name = Annotated[str, msgspec.Meta(pattern=r"^[^/\0]+$")]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every row of a bench says of its case; other keys are as they are."""
+
+    protocol: str
+    scenario: str
+    transport: str
+    workers: int
+    items: int
+    skew: float
+    pace: dict[str, Any]
+
+
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """One run: which case it is of, in which round, and its folder below `runs`."""
 
     case: str
     round: int
-    folder: str
+    folder: Name
 
 
 class Ledger(msgspec.Struct, kw_only=True):
@@ -28,7 +46,7 @@ class Ledger(msgspec.Struct, kw_only=True):
     `trouble` is why it ended early. `thresholds` are as they were given.
     """
 
-    format: int = 1
+    format: int = formats.BENCH_RECORD
     wdm: str
     command: str
     seed: int
@@ -70,11 +88,18 @@ class BenchFolder(RunFolder):
 
 
 def read(path: Path) -> Ledger:
-    """Raises `ValueError` if it is damaged or of another version."""
+    """Raises `formats.Unreadable` if it is damaged or of another format."""
+    file, way_out = path / FILE, "`wdm report` shows each run below `runs` by its folder, `wdm bench` runs all anew"
+    said = formats.document(file, (formats.BENCH_RECORD,), way_out)
     try:
-        return msgspec.json.decode((path / FILE).read_bytes(), type=Ledger)
-    except (OSError, msgspec.DecodeError) as error:
-        raise ValueError(f"{path / FILE}: no record of a bench that this wdm can read: {error}") from error
+        ledger = msgspec.convert(said, Ledger)
+        for case in (*ledger.cases.values(), *(ledger.cases.get(kept.case) for kept in ledger.runs)):
+            msgspec.convert(case, Settings)
+        for text in ledger.thresholds:
+            thresholds.parse(text)
+    except (msgspec.ValidationError, UsageError) as error:
+        raise formats.damaged(file, error, way_out) from error
+    return ledger
 
 
 def is_bench(path: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from harness import faults
+from harness import faults, formats
 from harness.checkers.impact import ASKED
 from harness.faults.boundaries import boundaries
 from harness.history import Claims, Header
@@ -180,6 +180,7 @@ def as_table(plan: Plan, schedule: list[faults.Fault] | None) -> dict[str, Any]:
     """`run.toml`: the plan, what it came to, and every fault with its time; `faults` is how many there are."""
     header = plan.header()
     return {
+        "format": formats.RUN_RECORD,
         "command": header.config["command"],
         "seed": plan.seed,
         "salt": plan.salt,

@@ -4,12 +4,14 @@
 """
 
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
 import msgspec
 
+from harness import formats
 from harness.chaos.folder import RunFolder
 from harness.explore.breadth import Bounds
 from harness.explore.search import Found
@@ -21,6 +23,9 @@ from harness.runtimes.base import EnvironmentFailure
 COUNTEREXAMPLE = "counterexample.json"
 
 
+WAY_OUT = "`wdm check` searches anew"
+
+
 class Unwalkable(Exception):
     """The way that was kept cannot be walked; the message says why, and what to do."""
 
@@ -28,6 +33,7 @@ class Unwalkable(Exception):
 class Counterexample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that it takes to walk it. ``crashes`` is the bound of the search, ``shortest`` whether no way is shorter."""
 
+    format: int
     wdm: str
     protocol: str
     options: dict[str, str]
@@ -43,6 +49,7 @@ class Counterexample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @classmethod
     def of(cls, question: Question, found: Found) -> "Counterexample":
         return cls(
+            format=formats.COUNTEREXAMPLE,
             wdm=version("wdm"),
             protocol=question.protocol,
             options=dict(question.options),
@@ -71,11 +78,17 @@ def keep(runs: Path, question: Question, found: Found) -> Path:
 
 
 def load(file: Path) -> Counterexample:
-    """Raises `Unwalkable` if it is damaged."""
+    """Raises `formats.Unreadable` if it is damaged or of another format."""
+    said = formats.document(file, (formats.COUNTEREXAMPLE,), WAY_OUT)
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Counterexample)
-    except (OSError, msgspec.DecodeError) as error:
-        raise Unwalkable(f"{file}: no counterexample that could be read: {error}") from error
+        return msgspec.convert(said, Counterexample)
+    except msgspec.ValidationError as error:
+        raise formats.damaged(file, error, WAY_OUT) from error
+
+
+def shown(kept: Counterexample) -> str:
+    """The violation as it was found, without walking to it. Raises `Unwalkable` where today's protocol has no such case."""
+    return told(kept.question(), _found(kept))
 
 
 def walk_again(kept: Counterexample) -> Found:
@@ -83,11 +96,8 @@ def walk_again(kept: Counterexample) -> Found:
     again = f"`{kept.question().command()}` searches anew"
     if kept.wdm != version("wdm"):
         raise Unwalkable(f"found by wdm {kept.wdm}, and this is wdm {version('wdm')}; {again}")
-    question = kept.question()
-    case = next((case for case in question.cases() if case.name == kept.case), None)
-    if case is None:
-        raise Unwalkable(f"there is no case {kept.case!r} any more; {again}")
-    search = question.search(case)
+    found = _found(kept)
+    search = kept.question().search(found.case)
     state = search.initial
     for number, step in enumerate(kept.steps, start=1):
         after = next((after for possible, after in search.successors(state) if possible == step), None)
@@ -97,7 +107,15 @@ def walk_again(kept: Counterexample) -> Found:
     violation = search.broken(state.places) or search.stuck(state.places)
     if not violation:
         raise Unwalkable(f"all {len(kept.steps)} steps are possible, and nothing breaks any more; {again}")
-    return Found(case, 0, 0, 0.0, violation=violation, path=kept.steps, shortest=kept.shortest)
+    return replace(found, violation=violation)
+
+
+def _found(kept: Counterexample) -> Found:
+    question = kept.question()
+    case = next((case for case in question.cases() if case.name == kept.case), None)
+    if case is None:
+        raise Unwalkable(f"there is no case {kept.case!r} any more; `{question.command()}` searches anew")
+    return Found(case, 0, 0, 0.0, violation=kept.violation, path=kept.steps, shortest=kept.shortest)
 
 
 def told(question: Question, found: Found) -> str:

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
+from harness import formats
 from harness.bench import thresholds
 from harness.bench.merge import merged, spread, worst
 from harness.checkers import Verdict
-from harness.report.results import FORMAT
 from harness.report.runs import Rows, Run, claims_of
 
 KIND = "bench"
@@ -25,7 +25,7 @@ def render(rows: Rows) -> dict[str, Any]:
     if reasons and verdict == Verdict.HOLDS:
         verdict = str(Verdict.UNKNOWN)
     return {
-        "format": FORMAT,
+        "format": formats.RESULTS,
         "kind": KIND,
         "wdm": ledger.wdm,
         "verdict": verdict,

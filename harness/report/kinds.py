@@ -1,6 +1,5 @@
 """The kinds of folders in `wdm-runs/`, how one is found, and what a line about it says."""
 
-import json
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -12,12 +11,12 @@ from harness.bench import folder as benches
 from harness.bench.folder import BenchFolder
 from harness.bench.thresholds import metric
 from harness.chaos.folder import HISTORY, RunFolder
-from harness.report.results import READABLE
+from harness.explore import kept as counterexamples
+from harness.explore.kept import COUNTEREXAMPLE
+from harness.formats import Unreadable
+from harness.report import results
 from harness.report.runs import Run
 from protocols.core import UsageError
-
-COUNTEREXAMPLE = "counterexample.json"
-COUNTEREXAMPLE_TEXT = "counterexample.txt"
 
 COMPARED = (
     "rate_per_s",
@@ -77,15 +76,15 @@ def described(path: Path) -> dict[str, Any]:
         return {**line, **_bench(path, said)}
     found = {key: said.get(key) for key in ("verdict", "scenario", "protocol", "seed")}
     if not said:
-        found["verdict"] = "none"  # it runs, it was killed, or its disk was full
+        found["verdict"] = "none"
     return {**line, **found}
 
 
 def _bench(path: Path, said: dict[str, Any]) -> dict[str, Any]:
     try:
         ledger = BenchFolder(path).ledger()
-    except ValueError:
-        return {"verdict": "none", "scenario": None, "protocol": None, "seed": None}
+    except Unreadable as error:
+        return _unreadable(path, error)
     protocols = dict.fromkeys(str(case["protocol"]) for case in ledger.cases.values())
     scenarios = dict.fromkeys(str(case["scenario"]) for case in ledger.cases.values())
     verdict = said.get("verdict", "none")
@@ -94,33 +93,25 @@ def _bench(path: Path, said: dict[str, Any]) -> dict[str, Any]:
 
 def _counterexample(path: Path) -> dict[str, Any]:
     try:
-        kept = json.loads((path / COUNTEREXAMPLE).read_text("utf-8"))
-        return {"verdict": "violated", "scenario": kept["case"], "protocol": kept["protocol"], "seed": None}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {"verdict": "none", "scenario": None, "protocol": None, "seed": None}
+        kept = counterexamples.load(path / COUNTEREXAMPLE)
+    except Unreadable as error:
+        return _unreadable(path, error)
+    return {"verdict": "violated", "scenario": kept.case, "protocol": kept.protocol, "seed": None}
+
+
+def _unreadable(path: Path, error: Unreadable) -> dict[str, Any]:
+    verdict = f"unreadable: {str(error).removeprefix(f'{path}/')}"
+    return {"verdict": verdict, "scenario": None, "protocol": None, "seed": None}
 
 
 def _results(folder: RunFolder) -> dict[str, Any]:
+    """Nothing where there are none: it runs, it was killed, or its disk was full."""
+    if not folder.results.is_file():
+        return {}
     try:
-        said = json.loads(folder.results.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(said, dict) or not said:
-        return {}
-    wrong = _unreadable(said)
-    return {"verdict": f"unreadable: {wrong}"} if wrong else said
-
-
-def _unreadable(said: dict[str, Any]) -> str:
-    """Why a `results.json` is not believed; empty if it is."""
-    if said.get("format") not in READABLE:
-        known = ", ".join(map(str, sorted(READABLE)))
-        return (
-            f"results.json has format {said.get('format')!r}, not {known}; `wdm check-history` judges the history again"
-        )
-    if said.get("verdict") not in {"holds", "violated", "unknown"}:
-        return f"results.json has verdict {said.get('verdict')!r}; `wdm check-history` judges the history again"
-    return ""
+        return results.read(folder.results)
+    except Unreadable as error:
+        return {"verdict": f"unreadable: {str(error).removeprefix(f'{folder.path}/')}"}
 
 
 def differences(one: Run, other: Run) -> Iterator[tuple[str, str, str, str]]:

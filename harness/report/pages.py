@@ -1,14 +1,13 @@
 """The pages for people: what goes into `report.html`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.explore.kept import COUNTEREXAMPLE, load, shown
 from harness.report import results
 from harness.report.html import views
 from harness.report.html.page import environment, render
-from harness.report.kinds import COUNTEREXAMPLE, COUNTEREXAMPLE_TEXT
 from harness.report.runs import Rows, Run
 
 
@@ -26,10 +25,7 @@ def of_bench(rows: Rows, document: Mapping[str, Any]) -> str:
 
 
 def of_check(folder: Path) -> str:
-    """Of a counterexample: the way to the violation, word for word. Raises `ValueError` if it cannot be read."""
-    try:
-        kept = json.loads((folder / COUNTEREXAMPLE).read_text("utf-8"))
-        told = (folder / COUNTEREXAMPLE_TEXT).read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder}: no counterexample that could be read: {error}") from error
+    """Of a counterexample: the way to the violation, word for word. Raises `Unreadable`, `Unwalkable`."""
+    kept = load(folder / COUNTEREXAMPLE)
+    told = shown(kept)
     return environment().get_template("check.html.j2").render(name=folder.name, kept=kept, told=told)

@@ -1,19 +1,15 @@
 """The report as one JSON document."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from harness import formats
 from harness.bench.measure import measure
 from harness.checkers import Judgement, impact
 from harness.history import History
 from harness.report.text import headline
-
-FORMAT = 2
-"""Of `results.json`: raised whenever a reader of the former format would misunderstand it, or keys are new."""
-
-READABLE = frozenset({1, 2})
-"""Of these formats `wdm runs` can show a line. Format 1 has no `not_judged`."""
 
 KIND = "run"
 
@@ -22,7 +18,7 @@ def render(history: History, judgement: Judgement, digest: str = "") -> dict[str
     """Plain values only: the verdict, why, what was run, and every checker's result; `digest` of a run that can be replayed."""
     header = history.header
     document = {
-        "format": FORMAT,
+        "format": formats.RESULTS,
         "kind": KIND,
         "wdm": header.config.get("wdm", ""),
         "verdict": judgement.verdict,
@@ -47,3 +43,19 @@ def render(history: History, judgement: Judgement, digest: str = "") -> dict[str
     }
     plain: dict[str, Any] = msgspec.to_builtins(document)
     return plain
+
+
+def read(file: Path) -> dict[str, Any]:
+    """A `results.json` that was written before, as far as a line about it needs it. Raises `formats.Unreadable`."""
+    way_out = "`wdm report` judges the histories again"
+    said = formats.document(file, formats.RESULTS_READABLE, way_out)
+    if said.get("verdict") not in ("holds", "violated", "unknown"):
+        raise formats.damaged(file, ValueError(f"its verdict is {said.get('verdict')!r}"), way_out)
+    for name, types in _TYPES.items():
+        if not isinstance(said.get(name), types):
+            raise formats.damaged(file, ValueError(f"its {name} is {said.get(name)!r}"), way_out)
+    return said
+
+
+_TYPES = {name: (str, type(None)) for name in ("scenario", "protocol", "trace")} | {"seed": (int, str, type(None))}
+"""A document of a bench has none of the first three."""

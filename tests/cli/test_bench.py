@@ -103,7 +103,7 @@ def test_the_command_that_is_told_makes_the_same_bench_again(flags: list[str]) -
         (["--transport", "pigeon"], "'pigeon' is not"),
         (["--scenario", "no-such"], "no scenario 'no-such'"),
         (["--sweep", "colour=red"], "--sweep takes NAME=VALUE,VALUE"),
-        (["--sweep", "items=a"], "'a' are not numbers"),
+        (["--sweep", "items=a"], "'a' is not a whole number from 1 to 100"),
         (["--fail-if", "p99 > 5"], "no metric 'p99'"),
         (["--fail-if", "fast"], "--fail-if takes"),
         (["--runtime", "sim"], "'sim' is not"),
@@ -204,9 +204,9 @@ def test_a_bench_whose_record_is_damaged_is_named(capsys: pytest.CaptureFixture[
     folder.mkdir(parents=True)
     (folder / "bench.json").write_text("{")
     assert main(["report", "bench-1"]) == 3
-    assert "no record of a bench that this wdm can read" in capsys.readouterr().err
+    assert "bench.json: it is damaged" in capsys.readouterr().err
     assert main(["runs", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["verdict"] == "none"
+    assert json.loads(capsys.readouterr().out)[0]["verdict"].startswith("unreadable: bench.json: it is damaged")
 
 
 def test_two_runs_are_compared(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

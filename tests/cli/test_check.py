@@ -173,7 +173,7 @@ def test_what_cannot_be_walked_any_more_is_unknown(capsys: pytest.CaptureFixture
         ({"steps": [steps[0], steps[2], *steps[1:]]}, "step 2 (deliver order Vote(c0.0, stock/0, -)) is not possible"),
         ({"steps": steps[:-1]}, "all 4 steps are possible, and nothing breaks any more"),
         ({"ablate": []}, "step 5 (deliver order Vote(c0.0, payment/0, -)) is not possible"),
-        ({"surprise": 1}, "no counterexample that could be read"),
+        ({"surprise": 1}, "counterexample.json: it is damaged"),
     ):
         capsys.readouterr()
         altered(**changes)

@@ -13,9 +13,9 @@ from harness.report.kinds import described
     [
         ({"format": 1, "verdict": "holds"}, "holds"),
         ({"format": 2, "verdict": "violated"}, "violated"),
-        ({"format": 99, "verdict": "holds"}, "unreadable: results.json has format 99, not 1, 2"),
-        ({"format": 2, "verdict": "perfect"}, "unreadable: results.json has verdict 'perfect'"),
-        ({"verdict": "holds"}, "unreadable: results.json has format None"),
+        ({"format": 99, "verdict": "holds"}, "unreadable: results.json: it has format 99, this wdm reads 1, 2"),
+        ({"format": 2, "verdict": "perfect"}, "unreadable: results.json: it is damaged (its verdict is 'perfect')"),
+        ({"verdict": "holds"}, "unreadable: results.json: it has no format"),
     ],
 )
 def test_an_unknown_format_or_verdict_is_not_believed(tmp_path: Path, said: dict[str, object], verdict: str) -> None:

@@ -14,11 +14,12 @@ from harness.bench.measure import measure
 from harness.chaos.conduct import Finished, conduct
 from harness.chaos.plan import Plan
 from harness.checkers import Verdict
+from harness.explore.kept import COUNTEREXAMPLE, Counterexample
+from harness.explore.suite import Question
 from harness.history import Event, History
 from harness.report import pages
 from harness.report.html import words
 from harness.report.html.svg import decades, ticks
-from harness.report.kinds import COUNTEREXAMPLE, COUNTEREXAMPLE_TEXT
 from harness.report.runs import Run, read
 from harness.report.verdict import examine
 from harness.scenarios import Recurring, Scenario
@@ -60,9 +61,9 @@ def test_a_run_that_holds_has_a_page_without_anything_wrong(saga: Finished, run:
 
 def kept_way(folder: Path) -> Path:
     """A counterexample of `wdm check`."""
-    kept = {"protocol": "2pc", "ablate": [], "violation": "-", "case": "-", "crashes": 1, "shortest": True, "steps": []}
+    case = Question("2pc").cases()[0].name
+    kept = Counterexample(1, "0.1", "2pc", {}, (), None, None, case, 1, "<script>1</script>", True, ())
     (folder / COUNTEREXAMPLE).write_bytes(msgspec.json.encode(kept))
-    (folder / COUNTEREXAMPLE_TEXT).write_text("<script>1</script>")
     return folder
 
 

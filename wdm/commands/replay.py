@@ -1,6 +1,5 @@
 """``wdm replay``: a run that was kept, once more."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,8 @@ import click
 from harness.chaos.folder import RunFolder
 from harness.chaos.replay import FILE, OtherVersion, plan_of
 from harness.explore.kept import COUNTEREXAMPLE, Unwalkable, load, told, walk_again
+from harness.formats import Unreadable
+from harness.report import results
 from protocols.core import UsageError
 from wdm import ui
 from wdm.commands.chaos import once
@@ -47,7 +48,7 @@ def _counterexample(folder: Path, _runs: Path, as_json: bool) -> int:
     try:
         kept = load(folder / COUNTEREXAMPLE)
         found = walk_again(kept)
-    except Unwalkable as error:
+    except (Unreadable, Unwalkable) as error:
         ui.complain(str(error))
         return UNKNOWN
     text = told(kept.question(), found)
@@ -77,9 +78,13 @@ def _chaos(folder: Path, runs: Path, as_json: bool) -> int:
 
 
 def _digest(folder: RunFolder) -> str:
+    """Of the course that the run took; empty where nothing says so."""
+    if not folder.results.is_file():
+        return ""
     try:
-        return str(json.loads(folder.results.read_text("utf-8")).get("trace") or "")
-    except (OSError, ValueError):
+        return results.read(folder.results).get("trace") or ""
+    except Unreadable as error:
+        ui.complain(f"it is not known which course the run took: {error}")
         return ""
 
 

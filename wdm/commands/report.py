@@ -1,16 +1,18 @@
 """``wdm report``: what a run came to, and how two differ."""
 
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from harness.bench.folder import BenchFolder
 from harness.chaos.folder import LATEST, RunFolder
-from harness.history import HistoryError, load
+from harness.explore import kept as counterexamples
+from harness.explore.kept import Unwalkable
+from harness.history import HistoryError
 from harness.report import bench, kinds, pages, runs, text
 from harness.report.kinds import Kind
-from harness.report.verdict import examine
 from harness.runtimes.base import EnvironmentFailure
 from protocols.core import UsageError
 from wdm import ui
@@ -36,7 +38,11 @@ def report(run: tuple[str, ...], runs_dir: Path, in_browser: bool, where: Path |
     paths = [kinds.find(runs_dir, name) for name in run or (LATEST,)]
     try:
         page, code = _two(paths[0], paths[1], runs_dir) if len(paths) == 2 else _one(paths[0])
-    except (HistoryError, ValueError) as error:  # it was killed, the disk was full, or it is of another version
+    except (
+        HistoryError,
+        ValueError,
+        Unwalkable,
+    ) as error:  # it was killed, the disk was full, or it is of another version
         ui.complain(str(error))
         ui.next_step("`wdm runs` lists the runs that can be shown")
         return UNKNOWN
@@ -52,25 +58,20 @@ def report(run: tuple[str, ...], runs_dir: Path, in_browser: bool, where: Path |
 
 
 def _one(path: Path) -> tuple[Path, int]:
-    """Its text on stdout; where its page is. A page that is missing, as in a folder of before, is made."""
+    """Its text on stdout; where its page is. Both are made anew from the history: what lies beside it is not believed."""
     folder = RunFolder(path)
     match kinds.kind(path):
         case Kind.BENCH:
             document = bench.finish(BenchFolder(path))
             show(document)
         case Kind.CHECK:
-            click.echo((path / kinds.COUNTEREXAMPLE_TEXT).read_text("utf-8"), nl=False)
+            kept = counterexamples.load(path / counterexamples.COUNTEREXAMPLE)
+            click.echo(counterexamples.shown(kept), nl=False)
             _write(folder.page, pages.of_check(path))
         case _:
-            run = None
-            if folder.report.is_file():
-                click.echo(folder.report.read_text("utf-8"), nl=False)
-            else:
-                history = load(folder.history)
-                click.echo(text.render(history, examine(history)), nl=False)
-            if not folder.page.is_file():
-                run = runs.read(path)
-                _write(folder.page, pages.of_run(run))
+            run = runs.read(path)
+            click.echo(text.render(run.history, run.judgement), nl=False)
+            _write(folder.page, pages.of_run(run))
     return folder.page, OK
 
 
@@ -88,6 +89,10 @@ def _two(first: Path, second: Path, runs_dir: Path) -> tuple[Path, int]:
 
 
 def _write(path: Path, page: str) -> None:
+    """Nothing where the page is there already, which a folder that cannot be written to does not mind."""
+    with suppress(OSError, ValueError):
+        if path.read_text("utf-8") == page:
+            return
     try:
         path.write_text(page, "utf-8")
     except OSError as error:

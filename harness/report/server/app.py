@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from harness.explore.kept import Unwalkable
 from harness.history import HistoryError
 from harness.report.html.page import static
 from harness.report.server import guard
@@ -21,6 +22,8 @@ from protocols.service.http import LOOPBACK, BoundedRunner, listen
 HERE = "harness.report.server"
 HOST = LOOPBACK
 LOOK_EVERY_S = 1.0
+UNREADABLE = (HistoryError, ValueError, Unwalkable, EnvironmentFailure)
+"""Why no page can be made of a run."""
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -62,7 +65,7 @@ class Pages:
             return self._nothing(f"there is no run {part or name}")
         try:
             page = await asyncio.to_thread(self.shelf.page, path)
-        except (HistoryError, ValueError, EnvironmentFailure) as error:
+        except UNREADABLE as error:
             return self._nothing(f"no report can be made of this run: {error}", 409)
         if page is None:
             return self._page("live.html.j2", name=name)
@@ -81,7 +84,7 @@ class Pages:
         first, second = request.query.get("a", ""), request.query.get("b", "")
         try:
             page = await asyncio.to_thread(self.shelf.compared, first, second)
-        except HistoryError as error:
+        except UNREADABLE as error:
             return self._nothing(f"these runs cannot be compared: {error}", 409)
         if page is None:
             return self._nothing("two single runs can be compared: choose them in the list")

@@ -73,13 +73,13 @@ class Shelf:
     def page(self, path: Path) -> Path | None:
         """The page of a run, made where it is missing or another version's; None while the run goes on.
 
-        Raises `HistoryError`, `ValueError`.
+        Raises `HistoryError`, `ValueError`, `Unwalkable`.
         """
         page = RunFolder(path).page
-        if page.is_file() and current(page.read_text("utf-8")):
-            return page
         if self._going_on(path) is not None:
             return None
+        if page.is_file() and current(page.read_text("utf-8", errors="replace")) and _believed(path):
+            return page
         match kinds.kind(path):
             case Kind.BENCH:
                 benches.finish(BenchFolder(path))
@@ -125,3 +125,8 @@ class Shelf:
         if history is None or not history.is_file():
             return None
         return history if time.time() - history.stat().st_mtime < STALE_S else None
+
+
+def _believed(path: Path) -> bool:
+    """Whether what lies beside a page can be read by this version: else the page is not shown either, but made anew."""
+    return not str(kinds.described(path)["verdict"]).startswith("unreadable")

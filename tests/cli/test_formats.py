@@ -1,0 +1,252 @@
+"""Every file that a run, a bench or a search leaves has a format number, and whoever reads it looks at that first."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness import formats
+from harness.bench.cases import Candidate, Case
+from harness.bench.conduct import settings
+from harness.bench.folder import BenchFolder, Kept, Ledger
+from harness.chaos.conduct import conduct
+from harness.chaos.folder import toml
+from harness.chaos.plan import Plan
+from harness.chaos.replay import OtherVersion, plan_of
+from harness.explore.kept import Counterexample
+from harness.report.server.shelf import Shelf
+from harness.toml_file import TomlFile
+from protocols.core import UsageError
+from wdm.cli import main
+from wdm.testing.contract import scenario_of
+
+RUN, BENCH, CHECK = "20260101-000000-2pc-7", "20260101-000001-bench-7", "20260101-000002-check-2pc"
+NO_DOCUMENTS = (b"", b"\n", b"{", b"[]", b"null", b"3", b'"text"', b"\xff\xfe", b"[" * 100_000, b"{}")
+OTHER_FORMATS = (99, 0, -1, "1", 1.0, True, None, [], {})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run, a bench of one run and a counterexample."""
+    runs = tmp_path_factory.mktemp("made")
+    plan = Plan(scenario_of("retry", 2.0), "2pc", 7, named="retry", runtime="sim", schedule=())
+    run = conduct(plan, runs).folder.path
+    bench = BenchFolder(runs / BENCH)
+    shutil.copytree(run, bench.runs / "one")
+    case = Case(Candidate("2pc"))
+    bench.keep(
+        Ledger(
+            wdm="0", command="wdm bench", seed=7, rounds=1, duration_s=2.0, runtime="local", durability="everysec",
+            machine={"cpus": 2, "system": "x", "python": "3", "load_before": 0.0}, thresholds=["p99_ms > 50"],
+            cases={case.name: settings(case)}, runs=[Kept(case=case.name, round=1, folder="one")], complete=True,
+        )
+    )  # fmt: skip
+    assert main(["--quiet", "check", "--ablate", "unanimous", "--runs-dir", str(runs)]) == 1
+    run.rename(runs / RUN)
+    next(runs.glob("*-check-2pc")).rename(runs / CHECK)
+    (runs / "latest").unlink(missing_ok=True)
+    return runs
+
+
+@pytest.fixture
+def runs(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(made, tmp_path / "wdm-runs", symlinks=True)
+    return Path("wdm-runs")
+
+
+@pytest.fixture(autouse=True)
+def _quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(["--quiet", *arguments])
+    out, err = capsys.readouterr()
+    assert "unexpected" not in err
+    return code, out, err
+
+
+def verdict(name: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """As `wdm runs` and `wdm serve` list it."""
+    code, out, _ = said(capsys, "runs", "--json")
+    (line,) = (str(row["verdict"]) for row in json.loads(out) if row["run"] == name)
+    assert (code, [row["verdict"] for row in Shelf(Path("wdm-runs")).list() if row["run"] == name]) == (0, [line])
+    return line
+
+
+def damages(file: Path) -> list[bytes]:
+    """What else a JSON file may contain: no document, half of one, one of another format."""
+    whole = file.read_bytes()
+    document = json.loads(whole)
+    others = [json.dumps({**document, "format": found}).encode() for found in OTHER_FORMATS]
+    return [*NO_DOCUMENTS, whole[: len(whole) // 2], *others, json.dumps(document["format"]).encode()]
+
+
+def test_what_is_written_has_the_number_that_is_read(runs: Path) -> None:
+    def found(name: str, file: str) -> object:
+        return json.loads((runs / name / file).read_text())["format"]
+
+    assert TomlFile(runs / RUN / "run.toml", "x").document["format"] == formats.RUN_RECORD
+    assert found(RUN, "results.json") == formats.RESULTS
+    assert found(BENCH, "bench.json") == formats.BENCH_RECORD
+    assert found(CHECK, "counterexample.json") == formats.COUNTEREXAMPLE
+
+
+def test_undamaged_files_are_shown(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "report", RUN)[0] == 0
+    assert said(capsys, "report", BENCH)[0] == 0
+    assert said(capsys, "report", CHECK)[0] == 0
+    assert said(capsys, "replay", CHECK)[0] == 1
+    assert [verdict(name, capsys) for name in (RUN, CHECK)] == ["holds", "violated"]
+
+
+def test_a_report_is_made_from_the_history_and_not_from_what_lies_beside_it(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = runs / RUN
+    whole = said(capsys, "report", RUN)[1]
+    page = (folder / "report.html").read_text()
+    for name in ("report.txt", "report.html", "results.json", "summary.md", "junit.xml"):
+        (folder / name).write_text("verdict: perfect\n")
+    assert said(capsys, "report", RUN)[:2] == (0, whole)
+    assert (folder / "report.html").read_text() == page
+    (folder / "history.ndjson").write_bytes(b"")
+    code, out, err = said(capsys, "report", RUN)
+    assert (code, out) == (3, "")
+    assert "not a wdm history" in err
+
+
+def test_the_report_of_a_counterexample_is_made_from_its_steps(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = said(capsys, "report", CHECK)[1]
+    assert whole == (runs / CHECK / "counterexample.txt").read_text()
+    (runs / CHECK / "counterexample.txt").write_text("nothing is wrong\n")
+    assert said(capsys, "report", CHECK)[:2] == (0, whole)
+
+
+def test_results_that_cannot_be_read_are_not_believed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in (RUN, BENCH):
+        file = runs / name / "results.json"
+        said(capsys, "report", name)
+        for damaged in damages(file):
+            file.write_bytes(damaged)
+            assert re.match(r"unreadable: results.json: it .*; `wdm report` judges", verdict(name, capsys)), damaged
+            assert Shelf(runs).page(runs / name) is not None
+    assert said(capsys, "report", BENCH)[0] == 0  # from the histories, and makes it anew
+    assert verdict(BENCH, capsys) == "holds"
+
+
+def test_wrong_types_in_results_are_not_believed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = runs / RUN / "results.json"
+    whole = json.loads(file.read_text())
+    for key in ("verdict", "scenario", "protocol", "seed", "trace"):
+        for value in ({}, [], 1.5, "" if key == "verdict" else {"a": 1}):
+            file.write_text(json.dumps({**whole, key: value}))
+            assert verdict(RUN, capsys).startswith(f"unreadable: results.json: it is damaged (its {key} is ")
+
+
+def test_a_replay_does_not_compare_with_results_that_cannot_be_read(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (runs / RUN / "results.json").write_text("[]")
+    code, _, err = said(capsys, "replay", RUN)
+    assert code == 0
+    assert "it is not known which course the run took" in err
+
+
+@pytest.mark.parametrize(("name", "file"), [(BENCH, "bench.json"), (CHECK, "counterexample.json")])
+def test_a_record_that_cannot_be_read_is_named_with_the_way_out(
+    name: str, file: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, "report", name)  # a bench without results is taken for one that goes on
+    for damaged in damages(runs / name / file):
+        (runs / name / "report.html").unlink(missing_ok=True)
+        (runs / name / file).write_bytes(damaged)
+        for command in ("report", "replay") if name == CHECK else ("report",):
+            code, out, err = said(capsys, command, name)
+            assert (code, out) == (3, ""), damaged
+            assert re.search(rf"{file}: it .*; `wdm .* anew", err), err
+        assert verdict(name, capsys).startswith(f"unreadable: {file}: it ")
+        with pytest.raises(formats.Unreadable):
+            Shelf(runs).page(runs / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "kind"), [(BENCH, "bench.json", Ledger), (CHECK, "counterexample.json", Counterexample)]
+)
+def test_wrong_types_in_a_record_are_named(
+    name: str, file: str, kind: type[msgspec.Struct], runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = json.loads((runs / name / file).read_text())
+    for key in set(kind.__struct_fields__) - {"format"}:
+        (runs / name / file).write_text(json.dumps({**whole, key: {"a": [1.5]} if key != "machine" else 3}))
+        code, out, err = said(capsys, "report", name)
+        assert (code, out) == (3, ""), key
+        assert f"{file}: it is damaged" in err
+
+
+def test_a_bench_reads_no_history_of_elsewhere(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = runs / BENCH / "bench.json"
+    for elsewhere in (f"../../{RUN}", "", "a/b", "/etc"):
+        whole = json.loads(file.read_text())
+        whole["runs"][0]["folder"] = elsewhere
+        file.write_text(json.dumps(whole))
+        assert said(capsys, "report", BENCH)[0] == 3
+
+
+def test_the_record_of_a_run_is_read_as_its_format_or_not_at_all(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = runs / RUN / "run.toml"
+    whole, document = file.read_text(), TomlFile(file, "x").document
+    assert plan_of(runs / RUN).seed == 7
+    for found in (99, 0, "1", 1.0, True, [1]):
+        file.write_text(toml({**document, "format": found}))
+        code, out, err = said(capsys, "replay", RUN)
+        assert (code, out) == (3, "")
+        assert "run.toml: it has format" in err
+        assert "`wdm check-history` judges" in err
+    for damaged in ("", "\n", "[run]", "run = 3", whole[: len(whole) // 2], whole[:-20], "seed = "):
+        file.write_text(damaged)
+        code, out, err = said(capsys, "replay", RUN)
+        assert (code in (2, 3), out) == (True, ""), damaged
+        assert "run.toml" in err
+
+
+def test_wrong_types_in_the_record_of_a_run_are_named(runs: Path) -> None:
+    file = runs / RUN / "run.toml"
+    document = TomlFile(file, "x").document
+    idle = {"command", "claims", "wdm", "python"}
+    for key in document.keys() - idle:
+        file.write_text(toml({**document, key: [[1.5]] if key != "fault" else 3}))
+        with pytest.raises((UsageError, OtherVersion), match=r"run\.toml"):
+            plan_of(runs / RUN)
+    for table in ("run", "workload"):
+        for key in document[table].keys() - idle:
+            file.write_text(toml({**document, table: {**document[table], key: [[1.5]]}}))
+            with pytest.raises(UsageError, match="not a whole record of a run"):
+                plan_of(runs / RUN)
+    for row in ({}, {"kind": "crash"}, {"kind": "crash", "target": 3, "at_s": 1, "for_s": 1}, {"kind": [1]}):
+        file.write_text(toml({**document, "faults": 1, "fault": [{"x": 1, **row}]}))
+        with pytest.raises(UsageError):
+            plan_of(runs / RUN)
+
+
+@pytest.mark.parametrize(
+    "change", [b"", b"{}", b"[]", b"null", b"half", b'"version":99', b'"version":"2"', b'"version":true']
+)
+def test_a_history_of_another_version_or_none_is_judged_by_nobody(
+    change: bytes, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = runs / RUN / "history.ndjson"
+    whole = file.read_bytes()
+    file.write_bytes({b"half": whole[: len(whole) // 2]}.get(change) or whole.replace(b'"version":2', change, 1))
+    if b"version" not in change and change != b"half":
+        file.write_bytes(change)
+    for command in (["check-history", str(file)], ["report", RUN], ["report", RUN, RUN]):
+        code, out, err = said(capsys, *command)
+        assert (code, out) == (3, ""), command
+        assert "history.ndjson" in err
