@@ -12,7 +12,7 @@ from functools import cached_property
 from harness.chaos.hunt import GROUNDS, Catch, hunt
 from harness.explore.search import Found
 from harness.explore.suite import Question, worst
-from protocols.core import Safeguard
+from protocols.claims import Safeguard
 from protocols.registry import load, names
 
 HEAD = """# Ablations

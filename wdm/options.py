@@ -11,7 +11,8 @@ from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.local.control import View, view
 from harness.runtimes.local.state import DEFAULT, StateFolder
 from protocols import registry
-from protocols.core import Option, UsageError
+from protocols.claims import Option
+from protocols.core import UsageError
 from wdm import combined, config, ui
 from wdm.parameters import Location, Setting, Text
 

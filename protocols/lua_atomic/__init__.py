@@ -2,7 +2,8 @@
 
 from importlib.resources import files
 
-from protocols.core import Claims, Config, Layout, Protocol, Role, Safeguard
+from protocols.claims import Claims, Safeguard
+from protocols.core import Config, Layout, Protocol, Role
 from protocols.lua_atomic import commands, machine
 from protocols.shop import ledger
 

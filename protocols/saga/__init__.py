@@ -2,7 +2,8 @@
 
 from importlib.resources import files
 
-from protocols.core import Claims, Config, Option, Protocol, Role, Safeguard, StateKind
+from protocols.claims import Claims, Option, Safeguard
+from protocols.core import Config, Protocol, Role, StateKind
 from protocols.records import FENCED
 from protocols.saga import commands, machine
 from protocols.shop import ledger

@@ -24,7 +24,6 @@ from protocols.service.tasks import Background
 from protocols.service.trace import Trace
 from protocols.service.wire import connector
 from protocols.shop.desk import Answer
-from protocols.shop.memory import MB
 
 TOLD = 10
 LONGEST_TEXT = 300
@@ -51,17 +50,8 @@ class Node:
             new_id=lambda: uuid.uuid4().hex,
             prefix=uuid.uuid4().hex[:12],
         )
-        self.service = Service(
-            settings.service,
-            settings.node,
-            protocol,
-            config,
-            ports,
-            settings.limit_ms,
-            _recovering,
-            settings.statuses,
-            memory=settings.store_memory_mb * MB,
-        )
+        name, node, limit_ms = settings.service, settings.node, settings.limit_ms
+        self.service = Service(name, node, protocol, config, ports, limit_ms, settings, _recovering)
         self.driver = self.service.driver
         if settings.trace:
             self.driver.observer = Trace(settings.trace)

@@ -1,5 +1,6 @@
 """One service behind its ports: what every runtime runs, whatever its store, its link and its clock are made of."""
 
+import typing
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -34,11 +35,31 @@ class Ports:
     prefix: str
 
 
+class ServiceOptions(typing.Protocol):
+    """What the settings of a process and the spec of a deployment both have.
+
+    ``statuses``: see ``desk.STATUSES``. ``store_memory_mb``: what the service's store may have.
+    """
+
+    @property
+    def statuses(self) -> str: ...
+
+    @property
+    def store_memory_mb(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultOptions:
+    """``ServiceOptions`` of whoever gives none."""
+
+    statuses: str = "exact"
+    store_memory_mb: int = STORE_MEMORY_MB
+
+
 class Service:
     """The driver, the attempts and the desk of one process of service ``name``; ``node`` is what it is called itself.
 
-    ``recovering`` hears which transactions a recovery sweep has taken up. ``statuses``: see ``desk.STATUSES``. ``memory``: what
-    its store may have, in bytes.
+    ``recovering`` hears which transactions a recovery sweep has taken up.
     """
 
     def __init__(
@@ -49,10 +70,8 @@ class Service:
         config: Config,
         ports: Ports,
         limit_ms: int,
+        options: ServiceOptions = DefaultOptions(),
         recovering: Callable[[list[str]], None] = lambda _: None,
-        statuses: str = "exact",
-        *,
-        memory: int = STORE_MEMORY_MB * MB,
     ) -> None:
         self.config = config
         self.role = protocol.roles[name]
@@ -74,6 +93,7 @@ class Service:
             unheard=protocol.unheard,
         )
         attempts = Attempts(name, node, self.driver, ids, ports.clock, ports.rng, limit_ms)
+        memory, statuses = options.store_memory_mb * MB, options.statuses
         self.desk = Desk(
             ports.store, ports.clock, ports.rng, limit_ms, self._ask, attempts.run, ports.new_id, statuses, memory
         )

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
-from protocols.core import SEES_OWN_WRITES, Claims, Config, Option, Protocol, Role, Safeguard, StateKind
+from protocols.claims import SEES_OWN_WRITES, Claims, Option, Safeguard
+from protocols.core import Config, Protocol, Role, StateKind
 from protocols.records import FENCED
 from protocols.shop import ledger
 from protocols.two_phase import commands, machine

@@ -2,7 +2,8 @@
 
 from importlib.resources import files
 
-from protocols.core import Claims, Config, Protocol, Role
+from protocols.claims import Claims
+from protocols.core import Config, Protocol, Role
 from protocols.shop import ledger
 from protocols.unprotected import commands, machine
 

@@ -1,6 +1,9 @@
 """A store whose disk is full: what it rejects has not happened, and what it acknowledged is lost only where the claim says so."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal
 
 import pytest
 
@@ -13,6 +16,16 @@ from tests.faults.acts import begin, healed, until
 from tests.runtimes import EVERY_RUNTIME, deployment
 
 STORE = "payment-store"
+
+
+@asynccontextmanager
+async def shop_of(
+    runtime: str, durability: Literal["everysec", "always"]
+) -> AsyncIterator[tuple[Any, ShopClient, str]]:
+    """A shop with stores of this durability, a client of it, and a user with a credit of 1."""
+    spec = Spec(protocol="2pc", respawn_after_s=0.1, time_limit_s=2.0, durability=durability)
+    async with deployment(runtime, spec) as shop, ShopClient(shop.url) as client:
+        yield shop, client, await user(client, 1)
 
 
 async def add_until_rejected(client: ShopClient, buyer: str, at_most: int = 50) -> list[Heard]:
@@ -31,8 +44,7 @@ async def credit(client: ShopClient, buyer: str) -> int:
 @pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="package")
 async def test_a_store_with_a_full_disk_rejects_and_serves_again(shop: LocalDeployment, client: ShopClient) -> None:
-    buyer = await user(client, 0)
-    await client.need("add_funds", buyer, 1)
+    buyer = await user(client, 1)
     fault = await begin(shop, "disk-full", STORE, for_s=60)
     heard = await add_until_rejected(client, buyer)
     assert heard[-1].outcome == "fail", "a store that rejects a command has not executed it"
@@ -48,10 +60,7 @@ async def test_a_store_with_a_full_disk_rejects_and_serves_again(shop: LocalDepl
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", EVERY_RUNTIME)
 async def test_a_killed_store_loses_at_most_what_met_the_full_disk(runtime: str) -> None:
-    spec = Spec(protocol="2pc", respawn_after_s=0.1, time_limit_s=2.0, durability="everysec")
-    async with deployment(runtime, spec) as shop, ShopClient(shop.url) as client:
-        buyer = await user(client, 0)
-        await client.need("add_funds", buyer, 1)
+    async with shop_of(runtime, "everysec") as (shop, client, buyer):
         fault = await begin(shop, "disk-full", STORE, for_s=60)
         acknowledged = len(await add_until_rejected(client, buyer))  # one before the fault, and all but the last
         shop.kill(STORE, stay_down=True)
@@ -65,10 +74,7 @@ async def test_a_killed_store_loses_at_most_what_met_the_full_disk(runtime: str)
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", EVERY_RUNTIME)
 async def test_always_loses_nothing_that_was_acknowledged(runtime: str) -> None:
-    spec = Spec(protocol="2pc", respawn_after_s=0.1, time_limit_s=2.0, durability="always")
-    async with deployment(runtime, spec) as shop, ShopClient(shop.url) as client:
-        buyer = await user(client, 0)
-        await client.need("add_funds", buyer, 1)
+    async with shop_of(runtime, "always") as (shop, client, buyer):
         pid = shop.node(STORE).pid
         fault = await begin(shop, "disk-full", STORE, for_s=60)
         heard = await add_until_rejected(client, buyer)

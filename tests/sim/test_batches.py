@@ -1,52 +1,51 @@
 """`batch_init` is many commands: what it answers when it gets no further is true of all of them."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+from harness.runtimes.sim.client import SimClient
 from harness.runtimes.sim.simulation import Simulation
 from tests.sim.conftest import simulate
 
 
+@asynccontextmanager
+async def in_doubt(shop: Simulation, items: int, bought: int) -> AsyncIterator[SimClient]:
+    """A shop of items of which one is locked by a checkout that stays in doubt inside the block."""
+    async with shop.client(15) as client:
+        assert (await client.call("init_items", items, 9, 1)).outcome == "ok"
+        assert (await client.call("init_users", 1, 9)).outcome == "ok"
+        order = (await client.call("create_order", 0)).value
+        assert (await client.call("add_item", order, bought, 2)).outcome == "ok"
+        shop.pause("payment-1")
+        checkout = asyncio.ensure_future(client.call("checkout", order))
+        await asyncio.sleep(0.5)
+        shop.pause("order-1")
+        yield client
+        shop.resume("payment-1")
+        shop.resume("order-1")
+        await checkout
+
+
 def test_a_batch_that_meets_a_lock_half_way_is_not_refused_as_if_nothing_had_happened() -> None:
     async def play(shop: Simulation) -> None:
-        async with shop.client(15) as client:
-            assert (await client.call("init_items", 1_100, 9, 1)).outcome == "ok"
-            assert (await client.call("init_users", 1, 9)).outcome == "ok"
-            order = (await client.call("create_order", 0)).value
-            assert (await client.call("add_item", order, 1_050, 2)).outcome == "ok"
-            shop.pause("payment-1")
-            checkout = asyncio.ensure_future(client.call("checkout", order))
-            await asyncio.sleep(0.5)
-            shop.pause("order-1")  # stock is in doubt now, for as long as it takes
+        async with in_doubt(shop, items=1_100, bought=1_050) as client:
             heard = await client.call("init_items", 1_100, 50, 1)
             assert (heard.outcome, heard.status) == ("unknown", 503)
             assert "1000 of 1100 are set anew" in heard.value["error"]
             assert "locked by transaction" in heard.value["error"]
             assert (await client.call("find_item", 999)).value["stock"] == 50
             assert (await client.call("find_item", 1_099)).value["stock"] == 9
-            shop.resume("payment-1")
-            shop.resume("order-1")
-            await checkout
 
     simulate(play, time_limit_s=3.0)
 
 
 def test_one_that_meets_it_at_the_first_step_is_refused() -> None:
     async def play(shop: Simulation) -> None:
-        async with shop.client(15) as client:
-            assert (await client.call("init_items", 5, 9, 1)).outcome == "ok"
-            assert (await client.call("init_users", 1, 9)).outcome == "ok"
-            order = (await client.call("create_order", 0)).value
-            assert (await client.call("add_item", order, 4, 2)).outcome == "ok"
-            shop.pause("payment-1")
-            checkout = asyncio.ensure_future(client.call("checkout", order))
-            await asyncio.sleep(0.5)
-            shop.pause("order-1")  # stock is in doubt now, for as long as it takes
+        async with in_doubt(shop, items=5, bought=4) as client:
             heard = await client.call("init_items", 5, 50, 1)
             assert (heard.outcome, heard.status) == ("fail", 409)
             assert (await client.call("find_item", 0)).value["stock"] == 9
-            shop.resume("payment-1")
-            shop.resume("order-1")
-            await checkout
 
     simulate(play, time_limit_s=3.0)
 

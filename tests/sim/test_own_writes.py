@@ -6,7 +6,7 @@ import pytest
 
 from harness.runtimes.base import Rule
 from harness.runtimes.sim.simulation import Simulation
-from protocols.core import SEES_OWN_WRITES
+from protocols.claims import SEES_OWN_WRITES
 from protocols.registry import load
 from tests.runtimes import EVERY_PROTOCOL
 from tests.sim.conftest import simulate

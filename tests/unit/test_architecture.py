@@ -10,10 +10,17 @@ from protocols import registry
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("wdm", "harness", "protocols", "scenarios")
-VALUE_TOOLS = {"dataclasses", "enum", "typing", "collections.abc", "protocols.core"}
-PURE = [ROOT / "protocols/core.py", *sorted(ROOT.glob("protocols/*/machine.py"))]
+VALUE_TOOLS = {"dataclasses", "enum", "typing", "collections.abc", "protocols.claims", "protocols.core"}
+PURE = [ROOT / "protocols/claims.py", ROOT / "protocols/core.py", *sorted(ROOT.glob("protocols/*/machine.py"))]
 # What the harness and the command line may know of protocols/.
-SHARED = ("protocols.core", "protocols.ports", "protocols.registry", "protocols.service", "protocols.shop")
+SHARED = (
+    "protocols.claims",
+    "protocols.core",
+    "protocols.ports",
+    "protocols.registry",
+    "protocols.service",
+    "protocols.shop",
+)
 OUTSIDE = sorted(file for package in ("harness", "wdm", "scenarios") for file in (ROOT / package).rglob("*.py"))
 
 

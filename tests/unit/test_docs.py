@@ -10,6 +10,8 @@ import pytest
 
 from harness.bench import thresholds
 from harness.bench.cases import SWEPT
+from harness.report.text import DURABILITY
+from protocols import registry
 from protocols.shop.contract import PREFIXES, ROUTES
 from wdm.cli import wdm
 from wdm.commands.bench import plan
@@ -60,6 +62,22 @@ def test_every_flag_metric_and_sweep_of_the_bench_is_told() -> None:
     flags = {flag for each in command.params for flag in each.opts if flag.startswith("--")} - own
     assert [flag for flag in sorted(flags) if flag not in told] == []
     assert [name for name in (*thresholds.METRICS, *SWEPT) if f"`{name}`" not in told] == []
+
+
+def test_every_durability_is_told_with_the_words_of_the_reports() -> None:
+    page = (ROOT / "docs/api.md").read_text()
+    for name, words in DURABILITY.items():
+        assert f"`{name}`" in page
+        assert words in page
+
+
+@pytest.mark.parametrize("name", ["2pc", "saga", "lua"])
+def test_the_page_of_a_protocol_tells_what_a_full_disk_costs_as_its_claims_do(name: str) -> None:
+    protocol = registry.load(name)
+    package = protocol.roles["order"].step.__module__.split(".")[:2]
+    assert "full disk" in protocol.claims(protocol.configure()).durability
+    for page in (ROOT.joinpath(*package, "README.md"), ROOT / "README.md"):
+        assert "full disk" in " ".join(page.read_text().split())
 
 
 def test_every_route_is_in_the_interfaces_page() -> None:

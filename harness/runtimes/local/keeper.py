@@ -2,17 +2,14 @@
 
 import asyncio
 import os
-import resource
 import signal
-import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import IO
 
 from harness.runtimes.base import EnvironmentFailure, Node, State
 from harness.runtimes.life import Life
 from harness.runtimes.local import process
+from harness.runtimes.local.child import ChildLife
 from harness.runtimes.local.nodes import Member
 from harness.runtimes.local.process import Identity
 from protocols.service.tasks import Background, begin, end
@@ -27,42 +24,6 @@ Begin = Callable[[Member, Mapping[str, str]], Awaitable[Life]]
 """Starts a life with these variables. Raises ``OSError`` or ``EnvironmentFailure`` if it cannot."""
 
 
-class ProcessLife:
-    """A child of this process."""
-
-    url = ""
-
-    def __init__(self, child: asyncio.subprocess.Process) -> None:
-        self._child = child
-        self.identity = process.identify(child.pid)
-
-    @classmethod
-    async def begin(cls, member: Member, environment: Mapping[str, str]) -> "ProcessLife":
-        member.prepare()
-        return cls(await _start(member, environment))
-
-    @property
-    def paused(self) -> bool:
-        return self.identity is not None and process.paused(self.identity)
-
-    @property
-    def ended(self) -> bool:
-        return self._child.returncode is not None
-
-    def signal(self, number: signal.Signals) -> bool:
-        return self.identity is not None and process.send(self.identity, number)
-
-    def limit_files(self, most: int | None) -> None:
-        if self.identity is None:
-            return
-        with suppress(ProcessLookupError):
-            _, hard = resource.prlimit(self.identity.pid, resource.RLIMIT_FSIZE)
-            resource.prlimit(self.identity.pid, resource.RLIMIT_FSIZE, (hard if most is None else most, hard))
-
-    async def over(self) -> None:
-        await self._child.wait()
-
-
 class Keeper:
     """``changed`` is called after every change of state, so that somebody can write it down.
 
@@ -75,7 +36,7 @@ class Keeper:
         member: Member,
         respawn_after_s: float,
         changed: Callable[[], None],
-        begin: Begin = ProcessLife.begin,
+        begin: Begin = ChildLife.begin,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.member = member
@@ -308,40 +269,6 @@ class Keeper:
         except OSError:
             lines = []
         return lines[-1].strip() if lines else "it said nothing"
-
-
-async def _start(member: Member, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
-    """A child in a session of its own (Ctrl-C is the supervisor's alone), with nothing open but its log.
-
-    A store that may write no more (``limit_files``) is to see an error as on a full disk, and not the signal SIGXFSZ, which
-    Python ignores and its children do as well, unless it is restored.
-    """
-    with _output(member.log) as output:
-        return await asyncio.create_subprocess_exec(
-            *member.command,
-            env=environment,
-            cwd=member.log.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            restore_signals=member.kind != "store",
-        )
-
-
-def _output(log: Path) -> IO[bytes]:
-    """The log, or nothing where it cannot be opened: a node that runs unheard is better than none."""
-    try:
-        return log.open("ab")
-    except OSError:
-        return Path(os.devnull).open("ab")
-
-
-def allow_many_files() -> None:
-    """A thousand checkouts at once are thousands of sockets: raise the soft limit to the hard one, for children too."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # macOS refuses 'unlimited'; its own limit then stays
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _stands_still(life: Life) -> None:

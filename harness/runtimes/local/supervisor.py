@@ -14,7 +14,7 @@ from typing import Protocol
 
 from harness.faults.proxy import Proxy
 from harness.runtimes.base import EnvironmentFailure, Node, Rule, Wire
-from harness.runtimes.local import control, keeper, process, watchdog
+from harness.runtimes.local import control, process, watchdog
 from harness.runtimes.local.keeper import Keeper
 from harness.runtimes.local.nodes import Member, Plan, direct, lay_out
 from harness.runtimes.local.ports import Ports, is_free, why_taken
@@ -172,7 +172,7 @@ class Supervisor:
             await asyncio.to_thread(process.end, process.tagged(self._plan.tag))
 
     async def _start_all(self) -> None:
-        keeper.allow_many_files()
+        process.allow_many_files()
         await self._make()
         await self.network.start()
         brokers = f" and the broker of {self.spec.transport}" if self.plan.brokers else ""

@@ -22,7 +22,6 @@ from protocols.service.service import Ports, Service
 from protocols.service.tasks import Background
 from protocols.shop.contract import ROUTES
 from protocols.shop.desk import Answer, Handler, serve
-from protocols.shop.memory import MB
 
 DOOMED = 0.6  # the share of kills that wait for a boundary: where a crash hurts most
 DOOM_BOUNDARIES = 40
@@ -121,16 +120,7 @@ class Process(Machine):
             new_id=lambda: f"{rng.getrandbits(64):016x}",
             prefix=f"{self.name}-{life}",
         )
-        self.runs = Service(
-            self.service,
-            self.name,
-            there.protocol,
-            there.config,
-            ports,
-            there.limit_ms,
-            statuses=there.spec.statuses,
-            memory=there.spec.store_memory_mb * MB,
-        )
+        self.runs = Service(self.service, self.name, there.protocol, there.config, ports, there.limit_ms, there.spec)
         if there.spec.trace:
             self.runs.driver.observer = lambda txn, what, detail: world.steps.add(self.name, f"{txn} {what} {detail}")
         self.injected = Injected(self.runs.driver, link, clock, self._die)

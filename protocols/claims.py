@@ -1,0 +1,73 @@
+"""What a protocol says of itself, as data: its claims, its safeguards, its options."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SEES_OWN_WRITES = "a client's read after its 200 sees what that checkout did"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a protocol promises, as data that the checkers compare with what they observed.
+
+    ``recovery_s`` is the bound in seconds after the last fault ended within which nothing is left in doubt or locked.
+    ``data``: what the services have to share for it. ``own_writes``: whether a client that was told of a checkout, and reads,
+    sees it.
+    """
+
+    atomicity: str  # atomic | eventually | none
+    isolation: str  # strict-serializable | serializable | snapshot | read-committed | read-uncommitted | none
+    durability: str
+    blocking: str
+    recovery_s: float
+    data: str = "each service owns its own, in a store of its own"
+    own_writes: str = SEES_OWN_WRITES
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name and text of each claim, for tables."""
+        return [
+            ("atomicity", self.atomicity),
+            ("isolation", self.isolation),
+            ("own writes", self.own_writes),
+            ("durability", self.durability),
+            ("blocking", self.blocking),
+            ("recovery", f"within {self.recovery_s:g} s after the last fault"),
+            ("data", self.data),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Safeguard:
+    """A rule that keeps the protocol safe, by a name that ``--ablate`` can switch off. ``opens`` is what then breaks.
+
+    ``under``: the options that it takes for it to matter, where those are not the defaults. ``not_under``: options with any of
+    which it has nothing to do.
+    """
+
+    name: str
+    summary: str
+    opens: str
+    under: tuple[tuple[str, str], ...] = ()
+    not_under: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A choice of how to run a protocol. ``under`` has other defaults, (option, value, default) each: where that option has
+    that value, this one's default is another. It may look at options that are listed before it only.
+    """
+
+    name: str
+    default: str
+    choices: tuple[str, ...]
+    summary: str
+    under: tuple[tuple[str, str, str], ...] = ()
+
+    def default_with(self, options: Mapping[str, str]) -> str:
+        """The default beside these options."""
+        return next((default for name, value, default in self.under if options.get(name) == value), self.default)
+
+    @property
+    def defaults(self) -> str:
+        """All defaults in words, for tables and help: ``locked; settled with locks=escrow``."""
+        return "; ".join((self.default, *(f"{default} with {name}={value}" for name, value, default in self.under)))
