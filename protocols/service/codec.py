@@ -1,6 +1,6 @@
 """Messages and store results as msgpack: classes by name, fields by name, so that a reader with more fields still reads."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +24,13 @@ class Codec:
 
     def encode(self, sender: str, messages: Iterable[Any]) -> bytes:
         return _encoder.encode((sender, [(type(message).__name__, message) for message in messages]))
+
+    def encode_first(self, sender: str, messages: Sequence[Any], limit_bytes: int) -> tuple[int, bytes]:
+        """As many of the first messages as ``limit_bytes`` allow, and one in any case: ``(count, batch)``."""
+        count = len(messages)
+        while len(body := self.encode(sender, messages[:count])) > limit_bytes and count > 1:
+            count //= 2
+        return count, body
 
     def decode(self, body: bytes) -> tuple[str, list[Any]]:
         """``(sender, messages)``. Raises ``BadMessage``."""

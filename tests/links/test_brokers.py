@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from protocols.service.links import POISON, transport
+from protocols.service.links import LIMIT_BYTES, POISON, transport
 from protocols.service.links.broker import BATCH, ROOM
 from tests.links.conftest import Inbox, Note, Running, drained, started
 
@@ -151,6 +151,24 @@ async def test_what_is_sent_while_the_broker_is_down_leaves_when_it_is_back(brok
         async with started(broker.link("stock-1"), inbox):
             await inbox.until(early | late)
     assert order.counts.lost == 0
+
+
+async def test_large_messages_arrive_in_batches_that_fit_and_one_that_never_fits_is_a_dead_letter(
+    broker: Running,
+) -> None:
+    wanted, never = {Note(f"large.{number}", "x" * 100_000) for number in range(30)}, Note("never", "x" * LIMIT_BYTES)
+    there, url = transport(broker.kind), broker.broker.urls["order-1"]
+    before, inbox = len(await there.buried(url)), Inbox()
+    async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox):
+        send(order, "stock", {never})
+        send(order, "stock", wanted)
+        await inbox.until(wanted)
+        await drained(order)
+        assert (order.counts.buried, order.counts.lost) == (1, 0)
+    assert never not in inbox.notes
+    (letter,) = (await there.buried(url))[before:]
+    assert b"never" in letter[:100]
+    assert len(letter) < LIMIT_BYTES
 
 
 @pytest.mark.slow

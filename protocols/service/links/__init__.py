@@ -26,10 +26,16 @@ POISON = b"\xc1 planted poison "
 LETTERS = 1_000
 """So many dead letters are looked at."""
 
+LIMIT_BYTES = 900_000
+"""A batch of several messages is no larger: Kafka takes 1 MiB at most, the other transports take more."""
+
 
 @dataclass(slots=True)
 class Counts:
-    """Since the start of the process. ``posts`` carried ``messages``; ``buried`` could not be read and are out of the way."""
+    """Since the start of the process. ``posts`` carried ``messages``.
+
+    ``buried`` could not be read, or were too large to be sent, and are out of the way.
+    """
 
     messages: int = 0
     posts: int = 0

@@ -20,13 +20,14 @@ from typing import Any, Protocol
 import structlog
 
 from protocols.service.codec import BadMessage, Codec
-from protocols.service.links import Counts, Receive
+from protocols.service.links import LETTERS, LIMIT_BYTES, Counts, Receive
 from protocols.service.tasks import Background, Crew
 
 BATCH = 128  # messages in a parcel
 UNDER_WAY = 2  # parcels to one destination that are not confirmed yet
 BOX = 20_000  # messages that may wait for one destination
 ROOM = 64  # parcels that are being carried out
+HEAD_BYTES = 10_000  # of a message that is too large, as its dead letter
 RECONNECT_S = 0.1
 RECONNECT_LATEST_S = 1.0
 
@@ -52,6 +53,9 @@ class Channel(Protocol):
     def publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
         """Call ``confirmed`` once the broker has it for certain. ``to`` is a service or an instance, as ``route`` made it."""
 
+    def put_aside(self, body: bytes, why: str, confirmed: Callable[[], None]) -> None:
+        """Publish a dead letter: the body, or the head of one that is too large, with the reason."""
+
     def parcels(self) -> AsyncIterator[Parcel]:
         """What arrives for this instance and its service, what a former life left unfinished included. Never ends."""
 
@@ -75,6 +79,12 @@ class _Box:
             del self.waiting[message]
         self.under_way[number] = batch
         return batch
+
+    def cut(self, number: int, count: int) -> None:
+        """Only so many of a batch leave now."""
+        batch = self.under_way[number]
+        self.under_way[number] = batch[:count]
+        self.waiting = {**dict.fromkeys(batch[count:]), **self.waiting}
 
     def put_back(self) -> None:
         """What was not confirmed goes first."""
@@ -102,6 +112,7 @@ class BrokerLink:
         self._route = route
         self._boxes: dict[str, _Box] = {}
         self._numbers = count()
+        self._too_large: dict[int, None] = {}  # hashes of the latest messages that were put aside, in order
         self._channel: Channel | None = None
         self._waking = False
         self._tasks = Background(log.error)
@@ -179,9 +190,38 @@ class BrokerLink:
             return
         for box in self._boxes.values():
             while box.waiting and len(box.under_way) < UNDER_WAY:
-                number = next(self._numbers)
-                body = self._codec.encode(self._sender, box.take(number))
-                self._channel.publish(box.to, body, partial(self._confirmed, box, number))
+                self._leave(box, self._channel)
+
+    def _leave(self, box: _Box, channel: Channel) -> None:
+        number = next(self._numbers)
+        batch = box.take(number)
+        count, body = self._codec.encode_first(self._sender, batch, LIMIT_BYTES)
+        if count < len(batch):
+            box.cut(number, count)
+        if len(body) <= LIMIT_BYTES:
+            channel.publish(box.to, body, partial(self._confirmed, box, number))
+        else:
+            self._put_aside(box, number, body, channel)
+
+    def _put_aside(self, box: _Box, number: int, body: bytes, channel: Channel) -> None:
+        """A single message that is too large. The protocol repeats it, and it is one dead letter all the same."""
+        (message,) = box.under_way[number]
+        if hash(message) in self._too_large:
+            del box.under_way[number]
+            self.counts.lost += 1
+            return
+        why = f"{type(message).__name__} to {box.to} has {len(body)} bytes, {LIMIT_BYTES} are allowed"
+        log.error("message too large", reason=why)
+        channel.put_aside(body[:HEAD_BYTES], why, partial(self._aside, box, number, hash(message)))
+
+    def _aside(self, box: _Box, number: int, identity: int) -> None:
+        if box.under_way.pop(number, None) is None:
+            return
+        self.counts.buried += 1
+        self._too_large[identity] = None
+        if len(self._too_large) > LETTERS:
+            del self._too_large[next(iter(self._too_large))]
+        self._dispatch_soon()
 
     def _confirmed(self, box: _Box, number: int) -> None:
         batch = box.under_way.pop(number, None)

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from protocols.service.codec import BadMessage, Codec
-from protocols.service.links import Counts, Receive
+from protocols.service.links import LIMIT_BYTES, Counts, Receive
 from protocols.service.links.post import Connection
 from protocols.service.settings import Settings
 from protocols.service.tasks import Background
@@ -42,8 +42,12 @@ class _Peer:
         self.under_way = 0
         self.unanswered = 0
 
-    def take(self) -> list[Any]:
-        return [self.waiting.popleft() for _ in range(min(BATCH, len(self.waiting)))]
+    def take(self, codec: Codec, sender: str) -> tuple[int, bytes]:
+        """The first messages that wait, as many as one body may hold: ``(count, body)``; they wait no more."""
+        batch = [self.waiting.popleft() for _ in range(min(BATCH, len(self.waiting)))]
+        count, body = codec.encode_first(sender, batch, LIMIT_BYTES)
+        self.waiting.extendleft(reversed(batch[count:]))
+        return count, body
 
 
 def link(settings: Settings, codec: Codec) -> "HttpLink":
@@ -114,11 +118,13 @@ class HttpLink:
         finally:
             limit.cancel()
             peer.unanswered -= 1
-        batch = peer.take()
+        if not peer.waiting:
+            return b""
+        count, body = peer.take(self._codec, self._sender)
         if peer.waiting:
             self._post_soon(peer)
-        self.counts.messages += len(batch)
-        return self._codec.encode(self._sender, batch) if batch else b""
+        self.counts.messages += count
+        return body
 
     def _peer(self, address: str) -> _Peer:
         peer = self._peers.get(address)
@@ -135,7 +141,7 @@ class HttpLink:
         """The task starts at the loop's next turn: by then everything this turn had to say is waiting."""
         try:
             while peer.waiting:
-                await self._post(peer, peer.take())
+                await self._post(peer, *peer.take(self._codec, self._sender))
         except Exception:
             if peer.waiting:  # a defect may cost a batch, and never what waits behind it
                 asyncio.get_running_loop().call_soon(self._post_soon, peer)
@@ -143,12 +149,12 @@ class HttpLink:
         finally:
             peer.under_way -= 1
 
-    async def _post(self, peer: _Peer, batch: list[Any]) -> None:
+    async def _post(self, peer: _Peer, count: int, batch: bytes) -> None:
         self.counts.posts += 1
-        self.counts.messages += len(batch)
+        self.counts.messages += count
         try:
             connection = await self._connection(peer)
-            status, body = await connection.post(self._codec.encode(self._sender, batch))
+            status, body = await connection.post(batch)
             if connection.usable:
                 peer.idle.append(connection)
             if status in (200, 204):
@@ -157,8 +163,8 @@ class HttpLink:
             reason = f"status {status}"
         except (TimeoutError, OSError, BadMessage) as error:
             reason = str(error) or type(error).__name__
-        self.counts.lost += len(batch)
-        log.debug("messages lost", to=peer.url, count=len(batch), reason=reason)
+        self.counts.lost += count
+        log.debug("messages lost", to=peer.url, count=count, reason=reason)
 
     async def _connection(self, peer: _Peer) -> Connection:
         while peer.idle:

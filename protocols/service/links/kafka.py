@@ -170,12 +170,19 @@ class KafkaChannel:
         await asyncio.gather(*(_stopped(client) for client in (self._producer, self._shared, self._own)))
 
     def publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
-        self._crew.add(self._publish(to, body, confirmed), "kafka publish")
-
-    async def _publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
         topic, _, partition = to.rpartition("/")
+        self._crew.add(self._publish(f"wdm.{topic}", int(partition), body, confirmed), "kafka publish")
+
+    def put_aside(self, body: bytes, why: str, confirmed: Callable[[], None]) -> None:
+        self._crew.add(self._publish(DEAD, 0, body, confirmed, why), "kafka put aside")
+
+    async def _publish(
+        self, topic: str, partition: int, body: bytes, confirmed: Callable[[], None], why: str = ""
+    ) -> None:
         try:
-            await self._producer.send_and_wait(f"wdm.{topic}", body, partition=int(partition))
+            await self._producer.send_and_wait(
+                topic, body, partition=partition, headers=[("why", why.encode())] * bool(why)
+            )
         except LOST as error:
             raise BrokerLost(words(error)) from error
         confirmed()
@@ -201,11 +208,7 @@ class KafkaChannel:
     async def _bury(self) -> None:
         while True:
             for body, why, done in await self._buried.take():
-                try:
-                    await self._producer.send_and_wait(DEAD, body, headers=[("why", why.encode())])
-                except LOST as error:
-                    raise BrokerLost(words(error)) from error
-                done()
+                await self._publish(DEAD, 0, body, done, why)
 
 
 async def _stopped(client: Any) -> None:

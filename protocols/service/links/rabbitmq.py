@@ -131,12 +131,16 @@ class RabbitChannel:
             await queues[name].consume(self._arrived.put)
 
     def publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
-        self._crew.add(self._publish(to, body, confirmed), "rabbitmq publish")
-
-    async def _publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
         message = Message(body, delivery_mode=DeliveryMode.PERSISTENT, reply_to=name_of(self._node))
+        self._crew.add(self._publish(name_of(to), message, confirmed), "rabbitmq publish")
+
+    def put_aside(self, body: bytes, why: str, confirmed: Callable[[], None]) -> None:
+        message = Message(body, delivery_mode=DeliveryMode.PERSISTENT, headers={"why": why})
+        self._crew.add(self._publish(DEAD, message, confirmed), "rabbitmq put aside")
+
+    async def _publish(self, queue: str, message: Message, confirmed: Callable[[], None]) -> None:
         try:
-            await self._exchange.publish(message, name_of(to), timeout=ANSWER_WITHIN_S)
+            await self._exchange.publish(message, queue, timeout=ANSWER_WITHIN_S)
         except LOST as error:
             raise BrokerLost(_words(error)) from error
         confirmed()

@@ -81,6 +81,9 @@ class StreamsChannel:
     def publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
         self._say(("XADD", name_of(to), "*", "b", body), confirmed)
 
+    def put_aside(self, body: bytes, why: str, confirmed: Callable[[], None]) -> None:
+        self._say(("XADD", DEAD, "*", "b", body, "why", why), confirmed)
+
     async def add(self, to: str, body: bytes) -> None:
         """The same by itself, for whoever does not let it ``work``."""
         await self._ask("XADD", name_of(to), "*", "b", body)
@@ -138,7 +141,7 @@ class StreamsChannel:
 
     def _parcel(self, stream: Any, entry: Any, body: bytes) -> Parcel:
         def bury(why: str) -> None:
-            self._say(("XADD", DEAD, "*", "b", body, "why", why), lambda: None)
+            self.put_aside(body, why, lambda: None)
             self._finish(stream, entry)
 
         return Parcel(body, lambda: self._finish(stream, entry), bury)

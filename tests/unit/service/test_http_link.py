@@ -125,3 +125,15 @@ async def test_a_request_that_cannot_be_read_is_refused() -> None:
     async with peer() as stock:
         with pytest.raises(BadMessage):
             await stock.link.answer(b"nonsense")
+
+
+async def test_what_waits_leaves_in_bodies_that_a_server_takes() -> None:
+    wanted = [Note(f"{number}".ljust(100_000, "x")) for number in range(30)]
+    async with peer() as one, peer() as other:
+        for note in wanted:
+            one.link.send(other.url, note)
+        async with asyncio.timeout(5):
+            while len(other.heard) < len(wanted):
+                await asyncio.sleep(0.01)
+    assert set(other.heard) == set(wanted)
+    assert one.link.counts.lost == 0

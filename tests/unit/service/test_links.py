@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ import pytest
 from protocols.core import UsageError
 from protocols.service import links, tasks
 from protocols.service.codec import Codec
-from protocols.service.links import TRANSPORTS, Transport, broker, transport
+from protocols.service.links import LIMIT_BYTES, TRANSPORTS, Transport, broker, transport
 from protocols.service.links.broker import BrokerLink, BrokerLost, Parcel
 from protocols.service.service import countdown
 from protocols.service.settings import Settings
@@ -32,6 +33,8 @@ class Failing:
         self.losses = losses
         self.connects = 0
         self.arrived: list[tuple[str, list[Note]]] = []
+        self.sizes: list[int] = []
+        self.aside: list[tuple[bytes, str]] = []
 
     @contextlib.asynccontextmanager
     async def channel(self) -> AsyncIterator["Failing"]:
@@ -39,7 +42,12 @@ class Failing:
         self._lost = asyncio.Event()
         yield self
 
+    def put_aside(self, body: bytes, why: str, confirmed: Callable[[], None]) -> None:
+        self.aside.append((body, why))
+        asyncio.get_running_loop().call_soon(confirmed)
+
     def publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
+        self.sizes.append(len(body))
         self.arrived.append((to, CODEC.decode(body)[1]))
         if self.losses:
             self.losses -= 1
@@ -107,6 +115,31 @@ async def test_a_message_that_waits_already_is_not_queued_again_and_a_full_box_l
     for number in (0, 1, 0, 2, 1, 3, 2):
         link.send("stock", Note(f"a.{number}"))
     assert (link.waiting, link.counts.lost) == (3, 1)
+
+
+async def test_a_batch_is_cut_below_the_limit_and_keeps_its_order() -> None:
+    failing, wanted = Failing(), [Note(f"{number}".ljust(100_000, "x")) for number in range(30)]
+    async with link_to(failing) as link:
+        for note in wanted:
+            link.send("stock", note)
+        await until_left(link)
+    assert max(failing.sizes) <= LIMIT_BYTES
+    assert [note for _, notes in failing.arrived for note in notes] == wanted
+    assert link.counts.messages == 30
+
+
+async def test_a_message_beyond_the_limit_is_one_dead_letter_however_often_it_is_sent_and_stops_no_other() -> None:
+    failing, large, small = Failing(), Note("a." + "x" * LIMIT_BYTES), Note("a.1")
+    async with link_to(failing) as link:
+        for _ in range(3):
+            for note in (large, small):
+                link.send("stock", note)
+            await until_left(link)
+    ((body, why),) = failing.aside
+    assert len(body) == broker.HEAD_BYTES
+    assert re.search(rf"Note to stock has \d+ bytes, {LIMIT_BYTES} are allowed", why)
+    assert [notes for _, notes in failing.arrived] == [[small]] * 3
+    assert (link.counts.buried, link.counts.lost) == (1, 2)
 
 
 async def test_a_crew_that_is_being_ended_begins_nothing_more() -> None:
