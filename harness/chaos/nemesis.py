@@ -32,6 +32,7 @@ class Nemesis:
         self._tasks = Background(lambda _: None)  # `heal` raises what one of them failed with
         self._active: list[Fault] = []
         self._to_come: list[Fault] = []
+        self._turn = asyncio.Lock()
 
     def begin(self, schedule: Sequence[Fault]) -> None:
         """Let the schedule run beside whatever else does. What this runtime cannot do is refused now."""
@@ -79,22 +80,29 @@ class Nemesis:
 
     async def _carry_out(self, fault: Fault, started: float, rng: Random) -> None:
         await asyncio.sleep(started + fault.at_s - asyncio.get_running_loop().time())
+        # A fault takes its time (a busy engine, more than a second for a kill): faults start in the order of the schedule.
+        async with self._turn:
+            begun = await self._start(fault, rng)
+        if begun is not None and fault.for_s:
+            await asyncio.sleep(fault.for_s)
+            with suppress(EnvironmentFailure):  # it goes on until `heal`, which tries again and says so
+                await faults.end(self._runtime, begun)
+                self._over(begun)
+
+    async def _start(self, fault: Fault, rng: Random) -> Fault | None:
+        """The fault that has begun; None if it was refused."""
         down = {node.name for node in self._runtime.nodes() if node.state == "down"}
         try:
             begun, words = await faults.start(self._runtime, fault, rng)
         except (EnvironmentFailure, UsageError) as error:
             self._never(fault, str(error))
-            return
+            return None
         except Exception as error:  # noqa: BLE001  a defect of the fault: the report shall say that it was not injected
             self._never(fault, f"it raised {type(error).__name__}: {error}")
-            return
+            return None
         self._to_come.remove(fault)
         self._started(begun, down, words)
-        if fault.for_s:
-            await asyncio.sleep(fault.for_s)
-            with suppress(EnvironmentFailure):  # it goes on until `heal`, which tries again and says so
-                await faults.end(self._runtime, begun)
-                self._over(begun)
+        return begun
 
     def _started(self, begun: Fault, down: set[str], words: str) -> None:
         aimed = faults.aimed_at(self._runtime, begun)

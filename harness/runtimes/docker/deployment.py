@@ -3,9 +3,10 @@
 import asyncio
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.docker.container import Container
 from harness.runtimes.docker.supervisor import ContainerSupervisor
 from harness.runtimes.docker.tail import ContainerLog
 from harness.runtimes.docker.usage import Meter
@@ -14,6 +15,8 @@ from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.nodes import Plan
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.local.supervisor import Supervisor
+
+T = TypeVar("T")
 
 LARGEST = "stat -c %s /data/appendonlydir/*.aof | sort -n | tail -n 1"
 ASK_THE_BROKER = ("python3", "-P", "-m", "protocols.service.letters")
@@ -42,23 +45,23 @@ class DockerDeployment(LocalDeployment):
         return self._meter.rows() if self._meter else []
 
     async def _largest_file(self, name: str) -> int:
-        found = await asyncio.to_thread(self._containers.containers[name].run, ["sh", "-c", LARGEST])
+        found = await asyncio.to_thread(self._containers.containers[name].ask, ["sh", "-c", LARGEST])
         return int(found)
 
     async def plant(self, service: str, name: str) -> None:
-        await asyncio.to_thread(self._ask_the_broker, "plant", service, name)
+        await asyncio.to_thread(self._of_the_broker, lambda asks: asks.run([*ASK_THE_BROKER, "plant", service, name]))
 
     async def buried(self) -> Sequence[bytes]:
-        found = await asyncio.to_thread(self._ask_the_broker, "buried")
+        found = await asyncio.to_thread(self._of_the_broker, lambda asks: asks.ask([*ASK_THE_BROKER, "buried"]))
         return [b64decode(line) for line in found.split()]
 
-    def _ask_the_broker(self, *words: str) -> bytes:
+    def _of_the_broker(self, ask: Callable[[Container], T]) -> T:
         """It is on no network of this machine's, so a service asks it: the first that can."""
         failure = EnvironmentFailure("no service runs that could ask the broker")
         for node in self.nodes():
             if node.kind == "service" and node.state == "running":
                 try:
-                    return self._containers.containers[node.name].run([*ASK_THE_BROKER, *words])
+                    return ask(self._containers.containers[node.name])
                 except EnvironmentFailure as error:
                     failure = error
         raise failure
