@@ -19,7 +19,7 @@ import pytest
 
 from harness import faults
 from harness.runtimes.base import EnvironmentFailure
-from harness.runtimes.docker import compose, engine, images, ours
+from harness.runtimes.docker import compose, engine, images, ours, project
 from harness.runtimes.docker.deployment import DockerDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
@@ -281,7 +281,7 @@ def test_compose_alone_brings_a_shop_up(client: Any, tmp_path: Path) -> None:
     variables = {"WDM_SECRET": "s3cret", "WDM_STORE_PASSWORD": "passw0rd", "WDM_PORT": "", "WDM_PROTOCOL": "2pc"}
     environment = {**os.environ, **images.variables(images.choose(client)), **variables}
     name = f"wdm-by-hand-{os.getpid()}"
-    command = [*compose.find().command, "--file", str(compose.FILE), "--project-name", name]
+    command = [*compose.find().command, "--file", str(project.compose_file()), "--project-name", name]
 
     def run(*arguments: str) -> str:
         return subprocess.run(

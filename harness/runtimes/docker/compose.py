@@ -7,18 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import harness
 from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.docker import project
 from harness.runtimes.docker.brokers import BROKERS
 from harness.runtimes.docker.engine import endpoint, in_words
 from harness.runtimes.local.process import TAG
 from protocols.service.tasks import begin
 
 TOOLS = (("docker", "compose"), ("docker-compose",))
-ROOT = Path(harness.__file__).parents[1]
-FILE = ROOT / "docker-compose.yml"
-TOGETHER = ROOT / "containers/together.yml"
-"""What changes in it where all services share one store."""
 OVERRIDE = "compose.json"
 """The second file of a deployment, in its folder."""
 LINKS = "links"
@@ -47,21 +43,13 @@ def find() -> Tool:
     )
 
 
-def require_checkout() -> None:
-    """Raise ``EnvironmentFailure`` if this is not a clone of the project: containers are made from its files."""
-    if not FILE.is_file():
-        raise EnvironmentFailure(
-            f"{FILE} is not there: the docker runtime needs wdm installed from its clone (`make venv`)"
-        )
-
-
 class Project:
     """One deployment, to Compose. ``variables`` are what the file leaves open; ``overrides`` are more files, if any."""
 
     def __init__(self, name: str, variables: Mapping[str, str], *overrides: Path) -> None:
         self.name = name
         self._variables = variables
-        self._files = (FILE, *overrides)
+        self._overrides = overrides
         self._tool: Tool | None = None
 
     async def create(self, scale: Mapping[str, int], profiles: Iterable[str]) -> None:
@@ -78,11 +66,11 @@ class Project:
         """Raises ``EnvironmentFailure`` with the point of what it said. Whoever is cancelled waits for its end."""
         if self._tool is None:
             self._tool = await asyncio.to_thread(find)
-        chosen = [word for file in self._files for word in ("--file", str(file))]
+        chosen = [word for file in (project.compose_file(), *self._overrides) for word in ("--file", str(file))]
         command = [
             *self._tool.command,
             "--project-directory",
-            str(ROOT),
+            str(project.root()),
             "--project-name",
             self.name,
             *chosen,

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.runtimes.base import EnvironmentFailure
-from harness.runtimes.docker.compose import FILE, ROOT, find, require_checkout
+from harness.runtimes.docker.compose import find
 from harness.runtimes.docker.engine import endpoint, in_words, told
+from harness.runtimes.docker.project import compose_file, root
 
 Say = Callable[[str], None]
 
@@ -42,7 +43,7 @@ def variables(images: Images) -> dict[str, str]:
 
 def official() -> Images:
     """The defaults of ``docker-compose.yml``, which is where their versions are pinned."""
-    text = FILE.read_text("utf-8")
+    text = compose_file().read_text("utf-8")
     found = {part: re.search(rf"\${{{variable(part)}:-([^}}]+)}}", text) for part in (*SHOP, *EXTRA)}
     return {part: match[1] for part, match in found.items() if match}
 
@@ -55,7 +56,6 @@ def choose(client: Any, broker: str = "") -> Images:
 
     Never pulls. Raises ``EnvironmentFailure`` if some are absent or the service's was made of other sources than these.
     """
-    require_checkout()
     parts = (*SHOP, *(part for part in EXTRA if part == broker))
     sets = [
         {part: os.environ.get(variable(part)) or images[part] for part in parts} for images in (official(), OFFLINE)
@@ -81,16 +81,15 @@ def choose(client: Any, broker: str = "") -> Images:
 
 def source() -> str:
     """A digest of everything that a service's process is made of."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    project = tomllib.loads((root() / "pyproject.toml").read_text("utf-8"))["project"]
     digest = hashlib.sha256(json.dumps(project["entry-points"], sort_keys=True).encode())
     for file in sorted(_files(RUN)):
-        digest.update(f"{file.relative_to(ROOT).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+        digest.update(f"{file.relative_to(root()).as_posix()}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
 def build(client: Any, say: Say, brokers: Sequence[str] = ()) -> Images:
     """The official images: pull all but ours, which is built."""
-    require_checkout()
     images = {part: name for part, name in official().items() if part in (*SHOP, *brokers)}
     for name in (name for part, name in images.items() if part != "service"):
         say(f"pulling {name}")
@@ -98,7 +97,7 @@ def build(client: Any, say: Say, brokers: Sequence[str] = ()) -> Images:
             client.images.pull(name)
     say(f"building {images['service']}")
     tool = find()
-    command = [*tool.command, "--file", str(FILE), "build", "--build-arg", f"SOURCE={source()}", "order"]
+    command = [*tool.command, "--file", str(compose_file()), "build", "--build-arg", f"SOURCE={source()}", "order"]
     said = {"WDM_SECRET": "-", "WDM_STORE_PASSWORD": "-", "DOCKER_HOST": endpoint().host}
     run(command, f"{images['service']} cannot be built", env={**os.environ, **said})
     return images
@@ -118,13 +117,13 @@ def find_image(client: Any, name: str) -> Any:
 
 
 def run(command: list[str], what: str, env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=ROOT, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=root(), check=False)
     if done.returncode:
         raise EnvironmentFailure(f"{what}: {in_words(done.stderr)}")
 
 
 def _files(names: tuple[str, ...]) -> Iterator[Path]:
     for name in names:
-        path = ROOT / name
+        path = root() / name
         found = path.rglob("*") if path.is_dir() else iter((path,))
         yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.runtimes.base import EnvironmentFailure
-from harness.runtimes.docker.compose import ROOT, require_checkout
 from harness.runtimes.docker.engine import in_words, told
 from harness.runtimes.docker.images import OFFLINE, SHOP, Images, Say, find_image, run, source
+from harness.runtimes.docker.project import root
 from harness.runtimes.local import valkey
 from harness.runtimes.local.brokers import jars
 from harness.runtimes.local.places import user_folder
@@ -36,18 +36,18 @@ PACKAGES = {
 }
 """Root file systems, and what is in them besides the least."""
 CONTEXT = (
-    "Dockerfile", "LICENSE", "README.md", "containers", "harness", "protocols", "pyproject.toml", "scenarios", "wdm",
+    ".dockerignore", ".env.example", "Dockerfile", "LICENSE", "README.md", "containers", "docker-compose.yml", "harness",
+    "protocols", "pyproject.toml", "scenarios", "wdm",
 )  # fmt: skip
 
 
 def build_offline(client: Any, say: Say, brokers: Sequence[str] = ()) -> Images:
     """All images, from packages. What is there already is used again; ours is always built, mostly from its cache."""
-    require_checkout()
     base = _root(client, BASE, say)
     wheels = _collect_wheels(client, base, say)
     with tempfile.TemporaryDirectory(prefix="wdm-images-") as folder:
         context = Path(folder) / "valkey"
-        shutil.copytree(ROOT / "containers/offline", context)
+        shutil.copytree(root() / "containers/offline", context)
         shutil.copy(valkey.find_binary(BUNDLED), context)
         _build(client, say, context, "valkey.Dockerfile", OFFLINE["valkey"], {"BASE": base})
         context = Path(folder) / "service"
@@ -63,13 +63,13 @@ def build_offline(client: Any, say: Say, brokers: Sequence[str] = ()) -> Images:
 
 
 def _build_broker(client: Any, say: Say, kind: str, context: Path) -> None:
-    shutil.copytree(ROOT / "containers/offline", context)
+    shutil.copytree(root() / "containers/offline", context)
     if kind == "kafka":
         if not jars.there():
             raise EnvironmentFailure(f"Kafka's jars are not on this machine: run `{jars.COMMAND}` (it needs Maven)")
         shutil.copytree(jars.folder(), context / "jars")
-    root = _root(client, {"rabbitmq": "wdm-offline/erlang", "kafka": "wdm-offline/java"}[kind], say)
-    _build(client, say, context, f"{kind}.Dockerfile", OFFLINE[kind], {"BASE": root})
+    base = _root(client, {"rabbitmq": "wdm-offline/erlang", "kafka": "wdm-offline/java"}[kind], say)
+    _build(client, say, context, f"{kind}.Dockerfile", OFFLINE[kind], {"BASE": base})
 
 
 def _root(client: Any, name: str, say: Say) -> str:
@@ -115,7 +115,7 @@ def _collect_wheels(client: Any, base: str, say: Say) -> Path:
         script = "import platform; print(platform.python_version())"
         asked = client.containers.run(base, ["python3", "-c", script], remove=True, network_mode="none")
     version = asked.decode().strip()
-    locks = [ROOT / "containers" / name for name in ("service.lock", "build.lock")]
+    locks = [root() / "containers" / name for name in ("service.lock", "build.lock")]
     digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()[:12]
     wheels = user_folder() / "wheels" / f"{version}-{digest}"
     if wheels.is_dir():
@@ -146,7 +146,7 @@ def _copy_context(to: Path, wheels: Path) -> None:
     to.mkdir()
     skip = shutil.ignore_patterns("__pycache__")
     for name in CONTEXT:
-        path = ROOT / name
+        path = root() / name
         if path.is_dir():
             shutil.copytree(path, to / name, ignore=skip)
         else:

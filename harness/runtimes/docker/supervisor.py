@@ -10,10 +10,10 @@ from typing import Any
 
 from harness.runtimes import base
 from harness.runtimes.base import EnvironmentFailure
-from harness.runtimes.docker import layout, ours
+from harness.runtimes.docker import layout, ours, project
 from harness.runtimes.docker.brokers import BROKERS, Kind
 from harness.runtimes.docker.cables import Cables
-from harness.runtimes.docker.compose import LINKS, OVERRIDE, TOGETHER, Project
+from harness.runtimes.docker.compose import LINKS, OVERRIDE, Project
 from harness.runtimes.docker.container import Container
 from harness.runtimes.docker.engine import connect, filters, labels, told
 from harness.runtimes.docker.images import choose
@@ -66,7 +66,7 @@ class ContainerSupervisor(Supervisor):
             self.network = Cables(self._places(), self._links, secret)
         variables = {**variables_of(images), **self._variables(tag, secret, port)}
         owners = dict.fromkeys(self._protocol.store_of(service) for service in SERVICES)
-        together = () if len(owners) == len(SERVICES) else (TOGETHER,)
+        together = () if len(owners) == len(SERVICES) else (project.together(),)
         self._project = Project(tag, variables, *together, self._override(tag))
         brokers = (self._member(BROKER, "broker", ""),) if kind else ()
         stores = tuple(self._member(f"{owner}-store", "store", owner) for owner in owners)
