@@ -119,14 +119,14 @@ def _ledger(makers: Makers, account: Account, loose_ns: int) -> Ledger | None:
         return None
     opening = int(last.args[1]) if last.op.startswith("init_") else 0
     draws = [(order, each) for order, each in account.draws if order.attempts]
-    since_ns = last.invoked_ns if last.op.startswith("init_") else 0
+    since_ns, set_ns = (last.invoked_ns, last.completed_ns) if last.op.startswith("init_") else (0, 0)
     return Ledger(
         account=account,
         opening=opening,
         since_ns=last.completed_ns,
         moves=Effects([_move(each, since_ns, last) for each in account.moves if until(each) >= since_ns]),
-        strict=Effects([each for order, share in draws if (each := _sold(order, share, since_ns))]),
-        stale=Effects([_may_show(order, share) for order, share in draws if _sold(order, share, since_ns)]),
+        strict=Effects([each for order, share in draws if (each := _sold(order, share, set_ns))]),
+        stale=Effects([_may_show(order, share) for order, share in draws if _sold(order, share, set_ns)]),
         dirty=Effects([_may_show(order, share) for order, share in draws]),
         loose_ns=loose_ns,
     )
@@ -138,13 +138,16 @@ def _move(move: Operation, since_ns: int, last: Operation) -> Effect:
     return Effect(move.invoked_ns, FOREVER if met else until(move), amount(move))
 
 
-def _sold(order: Order, share: int, since_ns: int) -> Effect | None:
-    """What strict serializability lets a read see of this order; None if it was never paid."""
+def _sold(order: Order, share: int, set_ns: int) -> Effect | None:
+    """What strict serializability lets a read see of this order; None if it was never paid.
+
+    `set_ns`: when the account was set anew. A checkout that began before, also while that was done, may have come first.
+    """
     tried = [attempt for attempt in order.attempts if attempt.outcome != "fail"]
     if not tried or (order.paid is False and not order.told("ok")):
         return None
     sure_ns = min((attempt.completed_ns for attempt in tried if attempt.outcome == "ok"), default=FOREVER)
-    if order.begun_ns <= since_ns or order.paid is not True:
+    if order.begun_ns <= set_ns or order.paid is not True:
         sure_ns = FOREVER  # set anew meanwhile, or lost: another checker's business
     return Effect(min(attempt.invoked_ns for attempt in tried), sure_ns, -share)
 

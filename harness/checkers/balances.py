@@ -88,9 +88,24 @@ def reckon(history: History) -> Reckoning:
 
 
 def _balance(account: Account) -> Balance | None:
+    """The nearest explanation: that no `batch_init` without an answer took effect, or that one did, after any of the others."""
     left = balance(account.closing) if account.closing else None
     if left is None or account.opening is None:
         return None
+    surely = _since_the_last(account, left, account.opening)
+    anew = (_after_any(account, left, opening) for opening in account.maybe_set) if surely.off else ()
+    return next((found for found in anew if not found.off), surely)
+
+
+def _after_any(account: Account, left: int, opening: int) -> Balance:
+    """It began anew with `opening` at a time that nobody knows: each effect may have come before it or after."""
+    gone = (-each for order, each in account.draws if order.paid or order.told("ok", "unknown"))
+    unsure = (*map(amount, account.moves), *gone)
+    slack = Slack(unsure)
+    return Balance(account, left - opening, unsure, slack.off(left - opening), slack.exact)
+
+
+def _since_the_last(account: Account, left: int, opening: int) -> Balance:
     sure = sold = 0
     unsure: list[int] = []
     for move in account.moves:
@@ -103,7 +118,7 @@ def _balance(account: Account) -> Balance | None:
             sold += each
         elif order.paid or (order.paid is None and order.told("ok", "unknown")):
             unsure.append(-each)
-    surplus, slack = left - (account.opening + sure - sold), Slack(unsure)
+    surplus, slack = left - (opening + sure - sold), Slack(unsure)
     return Balance(account, surplus, tuple(unsure), slack.off(surplus), slack.exact)
 
 

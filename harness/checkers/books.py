@@ -30,7 +30,8 @@ class Account:
 
     `moves` are the deposits and withdrawals that were not refused; `draws` are (order, amount) for every
     order whose contents are known; `closing` is the last read of the final phase. What `batch_init` sets anew begins with that:
-    `set_ns` is when it was answered, and what had been asked before may count or not.
+    `set_ns` is when it was answered, and what had been asked before may count or not. `maybe_set` is what it began anew with if
+    a `batch_init` without an answer took effect, then or at any later time.
     """
 
     kind: Kind
@@ -38,6 +39,7 @@ class Account:
     opening: int | None = None
     prices: set[int] = field(default_factory=set)
     set_ns: int = -1
+    maybe_set: list[int] = field(default_factory=list)
     touched: bool = False
     created: Operation | None = None
     moves: list[Operation] = field(default_factory=list)
@@ -252,11 +254,12 @@ def _init_accounts(books: Books, operation: Operation) -> None:
     count, opening, *price = map(int, operation.args)
     for number in range(count):
         account = books.account(kind, str(number))
-        account.opening = opening if operation.outcome == "ok" else None
-        account.created = operation
-        account.set_ns = operation.completed_ns
-        account.moves = [move for move in account.moves if _may_come_after(move, operation)]
         account.prices.update(price)
+        if operation.outcome == "ok":
+            account.opening, account.created, account.set_ns = opening, operation, operation.completed_ns
+            account.moves = [move for move in account.moves if _may_come_after(move, operation)]
+        else:
+            account.maybe_set.append(opening)
 
 
 def _may_come_after(move: Operation, init: Operation) -> bool:

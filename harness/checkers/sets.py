@@ -82,7 +82,7 @@ def find_sets(history: History) -> Sets | None:
 
 def _as_set(account: Account) -> _Key | None:
     """None if the opening is not known, or the amounts are not different powers of two."""
-    if account.opening is None or any(move.outcome != "ok" for move in account.moves):
+    if account.opening is None or account.maybe_set or any(move.outcome != "ok" for move in account.moves):
         return None
     amounts = [each for order, each in account.draws if order.attempts]
     if any(each.bit_count() != 1 or each < 0 for each in amounts) or len(set(amounts)) < len(amounts):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from harness.workload.bank import Bank
 from harness.workload.base import Workload
+from harness.workload.carts import Carts
 from harness.workload.checkout import Checkout
 from harness.workload.hot_item import HotItem
 from harness.workload.orders import Orders
@@ -17,4 +18,5 @@ WORKLOADS: Mapping[str, type[Workload]] = {
     "bank": Bank,
     "sets": Sets,
     "orders": Orders,
+    "carts": Carts,
 }

@@ -113,6 +113,12 @@ def open_shop(credit_each: Sequence[int], shelf: Sequence[tuple[int, int]]) -> S
     return Shop(users, items, [price for price, _ in shelf])
 
 
+def open_shop_of_many(users: int, credit: int, items: int, stock: int, price: int) -> Setup:
+    """Users with `credit` each, items of this price and `stock` each, made in two requests: their ids are numbers."""
+    yield [call("init_users", users, credit), call("init_items", items, stock, price)]
+    return Shop([str(number) for number in range(users)], [str(number) for number in range(items)], [price] * items)
+
+
 def place(user: str, lines: Sequence[tuple[str, int]]) -> Generator[Call, Operation, str | None]:
     """A new order with these (item, quantity); None if any step of it did not certainly succeed."""
     made = yield call("create_order", user)

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from harness.history import Operation
-from harness.workload.base import Call, Client, Count, Setup, Share, Shop, Workload, call
+from harness.workload.base import Call, Client, Count, Setup, Share, Shop, Workload, call, open_shop_of_many
 
 CREDIT = 2**40
 TWO = 2
@@ -40,12 +40,10 @@ class Orders(Workload, frozen=True, kw_only=True):
         return self.lines == TWO and not self.skew
 
     def setup(self, rng: Random) -> Setup:
-        users, items = ([str(number) for number in range(count)] for count in (self.users, self.items))
-        yield [call("init_users", self.users, CREDIT), call("init_items", self.items, CREDIT, 1)]
-        poor = rng.sample(users, round(self.poor * self.users))
+        shop = yield from open_shop_of_many(self.users, CREDIT, self.items, CREDIT, 1)
+        poor = rng.sample(shop.users, round(self.poor * self.users))
         if poor:
             yield [call("pay", user, CREDIT) for user in poor]
-        shop = Shop(users, items, [1] * self.items)
         if self.ready_made:
             yield [call("init_orders", self.orders, self.items, self.users, 1)]
             shop.tray = [str(number) for number in range(self.orders)]

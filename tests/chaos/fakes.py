@@ -28,6 +28,8 @@ class Model:
     stock: dict[str, int] = field(default_factory=dict)
     price: dict[str, int] = field(default_factory=dict)
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    costs: dict[str, list[int]] = field(default_factory=dict)
+    made: int = 0
 
     def answer(self, asked: Call) -> Answer:
         return getattr(self, f"_{asked.op}")(*map(str, asked.args))
@@ -41,7 +43,8 @@ class Model:
         return 200, {"item_id": new}
 
     def _create_order(self, user: str) -> Answer:
-        new = f"o{len(self.orders)}"
+        self.made += 1
+        new = f"o{self.made}"
         self.orders[new] = {"order_id": new, "paid": False, "items": [], "user_id": user, "total_cost": 0}
         return 200, {"order_id": new}
 
@@ -92,8 +95,24 @@ class Model:
         if found["paid"]:
             return 400, "paid"
         found["items"].append([item, int(quantity)])
-        found["total_cost"] += int(quantity) * self.price[item]
+        self.costs.setdefault(order, []).append(int(quantity) * self.price[item])
+        found["total_cost"] += self.costs[order][-1]
         return 200, "added"
+
+    def _remove_item(self, order: str, item: str) -> Answer:
+        found = self.orders[order]
+        at = next((at for at, line in enumerate(found["items"]) if line[0] == item), None)
+        if at is None or found["paid"]:
+            return 400, "paid, or not in it"
+        del found["items"][at]
+        found["total_cost"] -= self.costs[order].pop(at)
+        return 200, "removed"
+
+    def _remove_order(self, order: str) -> Answer:
+        if self.orders[order]["paid"]:
+            return 400, "paid"
+        del self.orders[order]
+        return 200, "removed"
 
     def _checkout(self, order: str) -> Answer:
         found = self.orders[order]
@@ -119,7 +138,7 @@ class Model:
         return 200, {"stock": self.stock[item], "price": self.price[item]}
 
     def _find_order(self, order: str) -> Answer:
-        return 200, self.orders[order]
+        return (200, self.orders[order]) if order in self.orders else (404, {"error": "unknown order"})
 
 
 ROUTES = {path.split("{")[0].rstrip("/"): op for op, (_, path) in OPERATIONS.items()}

@@ -94,3 +94,31 @@ def a_second_time(tale: Tale) -> None:
     tale.tell("add_stock", "i2", 1, process=9)
     tale.tell("checkout", "o1", process=9)
     tale.tell("find_order", "o1", process=9)
+
+
+def sold_while_set_anew(tale: Tale) -> None:
+    """A checkout that begins and ends while `batch_init` is under way comes before it: nothing of it is in the new credit."""
+    tale.tell("init_users", 1, 100)
+    tale.tell("create_order", "0", process=9)
+    tale.tell("add_item", "o7", "i1", 1, process=9)
+    at = tale.now
+    tale.tell("checkout", "o7", process=9, at=(at + 1, at + 3))
+    tale.tell("init_users", 1, 80, process=8, at=(at, at + 5))
+    tale.tell("find_user", "0", process=9)
+
+
+def maybe_set_anew(happens: bool) -> Edit:
+    """`batch_init` without an answer, and a checkout before and after it."""
+
+    def play(tale: Tale) -> None:
+        tale.tell("init_users", 1, 100)
+        tale.tell("init_items", 1, 50, 4)
+        for order, quantity in (("o7", 2), ("o8", 1)):
+            tale.tell("create_order", "0", process=9)
+            tale.tell("add_item", order, "0", quantity, process=9)
+            tale.tell("checkout", order, process=9)
+            if order == "o7":
+                tale.tell("init_items", 1, 90, 4, process=8, outcome="unknown", happens=happens)
+        tale.tell("find_order", "o8", process=9)
+
+    return middle(play)

@@ -8,6 +8,7 @@ from tests.checkers.plays import (
     added_after_payment,
     dearer,
     funds_later,
+    maybe_set_anew,
     negative_funds,
     of_ready_made,
     ready_made,
@@ -30,6 +31,12 @@ class Violation:
 
 VIOLATIONS: dict[str, Violation] = {
     # money and stock at the end
+    "more stock than a batch_init without an answer would explain": Violation(
+        answer("find_item", "0", number=-1, stock=plus(7), tale=maybe_set_anew(happens=True)), "stock-created"
+    ),
+    "less stock than with or without it": Violation(
+        answer("find_item", "0", number=-1, stock=plus(-7), tale=maybe_set_anew(happens=False)), "stock-destroyed"
+    ),
     "a total that is not the sum of its lines, and charged so": Violation(steps(dearer), "wrong-total"),
     "a total that is too large in one read": Violation(answer("find_order", "o1", total_cost=8), "wrong-total"),
     "a total that is too small at the end": Violation(

@@ -26,6 +26,7 @@ LISTED = (
     "crash-points",
     "hot-item",
     "everything",
+    "set-anew",
 )
 BOUNDARIES = ("order:a", "order:b", "order:c", "order:d", "stock:a", "stock:b", "payment:a", "payment:b")
 

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.checkers.graph import (
@@ -47,6 +47,7 @@ def distances(edges, size=SIZE):
     return far
 
 
+@settings(deadline=None)
 @given(edges_of)
 def test_tarjan_finds_who_reaches_each_other(edges):
     far = distances(edges)
@@ -69,6 +70,7 @@ def test_tarjan_needs_no_recursion():
     assert len(component) == size
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 1)), max_size=14))
 def test_shortest_path_counts_all_but_free_edges(edges):
     edges = [edge for edge in edges if edge[0] != edge[1]]
@@ -89,6 +91,7 @@ def test_shortest_path_counts_all_but_free_edges(edges):
             assert far[start][goal] == 0 or shortest_path(graph, start, goal, far[start][goal] - 1) is None
 
 
+@settings(deadline=None)
 @given(edges_of)
 def test_the_shortest_cycle_is_the_shortest(edges):
     far = distances(edges)
@@ -100,6 +103,7 @@ def test_the_shortest_cycle_is_the_shortest(edges):
         assert set(steps_of(cycle)) <= set(edges)
 
 
+@settings(deadline=None)
 @given(edges_of)
 def test_a_cycle_with_exactly_one_edge_of_a_label(edges):
     plain = [(s, t, n) for s, t, n in edges if n == 1 and s < t]  # without a cycle, as it is asked for
@@ -124,6 +128,7 @@ def steps_of(cycle):
     return list(zip(cycle.nodes, (*cycle.nodes[1:], cycle.nodes[0]), cycle.labels, strict=True))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), unique=True), st.lists(st.integers(0, 9), unique=True))
 def test_link_puts_each_source_before_each_other_target(sources, targets):
     graph = Graph(10)

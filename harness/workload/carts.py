@@ -1,0 +1,93 @@
+"""Carts that are changed and thrown away, while the shop sets prices, stock and credit anew in mid-sale.
+
+A line keeps the price at which it was added, whatever its item costs by now, and a checkout that was half done gives back to no
+account that was set anew since: both show only where somebody changes what others have begun with.
+"""
+
+from random import Random
+from typing import Self
+
+import msgspec
+
+from harness.workload.base import (
+    Amount,
+    Client,
+    Count,
+    Setup,
+    Share,
+    Shop,
+    Workload,
+    call,
+    look,
+    open_shop_of_many,
+    place,
+)
+
+
+class Carts(Workload, frozen=True, kw_only=True):
+    """A share `changed` of the orders loses a line again, a share `thrown_away` is removed, before its checkout or once that
+    was refused.
+
+    Client 0 makes `orders` in one request in mid-run, for all to check out, and `anew` times sets all items or all users anew,
+    with `pause` looks in between. It then stops, so that the end is judged by what was sold since.
+    """
+
+    users: Count = 12
+    items: Count = 8
+    orders: Count = 20
+    credit: Amount = 400
+    stock: Amount = 60
+    price: Count = 5
+    lines: Count = 3
+    quantity: Count = 3
+    changed: Share = 0.4
+    thrown_away: Share = 0.2
+    anew: Count = 30
+    pause: Count = 8
+
+    def lighter(self) -> Self:
+        """With so few requests the end must come sooner, or nothing would be sold after the last time."""
+        return msgspec.structs.replace(super().lighter(), anew=max(1, self.anew // 6), pause=max(1, self.pause // 2))
+
+    def setup(self, rng: Random) -> Setup:  # noqa: ARG002 - the ids are numbers, and all are equal at first
+        return (yield from open_shop_of_many(self.users, self.credit, self.items, self.stock, self.price))
+
+    def client(self, shop: Shop, number: int, rng: Random) -> Client:
+        if number == 0:
+            yield from self._set_anew(shop, rng)
+        while True:
+            if shop.tray:
+                yield call("checkout", shop.tray.pop())
+            else:
+                yield from self._fill(shop, rng)
+
+    def _set_anew(self, shop: Shop, rng: Random) -> Client:
+        made = yield call("init_orders", self.orders, self.items, self.users, self.price)
+        if made.outcome == "ok":  # else it may still come, over orders that were sold meanwhile
+            shop.tray += [str(number) for number in range(self.orders)]
+        for _ in range(self.anew):
+            for _ in range(self.pause):
+                yield look(shop, rng)
+            if rng.random() < 0.6:
+                stock = rng.randint(self.stock // 2, self.stock)
+                yield call("init_items", self.items, stock, rng.randint(0, self.price))
+            else:
+                yield call("init_users", self.users, rng.randint(self.credit // 2, self.credit))
+
+    def _fill(self, shop: Shop, rng: Random) -> Client:
+        """One cart to its end. The same item may be in it twice, at two prices."""
+        chosen = [(rng.choice(shop.items), rng.randint(1, self.quantity)) for _ in range(rng.randint(1, self.lines))]
+        order = yield from place(rng.choice(shop.users), chosen)
+        if not order:
+            return
+        if rng.random() < self.changed:
+            removed = yield call("remove_item", order, rng.choice(chosen)[0])
+            if removed.outcome != "ok":
+                return
+            yield call("find_order", order)
+        if rng.random() < self.thrown_away:
+            yield call("remove_order", order)
+            return
+        told = yield call("checkout", order)
+        if told.outcome == "fail" and rng.random() < self.thrown_away:
+            yield call("remove_order", order)

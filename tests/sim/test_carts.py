@@ -1,0 +1,79 @@
+"""Carts that change, orders that are removed, stock and credit that are set anew: nobody is wronged, and it would be found."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness import scenarios
+from harness.chaos import single
+from harness.chaos.plan import Plan, simulated
+from harness.chaos.single import Single
+from harness.workload import WORKLOADS
+from protocols import registry
+from protocols.shop import ledger
+
+OURS = "set-anew"
+ESCROW = ("2pc", {"locks": "escrow"})
+SHOPS = [("2pc", {}), ESCROW, ("saga", {}), ("lua", {})]
+CHANGES = {"init_items", "init_users", "init_orders", "remove_item", "remove_order"}
+
+
+def bought(scenario: str, protocol: str, seed: int, **changes: Any) -> Single:
+    """A packaged scenario in which clients have carts, whatever its workload is. Isolation is nothing that carts show."""
+    found = scenarios.load(scenario)
+    if found.workload_name != "carts":
+        holds = tuple(name for name in found.must_hold if name != "isolation")
+        found = replace(found, workload_name="carts", workload=WORKLOADS["carts"](), must_hold=holds)
+    return single.run(replace(Plan(simulated(found), protocol, seed, runtime="sim"), **changes))
+
+
+@pytest.mark.parametrize(("scenario", "seeds"), [(OURS, 3), ("kill-one-at-a-time", 2), ("everything", 1)])
+@pytest.mark.parametrize(("protocol", "options"), SHOPS, ids=str)
+def test_nobody_is_wronged(protocol: str, options: dict[str, str], scenario: str, seeds: int) -> None:
+    done: set[str] = set()
+    for seed in range(1, seeds + 1):
+        found = bought(scenario, protocol, seed, options=options)
+        assert (found.judgement.verdict, sorted(found.names)) == ("holds", []), seed
+        done |= {each.op for each in found.history.operations if each.outcome == "ok"}
+    assert done >= CHANGES or seeds == 1
+
+
+def test_they_are_set_anew_in_mid_checkout() -> None:
+    """Else the whole would show nothing."""
+    met = 0
+    for seed in range(1, 6):
+        operations = bought(OURS, "saga", seed).history.operations
+        checkouts = [each for each in operations if each.op == "checkout"]
+        met += sum(
+            each.invoked_ns < init.invoked_ns < each.completed_ns
+            for init in operations
+            if init.op in ("init_items", "init_users")
+            for each in checkouts
+        )
+    assert met > 3
+
+
+def test_a_saga_that_gives_back_to_another_life_is_found() -> None:
+    assert "stock-created" in bought(OURS, "saga", 10, ablate=("same-life",)).names
+    assert not bought(OURS, "saga", 10).names
+
+
+@pytest.mark.parametrize(("protocol", "options"), SHOPS, ids=str)
+def test_an_order_that_costs_what_its_items_cost_today_is_found(
+    protocol: str, options: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is charged is what is shown, so the books balance: only the answers contradict each other."""
+    today: dict[str, int] = {}
+
+    def init_accounts(tables: Any, config: Any, now: int, prefix: str, first: int, count: int, *about: int) -> Any:
+        if prefix == "item":
+            today.update((str(number), about[1]) for number in range(first, first + count))
+        return ledger.init_accounts(tables, config, now, prefix, first, count, *about)
+
+    def total(lines: tuple[ledger.Line, ...]) -> int:
+        return sum(quantity * today.get(item, price) for item, quantity, price in lines)
+
+    monkeypatch.setattr(ledger, "total", total)
+    monkeypatch.setitem(registry.load(protocol).commands, "init_accounts", init_accounts)  # type: ignore[arg-type]
+    assert "wrong-total" in bought(OURS, protocol, 1, options=options).names
