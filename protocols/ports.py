@@ -21,6 +21,10 @@ class StoreFull(StoreDown):
     """The store has no memory left for what the command would make, and has made nothing of it."""
 
 
+class StoreFault(Exception):
+    """The store can serve and refused this very command: it will never execute it, however often it is asked."""
+
+
 class StoreUnknown(Exception):
     """The command was sent, its answer was lost: it may have been executed."""
 
@@ -28,8 +32,14 @@ class StoreUnknown(Exception):
 class Store(Protocol):
     """One service's store. Commands are executed in the order in which they were handed over."""
 
-    def submit(self, command: Command, then: Callable[[Result], None]) -> None:
-        """Execute a command that may safely run twice; repeated until it is answered."""
+    def submit(
+        self, command: Command, then: Callable[[Result], None], refused: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Execute a command that may safely run twice; repeated until it is answered.
+
+        ``refused`` is called instead of ``then``, with the store's words, for a command that it will never execute. A store
+        that is away, full or not ready yet refuses nothing.
+        """
 
     async def call(self, command: Command) -> Result:
         """The same, awaited, within the store's time limit. Raises ``StoreDown`` or ``StoreUnknown``."""

@@ -12,7 +12,7 @@ from harness.runtimes.base import EnvironmentFailure
 from harness.scribe import Scribe
 from harness.workload.base import Call, call
 from protocols.core import Protocol, StateKind
-from protocols.service.links import POISON
+from protocols.service.links import poison
 from protocols.service.tasks import begin
 
 Ask = Callable[[], Awaitable[list[dict[str, Any]]]]
@@ -71,8 +71,10 @@ async def come_to_rest(
     await waiting
 
 
-async def look_at_letters(recorder: Scribe, buried: Callable[[], Awaitable[Sequence[bytes]]], planted: int) -> None:
-    """Record what the broker keeps aside, once as much of it as was planted is there, or some seconds later."""
+async def look_at_letters(
+    recorder: Scribe, buried: Callable[[], Awaitable[Sequence[bytes]]], planted: Sequence[str]
+) -> None:
+    """Record what the broker keeps aside, once all that was planted is there, by its names, or some seconds later."""
     now = asyncio.get_running_loop().time
     deadline = now() + BURIED_WITHIN_S
     while True:
@@ -81,12 +83,13 @@ async def look_at_letters(recorder: Scribe, buried: Callable[[], Awaitable[Seque
         except EnvironmentFailure as failure:
             recorder.event("buried", unknown=str(failure))
             return
-        poison = sorted({body.removeprefix(POISON).decode() for body in found if body.startswith(POISON)})
-        if len(poison) >= planted or now() >= deadline:
+        names = {body: poison.planted(body) for body in found}
+        seen = sorted({name for name in names.values() if name is not None})
+        if all(any(name.endswith(one) for name in seen) for one in planted) or now() >= deadline:
             break
         await asyncio.sleep(PROBE_EVERY_S)
-    others = [body for body in found if not body.startswith(POISON)]
-    recorder.event("buried", planted=poison, others=len(others), seen=[str(body[:80]) for body in others[:TOLD]])
+    others = [body for body in found if names[body] is None]
+    recorder.event("buried", planted=seen, others=len(others), seen=[str(body[:80]) for body in others[:TOLD]])
 
 
 class Names:

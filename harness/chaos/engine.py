@@ -110,7 +110,7 @@ class Engine:
             bound_s = self.plan.claims().recovery_s
             await ending.come_to_rest(self.recorder, self.site.ask, self._protocol, load.drained(), bound_s)
             if "letters" in self.site.runtime.capabilities:
-                planted = sum(fault.kind == POISON for fault in self.schedule or ())
+                planted = " ".join(nemesis.said.get(POISON, ())).split()
                 await ending.look_at_letters(self.recorder, self.site.runtime.buried, planted)
         finally:
             await load.abandon()

@@ -33,6 +33,8 @@ class Nemesis:
         self._active: list[Fault] = []
         self._to_come: list[Fault] = []
         self._turn = asyncio.Lock()
+        self.said: dict[str, list[str]] = {}
+        """What the faults of each kind that have begun said of it."""
 
     def begin(self, schedule: Sequence[Fault]) -> None:
         """Let the schedule run beside whatever else does. What this runtime cannot do is refused now."""
@@ -116,6 +118,7 @@ class Nemesis:
             down=[name for name in aimed if name in down],
         )
         self._active.append(begun)
+        self.said.setdefault(begun.kind, []).append(words)
 
     def _over(self, fault: Fault) -> None:
         self._active.remove(fault)

@@ -1,4 +1,4 @@
-"""What a broker keeps aside because nobody could read it: what was planted to be unreadable, and nothing else.
+"""What a broker keeps aside because nobody could read it or carry it out: what was planted to be so, and nothing else.
 
 `buried` says what was there once the shop had come to rest: the names of what the fault `poison` planted, how many others
 there were, and how these begin.
@@ -20,7 +20,10 @@ def check(history: History) -> Finding:
     if "unknown" in seen:
         return Finding(verdict=Verdict.UNKNOWN, reasons=(str(seen["unknown"]),))
     planted = [
-        str(start.data.get("said")) for start in history.of_kind("fault-start") if start.data.get("fault") == "poison"
+        name
+        for start in history.of_kind("fault-start")
+        if start.data.get("fault") == "poison"
+        for name in str(start.data.get("said")).split()
     ]
     violations = []
     if seen["others"]:
@@ -36,7 +39,7 @@ def check(history: History) -> Finding:
         violations.append(
             Violation(
                 name="poison-not-buried",
-                explanation=f"{len(lost)} of {len(planted)} messages that nobody can read are not among the dead letters: "
+                explanation=f"{len(lost)} of {len(planted)} planted messages of no use are not among the dead letters: "
                 "they are gone, or still in somebody's way.",
                 keys=tuple(lost),
             )

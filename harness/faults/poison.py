@@ -1,4 +1,4 @@
-"""A message that nobody can read."""
+"""Messages that are of no use: one that nobody can read, and one that can be read and that every store refuses."""
 
 from random import Random
 
@@ -8,10 +8,10 @@ from harness.runtimes.base import Breakable, Capability
 
 
 class Poison:
-    """It comes once, and nothing heals it: the service has to put it aside, and to go on."""
+    """They come once, and nothing heals them: the service has to put them aside, and to go on."""
 
     name = "poison"
-    summary = "a service is sent a message through the broker that nobody can read"
+    summary = "a service is sent messages through the broker that nobody can read, or that its store refuses"
     aim: Aim = "services"
     needs: frozenset[Capability] = frozenset({"letters"})
     default: tuple[str, ...] = ("any",)
@@ -23,9 +23,10 @@ class Poison:
     async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:
         name = f"{rng.getrandbits(64):016x}"
         services = dict.fromkeys(node.service for node in nodes(runtime, self.aim, fault.targets))
+        planted: dict[str, None] = {}
         for service in services:
-            await runtime.plant(service, f"{service} {name}")
-        return name
+            planted.update(dict.fromkeys(await runtime.plant(service, name)))
+        return " ".join(planted)
 
     async def end(self, runtime: Breakable, fault: Fault) -> None:
         """It has happened."""

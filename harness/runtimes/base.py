@@ -152,10 +152,13 @@ class Logs(Protocol):
 
 
 class Letters(Protocol):
-    """Capability ``letters``: a broker, and what it keeps aside because nobody could read it."""
+    """Capability ``letters``: a broker, and what it keeps aside because nobody could read it or carry it out."""
 
-    async def plant(self, service: str, name: str) -> None:
-        """Send a service a message that nobody can read. Raises ``EnvironmentFailure``."""
+    async def plant(self, service: str, name: str) -> Sequence[str]:
+        """Send a service messages that are of no use, see ``protocols.service.links.poison``. Returns their names.
+
+        Raises ``EnvironmentFailure``.
+        """
 
     async def buried(self) -> Sequence[bytes]:
         """The dead letters. Raises ``EnvironmentFailure``."""

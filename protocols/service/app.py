@@ -10,7 +10,7 @@ from aiohttp import web
 from protocols.service import faults, inspect
 from protocols.service.codec import BadMessage
 from protocols.service.http import body_of, json_response, shows
-from protocols.service.links.http import PATH, SECRET, HttpLink
+from protocols.service.links.http import PATH, SECRET, HttpLink, RejectedMessage
 from protocols.service.metrics import exposition
 from protocols.service.node import Node
 from protocols.shop.contract import PREFIXES, ROUTES, Route
@@ -39,6 +39,7 @@ def application(node: Node) -> web.Application:
         app.router.add_post(PATH, _trusted(node, _messages(node.link)))
     app.router.add_post(faults.PATH, _trusted(node, _faults(node)))
     app.router.add_get(faults.PATH, _trusted(node, _faults(node)))
+    app.router.add_get("/internal/dead-letters", _trusted(node, _dead_letters(node)))
     app.router.add_get("/internal/txns", _trusted(node, _listed(node)))
     app.router.add_get("/internal/ended", _trusted(node, _ended(node)))
     app.router.add_get("/internal/txns/{txn}", _trusted(node, _shown(node)))
@@ -86,6 +87,8 @@ def _messages(link: HttpLink) -> Served:
             answer = await link.answer(await body_of(request))
         except BadMessage as error:
             return web.Response(status=400, text=str(error))
+        except RejectedMessage as error:
+            return web.Response(status=422, text=str(error))
         return web.Response(body=answer) if answer else web.Response(status=204)
 
     return served
@@ -105,7 +108,13 @@ def _faults(node: Node) -> Served:
 
 def _health(node: Node) -> Served:
     async def served(request: web.Request) -> web.Response:
-        body = {"service": node.settings.service, "node": node.settings.node, "store": node.store.up}
+        body = {
+            "service": node.settings.service,
+            "node": node.settings.node,
+            "store": node.store.up,
+            "link": node.link.up,
+            "dead_letters": node.link.dead.count,
+        }
         return json_response(body, 200 if node.store.up else 503)
 
     return served
@@ -114,6 +123,13 @@ def _health(node: Node) -> Served:
 def _metrics(node: Node) -> Served:
     async def served(request: web.Request) -> web.Response:
         return web.Response(body=exposition(node), headers={"content-type": "text/plain; version=0.0.4"})
+
+    return served
+
+
+def _dead_letters(node: Node) -> Served:
+    async def served(request: web.Request) -> web.Response:
+        return json_response({"count": node.link.dead.count, "last": node.link.dead.last()})
 
     return served
 

@@ -2,6 +2,9 @@
 
 Events of one transaction are handled one after another, in order; different transactions run side by side. While a
 ``Persist`` is under way nothing after it happens, and the transaction's other events wait.
+
+A store may refuse a command for good, because of what a message says. Then this node forgets the transaction, as if it had
+died before the command: what there is of it in the stores is recovered, and whoever brought the message is told.
 """
 
 from collections import deque
@@ -32,6 +35,7 @@ from protocols.core import (
     TimerFired,
 )
 from protocols.ports import Clock, Link, Result, Store, Timer
+from protocols.service.receipt import Receipt
 from protocols.service.trace import Observer, code, done, heard
 
 Boundary = Callable[[str], None]
@@ -43,10 +47,11 @@ AT_ONCE = 500  # arguments of one command
 class _Instance:
     """One transaction on this node: its volatile state, the events that wait, its timers, who waits for the outcome.
 
-    ``handled`` are the links that want to know when what they brought has been carried out.
+    ``receipts`` are of messages whose links want to know when they have been carried out. ``cause`` is the event that led to
+    what is being done, ``answer`` the answer of the store that goes on with it. ``given_up``: a command of it was refused.
     """
 
-    __slots__ = ("busy", "events", "handled", "reply", "state", "timers", "txn")
+    __slots__ = ("answer", "busy", "cause", "events", "given_up", "receipts", "reply", "state", "timers", "txn")
 
     def __init__(self, txn: str) -> None:
         self.txn = txn
@@ -55,7 +60,13 @@ class _Instance:
         self.events: deque[Event] = deque()
         self.timers: dict[str, Timer] = {}
         self.reply: Callable[[Outcome], None] | None = None
-        self.handled: list[Callable[[], None]] = []
+        self.receipts: list[Receipt] = []
+        self.cause: Event | None = None
+        self.answer: Event | None = None
+        self.given_up = False
+
+    def receipts_of(self, event: Event | None) -> list[Receipt]:
+        return [receipt for receipt in self.receipts if receipt.event == event]
 
 
 class Driver:
@@ -97,6 +108,7 @@ class Driver:
         self._gathered: dict[str, list[str]] = {}
         self._unconfirmed: dict[str, None] = {}  # what lazy commands are about, until they are answered
         self.forced = 0
+        self.refused = 0
 
     @property
     def live(self) -> int:
@@ -109,9 +121,19 @@ class Driver:
         instance.reply = reply
         self._tell(txn, Start(txn, request))
 
-    def receive(self, message: Any, sender: str, handled: Callable[[], None] | None = None) -> None:
-        """``handled`` is called once every effect of the message has been carried out, forced writes and answers included."""
-        self._tell(message.txn, Received(message, sender), handled)
+    def receive(
+        self,
+        message: Any,
+        sender: str,
+        handled: Callable[[], None] | None = None,
+        rejected: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """``handled`` is called once every effect of the message has been carried out, forced writes and answers included.
+
+        If the message can never be carried out, ``rejected`` is called before it, with the reason.
+        """
+        event = Received(message, sender)
+        self._tell(message.txn, event, Receipt(event, handled, rejected) if handled is not None else None)
 
     def held(self) -> frozenset[str]:
         """The transactions that this node has a state of, or a lazy command; one that only answers somebody has none."""
@@ -132,12 +154,12 @@ class Driver:
 
     # ------------------------------------------------------------ events
 
-    def _tell(self, txn: str, event: Event, handled: Callable[[], None] | None = None) -> None:
+    def _tell(self, txn: str, event: Event, receipt: Receipt | None = None) -> None:
         instance = self._live.get(txn)
         if instance is None:
             instance = self._live[txn] = _Instance(txn)
-        if handled is not None:
-            instance.handled.append(handled)
+        if receipt is not None:
+            instance.receipts.append(receipt)
         if instance.busy and event in instance.events:
             return  # a message repeated while the first one waits: one answer is enough
         instance.events.append(event)
@@ -146,18 +168,29 @@ class Driver:
     def _work(self, instance: _Instance) -> None:
         while instance.events and not instance.busy:
             event = instance.events.popleft()
+            if event is not instance.answer:
+                instance.cause = event
             if self.observer is not None:
                 self.observer(instance.txn, *heard(event))
-            instance.state, effects = self._role.step(self._config, instance.state, event)
-            self._carry_out(instance, effects)
+            self._carry_out(instance, self._step(instance, event))
         if instance.busy:
             return
         if instance.state is None:
             self._forget(instance)
-        if instance.handled:
-            handled, instance.handled = instance.handled, []
-            for tell in handled:
-                tell()
+        if instance.receipts:
+            receipts, instance.receipts = instance.receipts, []
+            for receipt in receipts:
+                receipt.close()
+
+    def _step(self, instance: _Instance, event: Event) -> Effects:
+        try:
+            instance.state, effects = self._role.step(self._config, instance.state, event)
+        except Exception as error:
+            if type(event) is not Received:
+                raise  # a defect of the role
+            self._reject(instance.receipts_of(event), f"{type(error).__name__}: {error}")
+            return ()
+        return effects
 
     def _forget(self, instance: _Instance) -> None:
         for timer in instance.timers.values():
@@ -165,7 +198,8 @@ class Driver:
         instance.timers.clear()
         if self._live.get(instance.txn) is instance:
             del self._live[instance.txn]
-            self._ended(instance.txn)
+            if not instance.given_up:
+                self._ended(instance.txn)
 
     # ------------------------------------------------------------ effects
 
@@ -189,10 +223,9 @@ class Driver:
             case Do(command) if command.name in self._lazy:
                 self._gather(command)
             case Do(command) if command.name in self._unheard:
-                self._store.submit(command, _nobody_hears)
+                self._store.submit(command, _nobody_hears, partial(self._reject, ()))
             case Do(command):
-                txn = instance.txn
-                self._store.submit(command, lambda result: self._tell(txn, Done(command, result)))
+                self._do(instance, command)
             case SetTimer(name, after_ms, spread_ms):
                 self._cancel(instance, name)
                 wait_ms = after_ms + spread_ms * self._rng.random() if spread_ms else after_ms
@@ -202,6 +235,26 @@ class Driver:
             case Reply(outcome):
                 if instance.reply is not None:
                     instance.reply(outcome)
+
+    def _do(self, instance: _Instance, command: Command) -> None:
+        """Nothing waits for it but whoever brought the message that asks for it."""
+        txn, receipts = instance.txn, instance.receipts_of(instance.cause)
+        for receipt in receipts:
+            receipt.open += 1
+
+        def over() -> None:
+            for receipt in receipts:
+                receipt.close()
+
+        def answered(result: Result) -> None:
+            self._tell(txn, Done(command, result))
+            over()
+
+        def refused(why: str) -> None:
+            self._reject(receipts, why)
+            over()
+
+        self._store.submit(command, answered, refused)
 
     def _gather(self, command: Command) -> None:
         if not self._gathered:
@@ -214,7 +267,13 @@ class Driver:
         for name, txns in gathered.items():
             for first in range(0, len(txns), AT_ONCE):
                 some = tuple(txns[first : first + AT_ONCE])
-                self._store.submit(Command(name, some), partial(self._confirmed, some))
+                self._store.submit(
+                    Command(name, some), partial(self._confirmed, some), partial(self._unconfirmable, some)
+                )
+
+    def _unconfirmable(self, txns: tuple[str, ...], why: str) -> None:
+        self._reject((), why)
+        self._confirmed(txns, ())
 
     def _confirmed(self, txns: tuple[str, ...], _: Result) -> None:
         for txn in txns:
@@ -223,7 +282,11 @@ class Driver:
     def _persist(self, instance: _Instance, effect: Persist, rest: Effects) -> None:
         instance.busy = True
         self.forced += 1
-        self._store.submit(effect.command, lambda result: self._persisted(instance, effect, rest, result))
+        self._store.submit(
+            effect.command,
+            lambda result: self._persisted(instance, effect, rest, result),
+            partial(self._give_up, instance),
+        )
 
     def _persisted(self, instance: _Instance, effect: Persist, rest: Effects, result: Result) -> None:
         if self.observer is not None:
@@ -231,9 +294,26 @@ class Driver:
         if self.boundary is not None:
             self.boundary(f"{self._service}:after-{label(effect)}")
         instance.busy = False
-        instance.events.appendleft(Done(effect.command, result))
+        instance.answer = Done(effect.command, result)
+        instance.events.appendleft(instance.answer)
         self._carry_out(instance, rest)
         self._work(instance)
+
+    def _give_up(self, instance: _Instance, why: str) -> None:
+        """As if this node had died, for this transaction alone: events that wait find it without a state.
+
+        Its id does not end with that: in the stores it may go on, so others' memory of it has to last until it is recovered.
+        """
+        self._reject(instance.receipts_of(instance.cause), why)
+        instance.busy, instance.state, instance.given_up = False, None, True
+        for name in tuple(instance.timers):
+            self._cancel(instance, name)
+        self._work(instance)
+
+    def _reject(self, receipts: Iterable[Receipt], why: str) -> None:
+        self.refused += 1
+        for receipt in receipts:
+            receipt.why = receipt.why or why or "refused"
 
     def _cancel(self, instance: _Instance, name: str) -> None:
         timer = instance.timers.pop(name, None)

@@ -1,7 +1,7 @@
 """``python -m protocols.service.letters plant SERVICE NAME | buried``: the broker's dead letters, from a service's own place.
 
 For brokers that only services can reach, as in containers. The variables say which broker, as to a service. ``buried`` prints the
-dead letters in base64, a line each. Exits with 4 if the broker cannot be asked.
+dead letters in base64, a line each; ``plant`` the names of what it has sent. Exits with 4 if the broker cannot be asked.
 """
 
 import asyncio
@@ -9,7 +9,8 @@ import os
 import sys
 from base64 import b64encode
 
-from protocols.service.links import transport
+from protocols.registry import load
+from protocols.service.links import poison, transport
 from protocols.service.links.broker import BrokerLost
 from protocols.service.settings import Settings, environment
 
@@ -20,7 +21,11 @@ async def main(*words: str) -> int:
     try:
         match words:
             case ("plant", service, name):
-                await broker.plant(settings.broker_url, service, name)
+                protocol = load(settings.protocol)
+                config = protocol.configure(settings.options, settings.ablate, settings.timing)
+                for planted, body in poison.letters(protocol, config, service, name).items():
+                    await broker.put(settings.broker_url, service, body)
+                    print(planted)
             case ("buried",):
                 print(*(b64encode(body).decode() for body in await broker.buried(settings.broker_url)), sep="\n")
             case _:

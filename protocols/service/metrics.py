@@ -35,7 +35,10 @@ class _Collector:
             "wdm_messages_lost", "Messages that could not be handed over.", value=node.link.counts.lost
         )
         yield CounterMetricFamily(
-            "wdm_messages_buried", "Messages that could not be read.", value=node.link.counts.buried
+            "wdm_messages_buried", "Messages that could not be read or carried out.", value=node.link.counts.buried
+        )
+        yield CounterMetricFamily(
+            "wdm_commands_refused", "Commands that the store will never execute.", value=node.driver.refused
         )
         yield GaugeMetricFamily("wdm_messages_waiting", "Messages that have not left yet.", value=node.link.waiting)
         yield GaugeMetricFamily("wdm_link_up", "0 while the broker cannot be reached.", value=float(node.link.up))

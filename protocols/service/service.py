@@ -3,13 +3,15 @@
 import typing
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
 from protocols.core import Command, Config, Protocol
-from protocols.ports import Clock, Link, Store, StoreDown, StoreUnknown, TimeLimit
+from protocols.ports import Clock, Link, Store, StoreDown, StoreFault, StoreUnknown, TimeLimit
 from protocols.service.attempts import Attempts, TxnIds
 from protocols.service.driver import Driver
+from protocols.service.links import Handled, Rejected, nothing_to_say
 from protocols.shop.desk import Answer, Desk, refused
 from protocols.shop.memory import MB, STORE_MEMORY_MB
 
@@ -98,11 +100,13 @@ class Service:
             ports.store, ports.clock, ports.rng, limit_ms, self._ask, attempts.run, ports.new_id, statuses, memory
         )
 
-    def receive(self, sender: str, messages: Sequence[Any], handled: Callable[[], None] = lambda: None) -> None:
-        """Messages from another process. ``handled`` is called once the effects of all of them have been carried out."""
-        one = countdown(len(messages), handled)
+    def receive(self, sender: str, messages: Sequence[Any], handled: Handled = nothing_to_say) -> None:
+        """Messages from another process. ``handled`` is called once the effects of all of them have been carried out, with
+        those that can never be."""
+        rejected: list[Rejected] = []
+        one = countdown(len(messages), lambda: handled(rejected))
         for message in messages:
-            self.driver.receive(message, sender, one)
+            self.driver.receive(message, sender, one, partial(_note, rejected, message))
 
     async def sweep(self) -> None:
         """Again and again, take up what this node's former lives left behind and what nobody else takes care of.
@@ -116,6 +120,8 @@ class Service:
                 found = await self._ports.store.call(look)
             except (StoreDown, StoreUnknown):
                 continue
+            except StoreFault:  # said by the store; what it cannot list today it may list tomorrow
+                found = ()
             self._recovering(self.driver.recover(found, held))
             await self._ports.clock.sleep(self.config.timing.sweep)
 
@@ -132,6 +138,10 @@ class Service:
             if limit.left_ms < pause:
                 return refused(424, f"the {service} service could not be reached; nothing happened")
             await self._ports.clock.sleep(pause)
+
+
+def _note(rejected: list[Rejected], message: Any, why: str) -> None:
+    rejected.append((message, why))
 
 
 def countdown(count: int, then: Callable[[], None]) -> Callable[[], None]:

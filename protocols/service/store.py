@@ -14,7 +14,8 @@ import structlog
 from redis.asyncio import Connection
 from redis.exceptions import OutOfMemoryError, RedisError
 
-from protocols.ports import Clock, StoreFull
+from protocols.ports import Clock, StoreFault, StoreFull
+from protocols.service.bounded_log import LONGEST_TEXT, BoundedLog
 from protocols.service.codec import decode_result, encode_arguments
 from protocols.service.library import NAME
 from protocols.service.store_queue import Entry, StoreQueue
@@ -23,17 +24,18 @@ from protocols.service.wire import LOST, Connect, Wire
 
 RECONNECT_S = 0.02
 BUNDLE = 16
-# The server is there but cannot serve: it is loading its log, its disk is full, a script hangs, or it has lost
-# our library. It says so before it executes anything, so trying again after a new connect is safe for every command.
-PASSING = ("LOADING", "MISCONF", "READONLY", "BUSY", "MASTERDOWN", "ERR FUNCTION NOT FOUND")
+# The server is there but cannot serve: it is loading its log, its disk is full, a script hangs, a replica is missing, who
+# may do what has changed, or it has lost our library. It says so before it executes anything, so trying again after a new
+# connect is safe for every command.
+PASSING = (
+    *("LOADING", "MISCONF", "READONLY", "BUSY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN"),
+    *("NOAUTH", "NOPERM", "ERR FUNCTION NOT FOUND"),
+)
 FULL = "OOM"
 """The server has as much as it may (``maxmemory``), and says so before it executes anything."""
 
 log = structlog.get_logger()
-
-
-class StoreFault(Exception):
-    """The server refused a command as malformed: a defect of ours, never a matter of trying again."""
+refusals = BoundedLog(log)
 
 
 @dataclass(slots=True)
@@ -142,7 +144,7 @@ class ValkeyStore(StoreQueue):
             self._sent[0].sent = False  # it stays in front of those that were sent after it
             raise RedisError(error)
         entry = self._sent.popleft()
-        log.error("store refused a command", command=entry.command.name, error=error)
+        refusals.error("store refused a command", command=entry.command.name, error=error[:LONGEST_TEXT])
         entry.lost(StoreFault(error))
 
 

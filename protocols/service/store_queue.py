@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from protocols.core import Command
-from protocols.ports import Clock, Result, StoreDown, StoreFull, StoreUnknown
+from protocols.ports import Clock, Result, StoreDown, StoreFault, StoreFull, StoreUnknown
 
 FULL_PAUSE_MS = 100.0
 
@@ -44,10 +44,14 @@ class StoreQueue:
 
     # ------------------------------------------------------------ the port
 
-    def submit(self, command: Command, then: Callable[[Result], None]) -> None:
+    def submit(
+        self, command: Command, then: Callable[[Result], None], refused: Callable[[str], None] = lambda _: None
+    ) -> None:
         def lost(error: Exception) -> None:
             if isinstance(error, StoreFull):
-                self._clock.call_later(FULL_PAUSE_MS, lambda: self.submit(command, then))
+                self._clock.call_later(FULL_PAUSE_MS, lambda: self.submit(command, then, refused))
+            elif isinstance(error, StoreFault):
+                refused(str(error))
 
         self._enter(command, then, lost, again=True)
 

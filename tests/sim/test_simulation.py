@@ -123,7 +123,7 @@ def test_a_cut_link_lets_nothing_through_until_it_is_healed() -> None:
 
 
 FOR_BROKERS = ("poison",)
-"""Faults of what a broker keeps aside: here a broker is a link that delivers twice, and keeps nothing."""
+"""Faults of what a broker keeps aside: over HTTP there is none. See `test_rejected.py`."""
 
 
 @pytest.mark.parametrize("kind", FOR_BROKERS)

@@ -200,8 +200,8 @@ async def test_a_defect_costs_one_batch_of_posts_and_never_what_waits_behind(
 ) -> None:
     link, posted = HttpLink("", {}, {}, "s", CODEC), []
 
-    async def post(_: Any, batch: list[Note]) -> None:
-        posted.append([note.txn for note in batch])
+    async def post(_: Any, _count: int, batch: bytes) -> None:
+        posted.append([note.txn for note in CODEC.decode(batch)[1]])
         if len(posted) < 3:
             raise RuntimeError("killed")
 

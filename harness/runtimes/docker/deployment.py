@@ -48,8 +48,10 @@ class DockerDeployment(LocalDeployment):
         found = await asyncio.to_thread(self._containers.containers[name].ask, ["sh", "-c", LARGEST])
         return int(found)
 
-    async def plant(self, service: str, name: str) -> None:
-        await asyncio.to_thread(self._of_the_broker, lambda asks: asks.run([*ASK_THE_BROKER, "plant", service, name]))
+    async def plant(self, service: str, name: str) -> Sequence[str]:
+        words = [*ASK_THE_BROKER, "plant", service, name]  # twice the same messages, if the engine loses the names
+        printed: bytes = await asyncio.to_thread(self._of_the_broker, lambda asks: asks.ask(words))
+        return printed.decode().split()
 
     async def buried(self) -> Sequence[bytes]:
         found = await asyncio.to_thread(self._of_the_broker, lambda asks: asks.ask([*ASK_THE_BROKER, "buried"]))

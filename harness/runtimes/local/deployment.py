@@ -21,7 +21,7 @@ from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor
 from protocols.registry import load
 from protocols.service.faults import Faults
-from protocols.service.links import transport
+from protocols.service.links import poison, transport
 from protocols.service.links.broker import BrokerLost
 from protocols.service.tasks import Background, begin
 
@@ -151,8 +151,13 @@ class LocalDeployment:
         self._full.pop(name, None)
         self._supervisor.keeper(name).limit_files(None)
 
-    async def plant(self, service: str, name: str) -> None:
-        await _of_the_broker(transport(self.spec.transport).plant(self._any_way_to_the_broker(), service, name))
+    async def plant(self, service: str, name: str) -> Sequence[str]:
+        protocol = load(self.spec.protocol)
+        config = protocol.configure(self.spec.options, self.spec.ablate)
+        made = poison.letters(protocol, config, service, name)
+        for body in made.values():
+            await _of_the_broker(transport(self.spec.transport).put(self._any_way_to_the_broker(), service, body))
+        return tuple(made)
 
     async def buried(self) -> Sequence[bytes]:
         return await _of_the_broker(transport(self.spec.transport).buried(self._any_way_to_the_broker()))

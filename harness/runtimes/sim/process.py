@@ -3,22 +3,25 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 from harness.runtimes.base import Wire
 from harness.runtimes.local.spec import Spec
+from harness.runtimes.sim.links import BrokeredLink, SimLink
 from harness.runtimes.sim.machine import Machine
 from harness.runtimes.sim.network import Network
 from harness.runtimes.sim.server import Server
 from harness.runtimes.sim.store import SimStore
 from harness.runtimes.sim.world import World
 from protocols.core import Config, Protocol
+from protocols.service.codec import BadMessage, Codec
 from protocols.service.faults import Faults, Injected
-from protocols.service.links import transport
-from protocols.service.service import Ports, Service
+from protocols.service.links import LETTERS, transport
+from protocols.service.links.poison import MARK
+from protocols.service.service import Ports, Service, countdown
 from protocols.service.tasks import Background
 from protocols.shop.contract import ROUTES
 from protocols.shop.desk import Answer, Handler, serve
@@ -26,9 +29,6 @@ from protocols.shop.desk import Answer, Handler, serve
 DOOMED = 0.6  # the share of kills that wait for a boundary: where a crash hurts most
 DOOM_BOUNDARIES = 40
 DOOM_S = 0.4
-
-REDELIVER_S = 1.0
-TWICE = 0.05  # the share of what a broker delivers twice without a reason
 
 _READS = {
     (route.service, route.path.partition("{")[0]): (route.handler, route.path.partition("{")[2].rstrip("}"))
@@ -77,6 +77,18 @@ class Surroundings:
     servers: Mapping[str, Server]
     lasting: Callable[[str], Faults]
     instances: dict[str, list["Process"]] = field(default_factory=dict)
+    letters: dict[bytes, None] = field(default_factory=dict)
+    defects: list[str] = field(default_factory=list)
+
+    @property
+    def codec(self) -> Codec:
+        return Codec(self.protocol.messages)
+
+    def bury(self, body: bytes) -> None:
+        """Keep a dead letter, in the place of the broker or of the process."""
+        self.letters.setdefault(body)
+        while len(self.letters) > LETTERS:
+            del self.letters[next(iter(self.letters))]
 
     @property
     def limit_ms(self) -> int:
@@ -196,7 +208,25 @@ class Process(Machine):
         """A message has arrived, if anybody listens. ``handled``: its effects have been carried out."""
         if self.accepts:
             self.world.trace.add(self.name, f"{type(message).__name__} {message.txn} from {sender}")
-            self.enter(self.life, lambda: self.runs.driver.receive(message, sender, handled))
+
+            def rejected(why: str) -> None:
+                self._there.bury(self._there.codec.encode(sender, [message]))
+                if not sender.startswith(MARK):
+                    self._there.defects.append(why)
+
+            self.enter(self.life, lambda: self.runs.driver.receive(message, sender, handled or _nobody_waits, rejected))
+
+    def hear_bytes(self, body: bytes, handled: Callable[[], None]) -> None:
+        """The same of a batch as a broker has it, which may be nonsense."""
+        try:
+            sender, messages = self._there.codec.decode(body)
+        except BadMessage:
+            self._there.bury(body)
+            handled()
+            return
+        one = countdown(len(messages), handled)
+        for message in messages:
+            self.hear(message, sender, one)
 
     def _serve_request(self, life: int, number: int, handler: Handler, parameters: Mapping[str, str]) -> None:
         task = self._tasks.run(serve(handler, self.runs.desk, **parameters), "request")
@@ -241,54 +271,5 @@ class Process(Machine):
         return None if answer is None or answer.status >= 500 else answer
 
 
-class SimLink:
-    """Messages from one life of a process. An instance's address is its name."""
-
-    def __init__(
-        self, machine: Machine, life: int, network: Network, instances: Mapping[str, Sequence[Process]]
-    ) -> None:
-        self._machine = machine
-        self._life = life
-        self._network = network
-        self._by_name = {each.name: each for several in instances.values() for each in several}
-        self._turns = {service: itertools.cycle(several) for service, several in instances.items()}
-
-    def send(self, to: str, message: Any) -> None:
-        if self._machine.life == self._life:
-            self._carry(to, message)
-
-    def _carry(self, to: str, message: Any) -> None:
-        """Once, and that is all."""
-        self._deliver(to, message, None)
-
-    def _deliver(self, to: str, message: Any, handled: Callable[[], None] | None) -> None:
-        target, sender = self._by_name.get(to) or next(self._turns[to]), self._machine.name
-        self._network.carry((sender, target.name), lambda: target.hear(message, sender, handled))
-
-
-class BrokeredLink(SimLink):
-    """What is sent outlives its sender, and is delivered until it has been handled: late, doubled, in any order.
-
-    It stands for any broker: what the network does to the link between two processes it does to what goes through one.
-    """
-
-    def __init__(
-        self, machine: Machine, life: int, network: Network, instances: Mapping[str, Sequence[Process]]
-    ) -> None:
-        super().__init__(machine, life, network, instances)
-        self._rng = machine.world.stream(f"broker:{machine.name}:{life}")
-
-    def _carry(self, to: str, message: Any) -> None:
-        done = False
-
-        def handled() -> None:
-            nonlocal done
-            done = True
-
-        def deliver() -> None:
-            if not done:
-                for _ in range(2 if self._rng.random() < TWICE else 1):
-                    self._deliver(to, message, handled)
-                self._machine.world.later(REDELIVER_S * (1 + self._rng.random()), deliver)
-
-        deliver()
+def _nobody_waits() -> None:
+    """Over this link nobody wants to know."""

@@ -6,12 +6,13 @@ meets the full disk and keeps it in memory, and rejects all others (MISCONF) unt
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 
 from harness.runtimes.sim.machine import Machine
 from harness.runtimes.sim.world import World
 from protocols.core import Command, Config, Protocol
-from protocols.ports import Result
+from protocols.ports import Result, StoreFault
 from protocols.service.library import Twin
 
 SYNC_EVERY_S = 1.0
@@ -19,7 +20,7 @@ SYNC_TAKES_S = 0.001  # with `always`, between the effect of a command and its a
 
 
 class Server(Machine):
-    """``durability`` is ``everysec`` or ``always``."""
+    """``durability`` is ``everysec`` or ``always``. ``refused`` is called for each command that fails, with the reason."""
 
     start_s = 0.08
 
@@ -32,10 +33,12 @@ class Server(Machine):
         protocol: Protocol,
         config: Config,
         durability: str,
+        refused: Callable[[Command, str], None] = lambda _, __: None,
     ) -> None:
         super().__init__(world, f"{service}-store", "store", service, number, respawn_s)
         self._protocol = protocol
         self._config = config
+        self._refused = refused
         self._always = durability == "always"
         self._log: list[tuple[float, int, Command]] = []
         self._survived = 0  # so much of the log a former power cut has left, so it is on the disk
@@ -61,7 +64,7 @@ class Server(Machine):
         self.changed()
 
     def execute(self, command: Command, now_ms: int) -> Result | None:
-        """The answer; None if the command was rejected or ended the server."""
+        """The answer; None if the command was rejected or ended the server. Raises ``StoreFault`` if it failed."""
         if self._unwritten is not None:
             return None
         if self.full and self._always:
@@ -71,7 +74,12 @@ class Server(Machine):
             self._unwritten = len(self._log)
         self._log.append((self.world.loop.time(), now_ms, command))
         self.world.trace.add(self.name, f"{command.name} {command.args[0] if command.args else ''}")
-        return self.twin.run(command, now_ms)
+        try:
+            return self.twin.run(command, now_ms)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            self._refused(command, why)
+            raise StoreFault(why) from error
 
     def died(self) -> None:
         if self._unwritten is not None:
@@ -95,6 +103,7 @@ class Server(Machine):
         del self._log[kept:]
         self.twin = Twin(self._protocol, self._config)
         for _, now_ms, command in self._log:
-            self.twin.run(command, now_ms)
+            with suppress(Exception):  # it failed then as well
+                self.twin.run(command, now_ms)
         self.world.trace.add(self.name, f"lost {lost} commands")
         return lost

@@ -10,6 +10,7 @@ from harness.faults.boundaries import boundaries
 from harness.runtimes.base import Capability, EnvironmentFailure, Holds, Node, Rule, Wire
 from harness.runtimes.local.spec import SERVICES, Spec
 from harness.runtimes.sim.client import SimClient
+from harness.runtimes.sim.links import post
 from harness.runtimes.sim.loop import VirtualLoop
 from harness.runtimes.sim.machine import Machine
 from harness.runtimes.sim.network import Network
@@ -20,9 +21,12 @@ from harness.runtimes.wanted import Wanted
 from protocols.core import Command
 from protocols.registry import load
 from protocols.service.faults import Faults
+from protocols.service.links import poison, transport
 from protocols.service.settings import timing_for
 
 UP_WITHIN_S = 30.0
+ALWAYS: frozenset[Capability] = frozenset({"signals", "links", "messages", "clock", "boundaries", "log-tail", "disk"})
+BROKERED: frozenset[Capability] = frozenset({"letters"})
 
 
 class Simulation:
@@ -40,14 +44,28 @@ class Simulation:
         owners = {service: self._protocol.store_of(service) for service in SERVICES}
         servers = {
             owner: Server(
-                self.world, owner, number, spec.respawn_after_s, self._protocol, self._config, spec.durability
+                self.world,
+                owner,
+                number,
+                spec.respawn_after_s,
+                self._protocol,
+                self._config,
+                spec.durability,
+                self._refused,
             )
             for number, owner in enumerate(dict.fromkeys(owners.values()), start=1)
         }
         self._servers = {service: servers[owner] for service, owner in owners.items()}
         self._network = Network(self.world, _wires(names, self._servers))
-        there = Surroundings(
-            self.world, self._network, spec, self._protocol, self._config, self._servers, self._wanted.lasting
+        there = self._there = Surroundings(
+            self.world,
+            self._network,
+            spec,
+            self._protocol,
+            self._config,
+            self._servers,
+            self._wanted.lasting,
+            defects=self.defects,
         )
         numbers = itertools.count(len(SERVICES) + 1)
         self._processes = there.instances
@@ -102,7 +120,8 @@ class Simulation:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        return frozenset({"signals", "links", "messages", "clock", "boundaries", "log-tail", "disk"})
+        letters = BROKERED if transport(self._there.spec.transport).broker else frozenset[Capability]()
+        return ALWAYS | letters
 
     def revive(self, name: str) -> None:
         self._machine(name).revive()
@@ -134,11 +153,14 @@ class Simulation:
     async def free_disk(self, name: str) -> None:
         self._server(name).free_disk()
 
-    async def plant(self, service: str, name: str) -> None:  # noqa: ARG002
-        raise EnvironmentFailure("what the simulated broker carries are values: there is none that cannot be read")
+    async def plant(self, service: str, name: str) -> Sequence[str]:
+        made = poison.letters(self._protocol, self._config, service, name)
+        for body in made.values():
+            post(self.world, self._processes[service], body)
+        return tuple(made)
 
     async def buried(self) -> Sequence[bytes]:
-        return ()
+        return tuple(self._there.letters)
 
     async def heal(self) -> None:
         for machine in self._machines.values():
@@ -190,6 +212,11 @@ class Simulation:
             assert isinstance(process, Process)
             if process.accepts:
                 process.enter(process.life, lambda p=process: p.injected.become(self._wanted.of(p.name)))  # type: ignore[misc]
+
+    def _refused(self, command: Command, why: str) -> None:
+        """A command that fails is a defect of a protocol, unless somebody wanted it to."""
+        if not poison.marked(command):
+            self.defects.append(why)
 
     def _defect(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What nobody has caught: a defect of a service, unless it is the rest of one that died."""

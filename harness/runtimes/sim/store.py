@@ -7,7 +7,7 @@ from harness.runtimes.base import Wire
 from harness.runtimes.sim.network import Network, Pipe
 from harness.runtimes.sim.server import Server
 from harness.runtimes.sim.world import World
-from protocols.ports import Clock, Result
+from protocols.ports import Clock, Result, StoreFault
 from protocols.service.store_queue import Entry, StoreQueue
 
 RECONNECT_S = 0.02
@@ -118,7 +118,11 @@ class SimStore(StoreQueue):
             self._broken()
 
     def _execute(self, connection: int, entry: Entry) -> None:
-        result = self._server.execute(entry.command, entry.now_ms)
+        result: Result | StoreFault | None
+        try:
+            result = self._server.execute(entry.command, entry.now_ms)
+        except StoreFault as fault:
+            result = fault
         if self._pipes and connection == self._connection:
 
             def answered() -> None:
@@ -127,7 +131,7 @@ class SimStore(StoreQueue):
             if not self._pipes[1].send(answered, self._server.answer_takes_s):
                 self._broken()
 
-    def _hear(self, connection: int, entry: Entry, result: Result | None) -> None:
+    def _hear(self, connection: int, entry: Entry, result: Result | StoreFault | None) -> None:
         """What is rejected was not executed: the client connects again, which a store that rejects does not accept."""
         if connection != self._connection or self._over:
             return
@@ -138,7 +142,10 @@ class SimStore(StoreQueue):
         self._answered += 1
         heard = self._sent.popleft()
         assert heard is entry, "a connection keeps its order"
-        entry.then(result)
+        if isinstance(result, StoreFault):
+            entry.lost(result)
+        else:
+            entry.then(result)
 
     def _watch(self) -> None:
         """A server that keeps the connection but does not answer is as good as gone."""

@@ -14,17 +14,35 @@ from protocols.core import UsageError
 
 if TYPE_CHECKING:  # the command line lists the transports; it needs no more than their names
     from protocols.service.codec import Codec
+    from protocols.service.links.dead import DeadLetters
     from protocols.service.settings import Settings
 
-Receive = Callable[[str, Sequence[Any], Callable[[], None]], None]
-"""Takes messages from a sender in, and calls the last argument when the effects of all of them have been carried out."""
+Rejected = tuple[Any, str]
+"""A message that can never be carried out, and why."""
+
+
+class Handled(Protocol):
+    """Called when the effects of all messages of a batch have been carried out, but for those that were rejected."""
+
+    def __call__(self, rejected: Sequence[Rejected] = (), /) -> None: ...
+
+
+def nothing_to_say(_: Sequence[Rejected] = (), /) -> None:
+    """A ``Handled`` of somebody whom it does not matter to."""
+
+
+Receive = Callable[[str, Sequence[Any], Handled], None]
+"""Takes messages from a sender in, and says in the end what became of them."""
 
 
 POISON = b"\xc1 planted poison "
 """How a message begins that was made so that nobody can read it: no packed value begins with this byte."""
 
 LETTERS = 1_000
-"""So many dead letters are looked at."""
+"""So many dead letters a broker keeps, the newest."""
+
+LETTERS_BYTES = 64 * 2**20
+"""No more than this of them, where the broker can tell."""
 
 LIMIT_BYTES = 900_000
 """A batch of several messages is no larger: Kafka takes 1 MiB at most, the other transports take more."""
@@ -34,7 +52,7 @@ LIMIT_BYTES = 900_000
 class Counts:
     """Since the start of the process. ``posts`` carried ``messages``.
 
-    ``buried`` could not be read, or were too large to be sent, and are out of the way.
+    ``buried`` could not be read, carried out or sent (too large), and are out of the way.
     """
 
     messages: int = 0
@@ -45,9 +63,12 @@ class Counts:
 
 
 class Link(Protocol):
-    """A ``protocols.ports.Link`` with a life. ``waiting``: messages that have not left yet; ``up``: they can."""
+    """A ``protocols.ports.Link`` with a life. ``waiting``: messages that have not left yet; ``up``: they can; ``dead``: those
+    that arrived in vain.
+    """
 
     counts: Counts
+    dead: "DeadLetters"
 
     @property
     def up(self) -> bool: ...
@@ -90,13 +111,17 @@ class Transport:
         return made
 
     async def buried(self, broker_url: str) -> Sequence[bytes]:
-        """The messages that the broker keeps aside because somebody could not read them. Raises ``BrokerLost``."""
+        """The messages that the broker keeps aside because somebody could not read or do them. Raises ``BrokerLost``."""
         found: Sequence[bytes] = await self._module().buried(broker_url)
         return found
 
     async def plant(self, broker_url: str, service: str, name: str) -> None:
         """Send a service a message that nobody can read. Raises ``BrokerLost``."""
-        await self._module().plant(broker_url, service, POISON + name.encode())
+        await self.put(broker_url, service, POISON + name.encode())
+
+    async def put(self, broker_url: str, service: str, body: bytes) -> None:
+        """Send a service any bytes. Raises ``BrokerLost``."""
+        await self._module().put(broker_url, service, body)
 
     def _module(self) -> Any:
         return import_module(f"protocols.service.links.{self.name}")

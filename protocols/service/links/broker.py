@@ -19,8 +19,11 @@ from typing import Any, Protocol
 
 import structlog
 
+from protocols.core import UsageError
+from protocols.service.bounded_log import LONGEST_TEXT
 from protocols.service.codec import BadMessage, Codec
-from protocols.service.links import LETTERS, LIMIT_BYTES, Counts, Receive
+from protocols.service.links import LETTERS, LIMIT_BYTES, Counts, Receive, Rejected
+from protocols.service.links.dead import DeadLetters
 from protocols.service.tasks import Background, Crew
 
 BATCH = 128  # messages in a parcel
@@ -118,6 +121,7 @@ class BrokerLink:
         self._tasks = Background(log.error)
         self._receive: Receive = lambda *_: None
         self.counts = Counts()
+        self.dead = DeadLetters()
 
     @property
     def up(self) -> bool:
@@ -136,7 +140,11 @@ class BrokerLink:
         await self._tasks.stop()
 
     def send(self, to: str, message: Any) -> None:
-        to = self._route(to, message)
+        try:
+            to = self._route(to, message)
+        except UsageError:  # whoever sent a message says where its answer goes: there is no such place
+            self.counts.lost += 1
+            return
         box = self._boxes.get(to)
         if box is None:
             box = self._boxes[to] = _Box(to)
@@ -211,13 +219,13 @@ class BrokerLink:
             self.counts.lost += 1
             return
         why = f"{type(message).__name__} to {box.to} has {len(body)} bytes, {LIMIT_BYTES} are allowed"
-        log.error("message too large", reason=why)
-        channel.put_aside(body[:HEAD_BYTES], why, partial(self._aside, box, number, hash(message)))
+        head = body[:HEAD_BYTES]
+        channel.put_aside(head, why, partial(self._aside, box, number, hash(message), head, why))
 
-    def _aside(self, box: _Box, number: int, identity: int) -> None:
+    def _aside(self, box: _Box, number: int, identity: int, head: bytes, why: str) -> None:
         if box.under_way.pop(number, None) is None:
             return
-        self.counts.buried += 1
+        self._count_dead(head, why, 1)
         self._too_large[identity] = None
         if len(self._too_large) > LETTERS:
             del self._too_large[next(iter(self._too_large))]
@@ -241,22 +249,34 @@ class BrokerLink:
             try:
                 sender, messages = self._codec.decode(parcel.body)
             except BadMessage as error:
-                log.error("message buried", reason=str(error), size=len(parcel.body))
-                self.counts.buried += 1
-                parcel.bury(str(error))
+                self._count_dead(parcel.body, str(error), 1)
+                parcel.bury(str(error)[:LONGEST_TEXT])
                 room.release()
                 continue
             self.counts.received += len(messages)
-            self._receive(sender, messages, _both(parcel.done, room.release))
+            self._receive(sender, messages, partial(self._handled, channel, parcel, sender, room))
             await asyncio.sleep(0)  # others' turn, however much there is to read
 
+    def _handled(
+        self,
+        channel: Channel,
+        parcel: Parcel,
+        sender: str,
+        room: asyncio.Semaphore,
+        rejected: Sequence[Rejected] = (),
+    ) -> None:
+        """What can never be carried out goes to the dead letters, by itself; with that the parcel is done with."""
+        if rejected:
+            body, why = self._codec.encode(sender, [message for message, _ in rejected]), rejected[0][1][:LONGEST_TEXT]
+            self._count_dead(body, why, len(rejected))
+            channel.put_aside(body, why, parcel.done)
+        else:
+            parcel.done()
+        room.release()
 
-def _both(one: Callable[[], None], other: Callable[[], None]) -> Callable[[], None]:
-    def both() -> None:
-        one()
-        other()
-
-    return both
+    def _count_dead(self, body: bytes, why: str, messages: int) -> None:
+        self.counts.buried += messages
+        self.dead.add(body, why, messages)
 
 
 class Done:

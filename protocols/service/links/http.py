@@ -8,12 +8,14 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
 
 from protocols.service.codec import BadMessage, Codec
-from protocols.service.links import LIMIT_BYTES, Counts, Receive
+from protocols.service.links import LIMIT_BYTES, Counts, Receive, Rejected
+from protocols.service.links.dead import DeadLetters
 from protocols.service.links.post import Connection
 from protocols.service.settings import Settings
 from protocols.service.tasks import Background
@@ -25,6 +27,10 @@ BATCH = 512
 ANSWER_WITHIN_S = 1.0  # with a store that is away nothing is carried out, and there may be other things to say
 
 log = structlog.get_logger()
+
+
+class RejectedMessage(Exception):
+    """The messages could be read, and some of them can never be carried out; the others have been."""
 
 
 class _Peer:
@@ -72,6 +78,7 @@ class HttpLink:
         self._posts = Background(log.error)
         self._receive: Receive | None = None
         self.counts = Counts()
+        self.dead = DeadLetters()
 
     @property
     def up(self) -> bool:
@@ -98,26 +105,38 @@ class HttpLink:
             self._post_soon(peer)
 
     async def answer(self, body: bytes) -> bytes:
-        """What another process has to say; returns what there is to say to it. Raises ``BadMessage``."""
+        """What another process has to say; returns what there is to say to it.
+
+        Raises ``BadMessage`` for what cannot be read, and ``RejectedMessage`` if some of it can never be carried out.
+        """
         assert self._receive is not None
-        sender, messages = self._codec.decode(body)
+        try:
+            sender, messages = self._codec.decode(body)
+        except BadMessage as error:
+            self._bury(body, str(error), 1)
+            raise
         self.counts.received += len(messages)
         peer = self._peer(sender)
         peer.unanswered += 1
         loop = asyncio.get_running_loop()
         over = loop.create_future()
 
-        def answer_now() -> None:
+        def answer_now(rejected: Sequence[Rejected] = ()) -> None:
+            self._bury_all(sender, rejected)
             if not over.done():
-                over.set_result(None)
+                over.set_result(rejected)
 
         limit = loop.call_later(ANSWER_WITHIN_S, answer_now)
         self._receive(sender, messages, answer_now)
         try:
-            await over
+            rejected = await over
         finally:
             limit.cancel()
             peer.unanswered -= 1
+        if rejected:
+            if peer.waiting:
+                self._post_soon(peer)
+            raise RejectedMessage(f"{len(rejected)} of {len(messages)} messages rejected: {rejected[0][1]}")
         if not peer.waiting:
             return b""
         count, body = peer.take(self._codec, self._sender)
@@ -161,7 +180,7 @@ class HttpLink:
                 self._hear(body)
                 return
             reason = f"status {status}"
-        except (TimeoutError, OSError, BadMessage) as error:
+        except (TimeoutError, OSError, ValueError) as error:  # a sender may have said that it is at no address
             reason = str(error) or type(error).__name__
         self.counts.lost += count
         log.debug("messages lost", to=peer.url, count=count, reason=reason)
@@ -178,4 +197,13 @@ class HttpLink:
         if body:
             sender, messages = self._codec.decode(body)
             self.counts.received += len(messages)
-            self._receive(sender, messages, lambda: None)
+            self._receive(sender, messages, partial(self._bury_all, sender))
+
+    def _bury_all(self, sender: str, rejected: Sequence[Rejected] = ()) -> None:
+        if rejected:
+            body = self._codec.encode(sender, [message for message, _ in rejected])
+            self._bury(body, rejected[0][1], len(rejected))
+
+    def _bury(self, body: bytes, why: str, messages: int) -> None:
+        self.counts.buried += messages
+        self.dead.add(body, why, messages)

@@ -85,8 +85,8 @@ async def buried(url: str) -> Sequence[bytes]:
     return found
 
 
-async def plant(url: str, service: str, body: bytes) -> None:
-    """See ``Transport.plant``."""
+async def put(url: str, service: str, body: bytes) -> None:
+    """See ``Transport.put``."""
     producer = AIOKafkaProducer(bootstrap_servers=urlsplit(url).netloc, request_timeout_ms=ANSWER_WITHIN_MS)
     async with _started(producer):
         await producer.send_and_wait(f"wdm.{service}", body, partition=0)

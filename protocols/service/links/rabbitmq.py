@@ -18,10 +18,10 @@ from typing import Any
 
 from aio_pika import DeliveryMode, Message, connect
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelPreconditionFailed
 
 from protocols.service.codec import Codec
-from protocols.service.links import LETTERS
+from protocols.service.links import LETTERS, LETTERS_BYTES
 from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Done, Parcel
 from protocols.service.settings import SERVICES, Settings
 from protocols.service.tasks import Crew
@@ -32,6 +32,7 @@ ANSWER_WITHIN_S = 5.0
 HEARTBEAT_S = 4
 LOST = (*CONNECTION_EXCEPTIONS, TimeoutError)
 QUORUM: dict[str, Any] = {"x-queue-type": "quorum"}
+KEPT: dict[str, Any] = {**QUORUM, "x-max-length": LETTERS, "x-max-length-bytes": LETTERS_BYTES}
 # A queue drops nothing on its way to the dead letters; that needs a queue that would rather refuse than overflow.
 WITH_DEAD_LETTERS = {
     **QUORUM,
@@ -56,15 +57,14 @@ async def buried(url: str) -> Sequence[bytes]:
     """See ``Transport.buried``. They are only looked at: what is not acknowledged goes back."""
     found: list[bytes] = []
     async with _connection(url) as connection, _answered():
-        channel = await connection.channel()
-        queue = await channel.declare_queue(DEAD, durable=True, arguments=QUORUM)
+        queue = await _dead_letters(connection)
         while len(found) < LETTERS and (message := await queue.get(fail=False)):
             found.append(message.body)
     return found
 
 
-async def plant(url: str, service: str, body: bytes) -> None:
-    """See ``Transport.plant``."""
+async def put(url: str, service: str, body: bytes) -> None:
+    """See ``Transport.put``."""
     async with _connection(url) as connection, _answered():
         channel = await connection.channel(publisher_confirms=True)
         message = Message(body, delivery_mode=DeliveryMode.PERSISTENT)
@@ -104,6 +104,14 @@ async def _answered() -> AsyncIterator[None]:
         raise BrokerLost(_words(error)) from error
 
 
+async def _dead_letters(connection: AbstractConnection) -> AbstractQueue:
+    """The queue of dead letters, on a channel of its own. It keeps the newest; one that an earlier version made, all."""
+    try:
+        return await (await connection.channel()).declare_queue(DEAD, durable=True, arguments=KEPT)
+    except ChannelPreconditionFailed:
+        return await (await connection.channel()).declare_queue(DEAD, passive=True)
+
+
 class RabbitChannel:
     """``node`` is this instance's name."""
 
@@ -122,7 +130,7 @@ class RabbitChannel:
         channel.close_callbacks.add(lambda *_: self._lost.set())
         await channel.set_qos(prefetch_count=PREFETCH)
         self._exchange = channel.default_exchange
-        await channel.declare_queue(DEAD, durable=True, arguments=QUORUM)
+        await _dead_letters(self._connection)
         queues: dict[str, AbstractQueue] = {
             name: await channel.declare_queue(name_of(name), durable=True, arguments=WITH_DEAD_LETTERS)
             for name in (*SERVICES, self._node)

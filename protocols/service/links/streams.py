@@ -41,8 +41,8 @@ async def buried(url: str) -> Sequence[bytes]:
         return await channel.dead()
 
 
-async def plant(url: str, service: str, body: bytes) -> None:
-    """See ``Transport.plant``."""
+async def put(url: str, service: str, body: bytes) -> None:
+    """See ``Transport.put``."""
     async with connected(url, "", ()) as channel:
         await channel.add(service, body)
 
@@ -82,7 +82,7 @@ class StreamsChannel:
         self._say(("XADD", name_of(to), "*", "b", body), confirmed)
 
     def put_aside(self, body: bytes, why: str, confirmed: Callable[[], None]) -> None:
-        self._say(("XADD", DEAD, "*", "b", body, "why", why), confirmed)
+        self._say(("XADD", DEAD, "MAXLEN", LETTERS, "*", "b", body, "why", why), confirmed)
 
     async def add(self, to: str, body: bytes) -> None:
         """The same by itself, for whoever does not let it ``work``."""

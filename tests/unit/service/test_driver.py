@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from protocols.core import (
     Command,
     Config,
@@ -43,6 +45,7 @@ class Scripted:
         self.seen: list[Event] = []
         self.log: list[str] = []
         self.asked: list[tuple[Command, Callable[[Result], None]]] = []
+        self.refusals: list[Callable[[str], None]] = []
         self.timers: dict[Callable[[], None], bool] = {}
         self.waits: list[float] = []
         self.ended: list[str] = []
@@ -56,7 +59,8 @@ class Scripted:
         self.seen.append(event)
         return ("alive" if self._keep else None), self.answers.get(type(event), ())
 
-    def submit(self, command: Command, then: Callable[[Result], None]) -> None:
+    def submit(self, command: Command, then: Callable[[Result], None], refused: Callable[[str], None]) -> None:
+        self.refusals.append(refused)
         self.log.append(f"store {command.name}")
         self.asked.append((command, then))
 
@@ -231,3 +235,90 @@ def test_lazy_commands_of_many_transactions_are_done_as_one_and_until_then_nobod
     assert scripted.driver.held() == frozenset()
     assert scripted.driver.live == 0
     assert len(scripted.seen) == seen, "the answer to a lazy command is nobody's"
+
+
+class Deliveries:
+    """What a link is told of its messages."""
+
+    def __init__(self, scripted: Scripted) -> None:
+        self.told: list[str] = []
+        self._receive = scripted.driver.receive
+
+    def bring(self, note: Note) -> None:
+        name = note.text
+        self._receive(
+            note,
+            "peer",
+            lambda: self.told.append(f"{name} handled"),
+            lambda why: self.told.append(f"{name} rejected: {why}"),
+        )
+
+
+@pytest.mark.parametrize("effect", [Persist(Command("c")), Do(Command("c"))])
+def test_a_message_that_the_store_refuses_is_rejected_and_keeps_nothing(effect: Persist | Do) -> None:
+    scripted = Scripted({Received: (effect, SetTimer("again", 5))}, keep=False)
+    deliveries = Deliveries(scripted)
+    deliveries.bring(Note("no-dot", "bad"))
+    assert deliveries.told == [], "nobody knows yet"
+    scripted.refusals[0]("ERR oops")
+    assert deliveries.told == ["bad rejected: ERR oops", "bad handled"]
+    assert scripted.driver.live == 0
+    assert scripted.driver.refused == 1
+    assert not any(scripted.timers.values())
+
+
+def test_only_the_message_whose_command_is_refused_is_rejected_and_the_others_go_on() -> None:
+    scripted = Scripted({Received: (Persist(Command("c")),)}, keep=False)
+    deliveries = Deliveries(scripted)
+    for name in ("first", "second", "third"):
+        deliveries.bring(Note("t", name))
+    scripted.answer(0)
+    scripted.refusals[1]("ERR oops")
+    assert deliveries.told == [], "all of one transaction are told together"
+    scripted.answer(2)
+    assert deliveries.told == ["first handled", "second rejected: ERR oops", "second handled", "third handled"]
+
+
+def test_a_transaction_of_which_a_command_is_refused_is_forgotten_and_its_id_goes_on_until_it_is_recovered() -> None:
+    scripted = Scripted({Start: (SetTimer("deadline", 5), Persist(Command("c")), Reply(YES))})
+    assert scripted.start() == []
+    scripted.refusals[0]("ERR oops")
+    assert (scripted.driver.held(), scripted.ended) == (frozenset(), [])
+    assert not any(scripted.timers.values())
+    scripted.answers = {}
+    scripted._keep = False
+    assert scripted.driver.recover([("t", ("record",))]) == ["t"]
+    assert scripted.ended == ["t"]
+
+
+def test_a_message_that_the_role_cannot_do_is_rejected_and_any_other_failure_is_a_defect() -> None:
+    scripted = Scripted({})
+
+    def step(_config: Config, _state: Any, event: Event) -> tuple[Any, Effects]:
+        raise KeyError("stock/99")
+
+    driver = scripted.driver
+    driver._role = Role("failing", step, "recover", lambda timing: timing.doubt)
+    deliveries = Deliveries(scripted)
+    deliveries.bring(Note("t", "odd"))
+    assert deliveries.told == ["odd rejected: KeyError: 'stock/99'", "odd handled"]
+    assert driver.live == 0
+    with pytest.raises(KeyError):
+        scripted.start()
+
+
+def test_a_message_is_handled_when_what_nothing_waits_for_is_done_as_well() -> None:
+    scripted = Scripted({Received: (Do(Command("undo")),)}, keep=False)
+    deliveries = Deliveries(scripted)
+    deliveries.bring(Note("t", "abort"))
+    assert deliveries.told == []
+    scripted.answer()
+    assert deliveries.told == ["abort handled"]
+
+
+def test_what_is_gathered_and_refused_is_not_waited_for() -> None:
+    scripted = Scripted({Start: (Do(Command("end", ("t",))),)}, keep=False, lazy=frozenset({"end"}))
+    scripted.start()
+    next(iter(scripted.timers))()
+    scripted.refusals[0]("ERR oops")
+    assert (scripted.driver.live, scripted.driver.refused) == (0, 1)

@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 
 from protocols.service.codec import BadMessage, Codec
-from protocols.service.links import http
-from protocols.service.links.http import HttpLink
+from protocols.service.links import Handled, http
+from protocols.service.links.dead import REMEMBERED, DeadLetters
+from protocols.service.links.http import HttpLink, RejectedMessage
 
 
 @dataclass(frozen=True)
@@ -137,3 +138,57 @@ async def test_what_waits_leaves_in_bodies_that_a_server_takes() -> None:
                 await asyncio.sleep(0.01)
     assert set(other.heard) == set(wanted)
     assert one.link.counts.lost == 0
+
+
+def refuse_the_first(_: Peer, __: str, messages: Sequence[Any], handled: Handled) -> None:
+    handled([(messages[0], "ERR oops")])
+
+
+async def test_messages_that_can_never_be_carried_out_are_counted_and_their_sender_hears_so() -> None:
+    async with peer(refuse_the_first) as stock:
+        with pytest.raises(RejectedMessage, match="1 of 2 messages rejected: ERR oops"):
+            await stock.link.answer(CODEC.encode("http://127.0.0.1:1", [Note("1"), Note("2")]))
+        with pytest.raises(BadMessage):
+            await stock.link.answer(b"nonsense")
+        assert stock.link.counts.buried == stock.link.dead.count == 2
+        assert stock.link.dead.last()[0]["why"] == "ERR oops"
+
+
+async def test_what_there_is_to_say_to_a_sender_whose_messages_are_rejected_goes_by_itself() -> None:
+    def answer(stock: Peer, sender: str, messages: Sequence[Any], handled: Handled) -> None:
+        stock.link.send(sender, Note("answer"))
+        refuse_the_first(stock, sender, messages, handled)
+
+    async with peer() as order, peer(answer) as stock:
+        with pytest.raises(RejectedMessage):
+            await stock.link.answer(CODEC.encode(order.url, [Note("1"), Note("2")]))
+        await heard(order, 1)
+
+
+async def test_what_is_rejected_of_an_answer_is_a_dead_letter_too() -> None:
+    def answer(stock: Peer, sender: str, _: Sequence[Any], handled: Handled) -> None:
+        stock.link.send(sender, Note("answer"))
+        handled()
+
+    async with peer(refuse_the_first) as order, peer(answer) as stock:
+        order.link.send(stock.url, Note("1"))
+        await heard(order, 1)
+        assert order.link.dead.count == 1
+
+
+@pytest.mark.parametrize("nowhere", ["planted poison", "http://[", "http://x:99999", ""])
+async def test_an_answer_to_an_address_that_is_none_is_lost(nowhere: str) -> None:
+    async with peer() as stock:
+        stock.link.send(nowhere, Note("1"))
+        async with asyncio.timeout(5):
+            while not stock.link.counts.lost:
+                await asyncio.sleep(0.005)
+
+
+async def test_dead_letters_are_bounded_in_number_and_size() -> None:
+    letters = DeadLetters()
+    for number in range(3 * REMEMBERED):
+        letters.add(b"x" * 10**6, f"{number} " + "y" * 10**5)
+    assert (letters.count, len(letters.last())) == (3 * REMEMBERED, REMEMBERED)
+    assert letters.last()[-1]["why"].startswith(f"{3 * REMEMBERED - 1} ")
+    assert len(str(letters.last())) < REMEMBERED * 1_000

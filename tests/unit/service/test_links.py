@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from protocols.core import UsageError
 from protocols.service import links, tasks
 from protocols.service.codec import Codec
-from protocols.service.links import LIMIT_BYTES, TRANSPORTS, Transport, broker, transport
+from protocols.service.links import LIMIT_BYTES, TRANSPORTS, Handled, Transport, broker, kafka, transport
 from protocols.service.links.broker import BrokerLink, BrokerLost, Parcel
 from protocols.service.service import countdown
 from protocols.service.settings import Settings
@@ -232,6 +232,49 @@ async def test_a_task_that_a_library_cancels_costs_the_connection_and_does_not_g
         async with asyncio.timeout(5):
             while failing.connects < 2:
                 await asyncio.sleep(0.01)
+
+
+class Delivering(Failing):
+    """A broker that delivers ``bodies``, and notes what becomes of each."""
+
+    def __init__(self, *bodies: bytes) -> None:
+        super().__init__()
+        self.bodies = bodies
+        self.done = 0
+
+    def _finish(self) -> None:
+        self.done += 1
+
+    async def parcels(self) -> AsyncIterator[Parcel]:
+        for body in self.bodies:
+            yield Parcel(body, self._finish, lambda _: None)
+        await asyncio.Event().wait()
+
+
+def reject_odd(_: str, messages: Sequence[Note], handled: Handled) -> None:
+    handled([(note, "ERR oops") for note in messages if int(note.txn) % 2])
+
+
+async def test_messages_that_can_never_be_carried_out_are_buried_without_the_others_and_give_their_places_back() -> (
+    None
+):
+    batches = [[Note(str(number)), Note(str(number + 1))] for number in range(0, 8 * broker.ROOM, 2)]
+    delivering = Delivering(*(CODEC.encode("order-1", batch) for batch in batches))
+    link = BrokerLink("stock-1", CODEC, delivering.channel)
+    await link.start(reject_odd)
+    async with asyncio.timeout(5):
+        while delivering.done < len(batches):
+            await asyncio.sleep(0.01)
+    await link.stop()
+    assert delivering.aside == [(CODEC.encode("order-1", [odd]), "ERR oops") for _, odd in batches]
+    assert link.counts.buried == link.dead.count == len(batches)
+
+
+async def test_an_answer_to_a_place_that_is_none_is_lost_and_costs_no_connection() -> None:
+    failing = Failing()
+    link = BrokerLink("stock-1", CODEC, failing.channel, kafka.routing({"order": 1}))
+    link.send("planted poison", Note("a.1"))
+    assert (link.waiting, link.counts.lost) == (0, 1)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

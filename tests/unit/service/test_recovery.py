@@ -23,7 +23,7 @@ class OneStore:
         ports = Ports(self, self, self, Random(1), self._fetch, lambda: "x", "life-2")  # type: ignore[arg-type]
         self.service = Service("order", "order-1", protocol, protocol.configure(), ports, 10_000)
 
-    def submit(self, command: Command, then: object) -> None:
+    def submit(self, command: Command, then: object, _refused: object = None) -> None:
         asyncio.get_running_loop().call_soon(then, self.twin.run(command, self.now_us() // 1000))  # type: ignore[arg-type]
 
     async def call(self, command: Command) -> Result:

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from protocols.core import Command
-from protocols.ports import LoopClock, StoreDown, StoreFull, StoreUnknown
+from protocols.ports import LoopClock, StoreDown, StoreFault, StoreFull, StoreUnknown
 from protocols.service import wire as wire_module
 from protocols.service.codec import encode_arguments
-from protocols.service.store import BUNDLE, StoreFault, ValkeyStore
+from protocols.service.store import BUNDLE, ValkeyStore
 from protocols.service.wire import connector
 
 OK = encode_arguments(7, ())  # any msgpack array will do as an answer
@@ -149,6 +149,28 @@ async def test_a_command_that_the_store_calls_malformed_is_a_defect_and_not_repe
             await store.call(Command("broken"))
         assert await store.call(Command("fine")) == (7,)
         assert server.calls == [b"wdm_broken", b"wdm_fine"]
+
+
+async def test_what_a_protocol_submits_and_the_store_calls_malformed_is_told_once() -> None:
+    async with store_of(lambda number: ANSWER if number > 1 else b"-ERR user_script: oops\r\n") as (store, server):
+        told: list[object] = []
+        answered = asyncio.get_running_loop().create_future()
+        store.submit(Command("broken"), told.append, told.append)
+        store.submit(Command("fine"), answered.set_result, told.append)
+        assert await answered == (7,)
+        assert told == ["ERR user_script: oops"]
+        assert server.calls == [b"wdm_broken", b"wdm_fine"]
+
+
+@pytest.mark.parametrize(
+    "error", [b"OOM command not allowed", b"NOREPLICAS not enough", b"LOADING", b"READONLY", b"NOPERM"]
+)
+async def test_what_is_no_fault_of_a_command_refuses_nothing_that_a_protocol_submits(error: bytes) -> None:
+    async with store_of(lambda number: ANSWER if number > 2 else b"-%b\r\n" % error) as (store, server):
+        answered, told = asyncio.get_running_loop().create_future(), list[str]()
+        store.submit(Command("prepare"), answered.set_result, told.append)
+        assert await answered == (7,)
+        assert (told, server.calls) == ([], [b"wdm_prepare"] * 3)
 
 
 async def test_an_answer_that_does_not_come_in_time_is_unknown() -> None:

@@ -1,0 +1,86 @@
+"""How simulated processes send each other messages: directly, or through something that stands for any broker."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.runtimes.sim.machine import Machine
+from harness.runtimes.sim.network import Network
+from harness.runtimes.sim.world import World
+
+if TYPE_CHECKING:
+    from harness.runtimes.sim.process import Process
+
+REDELIVER_S = 1.0
+TWICE = 0.05  # the share of what a broker delivers twice without a reason
+
+
+class SimLink:
+    """Messages from one life of a process. An instance's address is its name."""
+
+    def __init__(
+        self, machine: Machine, life: int, network: Network, instances: Mapping[str, Sequence["Process"]]
+    ) -> None:
+        self._machine = machine
+        self._life = life
+        self._network = network
+        self._by_name = {each.name: each for several in instances.values() for each in several}
+        self._turns = {service: itertools.cycle(several) for service, several in instances.items()}
+
+    def send(self, to: str, message: Any) -> None:
+        if self._machine.life == self._life:
+            self._carry(to, message)
+
+    def _carry(self, to: str, message: Any) -> None:
+        """Once, and that is all."""
+        self._deliver(to, message, None)
+
+    def _deliver(self, to: str, message: Any, handled: Callable[[], None] | None) -> None:
+        target, sender = self._by_name.get(to) or next(self._turns[to]), self._machine.name
+        self._network.carry((sender, target.name), lambda: target.hear(message, sender, handled))
+
+
+class BrokeredLink(SimLink):
+    """What is sent outlives its sender, and is delivered until it has been handled: late, doubled, in any order.
+
+    It stands for any broker: what the network does to the link between two processes it does to what goes through one.
+    """
+
+    def __init__(
+        self, machine: Machine, life: int, network: Network, instances: Mapping[str, Sequence["Process"]]
+    ) -> None:
+        super().__init__(machine, life, network, instances)
+        self._rng = machine.world.stream(f"broker:{machine.name}:{life}")
+
+    def _carry(self, to: str, message: Any) -> None:
+        done = False
+
+        def handled() -> None:
+            nonlocal done
+            done = True
+
+        def deliver() -> None:
+            if not done:
+                for _ in range(2 if self._rng.random() < TWICE else 1):
+                    self._deliver(to, message, handled)
+                self._machine.world.later(REDELIVER_S * (1 + self._rng.random()), deliver)
+
+        deliver()
+
+
+def post(world: World, instances: Sequence["Process"], body: bytes) -> None:
+    """Deliver to any of them what somebody has put into the broker, until it has been handled."""
+    done = False
+
+    def handled() -> None:
+        nonlocal done
+        done = True
+
+    def deliver() -> None:
+        if not done:
+            ready = [process for process in instances if process.accepts]
+            if ready:
+                ready[0].hear_bytes(body, handled)
+            world.later(REDELIVER_S, deliver)
+
+    deliver()

@@ -1,0 +1,112 @@
+"""Messages that can be read and that the store refuses end as dead letters, and nobody else has to wait for them."""
+
+import asyncio
+import time
+from typing import Any
+
+import aiohttp
+import pytest
+
+from harness.runtimes.local.deployment import LocalDeployment
+from harness.runtimes.local.spec import Spec
+from harness.workload.client import ShopClient
+from protocols.registry import load
+from protocols.saga.machine import Perform
+from protocols.service.codec import Codec
+from protocols.service.links import TRANSPORTS, dead
+from protocols.service.links import http as http_link
+from protocols.service.links.broker import ROOM
+from protocols.two_phase.machine import Abort, Prepare
+from tests.brokers import missing
+from tests.contract.acts import item, order, state, user
+
+pytestmark = pytest.mark.asyncio
+
+MANY = 200
+WITHIN_S = 15.0
+BROKERED = pytest.mark.broker
+PLACES = (
+    ("http", "2pc"),
+    ("streams", "2pc"),
+    ("streams", "saga"),
+    pytest.param("rabbitmq", "2pc", marks=BROKERED),
+    pytest.param("kafka", "2pc", marks=BROKERED),
+)
+assert MANY > 2 * ROOM
+
+
+def refused(protocol: str, number: int) -> Any:
+    """A message whose transaction's id has no sequence number: every store refuses what it asks for."""
+    txn = f"no sequence number {number}"
+    if protocol == "saga":
+        return Perform(txn, "stock/0", 0, ())
+    return Abort(txn) if number % 2 else Prepare(txn, "order", "stock/0", 1, 0, ())
+
+
+async def send(shop: LocalDeployment, messages: list[Any]) -> list[int]:
+    """Each in a batch of its own, as somebody else's process. Over HTTP: the statuses of the answers."""
+    codec, there = Codec(load(shop.spec.protocol).messages), TRANSPORTS[shop.spec.transport]
+    bodies = [codec.encode(shop.node("order-1").url, [message]) for message in messages]
+    if there.broker:
+        for body in bodies:
+            await there.put(shop.broker_url("order-1"), "stock", body)
+        return []
+    address = shop.node("stock-1").url + http_link.PATH
+    async with aiohttp.ClientSession(headers={http_link.SECRET: shop.secret}) as session:
+
+        async def post(body: bytes) -> int:
+            async with session.post(address, data=body) as answer:
+                return answer.status
+
+        return await asyncio.gather(*map(post, bodies))
+
+
+async def ask(shop: LocalDeployment, path: str) -> Any:
+    async with (
+        aiohttp.ClientSession(headers={http_link.SECRET: shop.secret}) as session,
+        session.get(shop.node("stock-1").url + path) as answer,
+    ):
+        return await answer.json()
+
+
+async def until_buried(shop: LocalDeployment, count: int) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while (found := (await ask(shop, "/health"))["dead_letters"]) < count:
+        assert time.monotonic() < deadline, f"{found} of {count} dead letters"
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(("transport", "protocol"), PLACES)
+async def test_what_the_store_refuses_ends_as_a_dead_letter_and_stops_nobody(transport: str, protocol: str) -> None:
+    missing(transport)
+    spec = Spec(protocol=protocol, transport=transport, time_limit_s=8.0)
+    async with LocalDeployment(spec) as shop, ShopClient(shop.url) as client:
+        name, buyer = await item(client, 9), await user(client, 9)
+        placed = await order(client, buyer, (name, 2))
+        answers = await send(shop, [refused(protocol, number) for number in range(MANY)])
+        assert answers == ([422] * MANY if transport == "http" else [])
+        assert (await client.call("checkout", placed)).status == 200
+        assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [7], "credit": 7}
+        await until_buried(shop, MANY)
+        listed = await ask(shop, "/internal/dead-letters")
+        assert (listed["count"], len(listed["last"])) == (MANY, dead.REMEMBERED)
+        assert all("no sequence number" in letter["begins"] for letter in listed["last"])
+        if TRANSPORTS[transport].broker:
+            assert len(await shop.buried()) == MANY
+        said = shop.log("stock-1").read_text()
+        assert 0 < said.count("message buried") < MANY / 4, "one line of a kind in a while"
+        assert 0 < said.count("store refused a command") < MANY / 4
+
+
+async def test_a_batch_loses_what_is_refused_and_nothing_else() -> None:
+    async with LocalDeployment(Spec(protocol="2pc", transport="streams")) as shop, ShopClient(shop.url) as client:
+        name = await item(client, 9)
+        good = Prepare("somebody.1", "order", "stock/0", 1, 0, ((f"item:{name}", -2),))
+        codec, sender = Codec(load("2pc").messages), "order-1"
+        batch = codec.encode(sender, [refused("2pc", 0), good, refused("2pc", 1)])
+        await TRANSPORTS["streams"].put(shop.broker_url("order-1"), "stock", batch)
+        await until_buried(shop, 2)
+        (letter,) = await shop.buried()
+        assert codec.decode(letter) == (sender, [refused("2pc", 0), refused("2pc", 1)])
+        (row,) = await ask(shop, "/internal/txns/somebody.1")
+        assert row["state"] in ("prepared", "conflict:aborted"), "carried out; nobody ever began it"
