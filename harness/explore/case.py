@@ -12,17 +12,28 @@ Branches = tuple[tuple[str, int, tuple[Change, ...]], ...]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What one user buys. ``branches`` are given if this shop's services are not the participants, else it plans them."""
+    """What one user buys. ``branches`` are given if this shop's services are not the participants, else it plans them.
+
+    ``renewed``: somebody removes it and makes another one of the same number, once, at any time; it is of two pieces of one item.
+    """
 
     name: str
     user: str
     lines: tuple[tuple[str, int], ...]
     branches: Branches = ()
+    renewed: bool = False
 
     def setup(self) -> tuple[Command, ...]:
         lines = (Command("add_item", (self.name, item, quantity, 1)) for item, quantity in self.lines)
         given = (Command("add_branch", (self.name, *branch)) for branch in self.branches)
         return (Command("create_order", (self.name, self.user)), *lines, *given)
+
+    def renewal(self) -> tuple[Command, ...]:
+        """The commands by which somebody removes it and makes another one of its number."""
+        ((item, _),) = self.lines
+        return Command("remove_order", (self.name,)), Command(
+            "init_orders", (int(self.name), 1, ((self.user, item, item),))
+        )
 
     def charge(self) -> dict[str, int]:
         """What a checkout takes from each account."""
@@ -88,13 +99,14 @@ def cases(participants: int = 2, transactions: int | None = None) -> tuple[Case,
     """The cases with so many concurrent checkouts, 1 to 9; by default those with one and those with two.
 
     Those with one come once more at the end, beside a second instance; and one in which what was refused could be paid later,
-    and one in which the first account is set anew.
+    one in which the first account is set anew, and, for this shop's own two services, one in which the order is removed and made
+    anew.
     """
     numbers = (1, 2) if transactions is None else (transactions,)
     found = tuple(case for number in numbers for case in _cases(participants, number))
     alone = (case for case in found if len(case.checkouts) == 1)
     rivals = (replace(case, name=f"{case.name}, two instances", rival=True) for case in alone)
-    return (*found, *rivals, *((*_late(participants), _anew(participants)) if 1 in numbers else ()))
+    return (*found, *rivals, *(_changed(participants) if 1 in numbers else ()))
 
 
 def _cases(participants: int, number: int) -> tuple[Case, ...]:
@@ -129,11 +141,23 @@ def _cases(participants: int, number: int) -> tuple[Case, ...]:
     )
 
 
-def _late(participants: int) -> Iterator[Case]:
+def _changed(participants: int) -> Iterator[Case]:
+    """Those in which somebody changes something meanwhile."""
+    late = _late(participants)
+    yield late
+    yield _anew(participants)
+    if participants == len((STOCK, PAYMENT)):
+        order = Order("0", "u", (("i", 2),), renewed=True)
+        yield replace(
+            late, name="one checkout, then enough credit, an order made anew", checkouts=("0",), orders=(order,)
+        )
+
+
+def _late(participants: int) -> Case:
     accounts = _accounts([*[3] * (participants - 1), 1])
     accounts = (*accounts[:-1], replace(accounts[-1], deposit=1))
     order = _order("o", participants, 2)
-    yield Case("one checkout, then enough credit, late commands", ("o",), (order,), accounts, late=True)
+    return Case("one checkout, then enough credit, late commands", ("o",), (order,), accounts, late=True)
 
 
 def _anew(participants: int) -> Case:
@@ -159,4 +183,4 @@ def _accounts(balances: Sequence[int]) -> tuple[Account, ...]:
     return tuple(Account(*one[:2], balance, one[2]) for one, balance in zip(kept, balances, strict=False))
 
 
-ONE, SHORT, TWICE, SHARED, ONE_AFTER_ANOTHER, RIVALS, SHORT_RIVALS, LATE, ANEW = CASES = cases()
+ONE, SHORT, TWICE, SHARED, ONE_AFTER_ANOTHER, RIVALS, SHORT_RIVALS, LATE, ANEW, RENEWED = CASES = cases()

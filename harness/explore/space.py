@@ -130,6 +130,7 @@ class Space:
             yield from self._moves(at, place, node, "sweep", "", node.sweep(local))
         yield from self._deposits(at, place)
         yield from self._set_anew(at, place)
+        yield from self._renewed(at, place)
 
     def deliveries(self, at: int, number: int, packet: int) -> Iterator[Move]:
         """What a node can make of a packet that is addressed to it."""
@@ -204,17 +205,27 @@ class Space:
                 init = Command("init_accounts", (prefix, int(number), 1, account.balance, account.price))
                 yield from self._once(at, place, "anew", account.key, 1, init)
 
-    def _once(self, at: int, place: Place, kind: str, key: str, made: int, command: Command) -> Iterator[Move]:
-        """What somebody does at any time, unless it was done already or somebody's lock is in the way."""
+    def _renewed(self, at: int, place: Place) -> Iterator[Move]:
+        """Orders that are removed and made anew."""
+        for order in self.case.orders if at == self.home else ():
+            if order.renewed:
+                yield from self._once(at, place, "renew", order.name, 1, *order.renewal())
+
+    def _once(self, at: int, place: Place, kind: str, key: str, made: int, *commands: Command) -> Iterator[Move]:
+        """What somebody does at any time, unless it was done already or somebody's lock is in the way of its first step."""
         marker = (f"{kind}:{key}", (("made", made),))
         node, local = self.nodes[at], place.local
         if marker in local.tables:
             return
-        way = node.carry_out(local, command)
-        if way.local.tables != local.tables:
-            tables = tuple(sorted((*way.local.tables, marker)))
-            way = way._replace(local=Local(local.live, tables))
-            yield from self._moves(at, place, node, kind, key, (way,))
+        first, *others = commands
+        way = node.carry_out(local, first)
+        if way.local.tables == local.tables:
+            return
+        for command in others:
+            further = node.carry_out(way.local, command)
+            way = further._replace(effects=(*way.effects, *further.effects))
+        tables = tuple(sorted((*way.local.tables, marker)))
+        yield from self._moves(at, place, node, kind, key, (way._replace(local=Local(local.live, tables)),))
 
     def _keeper(self, service: str) -> int:
         """Where a service's accounts are."""

@@ -12,6 +12,7 @@ _HOW = {
     "crash": "crashes",
     "deposit": "somebody adds to {what}",
     "anew": "somebody sets {what} anew",
+    "renew": "somebody removes order {what} and makes another one of its number",
 }
 
 

@@ -147,7 +147,8 @@ end)
 command('remove_order', function(now, order)
   local refused = closed(get_order(order))
   if refused then return refused end
-  call('DEL', 'order:' .. order, 'branches:' .. order)
+  call('HDEL', 'order:' .. order, 'user', 'paid', 'items')
+  call('DEL', 'branches:' .. order)
   return {'ok'}
 end)
 

@@ -8,7 +8,8 @@ A store is ``tables``: the key of a Valkey key to its fields.
                            "life": how often that was
 - ``order:ID``               {"user": str, "paid": 0 or 1, "items": ((item, quantity, price), ...), "txn": txn or ""},
                            and "begun:PREFIX" -> the last sequence number with which PREFIX began a checkout of it;
-                           a line keeps the price at which it was added, and the total is the sum of the lines, kept nowhere
+                           a line keeps the price at which it was added, and the total is the sum of the lines, kept nowhere;
+                           one that was removed has lost its user, paid and items, and keeps the rest
 - ``branches:ID``            "SERVICE/SHARD" -> ((key, delta), ...)   what an order changes that has no items
 
 The ledger does not know who locks an account or holds an order, it only respects it: what is locked is not changed, and
@@ -140,9 +141,19 @@ def _set_order(tables: Tables, order: str, user: str, items: tuple[Line, ...]) -
     tables.setdefault(f"order:{order}", {}).update(fields)
 
 
+def _order(tables: Tables, order: str) -> dict[str, Any] | None:
+    """Its fields; None if it was never made, or removed."""
+    found = tables.get(f"order:{order}", {})
+    return found if "user" in found else None
+
+
+def exists(tables: Tables, order: str) -> bool:
+    return _order(tables, order) is not None
+
+
 def find_order(tables: Tables, config: Config, now: int, order: str) -> Result:
     """``("found", user, paid, total, ((item, quantity), ...))`` or ``("missing",)``."""
-    found = tables.get(f"order:{order}")
+    found = _order(tables, order)
     if found is None:
         return ("missing",)
     lines = tuple((item, quantity) for item, quantity, _ in found["items"])
@@ -159,7 +170,7 @@ def add_item(tables: Tables, config: Config, now: int, order: str, item: str, qu
 
     The order keeps ``price``, whatever becomes of the item's. A line below 0 is ``over`` as well: no sum may ever shrink by it.
     """
-    found = tables.get(f"order:{order}")
+    found = _order(tables, order)
     refused = _closed(found)
     if refused or found is None:
         return refused
@@ -173,7 +184,7 @@ def add_item(tables: Tables, config: Config, now: int, order: str, item: str, qu
 
 def remove_item(tables: Tables, config: Config, now: int, order: str, item: str) -> Result:
     """Take the first line with ``item`` out again: ``("ok", total)``, or as ``add_item``; ``("absent",)`` if not in it."""
-    found = tables.get(f"order:{order}")
+    found = _order(tables, order)
     refused = _closed(found)
     if refused or found is None:
         return refused
@@ -185,11 +196,16 @@ def remove_item(tables: Tables, config: Config, now: int, order: str, item: str)
 
 
 def remove_order(tables: Tables, config: Config, now: int, order: str) -> Result:
-    """``("ok",)``, or as ``add_item``: what is paid or being checked out stays."""
-    refused = _closed(tables.get(f"order:{order}"))
+    """``("ok",)``, or as ``add_item``: what is paid or being checked out stays.
+
+    What a protocol keeps with the order outlives it: another order may get its number, and late copies of the commands of the
+    former one's checkouts must still be known as such. That there was one also stops a late copy of what had made it.
+    """
+    refused = _closed(_order(tables, order))
     if refused:
         return refused
-    del tables[f"order:{order}"]
+    for field in ("user", "paid", "items"):
+        del tables[f"order:{order}"][field]
     tables.pop(f"branches:{order}", None)
     return OK
 
@@ -201,7 +217,7 @@ def add_branch(
 
     ``("ok",)``, or as ``add_item``.
     """
-    refused = _closed(tables.get(f"order:{order}"))
+    refused = _closed(_order(tables, order))
     if refused:
         return refused
     tables.setdefault(f"branches:{order}", {})[f"{service}/{shard}"] = changes
@@ -235,7 +251,7 @@ def plan(tables: Tables, order: str) -> tuple[str, tuple[tuple[str, int, tuple[t
     given to it, or none. The sums of quantities keep the order in which the items were first added. ``negative``: a line would
     give away stock or credit. None can be made, and should there be one all the same, nobody is paid for buying.
     """
-    found = tables.get(f"order:{order}")
+    found = _order(tables, order)
     if found is None:
         return "missing", ()
     if found["paid"]:

@@ -17,7 +17,7 @@ command('change', function(now, txn, call_number, sender, key, delta)
 end)
 
 command('mark_paid', function(now, order)
-  if call('EXISTS', 'order:' .. order) == 0 then return {'missing'} end
+  if call('HEXISTS', 'order:' .. order, 'user') == 0 then return {'missing'} end
   settle(order)
   return {'paid'}
 end)

@@ -18,7 +18,7 @@ def change(tables: Tables, config: Config, now: int, txn: str, call: int, sender
 
 
 def mark_paid(tables: Tables, config: Config, now: int, order: str) -> Result:
-    if f"order:{order}" not in tables:
+    if not ledger.exists(tables, order):
         return ("missing",)
     ledger.settle(tables, order)
     return ("paid",)

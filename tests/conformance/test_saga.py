@@ -89,6 +89,21 @@ CORNERS = {
         Command("confirm", ("a.0", "0", ())),
         Command("end", ("a.0", ())),
     ],
+    "another order of the number of one that was removed": [
+        Command("init_orders", (0, 1, (("1", "0", "1"),))),
+        Command("begin", ("a.0", "0", "order-1")),
+        Command("end", ("a.0", ())),
+        Command("remove_order", ("0",)),
+        *(
+            Command(name, ("0", *rest))
+            for name, rest in (("find_order", ()), ("create_order", ("1",)), ("remove_order", ()))
+        ),
+        *(Command(name, ("0", "1", *rest)) for name, rest in (("add_item", (1, 1)), ("remove_item", ()))),
+        Command("begin", ("a.0", "0", "order-1")),
+        Command("init_orders", (0, 1, (("1", "0", "1"),))),
+        Command("begin", ("a.0", "0", "order-1")),
+        Command("begin", ("a.1", "0", "order-1")),
+    ],
 }
 
 

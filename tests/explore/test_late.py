@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.explore.case import LATE, ONE, TWICE, Case
+from harness.explore.case import LATE, ONE, RENEWED, TWICE, Case
 from harness.explore.search import Bounds, Search
 from protocols.core import Command, Protocol
 from protocols.registry import load
@@ -17,10 +17,23 @@ from tests.runtimes import EVERY_PROTOCOL
 
 
 @pytest.mark.parametrize("name", EVERY_PROTOCOL)
-@pytest.mark.parametrize("case", [LATE, replace(ONE, late=True), replace(LATE, rival=True)], ids=str)
+@pytest.mark.parametrize(
+    "case", [LATE, replace(ONE, late=True), replace(LATE, rival=True), RENEWED, replace(RENEWED, rival=True)], ids=str
+)
 def test_what_arrives_late_changes_nothing(name: str, case: Case) -> None:
     protocol = load(name)
     found = Search(protocol, protocol.configure(), case, Bounds(crashes=1)).run()
+    assert (found.violation, found.exhausted) == ("", True)
+
+
+RICH = tuple(replace(account, balance=5, deposit=0) for account in RENEWED.accounts)
+RENEWED_TWICE = replace(RENEWED, checkouts=("0", "0"), accounts=RICH, in_turn=True)
+
+
+@pytest.mark.parametrize("name", EVERY_PROTOCOL)
+def test_nor_is_another_order_of_the_same_number_charged_for_the_former(name: str) -> None:
+    protocol = load(name)
+    found = Search(protocol, protocol.configure(), RENEWED_TWICE, Bounds(crashes=0)).run()
     assert (found.violation, found.exhausted) == ("", True)
 
 
@@ -58,6 +71,40 @@ def test_what_is_over_is_not_begun_again(name: str, ended: tuple[str, ...]) -> N
     twin.run(Command(ended[0], ended[1:]), 0)
     assert twin.run(first, 0) == ("busy", "t.1")
     assert twin.run(again, 0)[0] in ("open", "begun")
+
+
+@pytest.mark.parametrize(("name", "ended"), [("2pc", ("close", "t.1")), ("saga", ("end", "t.1", ()))])
+def test_another_order_of_its_number_does_not_begin_what_is_over(name: str, ended: tuple[str, ...]) -> None:
+    twin, command = begun(load(name))
+    first, again = Command(command, ("t.1", "0", "order-1")), Command(command, ("t.2", "0", "order-1"))
+    make, remove = Command("init_orders", (0, 1, (("u", "i", "i"),))), Command("remove_order", ("0",))
+    for each in (make, first, Command(ended[0], ended[1:]), remove):
+        twin.run(each, 0)
+    assert twin.run(Command("find_order", ("0",)), 0) == ("missing",)
+    assert twin.run(first, 0) == ("no", "missing:order:0")
+    twin.run(make, 0)
+    assert twin.run(first, 0) == ("busy", "t.1")
+    assert twin.run(again, 0)[0] in ("open", "begun")
+
+
+def test_a_checkout_that_was_refused_does_not_pay_another_order_of_its_number() -> None:
+    twin, _ = begun(load("lua"))
+    make, checkout = Command("init_orders", (0, 1, (("u", "i", "i"),))), Command("checkout", ("t.1", "0"))
+    refused = ("no", "missing:item:i")
+    assert [twin.run(each, 0) for each in (make, checkout)][-1] == refused
+    for key, balance in (("item:i", 9), ("user:u", 9)):
+        twin.run(Command("create_account", (key, balance, 1)), 0)
+    for each in (Command("remove_order", ("0",)), make):
+        assert twin.run(each, 0) == ("ok",)
+    assert twin.run(checkout, 0) == refused
+    assert twin.run(Command("checkout", ("t.2", "0")), 0) == ("paid",)
+
+
+def test_what_was_removed_is_not_made_again() -> None:
+    twin, _ = begun(load("2pc"))
+    for command in (Command("remove_order", ("o",)), Command("create_order", ("o", "u"))):
+        assert twin.run(command, 0) == ("ok",)
+    assert twin.run(Command("find_order", ("o",)), 0) == ("missing",)
 
 
 def test_what_was_made_is_not_made_again() -> None:
