@@ -22,12 +22,17 @@ class HistoryError(Exception):
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
-    """What the protocol promises in this run; `recovery_s` is None if it promises no bound."""
+    """What the protocol promises in this run; `recovery_s` and `blocking_s` are None where it promises no bound.
+
+    `blocking_s` is that of the blocking of others while an instance stays away, `outage_s` while a whole service does.
+    """
 
     atomicity: Literal["atomic", "eventually", "none"]
     isolation: Literal["strict-serializable", "serializable", "snapshot", "read-committed", "read-uncommitted", "none"]
     durability: str
     recovery_s: float | None = None
+    blocking_s: float | None = None
+    outage_s: float | None = None
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="header"):

@@ -11,6 +11,8 @@ class Claims:
     """What a protocol promises, as data that the checkers compare with what they observed.
 
     ``recovery_s`` is the bound in seconds after the last fault ended within which nothing is left in doubt or locked.
+    ``blocking_s`` is the bound while an instance stays away and each service has another one: what the one that is away holds is
+    free for others by then. ``outage_s`` is that while a whole service is away, for what needs only others. None: no bound.
     ``data``: what the services have to share for it. ``own_writes``: whether a client that was told of a checkout, and reads,
     sees it.
     """
@@ -22,6 +24,8 @@ class Claims:
     recovery_s: float
     data: str = "each service owns its own, in a store of its own"
     own_writes: str = SEES_OWN_WRITES
+    blocking_s: float | None = None
+    outage_s: float | None = None
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and text of each claim, for tables."""
@@ -31,9 +35,15 @@ class Claims:
             ("own writes", self.own_writes),
             ("durability", self.durability),
             ("blocking", self.blocking),
+            ("instance away", _bound("others wait", self.blocking_s)),
+            ("service away", _bound("what does not need it waits", self.outage_s)),
             ("recovery", f"within {self.recovery_s:g} s after the last fault"),
             ("data", self.data),
         ]
+
+
+def _bound(who: str, bound_s: float | None) -> str:
+    return "no bound" if bound_s is None else f"{who} {bound_s:g} s at most, by default"
 
 
 @dataclass(frozen=True, slots=True)

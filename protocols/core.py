@@ -204,6 +204,11 @@ class Timing:
     doubt: int = 500
     sweep: int = 250
 
+    @property
+    def takeover_s(self) -> float:
+        """Seconds by which others have ended what a node that stays away had begun: doubt, a sweep, patience, asked again."""
+        return (self.doubt + self.sweep + self.patience + self.ask) / 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Config:

@@ -21,6 +21,7 @@ from harness.toml_file import meant
 from protocols.core import UsageError
 from protocols.registry import load
 from protocols.service.links import TRANSPORTS, transport
+from protocols.service.settings import timing_for
 
 Durability = Literal["everysec", "always"]
 CRASH_EVERY_S = 3.0
@@ -86,12 +87,15 @@ class Plan:
     def claims(self) -> Claims:
         """What the protocol promises, configured like this. Raises `UsageError` if that is none of the known promises."""
         protocol = load(self.protocol)
-        made = protocol.claims(protocol.configure(self.options, self.ablate))
+        timing = timing_for(int(self.scenario.time_limit_s * 1000))
+        made = protocol.claims(protocol.configure(self.options, self.ablate, timing))
         said = {
             "atomicity": made.atomicity,
             "isolation": made.isolation,
             "durability": self.durability,
             "recovery_s": made.recovery_s,
+            "blocking_s": made.blocking_s,
+            "outage_s": made.outage_s,
         }
         try:
             return msgspec.convert(said, Claims)

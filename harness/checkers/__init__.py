@@ -14,6 +14,7 @@ from harness.checkers import (
     atomicity,
     availability,
     balance_reads,
+    blocking,
     conservation,
     dead_letters,
     exactly_once,
@@ -60,6 +61,7 @@ CHECKERS: Mapping[str, Checker] = {
     "isolation": isolation,
     "recovery": recovery,
     "availability": availability,
+    "blocking": blocking,
     "dead-letters": dead_letters,
     "stats": stats,
 }

@@ -56,17 +56,26 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
 
 
 def check(history: History) -> Finding:
-    """Every answer of the history. Unknown if there are any that are not what the API promises."""
+    """Every answer of the history. Unknown if any are not what the API promises, or about what nobody made."""
     makers = history.derive(find_makers)
     malformed = [each for each in history.operations if each.outcome == "ok" and not is_whole(each)]
     reasons = (
         [f"{len(malformed)} answers lack what the API promises: {some(map(describe, malformed))}"] if malformed else []
     )
+    unmade = [each for each in history.operations if each.outcome == "ok" and _is_of_nothing(makers, each)]
+    if unmade:
+        reasons.append(f"{len(unmade)} operations succeeded on what nobody made: {some(map(describe, unmade))}")
     violations = list(_given_twice(history, makers))
     for operation in history.operations:
         for name, what, evidence in _wrong(history, makers, operation):
             violations.append(accuse(history, name, what, *evidence, operation))
     return conclude(violations, reasons, {"answers": len(history.operations)})
+
+
+def _is_of_nothing(makers: Makers, answer: Operation) -> bool:
+    """Whether it names a user, an item or an order of which no creation is told: that was lost, or the shop made it up."""
+    named = zip(SUBJECTS.get(answer.op, ()), map(str, answer.args), strict=False)
+    return any(next(makers.of(kind, name), None) is None for kind, name in named)
 
 
 def is_whole(answer: Operation) -> bool:

@@ -1,7 +1,7 @@
 """Who was served once something had broken: what was acknowledged after the first fault, and for how long nothing was.
 
 Nobody promises that a shop serves while its nodes are away. But a shop that serves nobody any more has nothing else to break
-either, so a run in which the clients asked in vain while every node was there proves nothing: it is unknown.
+either, so a run in which the clients asked in vain while nothing was in their way proves nothing: it is unknown.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ from harness.checkers.books import Order, balance, denies, gather
 from harness.checkers.claims import Promise
 from harness.checkers.finding import Finding, conclude, nothing_to_judge
 from harness.checkers.impact import impacts
+from harness.checkers.refusals import is_no_answer
 from harness.checkers.words import seconds
 from harness.history import History, Operation
 from protocols.shop.contract import PREFIXES
@@ -20,17 +21,14 @@ from protocols.shop.contract import PREFIXES
 PROMISES: dict[str, Promise] = {}
 
 TRIES = 3
-"""So many that asked in vain while every node was there are no accident: a link may lose a message by itself."""
+"""So many that asked in vain while nothing was in their way are no accident: a link may lose a message by itself."""
 
 LEAST_S = 1.0
 """Such a time is long enough for an answer, where no bound is claimed."""
 
-UNREACHED = 424
-"""The status of what a service could not do because another one did not answer."""
-
 
 class After(NamedTuple):
-    """The load from the first fault on. `able` are the parts of it in which all that serves was there."""
+    """The load from the first fault on. `able` are the parts of it in which every service was whole."""
 
     span: Span
     able: list[Span]
@@ -75,7 +73,9 @@ def _after(history: History) -> After | None:
     if not happened or min(happened) >= over:
         return None
     span = (min(happened), over)
-    return After(span, history.derive(Away).able(PREFIXES, span))
+    away = history.derive(Away)
+    able = [part for part in away.parts(span) if all(away.is_whole(service, part[0]) for service in PREFIXES)]
+    return After(span, able)
 
 
 def _in_vain(
@@ -86,13 +86,8 @@ def _in_vain(
         if not served[op] and len(in_time) >= TRIES:
             yield (
                 f"no {op} was served any more after the first fault, at {seconds(history, after.span[0])}: {len(tried)} were "
-                f"asked for, {len(in_time)} of them while every node was there"
+                f"asked for, {len(in_time)} of them while nothing was in their way"
             )
-
-
-def is_no_answer(operation: Operation) -> bool:
-    """Whether nobody knows what came of it, or nothing did because a service was not reached."""
-    return operation.outcome == "unknown" or operation.status == UNREACHED
 
 
 def _is_served(history: History, operation: Operation) -> bool:

@@ -1,16 +1,18 @@
-"""When a service could be reached whole: the spans of time in which no node that it needs was away.
+"""When services were there: the spans of time in which each had an instance, its store, and the way to it.
 
-A node is away while it is not running, and while a fault holds it or cuts its links. A cut link takes both of its ends for
-away, but not a store or the gateway at one end: their other links are there.
+A node is down while it does not run: who calls it is refused, and turns to another instance. It is silent while it is paused or
+its links are cut: it is still given its share, and what it is given waits for it. A cut link takes its ends for silent, but not
+a store or the gateway at one end: their other links are there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from harness.checkers.nodes import NOTICED_NS, Nodes, ends, names_in
 from harness.history import History
 
-TAKES_AWAY = frozenset({"crash", "pause", "partition", "loss", "delay", "slow", "disk-full", "power-cut", "lost-tail"})
+DOWN = frozenset({"crash", "power-cut", "lost-tail"})
+SILENT = frozenset({"pause", "partition", "loss", "delay", "slow", "disk-full"})
 """Faults during which what they are aimed at may serve nobody. A death at a boundary is seen in the nodes themselves."""
 
 EVERYTHING = ""
@@ -26,35 +28,41 @@ class Away:
     def __init__(self, history: History) -> None:
         self._nodes = history.derive(Nodes)
         self._instances = self._nodes.instances()
-        found: dict[str, list[Span]] = {}
-        for name, spans in self._nodes.not_running(history.end_ns):
-            found[name] = [(begin - NOTICED_NS, end) for begin, end in spans]
+        down: dict[str, list[Span]] = {}
+        silent: dict[str, list[Span]] = {}
+        for name, state, (begin, end) in self._nodes.not_running(history.end_ns):
+            into = silent if state == "paused" else down
+            into.setdefault(name, []).append((begin - NOTICED_NS, end))
         for start, end_ns in ends(history):
-            if start.data.get("fault") in TAKES_AWAY:
-                for name in self._taken(names_in(start, "aimed")):
-                    found.setdefault(name, []).append((start.at_ns, end_ns))
-        self._spans = {name: united(spans) for name, spans in found.items()}
+            kind = start.data.get("fault")
+            for name in self._taken(names_in(start, "aimed")) if kind in DOWN | SILENT else ():
+                (down if kind in DOWN else silent).setdefault(name, []).append((start.at_ns, end_ns))
+        self._down = {name: united(spans) for name, spans in down.items()}
+        self._silent = {name: united(spans) for name, spans in silent.items()}
 
-    def able(self, services: Iterable[str], within: Span) -> list[Span]:
-        """The parts of `within` in which an instance of each service, its store, and all that every request passes were
-        there; a new part begins wherever any node goes away or comes back.
-        """
-        wanted = list(services)
-        edges = {edge for spans in self._spans.values() for span in spans for edge in span}
+    def parts(self, within: Span) -> Iterator[Span]:
+        """`within` in parts: a new one begins wherever a node goes away or comes back."""
+        both = (*self._down.values(), *self._silent.values())
+        edges = {edge for spans in both for span in spans for edge in span}
         inner = sorted(edge for edge in edges if within[0] < edge < within[1])
-        parts = pairwise([within[0], *inner, within[1]])
-        return [part for part in parts if part[0] < part[1] and all(self._is_able(one, part[0]) for one in wanted)]
+        return (part for part in pairwise([within[0], *inner, within[1]]) if part[0] < part[1])
 
     def away(self, at_ns: int) -> list[str]:
-        """The nodes that are away then."""
-        return [name for name, spans in self._spans.items() if _covers(spans, at_ns)]
+        """The nodes that are down or silent then."""
+        return list(dict.fromkeys((*_at(self._down, at_ns), *_at(self._silent, at_ns))))
 
-    def _is_able(self, service: str, at_ns: int) -> bool:
+    def is_there(self, service: str, at_ns: int) -> bool:
+        """Whether it has an instance and all that this needs."""
         gone = set(self.away(at_ns))
         if EVERYTHING in gone or gone.intersection(self._needed(service)):
             return False
         instances = self._instances.get(service, ())
         return not instances or any(name not in gone for name in instances)
+
+    def is_whole(self, service: str, at_ns: int) -> bool:
+        """Whether it is there, and none of its instances silent: nothing that it is given waits for one."""
+        silent = _at(self._silent, at_ns)
+        return self.is_there(service, at_ns) and not any(name in silent for name in self._instances.get(service, ()))
 
     def _needed(self, service: str) -> Iterable[str]:
         """What has no second, but for the stores of others; without a store of its own, the one that is shared."""
@@ -84,5 +92,5 @@ def united(spans: Iterable[Span]) -> list[Span]:
     return found
 
 
-def _covers(spans: Sequence[Span], at_ns: int) -> bool:
-    return any(begin <= at_ns < end for begin, end in spans)
+def _at(spans: Mapping[str, Sequence[Span]], at_ns: int) -> list[str]:
+    return [name for name, several in spans.items() if any(begin <= at_ns < end for begin, end in several)]

@@ -32,6 +32,11 @@ ATOMIC = Promise("atomicity", frozenset({"atomic", "eventually"}))
 KEPT = Promise(ALWAYS)
 CONTRACT = Promise(ALWAYS, needs_log=False)
 BOUNDED = Promise("recovery_s")
+BLOCKED = Promise("blocking_s")
+OUTAGE = Promise("outage_s")
+
+BOUNDS = frozenset({"recovery_s", "blocking_s", "outage_s"})
+"""Claims of seconds; None claims nothing."""
 
 ISOLATION_LEVELS = ("read-uncommitted", "read-committed", "snapshot", "serializable", "strict-serializable")
 """Each level excludes all that those before it exclude: PL-1, PL-2, snapshot, PL-3 of Adya's thesis."""
@@ -70,8 +75,8 @@ def excludes(promise: Promise, history: History) -> bool:
         return False
     if promise.claim == ALWAYS:
         return True
-    if promise.claim == "recovery_s":
-        return claims.recovery_s is not None
+    if promise.claim in BOUNDS:
+        return getattr(claims, promise.claim) is not None
     return getattr(claims, promise.claim) in promise.levels
 
 

@@ -50,6 +50,15 @@ def ill_formed(history: History) -> list[str]:
     return [complaint for rule in _RULES for complaint in rule(history)]
 
 
+NAMES = ("protocol", "scenario", "workload", "durability", "runtime")
+
+
+def _header(history: History) -> Iterator[str]:
+    nameless = [name for name in NAMES if not getattr(history.header, name).strip()]
+    if nameless:
+        yield f"the first line does not say which {', '.join(nameless)}"
+
+
 def _times(history: History) -> Iterator[str]:
     backwards = [each for each in history.operations if each.completed_ns < each.invoked_ns]
     if backwards:
@@ -138,4 +147,12 @@ def _phases(history: History) -> Iterator[str]:
 
 PHASES = ("up", "setup", "load", "heal", "final")
 
-_RULES: Sequence[Callable[[History], Iterator[str]]] = (_times, _processes, _calls, _statuses, _ending, _phases)
+_RULES: Sequence[Callable[[History], Iterator[str]]] = (
+    _header,
+    _times,
+    _processes,
+    _calls,
+    _statuses,
+    _ending,
+    _phases,
+)

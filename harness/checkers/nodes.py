@@ -60,11 +60,13 @@ class Nodes:
             return from_ns + NOTICED_NS
         return next((at_ns for at_ns, state in since[away:] if state == "running"), since[-1][0])
 
-    def not_running(self, end_ns: int) -> Iterator[tuple[str, list[tuple[int, int]]]]:
-        """By node, the spans of time in which it was seen to be anything but running; the last may go on to the end."""
+    def not_running(self, end_ns: int) -> Iterator[tuple[str, str, tuple[int, int]]]:
+        """(node, state, span) for each span of time in which one was seen to be anything but running."""
         for name, seen in self._states.items():
             until = [at_ns for at_ns, _ in seen[1:]] + [end_ns]
-            yield name, [(at_ns, end) for (at_ns, state), end in zip(seen, until, strict=True) if state != "running"]
+            for (at_ns, state), end in zip(seen, until, strict=True):
+                if state != "running":
+                    yield name, state, (at_ns, end)
 
     def instances(self) -> dict[str, list[str]]:
         """By service, the names of its processes."""

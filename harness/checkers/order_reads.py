@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.checkers.answers import accuse, is_whole
-from harness.checkers.books import Order, contents, gather
+from harness.checkers.books import Order, contents, denies, gather
 from harness.checkers.claims import CONTRACT, KEPT
 from harness.checkers.finding import Finding, Violation, conclude
 from harness.checkers.makers import FOREVER, Makers, find_makers, until
+from harness.checkers.refusals import is_own_reason
 from harness.checkers.sums import Slack
 from harness.checkers.totals import Line, possible_total
 from harness.history import History, Operation
@@ -27,6 +28,8 @@ PROMISES = {
     "acknowledged-checkout-missed": KEPT,
     "paid-then-unpaid": KEPT,
     "changed-after-payment": KEPT,
+    "paid-order-refused": KEPT,
+    "refused-then-paid": KEPT,
 }
 
 MADE_LINES = 2
@@ -90,6 +93,10 @@ def _judge(history: History, makers: Makers, story: Story, reads: list[Operation
         yield from _user(history, story, read)
         yield from _lines(history, story, read)
     yield from _paid(history, story, reads)
+    for attempt in story.order.attempts:
+        if is_own_reason(attempt) and not denies(attempt) and attempt.invoked_ns > story.paid_ns:
+            what = f"A client was told that {story.order.name} is paid; a checkout that began later was refused."
+            yield accuse(history, "paid-order-refused", what, *story.order.attempts, attempt)
     for change in story.changes:
         if change.outcome == "ok" and change.invoked_ns > story.paid_ns:
             what = f"{story.order.name} was changed after a client had been told that it is paid."
@@ -179,9 +186,10 @@ def _more_or_less(history: History, story: Story, read: Operation, off: dict[str
 
 
 def _paid(history: History, story: Story, reads: list[Operation]) -> Iterator[Violation]:
-    """Unpaid until a checkout is asked for, paid once one is acknowledged, and never unpaid again."""
+    """Unpaid until a checkout is asked for that was not refused, paid once one is acknowledged, and never unpaid again."""
     attempts = story.order.attempts
     first_ns = min((each.invoked_ns for each in attempts), default=FOREVER)
+    paying_ns = min((each.invoked_ns for each in attempts if each.outcome != "fail"), default=FOREVER)
     seen: Operation | None = None
     for read in sorted(reads, key=lambda read: read.completed_ns):
         if read.value["paid"]:
@@ -189,6 +197,9 @@ def _paid(history: History, story: Story, reads: list[Operation]) -> Iterator[Vi
             if read.completed_ns < first_ns and attempts:
                 what = f"{story.order.name} was read as paid before anybody had checked it out."
                 yield accuse(history, "paid-before-checkout", what, *attempts, read)
+            elif read.completed_ns < paying_ns and attempts and read.invoked_ns < story.final_ns:
+                what = f"{story.order.name} was read as paid, but every checkout of it until then was refused."
+                yield accuse(history, "refused-then-paid", what, *attempts, read)
         elif read.invoked_ns > story.paid_ns and read.invoked_ns < story.final_ns:
             what = f"A client was told that {story.order.name} is paid; a read that began later shows it unpaid."
             yield accuse(history, "acknowledged-checkout-missed", what, *attempts, read)

@@ -84,4 +84,6 @@ def claims_of(run: Run) -> dict[str, Any]:
         "isolation": claims.isolation,
         "durability": claims.durability,
         "recovery_s": claims.recovery_s,
+        "blocking_s": claims.blocking_s,
+        "outage_s": claims.outage_s,
     }

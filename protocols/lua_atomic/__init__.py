@@ -21,13 +21,15 @@ SAFEGUARDS = (
 )
 
 
-def claims(config: Config) -> Claims:  # noqa: ARG001 - whatever the configuration
+def claims(config: Config) -> Claims:
     return Claims(
         atomicity="atomic",
         isolation="strict-serializable",
         durability="as the store's log: always, or up to a second, and what met a full disk, at everysec",
         blocking="nobody waits for a transaction; without the one store nobody does anything",
         recovery_s=2.0,
+        blocking_s=config.timing.takeover_s,
+        outage_s=config.timing.takeover_s,
         data="one store for all services, none owns its own, and all keys in one hash slot",
     )
 

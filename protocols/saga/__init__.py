@@ -32,13 +32,15 @@ SAFEGUARDS = (
 )
 
 
-def claims(config: Config) -> Claims:  # noqa: ARG001 - whatever the configuration
+def claims(config: Config) -> Claims:
     return Claims(
         atomicity="eventually",
         isolation="none",
         durability="as the store's log: always, or up to a second, and what met a full disk, at everysec",
         blocking="none: what is reserved can be seen, and a saga waits for what is down without holding others up",
         recovery_s=5.0,
+        blocking_s=config.timing.takeover_s,
+        outage_s=config.timing.takeover_s,
     )
 
 

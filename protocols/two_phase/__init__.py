@@ -66,8 +66,18 @@ def claims(config: Config) -> Claims:
         durability="as the store's log: always, or up to a second, and what met a full disk, at everysec",
         blocking=blocking,
         recovery_s=2.0,
+        blocking_s=config.timing.takeover_s,
+        outage_s=_outage_s(config, escrow=escrow),
         own_writes=_own_writes(config.options["reads"], escrow=escrow),
     )
+
+
+def _outage_s(config: Config, *, escrow: bool) -> float | None:
+    """Every checkout that needs what is away holds its locks for its time limit, and one comes after the other.
+
+    Under escrow others take of what is left, but a read of what is settled waits for all of them.
+    """
+    return config.timing.takeover_s if escrow and config.options["reads"] != "settled" else None
 
 
 def _isolation(reads: str, *, escrow: bool) -> str:

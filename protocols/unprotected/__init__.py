@@ -8,7 +8,7 @@ from protocols.shop import ledger
 from protocols.unprotected import commands, machine
 
 
-def claims(config: Config) -> Claims:  # noqa: ARG001 - whatever the configuration
+def claims(config: Config) -> Claims:
     """What the shop's contract asks for; nothing is done to keep it."""
     return Claims(
         atomicity="atomic",
@@ -16,6 +16,8 @@ def claims(config: Config) -> Claims:  # noqa: ARG001 - whatever the configurati
         durability="what was told is as durable as the store's log",
         blocking="none",
         recovery_s=2.0,
+        blocking_s=config.timing.takeover_s,
+        outage_s=config.timing.takeover_s,
     )
 
 

@@ -104,6 +104,19 @@ BENIGN: dict[str, Edit] = {
     "a fault, and nothing to sell after it": lambda: a_run(middle=outages.sold_out_after),
     "a fault that ends with the load": lambda: a_run(middle=outages.away_until_the_end),
     "a fault, and nobody asks for a checkout after it": lambda: a_run(middle=outages.nothing_asked_after),
+    "a paid order, and its store is not reached": outcome(
+        "checkout", "o2", number=2, outcome="fail", status=424, value="the store could not be reached; nothing happened"
+    ),
+    "a paid order, and the time was up": outcome(
+        "checkout", "o2", number=2, outcome="fail", status=409, value="not finished within the time limit"
+    ),
+    "an item is blocked for a while": lambda: a_run(middle=outages.blocked_for_a_while),
+    "an item is blocked, free, and blocked again": lambda: a_run(middle=outages.blocked_twice),
+    "an item is blocked without its service": lambda: a_run(middle=outages.blocked_without_its_service),
+    "an item is blocked without a coordinator": lambda: a_run(middle=outages.blocked_without_a_coordinator),
+    "a checkout waits for the service it needs": lambda: a_run(middle=outages.checkouts_without_payment),
+    "a checkout waits for an instance that is silent": lambda: a_run(middle=outages.given_to_a_silent_instance),
+    "a checkout is refused for want of credit": lambda: a_run(middle=outages.poor_while_away),
     "a creation that was refused": lambda: a_run(
         middle=lambda tale: tale.tell("create_item", 5, outcome="fail", process=9)
     ),
@@ -158,6 +171,9 @@ UNDECIDED: dict[str, Edit] = {
     "nobody is served after the first fault": lambda: a_run(middle=outages.nobody_served_after),
     "everybody is refused after the first fault": lambda: a_run(middle=outages.refused_for_no_reason_after),
     "no order comes about after the first fault": lambda: a_run(middle=outages.nothing_can_be_placed_after),
+    "nobody made an order": steps(lambda tale: tale.operations.pop(nth(tale, "create_order", number=0))),
+    "nobody made a user": steps(lambda tale: tale.operations.pop(nth(tale, "create_user", number=0))),
+    "nobody made an item": steps(lambda tale: tale.operations.pop(nth(tale, "create_item", 3, number=0))),
     "no probe": steps(lambda tale: tale.events.pop(-2)),
 }
 """Well-formed, and nobody can say that it holds."""

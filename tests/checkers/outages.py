@@ -2,11 +2,21 @@
 
 from collections.abc import Callable, Sequence
 
-from tests.checkers.tale import Tale
+from tests.checkers.tale import Tale, changed
 
 SECOND = 1000
 SERVICES = ("order", "stock", "payment")
-NODES = ("order-1", "order-2", "stock-1", "payment-1", "order-store", "stock-store", "payment-store", "gateway")
+NODES = (
+    "order-1",
+    "order-2",
+    "stock-1",
+    "stock-2",
+    "payment-1",
+    "order-store",
+    "stock-store",
+    "payment-store",
+    "gateway",
+)
 
 
 def node(tale: Tale, name: str, state: str, pid: int = 1) -> None:
@@ -30,7 +40,7 @@ def orders(tale: Tale, count: int, item: str = "i1", user: str = "u0") -> list[s
 
 
 def killed(
-    tale: Tale, name: str = "stock-1", for_ms: int = 300, meanwhile: Callable[[], object] = lambda: None
+    tale: Tale, name: str = "payment-1", for_ms: int = 300, meanwhile: Callable[[], object] = lambda: None
 ) -> None:
     """Dead for so long, while somebody reads; then back."""
     tale.mark("fault-start", fault="crash", target=name, aimed=[name], down=[])
@@ -101,3 +111,126 @@ def nothing_asked_after(tale: Tale) -> None:
     killed(tale)
     tale.now += 10 * SECOND
     tale.tell("find_user", "u0", process=43)
+
+
+# ------------------------------------------------------------ what a node that stays away holds
+
+LOCKED = "locked by transaction 7.1 for all of the time limit; nothing happened"
+LATE = "not finished within the time limit; nothing happened"
+
+
+def held_up(tale: Tale, op: str, *args: object, words: str = LOCKED, for_ms: int = 2 * SECOND) -> None:
+    """Somebody waits for so long, and hears that somebody else is not done; others are served meanwhile."""
+    at = tale.now
+    tale.tell("find_user", "u2", process=50, at=(at, at + 1))
+    tale.tell(op, *args, outcome="fail", process=51, at=(at, at + for_ms))
+    tale.operations[-1] = changed(tale.operations[-1], value=words)
+
+
+def away(
+    tale: Tale, meanwhile: Callable[[Tale, str], object], *names: str, fault: str = "crash", state: str = "down"
+) -> None:
+    """Nodes go away and stay away until the load is over; there are two orders of item i1, one for the time after."""
+    nodes(tale)
+    mine, other = orders(tale, 2)
+    for name in names:
+        tale.mark("fault-start", fault=fault, target=name, aimed=[name], down=[])
+        node(tale, name, state)
+    tale.now += SECOND
+    meanwhile(tale, mine)
+    tale.now += SECOND
+    for name in names:
+        tale.mark("fault-end", fault=fault, target=name)
+        node(tale, name, "running", 2)
+    tale.tell("checkout", other, process=53)
+
+
+def hot_item_blocked(tale: Tale, mine: str, times: int = 4) -> None:
+    for _ in range(times):
+        held_up(tale, "find_item", "i1")
+        held_up(tale, "checkout", mine, words=LATE)
+
+
+def blocked_by_a_dead_instance(tale: Tale) -> None:
+    away(tale, hot_item_blocked, "order-1")
+
+
+def read_blocked_by_a_paused_instance(tale: Tale) -> None:
+    away(
+        tale,
+        lambda tale, _: [held_up(tale, "find_item", "i1") for _ in range(4)],
+        "order-1",
+        fault="pause",
+        state="paused",
+    )
+
+
+def user_blocked_by_a_dead_instance(tale: Tale) -> None:
+    away(tale, lambda tale, _: [held_up(tale, "add_funds", "u0", 1) for _ in range(4)], "order-1", "stock-1")
+
+
+def order_blocked_by_a_dead_instance(tale: Tale) -> None:
+    """Its item and its user are free."""
+
+    def meanwhile(tale: Tale, mine: str) -> None:
+        for _ in range(4):
+            held_up(tale, "checkout", mine, words=LATE)
+            tale.tell("find_item", "i1", process=52)
+            tale.tell("find_user", "u0", process=52)
+
+    away(tale, meanwhile, "stock-1")
+
+
+def blocked_by_an_outage(tale: Tale) -> None:
+    """Who only wants to look at an item needs no payment."""
+    away(tale, lambda tale, _: [held_up(tale, "find_item", "i1") for _ in range(4)], "payment-1")
+
+
+def blocked_for_a_while(tale: Tale) -> None:
+    away(tale, lambda tale, mine: hot_item_blocked(tale, mine, 1), "order-1")
+
+
+def blocked_twice(tale: Tale) -> None:
+    """Free in between, as one answer shows."""
+
+    def meanwhile(tale: Tale, mine: str) -> None:
+        for _ in range(3):
+            hot_item_blocked(tale, mine, 1)
+            tale.tell("find_item", "i1", process=52)
+            tale.tell("find_user", "u0", process=52)
+            tale.tell("find_order", mine, process=52)
+
+    away(tale, meanwhile, "order-1")
+
+
+def blocked_without_its_service(tale: Tale) -> None:
+    away(tale, hot_item_blocked, "stock-1", "stock-2")
+
+
+def blocked_without_a_coordinator(tale: Tale) -> None:
+    away(tale, hot_item_blocked, "order-1", "order-2")
+
+
+def checkouts_without_payment(tale: Tale) -> None:
+    """Whoever buys needs the service that is away."""
+    away(tale, lambda tale, mine: [held_up(tale, "checkout", mine, words=LATE) for _ in range(6)], "payment-1")
+
+
+def given_to_a_silent_instance(tale: Tale) -> None:
+    """A checkout may have been given to the one that is paused."""
+    away(
+        tale,
+        lambda tale, mine: [held_up(tale, "checkout", mine, words=LATE) for _ in range(6)],
+        "stock-1",
+        fault="pause",
+        state="paused",
+    )
+
+
+def poor_while_away(tale: Tale) -> None:
+    """Refused for what was asked, however often."""
+    away(
+        tale,
+        lambda tale, mine: [held_up(tale, "checkout", mine, words="not enough credit of user u0") for _ in range(6)],
+        "order-1",
+    )

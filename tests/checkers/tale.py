@@ -57,7 +57,9 @@ class Tale:
 
     def history(self, protocol: str = "2pc", workload: str = "checkout", complete: bool = True) -> History:
         atomicity, isolation = PROTOCOLS[protocol]
-        claims = Claims(atomicity=atomicity, isolation=isolation, durability="always", recovery_s=5)
+        claims = Claims(
+            atomicity=atomicity, isolation=isolation, durability="always", recovery_s=5, blocking_s=5, outage_s=5
+        )
         header = Header(
             protocol=protocol,
             claims=claims,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tests.checkers import outages
 from tests.checkers.edits import Edit, answer, both, middle, outcome, plus, read_of, steps
 from tests.checkers.plays import (
     FAIL_404,
@@ -161,6 +162,13 @@ VIOLATIONS: dict[str, Violation] = {
         answer("find_order", "o2", paid=False), "acknowledged-checkout-missed"
     ),
     "paid before anybody asked": Violation(answer("find_order", "o0", paid=True), "paid-before-checkout"),
+    "paid after a refusal": Violation(answer("find_order", "o1", paid=True), "refused-then-paid"),
+    "a paid order is refused": Violation(
+        outcome("checkout", "o2", number=2, outcome="fail", status=409, value="not enough credit"), "paid-order-refused"
+    ),
+    "a paid order is refused because it is paid": Violation(
+        outcome("checkout", "o2", number=2, outcome="fail", status=400, value="order is paid"), "paid-order-refused"
+    ),
     "paid, and then not": Violation(
         answer("find_order", "o5", tale=middle(lambda tale: tale.tell("find_order", "o5", process=9)), paid=True),
         "paid-then-unpaid",
@@ -180,6 +188,22 @@ VIOLATIONS: dict[str, Violation] = {
         answer("find_user", "u0", number=1, credit=100), "stale-read", allowed_without_isolation=True
     ),
     "a stale stock": Violation(answer("find_item", "i0", stock=40), "stale-read", allowed_without_isolation=True),
+    # while a node is away
+    "an item that a dead instance keeps": Violation(
+        lambda: a_run(middle=outages.blocked_by_a_dead_instance), "blocked-by-absence"
+    ),
+    "an item that a paused instance keeps": Violation(
+        lambda: a_run(middle=outages.read_blocked_by_a_paused_instance), "blocked-by-absence"
+    ),
+    "a user whom dead instances keep": Violation(
+        lambda: a_run(middle=outages.user_blocked_by_a_dead_instance), "blocked-by-absence"
+    ),
+    "an order that a dead instance keeps": Violation(
+        lambda: a_run(middle=outages.order_blocked_by_a_dead_instance), "blocked-by-absence"
+    ),
+    "an item that is kept while another service is away": Violation(
+        lambda: a_run(middle=outages.blocked_by_an_outage), "blocked-by-outage"
+    ),
     "a refused checkout seen": Violation(
         answer(
             "find_item",

@@ -29,7 +29,7 @@ def history(*events: Event, told: str = "ok", paid: bool = True, **config: objec
         durability="always",
         runtime="fake",
         seed=3,
-        config=config,
+        config={"workload": {}, "must_hold": [], "faults": [], **config},
     )
     order = {"order_id": "o", "paid": paid, "items": [["7", 2]], "user_id": "1", "total_cost": 10}
     steps: list[tuple[str, list[object], object]] = [

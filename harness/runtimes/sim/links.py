@@ -25,6 +25,7 @@ class SimLink:
         self._life = life
         self._network = network
         self._by_name = {each.name: each for several in instances.values() for each in several}
+        self._of = instances
         self._turns = {service: itertools.cycle(several) for service, several in instances.items()}
 
     def send(self, to: str, message: Any) -> None:
@@ -35,8 +36,17 @@ class SimLink:
         """Once, and that is all."""
         self._deliver(to, message, None)
 
+    def _one_of(self, service: str) -> "Process":
+        """The next instance in turn; one that accepts no connection is passed over, as long as there is another."""
+        found = next(self._turns[service])
+        for _ in self._of[service][1:]:
+            if found.accepts:
+                break
+            found = next(self._turns[service])
+        return found
+
     def _deliver(self, to: str, message: Any, handled: Callable[[], None] | None) -> None:
-        target, sender = self._by_name.get(to) or next(self._turns[to]), self._machine.name
+        target, sender = self._by_name.get(to) or self._one_of(to), self._machine.name
         self._network.carry((sender, target.name), lambda: target.hear(message, sender, handled))
 
 

@@ -6,6 +6,7 @@ acknowledgements need no requests of their own. Nothing is sent twice: a batch t
 
 import asyncio
 import itertools
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -24,6 +25,7 @@ PATH = "/internal/messages"
 SECRET = "x-wdm-secret"  # noqa: S105 - the header's name
 UNDER_WAY = 2
 BATCH = 512
+PASS_OVER_S = 2.0  # an instance to which a request failed, while the service has another one
 ANSWER_WITHIN_S = 1.0  # with a store that is away nothing is carried out, and there may be other things to say
 
 log = structlog.get_logger()
@@ -36,15 +38,16 @@ class RejectedMessage(Exception):
 class _Peer:
     """One address: what waits for it, how many requests to it are under way, and how many of its own are not answered yet.
 
-    ``idle`` are connections that nothing is under way on.
+    ``idle`` are connections that nothing is under way on, ``failed_s`` is when a request to it failed, by the loop's clock.
     """
 
-    __slots__ = ("idle", "unanswered", "under_way", "url", "waiting")
+    __slots__ = ("failed_s", "idle", "unanswered", "under_way", "url", "waiting")
 
     def __init__(self, url: str) -> None:
         self.url = url + PATH
         self.waiting: deque[Any] = deque()
         self.idle: list[Connection] = []
+        self.failed_s = -math.inf
         self.under_way = 0
         self.unanswered = 0
 
@@ -71,6 +74,7 @@ class HttpLink:
     ) -> None:
         self._sender = sender
         self._routes = routes
+        self._several = {service: len(addresses) for service, addresses in peers.items()}
         self._instances = {service: itertools.cycle(addresses) for service, addresses in peers.items()}
         self._headers = {SECRET: secret, "content-type": "application/msgpack"}
         self._codec = codec
@@ -98,8 +102,7 @@ class HttpLink:
                 connection.close()
 
     def send(self, to: str, message: Any) -> None:
-        instances = self._instances.get(to)
-        peer = self._peer(to if instances is None else next(instances))
+        peer = self._one_of(to) if to in self._instances else self._peer(to)
         peer.waiting.append(message)
         if not peer.unanswered:
             self._post_soon(peer)
@@ -145,6 +148,19 @@ class HttpLink:
         self.counts.messages += count
         return body
 
+    def _one_of(self, service: str) -> _Peer:
+        """The next instance in turn: one that failed just now is passed over, as long as there is another.
+
+        Else each message to it would be lost and repeated much later, while everything waits that its transaction holds.
+        """
+        now = asyncio.get_running_loop().time()
+        peer = self._peer(next(self._instances[service]))
+        for _ in range(self._several[service] - 1):
+            if now - peer.failed_s >= PASS_OVER_S:
+                break
+            peer = self._peer(next(self._instances[service]))
+        return peer
+
     def _peer(self, address: str) -> _Peer:
         peer = self._peers.get(address)
         if peer is None:
@@ -176,12 +192,14 @@ class HttpLink:
             status, body = await connection.post(batch)
             if connection.usable:
                 peer.idle.append(connection)
+            peer.failed_s = -math.inf
             if status in (200, 204):
                 self._hear(body)
                 return
             reason = f"status {status}"
         except (TimeoutError, OSError, ValueError) as error:  # a sender may have said that it is at no address
             reason = str(error) or type(error).__name__
+            peer.failed_s = asyncio.get_running_loop().time()
         self.counts.lost += count
         log.debug("messages lost", to=peer.url, count=count, reason=reason)
 

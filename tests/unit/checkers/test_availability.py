@@ -31,7 +31,7 @@ def test_never_again_is_named_whatever_the_verdict():
     line, figures = told(outages.away_until_the_end)
     assert line.startswith("holds")
     assert ", no checkout succeeded after the first fault: " in line
-    assert [each.partition(" at ")[0] for each in figures["never_again"]] == ["crash of stock-1"]
+    assert [each.partition(" at ")[0] for each in figures["never_again"]] == ["crash of payment-1"]
     assert "none again after 1 faults" in figures["words"]
 
 
@@ -44,4 +44,4 @@ def test_nobody_served_is_unknown_and_says_why():
     assert judgement.verdict == "unknown"
     (reason,) = judgement.reasons
     assert reason.startswith("availability: no checkout was served any more after the first fault, at ")
-    assert "10 of them while every node was there" in reason
+    assert "10 of them while nothing was in their way" in reason

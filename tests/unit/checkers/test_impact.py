@@ -115,6 +115,7 @@ def test_faults_in_vain_prove_nothing(run, begin, reason):
 
 def test_a_history_without_the_faults_that_were_asked_for_is_unknown(story):
     told = story().history()
+    told.header.config.update(workload={}, must_hold=[], faults=[])
     assert examine(told).verdict == Verdict.HOLDS
     told.header.config["faults"] = [{"kind": "crash", "target": ["order"]}]
     judgement = examine(told)

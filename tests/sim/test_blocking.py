@@ -1,0 +1,51 @@
+"""An instance that never comes back, its clock an hour ahead: what it holds is free in time, or the verdict says so."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness import faults, scenarios
+from harness.chaos import single
+from harness.chaos.plan import Plan, simulated
+from protocols.saga import commands as saga
+from protocols.two_phase import commands as two_phase
+
+HOUR_MS = 3_600_000
+CASES = [
+    ("2pc", {"locks": "wait-die"}, "order:before-persist:commit", two_phase),
+    ("2pc", {"locks": "escrow", "reads": "settled"}, "order:before-persist:commit", two_phase),
+    ("saga", {}, "order:before-persist:confirm", saga),
+]
+
+
+def plan(protocol: str, options: dict[str, str], boundary: str) -> Plan:
+    scenario = simulated(scenarios.load("instance-away"))
+    schedule = (
+        faults.fault("skew", ("order-1",), 0.5, 25.0, {"offset_ms": HOUR_MS}),
+        faults.fault("crash-at", ("order-1",), 1.0, 20.0, {"boundary": boundary}),
+    )
+    return Plan(replace(scenario, must_hold=()), protocol, 1, runtime="sim", options=options, schedule=schedule)
+
+
+def believed(tables: Any, now: int, name: str, txn: str, at: int) -> int:
+    """As it was: the age of a record by the clock of whoever has written it."""
+    return now - int(tables[name][txn][at])
+
+
+@pytest.mark.parametrize(("protocol", "options", "boundary", "_module"), CASES)
+def test_nobody_waits_longer_than_claimed(protocol: str, options: dict[str, str], boundary: str, _module: Any) -> None:
+    done = single.run(plan(protocol, options, boundary))
+    found = next(result.finding.figures for result in done.judgement.results if result.checker == "blocking")
+    assert done.judgement.verdict == "holds", done.judgement.reasons
+    assert found["longest_away_s"] > found["bounds_s"]["blocked-by-absence"]
+
+
+@pytest.mark.parametrize(("protocol", "options", "boundary", "module"), CASES)
+def test_a_clock_that_is_believed_is_found(
+    protocol: str, options: dict[str, str], boundary: str, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "waited", believed)
+    done = single.run(plan(protocol, options, boundary))
+    assert done.judgement.verdict == "violated"
+    assert "blocked-by-absence" in done.names
