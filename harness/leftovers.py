@@ -1,9 +1,11 @@
 """Whatever a killed command has left on this machine and its watchdog could not remove: named, and removed on request."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from pathlib import Path
 
 from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.docker import ours
 from harness.runtimes.local import places, process, temporary
 from harness.runtimes.local.control import end_leftovers
 from harness.runtimes.local.state import StateFolder
@@ -12,8 +14,13 @@ REMOVE = "wdm down --all"
 
 
 def found() -> list[str]:
-    """Each thing in words, in a fixed order; of containers only what a known folder says, so no engine is asked."""
-    return [*_deployments(), *(f"the temporary folder {path}" for path in temporary.abandoned())]
+    """Each thing in words, in a fixed order."""
+    containers = ours.abandoned()
+    return [
+        *_deployments(containers),
+        *containers.values(),
+        *(f"the temporary folder {path}" for path in temporary.abandoned()),
+    ]
 
 
 def remove_folders() -> list[str]:
@@ -28,8 +35,10 @@ def remove_folders() -> list[str]:
     return removed
 
 
-def _deployments() -> Iterator[str]:
+def _deployments(but: Container[Path]) -> Iterator[str]:
     for path in places.known():
+        if path in but:
+            continue
         folder = StateFolder(path)
         try:
             there = folder.read() if folder.supervisor() is None else None

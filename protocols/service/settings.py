@@ -18,6 +18,7 @@ DAY_MS = 86_400_000
 MOST = 10**9
 _WHOLE = re.compile(r"[0-9]{1,10}")
 SERVICES = ("order", "stock", "payment")
+EXAMPLE = "choose-your-own"
 ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what a container listens on, to be told from an address
 
 
@@ -77,7 +78,7 @@ class Settings:
             routes=_json(env, "WDM_ROUTES", "{}"),
             transport=env.get("WDM_TRANSPORT") or "http",
             broker_url=env.get("WDM_BROKER_URL", ""),
-            secret=_need(env, "WDM_SECRET"),
+            secret=_own(env, "WDM_SECRET"),
             options=_json(env, "WDM_OPTIONS", "{}"),
             ablate=tuple(filter(None, env.get("WDM_ABLATE", "").split(","))),
             faults=_faults(env.get("WDM_FAULTS") or "{}"),
@@ -110,6 +111,13 @@ def environment(env: Mapping[str, str]) -> dict[str, str]:
 def timing_for(limit_ms: int) -> Timing:
     """How a service is timed whose requests take at most so long: patience must outlast them."""
     return Timing(patience=limit_ms + PATIENCE_MS)
+
+
+def _own(env: Mapping[str, str], name: str) -> str:
+    """A secret. The examples that were once published are nobody's."""
+    if (value := _need(env, name)).startswith(EXAMPLE):
+        raise UsageError(f"{name} is an example that everybody knows; make it your own")
+    return value
 
 
 def _need(env: Mapping[str, str], name: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,8 +22,10 @@ from harness import faults
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.docker import compose, engine, images, ours, project
 from harness.runtimes.docker.deployment import DockerDeployment
+from harness.runtimes.local import process
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
+from tests.cli.test_lifecycle import watchdogs
 from tests.contract.acts import credit_of, item, order, stock_of, user
 from tests.faults.acts import rests
 from tests.runtimes import need_docker
@@ -201,6 +204,10 @@ class Shell:
         ]
         return [thing.name for thing in things]
 
+    def states(self, client: Any) -> list[str]:
+        wanted = {"label": [f"{engine.HOME}={self.folder}/home/wdm"]}
+        return [one.status for one in client.containers.list(all=True, filters=wanted, ignore_removed=True)]
+
 
 PAUSE = """
 summary = "The order service is paused for good"
@@ -232,14 +239,36 @@ def test_an_interrupt_leaves_nothing(shell: Shell, client: Any) -> None:
     assert shell.left(client) == []
 
 
-def test_what_a_killed_run_left_is_removed_by_down_all(shell: Shell, client: Any) -> None:
+def test_a_watchdog_removes_the_containers_of_a_killed_run(shell: Shell, client: Any) -> None:
+    """One of them paused; its folder in the temporary directory goes as well."""
     with shell.chaos("pause order") as child:
         child.kill()
         child.communicate(timeout=60)
-    assert any(name.endswith("_order-data") for name in shell.left(client))
+    deadline = time.monotonic() + 60
+    while shell.left(client) or list(shell.folder.glob("wdm-chaos-*")):
+        assert time.monotonic() < deadline, shell.left(client)
+        time.sleep(0.1)
+
+
+def test_what_a_killed_run_and_its_watchdog_left_is_named_and_removed_by_down_all(shell: Shell, client: Any) -> None:
+    with shell.chaos("pause order") as child:
+        for watchdog in watchdogs(child.pid):
+            process.send(watchdog, signal.SIGKILL)
+        child.kill()
+        child.communicate(timeout=60)
+    assert "paused" in shell.states(client)
+    named = f"7 containers, 1 of them paused, and 12 networks of deployment wdm-[0-9a-f]+-2pc, started by process {child.pid} of "
+    for command in (("status",), ("down",), ("doctor", "--port", "0")):
+        heard = shell.wdm(*command).stderr
+        assert re.search(named + rf"\S+ for {shell.folder}/wdm-chaos-\w+; `wdm down --all` removes it", heard), heard
+    for folder in shell.folder.glob("wdm-chaos-*"):
+        shutil.rmtree(folder)  # as whoever tidies a temporary directory does; the labels say it all
+    (shell.folder / "home/wdm/deployments").unlink()
+    assert re.search(named, shell.wdm("status").stderr)
     answer = shell.wdm("down", "--all")
-    assert (answer.returncode, "_order-data, left behind" in answer.stderr) == (0, True), answer.stderr
+    assert (answer.returncode, "_order-data" in answer.stderr) == (0, True), answer.stderr
     assert shell.left(client) == []
+    assert "left behind" not in shell.wdm("status").stderr
 
 
 def test_data_is_kept_until_somebody_says_otherwise(shell: Shell, client: Any) -> None:

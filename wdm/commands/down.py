@@ -34,6 +34,7 @@ def down(folder: StateFolder, everywhere: bool, volumes: bool) -> int:
         ]
     if failures:
         raise EnvironmentFailure("; ".join(failures))
+    ui.name_leftovers()
     in_volumes = not volumes and (folder.path / compose.OVERRIDE).exists()
     remove = f"wdm down{hint(folder)} --volumes" if in_volumes else f"rm -r {folder.path}"
     ui.next_step(f"`wdm up{hint(folder)}` starts it again, `{remove}` removes its data")

@@ -1,4 +1,4 @@
-"""Compose: makes the containers, networks and volumes of ``docker-compose.yml``, and removes them. It is asked nothing else."""
+"""Compose: makes the containers, networks and volumes of ``docker-compose.yml``. It is asked nothing else."""
 
 import asyncio
 import os
@@ -9,7 +9,6 @@ from pathlib import Path
 
 from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.docker import project
-from harness.runtimes.docker.brokers import BROKERS
 from harness.runtimes.docker.engine import endpoint, in_words
 from harness.runtimes.local.process import TAG
 from protocols.service.tasks import begin
@@ -19,7 +18,6 @@ OVERRIDE = "compose.json"
 """The second file of a deployment, in its folder."""
 LINKS = "links"
 """The profile, and its only service: what stands between nodes where their connections are to be disturbed."""
-PROFILES = (LINKS, *BROKERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +54,6 @@ class Project:
         """Make everything, and start nothing."""
         counts = [f"--scale={service}={count}" for service, count in scale.items()]
         await self._run([*_chosen(profiles), "up", "--no-start", "--no-build", "--force-recreate", *counts])
-
-    async def remove(self, *, volumes: bool) -> None:
-        """Stop and remove everything; data only with ``volumes``."""
-        what = ["--volumes"] if volumes else []
-        await self._run([*_chosen(PROFILES), "down", "--timeout", "1", "--remove-orphans", *what])
 
     async def _run(self, arguments: Sequence[str]) -> None:
         """Raises ``EnvironmentFailure`` with the point of what it said. Whoever is cancelled waits for its end."""

@@ -26,7 +26,7 @@ from harness.runtimes.local.process import Identity
 
 T = TypeVar("T")
 
-TOLD = "etc/wdm/environment.json"
+TOLD_IN, TOLD = "etc/wdm", "environment.json"
 # The words of a store, RabbitMQ and Kafka, which listen where this machine cannot ask.
 READY = re.compile(rb"Ready to accept connections|completed with \d+ plugins|Kafka Server started")
 # Number 1 of a store's container is the store, and who looks into it is its user; the hard limit stays.
@@ -112,9 +112,9 @@ class Container:
         await asyncio.wrap_future(self._orders.submit(self._thaw))
 
     def tell(self, environment: Mapping[str, str]) -> None:
-        """Leave the variables of the next life where it looks for them. Blocks."""
+        """Leave the variables of the next life where it looks for them: in a volume, as its root cannot be written. Blocks."""
         if self._told_by_file:
-            self.put("/", TOLD, json.dumps(environment).encode())
+            self.put(f"/{TOLD_IN}", TOLD, json.dumps(environment).encode())
 
     def put(self, folder: str, name: str, content: bytes, owner: tuple[int, int] = (0, 0)) -> None:
         """A file in it, also while it does not run. Blocks."""

@@ -1,17 +1,22 @@
 """What the engine has of ours: found by label, whoever made it and however that ended, and removed."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from harness.runtimes.base import EnvironmentFailure, Node, State
+from harness.runtimes.docker import owner
 from harness.runtimes.docker.brokers import BROKERS
 from harness.runtimes.docker.engine import DEPLOYMENT, VOLATILE, connect, filters, told
 from harness.runtimes.local.brokers import NAME
+from harness.runtimes.local.places import user_folder
 
 SERVICE = "com.docker.compose.service"
+USED = "containers"
+"""In the user's folder: containers have been made."""
+ASKED_WITHIN_S = 5.0
 GONE = (404, 409)  # it is not there, or its removal is under way
 NUMBER = "com.docker.compose.container-number"
 INNER_PORT = "5000/tcp"
@@ -65,7 +70,38 @@ def remove_all(begins: str = "", *, volumes: bool = False) -> list[str]:
         return [name for tag in tags for name in _remove(client, tag, volumes)]
 
 
+def note_use() -> None:
+    """Whoever has never made a container needs no engine asked: see ``abandoned``."""
+    with suppress(OSError):  # a full disk
+        (user_folder() / USED).touch()
+
+
+def abandoned() -> dict[Path, str]:
+    """What the engine has of this user's whose process has ended, in words by the folder that it was made for.
+
+    Empty where no engine answers, or none was ever used.
+    """
+    if not (user_folder() / USED).exists():
+        return {}
+    with suppress(EnvironmentFailure), closing(connect(ASKED_WITHIN_S)) as client, told("the engine cannot be asked"):
+        containers = client.containers.list(all=True, filters=filters(), ignore_removed=True)
+        networks = client.networks.list(filters=filters())
+        left = [one for one in (*containers, *networks) if owner.is_gone(_labels(one))]
+        by_tag: dict[str, list[Any]] = {}
+        for one in left:
+            by_tag.setdefault(_labels(one)[DEPLOYMENT], []).append(one)
+        return {Path(_labels(some[0])[owner.FOLDER]): _in_words(tag, some) for tag, some in by_tag.items()}
+    return {}
+
+
 # ---------------------------------------------------------------- inside
+
+
+def _in_words(tag: str, left: list[Any]) -> str:
+    states = [one.status for one in left if hasattr(one, "status")]
+    paused = f", {states.count('paused')} of them paused," if "paused" in states else ""
+    count = f"{len(states)} containers{paused} and {len(left) - len(states)} networks"
+    return f"{count} of deployment {tag}, {owner.words(_labels(left[0]))}"
 
 
 def _as_seen(node: Node, container: Any) -> Node:
@@ -109,7 +145,7 @@ def _remove(client: Any, tag: str, volumes: bool) -> Iterator[str]:
         for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
             yield f"container {container.name}"
             with _unless_gone():
-                container.remove(force=True)
+                container.remove(force=True, v=True)  # with the volume that has no name, see ``Container.tell``
         for network in client.networks.list(filters=mine):
             yield f"network {network.name}"
             with _unless_gone():

@@ -10,11 +10,11 @@ from typing import Any
 
 from harness.runtimes import base
 from harness.runtimes.base import EnvironmentFailure
-from harness.runtimes.docker import layout, ours, project
+from harness.runtimes.docker import layout, ours, owner, project
 from harness.runtimes.docker.brokers import BROKERS, Kind
 from harness.runtimes.docker.cables import Cables
 from harness.runtimes.docker.compose import LINKS, OVERRIDE, Project
-from harness.runtimes.docker.container import Container
+from harness.runtimes.docker.container import TOLD_IN, Container
 from harness.runtimes.docker.engine import connect, filters, labels, told
 from harness.runtimes.docker.images import choose
 from harness.runtimes.docker.images import variables as variables_of
@@ -55,6 +55,7 @@ class ContainerSupervisor(Supervisor):
 
     def _plan_with(self, ports: Ports) -> Plan:
         self._client = client = connect()
+        ours.note_use()
         self._resources.callback(client.close)
         kind = transport(self.spec.transport).broker
         images = choose(client, kind)
@@ -105,7 +106,7 @@ class ContainerSupervisor(Supervisor):
 
     def _variables(self, tag: str, secret: str, port: int) -> dict[str, str]:
         spec = self.spec
-        own = labels(tag, volatile=self._volatile)
+        own = self._labels(tag)
         return {
             **{name.upper().replace(".", "_"): value for name, value in own.items()},
             "WDM_RESTART": "no",
@@ -126,10 +127,13 @@ class ContainerSupervisor(Supervisor):
             "WDM_PORT": str(port),
         }
 
+    def _labels(self, tag: str) -> dict[str, str]:
+        return {**labels(tag, volatile=self._volatile), **owner.labels(self.folder.path)}
+
     def _free_pool(self, tag: str) -> IPv4Network:
         """Addresses that the engine would give to a new network: it knows what is in use."""
         with told("the engine makes no network"):
-            own = labels(tag, volatile=self._volatile)
+            own = self._labels(tag)
             probe = self._client.networks.create(f"{tag}-probe", internal=True, labels=own, check_duplicate=True)
             try:
                 probe.reload()
@@ -142,12 +146,16 @@ class ContainerSupervisor(Supervisor):
 
         Some versions of Compose put a network of the second file in the place of the first one's, so it is said whole.
         """
-        own = labels(tag, volatile=self._volatile)
+        own = self._labels(tag)
         nets = {
             name: {"internal": name in layout.TALKS, "labels": own, "ipam": {"config": [{"subnet": str(net)}]}}
             for name, net in self._nets.items()
         }
-        return self.folder.write_private(OVERRIDE, json.dumps({"networks": nets}, indent=2).encode())
+        told_by_file = (*SERVICES, *([LINKS] if self.spec.breakable else []))
+        # A container whose root cannot be written takes a file into a volume only; one without a name goes with its container.
+        services = {name: {"volumes": [f"/{TOLD_IN}"]} for name in told_by_file}
+        document = {"services": services, "networks": nets}
+        return self.folder.write_private(OVERRIDE, json.dumps(document, indent=2).encode())
 
     def _member(self, name: str, kind: base.Kind, service: str, url: str = "") -> Member:
         async def serves() -> bool:
@@ -261,16 +269,13 @@ class ContainerSupervisor(Supervisor):
         cables.plugged_into(networks, {name: one.handle for name, one in self.containers.items()}, life.url)
 
     async def _leave_nothing(self) -> None:
-        """Compose removes what it made; what it does not is found by its label."""
+        """All of it has its label, and is removed as what a killed command left is."""
         if self._project is None:
             return
         for container in (*self.containers.values(), *([self._helper] if self._helper else [])):
             container.close()
-        try:
-            await self._project.remove(volumes=self._volatile)
-        finally:
-            await asyncio.to_thread(ours.remove, self.plan.tag, volumes=self._volatile)
-            self._project = None
+        self._project = None
+        await asyncio.to_thread(ours.remove, self.plan.tag, volumes=self._volatile)
 
 
 def _advertised(name: str) -> str:

@@ -1,0 +1,50 @@
+"""Whose the containers are: labels that name the user, the folder and the process, so that what a killed one leaves is named."""
+
+import getpass
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from harness.runtimes.local.process import Identity, alive, identify
+
+USER, FOLDER, PROCESS = "wdm.user", "wdm.folder", "wdm.process"
+"""Labels of containers and networks. Volumes outlive the process that made them, so they have none of these."""
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def labels(folder: Path) -> dict[str, str]:
+    """This process, as the owner of a deployment in this folder."""
+    identity = identify(os.getpid())
+    started = identity.started if identity else ""
+    return {USER: _user(), FOLDER: str(folder), PROCESS: f"{os.getpid()} {started} {_boot()}"}
+
+
+def is_gone(labels: Mapping[str, str]) -> bool:
+    """Whether the process that these labels name has ended; False if they name none, or another machine's."""
+    pid, _, rest = labels.get(PROCESS, "").partition(" ")
+    started, _, boot = rest.partition(" ")
+    if not pid.isdecimal() or labels.get(USER, "").rpartition("@")[2] != socket.gethostname():
+        return False
+    return boot != _boot() or not alive(Identity(int(pid), started))
+
+
+def words(labels: Mapping[str, str]) -> str:
+    pid = labels[PROCESS].partition(" ")[0]
+    return f"started by process {pid} of {labels[USER]} for {labels[FOLDER]}"
+
+
+def _user() -> str:
+    """The user may have no name, as in a container."""
+    name = str(os.getuid())
+    with suppress(KeyError, OSError):
+        name = getpass.getuser()
+    return f"{name}@{socket.gethostname()}"
+
+
+def _boot() -> str:
+    """A pid and a start mean something until the machine is started again."""
+    with suppress(OSError):
+        return BOOT.read_text().strip()
+    return ""
