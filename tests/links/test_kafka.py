@@ -1,13 +1,17 @@
 """What a link over Kafka promises beside what every link does, on a real broker: whatever rebalances come, nothing is skipped."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import DeleteGroupsRequest
+from aiokafka.protocol.group import LeaveGroupRequest
+from structlog.testing import capture_logs
 
 from protocols.service.links.broker import ROOM
 from protocols.service.links.kafka import routing
@@ -64,6 +68,85 @@ async def test_an_instance_that_joins_in_mid_batch_moves_no_offset_beyond_unfini
             await until_committed(broker, 0, len(kept))
 
 
+async def test_deleted_topics_are_noticed_created_again_and_consumed_again(broker: Running) -> None:
+    asked, answered = Note("asked"), Note("answered")
+    at_order, at_stock = Inbox(), Inbox()
+    with capture_logs() as lines:
+        async with (
+            started(broker.link("order-1"), at_order) as order,
+            started(broker.link("stock-1"), at_stock) as stock,
+            administration(broker) as admin,
+        ):
+            await until(lambda: order.up and stock.up)
+            lines.clear()
+            await admin.delete_topics([TOPIC, "wdm.replies.order"])
+            await until(lambda: not order.up and not stock.up)  # nothing is sent meanwhile
+            await until(lambda: order.up and stock.up)
+            order.send("stock", asked)
+            await at_stock.until({asked})
+            stock.send("order-1", answered)
+            await at_order.until({answered})
+    lost = [line["error"] for line in lines if line["event"] == "broker lost"]
+    assert 2 <= len(lost) <= 4, "each says so once, or once more if the second topic goes later"
+    assert all("are gone: wdm." in error for error in lost)
+
+
+async def test_an_instance_that_had_no_partition_because_there_was_no_topic_has_one_when_it_joins_again(
+    broker: Running,
+) -> None:
+    sent, inbox = notes_of(0, 1), Inbox()
+    async with member(broker, "stock-1") as former, administration(broker) as admin:  # its former life
+        await until(lambda: bool(former.assignment()))
+        await admin.delete_topics([TOPIC])
+        await until(lambda: not former.assignment())
+    async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox):
+        order.send("stock", sent[0])
+        await inbox.until(set(sent))
+
+
+async def test_a_member_whose_group_is_deleted_consumes_again(broker: Running) -> None:
+    before, after = notes_of(0, 1), notes_of(0, 3)[1:]
+    inbox = Inbox()
+    async with (
+        started(broker.link("order-1"), Inbox()) as order,
+        started(broker.link("stock-1"), inbox),
+        administration(broker) as admin,
+    ):
+        order.send("stock", before[0])
+        await inbox.until(set(before))
+        await delete_the_group(admin)
+        for note in after:
+            order.send("stock", note)
+        await inbox.until(set(after))
+        await until_committed(broker, 0, await end_of(broker, 0))
+
+
+async def test_a_member_that_another_one_of_its_name_fences_consumes_again_when_that_one_is_gone(
+    broker: Running,
+) -> None:
+    sent, inbox = notes_of(0, 20), Inbox()
+    async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox):
+        order.send("stock", sent[0])
+        await inbox.until({sent[0]})
+        namesake = AIOKafkaConsumer(
+            TOPIC,
+            bootstrap_servers=servers(broker),
+            group_id=TOPIC,
+            group_instance_id="stock-1",
+            enable_auto_commit=False,
+        )
+        await namesake.start()
+        try:
+            await until(lambda: bool(namesake.assignment()))
+            for note in sent[1:]:
+                order.send("stock", note)
+            await drained(order)
+        finally:
+            await namesake.stop()
+        await inbox.until(set(sent))
+        await until_committed(broker, 0, await end_of(broker, 0))
+
+
 # ---------------------------------------------------------------- what the broker has
 
 
@@ -77,20 +160,66 @@ async def until_committed(
     broker: Running, partition: int, wanted: int, over: Callable[[], bool] = lambda: True, for_s: float = 0.0
 ) -> None:
     """Wait until the stock service's group has committed this offset, ``for_s`` after ``over``, and never a later one."""
-    admin, clock = AIOKafkaAdminClient(bootstrap_servers=servers(broker)), asyncio.get_running_loop().time
-    at, until_s = TopicPartition(TOPIC, partition), float("inf")
+    at, clock, until_s = TopicPartition(TOPIC, partition), asyncio.get_running_loop().time, float("inf")
+    async with administration(broker) as admin, asyncio.timeout(SOON_S):
+        while True:
+            if until_s == float("inf") and over():
+                until_s = clock() + for_s
+            offsets = await admin.list_consumer_group_offsets(TOPIC)
+            found = offsets[at].offset if at in offsets else 0
+            assert found <= wanted, f"{found} is committed, {wanted} is unfinished"
+            if found == wanted and clock() >= until_s:
+                return
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def member(broker: Running, name: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A member of the stock service's group that is no link's."""
+    consumer = AIOKafkaConsumer(
+        TOPIC,
+        bootstrap_servers=servers(broker),
+        group_id=TOPIC,
+        group_instance_id=name,
+        enable_auto_commit=False,
+        metadata_max_age_ms=500,
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def end_of(broker: Running, partition: int) -> int:
+    at, consumer = TopicPartition(TOPIC, partition), AIOKafkaConsumer(bootstrap_servers=servers(broker))
+    await consumer.start()
+    try:
+        ends: Mapping[TopicPartition, int] = await consumer.end_offsets([at])
+    finally:
+        await consumer.stop()
+    return ends[at]
+
+
+async def delete_the_group(admin: Any) -> None:
+    """Have all members of the stock service's group leave it, and delete it before one has noticed."""
+    coordinator = await admin.find_coordinator(TOPIC)
+    ((_, _, _, _, _, members, *_),) = (await admin.describe_consumer_groups([TOPIC]))[0].groups
+    for member, *_ in members:
+        left = await admin._send_request(
+            LeaveGroupRequest(TOPIC, member), coordinator
+        )  # the library offers no public way
+        assert left.error_code == 0
+    deleted = await admin._send_request(DeleteGroupsRequest([TOPIC]), coordinator)
+    assert deleted.results == [(TOPIC, 0)]
+
+
+@asynccontextmanager
+async def administration(broker: Running) -> AsyncIterator[Any]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers(broker))
     await admin.start()
     try:
-        async with asyncio.timeout(SOON_S):
-            while True:
-                if until_s == float("inf") and over():
-                    until_s = clock() + for_s
-                offsets = await admin.list_consumer_group_offsets(TOPIC)
-                found = offsets[at].offset if at in offsets else 0
-                assert found <= wanted, f"{found} is committed, {wanted} is unfinished"
-                if found == wanted and clock() >= until_s:
-                    return
-                await asyncio.sleep(0.01)
+        yield admin
     finally:
         await admin.close()
 

@@ -17,25 +17,21 @@ from urllib.parse import urlsplit
 from zlib import crc32
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
-from aiokafka.errors import (
-    InvalidPartitionsError,
-    TopicAlreadyExistsError,
-)
 
 from protocols.core import UsageError
 from protocols.service.codec import Codec
 from protocols.service.links import LETTERS
 from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Done, Parcel
 from protocols.service.links.kafka_reader import LOST, WAIT_MS, Fetched, Reader, words
+from protocols.service.links.kafka_topics import DEAD, Topics
 from protocols.service.settings import SERVICES, Settings
 from protocols.service.tasks import Crew
 
-DEAD = "wdm.dead"
 ANSWER_WITHIN_MS = 5_000
 SESSION_MS = 6_000
 HEARTBEAT_MS = 1_000
 STOP_WITHIN_S = 0.8
+METADATA_MS = 2_000  # a partition that is added or created again is assigned this soon
 
 
 def link(settings: Settings, codec: Codec) -> BrokerLink:
@@ -110,8 +106,10 @@ async def connected(settings: Settings) -> AsyncIterator["KafkaChannel"]:
     async with contextlib.AsyncExitStack() as stack:
         try:
             async with asyncio.timeout(3 * ANSWER_WITHIN_MS / 1000):
-                await _make_topics(servers, _partitions(settings))
-                channel = KafkaChannel(servers, settings.service, settings.node)
+                topics = Topics(servers, _partitions(settings), ANSWER_WITHIN_MS)
+                stack.push_async_callback(_stopped, topics)
+                await topics.open()
+                channel = KafkaChannel(servers, settings, topics)
                 stack.push_async_callback(channel.close)
                 await channel.open()
         except LOST as error:
@@ -119,30 +117,20 @@ async def connected(settings: Settings) -> AsyncIterator["KafkaChannel"]:
         yield channel
 
 
-async def _make_topics(servers: str, partitions: Mapping[str, int]) -> None:
-    """Or let them grow: there may be more instances now than when they were made."""
-    wanted = {topic: count for name, count in partitions.items() for topic in (f"wdm.{name}", f"wdm.replies.{name}")}
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=ANSWER_WITHIN_MS)
-    try:
-        await admin.start()
-        with contextlib.suppress(TopicAlreadyExistsError):
-            await admin.create_topics([NewTopic(name, count, 1) for name, count in {**wanted, DEAD: 1}.items()])
-        there = {each["topic"]: len(each["partitions"]) for each in await admin.describe_topics(list(wanted))}
-        for name, count in wanted.items():
-            if 0 < there.get(name, 0) < count:
-                with contextlib.suppress(InvalidPartitionsError):  # another instance was first
-                    await admin.create_partitions({name: NewPartitions(count)})
-    finally:
-        await admin.close()
-
-
 class KafkaChannel:
     """A producer, and two consumers: of the service's topic, and of this instance's partition of the answers."""
 
-    def __init__(self, servers: str, service: str, node: str) -> None:
+    def __init__(self, servers: str, settings: Settings, topics: Topics) -> None:
+        service, node = settings.service, settings.node
         self._service = service
+        self._topics = topics
         self._replies = TopicPartition(f"wdm.replies.{service}", _partition_of(node)[1])
-        common = {"bootstrap_servers": servers, "client_id": node, "request_timeout_ms": ANSWER_WITHIN_MS}
+        common = {
+            "bootstrap_servers": servers,
+            "client_id": node,
+            "request_timeout_ms": ANSWER_WITHIN_MS,
+            "metadata_max_age_ms": METADATA_MS,
+        }
         self._producer = AIOKafkaProducer(enable_idempotence=True, acks="all", linger_ms=0, **common)
         reading = common | {"enable_auto_commit": False, "auto_offset_reset": "earliest"}
         self._shared = AIOKafkaConsumer(
@@ -160,10 +148,13 @@ class KafkaChannel:
 
     async def open(self) -> None:
         await self._producer.start()
-        self._shared.subscribe([f"wdm.{self._service}"], listener=self._readers[0])
+        self._join()
         await self._shared.start()
         self._own.assign([self._replies])
         await self._own.start()
+
+    def _join(self) -> None:
+        self._shared.subscribe([f"wdm.{self._service}"], listener=self._readers[0])
 
     async def close(self) -> None:
         """All at once: a stop that is in a hurry cancels this, and none of them may be left as it is."""
@@ -198,6 +189,7 @@ class KafkaChannel:
             self._crew.add(reader.read(self._arrived, self._buried), "kafka read")
             self._crew.add(reader.commit(), "kafka commit")
         self._crew.add(self._bury(), "kafka bury")
+        self._crew.add(self._topics.watch(self._shared.assignment, self._join), "kafka watch")
         try:
             await self._crew.until_one_fails()
         except asyncio.CancelledError:
