@@ -8,6 +8,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.local.limits import exhausted
+
 if (
     TYPE_CHECKING
 ):  # a report reads histories, and the simulator has its own client: only a client of a real shop needs it
@@ -96,7 +99,7 @@ class ShopClient:
             await self._session.close()
 
     async def call(self, operation: str, *args: str | int) -> Heard:
-        """Ask for one of ``OPERATIONS``."""
+        """Ask for one of ``OPERATIONS``. Raises ``EnvironmentFailure`` if this machine lets it open no connection."""
         assert self._session is not None
         method, path = OPERATIONS[operation]
         whole = self._parse(self._url + path.format(*(quote(str(arg), safe="") for arg in args)))
@@ -105,6 +108,9 @@ class ShopClient:
             async with self._session.request(method, whole, allow_redirects=False, middlewares=once) as response:
                 return _heard(operation, response.status, await response.read())
         except self._broken as error:
+            why = exhausted(error)
+            if why:  # the fault is this machine's
+                raise EnvironmentFailure(f"a client could not ask: {why}") from error
             return Heard("unknown", 0, str(error) or type(error).__name__)
 
     async def need(self, operation: str, *args: str | int) -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from harness.runtimes.base import EnvironmentFailure
-from harness.runtimes.local import control
+from harness.runtimes.local import control, limits
 from harness.runtimes.local.process import GRACE_S
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.local.state import StateFolder
@@ -30,16 +30,21 @@ class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):
 def launch(spec: Spec, folder: StateFolder) -> control.View:
     """Start a detached supervisor and return once everything serves. Raises what the supervisor raised."""
     spec.check()
+    limits.check(spec)
     folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.logs.mkdir(exist_ok=True)
     with (folder.logs / "supervisor.log").open("ab") as log:
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "harness.runtimes.local.detached", str(folder.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,
-        )
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "harness.runtimes.local.detached", str(folder.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        except OSError as error:
+            why = limits.exhausted(error, starts=True) or error.strerror
+            raise EnvironmentFailure(f"the supervisor cannot be started: {why}") from error
     try:
         told = _ask(child, msgspec.json.encode(spec))
     except BaseException:

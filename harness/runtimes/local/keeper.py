@@ -10,6 +10,7 @@ from harness.runtimes.base import EnvironmentFailure, Node, State
 from harness.runtimes.life import Life
 from harness.runtimes.local import process
 from harness.runtimes.local.child import ChildLife
+from harness.runtimes.local.limits import exhausted
 from harness.runtimes.local.nodes import Member
 from harness.runtimes.local.process import Identity
 from protocols.service.tasks import Background, begin, end
@@ -197,9 +198,8 @@ class Keeper:
         try:
             life = await self._spawn()
         except Exception as error:  # noqa: BLE001  whatever it was, the next try may succeed
-            self._fail(
-                f"it cannot be started: {error if isinstance(error, OSError | EnvironmentFailure) else repr(error)}"
-            )
+            words = str(error) if isinstance(error, OSError | EnvironmentFailure) else repr(error)
+            self._fail(f"it cannot be started: {exhausted(error, starts=True) or words}")
             return
         watch = self._tasks.run(self._watch(), "its watch")
         try:

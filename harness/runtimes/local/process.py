@@ -1,7 +1,6 @@
 """Processes by identity: a pid and the moment it started, so that a pid used again is never taken for the old one."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -98,10 +97,3 @@ def _look(pid: int) -> tuple[str, str] | None:
         ["/bin/ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.split(maxsplit=1)
     return (listing[0][0], listing[1].strip()) if len(listing) == 2 else None
-
-
-def allow_many_files() -> None:
-    """A thousand checkouts at once are thousands of sockets: raise the soft limit to the hard one, for children too."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # macOS refuses 'unlimited'; its own limit then stays
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

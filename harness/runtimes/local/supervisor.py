@@ -14,7 +14,7 @@ from typing import Protocol
 
 from harness.faults.proxy import Proxy
 from harness.runtimes.base import EnvironmentFailure, Node, Rule, Wire
-from harness.runtimes.local import control, process, watchdog
+from harness.runtimes.local import control, limits, process, watchdog
 from harness.runtimes.local.keeper import Keeper
 from harness.runtimes.local.nodes import Member, Plan, direct, lay_out
 from harness.runtimes.local.ports import Ports, is_free, why_taken
@@ -72,6 +72,7 @@ class Supervisor:
     async def start(self) -> None:
         """Everything serves afterwards, or nothing runs and ``UsageError`` or ``EnvironmentFailure`` is raised."""
         self.spec.check()
+        limits.check(self.spec)
         self.folder.take()
         self._resources.callback(self.folder.leave)
         self._resources.callback(self._status.stop)
@@ -172,7 +173,7 @@ class Supervisor:
             await asyncio.to_thread(process.end, process.tagged(self._plan.tag))
 
     async def _start_all(self) -> None:
-        process.allow_many_files()
+        limits.allow_many_files()
         await self._make()
         await self.network.start()
         brokers = f" and the broker of {self.spec.transport}" if self.plan.brokers else ""
