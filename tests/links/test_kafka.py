@@ -7,14 +7,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.protocol.admin import DeleteGroupsRequest
 from aiokafka.protocol.group import LeaveGroupRequest
 from structlog.testing import capture_logs
 
+from protocols.service.links import LETTERS, LETTERS_BYTES, transport
 from protocols.service.links.broker import ROOM
 from protocols.service.links.kafka import routing
+from protocols.service.links.kafka_topics import DEAD
 from tests.links.conftest import Inbox, Note, Running, drained, started
 
 pytestmark = [
@@ -145,6 +148,24 @@ async def test_a_member_that_another_one_of_its_name_fences_consumes_again_when_
             await namesake.stop()
         await inbox.until(set(sent))
         await until_committed(broker, 0, await end_of(broker, 0))
+
+
+async def test_dead_letters_are_bounded_and_the_newest_are_looked_at(broker: Running) -> None:
+    async with started(broker.link("order-1"), Inbox()) as order, administration(broker) as admin:
+        await until(lambda: order.up)
+        (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, DEAD)])
+    ((_, _, _, _, settings),) = answer.resources
+    kept = {name: value for name, value, *_ in settings}
+    assert (kept["retention.bytes"], kept["retention.ms"]) == (str(LETTERS_BYTES), "-1")
+    producer = AIOKafkaProducer(bootstrap_servers=servers(broker))
+    await producer.start()
+    try:
+        sending = [await producer.send(DEAD, str(number).encode()) for number in range(LETTERS + 5)]
+        await asyncio.gather(*sending)
+    finally:
+        await producer.stop()
+    found = await transport("kafka").buried(broker.broker.urls["order-2"])
+    assert list(found) == [str(number).encode() for number in range(5, LETTERS + 5)]
 
 
 # ---------------------------------------------------------------- what the broker has

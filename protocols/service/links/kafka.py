@@ -74,9 +74,10 @@ async def buried(url: str) -> Sequence[bytes]:
     found: list[bytes] = []
     async with _started(reader):
         reader.assign([there])
-        end = (await reader.end_offsets([there]))[there]
+        first, end = (await reader.beginning_offsets([there]))[there], (await reader.end_offsets([there]))[there]
+        reader.seek(there, max(first, end - LETTERS))
         while await reader.position(there) < end and len(found) < LETTERS:
-            records = await reader.getmany(there, timeout_ms=WAIT_MS)
+            records = await reader.getmany(there, timeout_ms=WAIT_MS, max_records=LETTERS - len(found))
             found += [record.value for record in records.get(there, ())]
     return found
 

@@ -16,10 +16,13 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import InvalidPartitionsError, TopicAlreadyExistsError
 
+from protocols.service.links import LETTERS_BYTES
 from protocols.service.links.broker import BrokerLost
 from protocols.service.links.kafka_reader import LOST, words
 
 DEAD = "wdm.dead"
+# The oldest segment goes when there are more bytes: time does not matter to somebody who comes to look.
+KEPT = {"retention.bytes": LETTERS_BYTES, "retention.ms": -1, "segment.bytes": LETTERS_BYTES // 8}
 WATCH_EVERY_S = 1.0
 IDLE_LOOKS = 3
 
@@ -38,7 +41,8 @@ class Topics:
     async def open(self) -> None:
         """Create them, or let them grow: there may be more instances now than when they were created."""
         await self._admin.start()
-        new = [NewTopic(name, count, 1) for name, count in {**self._wanted, DEAD: 1}.items()]
+        new = [NewTopic(name, count, 1) for name, count in self._wanted.items()]
+        new.append(NewTopic(DEAD, 1, 1, topic_configs={name: str(value) for name, value in KEPT.items()}))
         with contextlib.suppress(TopicAlreadyExistsError):
             await self._admin.create_topics(new)
         there = await self._there()
