@@ -115,6 +115,8 @@ def _health(node: Node) -> Served:
             "link": node.link.up,
             "dead_letters": node.link.dead.count,
         }
+        if node.link.trouble:
+            body["trouble"] = node.link.trouble
         return json_response(body, 200 if node.store.up else 503)
 
     return served

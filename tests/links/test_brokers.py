@@ -1,19 +1,31 @@
 """What every link over a broker promises, on real brokers: at least once, acknowledged after the effect, bounded."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from protocols.service.links import LIMIT_BYTES, POISON, transport
+from protocols.service.links import LIMIT_BYTES, POISON, Handled, transport
 from protocols.service.links.broker import BATCH, ROOM
-from tests.links.conftest import Inbox, Note, Running, drained, started
+from tests.links.conftest import CODEC, Inbox, Note, Running, drained, started
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.broker]
 
 
 def notes(name: str, count: int) -> set[Note]:
     return {Note(f"{name}.{number}", "x" * (number % 7)) for number in range(count)}
+
+
+class Rejecting(Inbox):
+    """Says of every other message that it can never be carried out."""
+
+    def refuses(self, note: Note) -> bool:
+        return int(note.txn.rpartition(".")[2]) % 2 == 1
+
+    def __call__(self, sender: str, messages: Sequence[Note], done: Handled) -> None:
+        super().__call__(
+            sender, messages, lambda: done([(note, "ERR oops") for note in messages if self.refuses(note)])
+        )
 
 
 def send(link: object, to: str, what: set[Note]) -> None:
@@ -115,6 +127,27 @@ async def test_poison_is_buried_and_stops_nothing_else(broker: Running) -> None:
         await again.until(marker)
         assert stock.counts.buried == 0
     assert list(await there.buried(url)) == [POISON + b"one"], "to look at it changes nothing"
+
+
+async def test_messages_that_are_rejected_are_buried_without_the_others_and_give_their_places_back(
+    broker: Running,
+) -> None:
+    there, url = transport(broker.kind), broker.broker.urls["order-1"]
+    before, wanted = len(await there.buried(url)), notes("partly rejected", 3 * ROOM)
+    inbox = Rejecting()
+    async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox) as stock:
+        for note in sorted(wanted, key=str):
+            order.send("stock", note)
+            await drained(order)  # a parcel each
+        await inbox.until(wanted)
+        odd = {note for note in wanted if inbox.refuses(note)}
+        await until(lambda: stock.counts.buried == len(odd))
+        letters: list[bytes] = []
+        async with asyncio.timeout(20):
+            while len(letters) < len(odd):
+                letters = list(await there.buried(url))[before:]
+                await asyncio.sleep(0.05)
+    assert {note for letter in letters for note in CODEC.decode(letter)[1]} == odd
 
 
 async def test_a_slow_consumer_takes_only_so_much_and_then_everything(broker: Running) -> None:

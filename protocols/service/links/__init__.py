@@ -63,8 +63,9 @@ class Counts:
 
 
 class Link(Protocol):
-    """A ``protocols.ports.Link`` with a life. ``waiting``: messages that have not left yet; ``up``: they can; ``dead``: those
-    that arrived in vain.
+    """A ``protocols.ports.Link`` with a life. ``waiting``: messages that have not left yet; ``up``: they can.
+
+    ``trouble`` says why they cannot. ``dead``: those that arrived in vain.
     """
 
     counts: Counts
@@ -72,6 +73,9 @@ class Link(Protocol):
 
     @property
     def up(self) -> bool: ...
+
+    @property
+    def trouble(self) -> str: ...
 
     @property
     def waiting(self) -> int: ...

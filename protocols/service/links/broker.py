@@ -10,6 +10,7 @@ takes turns with serving HTTP, for both are callbacks of one event loop and neit
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import Any, Protocol
 import structlog
 
 from protocols.core import UsageError
-from protocols.service.bounded_log import LONGEST_TEXT
+from protocols.service.bounded_log import LONGEST_TEXT, BoundedLog
 from protocols.service.codec import BadMessage, Codec
 from protocols.service.links import LETTERS, LIMIT_BYTES, Counts, Receive, Rejected
 from protocols.service.links.dead import DeadLetters
@@ -41,6 +42,12 @@ class BrokerLost(Exception):
     """The connection is gone, or was found not to work."""
 
 
+class Confirmed(Protocol):
+    """Called once the broker has what was published for certain, or, with False, has nowhere to put it."""
+
+    def __call__(self, arrived: bool = True, /) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """A batch of messages as it arrived. ``done`` lets the broker forget it, ``bury`` puts it where nobody reads it."""
@@ -53,10 +60,10 @@ class Parcel:
 class Channel(Protocol):
     """One connection to a broker. When it is lost ``parcels`` or ``work`` raises ``BrokerLost``."""
 
-    def publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
-        """Call ``confirmed`` once the broker has it for certain. ``to`` is a service or an instance, as ``route`` made it."""
+    def publish(self, to: str, body: bytes, confirmed: Confirmed) -> None:
+        """Call ``confirmed`` when it is certain what became of it. ``to`` is a service or an instance, as ``route`` made it."""
 
-    def put_aside(self, body: bytes, why: str, confirmed: Callable[[], None]) -> None:
+    def put_aside(self, body: bytes, why: str, confirmed: Confirmed) -> None:
         """Publish a dead letter: the body, or the head of one that is too large, with the reason."""
 
     def parcels(self) -> AsyncIterator[Parcel]:
@@ -120,12 +127,21 @@ class BrokerLink:
         self._waking = False
         self._tasks = Background(log.error)
         self._receive: Receive = lambda *_: None
+        self._log = BoundedLog(log)
+        self._trouble = ""
+        self._connected_s = math.inf
         self.counts = Counts()
         self.dead = DeadLetters()
 
     @property
     def up(self) -> bool:
         return self._channel is not None
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not up, or was not a moment ago: a connection that is lost at once again is of no use."""
+        lasts = self.up and asyncio.get_running_loop().time() - self._connected_s >= RECONNECT_LATEST_S
+        return "" if lasts else self._trouble
 
     @property
     def waiting(self) -> int:
@@ -157,19 +173,28 @@ class BrokerLink:
     # ------------------------------------------------------------ the connection
 
     async def _live(self) -> None:
-        pause_s = RECONNECT_S
+        now, pause_s = asyncio.get_running_loop().time, RECONNECT_S
         while True:
-            connected = False
+            self._connected_s = math.inf
             try:
                 async with self._open_channel() as channel:
-                    connected, pause_s = True, RECONNECT_S
+                    self._connected_s = now()
                     log.info("broker connected")
                     await self._serve(channel)
             except BrokerLost as lost:
-                if connected:
-                    log.warning("broker lost", error=str(lost), waiting=self.waiting)
+                self._note(str(lost)[:LONGEST_TEXT], connected=self._connected_s < math.inf)
+            if now() - self._connected_s >= RECONNECT_LATEST_S:
+                pause_s = RECONNECT_S  # not after a connection that was of no use
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, RECONNECT_LATEST_S)
+
+    def _note(self, trouble: str, *, connected: bool) -> None:
+        """Once for each reason, however often it is tried."""
+        before, self._trouble = self._trouble, trouble
+        if connected:
+            self._log.warning("broker lost", error=trouble, waiting=self.waiting)
+        elif trouble != before:
+            self._log.warning("broker cannot be used", error=trouble)
 
     async def _serve(self, channel: Channel) -> None:
         for box in self._boxes.values():
@@ -196,7 +221,7 @@ class BrokerLink:
         self._waking = False
         if self._channel is None:
             return
-        for box in self._boxes.values():
+        for box in tuple(self._boxes.values()):
             while box.waiting and len(box.under_way) < UNDER_WAY:
                 self._leave(box, self._channel)
 
@@ -222,7 +247,7 @@ class BrokerLink:
         head = body[:HEAD_BYTES]
         channel.put_aside(head, why, partial(self._aside, box, number, hash(message), head, why))
 
-    def _aside(self, box: _Box, number: int, identity: int, head: bytes, why: str) -> None:
+    def _aside(self, box: _Box, number: int, identity: int, head: bytes, why: str, _: bool = True) -> None:
         if box.under_way.pop(number, None) is None:
             return
         self._count_dead(head, why, 1)
@@ -231,14 +256,20 @@ class BrokerLink:
             del self._too_large[next(iter(self._too_large))]
         self._dispatch_soon()
 
-    def _confirmed(self, box: _Box, number: int) -> None:
+    def _confirmed(self, box: _Box, number: int, arrived: bool = True) -> None:
         batch = box.under_way.pop(number, None)
         if batch is None:
             return  # it went back into the box when its connection was lost
-        self.counts.posts += 1
-        self.counts.messages += len(batch)
+        if arrived:
+            self.counts.posts += 1
+            self.counts.messages += len(batch)
+        else:
+            self.counts.lost += len(batch)
+            self._log.warning("messages without a destination", to=box.to, count=len(batch))
         if box.waiting:
             self._dispatch_soon()
+        elif not box.under_way:
+            self._boxes.pop(box.to, None)  # there may be many destinations over time
 
     # ------------------------------------------------------------ in
 
@@ -269,7 +300,7 @@ class BrokerLink:
         if rejected:
             body, why = self._codec.encode(sender, [message for message, _ in rejected]), rejected[0][1][:LONGEST_TEXT]
             self._count_dead(body, why, len(rejected))
-            channel.put_aside(body, why, parcel.done)
+            channel.put_aside(body, why, lambda _=True: parcel.done())
         else:
             parcel.done()
         room.release()

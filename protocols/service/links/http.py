@@ -81,6 +81,7 @@ class HttpLink:
         self._peers: dict[str, _Peer] = {}
         self._posts = Background(log.error)
         self._receive: Receive | None = None
+        self.trouble = ""
         self.counts = Counts()
         self.dead = DeadLetters()
 

@@ -1,7 +1,7 @@
 """Messages over RabbitMQ: a quorum queue a service, which its instances share, and one an instance for the answers to it.
 
 A parcel is published with a confirm: it is in the queue's log when ``publish`` returns. It is acknowledged after its effect; what
-a process left unacknowledged is delivered again. What cannot be read is rejected into a dead-letter queue. Which transaction
+a process left unacknowledged is delivered again. What is of no use goes to a dead-letter queue. Which transaction
 an answer belongs to is in each message; the parcel only says whose it is (``reply_to``).
 
 One trap: RabbitMQ (3.10) writes the first term of a new quorum queue lazily. Killed within a second or two of the queue's
@@ -13,16 +13,17 @@ The client library's own reconnection is not used: what is published again, and 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from aio_pika import DeliveryMode, Message, connect
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelPreconditionFailed
+from aiormq.abc import DeliveredMessage
 
 from protocols.service.codec import Codec
 from protocols.service.links import LETTERS, LETTERS_BYTES
-from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Done, Parcel
+from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Confirmed, Done, Parcel
 from protocols.service.settings import SERVICES, Settings
 from protocols.service.tasks import Crew
 
@@ -30,6 +31,7 @@ DEAD = "wdm.dead"
 PREFETCH = ROOM
 ANSWER_WITHIN_S = 5.0
 HEARTBEAT_S = 4
+LOOK_EVERY_S = 5.0
 LOST = (*CONNECTION_EXCEPTIONS, TimeoutError)
 QUORUM: dict[str, Any] = {"x-queue-type": "quorum"}
 KEPT: dict[str, Any] = {**QUORUM, "x-max-length": LETTERS, "x-max-length-bytes": LETTERS_BYTES}
@@ -106,10 +108,12 @@ async def _answered() -> AsyncIterator[None]:
 
 async def _dead_letters(connection: AbstractConnection) -> AbstractQueue:
     """The queue of dead letters, on a channel of its own. It keeps the newest; one that an earlier version made, all."""
+    channel = await connection.channel()
     try:
-        return await (await connection.channel()).declare_queue(DEAD, durable=True, arguments=KEPT)
+        return await channel.declare_queue(DEAD, durable=True, arguments=KEPT)
     except ChannelPreconditionFailed:
-        return await (await connection.channel()).declare_queue(DEAD, passive=True)
+        channel = await connection.channel()
+        return await channel.declare_queue(DEAD, passive=True)
 
 
 class RabbitChannel:
@@ -120,38 +124,41 @@ class RabbitChannel:
         self._node = node
         self._arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()  # prefetch bounds it
         self._done = Done()
-        self._lost = asyncio.Event()
-        self._exchange: Any = None
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._channel: AbstractChannel
+        self._queues: dict[str, AbstractQueue] = {}
         self._crew = Crew()
 
     async def open(self, service: str) -> None:
-        self._connection.close_callbacks.add(lambda *_: self._lost.set())
-        channel = await self._connection.channel(publisher_confirms=True)
-        channel.close_callbacks.add(lambda *_: self._lost.set())
+        self._connection.close_callbacks.add(lambda *_: self._lose("the connection was closed"))
+        self._channel = channel = await self._connection.channel(publisher_confirms=True)
+        channel.close_callbacks.add(lambda *_: self._lose("the connection was closed"))
         await channel.set_qos(prefetch_count=PREFETCH)
-        self._exchange = channel.default_exchange
-        await _dead_letters(self._connection)
-        queues: dict[str, AbstractQueue] = {
-            name: await channel.declare_queue(name_of(name), durable=True, arguments=WITH_DEAD_LETTERS)
-            for name in (*SERVICES, self._node)
-        }
+        inside = await channel.get_underlay_channel()
+        inside.on_consumer_cancel_callbacks.add(self._cancelled)
+        await self._declare()
         for name in (service, self._node):
-            await queues[name].consume(self._arrived.put)
+            await self._queues[name_of(name)].consume(self._arrived.put)
 
-    def publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
+    def publish(self, to: str, body: bytes, confirmed: Confirmed) -> None:
         message = Message(body, delivery_mode=DeliveryMode.PERSISTENT, reply_to=name_of(self._node))
         self._crew.add(self._publish(name_of(to), message, confirmed), "rabbitmq publish")
 
-    def put_aside(self, body: bytes, why: str, confirmed: Callable[[], None]) -> None:
+    def put_aside(self, body: bytes, why: str, confirmed: Confirmed) -> None:
         message = Message(body, delivery_mode=DeliveryMode.PERSISTENT, headers={"why": why})
         self._crew.add(self._publish(DEAD, message, confirmed), "rabbitmq put aside")
 
-    async def _publish(self, queue: str, message: Message, confirmed: Callable[[], None]) -> None:
+    async def _publish(self, queue: str, message: Message, confirmed: Confirmed) -> None:
         try:
-            await self._exchange.publish(message, queue, timeout=ANSWER_WITHIN_S)
+            answer = await self._channel.default_exchange.publish(message, queue, timeout=ANSWER_WITHIN_S)
         except LOST as error:
             raise BrokerLost(_words(error)) from error
-        confirmed()
+        if not isinstance(answer, DeliveredMessage):
+            confirmed()
+        elif queue in self._queues:
+            raise BrokerLost(f"the queue {queue} is gone")  # the next connection makes it, and sends this again
+        else:
+            confirmed(False)  # to an instance that is gone; one that is there makes its queue
 
     async def parcels(self) -> AsyncIterator[Parcel]:
         while True:
@@ -161,22 +168,46 @@ class RabbitChannel:
         """Acknowledge what is done with, and notice the end of the connection."""
         self._crew.add(self._acknowledge(), "rabbitmq acknowledge")
         self._crew.add(self._notice(), "rabbitmq notice")
+        self._crew.add(self._look_after_queues(), "rabbitmq queues")
         await self._crew.until_one_fails()
 
     # ------------------------------------------------------------ inside
 
     def _parcel(self, message: AbstractIncomingMessage) -> Parcel:
-        return Parcel(message.body, lambda: self._done.add((message, True)), lambda _: self._done.add((message, False)))
+        def done(_: bool = True) -> None:
+            self._done.add(message)
+
+        # Not rejected: the broker tries for minutes to move it to a queue that is gone, and nobody is told.
+        return Parcel(message.body, done, lambda why: self.put_aside(message.body, why, done))
+
+    async def _declare(self) -> None:
+        """Make the queues that there have to be; one that is there stays as it is."""
+        self._queues[DEAD] = await _dead_letters(self._connection)
+        for name in map(name_of, (*SERVICES, self._node)):
+            self._queues[name] = await self._channel.declare_queue(name, durable=True, arguments=WITH_DEAD_LETTERS)
+
+    async def _look_after_queues(self) -> None:
+        """Who reads a queue is told that it was deleted, and who sends to it; nobody is told of that of the dead letters."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            async with _answered():
+                await self._declare()
+
+    def _cancelled(self, frame: Any) -> None:
+        self._lose(f"the broker cancelled the consumer {frame.consumer_tag}: its queue is gone or has moved")
+
+    def _lose(self, why: str) -> None:
+        if not self._lost.done():
+            self._lost.set_result(why)
 
     async def _notice(self) -> None:
-        await self._lost.wait()
-        raise BrokerLost("the connection was closed")
+        raise BrokerLost(await self._lost)
 
     async def _acknowledge(self) -> None:
         while True:
-            for message, readable in await self._done.take():
+            for message in await self._done.take():
                 try:
-                    await (message.ack() if readable else message.reject(requeue=False))
+                    await message.ack()
                 except LOST as error:
                     raise BrokerLost(_words(error)) from error
 

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from protocols.core import UsageError
 from protocols.service import links, tasks
+from protocols.service.bounded_log import LONGEST_TEXT
 from protocols.service.codec import Codec
 from protocols.service.links import LIMIT_BYTES, TRANSPORTS, Handled, Transport, broker, kafka, transport
 from protocols.service.links.broker import BrokerLink, BrokerLost, Parcel
@@ -275,6 +277,56 @@ async def test_an_answer_to_a_place_that_is_none_is_lost_and_costs_no_connection
     link = BrokerLink("stock-1", CODEC, failing.channel, kafka.routing({"order": 1}))
     link.send("planted poison", Note("a.1"))
     assert (link.waiting, link.counts.lost) == (0, 1)
+
+
+async def test_what_a_broker_has_nowhere_to_put_is_lost_and_keeps_no_box() -> None:
+    failing = Failing()
+    failing.publish = lambda _to, _body, confirmed: confirmed(False)  # type: ignore[method-assign,assignment]
+    async with link_to(failing) as link:
+        for number in range(50):
+            link.send(f"gone-{number}", Note("a.1"))
+        await until_left(link)
+    assert (link.counts.lost, link.counts.messages, failing.connects) == (50, 0, 1)
+    assert not link._boxes
+
+
+class Useless(Failing):
+    """A broker that can be reached and, until ``heals``, is of no use; ``when``: before a connection is there, or after."""
+
+    def __init__(self, when: str) -> None:
+        super().__init__()
+        self.when = when
+        self.heals = False
+
+    @contextlib.asynccontextmanager
+    async def channel(self) -> AsyncIterator["Useless"]:
+        self.connects += 1
+        if self.when == "before" and not self.heals:
+            raise BrokerLost("WRONGTYPE " + "x" * 10_000)
+        self._lost = asyncio.Event()
+        if not self.heals:
+            self._lost.set()
+        yield self
+
+    async def work(self) -> None:
+        await self._lost.wait()
+        raise BrokerLost("NOGROUP " + "x" * 10_000)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_broker_of_no_use_is_said_once_is_tried_ever_less_often_and_shows_while_it_lasts(when: str) -> None:
+    useless = Useless(when)
+    with capture_logs() as said:
+        async with link_to(useless) as link, asyncio.timeout(10):
+            while useless.connects < 4:
+                await asyncio.sleep(0.01)
+            assert len(link.trouble) <= LONGEST_TEXT
+            assert link.trouble
+            useless.heals = True
+            while not link.up or link.trouble:
+                await asyncio.sleep(0.01)
+    warned = [line for line in said if line["log_level"] == "warning"]
+    assert len(warned) == 1 if when == "before" else 1 <= len(warned) <= 3
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

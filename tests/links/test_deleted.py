@@ -1,0 +1,125 @@
+"""Queues, streams and groups that somebody deletes under a service: noticed, said, made again and read again."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+
+import pytest
+from aio_pika import connect
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from protocols.service.links import transport
+from tests.links.conftest import WITHIN_S, Inbox, Note, Running, started
+from tests.links.test_brokers import notes, send, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+Delete = Callable[[str], Awaitable[object]]
+
+
+async def queue(url: str, *names: str) -> None:
+    async with await connect(url) as connection:
+        channel = await connection.channel()
+        for name in names:
+            await channel.queue_delete(name)
+
+
+async def valkey(url: str, *command: str) -> None:
+    async with Redis.from_url(url) as client:
+        await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+STREAMS = {
+    "a service's stream": lambda url: valkey(url, "DEL", "wdm:stock"),
+    "an instance's stream": lambda url: valkey(url, "DEL", "wdm:stock-1"),
+    "a service's group": lambda url: valkey(url, "XGROUP", "DESTROY", "wdm:stock", "wdm"),
+    "an instance's group": lambda url: valkey(url, "XGROUP", "DESTROY", "wdm:stock-1", "wdm"),
+    "everything": lambda url: valkey(url, "FLUSHALL"),
+}
+QUEUES = {
+    "a service's queue": lambda url: queue(url, "wdm.stock"),
+    "an instance's queue": lambda url: queue(url, "wdm.stock-1"),
+    "every queue": lambda url: queue(url, "wdm.stock", "wdm.stock-1", "wdm.order-1", "wdm.dead"),
+}
+
+
+@pytest.mark.parametrize("delete", STREAMS.values(), ids=STREAMS)
+@pytest.mark.parametrize("broker", ["streams"], indirect=True)
+async def test_a_stream_that_is_deleted_is_made_again_and_read_again(broker: Running, delete: Delete) -> None:
+    await made_again_and_read_again(broker, delete)
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("delete", QUEUES.values(), ids=QUEUES)
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+async def test_a_queue_that_is_deleted_is_made_again_and_read_again(broker: Running, delete: Delete) -> None:
+    await made_again_and_read_again(broker, delete)
+
+
+async def made_again_and_read_again(broker: Running, delete: Delete) -> None:
+    url, inbox, name = broker.broker.urls["order-1"], Inbox(), uuid.uuid4().hex
+    async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox) as stock:
+        before, after, answers = notes(f"before {name}", 20), notes(f"after {name}", 20), notes(f"answer {name}", 20)
+        send(order, "stock", before)
+        await inbox.until(before)
+        with capture_logs() as said:
+            await delete(url)
+            async with asyncio.timeout(WITHIN_S):
+                await said_again(order, "stock", after, inbox)
+                await said_again(order, "stock-1", answers, inbox)
+        lost = [line for line in said if line["event"] == "broker lost"]
+        assert 1 <= len(lost) <= 6, said
+        await until(lambda: order.up and stock.up and not order.trouble and not stock.trouble)
+
+
+async def said_again(link: object, to: str, what: set[Note], inbox: Inbox) -> None:
+    """As a protocol does: what was in a queue that is deleted is gone."""
+    while not what <= set(inbox.notes):
+        send(link, to, what)
+        await asyncio.sleep(0.2)
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+async def test_what_is_said_to_an_instance_that_has_no_queue_is_lost_and_costs_no_connection(broker: Running) -> None:
+    inbox, wanted = Inbox(), notes("wanted", 5)
+    async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox):
+        with capture_logs() as said:
+            send(order, "payment-9", notes("nowhere", 5))
+            await until(lambda: order.counts.lost == 5)
+            send(order, "stock", wanted)
+            await inbox.until(wanted)
+        assert [line["event"] for line in said if line["log_level"] == "warning"] == ["messages without a destination"]
+
+
+@pytest.mark.parametrize("broker", ["streams"], indirect=True)
+async def test_what_is_in_the_way_of_a_stream_is_said_as_long_as_it_lasts(broker: Running) -> None:
+    url, wanted, inbox = broker.broker.urls["order-1"], notes("wanted", 5), Inbox()
+    async with started(broker.link("stock-1"), inbox) as stock:
+        await until(lambda: stock.up)
+        with capture_logs() as said:
+            await valkey(url, "SET", "wdm:stock", "something else")
+            await until(lambda: "WRONGTYPE" in stock.trouble)
+            await asyncio.sleep(1.5)  # several attempts
+        assert not stock.up
+        assert sum("WRONGTYPE" in str(line) for line in said) <= 2
+        await valkey(url, "DEL", "wdm:stock")
+        await until(lambda: stock.up and not stock.trouble)
+        async with started(broker.link("order-1"), Inbox()) as order:
+            send(order, "stock", wanted)
+            await inbox.until(wanted)
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+async def test_the_queue_of_dead_letters_is_made_again(broker: Running) -> None:
+    there, url = transport(broker.kind), broker.broker.urls["order-1"]
+    async with started(broker.link("stock-1"), Inbox()) as stock:
+        await until(lambda: stock.up)
+        await queue(url, "wdm.dead")
+        await there.plant(url, "stock", "late")
+        await until(lambda: stock.counts.buried == 1)
+        async with asyncio.timeout(20):
+            while not any(letter.endswith(b"late") for letter in await there.buried(url)):
+                await asyncio.sleep(0.2)
