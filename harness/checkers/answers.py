@@ -4,6 +4,7 @@ No isolation level allows any of it: an answer about something else, one id for 
 order" for an order that was acknowledged. The checkers `order_reads` and `balance_reads` judge the rest.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from harness.checkers.claims import CONTRACT, KEPT
 from harness.checkers.finding import Finding, Violation, conclude
 from harness.checkers.form import NUMBERS
 from harness.checkers.makers import INITS, Makers, Thing, find_makers
+from harness.checkers.refusals import ACCEPTED
 from harness.checkers.words import describe, in_order, narrate, some
 from harness.history import History, Operation
 
@@ -120,8 +122,29 @@ def _wrong(history: History, makers: Makers, operation: Operation) -> Iterator[A
             yield from _ids(operation)
         if operation.op == "find_item" and is_whole(operation):
             yield from _price(makers, operation)
-    elif denies(operation):
+        return
+    yield from _foreign(operation)
+    if denies(operation):
         yield from _denied(history, makers, operation)
+
+
+ACCEPTED_IDS = re.compile(r"'order_id': '([^']*)'|/find/([^']*)'")
+"""The order in what a checkout is told that is only accepted: `202: {'order_id': '7', 'ask': '/orders/find/7'}`."""
+
+
+def _foreign(answer: Operation) -> Iterator[Accusation]:
+    """The ids in a refusal are among those that were asked for, and an accepted order is the one that was checked out."""
+    asked = [str(arg) for arg in answer.args]
+    if answer.outcome == "fail" and isinstance(answer.value, dict):
+        names = [name for name in SUBJECTS.get(answer.op, ()) if f"{name}_id" in answer.value]
+        found = [(str(name), answer.value[f"{name}_id"]) for name in names]
+    elif answer.status == ACCEPTED:
+        found = [("order", one or other) for one, other in ACCEPTED_IDS.findall(str(answer.value))]
+    else:
+        return
+    for name, value in found:
+        if str(value) not in asked:
+            yield "foreign-answer", f"{answer.op} {' '.join(asked)} was answered with {name} {value!r}.", ()
 
 
 def _ids(read: Operation) -> Iterator[Accusation]:

@@ -13,7 +13,7 @@ from harness.checkers.books import Order, balance, denies, gather
 from harness.checkers.claims import Promise
 from harness.checkers.finding import Finding, conclude, nothing_to_judge
 from harness.checkers.impact import impacts
-from harness.checkers.refusals import is_no_answer
+from harness.checkers.refusals import came_about, is_no_answer
 from harness.checkers.words import seconds
 from harness.history import History, Operation
 from protocols.shop.contract import PREFIXES
@@ -96,9 +96,9 @@ def _is_served(history: History, operation: Operation) -> bool:
         return True
     if operation.op != "checkout":
         return not is_no_answer(operation)
-    order = history.derive(gather).orders.get(str(operation.args[0]))
     if operation.outcome == "unknown":
-        return operation.status == 202 and order is not None and order.paid is True
+        return came_about(history, operation)
+    order = history.derive(gather).orders.get(str(operation.args[0]))
     return denies(operation) or (order is not None and _could_not_be_bought(history, order))
 
 

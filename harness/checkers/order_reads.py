@@ -9,6 +9,7 @@ sums only: what a late read of the former order shows is nobody's promise.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.checkers import removals
 from harness.checkers.answers import accuse, is_whole
 from harness.checkers.books import Order, contents, denies, gather
 from harness.checkers.claims import CONTRACT, KEPT
@@ -30,6 +31,7 @@ PROMISES = {
     "changed-after-payment": KEPT,
     "paid-order-refused": KEPT,
     "refused-then-paid": KEPT,
+    **removals.PROMISES,
 }
 
 MADE_LINES = 2
@@ -81,6 +83,7 @@ def check(history: History) -> Finding:
         whole = [read for read in order.reads if is_whole(read)]
         reads += len(whole)
         violations += _judge(history, makers, story, whole)
+        violations += removals.put_back(history, makers, order, by_id)
     return conclude(violations, (), {"reads": reads})
 
 

@@ -2,13 +2,17 @@
 
 import re
 
-from harness.history import Operation
+from harness.checkers.books import gather
+from harness.history import History, Operation
 
 UNREACHED = 424
 """The status of what a service could not do because another one did not answer."""
 
 UNFINISHED = 503
 """The status of a service that does not know at the end of its time limit what will come of it."""
+
+ACCEPTED = 202
+"""The status of a checkout that was begun, and of which nobody knows yet how it will end."""
 
 HELD_UP = re.compile(r"locked|time limit|tim(e|ed)[ -]?out|busy|conflict|pending|try again|not finished", re.IGNORECASE)
 """Words of a refusal which has no other reason than that somebody else was not done."""
@@ -19,11 +23,19 @@ def is_no_answer(operation: Operation) -> bool:
     return operation.outcome == "unknown" or operation.status == UNREACHED
 
 
+def came_about(history: History, checkout: Operation) -> bool:
+    """Whether it was only accepted, and its order is paid at the end."""
+    order = history.derive(gather).orders.get(str(checkout.args[0])) if checkout.status == ACCEPTED else None
+    return order is not None and order.paid is True
+
+
 def is_held_up(operation: Operation) -> bool:
-    """Whether a service that was there answered that it could not do it in time."""
-    if operation.outcome == "fail":
-        return bool(HELD_UP.search(str(operation.value))) and not is_no_answer(operation)
-    return operation.outcome == "unknown" and operation.status == UNFINISHED
+    """Whether a service that was there answered that it could not in time; a read that met a lock is recorded as unknown."""
+    status = operation.status
+    if operation.outcome == "ok" or status == UNREACHED:
+        return False
+    is_refusal = operation.outcome == "fail" or (status is not None and 400 <= status < 500)
+    return status == UNFINISHED or (is_refusal and bool(HELD_UP.search(str(operation.value))))
 
 
 def is_own_reason(operation: Operation) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 from harness.checkers.claims import Promise
 from harness.checkers.finding import Finding, conclude
+from harness.checkers.refusals import came_about
 from harness.history import History, Outcome
 
 PROMISES: dict[str, Promise] = {}
@@ -12,10 +13,15 @@ OUTCOMES: tuple[Outcome, ...] = ("ok", "fail", "unknown")
 
 
 def check(history: History) -> Finding:
-    """Unknown if any kind of operation was tried and never succeeded: nothing is known of such a shop."""
+    """Unknown if any kind of operation was tried and never succeeded: nothing is known of such a shop.
+
+    A checkout that was accepted succeeded if its order is paid at the end.
+    """
     tally = Counter((op.op, op.outcome) for op in history.operations)
     counts = {name: {outcome: tally[name, outcome] for outcome in OUTCOMES} for name, _ in tally}
-    reasons = [f"no {name} succeeded, of {sum(by.values())}" for name, by in counts.items() if not by["ok"]]
+    later = {each.op for each in history.operations if each.op == "checkout" and came_about(history, each)}
+    never = [name for name, by in counts.items() if not by["ok"] and name not in later]
+    reasons = [f"no {name} succeeded, of {sum(counts[name].values())}" for name in never]
     if not counts:
         reasons.append("nothing was tried")
     return conclude((), reasons, {"operations": counts, **_load(history)})

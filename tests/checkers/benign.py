@@ -74,6 +74,14 @@ def old(tale: Tale) -> None:
     tale.operations[:] = [changed(each, status=None) for each in tale.operations]
 
 
+def all_accepted(tale: Tale) -> None:
+    """As a shop says that answers at once: nobody is told the outcome, and the orders are paid in the end."""
+    for place, each in enumerate(tale.operations):
+        if each.op == "checkout":
+            value = f"202: {{'order_id': '{each.args[0]}', 'ask': '/orders/find/{each.args[0]}'}}"
+            tale.operations[place] = changed(each, outcome="unknown", status=202, value=value, process=5000 + place)
+
+
 BENIGN: dict[str, Edit] = {
     "as it is": a_run,
     "nothing that was unknown happened": lambda: a_run(late=()),
@@ -104,6 +112,11 @@ BENIGN: dict[str, Edit] = {
     "a fault, and nothing to sell after it": lambda: a_run(middle=outages.sold_out_after),
     "a fault that ends with the load": lambda: a_run(middle=outages.away_until_the_end),
     "a fault, and nobody asks for a checkout after it": lambda: a_run(middle=outages.nothing_asked_after),
+    "a refusal about what was asked for": outcome("checkout", "o1", value={"error": "not enough", "order_id": "o1"}),
+    "an accepted checkout of this order": outcome(
+        "checkout", "o5", status=202, value="202: {'order_id': 'o5', 'ask': '/orders/find/o5'}"
+    ),
+    "every checkout was accepted, and some came about": steps(all_accepted),
     "a paid order, and its store is not reached": outcome(
         "checkout", "o2", number=2, outcome="fail", status=424, value="the store could not be reached; nothing happened"
     ),

@@ -123,8 +123,9 @@ def held_up(tale: Tale, op: str, *args: object, words: str = LOCKED, for_ms: int
     """Somebody waits for so long, and hears that somebody else is not done; others are served meanwhile."""
     at = tale.now
     tale.tell("find_user", "u2", process=50, at=(at, at + 1))
-    tale.tell(op, *args, outcome="fail", process=51, at=(at, at + for_ms))
-    tale.operations[-1] = changed(tale.operations[-1], value=words)
+    outcome = "unknown" if op.startswith("find_") else "fail"  # as a session records a read that met a lock
+    tale.tell(op, *args, outcome=outcome, process=51, at=(at, at + for_ms), happens=False)
+    tale.operations[-1] = changed(tale.operations[-1], value=words, status=409)
 
 
 def away(

@@ -89,6 +89,40 @@ def ready_made_and_a_user(tale: Tale) -> None:
     tale.tell("create_user")
 
 
+def still_there_after_removal(tale: Tale) -> None:
+    """A line was taken out, and is still in the order."""
+    tale.tell("create_order", "u1", process=9)
+    tale.tell("add_item", "o7", "i1", 2, process=9)
+    tale.tell("add_item", "o7", "i0", 1, process=9)
+    tale.tell("remove_item", "o7", "i1", process=9)
+    tale.orders["o7"]["lines"].append(("i1", 2, 3))
+    tale.tell("find_order", "o7", process=9)
+
+
+def found_after_removal(tale: Tale) -> None:
+    tale.tell("create_order", "u1", process=9)
+    tale.tell("remove_order", "o7", process=9)
+    tale.orders["o7"] = {"user": "u1", "lines": [], "paid": False}
+    tale.tell("find_order", "o7", process=9)
+
+
+def users_not_set_anew(tale: Tale) -> None:
+    """The answer was 200, and they have what they had."""
+    tale.tell("init_users", 2, 70)
+    tale.tell("init_users", 2, 90)
+    tale.users.update({"0": 70, "1": 70})
+
+
+def another_item_refused(tale: Tale) -> None:
+    tale.tell("add_item", "o1", "i0", 1, outcome="fail", process=9)
+    tale.operations[-1] = changed(tale.operations[-1], value={"error": "too many", "order_id": "o1", "item_id": "i1"})
+
+
+def another_user_refused(tale: Tale) -> None:
+    tale.tell("pay", "u1", 900, outcome="fail", process=9)
+    tale.operations[-1] = changed(tale.operations[-1], value={"error": "only 90 left", "user_id": "u0"})
+
+
 def a_second_time(tale: Tale) -> None:
     """The refused order again, with stock now."""
     tale.tell("add_stock", "i2", 1, process=9)

@@ -7,7 +7,10 @@ from tests.checkers.edits import Edit, answer, both, middle, outcome, plus, read
 from tests.checkers.plays import (
     FAIL_404,
     added_after_payment,
+    another_item_refused,
+    another_user_refused,
     dearer,
+    found_after_removal,
     funds_later,
     maybe_set_anew,
     negative_funds,
@@ -15,8 +18,10 @@ from tests.checkers.plays import (
     ready_made,
     repriced,
     same_id,
+    still_there_after_removal,
     too_much,
     unpaid,
+    users_not_set_anew,
 )
 from tests.checkers.tale import a_run
 
@@ -68,6 +73,12 @@ VIOLATIONS: dict[str, Violation] = {
     "a delivery applied twice": Violation(
         steps(read_of("find_item", "i1", stock=plus(6)), read_of("find_item", "i0", stock=plus(0))), "effect-repeated"
     ),
+    "a subtraction lost": Violation(
+        answer(
+            "find_item", "i1", number=-1, stock=plus(8), tale=middle(lambda tale: tale.tell("subtract_stock", "i1", 8))
+        ),
+        "acknowledged-effect-lost",
+    ),
     "credit out of nothing": Violation(answer("find_user", "u1", number=-1, credit=plus(1000)), "credit-created"),
     "stock destroyed": Violation(answer("find_item", "i1", number=-1, stock=plus(-5)), "stock-destroyed"),
     "a negative stock": Violation(answer("find_item", "i0", stock=-1), "negative-stock"),
@@ -102,6 +113,19 @@ VIOLATIONS: dict[str, Violation] = {
     "a last answer with another user's id": Violation(
         answer("find_user", "u2", number=-1, user_id="u0"), "foreign-answer"
     ),
+    "an accepted checkout of another order": Violation(
+        outcome("checkout", "o5", status=202, value="202: {'order_id': 'o4', 'ask': '/orders/find/o5'}"),
+        "foreign-answer",
+    ),
+    "an accepted checkout that sends to another order": Violation(
+        outcome("checkout", "o5", status=202, value="202: {'order_id': 'o5', 'ask': '/orders/find/o4'}"),
+        "foreign-answer",
+    ),
+    "a refusal about another order": Violation(
+        outcome("checkout", "o1", value={"error": "not enough", "order_id": "o2"}), "foreign-answer"
+    ),
+    "a refusal about another item": Violation(lambda: a_run(middle=another_item_refused), "foreign-answer"),
+    "a refusal about another user": Violation(lambda: a_run(middle=another_user_refused), "foreign-answer"),
     "another user in one read of an order": Violation(
         answer("find_order", "o0", user_id="u1"), "order-of-another-user"
     ),
@@ -140,6 +164,15 @@ VIOLATIONS: dict[str, Violation] = {
         of_ready_made("find_order", "1", number=-1, total_cost=12), "wrong-total"
     ),
     "changed after it was paid": Violation(lambda: a_run(middle=added_after_payment), "changed-after-payment"),
+    "a line that was removed remains": Violation(
+        lambda: a_run(middle=still_there_after_removal), "removed-item-remains"
+    ),
+    "an order that was removed is found": Violation(lambda: a_run(middle=found_after_removal), "removed-order-served"),
+    "users who were not set anew": Violation(lambda: a_run(middle=users_not_set_anew), "credit-destroyed"),
+    "a denial in words": Violation(
+        outcome("find_order", "o2", outcome="fail", status=400, value="unknown order o2"),
+        "acknowledged-creation-denied",
+    ),
     "a negative quantity": Violation(answer("find_order", "o0", items=[["i0", -2], ["i1", 1]]), "impossible-number"),
     "an amount over the limit": Violation(answer("find_user", "u2", number=-1, credit=2**53 + 1), "impossible-number"),
     "a negative deposit accepted": Violation(lambda: a_run(middle=negative_funds), "nonsense-accepted"),
