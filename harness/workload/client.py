@@ -111,6 +111,8 @@ class ShopClient:
             why = exhausted(error)
             if why:  # the fault is this machine's
                 raise EnvironmentFailure(f"a client could not ask: {why}") from error
+            # A connection may fail at once: whoever asks again and again must not keep the loop from everybody else.
+            await asyncio.sleep(0)
             return Heard("unknown", 0, str(error) or type(error).__name__)
 
     async def need(self, operation: str, *args: str | int) -> Any:

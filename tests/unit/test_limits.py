@@ -1,5 +1,6 @@
 """A limit of the system that no shop can live with is named before anything starts, and one that is reached when it is."""
 
+import asyncio
 import errno
 import os
 import resource
@@ -64,6 +65,31 @@ async def test_a_client_without_a_port_or_a_file_is_the_environment_and_not_the_
     async with ShopClient("http://127.0.0.1:1") as client:
         with pytest.raises(EnvironmentFailure, match=r"a client could not ask: .*(port|files)"):
             await client.call("create_user")
+
+
+async def test_a_client_whose_connections_fail_at_once_leaves_the_loop_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where no port was left, a load without pauses blocked the run for good, also against SIGTERM."""
+
+    async def connect(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+
+    turns: list[int] = []
+
+    async def other() -> None:
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", connect)
+    async with ShopClient("http://127.0.0.1:1") as client:
+        await client.call("create_user")
+        running = asyncio.create_task(other())
+        for _ in range(20):
+            assert (await client.call("create_user")).outcome == "unknown"
+        running.cancel()
+    assert len(turns) >= 20
 
 
 def test_a_process_that_cannot_be_started_names_the_limit() -> None:
