@@ -91,7 +91,11 @@ def test_a_state_without_a_kind_ends_the_run_and_the_search_and_is_named(install
         Search(protocol, protocol.configure(), ONE_AFTER_ANOTHER, Bounds(crashes=0)).run()
 
 
-@pytest.mark.parametrize("kinds", [frozenset(), frozenset({"stuck"}), frozenset({StateKind.OPEN, "in doubt"})], ids=str)
+@pytest.mark.parametrize(
+    "kinds",
+    [frozenset(), frozenset({"stuck"}), frozenset({StateKind.OPEN, "in doubt"})],
+    ids=["none", "unknown", "one known"],
+)
 def test_a_protocol_whose_state_has_no_known_kind_is_refused(kinds: frozenset[Any]) -> None:
     with pytest.raises(UsageError, match="zwei maps its state 'bereit' to"):
         plug_in({**all_named(), "bereit": kinds})
