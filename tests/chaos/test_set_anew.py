@@ -6,10 +6,14 @@ given back belongs to the stock as it was.
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness import scenarios
+from harness.chaos.conduct import conduct
+from harness.chaos.plan import Plan
 from harness.operator import Operator
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
@@ -103,3 +107,15 @@ async def test_without_the_rule_the_stock_is_more_than_was_said() -> None:
     async with LocalDeployment(spec("saga", ablate=("same-life",))) as shop:
         init, _, stock, _ = await set_anew(shop, "saga")
     assert (init.status, stock) == (200, ANEW + TAKEN)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("protocol", "options"), [("2pc", {}), ("2pc", {"locks": "escrow"}), ("saga", {}), ("lua", {})], ids=str
+)
+def test_the_scenario_holds_on_real_processes(protocol: str, options: dict[str, str], tmp_path: Path) -> None:
+    """Carts, removals and everything set anew in mid-run, while services freeze and nodes die."""
+    finished = conduct(Plan(scenarios.load("set-anew"), protocol, 1, options=options), tmp_path)
+    assert (finished.judgement.verdict, finished.judgement.reasons) == ("holds", ())
+    done = {each.op for each in finished.history.operations if each.outcome == "ok"}
+    assert done >= {"init_items", "init_users", "init_orders", "remove_item", "remove_order"}
