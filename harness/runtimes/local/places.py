@@ -3,16 +3,18 @@
 import fcntl
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+from protocols.core import UsageError
 
 
 @cache
 def user_folder() -> Path:
     """``$XDG_STATE_HOME/wdm`` or ``~/.local/state/wdm``; below the temporary folder where that cannot be written."""
-    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    for folder in (Path(base).expanduser() / "wdm", Path(tempfile.gettempdir()) / f"wdm-{os.getuid()}"):
+    for folder in _candidates():
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
@@ -21,6 +23,20 @@ def user_folder() -> Path:
         if os.access(folder, os.W_OK) and folder.stat().st_uid == os.getuid():
             return folder
     return Path(tempfile.mkdtemp(prefix="wdm-"))
+
+
+def expanded(path: Path) -> Path:
+    """A path whose `~` is a home. Raises ``UsageError`` where there is none: a user of a container has often no entry."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise UsageError(f"{path}: nobody knows the home that ~ stands for; name the folder, or set HOME") from None
+
+
+def _candidates() -> Iterator[Path]:
+    with suppress(UsageError):
+        yield expanded(Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state")) / "wdm"
+    yield Path(tempfile.gettempdir()) / f"wdm-{os.getuid()}"
 
 
 def known() -> list[Path]:

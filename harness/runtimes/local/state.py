@@ -17,6 +17,7 @@ import msgspec
 
 from harness.runtimes.base import EnvironmentFailure, Kind, Node, State
 from harness.runtimes.local import places
+from harness.runtimes.local.places import expanded
 from harness.runtimes.local.process import Identity, alive, identify, paused
 from harness.runtimes.local.spec import Spec
 
@@ -72,7 +73,7 @@ class StateFolder:
     """``path`` is made when a supervisor takes it. All paths are absolute."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().absolute()
+        self.path = expanded(path).absolute()
         self.logs = self.path / "logs"
         self._lock: IO[str] | None = None
 

