@@ -49,16 +49,16 @@ class Request:
     """What the client wants made atomic: ``subject`` (an order), and what only the outside knows.
 
     ``home`` is the service that coordinates it, ``owner`` the instance. ``age`` orders transactions for the lock
-    policies, in microseconds since the epoch (smaller is older); a retry keeps its first. ``horizon``: every
-    transaction with the same prefix as this one's id (``prefix.sequence``) and a smaller sequence number has ended.
-    ``limit_ms``: undecided after that, it is given up.
+    policies, in microseconds since the epoch (smaller is older); a retry keeps its first. ``horizon``: a (life,
+    sequence) below which every transaction of the same instance has ended, those of former lives as well
+    (``protocols.lives``). ``limit_ms``: undecided after that, it is given up.
     """
 
     subject: str
     home: str
     owner: str
     age: int
-    horizon: int = 0
+    horizon: tuple[int, int] = (0, 0)
     limit_ms: int = 9_500
 
 

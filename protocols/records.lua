@@ -28,48 +28,65 @@ end
 
 -- fences --------------------------------------------------------------------------------------------------------------
 
--- The parts of an id, PREFIX.SEQUENCE. A command asks for those of the same id several times.
-local split, prefix_of_it, sequence_of_it
-local function parts(txn)
-  if txn ~= split then split, prefix_of_it, sequence_of_it = txn, string.match(txn, '^(.*)%.(.*)$') end
-  return prefix_of_it, sequence_of_it
+local function horizon_of(instance)
+  local packed = call('HGET', 'horizon', instance)
+  if not packed then return 0, 0 end
+  return unpack(cmsgpack.unpack(packed))
 end
 
-local function horizon_of(prefix) return number(call('HGET', 'horizon', prefix)) or 0 end
-
 local function stale(txn)
-  local prefix, sequence = parts(txn)
-  return tonumber(sequence) < horizon_of(prefix)
+  local instance, life, sequence = parts(txn)
+  return before(life, sequence, horizon_of(instance))
 end
 
 local function recall(txn)
-  local prefix, sequence = parts(txn)
+  local _, _, _, prefix, sequence = parts(txn)
   return prefix and call('HGET', 'fence:' .. prefix, sequence) or nil
 end
 
 local function remember(txn, what)
-  local prefix, sequence = parts(txn)
-  if not stale(txn) then call('HSET', 'fence:' .. prefix, sequence, what) end
+  if stale(txn) then return end
+  local instance, life, _, prefix, sequence = parts(txn)
+  local fences = 'fence:' .. prefix
+  if call('EXISTS', fences) == 0 then call('HSET', 'lives:' .. instance, text(life), prefix) end
+  call('HSET', fences, sequence, what)
+end
+
+-- UNLINK frees the memory of a large table beside the server's work.
+local function drop_lives(instance, first)
+  local lives = 'lives:' .. instance
+  local flat = call('HGETALL', lives)
+  for at = 1, #flat, 2 do
+    if tonumber(flat[at]) < first then
+      call('UNLINK', 'fence:' .. flat[at + 1])
+      call('HDEL', lives, flat[at])
+    end
+  end
 end
 
 local function collect(txn, horizon)
-  local prefix = parts(txn)
-  local first = horizon_of(prefix)
-  local last = math.min(horizon, first + COLLECTED_AT_ONCE)
-  if last <= first then return end
+  local instance = parts(txn)
+  local life, sequence = horizon[1], horizon[2]
+  local known, first = horizon_of(instance)
+  if not before(known, first, life, sequence) then return end
+  if life > known then
+    drop_lives(instance, life)
+    first = 0
+  end
+  local last = math.min(sequence, first + COLLECTED_AT_ONCE)
   local ended = {}
-  for sequence = first, last - 1 do ended[#ended + 1] = text(sequence) end
-  call('HDEL', 'fence:' .. prefix, unpack(ended))
-  call('HSET', 'horizon', prefix, text(last))
+  for number = first, last - 1 do ended[#ended + 1] = text(number) end
+  if #ended > 0 then call('HDEL', 'fence:' .. prefix_of(instance, life), unpack(ended)) end
+  call('HSET', 'horizon', instance, pack({life, last}))
 end
 
 -- {txn, 'fenced', '', now} for each fence below its horizon, as a list of transactions has it: there should be none.
 local function uncollected(now, found)
-  local horizons = call('HGETALL', 'horizon')
-  for at = 1, #horizons, 2 do
-    for _, sequence in ipairs(call('HKEYS', 'fence:' .. horizons[at])) do
-      if tonumber(sequence) < tonumber(horizons[at + 1]) then
-        found[#found + 1] = {horizons[at] .. '.' .. sequence, 'fenced', '', now}
+  for _, instance in ipairs(call('HKEYS', 'horizon')) do
+    for _, prefix in ipairs(call('HVALS', 'lives:' .. instance)) do
+      for _, sequence in ipairs(call('HKEYS', 'fence:' .. prefix)) do
+        local txn = prefix .. '.' .. sequence
+        if stale(txn) then found[#found + 1] = {txn, 'fenced', '', now} end
       end
     end
   end

@@ -1,17 +1,19 @@
 """What a protocol keeps in a store beside the shop's data: tables of records, and the fences of what may still be spoken of.
 
-The twin of ``records.lua``. Ids are ``prefix.sequence``, the prefix a coordinating process' own; every message that begins
-something carries a horizon below which all of its prefix have ended.
+The twin of ``records.lua``. Every message that begins something carries a horizon, a point in the order of its instance's
+transactions (``protocols.lives``) below which all of them have ended, those of former lives as well.
 
-- ``fence:PREFIX``  sequence -> what the protocol remembers of the transaction here: a verdict, a record
-- ``horizon``       prefix -> sequence      all before it have ended: fences collected, what still arrives is stale
+- ``fence:PREFIX``    sequence -> what the protocol remembers of the transaction here: a verdict, a record
+- ``lives:INSTANCE``  life -> PREFIX           the lives of the instance that have such a table
+- ``horizon``         instance -> (life, sequence)   all before it have ended: fences collected, what still arrives is stale
 
-No fence has a time-to-live, for a message may be late by any amount; the memory of a store does not grow with what has ended.
+No fence has a time-to-live, for a message may be late by any amount; the memory of a store does not grow with what has ended,
+nor with how often a coordinator was started: an instance has one horizon, whatever its lives.
 """
 
 from typing import Any
 
-from protocols.shop.ledger import Tables
+from protocols.lives import FIRST, Point, Tables, parts, prefix_of
 
 COLLECTED_AT_ONCE = 1_000
 FENCED = "fenced"
@@ -48,8 +50,8 @@ def waited(tables: Tables, now: int, name: str, txn: str, at: int) -> int:
 
 def stale(tables: Tables, txn: str) -> bool:
     """Whether the transaction has ended so long ago that nothing is remembered of it."""
-    prefix, _, sequence = txn.rpartition(".")
-    return int(sequence) < int(tables.get("horizon", {}).get(prefix, 0))
+    instance, point = parts(txn)
+    return point < _horizon(tables, instance)
 
 
 def recall(tables: Tables, txn: str) -> Any:
@@ -59,28 +61,48 @@ def recall(tables: Tables, txn: str) -> Any:
 
 
 def remember(tables: Tables, txn: str, what: Any) -> None:
-    prefix, _, sequence = txn.rpartition(".")
-    if not stale(tables, txn):
-        table(tables, f"fence:{prefix}")[sequence] = what
-
-
-def collect(tables: Tables, txn: str, horizon: int) -> None:
-    """Drop the fences of what ended, a bounded number at a time."""
-    prefix = txn.rpartition(".")[0]
-    first = tables.get("horizon", {}).get(prefix, 0)
-    last = min(horizon, first + COLLECTED_AT_ONCE)
-    if last <= first:
+    if stale(tables, txn):
         return
-    for sequence in range(first, last):
-        drop(tables, f"fence:{prefix}", str(sequence))
-    table(tables, "horizon")[prefix] = last
+    prefix, _, sequence = txn.rpartition(".")
+    instance, (life, _) = parts(txn)
+    table(tables, f"fence:{prefix}")[sequence] = what
+    table(tables, f"lives:{instance}")[str(life)] = prefix
+
+
+def collect(tables: Tables, txn: str, horizon: Point) -> None:
+    """Drop the fences of what ended: of former lives as a whole, of the horizon's own a bounded number at a time."""
+    instance, _ = parts(txn)
+    life, sequence = horizon
+    known, first = _horizon(tables, instance)
+    if (life, sequence) <= (known, first):
+        return
+    if life > known:
+        _drop_lives(tables, instance, life)
+        first = 0
+    last = min(sequence, first + COLLECTED_AT_ONCE)
+    for ended in range(first, last):
+        drop(tables, f"fence:{prefix_of(instance, life)}", str(ended))
+    table(tables, "horizon")[instance] = (life, last)
+
+
+def _horizon(tables: Tables, instance: str) -> Point:
+    point: Point = tables.get("horizon", {}).get(instance, FIRST)
+    return point
+
+
+def _drop_lives(tables: Tables, instance: str, before: int) -> None:
+    for life, prefix in tuple(tables.get(f"lives:{instance}", {}).items()):
+        if int(life) < before:
+            tables.pop(f"fence:{prefix}", None)
+            drop(tables, f"lives:{instance}", life)
 
 
 def uncollected(tables: Tables, now: int) -> list[tuple[str, str, str, int]]:
     """(txn, ``fenced``, "", now) for each fence below its horizon, as a list of transactions has it: there should be none."""
-    return [
-        (f"{prefix}.{sequence}", FENCED, "", now)
-        for prefix, horizon in tables.get("horizon", {}).items()
+    named = [
+        f"{prefix}.{sequence}"
+        for instance in tables.get("horizon", {})
+        for prefix in tables.get(f"lives:{instance}", {}).values()
         for sequence in tables.get(f"fence:{prefix}", {})
-        if int(sequence) < horizon
     ]
+    return [(txn, FENCED, "", now) for txn in named if stale(tables, txn)]

@@ -17,6 +17,7 @@ ROWS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
 TARGETS = (
     "harness/checkers/*.py",
     "protocols/shop/ledger*",
+    "protocols/lives.*",
     "protocols/records.*",
     "protocols/two_phase/*.lua",
     "protocols/two_phase/commands.py",

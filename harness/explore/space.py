@@ -15,6 +15,7 @@ from typing import NamedTuple
 from harness.explore.case import Case
 from harness.explore.node import Live, Local, Node, Packet, Way, freeze, words
 from protocols.core import Command, Config, Protocol, Request, Role, Start, TimerFired, Timing, UsageError, Verdict
+from protocols.lives import horizon, parts, prefix_of
 from protocols.service.library import Twin
 
 DEADLINE = "deadline"
@@ -175,20 +176,25 @@ class Space:
         return self.number(at, Place(Local((), freeze(twin.tables)), clients))
 
     def _start(self, at: int, place: Place, clients: Clients) -> Iterator[Move]:
-        """The clients begin in turn; each has one try."""
+        """The clients begin in turn; each has one try. A life has its number before its first, and knows what has ended."""
         client = sum(map(bool, clients.begun))
         if client == len(clients.begun) or (self.case.in_turn and client and not clients.told[client - 1]):
             return
-        home, order = self.names[at], self.case.checkouts[client]
-        prefix = f"c{clients.lives}"
+        home, order, node = self.names[at], self.case.checkouts[client], self.nodes[at]
+        life = clients.lives + 1
+        twin = node.twin(place.local.tables)
+        twin.run(Command("enlist", (home, life)), 0)
+        prefix = prefix_of(home, life)
         sequence = sum(begun.startswith(prefix + ".") for begun in clients.begun)
-        running = [int(txn.rpartition(".")[2]) for txn, _, _ in place.local.live if txn.startswith(prefix + ".")]
+        oldest = min([sequence, *(parts(txn)[1][1] for txn, _, _ in place.local.live if txn.startswith(prefix + "."))])
+        unfinished = [txn for txn, _ in twin.run(Command(node.role.recovery, (home, -1)), 0)]
         # The later client is the older one: ages and arrivals need not agree.
-        request = Request(order, home, home, 10 - client, min([*running, sequence]))
+        request = Request(order, home, home, 10 - client, horizon(home, life, oldest, unfinished))
         txn = f"{prefix}.{sequence}"
         begun = (*clients.begun[:client], txn, *clients.begun[client + 1 :])
-        node, begins = self.nodes[at], place._replace(clients=clients._replace(begun=begun))
-        yield from self._moves(at, begins, node, "start", order, node.ways(place.local, txn, Start(txn, request)))
+        begins = place._replace(clients=clients._replace(begun=begun))
+        local = Local(place.local.live, freeze(twin.tables))
+        yield from self._moves(at, begins, node, "start", order, node.ways(local, txn, Start(txn, request)))
 
     def _deposits(self, at: int, place: Place) -> Iterator[Move]:
         """What is added to accounts."""

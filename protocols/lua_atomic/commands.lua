@@ -30,20 +30,20 @@ command('checkout', function(now, txn, order)
   local state, branches = plan(order)
   if never(state) then return {'no', state .. ':order:' .. order} end
   local key = 'order:' .. order
-  local prefix, digits = string.match(txn, '^(.*)%.(%d+)$')
-  local field, sequence = 'verdict:' .. prefix, tonumber(digits)
+  local instance, life, sequence = parts(txn)
+  local field = 'verdict:' .. instance
   local packed = keeps('replay-verdict') and call('HGET', key, field)
   if packed then
-    local last, verdict = unpack(cmsgpack.unpack(packed))
-    if sequence <= last then return verdict == '' and {'paid'} or {'no', verdict} end
+    local last_life, last, verdict = unpack(cmsgpack.unpack(packed))
+    if not before(last_life, last, life, sequence) then return verdict == '' and {'paid'} or {'no', verdict} end
   end
   if state == 'paid' then return {'paid'} end
   local why = take(all_of(branches))
   if why ~= '' then
-    call('HSET', key, field, pack({sequence, why}))
+    call('HSET', key, field, pack({life, sequence, why}))
     return {'no', why}
   end
-  call('HSET', key, field, pack({sequence, ''}), 'paid', '1', 'txn', '')
+  call('HSET', key, field, pack({life, sequence, ''}), 'paid', '1', 'txn', '')
   return {'paid'}
 end)
 

@@ -2,13 +2,14 @@
 
 Beside the shop's own fields (``protocols.shop.ledger``) an order keeps
 
-- ``verdict:PREFIX``   (sequence, why)   what its last checkout by the process PREFIX came to; ``why`` is empty if it was paid
+- ``verdict:INSTANCE``   (life, sequence, why)   what its last checkout by INSTANCE came to; ``why`` is empty if it was paid
 
-One for each process is enough: a process checks an order out once at a time, and its numbers rise. It stays with the order
-when that is set anew.
+One for each instance is enough: it checks an order out once at a time, and its numbers rise from life to life. It stays with
+the order when that is set anew.
 """
 
 from protocols.core import Config
+from protocols.lives import parts
 from protocols.shop import ledger
 from protocols.shop.ledger import Result, Tables
 
@@ -20,15 +21,15 @@ def checkout(tables: Tables, config: Config, now: int, txn: str, order: str) -> 
     state, branches = ledger.plan(tables, order)
     if state in ledger.NEVER:
         return ("no", f"{state}:order:{order}")
-    prefix, _, sequence = txn.rpartition(".")
-    field = f"verdict:{prefix}"
-    last, verdict = tables[f"order:{order}"].get(field, (-1, ""))
-    if int(sequence) <= last and config.keeps("replay-verdict"):
+    instance, point = parts(txn)
+    field = f"verdict:{instance}"
+    *last, verdict = tables[f"order:{order}"].get(field, (*ledger.NEVER_BEGUN, ""))
+    if point <= tuple(last) and config.keeps("replay-verdict"):
         return ("no", verdict) if verdict else PAID
     if state == "paid":
         return PAID
     why = _take(tables, config, [change for _, _, changes in branches for change in changes])
-    tables[f"order:{order}"][field] = (int(sequence), why)
+    tables[f"order:{order}"][field] = (*point, why)
     if why:
         return ("no", why)
     ledger.settle(tables, order)

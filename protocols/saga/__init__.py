@@ -27,7 +27,9 @@ SAFEGUARDS = (
     Safeguard("same-life", "an account that was set anew is given nothing back", "more is there than was set"),
     Safeguard("refuse-stale", "what ended long ago is refused", "a late step takes effect again"),
     Safeguard("guard", "no balance below zero", "more sold than there is"),
-    Safeguard("begin-once", "a saga is begun once", "what is undone is begun by a late copy, and paid"),
+    Safeguard(
+        "begin-once", "a saga is begun once, and by no former life", "what is undone is begun by a late copy, and paid"
+    ),
     Safeguard("order-lock", "one transaction an order at a time", "a checkout at once is charged twice"),
 )
 

@@ -18,6 +18,7 @@ compensated before anybody had asked to do it, and now nobody can.
 from typing import Any
 
 from protocols.core import Config
+from protocols.lives import Point
 from protocols.records import collect, drop, recall, remember, stale, table, uncollected, waited
 from protocols.shop import ledger
 from protocols.shop.ledger import Result, Tables
@@ -133,7 +134,7 @@ def perform(
     now: int,
     txn: str,
     branch: str,
-    horizon: int,
+    horizon: Point,
     changes: Changes,
     sender: str,
 ) -> Result:

@@ -63,7 +63,7 @@ class Perform:
 
     txn: str
     branch: str
-    horizon: int
+    horizon: tuple[int, int]
     changes: tuple[tuple[str, int], ...]
 
 

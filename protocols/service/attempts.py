@@ -1,10 +1,11 @@
 """From a client's request to transactions: ids, ages, and another attempt after a conflict, until there is an outcome."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 from protocols.core import Outcome, Request, Verdict
+from protocols.lives import FIRST, Point, horizon, prefix_of
 from protocols.ports import Clock, TimeLimit
 from protocols.service.driver import Driver
 from protocols.service.room import Room
@@ -23,28 +24,45 @@ REFUSED_LATE = Outcome(Verdict.REFUSED, "timeout")
 
 
 class TxnIds:
-    """Ids ``prefix.sequence``. The prefix is this process's own, so an id is never given twice, not even after a crash.
+    """Names of this process's transactions, ``INSTANCE~LIFE.SEQUENCE`` (``protocols.lives``). No name is given twice, not even
+    after a crash.
 
-    Take from ``room`` before you begin; the end gives it back.
+    Take from ``room`` before you begin; the end gives it back. It is empty until the process has the number of its life.
     """
 
-    def __init__(self, prefix: str) -> None:
-        self.room = Room(UNENDED)
-        self._prefix = prefix
+    def __init__(self, instance: str) -> None:
+        self.room = Room(0)
+        self.instance = instance
+        self.life = 0
         self._next = 0
         self._running: dict[int, None] = {}  # in ascending order, as they were begun
+        self._unfinished: list[str] | None = None  # of former lives; None until the store was asked
 
-    def begin(self) -> tuple[str, int]:
-        """A new id, and the horizon: all with this prefix and a smaller sequence number have ended."""
+    def enlist(self, life: int) -> None:
+        """The life's number has come from the store, perhaps once more."""
+        if not self.life:
+            self.life = life
+            self.room.widen(UNENDED)
+
+    def found(self, unfinished: Iterable[str]) -> None:
+        """All that the store knew as unfinished, in answer to a question asked after ``enlist``."""
+        own = f"{prefix_of(self.instance, self.life)}."
+        self._unfinished = [txn for txn in unfinished if not txn.startswith(own)]
+
+    def begin(self) -> tuple[str, Point]:
+        """A new name, and the horizon below which all transactions of this instance have ended."""
         sequence = self._next
         self._next += 1
         self._running[sequence] = None
-        return f"{self._prefix}.{sequence}", next(iter(self._running))
+        txn = f"{prefix_of(self.instance, self.life)}.{sequence}"
+        if self._unfinished is None:
+            return txn, FIRST
+        return txn, horizon(self.instance, self.life, next(iter(self._running)), self._unfinished)
 
     def end(self, txn: str) -> None:
         """Somebody else's transactions, recovered here, are none of ours."""
         prefix, _, sequence = txn.rpartition(".")
-        if prefix == self._prefix and int(sequence) in self._running:
+        if prefix == prefix_of(self.instance, self.life) and int(sequence) in self._running:
             del self._running[int(sequence)]
             self.room.leave()
 
@@ -151,7 +169,7 @@ class Attempts:
 
     def _attempt(self, subject: str, age: int, limit: TimeLimit, then: Callable[[Outcome | None], None]) -> None:
         """``then`` hears the outcome, or None when the time limit is reached, once."""
-        txn, horizon = self._ids.begin()
+        txn, ended = self._ids.begin()
         left_ms = limit.left_ms
         told = False
 
@@ -164,7 +182,7 @@ class Attempts:
 
         late = self._clock.call_later(left_ms, lambda: settle(None))
         give_up_ms = max(int(left_ms) - DECISION_MS, 1)
-        self._driver.start(txn, Request(subject, self._home, self._owner, age, horizon, give_up_ms), settle)
+        self._driver.start(txn, Request(subject, self._home, self._owner, age, ended, give_up_ms), settle)
 
 
 def _is_final(outcome: Outcome | None) -> bool:

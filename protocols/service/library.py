@@ -3,6 +3,7 @@
 from importlib.resources import files
 from typing import Any
 
+from protocols import lives
 from protocols.core import Command, Config, Protocol
 from protocols.shop import payments
 
@@ -18,6 +19,7 @@ def source(protocol: Protocol, config: Config) -> str:
             f"local OPTIONS = {{{_fields(dict(config.options))}}}",
             f"local ABLATED = {{{_fields(dict.fromkeys(sorted(config.ablated), True))}}}",
             (shop / "prelude.lua").read_text("utf-8"),
+            (shared / "lives.lua").read_text("utf-8"),
             (shop / "ledger.lua").read_text("utf-8"),
             (shop / "payments.lua").read_text("utf-8"),
             (shared / "records.lua").read_text("utf-8"),
@@ -35,7 +37,7 @@ class Twin:
 
     def __init__(self, protocol: Protocol, config: Config) -> None:
         self.tables: dict[str, dict[str, Any]] = {}
-        self._commands = {**payments.COMMANDS, **protocol.commands}
+        self._commands = {**lives.COMMANDS, **payments.COMMANDS, **protocol.commands}
         self._config = config
 
     def run(self, command: Command, now: int) -> tuple[Any, ...]:

@@ -48,7 +48,6 @@ class Node:
             rng=Random(uuid.uuid4().int),
             fetch=self._fetch,
             new_id=lambda: uuid.uuid4().hex,
-            prefix=uuid.uuid4().hex[:12],
         )
         name, node, limit_ms = settings.service, settings.node, settings.limit_ms
         self.service = Service(name, node, protocol, config, ports, limit_ms, settings, _recovering)

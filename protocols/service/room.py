@@ -35,6 +35,13 @@ class Room:
 
     def leave(self) -> None:
         self.inside -= 1
+        self._let_in()
+
+    def widen(self, width: int) -> None:
+        self.width = width
+        self._let_in()
+
+    def _let_in(self) -> None:
         while self.line and self.inside < self.width:
             turn = self.line.popleft()
             if not turn.done():

@@ -26,7 +26,7 @@ None where there was no answer, or a 5xx."""
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a service stands on. ``new_id`` names what clients create, ``prefix`` this process' transactions: both never twice."""
+    """What a service stands on. ``new_id`` names what clients create, never twice."""
 
     store: Store
     link: Link
@@ -34,7 +34,6 @@ class Ports:
     rng: Random
     fetch: Fetch
     new_id: Callable[[], str]
-    prefix: str
 
 
 class ServiceOptions(typing.Protocol):
@@ -81,7 +80,7 @@ class Service:
         self._ports = ports
         self._limit_ms = limit_ms
         self._recovering = recovering
-        ids = TxnIds(ports.prefix)
+        self._ids = TxnIds(node)
         self.driver = Driver(
             name,
             self.role,
@@ -89,12 +88,12 @@ class Service:
             ports.store,
             ports.link,
             ports.clock,
-            ended=ids.end,
+            ended=self._ids.end,
             rng=ports.rng,
             lazy=protocol.lazy,
             unheard=protocol.unheard,
         )
-        attempts = Attempts(name, node, self.driver, ids, ports.clock, ports.rng, limit_ms)
+        attempts = Attempts(name, node, self.driver, self._ids, ports.clock, ports.rng, limit_ms)
         memory, statuses = options.store_memory_mb * MB, options.statuses
         self.desk = Desk(
             ports.store, ports.clock, ports.rng, limit_ms, self._ask, attempts.run, ports.new_id, statuses, memory
@@ -111,17 +110,24 @@ class Service:
     async def sweep(self) -> None:
         """Again and again, take up what this node's former lives left behind and what nobody else takes care of.
 
-        Not once for all at the start: what a former life wrote last may still be on its way to the store.
+        Not once for all at the start: what a former life wrote last may still be on its way to the store. Where transactions
+        begin, the number of this life comes first: from then on no former life begins any.
         """
         look = Command(self.role.recovery, (self._node, self.role.orphan(self.config.timing)))
         while True:
-            held = self.driver.held()
             try:
+                if self.role.name == "coordinator":
+                    (life,) = await self._ports.store.call(Command("enlist", (self._node, self._ids.life)))
+                    self._ids.enlist(life)
+                held = self.driver.held()
                 found = await self._ports.store.call(look)
             except (StoreDown, StoreUnknown):
                 continue
             except StoreFault:  # said by the store; what it cannot list today it may list tomorrow
-                found = ()
+                await self._ports.clock.sleep(self.config.timing.sweep)
+                continue
+            if self._ids.life:
+                self._ids.found(txn for txn, _ in found)
             self._recovering(self.driver.recover(found, held))
             await self._ports.clock.sleep(self.config.timing.sweep)
 

@@ -207,18 +207,19 @@ local function order_holder(order) return call('HGET', 'order:' .. order, 'txn')
 local function hold(order, txn)
   local key = 'order:' .. order
   if call('EXISTS', key) == 0 then return end
-  local prefix, sequence = string.match(txn, '^(.*)%.(%d+)$')
-  if prefix then
-    call('HSET', key, 'txn', txn, 'begun:' .. prefix, sequence)
+  local instance, life, sequence = parts(txn)
+  if instance then
+    call('HSET', key, 'txn', txn, 'begun:' .. instance, pack({life, sequence}))
   else
     call('HSET', key, 'txn', txn)
   end
 end
 
 local function begun(order, txn)
-  local prefix, sequence = string.match(txn, '^(.*)%.(%d+)$')
-  local last = number(call('HGET', 'order:' .. order, 'begun:' .. prefix))
-  return last and tonumber(sequence) <= last
+  local instance, life, sequence = parts(txn)
+  local packed = call('HGET', 'order:' .. order, 'begun:' .. instance)
+  if packed and not before(cmsgpack.unpack(packed)[1], cmsgpack.unpack(packed)[2], life, sequence) then return true end
+  return superseded(txn)
 end
 
 local function settle(order) call('HSET', 'order:' .. order, 'paid', '1', 'txn', '') end

@@ -7,7 +7,8 @@ A store is ``tables``: the key of a Valkey key to its fields.
                            an account, "held" and "due": what they set aside to take from it and to add; once it was set anew,
                            "life": how often that was
 - ``order:ID``               {"user": str, "paid": 0 or 1, "items": ((item, quantity, price), ...), "txn": txn or ""},
-                           and "begun:PREFIX" -> the last sequence number with which PREFIX began a checkout of it;
+                           and "begun:INSTANCE" -> (life, sequence) of the last transaction in which INSTANCE began a
+                           checkout of it;
                            a line keeps the price at which it was added, and the total is the sum of the lines, kept nowhere;
                            one that was removed has lost its user, paid and items, and keeps the rest
 - ``branches:ID``            "SERVICE/SHARD" -> ((key, delta), ...)   what an order changes that has no items
@@ -20,16 +21,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from protocols.core import Config
+from protocols.lives import Point, parts, superseded
+from protocols.lives import Tables as Tables  # noqa: PLC0414 - everybody takes it from here
 from protocols.shop.amounts import LIMIT
 
 Line = tuple[str, int, int]
 """Item, quantity, and the price of one piece when it was added."""
-Tables = dict[str, dict[str, Any]]
 Result = tuple[Any, ...]
 
 OK: Result = ("ok",)
 ESCROW = "escrow"
 """Who holds what several have set aside."""
+NEVER_BEGUN: Point = (-1, 0)
 
 # ---------------------------------------------------------------- accounts
 
@@ -289,15 +292,16 @@ def hold(tables: Tables, order: str, txn: str) -> None:
     if f"order:{order}" in tables:
         tables[f"order:{order}"]["txn"] = txn
         if txn:
-            prefix, _, sequence = txn.rpartition(".")
-            tables[f"order:{order}"][f"begun:{prefix}"] = int(sequence)
+            instance, point = parts(txn)
+            tables[f"order:{order}"][f"begun:{instance}"] = point
 
 
 def begun(tables: Tables, order: str, txn: str) -> bool:
-    """Whether ``txn`` has begun before: a process checks an order out once at a time, and its numbers rise."""
-    prefix, _, sequence = txn.rpartition(".")
-    last: int = tables.get(f"order:{order}", {}).get(f"begun:{prefix}", -1)
-    return int(sequence) <= last
+    """Whether ``txn`` has begun before, or its life is over: an instance checks an order out once at a time, and its numbers
+    rise from life to life."""
+    instance, point = parts(txn)
+    last: Point = tables.get(f"order:{order}", {}).get(f"begun:{instance}", NEVER_BEGUN)
+    return point <= last or superseded(tables, txn)
 
 
 def settle(tables: Tables, order: str) -> None:

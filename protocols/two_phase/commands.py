@@ -20,6 +20,7 @@ A participant's, beside the accounts:
 from typing import Any
 
 from protocols.core import Config
+from protocols.lives import Point
 from protocols.records import collect, drop, recall, remember, stale, table, uncollected, waited
 from protocols.shop import ledger
 from protocols.shop.ledger import Result, Tables
@@ -120,7 +121,7 @@ def prepare(
     home: str,
     branch: str,
     age: int,
-    horizon: int,
+    horizon: Point,
     changes: tuple[tuple[str, int], ...],
     coordinator: str,
 ) -> Result:

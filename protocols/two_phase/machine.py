@@ -59,7 +59,7 @@ class Prepare:
     home: str
     branch: str
     age: int
-    horizon: int
+    horizon: tuple[int, int]
     changes: tuple[tuple[str, int], ...]
 
 

@@ -39,8 +39,8 @@ def refused(protocol: str, number: int) -> Any:
     """A message whose transaction's id has no sequence number: every store refuses what it asks for."""
     txn = f"no sequence number {number}"
     if protocol == "saga":
-        return Perform(txn, "stock/0", 0, ())
-    return Abort(txn) if number % 2 else Prepare(txn, "order", "stock/0", 1, 0, ())
+        return Perform(txn, "stock/0", (0, 0), ())
+    return Abort(txn) if number % 2 else Prepare(txn, "order", "stock/0", 1, (0, 0), ())
 
 
 async def send(shop: LocalDeployment, messages: list[Any]) -> list[int]:
@@ -101,7 +101,7 @@ async def test_what_the_store_refuses_ends_as_a_dead_letter_and_stops_nobody(tra
 async def test_a_batch_loses_what_is_refused_and_nothing_else() -> None:
     async with LocalDeployment(Spec(protocol="2pc", transport="streams")) as shop, ShopClient(shop.url) as client:
         name = await item(client, 9)
-        good = Prepare("somebody.1", "order", "stock/0", 1, 0, ((f"item:{name}", -2),))
+        good = Prepare("somebody.1", "order", "stock/0", 1, (0, 0), ((f"item:{name}", -2),))
         codec, sender = Codec(load("2pc").messages), "order-1"
         batch = codec.encode(sender, [refused("2pc", 0), good, refused("2pc", 1)])
         await TRANSPORTS["streams"].put(shop.broker_url("order-1"), "stock", batch)

@@ -62,7 +62,7 @@ def test_a_violation_is_told_and_kept_and_walked_again(capsys: pytest.CaptureFix
     assert told.startswith(
         "violated in 'one checkout': told yes: client 0 was told that order o is paid, and it is not\n"
     )
-    assert " 5. order: receives Vote(c0.0, payment/0, -)\n" in told
+    assert " 5. order: receives Vote(order~1.0, payment/0, -)\n" in told
     assert "      CRASH order:after-reply:committed\n" in told
     assert out.splitlines()[-1] == "verdict: violated: told yes"
     folder = kept().parent
@@ -170,9 +170,12 @@ def test_what_cannot_be_walked_any_more_is_unknown(capsys: pytest.CaptureFixture
     for changes, told in (
         ({"wdm": "0.0.1"}, "found by wdm 0.0.1, and this is wdm "),
         ({"case": "three checkouts"}, "there is no case 'three checkouts' any more"),
-        ({"steps": [steps[0], steps[2], *steps[1:]]}, "step 2 (deliver order Vote(c0.0, stock/0, -)) is not possible"),
+        (
+            {"steps": [steps[0], steps[2], *steps[1:]]},
+            "step 2 (deliver order Vote(order~1.0, stock/0, -)) is not possible",
+        ),
         ({"steps": steps[:-1]}, "all 4 steps are possible, and nothing breaks any more"),
-        ({"ablate": []}, "step 5 (deliver order Vote(c0.0, payment/0, -)) is not possible"),
+        ({"ablate": []}, "step 5 (deliver order Vote(order~1.0, payment/0, -)) is not possible"),
         ({"surprise": 1}, "counterexample.json: it is damaged"),
     ):
         capsys.readouterr()

@@ -7,8 +7,8 @@ import redis
 from protocols.service.codec import decode_result
 
 _NUMBERS = {"balance", "price", "paid", "held", "due", "life"}
-_COUNTERS = {"horizon", "note:next"}
-_PACKED = {"prepared", "queued", "open", "committed", "saga", "note:log", "note:paid", "note:undone"}
+_COUNTERS = {"enlisted", "note:next"}
+_PACKED = {"horizon", "prepared", "queued", "open", "committed", "saga", "note:log", "note:paid", "note:undone"}
 _ARRAYS = range(0x90, 0xA0)  # how a short packed array begins, and no text does
 
 
@@ -29,10 +29,15 @@ def _table(server: redis.Redis, key: str) -> dict[str, Any]:
 
 
 def _value(key: str, field: str, value: bytes) -> Any:
-    if key in _PACKED or field == "items" or field.startswith("verdict:") or key.startswith(("branches:", "payments:")):
+    if (
+        key in _PACKED
+        or field == "items"
+        or field.startswith(("begun:", "verdict:"))
+        or key.startswith(("branches:", "payments:"))
+    ):
         return decode_result(value)
     if _packed_fence(key, value):
         return decode_result(value)
-    if key in _COUNTERS or field in _NUMBERS or field.startswith("begun:"):
+    if key in _COUNTERS or field in _NUMBERS:
         return int(value)
     return value.decode()

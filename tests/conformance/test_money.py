@@ -80,7 +80,9 @@ def two_phase(run: Run, txn: str, order: str) -> bool:
     if opened[0] != "open":
         return bool(opened[0] == "paid")
     changes = tuple(change for _, _, some in opened[1] for change in some)
-    ((_, _, _, why),) = run("prepare", txn, "order", "all/0", 1, 0, changes, "x")[0] if changes else ((0, 0, 0, ""),)
+    ((_, _, _, why),) = (
+        run("prepare", txn, "order", "all/0", 1, (0, 0), changes, "x")[0] if changes else ((0, 0, 0, ""),)
+    )
     if why:
         run("undo", txn)
         run("close", txn)
@@ -96,7 +98,7 @@ def saga(run: Run, txn: str, order: str) -> bool:
         return bool(begun[0] == "paid")
     done: list[str] = []
     for service, shard, changes in begun[1]:
-        if run("perform", txn, f"{service}/{shard}", 0, changes, "x") != ("",):
+        if run("perform", txn, f"{service}/{shard}", (0, 0), changes, "x") != ("",):
             assert run("give_up", txn, order, ()) == ("undoing",)
             assert all(run("compensate", txn, name, "x") == ("undone",) for name in reversed(done))
             assert run("end", txn, ()) == ("ended",)

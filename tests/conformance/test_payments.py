@@ -29,7 +29,7 @@ COURSE = st.lists(
     ),
     max_size=25,
 )
-HELD = Command("prepare", ("a.0", "order", "payment/0", 1, 0, (("user:0", -3),), "http://one"))
+HELD = Command("prepare", ("a.0", "order", "payment/0", 1, (0, 0), (("user:0", -3),), "http://one"))
 
 
 @pytest.mark.parametrize("locks", ["exclusive", "escrow"])

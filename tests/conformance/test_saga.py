@@ -11,7 +11,19 @@ from protocols.core import Command, Config
 from protocols.saga import PROTOCOL
 from protocols.saga.commands import ENDED, LINES
 from protocols.shop.amounts import LIMIT
-from tests.conformance.test_two_phase import ACCOUNTS, FILLED, SHOP, addresses, changes, commands, orders, run, txns
+from tests.conformance.test_two_phase import (
+    ACCOUNTS,
+    FILLED,
+    LIVES,
+    SHOP,
+    addresses,
+    changes,
+    commands,
+    horizons,
+    orders,
+    run,
+    txns,
+)
 
 entries = st.lists(
     st.tuples(
@@ -33,11 +45,13 @@ ORCHESTRATOR = {
     "txn_log": (txns,),
 }
 BRANCH = {
-    "perform": (txns, branches, st.integers(0, 4), changes, addresses),
+    "perform": (txns, branches, horizons, changes, addresses),
     "compensate": (txns, branches, addresses),
     "txn_verdict": (txns,),
 }
-ORCHESTRATION = st.lists(commands(ORCHESTRATOR) | commands(ORCHESTRATOR) | commands(SHOP), max_size=40)
+ORCHESTRATION = st.lists(
+    commands(ORCHESTRATOR) | commands(ORCHESTRATOR) | commands(SHOP) | commands(LIVES), max_size=40
+)
 BRANCHING = st.lists(commands(BRANCH) | commands(BRANCH) | commands(SHOP), max_size=40)
 # Without a guard sums may leave the range in which Lua's doubles are exact: see UNGUARDED.
 ABLATIONS = [one.name for one in PROTOCOL.safeguards if one.name != "guard"]
@@ -76,7 +90,7 @@ CORNERS = {
     ],
     "what comes back has no room": [
         Command("init_accounts", ("item", 0, 1, LIMIT, 1)),
-        Command("perform", ("a.0", "stock/0", 0, (("item:0", -2), ("item:1", -1)), "x")),
+        Command("perform", ("a.0", "stock/0", (0, 0), (("item:0", -2), ("item:1", -1)), "x")),
         Command("adjust", ("item:0", 1)),
         Command("compensate", ("a.0", "stock/0", "x")),
         Command("adjust", ("item:0", -1)),
@@ -113,8 +127,8 @@ def test_corners(server: redis.Redis, name: str) -> None:
 
 
 UNGUARDED = [
-    Command("perform", ("a.0", "stock/0", 0, (("item:0", -5), ("item:9", -1)), "x")),
-    Command("perform", ("a.1", "stock/0", 0, (("item:0", -5), ("item:1", -1)), "x")),
+    Command("perform", ("a.0", "stock/0", (0, 0), (("item:0", -5), ("item:9", -1)), "x")),
+    Command("perform", ("a.1", "stock/0", (0, 0), (("item:0", -5), ("item:1", -1)), "x")),
     Command("compensate", ("a.1", "stock/0", "x")),
 ]
 

@@ -16,8 +16,8 @@ from tests.conformance.dump import dump
 
 KEYS = ("item:0", "item:1", "item:2", "user:0", "user:1")
 ORDERS = ("o", "p")
-# Few names, so that most commands meet something; a second coordinator's prefix, and sequences that pass the horizon.
-TXNS = tuple(f"{prefix}.{sequence}" for prefix in ("a", "b-c.d") for sequence in range(4))
+# Few names, so that most commands meet something; lives of two instances, and sequences that pass the horizon.
+TXNS = tuple(f"{prefix}.{sequence}" for prefix in ("a", "a~1", "a~12", "b-c.d") for sequence in range(4))
 
 LOCKS = next(option.choices for option in PROTOCOL.options if option.name == "locks")
 
@@ -26,6 +26,7 @@ deltas = st.one_of(st.integers(-5, 5), amounts, amounts.map(lambda amount: -amou
 keys, orders, txns = st.sampled_from(KEYS), st.sampled_from(ORDERS), st.sampled_from(TXNS)
 changes = st.dictionaries(keys, deltas, min_size=1, max_size=3).map(lambda found: tuple(found.items()))
 ages = st.integers(1_700_000_000_000_000, 1_700_000_000_000_003)
+horizons = st.tuples(st.sampled_from((0, 0, 0, 1, 12)), st.integers(0, 4))
 addresses = st.sampled_from(("http://one", "http://two"))
 items = st.sampled_from(("0", "1", "2", "é"))
 
@@ -51,8 +52,9 @@ COORDINATOR = {
     "end": (txns, txns, txns),
     "unfinished": (st.sampled_from(("", "order-1")), st.sampled_from((-1, 10, 1_000))),
 }
+LIVES = {"enlist": (st.sampled_from(("a", "b-c.d")), st.sampled_from((0, 0, 1, 12)))}
 PARTICIPANT = {
-    "prepare": (txns, st.just("order"), st.just("stock/0"), ages, st.integers(0, 4), changes, addresses),
+    "prepare": (txns, st.just("order"), st.just("stock/0"), ages, horizons, changes, addresses),
     "apply": (txns, st.just("stock/0"), addresses),
     "undo": (txns,),
     "doubts": (st.just(""), st.sampled_from((-1, 10, 1_000))),
@@ -73,7 +75,7 @@ FILLED = [
 ]
 
 PARTICIPATION = st.lists(commands(PARTICIPANT) | commands(PARTICIPANT) | commands(SHOP), max_size=40)
-COORDINATION = st.lists(commands(COORDINATOR) | commands(SHOP), max_size=40)
+COORDINATION = st.lists(commands(COORDINATOR) | commands(SHOP) | commands(LIVES), max_size=40)
 CONFIGS = st.builds(
     lambda locks, reads, ablate: PROTOCOL.configure({"locks": locks, "reads": reads}, tuple(sorted(ablate))),
     st.sampled_from(LOCKS),
@@ -115,7 +117,7 @@ def test_a_queue_is_served_in_the_same_order(server: redis.Redis) -> None:
     for number in range(24):
         wanted = tuple((key, -1) for index, key in enumerate(KEYS) if (number * 7 + index) % 3)
         age = 1_700_000_000_000_000 - number % 12
-        sequence.append(Command("prepare", (f"a.{number}", "order", "stock/0", age, 0, wanted, "http://one")))
+        sequence.append(Command("prepare", (f"a.{number}", "order", "stock/0", age, (0, 0), wanted, "http://one")))
     sequence += [
         Command("apply", (f"a.{number}", "stock/0", "x")) if number % 3 else Command("undo", (f"a.{number}",))
         for number in range(24)
@@ -124,9 +126,9 @@ def test_a_queue_is_served_in_the_same_order(server: redis.Redis) -> None:
         run(server, PROTOCOL.configure({"locks": locks}), sequence)
 
 
-def prepare(txn: str, age: int, *wanted: str) -> Command:
+def prepare(txn: str, age: int, *wanted: str, horizon: tuple[int, int] = (0, 0)) -> Command:
     lines = tuple((key, -1) for key in wanted)
-    return Command("prepare", (txn, "order", "stock/0", 1_700_000_000_000_000 + age, 0, lines, "http://one"))
+    return Command("prepare", (txn, "order", "stock/0", 1_700_000_000_000_000 + age, horizon, lines, "http://one"))
 
 
 # Corners that random sequences reach too seldom.
@@ -151,8 +153,8 @@ CORNERS = {
         Command("undo", ("a.1",)),
         Command("apply", ("a.0", "stock/0", "x")),
         prepare("b-c.d.0", 3, "item:0"),
-        Command("prepare", ("b-c.d.1", "order", "stock/0", 4, 0, (("item:0", LIMIT - 1),), "x")),
-        Command("prepare", ("b-c.d.2", "order", "stock/0", 4, 0, (("item:0", 2),), "x")),
+        Command("prepare", ("b-c.d.1", "order", "stock/0", 4, (0, 0), (("item:0", LIMIT - 1),), "x")),
+        Command("prepare", ("b-c.d.2", "order", "stock/0", 4, (0, 0), (("item:0", 2),), "x")),
         Command("adjust", ("item:0", 1)),
     ],
     "one more than 2^53": [Command("init_accounts", ("item", 0, 1, LIMIT, 1)), Command("adjust", ("item:0", 1))],
@@ -179,6 +181,29 @@ CORNERS = {
         Command("remove_order", ("r",)),
         Command("create_order", ("s", "1")),
         Command("open", ("a.2", "s", "order-1")),
+    ],
+    "lives that have ended": [
+        *(prepare(f"{prefix}.{number}", 1, "item:0") for prefix in ("a", "a~1", "a~12") for number in range(3)),
+        *(Command("undo", (f"{prefix}.{number}",)) for prefix in ("a", "a~1", "a~12") for number in range(3)),
+        prepare("a~12.3", 1, "item:1", horizon=(1, 1)),
+        prepare("a~1.0", 1, "item:2"),
+        Command("txn_verdict", ("a~1.1",)),
+        prepare("a~12.4", 1, "item:1", horizon=(12, 2)),
+        prepare("a~1.2", 1, "item:2"),
+        Command("txn_verdict", ("a~12.2",)),
+        prepare("a~12.5", 1, "item:1", horizon=(1, 2)),
+    ],
+    "a life that has begun": [
+        Command("enlist", ("a", 0)),
+        Command("enlist", ("a", 0)),
+        Command("enlist", ("a", 5)),
+        Command("open", ("a~12.0", "o", "a")),
+        Command("enlist", ("b", 12)),
+        Command("open", ("b~11.0", "o", "b")),
+        Command("open", ("b~12.0", "o", "b")),
+        Command("close", ("b~12.0",)),
+        Command("open", ("b~12.0", "o", "b")),
+        Command("open", ("b~12.1", "o", "b")),
     ],
     "more in doubt than one sweep asks about": [
         *(Command("create_account", (f"item:{number}", 9, 1)) for number in range(120)),

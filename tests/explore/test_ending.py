@@ -60,4 +60,4 @@ def test_nobody_has_to_give_up(case: Case) -> None:
 def test_what_never_ends_is_named() -> None:
     config = PROTOCOL.configure(ablate=("deadlock-policy",))
     found = Search(PROTOCOL, config, SHARED, Bounds(crashes=0)).run()
-    assert found.violation.endswith("(order: c0.0, c0.1; stock: c0.0; payment: c0.1)")
+    assert found.violation.endswith("(order: order~1.0, order~1.1; stock: order~1.0; payment: order~1.1)")

@@ -10,9 +10,9 @@ from protocols.unprotected import PROTOCOL
 BOUGHT = (
     "start order",
     "deliver stock Change",
-    "deliver order Changed(c0.0, 0",
+    "deliver order Changed(order~1.0, 0",
     "deliver payment Change",
-    "deliver order Changed(c0.0, 1",
+    "deliver order Changed(order~1.0, 1",
 )
 
 

@@ -9,19 +9,19 @@ from harness.explore.search import Bounds, Search
 from harness.explore.transcript import render, walk
 from protocols.saga import PROTOCOL
 
-RESERVED = ("start order", "deliver stock Perform", "deliver order Performed(c0.0, stock/0")
+RESERVED = ("start order", "deliver stock Perform", "deliver order Performed(order~1.0, stock/0")
 CHARGED = (*RESERVED, "deliver payment Perform")
 SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
-    "paid": (ONE, "wait", (*CHARGED, "deliver order Performed(c0.0, payment/0")),
-    "accepted": (ONE, "accepted", (*CHARGED, "deliver order Performed(c0.0, payment/0")),
+    "paid": (ONE, "wait", (*CHARGED, "deliver order Performed(order~1.0, payment/0")),
+    "accepted": (ONE, "accepted", (*CHARGED, "deliver order Performed(order~1.0, payment/0")),
     "refusal": (
         SHORT,
         "wait",
         (
             *CHARGED,
-            "deliver order Performed(c0.0, payment/0",
+            "deliver order Performed(order~1.0, payment/0",
             "deliver stock Compensate",
-            "deliver order Compensated(c0.0, stock/0",
+            "deliver order Compensated(order~1.0, stock/0",
         ),
     ),
     "no-answer-until-the-deadline": (
@@ -31,9 +31,9 @@ SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
             *CHARGED,
             "timer order deadline",
             "deliver payment Compensate",
-            "deliver order Compensated(c0.0, payment/0",
+            "deliver order Compensated(order~1.0, payment/0",
             "deliver stock Compensate",
-            "deliver order Compensated(c0.0, stock/0",
+            "deliver order Compensated(order~1.0, stock/0",
         ),
     ),
     "undone-before-it-was-done": (
@@ -43,7 +43,7 @@ SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
             "start order",
             "timer order deadline",
             "deliver payment Compensate",
-            "deliver order Compensated(c0.0, payment/0",
+            "deliver order Compensated(order~1.0, payment/0",
             "deliver stock Compensate",
             "deliver stock Perform",
         ),
@@ -55,8 +55,8 @@ SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
             *CHARGED,
             "crash order",
             "sweep order",
-            "deliver order Performed(c0.0, stock/0",
-            "deliver order Performed(c0.0, payment/0",
+            "deliver order Performed(order~1.0, stock/0",
+            "deliver order Performed(order~1.0, payment/0",
         ),
     ),
     "crash-after-the-turn": (
@@ -64,12 +64,12 @@ SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
         "wait",
         (
             *CHARGED,
-            "deliver order Performed(c0.0, payment/0 ! order:after-persist:give_up",
+            "deliver order Performed(order~1.0, payment/0 ! order:after-persist:give_up",
             "sweep order",
             "deliver payment Compensate",
-            "deliver order Compensated(c0.0, payment/0",
+            "deliver order Compensated(order~1.0, payment/0",
             "deliver stock Compensate",
-            "deliver order Compensated(c0.0, stock/0",
+            "deliver order Compensated(order~1.0, stock/0",
         ),
     ),
     "two-instances-one-decision": (
@@ -80,7 +80,7 @@ SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
             "sweep order-2",
             "timer order-2 deadline",
             "deliver payment Perform",
-            "deliver order Performed(c0.0, payment/0",
+            "deliver order Performed(order~1.0, payment/0",
         ),
     ),
 }

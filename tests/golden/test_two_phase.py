@@ -10,21 +10,21 @@ from harness.explore.transcript import render, walk
 from protocols.two_phase import PROTOCOL
 
 PREPARED = ("start order", "deliver stock Prepare", "deliver payment Prepare")
-VOTED = (*PREPARED, "deliver order Vote(c0.0, stock/0")
+VOTED = (*PREPARED, "deliver order Vote(order~1.0, stock/0")
 SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
     "commit": (
         ONE,
         "wait-die",
         (
             *VOTED,
-            "deliver order Vote(c0.0, payment/0",
+            "deliver order Vote(order~1.0, payment/0",
             "deliver stock Commit",
             "deliver payment Commit",
-            "deliver order Ack(c0.0, stock/0",
-            "deliver order Ack(c0.0, payment/0",
+            "deliver order Ack(order~1.0, stock/0",
+            "deliver order Ack(order~1.0, payment/0",
         ),
     ),
-    "refusal": (SHORT, "wait-die", (*PREPARED, "deliver order Vote(c0.0, payment/0", "deliver stock Abort")),
+    "refusal": (SHORT, "wait-die", (*PREPARED, "deliver order Vote(order~1.0, payment/0", "deliver stock Abort")),
     "coordinator-crash-before-the-decision": (
         ONE,
         "wait-die",
@@ -42,12 +42,12 @@ SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
         "wait-die",
         (
             *VOTED,
-            "deliver order Vote(c0.0, payment/0 ! order:after-persist:commit",
+            "deliver order Vote(order~1.0, payment/0 ! order:after-persist:commit",
             "sweep order",
             "deliver stock Commit",
             "deliver payment Commit",
-            "deliver order Ack(c0.0, stock/0",
-            "deliver order Ack(c0.0, payment/0",
+            "deliver order Ack(order~1.0, stock/0",
+            "deliver order Ack(order~1.0, payment/0",
         ),
     ),
     "in-doubt-after-the-decision": (
@@ -55,7 +55,7 @@ SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
         "wait-die",
         (
             *VOTED,
-            "deliver order Vote(c0.0, payment/0 ! order:after-persist:commit",
+            "deliver order Vote(order~1.0, payment/0 ! order:after-persist:commit",
             "sweep payment",
             "deliver order Inquiry",
             "deliver payment Commit",
@@ -66,13 +66,13 @@ SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
         "wait-die",
         (
             "start order",
-            "deliver stock Prepare(c0.0",
+            "deliver stock Prepare(order~1.0",
             "start order",
-            "deliver stock Prepare(c0.1",
-            "deliver payment Prepare(c0.0",
-            "deliver order Vote(c0.0, stock/0",
-            "deliver order Vote(c0.0, payment/0",
-            "deliver stock Commit(c0.0",
+            "deliver stock Prepare(order~1.1",
+            "deliver payment Prepare(order~1.0",
+            "deliver order Vote(order~1.0, stock/0",
+            "deliver order Vote(order~1.0, payment/0",
+            "deliver stock Commit(order~1.0",
         ),
     ),
     "older-wounds-the-holder": (
@@ -80,11 +80,11 @@ SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
         "wound-wait",
         (
             "start order",
-            "deliver stock Prepare(c0.0",
+            "deliver stock Prepare(order~1.0",
             "start order",
-            "deliver stock Prepare(c0.1",
-            "deliver order Wound(c0.0",
-            "deliver stock Abort(c0.0",
+            "deliver stock Prepare(order~1.1",
+            "deliver order Wound(order~1.0",
+            "deliver stock Abort(order~1.0",
         ),
     ),
 }

@@ -93,7 +93,7 @@ def test_an_age_of_another_clock_decides_who_waits_and_not_for_how_long() -> Non
             for age in (1, 10 * now * 1000):
                 bought = await stocked(client)
                 changes = ((f"item:{bought[0]}", -1),)
-                prepare = (f"gone.{age}", "order", "stock/0", age, 0, changes, "order-1")
+                prepare = (f"gone.{age}", "order", "stock/0", age, (0, 0), changes, "order-1")
                 twin.run(Command("prepare", prepare), now + HOUR_MS)
                 assert (await client.call("checkout", bought[2])).outcome == "ok"
 

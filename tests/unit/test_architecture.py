@@ -15,6 +15,7 @@ PURE = [ROOT / "protocols/claims.py", ROOT / "protocols/core.py", *sorted(ROOT.g
 # What the harness and the command line may know of protocols/.
 SHARED = (
     "protocols.claims",
+    "protocols.lives",
     "protocols.core",
     "protocols.ports",
     "protocols.registry",

@@ -237,7 +237,9 @@ async def test_attempts_that_fail_are_unknown_for_all_who_still_wait(monkeypatch
     monkeypatch.setattr("protocols.service.attempts.AT_ONCE", 0)  # so there is no first attempt without a task
     heard: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context["exception"]))
-    crowd = Attempts("order", "order-1", SimpleNamespace(), TxnIds("p"), LoopClock(), Random(1), 500)  # type: ignore[arg-type]
+    ids = TxnIds("p")
+    ids.enlist(1)
+    crowd = Attempts("order", "order-1", SimpleNamespace(), ids, LoopClock(), Random(1), 500)  # type: ignore[arg-type]
     crowd._in_turn = Dying(9)  # type: ignore[assignment]
     left, stays = (tasks.begin(crowd.run("o"), name) for name in ("left", "stays"))
     await asyncio.sleep(0)

@@ -38,7 +38,7 @@ def wrong(order: tuple[str, ...], balance: int, delta: int, *ablate: str) -> str
     undone, answers = False, set()
     for arrived in order:
         if arrived == DO:
-            (why,) = twin.run(Command("perform", ("a.0", "stock/0", 0, (("item:i", -delta),), "x")), 0)
+            (why,) = twin.run(Command("perform", ("a.0", "stock/0", (0, 0), (("item:i", -delta),), "x")), 0)
             if undone and not why:
                 return "done after its undo"
             if not undone:
@@ -87,14 +87,14 @@ def test_what_ended_stays_as_it_is_after_its_fence_is_collected(arrived: list[tu
         horizon = max(horizon, wanted)
         change = (("item:i", -(2**sequence)),)
         if kind == DO:
-            twin.run(Command("perform", (f"a.{sequence}", "stock/0", horizon, change, "x")), 0)
+            twin.run(Command("perform", (f"a.{sequence}", "stock/0", (0, horizon), change, "x")), 0)
             for over in range(horizon):  # by then it was in effect or not, and so it stays
                 ended.setdefault(over, _in_effect(twin, over))
         else:
             twin.run(Command("compensate", (f"a.{sequence}", "stock/0", "x")), 0)
         assert {over: _in_effect(twin, over) for over in ended} == ended
     fences = twin.tables.get("fence:a", {})
-    assert all(int(sequence) >= twin.tables.get("horizon", {}).get("a", 0) for sequence in fences)
+    assert all(int(sequence) >= twin.tables.get("horizon", {}).get("a", (0, 0))[1] for sequence in fences)
 
 
 def _in_effect(twin: Twin, sequence: int) -> bool:
@@ -106,7 +106,7 @@ def test_several_branches_of_one_transaction_in_one_store_have_a_fence_each() ->
     for item in "ij":
         twin.run(Command("create_account", (f"item:{item}", 5, 1)), 0)
     for shard, item in enumerate("ij"):
-        twin.run(Command("perform", ("a.0", f"stock/{shard}", 0, ((f"item:{item}", -2),), "x")), 0)
+        twin.run(Command("perform", ("a.0", f"stock/{shard}", (0, 0), ((f"item:{item}", -2),), "x")), 0)
     twin.run(Command("compensate", ("a.0", "stock/1", "x")), 0)
     assert [twin.tables[f"item:{item}"]["balance"] for item in "ij"] == [3, 5]
 
@@ -114,7 +114,7 @@ def test_several_branches_of_one_transaction_in_one_store_have_a_fence_each() ->
 def test_what_comes_back_and_has_no_room_comes_back_later() -> None:
     twin = Twin(PROTOCOL, PROTOCOL.configure())
     twin.run(Command("create_account", ("item:i", 2**53, 1)), 0)
-    twin.run(Command("perform", ("a.0", "stock/0", 0, (("item:i", -2),), "x")), 0)
+    twin.run(Command("perform", ("a.0", "stock/0", (0, 0), (("item:i", -2),), "x")), 0)
     twin.run(Command("adjust", ("item:i", 1)), 0)
     assert twin.run(Command("compensate", ("a.0", "stock/0", "x")), 0) == ("later", "over:item:i")
     twin.run(Command("adjust", ("item:i", -1)), 0)
@@ -127,8 +127,8 @@ def test_a_compensation_gives_back_to_the_life_that_it_was_taken_from() -> None:
     twin = Twin(PROTOCOL, PROTOCOL.configure())
     for kind in ("item", "user"):
         twin.run(Command("init_accounts", (kind, 0, 2, 9, 1)), 0)
-    twin.run(Command("perform", ("a.0", "stock/0", 0, (("item:0", -2), ("item:1", -3)), "x")), 0)
-    twin.run(Command("perform", ("a.0", "payment/0", 0, (("user:0", -5),), "x")), 0)
+    twin.run(Command("perform", ("a.0", "stock/0", (0, 0), (("item:0", -2), ("item:1", -3)), "x")), 0)
+    twin.run(Command("perform", ("a.0", "payment/0", (0, 0), (("user:0", -5),), "x")), 0)
     twin.run(Command("init_accounts", ("item", 1, 1, 9, 1)), 0)
     for _ in range(2):
         twin.run(Command("init_accounts", ("user", 0, 1, 9, 1)), 0)
@@ -141,7 +141,7 @@ def test_what_is_taken_after_that_comes_back() -> None:
     twin = Twin(PROTOCOL, PROTOCOL.configure())
     for _ in range(3):
         twin.run(Command("init_accounts", ("item", 0, 1, 9, 1)), 0)
-    twin.run(Command("perform", ("a.0", "stock/0", 0, (("item:0", -2),), "x")), 0)
+    twin.run(Command("perform", ("a.0", "stock/0", (0, 0), (("item:0", -2),), "x")), 0)
     twin.run(Command("create_account", ("item:0", 50, 1)), 0)
     twin.run(Command("compensate", ("a.0", "stock/0", "x")), 0)
     assert twin.tables["item:0"]["balance"] == 9

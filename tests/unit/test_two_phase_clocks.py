@@ -33,7 +33,7 @@ def test_a_participant_asks_about_what_it_prepared_when_its_clock_was_ahead(
     twin: Twin, ahead_ms: int, asked: bool
 ) -> None:
     twin.run(Command("create_account", ("item:i", 5, 1)), NOW)
-    prepare = ("t.1", "order", "stock/0", 1, 0, (("item:i", -1),), "http://c")
+    prepare = ("t.1", "order", "stock/0", 1, (0, 0), (("item:i", -1),), "http://c")
     twin.run(Command("prepare", prepare), NOW + ahead_ms)
     assert bool(twin.run(Command("doubts", ("", 500)), NOW)) is asked
 

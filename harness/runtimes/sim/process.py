@@ -130,7 +130,6 @@ class Process(Machine):
             rng,
             fetch=self._fetch,
             new_id=lambda: f"{rng.getrandbits(64):016x}",
-            prefix=f"{self.name}-{life}",
         )
         self.runs = Service(self.service, self.name, there.protocol, there.config, ports, there.limit_ms, there.spec)
         if there.spec.trace:

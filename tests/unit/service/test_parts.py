@@ -88,7 +88,7 @@ def test_a_protocol_names_the_options_and_safeguards_it_has(
 
 def test_messages_come_back_as_they_were_sent() -> None:
     codec = Codec(PROTOCOL.messages)
-    batch = [Prepare("a.1", "order", "stock/0", 5, 2, (("item:é", -3),)), Commit("a.1", "stock/0")]
+    batch = [Prepare("a.1", "order", "stock/0", 5, (7, 2), (("item:é", -3),)), Commit("a.1", "stock/0")]
     assert codec.decode(codec.encode("http://here", batch)) == ("http://here", batch)
 
 
@@ -100,12 +100,30 @@ def test_what_is_no_batch_is_refused(body: bytes) -> None:
 
 def test_the_horizon_is_the_oldest_that_still_runs() -> None:
     ids = TxnIds("p")
-    assert [ids.begin() for _ in range(3)] == [("p.0", 0), ("p.1", 0), ("p.2", 0)]
-    ids.end("p.1")
-    ids.end("other.0")
-    assert ids.begin() == ("p.3", 0)
-    ids.end("p.0")
-    assert ids.begin() == ("p.4", 2)
+    ids.enlist(7)
+    ids.found([])
+    assert [ids.begin() for _ in range(3)] == [("p~7.0", (7, 0)), ("p~7.1", (7, 0)), ("p~7.2", (7, 0))]
+    for ended in ("p~7.1", "other.0", "p~6.0", "p.0", "no name"):
+        ids.end(ended)
+    assert ids.begin() == ("p~7.3", (7, 0))
+    ids.end("p~7.0")
+    assert ids.begin() == ("p~7.4", (7, 2))
+
+
+def test_the_horizon_stays_at_the_oldest_that_a_former_life_left_unfinished() -> None:
+    ids = TxnIds("p")
+    assert not ids.room.enter_at_once(), "nothing begins before the life has its number"
+    ids.enlist(7)
+    assert ids.room.enter_at_once()
+    assert ids.begin() == ("p~7.0", (0, 0)), "nobody has said yet what is unfinished"
+    ids.found(["p~6.1", "p~3.8", "p~7.0", "q~1.0", "p~3.9"])
+    ids.enlist(7)
+    ids.enlist(9)  # another process of this name: this one's transactions keep their names
+    assert ids.begin() == ("p~7.1", (3, 8))
+    ids.found(["p~6.1", "p~7.1"])
+    assert ids.begin() == ("p~7.2", (6, 1))
+    ids.found(["q~1.0"])
+    assert ids.begin() == ("p~7.3", (7, 0))
 
 
 async def test_one_at_a_time_passes_a_turnstile_and_more_when_all_are_refused() -> None:

@@ -20,7 +20,7 @@ class OneStore:
         protocol = load("2pc")
         self.twin = Twin(protocol, protocol.configure())
         self.sent: list[object] = []
-        ports = Ports(self, self, self, Random(1), self._fetch, lambda: "x", "life-2")  # type: ignore[arg-type]
+        ports = Ports(self, self, self, Random(1), self._fetch, lambda: "x")  # type: ignore[arg-type]
         self.service = Service("order", "order-1", protocol, protocol.configure(), ports, 10_000)
 
     def submit(self, command: Command, then: object, _refused: object = None) -> None:
@@ -45,18 +45,19 @@ class OneStore:
         return None
 
 
-def test_what_a_former_life_wrote_last_is_taken_up_however_late_it_arrives() -> None:
-    """`slow-log`: the record of the transaction was still on its way when the restarted process looked for its own."""
+def test_what_a_former_life_left_is_taken_up_and_it_begins_nothing_more() -> None:
+    """`slow-log`: the record of a transaction was still on its way when the restarted process looked for its own."""
 
     async def play() -> None:
         shop = OneStore()
         shop.twin.run(Command("create_order", ("o", "u")), 0)
+        (life,) = shop.twin.run(Command("enlist", ("order-1", 0)), shop.now_us() // 1000)
+        first, late = (Command("open", (f"order-1~{life}.{number}", "o", "order-1")) for number in range(2))
+        assert shop.twin.run(first, shop.now_us() // 1000)[0] == "open"
         sweeping = asyncio.create_task(shop.service.sweep())
         await asyncio.sleep(1)
-        shop.twin.run(Command("open", ("life-1.0", "o", "order-1")), shop.now_us() // 1000)
-        assert shop.twin.run(Command("list_txns"), 0)
-        await asyncio.sleep(1)
         assert not shop.twin.run(Command("list_txns"), 0)
+        assert shop.twin.run(late, shop.now_us() // 1000)[0] == "busy"
         sweeping.cancel()
 
     run(VirtualLoop(), play())
@@ -68,8 +69,8 @@ def test_a_branch_that_waits_for_a_lock_asks_too() -> None:
     twin = Twin(protocol, protocol.configure())
     twin.run(Command("create_account", ("item:i", 9, 1)), 0)
     changes = (("item:i", -1),)
-    twin.run(Command("prepare", ("b.0", "order", "stock/0", 20, 0, changes, "order-1")), 0)
-    twin.run(Command("prepare", ("a.0", "order", "stock/0", 10, 0, changes, "order-1")), 0)
+    twin.run(Command("prepare", ("b.0", "order", "stock/0", 20, (0, 0), changes, "order-1")), 0)
+    twin.run(Command("prepare", ("a.0", "order", "stock/0", 10, (0, 0), changes, "order-1")), 0)
     assert [(txn, state) for txn, state, _, _ in twin.run(Command("list_txns"), 0)] == [
         ("a.0", "queued"),
         ("b.0", "prepared"),

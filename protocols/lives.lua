@@ -1,0 +1,34 @@
+-- The lives of a coordinator's instance, and the names of its transactions. The twin of lives.py; see there.
+
+-- The parts of a name: instance, life, sequence (numbers), and the prefix and the sequence as they stand in it. A command asks
+-- for those of the same name several times.
+local split, instance_of_it, life_of_it, sequence_of_it, prefix_of_it, digits_of_it
+local function parts(txn)
+  if txn ~= split then
+    split = txn
+    prefix_of_it, digits_of_it = string.match(txn, '^(.*)%.(%d+)$')
+    local instance, life = string.match(prefix_of_it or '', '^(.*)~(%d+)$')
+    instance_of_it, life_of_it = instance or prefix_of_it, tonumber(life or 0)
+    sequence_of_it = tonumber(digits_of_it)
+  end
+  return instance_of_it, life_of_it, sequence_of_it, prefix_of_it, digits_of_it
+end
+
+local function prefix_of(instance, life) return life > 0 and instance .. '~' .. text(life) or instance end
+
+-- Whether the first point (life, sequence) comes before the second.
+local function before(life, sequence, other_life, other_sequence)
+  return life < other_life or (life == other_life and sequence < other_sequence)
+end
+
+command('enlist', function(now, instance, life)
+  local last = tonumber(call('HGET', 'enlisted', instance) or 0)
+  life = life > 0 and math.max(last, life) or math.max(last + 1, now)
+  call('HSET', 'enlisted', instance, text(life))
+  return {life}
+end)
+
+local function superseded(txn)
+  local instance, life = parts(txn)
+  return life < tonumber(call('HGET', 'enlisted', instance) or 0)
+end

@@ -1,0 +1,67 @@
+"""A coordinator that was started again: what its former lives left on the network and on their connections changes nothing.
+
+The horizon of a life says that everything of former lives has ended. Two rules make that true and keep it harmless; each is taken
+out here, and the search shows what it is for.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.explore.case import ONE_AFTER_ANOTHER, Case
+from harness.explore.search import Bounds, Found, Search
+from protocols import records
+from protocols.lives import Tables, parts
+from protocols.registry import load
+from protocols.saga import commands as saga
+from protocols.shop import ledger
+from protocols.two_phase import commands as two_phase
+from tests.runtimes import EVERY_PROTOCOL
+
+LATE_LIVES = replace(ONE_AFTER_ANOTHER, in_turn=False, late=True)
+"""The second order may be checked out by a new life while commands of the former one are still on their way."""
+
+
+def search(protocol: str, case: Case) -> Found:
+    return Search(load(protocol), load(protocol).configure(), case, Bounds(crashes=1)).run()
+
+
+@pytest.mark.parametrize("protocol", EVERY_PROTOCOL)
+def test_what_a_former_life_asked_of_its_store_changes_nothing(protocol: str) -> None:
+    found = search(protocol, LATE_LIVES)
+    assert (found.violation, found.exhausted) == ("", True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["2pc", "saga"])
+def test_nor_beside_a_second_instance(protocol: str) -> None:
+    found = search(protocol, replace(LATE_LIVES, rival=True))
+    assert (found.violation, found.exhausted) == ("", True)
+
+
+def blind_to_former_lives(tables: Tables, txn: str) -> bool:
+    """`stale` with the horizon of the transaction's own life only."""
+    instance, point = parts(txn)
+    life, sequence = tables.get("horizon", {}).get(instance, (0, 0))
+    return point[0] == life and point < (life, sequence)
+
+
+@pytest.mark.parametrize("protocol", ["2pc", "saga"])
+def test_a_message_of_a_life_below_the_horizon_has_to_be_refused(
+    monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    for module in (records, two_phase, saga):
+        monkeypatch.setattr(module, "stale", blind_to_former_lives)
+    assert search(protocol, ONE_AFTER_ANOTHER).unsafe
+
+
+def test_a_former_life_must_not_begin_a_saga(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken up after the horizon has passed it, it would be done at one branch, be stale at the other, and never be undone."""
+    monkeypatch.setattr(ledger, "superseded", lambda _tables, _txn: False)
+    assert search("saga", LATE_LIVES).violation.startswith("atomicity")
+
+
+@pytest.mark.parametrize("protocol", ["2pc", "saga"])
+def test_fences_of_former_lives_that_stay_are_found(monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
+    monkeypatch.setattr(records, "_drop_lives", lambda *_: None)
+    assert search(protocol, ONE_AFTER_ANOTHER).violation.startswith("stuck")
