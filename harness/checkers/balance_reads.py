@@ -78,7 +78,10 @@ class Effects:
 
 @dataclass(slots=True)
 class Ledger:
-    """All effects on one account: of deposits and withdrawals, and of checkouts under the three readings of a read."""
+    """All effects on one life of an account: of deposits and withdrawals, and of checkouts under the three readings of a read.
+
+    It is about reads from `since_ns` to `until_ns`.
+    """
 
     account: Account
     opening: int
@@ -87,8 +90,11 @@ class Ledger:
     strict: Effects
     stale: Effects
     dirty: Effects
-    loose_ns: int
-    """From here on a checkout may show an amount that nobody knows."""
+    until_ns: int
+    """From here on it is set anew, or a checkout may show an amount that nobody knows."""
+
+    def covers(self, read: Operation) -> bool:
+        return self.since_ns <= read.invoked_ns and read.completed_ns <= self.until_ns
 
 
 def check(history: History) -> Finding:
@@ -99,9 +105,11 @@ def check(history: History) -> Finding:
     judged = skipped = 0
     for account in books.every_account():
         reads = [read for read in account.reads if read is not account.closing and balance(read) is not None]
-        ledger = _ledger(makers, account, min(unclear.get(account.name, FOREVER), unclear[ANY])) if reads else None
+        loose_ns = min(unclear.get(account.name, FOREVER), unclear[ANY])
+        ledgers = _ledgers(makers, account, loose_ns) if reads else []
         for read in reads:
-            if ledger is None or read.invoked_ns < ledger.since_ns or read.completed_ns > ledger.loose_ns:
+            ledger = next((each for each in ledgers if each.covers(read)), None)
+            if ledger is None:
                 skipped += 1
                 continue
             judged += 1
@@ -109,14 +117,24 @@ def check(history: History) -> Finding:
     return conclude(violations, (), {"reads": judged, "reads_skipped": skipped})
 
 
-def _ledger(makers: Makers, account: Account, loose_ns: int) -> Ledger | None:
-    """None if nobody knows what the account began with. What `batch_init` set anew is judged from the last one on."""
+def _ledgers(makers: Makers, account: Account, loose_ns: int) -> list[Ledger]:
+    """One for each life of the account: it begins when it is made or set anew, and ends when somebody asks to set it anew.
+
+    There is none where nobody knows what it began with: two did so at once, or one had no answer, which may still come.
+    """
     made = sorted(makers.of(account.kind, account.id), key=lambda each: each.invoked_ns)
-    if not made or any(each.outcome != "ok" for each in made):
-        return None
-    last = made[-1]
-    if any(each.completed_ns >= last.invoked_ns for each in made[:-1]):
-        return None
+    ends = [*(each.invoked_ns for each in made[1:]), FOREVER]
+    ledgers = []
+    latest_ns = -1
+    for last, end_ns in zip(made, ends, strict=True):
+        if latest_ns < last.invoked_ns and last.outcome == "ok":
+            ledgers.append(_ledger(account, last, min(end_ns, loose_ns)))
+        latest_ns = max(latest_ns, until(last))
+    return ledgers
+
+
+def _ledger(account: Account, last: Operation, until_ns: int) -> Ledger:
+    """Of the life that began with `last`. What was done before is not in it."""
     opening = int(last.args[1]) if last.op.startswith("init_") else 0
     draws = [(order, each) for order, each in account.draws if order.attempts]
     since_ns, set_ns = (last.invoked_ns, last.completed_ns) if last.op.startswith("init_") else (0, 0)
@@ -124,11 +142,11 @@ def _ledger(makers: Makers, account: Account, loose_ns: int) -> Ledger | None:
         account=account,
         opening=opening,
         since_ns=last.completed_ns,
-        moves=Effects([_move(each, since_ns, last) for each in account.moves if until(each) >= since_ns]),
+        moves=Effects([_move(each, since_ns, last) for each in account.every_move if until(each) >= since_ns]),
         strict=Effects([each for order, share in draws if (each := _sold(order, share, set_ns))]),
         stale=Effects([_may_show(order, share) for order, share in draws if _sold(order, share, set_ns)]),
         dirty=Effects([_may_show(order, share) for order, share in draws]),
-        loose_ns=loose_ns,
+        until_ns=until_ns,
     )
 
 
@@ -184,7 +202,7 @@ def _judge(history: History, ledger: Ledger, read: Operation) -> Iterator[Violat
     what = f"{account.name} was read with {left} {account.holds}, {abs(off)} {more} than it can have had."
     orders = [order for order, _ in account.draws if order.attempts and order.begun_ns < read.completed_ns][-3:]
     attempts = [attempt for order in orders for attempt in order.attempts]
-    moves = [move for move in account.moves if move.invoked_ns < read.completed_ns][-5:]
+    moves = [move for move in account.every_move if move.invoked_ns < read.completed_ns][-5:]
     made = [account.created] if account.created else []
     yield accuse(history, name, what, *made, *moves, *attempts, read)
 

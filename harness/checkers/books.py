@@ -28,10 +28,10 @@ BALANCE = {"find_user": "credit", "find_item": "stock"}
 class Account:
     """A user's credit or an item's stock. `opening` is None if nobody told what it began with.
 
-    `moves` are the deposits and withdrawals that were not refused; `draws` are (order, amount) for every
-    order whose contents are known; `closing` is the last read of the final phase. What `batch_init` sets anew begins with that:
-    `set_ns` is when it was answered, and what had been asked before may count or not. `maybe_set` is what it began anew with if
-    a `batch_init` without an answer took effect, then or at any later time.
+    `moves` are the deposits and withdrawals that were not refused (`every_move`: also those before it was set anew); `draws` are
+    (order, amount) for every order whose contents are known; `closing` is the last read of the final phase. An account that
+    `batch_init` sets anew begins with that: `set_ns` is when it was answered, and operations asked before may count or not.
+    `maybe_set` has what it began anew with if a `batch_init` without an answer took effect, then or at any later time.
     """
 
     kind: Kind
@@ -43,6 +43,7 @@ class Account:
     touched: bool = False
     created: Operation | None = None
     moves: list[Operation] = field(default_factory=list)
+    every_move: list[Operation] = field(default_factory=list)
     reads: list[Operation] = field(default_factory=list)
     draws: list[tuple["Order", int]] = field(default_factory=list)
     closing: Operation | None = None
@@ -278,6 +279,7 @@ def _move(books: Books, operation: Operation) -> None:
     account.touched = account.touched or not denies(operation)
     if operation.outcome != "fail":
         account.moves.append(operation)
+        account.every_move.append(operation)
 
 
 def _read_account(books: Books, operation: Operation) -> None:

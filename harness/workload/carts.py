@@ -18,7 +18,6 @@ from harness.workload.base import (
     Shop,
     Workload,
     call,
-    look,
     open_shop_of_many,
     place,
 )
@@ -28,8 +27,9 @@ class Carts(Workload, frozen=True, kw_only=True):
     """A share `changed` of the orders loses a line again, a share `thrown_away` is removed, before its checkout or once that
     was refused.
 
-    Client 0 makes `orders` in one request in mid-run, for all to check out, and `anew` times sets all items or all users anew,
-    with `pause` looks in between. It then stops, so that the end is judged by what was sold since.
+    Client 0 makes `orders` in one request in mid-run, for all to check out, and `anew` times sets all items anew, with `pause`
+    looks at them in between; client 1 does so with the users, so that neither waits for the service of the other while that
+    stands still. Then both buy, so that the end is judged by what was sold since.
     """
 
     users: Count = 12
@@ -42,35 +42,40 @@ class Carts(Workload, frozen=True, kw_only=True):
     quantity: Count = 3
     changed: Share = 0.4
     thrown_away: Share = 0.2
-    anew: Count = 30
-    pause: Count = 8
+    anew: Count = 40
+    pause: Count = 4
 
     def lighter(self) -> Self:
         """With so few requests the end must come sooner, or nothing would be sold after the last time."""
-        return msgspec.structs.replace(super().lighter(), anew=max(1, self.anew // 6), pause=max(1, self.pause // 2))
+        return msgspec.structs.replace(super().lighter(), anew=max(1, self.anew // 4), pause=max(1, self.pause // 2))
 
     def setup(self, rng: Random) -> Setup:  # noqa: ARG002 - the ids are numbers, and all are equal at first
         return (yield from open_shop_of_many(self.users, self.credit, self.items, self.stock, self.price))
 
     def client(self, shop: Shop, number: int, rng: Random) -> Client:
         if number == 0:
-            yield from self._set_anew(shop, rng)
+            yield from self._make_orders(shop)
+            yield from self._set_anew("find_item", shop.items, rng)
+        elif number == 1:
+            yield from self._set_anew("find_user", shop.users, rng)
         while True:
             if shop.tray:
                 yield call("checkout", shop.tray.pop())
             else:
                 yield from self._fill(shop, rng)
 
-    def _set_anew(self, shop: Shop, rng: Random) -> Client:
+    def _make_orders(self, shop: Shop) -> Client:
         made = yield call("init_orders", self.orders, self.items, self.users, self.price)
         if made.outcome == "ok":  # else it may still come, over orders that were sold meanwhile
             shop.tray += [str(number) for number in range(self.orders)]
+
+    def _set_anew(self, look: str, ids: list[str], rng: Random) -> Client:
         for _ in range(self.anew):
             for _ in range(self.pause):
-                yield look(shop, rng)
-            if rng.random() < 0.6:
-                stock = rng.randint(self.stock // 2, self.stock)
-                yield call("init_items", self.items, stock, rng.randint(0, self.price))
+                yield call(look, rng.choice(ids))
+            if look == "find_item":
+                price = rng.randint(0, self.price)
+                yield call("init_items", self.items, rng.randint(self.stock // 2, self.stock), price)
             else:
                 yield call("init_users", self.users, rng.randint(self.credit // 2, self.credit))
 

@@ -2,7 +2,15 @@
 
 from tests.checkers import outages
 from tests.checkers.edits import Edit, answer, nth, outcome, steps
-from tests.checkers.plays import FAIL_404, a_second_time, maybe_set_anew, ready_made, repriced, sold_while_set_anew
+from tests.checkers.plays import (
+    FAIL_404,
+    a_second_time,
+    maybe_set_anew,
+    ready_made,
+    repriced,
+    set_anew_again,
+    sold_while_set_anew,
+)
 from tests.checkers.tale import MS, Tale, a_run, changed
 
 
@@ -99,6 +107,7 @@ BENIGN: dict[str, Edit] = {
     "sold while users were set anew": lambda: a_run(middle=sold_while_set_anew),
     "a batch_init without an answer that took effect": maybe_set_anew(happens=True),
     "a batch_init without an answer that did not": maybe_set_anew(happens=False),
+    "credit added to, read, and set anew": lambda: a_run(middle=set_anew_again),
     "404 for what nobody made": lambda: a_run(
         middle=lambda tale: tale.operations.append(
             changed(tale.operations[-1], op="find_user", args=["nobody"], process=77, **FAIL_404)

@@ -156,3 +156,16 @@ def maybe_set_anew(happens: bool) -> Edit:
         tale.tell("find_order", "o8", process=9)
 
     return middle(play)
+
+
+def set_anew_again(tale: Tale) -> None:
+    """Credit that was added to, spent and read before it is set anew."""
+    tale.tell("init_users", 1, 100)
+    tale.tell("add_funds", "0", 5, process=9)
+    tale.tell("create_order", "0", process=9)
+    tale.tell("add_item", "o7", "i1", 1, process=9)
+    tale.tell("checkout", "o7", process=9)
+    tale.tell("find_user", "0", process=9)
+    tale.tell("init_users", 1, 80)
+    tale.tell("add_funds", "0", 3, process=9)
+    tale.tell("find_user", "0", process=9)

@@ -18,6 +18,7 @@ from tests.checkers.plays import (
     ready_made,
     repriced,
     same_id,
+    set_anew_again,
     still_there_after_removal,
     too_much,
     unpaid,
@@ -37,6 +38,9 @@ class Violation:
 
 VIOLATIONS: dict[str, Violation] = {
     # money and stock at the end
+    "more credit than there can have been before it was set anew": Violation(
+        answer("find_user", "0", credit=plus(7), tale=middle(set_anew_again)), "impossible-balance"
+    ),
     "more stock than a batch_init without an answer would explain": Violation(
         answer("find_item", "0", number=-1, stock=plus(7), tale=maybe_set_anew(happens=True)), "stock-created"
     ),
