@@ -188,7 +188,8 @@ def test_an_interrupt_leaves_the_history_and_no_process(tmp_path: Path, number: 
     (run,) = every(tmp_path / "wdm-runs")
     history = load(run / "history.ndjson")
     assert not history.complete
-    assert any(operation.op == "checkout" for operation in history.operations)
+    # What clients asked once the set-up was over; on a busy machine the pause comes before the first checkout.
+    assert any(operation.op in ("create_order", "checkout") for operation in history.operations)
     assert "because interrupted" in (run / "report.txt").read_text()
 
 
