@@ -50,3 +50,28 @@ def test_a_tool_that_hangs_up_on_its_group_does_not_end_us() -> None:
 def test_a_full_disk_is_one_line() -> None:
     with pytest.raises(EnvironmentFailure, match="the engine's disk is full"):
         offline._import_root(Engine(full=True), offline.BASE, "bookworm")
+
+
+class Runs:
+    """An engine whose base image says its Python's version."""
+
+    def __init__(self) -> None:
+        self.containers = self
+
+    def run(self, *_: Any, **__: Any) -> bytes:
+        return b"3.11.2\n"
+
+
+def test_half_of_the_wheels_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an interrupted `wdm images build --offline`: the next one collects them all, and no folder stays."""
+    monkeypatch.setattr(offline, "user_folder", lambda: tmp_path)
+
+    def interrupted(_lock: Path, to: Path, _version: str) -> None:
+        to.mkdir(parents=True)
+        (to / "one.whl").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(offline, "_download", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        offline._collect_wheels(Runs(), "base", lambda _: None)
+    assert [*(tmp_path / "wheels").iterdir()] == []

@@ -122,9 +122,13 @@ def _collect_wheels(client: Any, base: str, say: Say) -> Path:
         return wheels
     say(f"collecting wheels for Python {version}")
     part = wheels.with_name(f"{wheels.name}.part")
-    for lock in locks:
-        _download(lock, part, version)
-    part.replace(wheels)
+    try:
+        for lock in locks:
+            _download(lock, part, version)
+        part.replace(wheels)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)  # half of them serve nobody, and another version would never look here
+        raise
     return wheels
 
 
