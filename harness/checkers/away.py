@@ -39,6 +39,7 @@ class Away:
                 (down if kind in DOWN else silent).setdefault(name, []).append((start.at_ns, end_ns))
         self._down = {name: united(spans) for name, spans in down.items()}
         self._silent = {name: united(spans) for name, spans in silent.items()}
+        self._known: dict[int, tuple[list[str], list[str]]] = {}
 
     def parts(self, within: Span) -> Iterator[Span]:
         """`within` in parts: a new one begins wherever a node goes away or comes back."""
@@ -49,7 +50,8 @@ class Away:
 
     def away(self, at_ns: int) -> list[str]:
         """The nodes that are down or silent then."""
-        return list(dict.fromkeys((*_at(self._down, at_ns), *_at(self._silent, at_ns))))
+        down, silent = self._gone(at_ns)
+        return list(dict.fromkeys((*down, *silent)))
 
     def is_there(self, service: str, at_ns: int) -> bool:
         """Whether it has an instance and all that this needs."""
@@ -61,8 +63,14 @@ class Away:
 
     def is_whole(self, service: str, at_ns: int) -> bool:
         """Whether it is there, and none of its instances silent: nothing that it is given waits for one."""
-        silent = _at(self._silent, at_ns)
+        silent = self._gone(at_ns)[1]
         return self.is_there(service, at_ns) and not any(name in silent for name in self._instances.get(service, ()))
+
+    def _gone(self, at_ns: int) -> tuple[list[str], list[str]]:
+        """(down, silent); several checkers and services ask about the same moments."""
+        if at_ns not in self._known:
+            self._known[at_ns] = (_at(self._down, at_ns), _at(self._silent, at_ns))
+        return self._known[at_ns]
 
     def _needed(self, service: str) -> Iterable[str]:
         """What has no second, but for the stores of others; without a store of its own, the one that is shared."""

@@ -56,7 +56,7 @@ class Asked(NamedTuple):
 def check(history: History) -> Finding:
     """Every time in which something was blocked while a node was away."""
     blocks = sorted(_blocks(history), key=lambda block: block.lasted_ns, reverse=True)
-    spans = [stretch.span for stretch in _stretches(history)]
+    spans = [stretch.span for stretch in history.derive(_stretches)]
     figures: dict[str, Any] = {
         "bounds_s": {name: _bound_s(history, name) for name in PROMISES},
         "longest_away_s": max((end - begin for begin, end in spans), default=0) / 1e9,
@@ -90,10 +90,12 @@ class Stretch:
     checkouts: bool
 
 
-def _stretches(history: History) -> Iterator[Stretch]:
+def _stretches(history: History) -> list[Stretch]:
+    """Use `history.derive(_stretches)`."""
     phases = map(history.phase_ns, ("heal", "final"))
     end_ns = next((at_ns for at_ns in phases if at_ns is not None), history.end_ns)
     away = history.derive(Away)
+    found = []
     for span in away.parts((history.start_ns, end_ns)):
         at_ns = span[0]
         if not away.away(at_ns) or not away.is_there(COORDINATOR, at_ns):
@@ -104,11 +106,12 @@ def _stretches(history: History) -> Iterator[Stretch]:
         if all(whole.values()):
             kinds.append("order")
         if kinds:
-            yield Stretch(span, dict.fromkeys(kinds, name), all(whole.values()))
+            found.append(Stretch(span, dict.fromkeys(kinds, name), all(whole.values())))
+    return found
 
 
 def _blocks(history: History) -> Iterator[Block]:
-    stretches = list(_stretches(history))
+    stretches = history.derive(_stretches)
     if not stretches:
         return
     for (kind, key), asked in _by_key(history).items():
@@ -120,13 +123,17 @@ def _blocks(history: History) -> Iterator[Block]:
 
 
 def _by_key(history: History) -> dict[tuple[str, str], list[Asked]]:
-    """By user, item and order, what was asked of each and says anything."""
+    """By user, item and order of which something was held up, what was asked of each and says anything."""
+    held_up = [operation for operation in history.operations if is_held_up(operation)]
     found: dict[tuple[str, str], list[Asked]] = {}
-    for operation in history.operations:
-        held_up = is_held_up(operation)
-        if held_up or not is_no_answer(operation):
+    for operation in held_up:
+        for key in _keys(history, operation):
+            found.setdefault(key, []).append(Asked(operation, True))
+    for operation in history.operations if found else ():
+        if not is_no_answer(operation) and not is_held_up(operation):
             for key in _keys(history, operation):
-                found.setdefault(key, []).append(Asked(operation, held_up))
+                if key in found:
+                    found[key].append(Asked(operation, False))
     return found
 
 

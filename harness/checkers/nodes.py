@@ -3,7 +3,7 @@
 `node` events come from a look every tenth of a second, so a death is known a little after it happened.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -92,14 +92,30 @@ def service_of(event: Event) -> str:
 
 def ends(history: History) -> Iterator[tuple[Event, int]]:
     """Each `fault-start` with when that fault was over: at its end, at the heal, or with the history."""
-    over = sorted((*history.of_kind("fault-end"), *history.of_kind("healed")), key=lambda event: event.at_ns)
+    for start, end_ns in history.derive(known_ends):
+        yield start, history.end_ns if end_ns is None else end_ns
+
+
+def known_ends(history: History) -> list[tuple[Event, int | None]]:
+    """Each `fault-start` with its end or the heal, whichever was first; None if there was neither. Use `history.derive`."""
+    over: dict[tuple[str, str], list[int]] = {}
+    for end in history.of_kind("fault-end"):
+        over.setdefault(_which(end), []).append(end.at_ns)
+    healed = sorted(event.at_ns for event in history.of_kind("healed"))
+    found = []
     for start in history.of_kind("fault-start"):
-        yield start, next((end.at_ns for end in over if ends_it(start, end)), history.end_ns)
+        own = sorted(over.get(_which(start), ()))
+        found.append((start, min((*_first(own, start.at_ns), *_first(healed, start.at_ns)), default=None)))
+    return found
 
 
-def ends_it(start: Event, end: Event) -> bool:
-    same = all(start.data.get(name) == end.data.get(name) for name in ("fault", "target"))
-    return end.at_ns >= start.at_ns and (end.kind == "healed" or same)
+def _which(event: Event) -> tuple[str, str]:
+    return str(event.data.get("fault")), str(event.data.get("target"))
+
+
+def _first(times: Sequence[int], from_ns: int) -> Sequence[int]:
+    at = bisect_left(times, from_ns)
+    return times[at : at + 1]
 
 
 def names_in(event: Event, key: str) -> Sequence[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.checkers.claims import BOUNDED
 from harness.checkers.finding import Finding, Violation, conclude
-from harness.checkers.nodes import ends_it
+from harness.checkers.nodes import known_ends
 from harness.checkers.words import seconds
 from harness.history import Event, History
 
@@ -79,12 +79,10 @@ def blocked(history: History) -> list[dict[str, Any]]:
 
     Per kind of operation; None if none succeeded any more. A fault that never ended ends at the heal.
     """
-    starts = history.of_kind("fault-start")
-    ends = [*history.of_kind("fault-end"), *history.of_kind("healed")]
-    successes = _successes(history) if starts else {}
+    faults = history.derive(known_ends)
+    successes = _successes(history) if faults else {}
     found = []
-    for start in starts:
-        end_ns = next((end.at_ns for end in ends if ends_it(start, end)), None)
+    for start, end_ns in faults:
         found.append(
             {
                 "fault": start.data.get("fault"),
