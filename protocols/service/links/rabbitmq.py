@@ -13,8 +13,8 @@ The client library's own reconnection is not used: what is published again, and 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from aio_pika import DeliveryMode, Message, connect
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
@@ -25,13 +25,15 @@ from protocols.service.codec import Codec
 from protocols.service.links import LETTERS, LETTERS_BYTES
 from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Confirmed, Done, Parcel
 from protocols.service.settings import SERVICES, Settings
-from protocols.service.tasks import Crew
+from protocols.service.tasks import Crew, begin
 
 DEAD = "wdm.dead"
 PREFETCH = ROOM
 ANSWER_WITHIN_S = 5.0
+CLOSE_WITHIN_S = 1.0
 HEARTBEAT_S = 4
 LOOK_EVERY_S = 5.0
+T = TypeVar("T")
 LOST = (*CONNECTION_EXCEPTIONS, TimeoutError)
 QUORUM: dict[str, Any] = {"x-queue-type": "quorum"}
 KEPT: dict[str, Any] = {**QUORUM, "x-max-length": LETTERS, "x-max-length-bytes": LETTERS_BYTES}
@@ -85,15 +87,34 @@ async def connected(url: str, service: str, node: str) -> AsyncIterator["RabbitC
 @contextlib.asynccontextmanager
 async def _connection(url: str) -> AsyncIterator[AbstractConnection]:
     try:
-        connection = await connect(url, timeout=ANSWER_WITHIN_S, heartbeat=HEARTBEAT_S)
+        connection = await within(
+            ANSWER_WITHIN_S, connect(url, timeout=ANSWER_WITHIN_S, heartbeat=HEARTBEAT_S), "connect"
+        )
     except LOST as error:
         raise BrokerLost(_words(error)) from error
     try:
         yield connection
     finally:
         with contextlib.suppress(*LOST):
-            async with asyncio.timeout(1):
-                await connection.close()
+            await within(CLOSE_WITHIN_S, connection.close(), "close")
+
+
+async def within(limit_s: float, work: Coroutine[Any, Any, T], what: str) -> T:
+    """Return the result of work that may ignore its cancellation, or raise ``TimeoutError``.
+
+    The library's close does so while the broker, its disk full, reads nothing from its publishers. Such a connection is left
+    to itself: it sends no heartbeats any more, so the broker closes it.
+    """
+    task = begin(work, f"rabbitmq {what}")
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # seen, whoever awaits it
+    try:
+        await asyncio.wait({task}, timeout=limit_s)
+    finally:
+        if not task.done():
+            task.cancel()
+    if not task.done():
+        raise TimeoutError(f"no end of {what} within {limit_s:g} s")
+    return task.result()
 
 
 @contextlib.asynccontextmanager

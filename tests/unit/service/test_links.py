@@ -13,7 +13,7 @@ from protocols.core import UsageError
 from protocols.service import links, tasks
 from protocols.service.bounded_log import LONGEST_TEXT
 from protocols.service.codec import Codec
-from protocols.service.links import LIMIT_BYTES, TRANSPORTS, Handled, Transport, broker, kafka, transport
+from protocols.service.links import LIMIT_BYTES, TRANSPORTS, Handled, Transport, broker, kafka, rabbitmq, transport
 from protocols.service.links.broker import BrokerLink, BrokerLost, Parcel
 from protocols.service.service import countdown
 from protocols.service.settings import Settings
@@ -142,6 +142,23 @@ async def test_a_message_beyond_the_limit_is_one_dead_letter_however_often_it_is
     assert re.search(rf"Note to stock has \d+ bytes, {LIMIT_BYTES} are allowed", why)
     assert [notes for _, notes in failing.arrived] == [[small]] * 3
     assert (link.counts.buried, link.counts.lost) == (1, 2)
+
+
+async def test_a_connection_whose_close_ignores_cancellation_holds_nobody_up() -> None:
+    over = asyncio.Event()
+
+    async def close() -> None:
+        while not over.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await over.wait()
+
+    closing = asyncio.create_task(rabbitmq.within(0.05, close(), "close"))
+    await asyncio.wait({closing}, timeout=5)
+    held_up = not closing.done()
+    over.set()
+    assert not held_up
+    with pytest.raises(TimeoutError, match="no end of close"):
+        await closing
 
 
 async def test_a_crew_that_is_being_ended_begins_nothing_more() -> None:
