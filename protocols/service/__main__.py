@@ -1,15 +1,12 @@
 """``python -m protocols.service``: one service process, told by its environment what it is (``settings.py``)."""
 
-import gc
 import sys
-
-# Imports make no garbage: to look for it costs a tenth of the time until a service serves. `_collect_rarely` switches it on.
-gc.disable()
 
 # structlog imports rich for its console, where it is installed: a fifth of the time until a service serves, and never used here.
 sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # documented: an import of it then finds nothing
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -71,7 +68,6 @@ def _collect_rarely() -> None:
     """Almost nothing here is part of a cycle: looking for those after every few hundred objects is a tenth of all work."""
     gc.collect()
     gc.freeze()
-    gc.enable()
     gc.set_threshold(COLLECT_AFTER, 20, 100)
 
 
