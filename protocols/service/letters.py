@@ -23,9 +23,9 @@ async def main(*words: str) -> int:
             case ("plant", service, name):
                 protocol = load(settings.protocol)
                 config = protocol.configure(settings.options, settings.ablate, settings.timing)
-                for planted, body in poison.letters(protocol, config, service, name).items():
-                    await broker.put(settings.broker_url, service, body)
-                    print(planted)
+                made = poison.letters(protocol, config, service, name)
+                await broker.put(settings.broker_url, service, *made.values())
+                print(*made, sep="\n")
             case ("buried",):
                 print(*(b64encode(body).decode() for body in await broker.buried(settings.broker_url)), sep="\n")
             case _:

@@ -48,8 +48,7 @@ async def send(shop: LocalDeployment, messages: list[Any]) -> list[int]:
     codec, there = Codec(load(shop.spec.protocol).messages), TRANSPORTS[shop.spec.transport]
     bodies = [codec.encode(shop.node("order-1").url, [message]) for message in messages]
     if there.broker:
-        for body in bodies:
-            await there.put(shop.broker_url("order-1"), "stock", body)
+        await there.put(shop.broker_url("order-1"), "stock", *bodies)
         return []
     address = shop.node("stock-1").url + http_link.PATH
     async with aiohttp.ClientSession(headers={http_link.SECRET: shop.secret}) as session:

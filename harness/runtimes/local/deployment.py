@@ -155,8 +155,8 @@ class LocalDeployment:
         protocol = load(self.spec.protocol)
         config = protocol.configure(self.spec.options, self.spec.ablate)
         made = poison.letters(protocol, config, service, name)
-        for body in made.values():
-            await _of_the_broker(transport(self.spec.transport).put(self._any_way_to_the_broker(), service, body))
+        link = transport(self.spec.transport)
+        await _of_the_broker(link.put(self._any_way_to_the_broker(), service, *made.values()))
         return tuple(made)
 
     async def buried(self) -> Sequence[bytes]:

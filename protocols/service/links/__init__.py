@@ -123,9 +123,9 @@ class Transport:
         """Send a service a message that nobody can read. Raises ``BrokerLost``."""
         await self.put(broker_url, service, POISON + name.encode())
 
-    async def put(self, broker_url: str, service: str, body: bytes) -> None:
-        """Send a service any bytes. Raises ``BrokerLost``."""
-        await self._module().put(broker_url, service, body)
+    async def put(self, broker_url: str, service: str, *bodies: bytes) -> None:
+        """Send a service any bytes, over one connection. Raises ``BrokerLost``."""
+        await self._module().put(broker_url, service, *bodies)
 
     def _module(self) -> Any:
         return import_module(f"protocols.service.links.{self.name}")

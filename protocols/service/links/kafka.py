@@ -82,11 +82,12 @@ async def buried(url: str) -> Sequence[bytes]:
     return found
 
 
-async def put(url: str, service: str, body: bytes) -> None:
+async def put(url: str, service: str, *bodies: bytes) -> None:
     """See ``Transport.put``."""
     producer = AIOKafkaProducer(bootstrap_servers=urlsplit(url).netloc, request_timeout_ms=ANSWER_WITHIN_MS)
     async with _started(producer):
-        await producer.send_and_wait(f"wdm.{service}", body, partition=0)
+        for body in bodies:
+            await producer.send_and_wait(f"wdm.{service}", body, partition=0)
 
 
 @contextlib.asynccontextmanager

@@ -67,12 +67,15 @@ async def buried(url: str) -> Sequence[bytes]:
     return found
 
 
-async def put(url: str, service: str, body: bytes) -> None:
+async def put(url: str, service: str, *bodies: bytes) -> None:
     """See ``Transport.put``."""
-    async with _connection(url) as connection, _answered():
-        channel = await connection.channel(publisher_confirms=True)
-        message = Message(body, delivery_mode=DeliveryMode.PERSISTENT)
-        await channel.default_exchange.publish(message, name_of(service))
+    async with _connection(url) as connection:
+        async with _answered():
+            channel = await connection.channel(publisher_confirms=True)
+        for body in bodies:
+            async with _answered():
+                message = Message(body, delivery_mode=DeliveryMode.PERSISTENT)
+                await channel.default_exchange.publish(message, name_of(service))
 
 
 @contextlib.asynccontextmanager

@@ -41,10 +41,11 @@ async def buried(url: str) -> Sequence[bytes]:
         return await channel.dead()
 
 
-async def put(url: str, service: str, body: bytes) -> None:
+async def put(url: str, service: str, *bodies: bytes) -> None:
     """See ``Transport.put``."""
     async with connected(url, "", ()) as channel:
-        await channel.add(service, body)
+        for body in bodies:
+            await channel.add(service, body)
 
 
 @contextlib.asynccontextmanager
