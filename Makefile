@@ -13,8 +13,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 COMPILE := $(BIN)/python -m compileall -q -j 0 -o 0 -o 1
 RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
     --no-header --no-annotate --no-emit-index-url --upgrade --quiet
-# Shops wait a lot: two tests at a time fill two cores.
-PARALLEL := -n auto --maxprocesses 4 --dist worksteal
+# Shops wait a lot: three tests at a time fill two cores.
+PARALLEL := -n 3 --dist worksteal
 
 # Same interpreter and same files in every line: the parts of a target share no shell state.
 .SHELLFLAGS := -eu -c

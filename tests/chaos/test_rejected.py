@@ -27,7 +27,7 @@ WITHIN_S = 15.0
 BROKERED = pytest.mark.broker
 PLACES = (
     ("http", "2pc"),
-    ("streams", "2pc"),
+    pytest.param("streams", "2pc", marks=pytest.mark.slow),
     ("streams", "saga"),
     pytest.param("rabbitmq", "2pc", marks=BROKERED),
     pytest.param("kafka", "2pc", marks=BROKERED),

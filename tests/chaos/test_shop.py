@@ -40,7 +40,7 @@ def docker(*values: object, slow: bool = False) -> object:
     return pytest.param("docker", *values, marks=(*DOCKER.marks, *([SLOW] if slow else [])))
 
 
-@pytest.mark.parametrize(("runtime", "workers"), [local(1, slow=False), local(2), local(4), docker(1)])
+@pytest.mark.parametrize(("runtime", "workers"), [local(1), local(2), local(4), docker(1)])
 async def test_a_thousand_checkouts_at_once_of_one_item(runtime: str, workers: int) -> None:
     made = deployment(runtime, spec(workers=workers, time_limit_s=30.0))
     async with made as shop, ShopClient(shop.url, 40.0) as client:

@@ -12,7 +12,9 @@ from tests.runtimes import EVERY_RUNTIME, deployment
 
 
 @pytest.mark.parametrize("runtime", EVERY_RUNTIME)
-@pytest.mark.parametrize(("statuses", "nothing_happened"), [("exact", 424), ("course", 400)])
+@pytest.mark.parametrize(
+    ("statuses", "nothing_happened"), [("exact", 424), pytest.param("course", 400, marks=pytest.mark.slow)]
+)
 async def test_a_request_that_no_instance_was_sent_has_not_happened(
     runtime: str, statuses: str, nothing_happened: int
 ) -> None:

@@ -18,9 +18,13 @@ def told(row: Row) -> list[str]:
     return lines[0].strip("| ").split(" | ")
 
 
+LONG = {"deadlock-policy", "open-once"}
+"""Of 2pc: the search takes seconds for each of these."""
 ROWS = [
     pytest.param(
-        row, id=f"{row.protocol}-{row.safeguard.name}", marks=[pytest.mark.slow] if row.protocol == "saga" else []
+        row,
+        id=f"{row.protocol}-{row.safeguard.name}",
+        marks=[pytest.mark.slow] if row.protocol == "saga" or row.safeguard.name in LONG else [],
     )
     for row in rows()
 ]

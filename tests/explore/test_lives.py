@@ -26,7 +26,9 @@ def search(protocol: str, case: Case) -> Found:
     return Search(load(protocol), load(protocol).configure(), case, Bounds(crashes=1)).run()
 
 
-@pytest.mark.parametrize("protocol", EVERY_PROTOCOL)
+@pytest.mark.parametrize(
+    "protocol", [pytest.param(name, marks=pytest.mark.slow if name == "2pc" else ()) for name in EVERY_PROTOCOL]
+)
 def test_what_a_former_life_asked_of_its_store_changes_nothing(protocol: str) -> None:
     found = search(protocol, LATE_LIVES)
     assert (found.violation, found.exhausted) == ("", True)

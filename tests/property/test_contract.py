@@ -25,6 +25,7 @@ TwoPhaseShop.TestCase.settings = settings(max_examples=20, stateful_step_count=3
 TestTwoPhaseShop = TwoPhaseShop.TestCase
 
 
+@pytest.mark.slow
 class TestEscrow(TestTwoPhaseCommit):
     options: ClassVar = {"locks": "escrow", "reads": "settled"}
 
@@ -49,6 +50,7 @@ SagaShop.TestCase.settings = settings(max_examples=20, stateful_step_count=30, d
 TestSagaShop = SagaShop.TestCase
 
 
+@pytest.mark.slow
 class TestLuaAtomic(ProtocolContract):
     protocol = "lua"
 

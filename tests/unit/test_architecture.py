@@ -1,10 +1,9 @@
 """The laws of ARCHITECTURE.md that an import linter cannot say: allow-lists, not deny-lists."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 from protocols import registry
 
@@ -22,12 +21,37 @@ SHARED = (
     "protocols.service",
     "protocols.shop",
 )
+EVERYWHERE = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 OUTSIDE = sorted(file for package in ("harness", "wdm", "scenarios") for file in (ROOT / package).rglob("*.py"))
+
+
+def in_each(files: Sequence[Path]) -> Callable[[Callable[[Path], None]], Callable[[], None]]:
+    """Make one test of a check of a file, which names every file that fails: a test a file takes longer than its check."""
+
+    def decorate(check: Callable[[Path], None]) -> Callable[[], None]:
+        def test() -> None:
+            assert files
+            failures = []
+            for file in files:
+                try:
+                    check(file)
+                except AssertionError as error:
+                    failures.append(f"{named(file)}: {error}")
+            assert not failures, "\n".join(failures)
+
+        return test
+
+    return decorate
+
+
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
 
 
 def imports(file: Path) -> Iterator[str]:
     """Every module that a file imports, wherever in it; ``from a import b`` as ``a.b`` if that is a module of ours."""
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -46,14 +70,14 @@ def named(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("file", PURE, ids=named)
+@in_each(PURE)
 def test_a_machine_knows_only_values(file: Path) -> None:
     assert set(imports(file)) <= VALUE_TOOLS
 
 
-@pytest.mark.parametrize("file", PURE, ids=named)
+@in_each(PURE)
 def test_a_machine_awaits_nothing_and_calls_no_builtin_that_reaches_out(file: Path) -> None:
-    tree = list(ast.walk(ast.parse(file.read_text("utf-8"))))
+    tree = list(ast.walk(parsed(file)))
     assert not [node for node in tree if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
     called = {node.func.id for node in tree if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not called & {"open", "print", "input", "eval", "exec", "__import__", "hash", "id"}
@@ -64,18 +88,18 @@ def test_there_is_a_machine_for_each_built_in_protocol_that_has_roles() -> None:
     assert len(PURE) >= 2
 
 
-@pytest.mark.parametrize("file", OUTSIDE, ids=named)
+@in_each(OUTSIDE)
 def test_outside_protocols_nobody_knows_one_by_name(file: Path) -> None:
     known = [name for name in imports(file) if name.split(".")[0] == "protocols"]
     assert [name for name in known if not name.startswith(SHARED)] == []
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "protocols").rglob("*.py")), ids=named)
+@in_each(sorted((ROOT / "protocols").rglob("*.py")))
 def test_protocols_never_look_outside(file: Path) -> None:
     assert not {name.split(".")[0] for name in imports(file)} & {"harness", "wdm", "scenarios", "tests"}
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "harness").rglob("*.py")), ids=named)
+@in_each(sorted((ROOT / "harness").rglob("*.py")))
 def test_the_harness_never_looks_at_the_face(file: Path) -> None:
     assert "wdm" not in {name.split(".")[0] for name in imports(file)}
 
@@ -85,11 +109,9 @@ MAKERS = {"protocols/service/tasks.py": "create_task", "harness/runtimes/docker/
 MAKES = {"create_task", "ensure_future", "Thread", "start_new_thread", "run_coroutine_threadsafe"}
 
 
-@pytest.mark.parametrize(
-    "file", sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py")), ids=named
-)
+@in_each(EVERYWHERE)
 def test_nobody_begins_what_nobody_sees_the_end_of(file: Path) -> None:
-    tree = ast.parse(file.read_text("utf-8"))
+    tree = parsed(file)
     calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
     made = {(_last(call), _last(call.value)) for call in calls if isinstance(call, ast.Attribute)}
     made |= {(call.id, "") for call in calls if isinstance(call, ast.Name)}
@@ -104,14 +126,12 @@ def test_nobody_begins_what_nobody_sees_the_end_of(file: Path) -> None:
     assert found <= {MAKERS.get(named(file))}
 
 
-@pytest.mark.parametrize(
-    "file", sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py")), ids=named
-)
+@in_each(EVERYWHERE)
 def test_what_is_begun_to_be_awaited_is_awaited(file: Path) -> None:
     """`begin` leaves the end of a task to its maker: its name is in an `await` of the same file, or in an `asyncio.wait`."""
     if "protocols.service.tasks" not in imports(file):
         return
-    nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))
+    nodes = list(ast.walk(parsed(file)))
     assigned = {
         _last(target)
         for node in nodes
