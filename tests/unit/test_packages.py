@@ -56,7 +56,10 @@ def installed(wheel: Path, where: Path) -> Path:
     options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-index")
     run(sys.executable, "-m", "pip", "--python", python, "install", *options, wheel, folder=where)
     (packages,) = where.glob("lib/python*/site-packages")
-    (packages / "libraries.pth").write_text("".join(f"{path}\n" for path in site.getsitepackages()))
+    for library in (entry for folder in site.getsitepackages() for entry in Path(folder).iterdir()):
+        # An editable install carries `wdm_project` as well: nothing of ours may come from there.
+        if not (library.name.startswith("wdm") or library.suffix == ".pth" or (packages / library.name).exists()):
+            (packages / library.name).symlink_to(library)
     return python
 
 
