@@ -46,5 +46,6 @@ def test_the_page_has_every_safeguard_and_nothing_else() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)  # about two thousand simulated runs
 def test_the_page_is_what_is_written_today() -> None:
     assert render() == PAGE
