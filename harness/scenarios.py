@@ -33,7 +33,7 @@ import msgspec
 from harness import faults
 from harness.checkers import CHECKERS
 from harness.faults import LONGEST_S, Fault, Setting
-from harness.toml_file import TomlFile, meant
+from harness.toml_file import TomlFile, did_you_mean
 from harness.workload import WORKLOADS
 from harness.workload.base import Workload, stream
 from protocols.core import UsageError
@@ -143,7 +143,7 @@ def load(name: str) -> Scenario:
         return read(known[name])
     if name.endswith(".toml") or Path(name).is_file():
         return read(Path(name))
-    raise UsageError(f"no scenario {name!r}{meant(name, known)}; or name a file that ends in .toml")
+    raise UsageError(f"no scenario {name!r}{did_you_mean(name, known)}; or name a file that ends in .toml")
 
 
 def read(path: Path) -> Scenario:
@@ -157,12 +157,12 @@ class _Reader:
     def scenario(self) -> Scenario:
         said = self._file.document
         known = ("summary", "duration_s", "durability", "workers", "time_limit_s", "respawn_after_s", "must_hold")
-        self._file.refuse_unknown(said, (*known, "workload", "fault"))
+        self._file.reject_unknown(said, (*known, "workload", "fault"))
         plain = {key: said[key] for key in known if key in said}
         for key, value in plain.items():
             self._check(key, value)
         if "summary" not in plain:
-            raise self._file.wrong("summary is missing: one line that says what breaks", "summary")
+            raise self._file.error_at("summary is missing: one line that says what breaks", "summary")
         name, workload = self._workload(said.get("workload", {}))
         return Scenario(
             name=self._file.path.stem,
@@ -200,33 +200,35 @@ class _Reader:
 
     def _workload(self, table: Any) -> tuple[str, Workload]:
         if not isinstance(table, dict) or "name" not in table:
-            raise self._file.wrong(f"[workload] needs a name, one of: {', '.join(WORKLOADS)}", "workload")
+            raise self._file.error_at(f"[workload] needs a name, one of: {', '.join(WORKLOADS)}", "workload")
         name, settings = table["name"], {key: value for key, value in table.items() if key != "name"}
         if not isinstance(name, str) or name not in WORKLOADS:
-            raise self._file.wrong(f"no workload {name!r}{meant(str(name), WORKLOADS)}", "workload", "name")
+            raise self._file.error_at(f"no workload {name!r}{did_you_mean(str(name), WORKLOADS)}", "workload", "name")
         kind = WORKLOADS[name]
         types = {each.name: each.type for each in msgspec.structs.fields(kind)}
-        self._file.refuse_unknown(settings, types, "workload")
+        self._file.reject_unknown(settings, types, "workload")
         for key, value in settings.items():
             try:
                 msgspec.convert(value, types[key])
             except msgspec.ValidationError as error:
-                raise self._file.wrong(f"{key} = {value!r}: {error}", "workload", key) from None
+                raise self._file.error_at(f"{key} = {value!r}: {error}", "workload", key) from None
         return name, kind(**settings)
 
     def _faults(self, tables: Any) -> Iterator[Recurring]:
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            raise self._file.wrong("a fault is written as a table [[fault]]", "fault")
+            raise self._file.error_at("a fault is written as a table [[fault]]", "fault")
         for number, table in enumerate(tables):
             yield self._fault(table, ("fault", number))
 
     def _fault(self, table: dict[str, Any], place: tuple[str | int, ...]) -> Recurring:
         name = table.get("kind")
         if not isinstance(name, str) or name not in faults.KINDS:
-            what = meant(str(name), faults.KINDS) if "kind" in table else f"; there are: {', '.join(faults.KINDS)}"
-            raise self._file.wrong(f"kind = {name!r} is no fault{what}", *place, "kind")
+            what = (
+                did_you_mean(str(name), faults.KINDS) if "kind" in table else f"; there are: {', '.join(faults.KINDS)}"
+            )
+            raise self._file.error_at(f"kind = {name!r} is no fault{what}", *place, "kind")
         settings = {one.name: one for one in faults.KINDS[name].settings}
-        self._file.refuse_unknown(table, ("kind", "target", "at_s", "for_s", "every_s", *settings), *place)
+        self._file.reject_unknown(table, ("kind", "target", "at_s", "for_s", "every_s", *settings), *place)
         every_s = self._span(table["every_s"], "every_s", *place, "every_s") if "every_s" in table else None
         if every_s and every_s[0] < SHORTEST_PERIOD_S:
             raise self._wrong("every_s", table["every_s"], f"at least {SHORTEST_PERIOD_S:g}", *place, "every_s")
@@ -252,7 +254,7 @@ class _Reader:
             try:
                 setting.check(kind, each)
             except UsageError as error:
-                raise self._file.wrong(str(error), *where) from None
+                raise self._file.error_at(str(error), *where) from None
         return found
 
     def _texts(self, value: Any, key: str, *place: str | int) -> tuple[str, ...]:
@@ -271,7 +273,7 @@ class _Reader:
         raise self._wrong(key, value, f"a number from {low:g} to {high:g}, or two as [from, to]", *place)
 
     def _wrong(self, key: str, value: Any, wanted: str, *place: str | int) -> UsageError:
-        return self._file.wrong(f"{key} = {value!r} is not {wanted}", *place)
+        return self._file.error_at(f"{key} = {value!r} is not {wanted}", *place)
 
 
 def spread(boundaries: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A TOML file whose mistakes can be told with file, line and key."""
+"""TOML files with errors that name file, line and key."""
 
 import difflib
 import re
@@ -17,7 +17,7 @@ _KEY = re.compile(r"\s*([\w\-\"'.]+)\s*=")
 
 
 class TomlFile:
-    """Raises `UsageError` if the file cannot be read or is not TOML. `what` it is called: `scenario`."""
+    """A parsed TOML file; `UsageError` if it cannot be read or parsed. `what` names it in errors: `scenario`."""
 
     def __init__(self, path: Path, what: str) -> None:
         self.path = path
@@ -30,20 +30,20 @@ class TomlFile:
         self.document = self._parse()
         self._lines = _lines(self.text)
 
-    def wrong(self, message: str, *place: str | int) -> UsageError:
-        """`file:line: message`, at the nearest line to `place` that a look at the text can tell."""
+    def error_at(self, message: str, *place: str | int) -> UsageError:
+        """Return the error `file:line: message`, with the line nearest to `place` that the text shows."""
         for end in range(len(place), 0, -1):
             if place[:end] in self._lines:
                 return UsageError(f"{self.path}:{self._lines[place[:end]]}: {message}")
         return UsageError(f"{self.path}: {message}")
 
-    def refuse_unknown(self, table: dict[str, Any], known: Iterable[str], *place: str | int) -> None:
-        """Raise for the first key of `table` that nobody knows, with what it was probably meant to be."""
+    def reject_unknown(self, table: dict[str, Any], known: Iterable[str], *place: str | int) -> None:
+        """Raise `UsageError` for the first key of `table` outside `known`, with the nearest known key."""
         names = list(known)
         for key in table:
             if key not in names:
                 where = "".join(f" in [{name}]" for name in place[:1])
-                raise self.wrong(f"unknown key {key!r}{where}{meant(key, names)}", *place, key)
+                raise self.error_at(f"unknown key {key!r}{where}{did_you_mean(key, names)}", *place, key)
 
     def _parse(self) -> dict[str, Any]:
         try:
@@ -54,15 +54,15 @@ class TomlFile:
             raise UsageError(f"{self.path}:{line}: not valid TOML: {error}") from None
 
 
-def meant(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or all that there is."""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` with the known name nearest to `name`, or a list of all known names."""
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(sorted(names)) or 'none'}"
 
 
 def _lines(text: str) -> dict[Place, int]:
-    """The line of each header and key, from 1. Fooled by a text over several lines that looks like TOML itself."""
+    """Map each header and key to its line, from 1. A text over several lines that looks like TOML misleads it."""
     found: dict[Place, int] = {}
     counts: dict[str, int] = {}
     table: Place = ()

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from harness.toml_file import TomlFile, meant
+from harness.toml_file import TomlFile, did_you_mean
 from protocols.core import UsageError
 
 FILE = "wdm.toml"
@@ -47,7 +47,7 @@ class Settings:
 
     def _table(self, command: str, table: Mapping[str, Any]) -> Defaults:
         if command not in self._options:
-            raise self._file.wrong(f"no command {command!r}{meant(command, self._options)}", command)
+            raise self._file.error_at(f"no command {command!r}{did_you_mean(command, self._options)}", command)
         return self._checked(table, self._options[command], command)
 
     def _checked(self, said: Mapping[str, Any], options: Mapping[str, click.Option], table: str = "") -> Defaults:
@@ -55,7 +55,7 @@ class Settings:
             option = options.get(_spelt(key))
             if option is None:
                 where = f"`wdm {table}` has no option" if table else "no command has an option"
-                text = f"unknown key {key!r}: {where} --{key}{meant(key, options)}"
+                text = f"unknown key {key!r}: {where} --{key}{did_you_mean(key, options)}"
                 raise self._wrong(text, table, key)
             try:
                 _check(option, value)
@@ -64,7 +64,7 @@ class Settings:
         return {_spelt(key): value for key, value in said.items()}
 
     def _wrong(self, message: str, table: str, key: str) -> UsageError:
-        return self._file.wrong(message, *(name for name in (table, key) if name))
+        return self._file.error_at(message, *(name for name in (table, key) if name))
 
 
 def find(asked: Path | None) -> Path | None:

@@ -17,7 +17,7 @@ from harness.report.verdict import MUST_HOLD
 from harness.runtimes.base import Capability
 from harness.runtimes.local.spec import Spec
 from harness.scenarios import Recurring, Scenario
-from harness.toml_file import meant
+from harness.toml_file import did_you_mean
 from protocols.core import UsageError
 from protocols.registry import load
 from protocols.service.links import TRANSPORTS, transport
@@ -169,7 +169,7 @@ def crashing_at(plan: Plan, boundary: str) -> Plan:
     protocol = load(plan.protocol)
     there = boundaries(protocol, protocol.configure(plan.options, plan.ablate))
     if boundary not in there:
-        raise UsageError(f"{plan.protocol} has no boundary {boundary!r}{meant(boundary, there)}")
+        raise UsageError(f"{plan.protocol} has no boundary {boundary!r}{did_you_mean(boundary, there)}")
     every = (CRASH_EVERY_S, CRASH_EVERY_S)
     fault = Recurring("crash-at", (), (1.0, 1.0), (CRASH_EVERY_S - 0.1,) * 2, every, {"boundary": (boundary,)})
     extra = (*plan.extra, "--crash-at", boundary)

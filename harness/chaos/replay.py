@@ -78,15 +78,15 @@ def plan_of(folder: Path) -> Plan:
         _whole(file, said)
         return _plan(said)
     except msgspec.ValidationError as error:
-        raise file.wrong(f"not a whole record of a run: {error}; {WAY_OUT}") from None
+        raise file.error_at(f"not a whole record of a run: {error}; {WAY_OUT}") from None
 
 
 def _whole(file: TomlFile, said: Said) -> None:
     """Raise `UsageError` unless every fault of the run is there: without some, it would be another run."""
     if said.faults == NEVER_DRAWN:
-        raise file.wrong("the run ended before its faults were drawn: run it again with its `command`", "faults")
+        raise file.error_at("the run ended before its faults were drawn: run it again with its `command`", "faults")
     if said.faults != len(said.fault):
-        raise file.wrong(
+        raise file.error_at(
             f"faults = {said.faults}, and there are {len(said.fault)}: the record of the run is not whole", "faults"
         )
 
