@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from protocols.ports import Result
 from protocols.registry import load
 from protocols.service.codec import decode_result, encode_arguments
-from protocols.service.library import source
+from protocols.service.lua_library import source
 
 
 async def main() -> None:

@@ -83,7 +83,7 @@ async def look_at_letters(
         except EnvironmentFailure as failure:
             recorder.event("buried", unknown=str(failure))
             return
-        names = {body: poison.planted(body) for body in found}
+        names = {body: poison.injected_name(body) for body in found}
         seen = sorted({name for name in names.values() if name is not None})
         if all(any(name.endswith(one) for name in seen) for one in planted) or now() >= deadline:
             break

@@ -19,7 +19,7 @@ from harness.scribe import Scribe
 from harness.workload.base import Shop
 from protocols import registry
 from protocols.core import Protocol, UsageError
-from protocols.service.tasks import Crew
+from protocols.service.tasks import SupervisedTasks
 
 LOOK_EVERY_S = 1.0
 NODES_EVERY_S = 0.1
@@ -50,7 +50,7 @@ class Engine:
         self.recorder.phase("up")
         await runtime.up()
         nemesis = Nemesis(runtime, self.recorder, self.plan.seed)
-        crew = Crew()
+        crew = SupervisedTasks()
         crew.add(_watching("nodes", self._watch_nodes()), "nodes")
         probes = ending.watch(self.recorder, self.site.ask, self._protocol, LOOK_EVERY_S)
         crew.add(_watching("unfinished transactions", probes), "probes")

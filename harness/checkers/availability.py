@@ -16,7 +16,7 @@ from harness.checkers.impact import impacts
 from harness.checkers.refusals import came_about, is_no_answer
 from harness.checkers.words import seconds
 from harness.history import History, Operation
-from protocols.shop.contract import PREFIXES
+from protocols.shop.routes import PREFIXES
 
 PROMISES: dict[str, Promise] = {}
 

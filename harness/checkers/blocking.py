@@ -19,7 +19,7 @@ from harness.checkers.finding import Finding, Violation, conclude
 from harness.checkers.refusals import is_held_up, is_no_answer
 from harness.checkers.words import in_order, narrate, seconds, some
 from harness.history import History, Operation
-from protocols.shop.contract import PREFIXES
+from protocols.shop.routes import PREFIXES
 
 PROMISES: dict[str, Promise] = {"blocked-by-absence": BLOCKED, "blocked-by-outage": OUTAGE}
 

@@ -31,7 +31,7 @@ from protocols.core import (
     TimerFired,
 )
 from protocols.service.driver import label
-from protocols.service.library import Twin
+from protocols.service.lua_library import Twin
 
 Tables = tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
 Live = tuple[tuple[str, Any, tuple[str, ...]], ...]

@@ -16,7 +16,7 @@ from harness.explore.case import Case
 from harness.explore.node import Live, Local, Node, Packet, Way, freeze, words
 from protocols.core import Command, Config, Protocol, Request, Role, Start, TimerFired, Timing, UsageError, Verdict
 from protocols.lives import horizon, parts, prefix_of
-from protocols.service.library import Twin
+from protocols.service.lua_library import Twin
 
 DEADLINE = "deadline"
 HEARD = {Verdict.COMMITTED: "yes", Verdict.REFUSED: "no", Verdict.CONFLICT: "no", Verdict.ACCEPTED: "later"}

@@ -7,15 +7,15 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from protocols.service import faults, inspect
+from protocols.service import admin, faults
 from protocols.service.codec import BadMessage
 from protocols.service.http import body_of, json_response, shows
 from protocols.service.links.http import PATH, SECRET, HttpLink, RejectedMessage
 from protocols.service.metrics import exposition
 from protocols.service.node import Node
-from protocols.shop.contract import PREFIXES, ROUTES, Route
-from protocols.shop.desk import Answer, refused, serve
 from protocols.shop.ids import BadId, check_escapes
+from protocols.shop.request_context import Answer, refused, serve
+from protocols.shop.routes import PREFIXES, ROUTES, Route
 
 Served = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -48,11 +48,11 @@ def application(node: Node) -> web.Application:
 
 
 def _public(node: Node, route: Route) -> Served:
-    desk, handler = node.service.desk, route.handler
+    context, handler = node.service.context, route.handler
     tally = node.requests.setdefault(route.path, {})
 
     async def served(request: web.Request) -> web.Response:
-        own = replace(desk, gone=lambda: request.transport is None) if route.long else desk
+        own = replace(context, gone=lambda: request.transport is None) if route.long else context
         try:
             check_escapes(request.raw_path.partition("?")[0])
             answer = await serve(handler, own, **request.match_info)
@@ -138,28 +138,28 @@ def _dead_letters(node: Node) -> Served:
 
 def _listed(node: Node) -> Served:
     async def served(request: web.Request) -> web.Response:
-        return json_response(await inspect.unfinished(node))
+        return json_response(await admin.unfinished(node))
 
     return served
 
 
 def _ended(node: Node) -> Served:
     async def served(request: web.Request) -> web.Response:
-        return json_response(await inspect.ended(node))
+        return json_response(await admin.ended(node))
 
     return served
 
 
 def _shown(node: Node) -> Served:
     async def served(request: web.Request) -> web.Response:
-        return json_response(await inspect.show(node, request.match_info["txn"]))
+        return json_response(await admin.show(node, request.match_info["txn"]))
 
     return served
 
 
 def _resolved(node: Node) -> Served:
     async def served(request: web.Request) -> web.Response:
-        verdict: dict[str, Any] = await inspect.resolve(node, request.match_info["txn"])
+        verdict: dict[str, Any] = await admin.resolve(node, request.match_info["txn"])
         return json_response(verdict)
 
     return served

@@ -99,7 +99,7 @@ class DisturbedLink:
         self._clock.call_later(self._rng.random() * self._faults.hold_ms, lambda: self._link.send(to, message))
 
 
-class Injected:
+class FaultInjector:
     """What is wrong with this process at the moment."""
 
     def __init__(self, driver: Driver, link: Link, clock: SkewedClock, die: Callable[[], None] = power_off) -> None:

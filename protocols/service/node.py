@@ -14,16 +14,16 @@ from yarl import URL
 from protocols.ports import LoopClock
 from protocols.registry import load
 from protocols.service.codec import Codec
-from protocols.service.faults import Injected
-from protocols.service.library import source
+from protocols.service.faults import FaultInjector
 from protocols.service.links import transport
+from protocols.service.lua_library import source
 from protocols.service.service import Ports, Service
 from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
 from protocols.service.tasks import Background
 from protocols.service.trace import Trace
-from protocols.service.wire import connector
-from protocols.shop.desk import Answer
+from protocols.service.valkey_connection import connector
+from protocols.shop.request_context import Answer
 
 TOLD = 10
 LONGEST_TEXT = 300
@@ -54,7 +54,7 @@ class Node:
         self.driver = self.service.driver
         if settings.trace:
             self.driver.observer = Trace(settings.trace)
-        self.injected = Injected(self.driver, self.link, self.clock)
+        self.injected = FaultInjector(self.driver, self.link, self.clock)
         self.injected.become(settings.faults)
         self.requests: dict[str, dict[int, int]] = {}
         self._session: aiohttp.ClientSession | None = None

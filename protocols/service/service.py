@@ -9,11 +9,11 @@ from typing import Any
 
 from protocols.core import Command, Config, Protocol
 from protocols.ports import Clock, Link, Store, StoreDown, StoreFault, StoreUnknown, TimeLimit
-from protocols.service.attempts import Attempts, TxnIds
+from protocols.service.checkout_retrier import CheckoutRetrier, TransactionIds
 from protocols.service.driver import Driver
 from protocols.service.links import Handled, Rejected, nothing_to_say
-from protocols.shop.desk import Answer, Desk, refused
 from protocols.shop.memory import MB, STORE_MEMORY_MB
+from protocols.shop.request_context import Answer, RequestContext, refused
 
 ASK_AGAIN_MS = 25.0
 ASK_AGAIN_LATEST_MS = 200.0
@@ -39,7 +39,7 @@ class Ports:
 class ServiceOptions(typing.Protocol):
     """What the settings of a process and the spec of a deployment both have.
 
-    ``statuses``: see ``desk.STATUSES``. ``store_memory_mb``: what the service's store may have.
+    ``statuses``: see ``request_context.STATUSES``. ``store_memory_mb``: what the service's store may have.
     """
 
     @property
@@ -58,7 +58,7 @@ class DefaultOptions:
 
 
 class Service:
-    """The driver, the attempts and the desk of one process of service ``name``; ``node`` is what it is called itself.
+    """The driver, the retrier and the request context of one process of service ``name``; ``node`` is what it is called itself.
 
     ``recovering`` hears which transactions a recovery sweep has taken up.
     """
@@ -80,7 +80,7 @@ class Service:
         self._ports = ports
         self._limit_ms = limit_ms
         self._recovering = recovering
-        self._ids = TxnIds(node)
+        self._ids = TransactionIds(node)
         self.driver = Driver(
             name,
             self.role,
@@ -93,9 +93,9 @@ class Service:
             lazy=protocol.lazy,
             unheard=protocol.unheard,
         )
-        attempts = Attempts(name, node, self.driver, self._ids, ports.clock, ports.rng, limit_ms)
+        attempts = CheckoutRetrier(name, node, self.driver, self._ids, ports.clock, ports.rng, limit_ms)
         memory, statuses = options.store_memory_mb * MB, options.statuses
-        self.desk = Desk(
+        self.context = RequestContext(
             ports.store, ports.clock, ports.rng, limit_ms, self._ask, attempts.run, ports.new_id, statuses, memory
         )
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from protocols.core import Timing, UsageError
 from protocols.service import faults
-from protocols.shop.desk import STATUSES
 from protocols.shop.memory import STORE_MEMORY_MB
+from protocols.shop.request_context import STATUSES
 
 PATIENCE_MS = 2_000
 DAY_MS = 86_400_000
@@ -27,8 +27,8 @@ class Settings:
     """``limit_ms``: how long a client's request may take before it hears that the outcome is unknown.
 
     ``routes``: where messages to an instance's address go instead. ``transport``: one of ``links.TRANSPORTS``;
-    ``broker_url``: where its broker is, if it needs one, as this process reaches it. ``trace``: one of so many transactions is
-    traced, 0 for none. ``statuses``: one of ``desk.STATUSES``. ``store_memory_mb``: what this service's store may have.
+    ``broker_url``: where its broker is, if it needs one, as this process reaches it. ``trace``: one of so many transactions
+    is traced, 0 for none. ``statuses``: one of ``request_context.STATUSES``. ``store_memory_mb``: the store's limit.
     """
 
     service: str

@@ -17,10 +17,10 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from protocols.ports import Clock, StoreFault, StoreFull
 from protocols.service.bounded_log import LONGEST_TEXT, BoundedLog
 from protocols.service.codec import decode_result, encode_arguments
-from protocols.service.library import NAME
+from protocols.service.lua_library import NAME
 from protocols.service.store_queue import Entry, StoreQueue
 from protocols.service.tasks import Background
-from protocols.service.wire import LOST, Connect, Wire
+from protocols.service.valkey_connection import LOST, Connect, ValkeyConnection
 
 RECONNECT_S = 0.02
 BUNDLE = 16
@@ -54,7 +54,7 @@ class ValkeyStore(StoreQueue):
         super().__init__(clock, limit_ms)
         self._connect = connect
         self._library = library
-        self._wire: Wire | None = None
+        self._wire: ValkeyConnection | None = None
         self._waking = False
         self._tasks = Background(log.error)
         self.counts = Counts()
@@ -82,7 +82,7 @@ class ValkeyStore(StoreQueue):
                     over.set_exception(error)
 
             try:
-                self._wire = wire = await Wire.open(self._connect, self._hear, lost, self._load)
+                self._wire = wire = await ValkeyConnection.open(self._connect, self._hear, lost, self._load)
                 self.counts.connects += 1
                 log.info("store connected")
                 self._wake()

@@ -1,7 +1,7 @@
 """The one place that makes tasks, so that the end of each is seen (`tests/unit/test_background.py` forbids others).
 
 - `Background` owns what runs beside other work: a failure is reported, and what has to go on begins again.
-- `Crew` holds tasks that share a fate: the first failure ends all.
+- `SupervisedTasks` holds tasks that share a fate: the first failure ends all.
 - `begin` makes a task whose maker awaits it.
 
 One cancellation is a request that may get lost: until Python 3.12 `asyncio.wait_for`, on which client libraries stand, drops
@@ -117,7 +117,7 @@ class Background:
             self._report(f"{name} failed with {reason}{_place(error)}")
 
 
-class Crew:
+class SupervisedTasks:
     """Tasks that share a fate: the first to fail ends all. `asyncio.TaskGroup` does so too, but cancels them only once."""
 
     def __init__(self) -> None:

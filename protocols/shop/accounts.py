@@ -4,102 +4,102 @@ from protocols.core import Command
 from protocols.ports import Result, TimeLimit
 from protocols.shop.amounts import LIMIT, parse
 from protocols.shop.batches import ACCOUNT_BYTES, how_many, in_pieces
-from protocols.shop.desk import DONE, Answer, Desk, refused
+from protocols.shop.request_context import DONE, Answer, RequestContext, refused
 
 CHUNK = 1_000
 
 
-async def create_item(desk: Desk, price: str) -> Answer:
-    item = desk.new_id()
-    await desk.store.call(Command("create_account", (f"item:{item}", 0, parse("price", price))))
+async def create_item(context: RequestContext, price: str) -> Answer:
+    item = context.new_id()
+    await context.store.call(Command("create_account", (f"item:{item}", 0, parse("price", price))))
     return Answer(200, {"item_id": item})
 
 
-async def create_user(desk: Desk) -> Answer:
-    user = desk.new_id()
-    await desk.store.call(Command("create_account", (f"user:{user}", 0, 0)))
+async def create_user(context: RequestContext) -> Answer:
+    user = context.new_id()
+    await context.store.call(Command("create_account", (f"user:{user}", 0, 0)))
     return Answer(200, {"user_id": user})
 
 
-async def find_item(desk: Desk, item: str) -> Answer:
-    match await desk.unlocked(desk.store.call, Command("find_account", (f"item:{item}",))):
+async def find_item(context: RequestContext, item: str) -> Answer:
+    match await context.retry_while_locked(context.store.call, Command("find_account", (f"item:{item}",))):
         case ("found", stock, price):
             return Answer(200, {"stock": stock, "price": price})
         case result:
             return _refusal(result, item_id=item)
 
 
-async def find_user(desk: Desk, user: str) -> Answer:
-    match await desk.unlocked(desk.store.call, Command("find_account", (f"user:{user}",))):
+async def find_user(context: RequestContext, user: str) -> Answer:
+    match await context.retry_while_locked(context.store.call, Command("find_account", (f"user:{user}",))):
         case ("found", credit, _):
             return Answer(200, {"user_id": user, "credit": credit})
         case result:
             return _refusal(result, user_id=user)
 
 
-async def add_stock(desk: Desk, item: str, amount: str) -> Answer:
-    return await _adjust(desk, f"item:{item}", parse("amount", amount), item_id=item)
+async def add_stock(context: RequestContext, item: str, amount: str) -> Answer:
+    return await _adjust(context, f"item:{item}", parse("amount", amount), item_id=item)
 
 
-async def subtract_stock(desk: Desk, item: str, amount: str) -> Answer:
-    return await _adjust(desk, f"item:{item}", -parse("amount", amount), item_id=item)
+async def subtract_stock(context: RequestContext, item: str, amount: str) -> Answer:
+    return await _adjust(context, f"item:{item}", -parse("amount", amount), item_id=item)
 
 
-async def add_funds(desk: Desk, user: str, amount: str) -> Answer:
-    return await _adjust(desk, f"user:{user}", parse("amount", amount), user_id=user)
+async def add_funds(context: RequestContext, user: str, amount: str) -> Answer:
+    return await _adjust(context, f"user:{user}", parse("amount", amount), user_id=user)
 
 
-async def pay(desk: Desk, user: str, amount: str) -> Answer:
-    return await _adjust(desk, f"user:{user}", -parse("amount", amount), user_id=user)
+async def pay(context: RequestContext, user: str, amount: str) -> Answer:
+    return await _adjust(context, f"user:{user}", -parse("amount", amount), user_id=user)
 
 
-async def pay_order(desk: Desk, user: str, order: str, amount: str) -> Answer:
+async def pay_order(context: RequestContext, user: str, order: str, amount: str) -> Answer:
     """Older clients' way to pay for an order by hand. Said again, it takes nothing more."""
     command = Command("pay_order", (f"user:{user}", order, parse("amount", amount)))
-    result = await desk.unlocked(desk.store.once, command)
+    result = await context.retry_while_locked(context.store.once, command)
     return DONE if result[0] == "ok" else _refusal(result, user_id=user, order_id=order)
 
 
-async def cancel_order(desk: Desk, user: str, order: str) -> Answer:
+async def cancel_order(context: RequestContext, user: str, order: str) -> Answer:
     """Give back what ``pay_order`` took. Said again, it gives nothing more; a checkout is nothing that can be cancelled."""
-    result = await desk.unlocked(desk.store.once, Command("cancel_order", (f"user:{user}", order)))
+    result = await context.retry_while_locked(context.store.once, Command("cancel_order", (f"user:{user}", order)))
     return DONE if result[0] == "ok" else _refusal(result, user_id=user, order_id=order)
 
 
-async def status(desk: Desk, user: str, order: str) -> Answer:
+async def status(context: RequestContext, user: str, order: str) -> Answer:
     """Older clients' question: is this order paid, by its checkout or by hand?"""
-    _, amount = await desk.store.call(Command("find_payment", (f"user:{user}", order)))
-    return Answer(200, {"paid": True}) if amount else await order_status(desk, order)
+    _, amount = await context.store.call(Command("find_payment", (f"user:{user}", order)))
+    return Answer(200, {"paid": True}) if amount else await order_status(context, order)
 
 
-async def order_status(desk: Desk, order: str) -> Answer:
+async def order_status(context: RequestContext, order: str) -> Answer:
     """The same of a checkout alone, where the client names no user."""
-    found = await desk.read("order", "/find", order)
+    found = await context.read("order", "/find", order)
     return found if isinstance(found, Answer) else Answer(200, {"paid": found["paid"]})
 
 
-async def init_items(desk: Desk, n: str, starting_stock: str, item_price: str) -> Answer:
-    return await _init(desk, "item", n, parse("starting_stock", starting_stock), parse("item_price", item_price))
+async def init_items(context: RequestContext, n: str, starting_stock: str, item_price: str) -> Answer:
+    return await _init(context, "item", n, parse("starting_stock", starting_stock), parse("item_price", item_price))
 
 
-async def init_users(desk: Desk, n: str, starting_money: str) -> Answer:
-    return await _init(desk, "user", n, parse("starting_money", starting_money), 0)
+async def init_users(context: RequestContext, n: str, starting_money: str) -> Answer:
+    return await _init(context, "user", n, parse("starting_money", starting_money), 0)
 
 
-async def _adjust(desk: Desk, key: str, delta: int, **what: str) -> Answer:
-    result = await desk.unlocked(desk.store.once, Command("adjust", (key, delta)))
+async def _adjust(context: RequestContext, key: str, delta: int, **what: str) -> Answer:
+    result = await context.retry_while_locked(context.store.once, Command("adjust", (key, delta)))
     return DONE if result[0] == "ok" else _refusal(result, **what)
 
 
-async def _init(desk: Desk, prefix: str, n: str, balance: int, price: int) -> Answer:
-    count = how_many(desk, n, ACCOUNT_BYTES)
+async def _init(context: RequestContext, prefix: str, n: str, balance: int, price: int) -> Answer:
+    count = how_many(context, n, ACCOUNT_BYTES)
 
     async def init(first: int, some: int, limit: TimeLimit) -> Result:
         # Once: a copy that comes late would take back what has happened since.
         command = Command("init_accounts", (prefix, first, some, balance, price))
-        return await desk.unlocked(desk.store.once, command, limit)
+        return await context.retry_while_locked(context.store.once, command, limit)
 
-    short = await in_pieces(desk, count, CHUNK, init, _refusal)
+    short = await in_pieces(context, count, CHUNK, init, _refusal)
     return short or Answer(200, {"msg": f"{count} {prefix}s initialised"})
 
 

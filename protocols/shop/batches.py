@@ -8,38 +8,38 @@ from collections.abc import Awaitable, Callable
 
 from protocols.ports import Result, StoreDown, TimeLimit
 from protocols.shop.amounts import BadAmount, parse
-from protocols.shop.desk import Answer, Desk
 from protocols.shop.memory import MB
+from protocols.shop.request_context import Answer, RequestContext
 
 ACCOUNT_BYTES = 160
 ORDER_BYTES = 320
 """What one takes in a store, its key and the store's own tables included, with some room for what is added to it later."""
 
 
-def how_many(desk: Desk, text: str, each: int) -> int:
+def how_many(context: RequestContext, text: str, each: int) -> int:
     """``n``, at most as many things of ``each`` bytes as a store has memory for. Raises ``BadAmount``."""
-    count, most = parse("n", text), desk.memory // each
+    count, most = parse("n", text), context.memory // each
     if count > most:
         raise BadAmount(
-            f"n must be at most {most}, not {count}: a store of {desk.memory // MB} MB holds no more of these"
+            f"n must be at most {most}, not {count}: a store of {context.memory // MB} MB holds no more of these"
         )
     return count
 
 
 async def in_pieces(
-    desk: Desk,
+    context: RequestContext,
     count: int,
     most: int,
     init: Callable[[int, int, TimeLimit], Awaitable[Result]],
     refusal: Callable[[Result], Answer],
 ) -> Answer | None:
     """``init(first, how many, limit)`` for ``most`` at a time until all are done: None, or how far it came and why no further."""
-    limit = TimeLimit(desk.limit_ms)
+    limit = TimeLimit(context.limit_ms)
     for first in range(0, count, most):
-        if first and desk.gone():
+        if first and context.gone():
             return _cut_short(first, count, "the client has left")
         if first and limit.left_ms <= 0:
-            return _cut_short(first, count, f"{desk.limit_ms} ms are over")
+            return _cut_short(first, count, f"{context.limit_ms} ms are over")
         try:
             result = await init(first, min(most, count - first), limit)
         except StoreDown as error:

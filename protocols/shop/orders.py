@@ -4,19 +4,19 @@ from protocols.core import Command, Outcome, Verdict
 from protocols.ports import Result, TimeLimit
 from protocols.shop.amounts import LIMIT, parse
 from protocols.shop.batches import ORDER_BYTES, how_many, in_pieces
-from protocols.shop.desk import DONE, UNKNOWN, Answer, Desk, refused
+from protocols.shop.request_context import DONE, UNKNOWN, Answer, RequestContext, refused
 
 CHUNK = 500
 
 
-async def create(desk: Desk, user: str) -> Answer:
-    order = desk.new_id()
-    await desk.store.call(Command("create_order", (order, user)))
+async def create(context: RequestContext, user: str) -> Answer:
+    order = context.new_id()
+    await context.store.call(Command("create_order", (order, user)))
     return Answer(200, {"order_id": order})
 
 
-async def find(desk: Desk, order: str) -> Answer:
-    match await desk.store.call(Command("find_order", (order,))):
+async def find(context: RequestContext, order: str) -> Answer:
+    match await context.store.call(Command("find_order", (order,))):
         case ("found", user, paid, total, items):
             lines = [[item, quantity] for item, quantity in items]
             found = {"order_id": order, "paid": bool(paid), "items": lines, "user_id": user, "total_cost": total}
@@ -25,58 +25,58 @@ async def find(desk: Desk, order: str) -> Answer:
             return _refusal(result, order_id=order)
 
 
-async def add_item(desk: Desk, order: str, item: str, quantity: str) -> Answer:
+async def add_item(context: RequestContext, order: str, item: str, quantity: str) -> Answer:
     count = parse("quantity", quantity)
-    price = await _price(desk, item)
+    price = await _price(context, item)
     if isinstance(price, Answer):
         return price
     if count * price > LIMIT:
         return refused(400, f"{count} times the price {price} exceeds {LIMIT}", order_id=order, item_id=item)
-    result = await desk.store.once(Command("add_item", (order, item, count, price)))
+    result = await context.store.once(Command("add_item", (order, item, count, price)))
     return DONE if result[0] == "ok" else _refusal(result, order_id=order)
 
 
-async def add_one(desk: Desk, order: str, item: str) -> Answer:
+async def add_one(context: RequestContext, order: str, item: str) -> Answer:
     """Older clients name no quantity."""
-    return await add_item(desk, order, item, "1")
+    return await add_item(context, order, item, "1")
 
 
-async def remove_item(desk: Desk, order: str, item: str) -> Answer:
-    result = await desk.store.once(Command("remove_item", (order, item)))
+async def remove_item(context: RequestContext, order: str, item: str) -> Answer:
+    result = await context.store.once(Command("remove_item", (order, item)))
     return DONE if result[0] == "ok" else _refusal(result, order_id=order, item_id=item)
 
 
-async def remove(desk: Desk, order: str) -> Answer:
-    result = await desk.store.once(Command("remove_order", (order,)))
+async def remove(context: RequestContext, order: str) -> Answer:
+    result = await context.store.once(Command("remove_order", (order,)))
     return DONE if result[0] == "ok" else _refusal(result, order_id=order)
 
 
-async def checkout(desk: Desk, order: str) -> Answer:
-    assert desk.checkout is not None
-    outcome = await desk.checkout(order)
+async def checkout(context: RequestContext, order: str) -> Answer:
+    assert context.checkout is not None
+    outcome = await context.checkout(order)
     return _told(order, outcome)
 
 
-async def batch_init(desk: Desk, n: str, n_items: str, n_users: str, item_price: str) -> Answer:
-    count = how_many(desk, n, ORDER_BYTES)
+async def batch_init(context: RequestContext, n: str, n_items: str, n_users: str, item_price: str) -> Answer:
+    count = how_many(context, n, ORDER_BYTES)
     price = parse("item_price", item_price, limit=LIMIT // 2)
     items, users = parse("n_items", n_items), parse("n_users", n_users)
     if count and not (items and users):
         return refused(400, f"{count} orders need at least one item and one user, not {items} and {users}")
-    draw = desk.rng.randrange
+    draw = context.rng.randrange
 
     async def init(first: int, some: int, _limit: TimeLimit) -> Result:
         rows = tuple((str(draw(users)), str(draw(items)), str(draw(items))) for _ in range(some))
         # Once: a copy that comes late would take back what has happened since.
-        return await desk.store.once(Command("init_orders", (first, price, rows)))
+        return await context.store.once(Command("init_orders", (first, price, rows)))
 
-    short = await in_pieces(desk, count, CHUNK, init, _refusal)
+    short = await in_pieces(context, count, CHUNK, init, _refusal)
     return short or Answer(200, {"msg": f"{count} orders initialised"})
 
 
-async def _price(desk: Desk, item: str) -> int | Answer:
+async def _price(context: RequestContext, item: str) -> int | Answer:
     """The item's price, or the answer that says why there is none. Only a read: nothing has happened yet."""
-    found = await desk.read("stock", "/find", item)
+    found = await context.read("stock", "/find", item)
     if isinstance(found, Answer):
         return found
     price = found.get("price")

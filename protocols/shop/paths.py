@@ -7,9 +7,9 @@ the simulator calls ``meaning``, which does without a server's router. ``tests/c
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from protocols.shop.contract import PREFIXES, ROUTES, Route
-from protocols.shop.desk import Answer, refused
 from protocols.shop.ids import BadId, check_escapes, shown
+from protocols.shop.request_context import Answer, refused
+from protocols.shop.routes import PREFIXES, ROUTES, Route
 
 SERVICES = {prefix[1:]: service for service, prefix in PREFIXES.items()}
 

@@ -1,4 +1,4 @@
--- What every library starts with. OPTIONS and ABLATED are set above this line by protocols/service/library.py.
+-- What every library starts with. OPTIONS and ABLATED are set above this line by protocols/service/lua_library.py.
 -- A command is one Valkey function: one msgpack array of arguments in, `now` (ms) first; one msgpack array out.
 
 local function pack(value) return cmsgpack.pack(value) end

@@ -13,7 +13,7 @@ from harness.workload.client import ShopClient
 from protocols.registry import load
 from protocols.saga.machine import Perform
 from protocols.service.codec import Codec
-from protocols.service.links import TRANSPORTS, dead
+from protocols.service.links import TRANSPORTS, dead_letter_log
 from protocols.service.links import http as http_link
 from protocols.service.links.broker import ROOM
 from protocols.two_phase.machine import Abort, Prepare
@@ -48,7 +48,7 @@ async def send(shop: LocalDeployment, messages: list[Any]) -> list[int]:
     codec, there = Codec(load(shop.spec.protocol).messages), TRANSPORTS[shop.spec.transport]
     bodies = [codec.encode(shop.node("order-1").url, [message]) for message in messages]
     if there.broker:
-        await there.put(shop.broker_url("order-1"), "stock", *bodies)
+        await there.publish(shop.broker_url("order-1"), "stock", *bodies)
         return []
     address = shop.node("stock-1").url + http_link.PATH
     async with aiohttp.ClientSession(headers={http_link.SECRET: shop.secret}) as session:
@@ -88,12 +88,12 @@ async def test_what_the_store_refuses_ends_as_a_dead_letter_and_stops_nobody(tra
         assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [7], "credit": 7}
         await until_buried(shop, MANY)
         listed = await ask(shop, "/internal/dead-letters")
-        assert (listed["count"], len(listed["last"])) == (MANY, dead.REMEMBERED)
+        assert (listed["count"], len(listed["last"])) == (MANY, dead_letter_log.REMEMBERED)
         assert all("no sequence number" in letter["begins"] for letter in listed["last"])
         if TRANSPORTS[transport].broker:
             assert len(await shop.buried()) == MANY
         said = shop.log("stock-1").read_text()
-        assert 0 < said.count("message buried") < MANY / 4, "one line of a kind in a while"
+        assert 0 < said.count("message dead-lettered") < MANY / 4, "one line of a kind in a while"
         assert 0 < said.count("store refused a command") < MANY / 4
 
 
@@ -103,7 +103,7 @@ async def test_a_batch_loses_what_is_refused_and_nothing_else() -> None:
         good = Prepare("somebody.1", "order", "stock/0", 1, (0, 0), ((f"item:{name}", -2),))
         codec, sender = Codec(load("2pc").messages), "order-1"
         batch = codec.encode(sender, [refused("2pc", 0), good, refused("2pc", 1)])
-        await TRANSPORTS["streams"].put(shop.broker_url("order-1"), "stock", batch)
+        await TRANSPORTS["streams"].publish(shop.broker_url("order-1"), "stock", batch)
         await until_buried(shop, 2)
         (letter,) = await shop.buried()
         assert codec.decode(letter) == (sender, [refused("2pc", 0), refused("2pc", 1)])

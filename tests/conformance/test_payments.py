@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from protocols.core import Command, Config
 from protocols.registry import load
-from protocols.service.library import Twin
+from protocols.service.lua_library import Twin
 from protocols.shop.amounts import LIMIT
 from tests.conformance.test_two_phase import run
 

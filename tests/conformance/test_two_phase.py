@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from protocols.core import Command, Config, Protocol
 from protocols.service.codec import decode_result, encode_arguments
-from protocols.service.library import Twin, source
+from protocols.service.lua_library import Twin, source
 from protocols.shop.amounts import LIMIT
 from protocols.two_phase import PROTOCOL
 from tests.conformance.dump import dump

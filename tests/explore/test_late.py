@@ -12,7 +12,7 @@ from harness.explore.case import LATE, ONE, RENEWED, TWICE, Case
 from harness.explore.search import Bounds, Search
 from protocols.core import Command, Protocol
 from protocols.registry import load
-from protocols.service.library import Twin
+from protocols.service.lua_library import Twin
 from tests.runtimes import EVERY_PROTOCOL
 
 

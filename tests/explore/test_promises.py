@@ -10,7 +10,7 @@ from harness.explore.case import SHARED, TWICE, Case
 from harness.explore.promises import Promises
 from harness.explore.space import Clients
 from protocols.core import Config
-from protocols.service.library import Twin
+from protocols.service.lua_library import Twin
 from protocols.two_phase import PROTOCOL
 
 Tables = dict[str, dict[str, Any]]

@@ -10,7 +10,7 @@ from harness import faults
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import ShopClient, all_at_once
 from protocols.ports import LoopClock
-from protocols.service.faults import PATH, Crashes, DisturbedLink, Faults, Injected, read
+from protocols.service.faults import PATH, Crashes, DisturbedLink, FaultInjector, Faults, read
 from tests.contract.acts import credit_of, stock_of
 from tests.faults.acts import begin, checkout, healed, injected, placed, rests, services, states, until
 
@@ -71,7 +71,7 @@ class Bare:
 
 def test_where_nothing_is_injected_nothing_is_in_the_way() -> None:
     driver, wire, clock = Bare(), Wire(), LoopClock()
-    injected = Injected(driver, wire, clock)  # type: ignore[arg-type]
+    injected = FaultInjector(driver, wire, clock)  # type: ignore[arg-type]
     injected.become(Faults(crash_at={"order:after-do:end": 1}, skew_ms=-5_000, duplicate=0.1))
     assert isinstance(driver.boundary, Crashes)
     assert isinstance(driver.link, DisturbedLink)

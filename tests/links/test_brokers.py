@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from protocols.service.links import LIMIT_BYTES, POISON, Handled, transport
+from protocols.service.links import LIMIT_BYTES, UNREADABLE_PREFIX, Handled, transport
 from protocols.service.links.broker import BATCH, ROOM
 from tests.links.conftest import CODEC, Inbox, Note, Running, drained, started
 
@@ -112,12 +112,12 @@ async def test_poison_is_buried_and_stops_nothing_else(broker: Running) -> None:
     async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox) as stock:
         send(order, "stock", before)
         await inbox.until(before)
-        assert not await there.buried(url)
-        await there.plant(url, "stock", "one")
+        assert not await there.dead_letters(url)
+        await there.inject_poison(url, "stock", "one")
         async with asyncio.timeout(20):
-            while list(await there.buried(url)) != [POISON + b"one"]:
+            while list(await there.dead_letters(url)) != [UNREADABLE_PREFIX + b"one"]:
                 await asyncio.sleep(0.05)
-        assert stock.counts.buried == 1
+        assert stock.counts.dead_lettered == 1
         send(order, "stock", after)
         await inbox.until(after)
     again = Inbox()
@@ -125,8 +125,8 @@ async def test_poison_is_buried_and_stops_nothing_else(broker: Running) -> None:
         marker = notes("after the burial", 1)
         send(order, "stock", marker)
         await again.until(marker)
-        assert stock.counts.buried == 0
-    assert list(await there.buried(url)) == [POISON + b"one"], "to look at it changes nothing"
+        assert stock.counts.dead_lettered == 0
+    assert list(await there.dead_letters(url)) == [UNREADABLE_PREFIX + b"one"], "to look at it changes nothing"
 
 
 async def test_messages_that_are_rejected_are_buried_without_the_others_and_give_their_places_back(
@@ -142,10 +142,10 @@ async def test_messages_that_are_rejected_are_buried_without_the_others_and_give
         await inbox.until(wanted)
         async with asyncio.timeout(20):
             while not odd <= letters:
-                found = [letter for letter in await there.buried(url) if b"partly rejected" in letter]
+                found = [letter for letter in await there.dead_letters(url) if b"partly rejected" in letter]
                 letters = {note for letter in found for note in CODEC.decode(letter)[1]}
                 await asyncio.sleep(0.05)
-        assert stock.counts.buried >= len(odd)
+        assert stock.counts.dead_lettered >= len(odd)
     assert letters == odd
 
 
@@ -190,15 +190,15 @@ async def test_large_messages_arrive_in_batches_that_fit_and_one_that_never_fits
 ) -> None:
     wanted, never = {Note(f"large.{number}", "x" * 100_000) for number in range(30)}, Note("never", "x" * LIMIT_BYTES)
     there, url = transport(broker.kind), broker.broker.urls["order-1"]
-    before, inbox = len(await there.buried(url)), Inbox()
+    before, inbox = len(await there.dead_letters(url)), Inbox()
     async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox):
         send(order, "stock", {never})
         send(order, "stock", wanted)
         await inbox.until(wanted)
         await drained(order)
-        assert (order.counts.buried, order.counts.lost) == (1, 0)
+        assert (order.counts.dead_lettered, order.counts.lost) == (1, 0)
     assert never not in inbox.notes
-    (letter,) = (await there.buried(url))[before:]
+    (letter,) = (await there.dead_letters(url))[before:]
     assert b"never" in letter[:100]
     assert len(letter) < LIMIT_BYTES
 

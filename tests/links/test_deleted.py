@@ -118,8 +118,8 @@ async def test_the_queue_of_dead_letters_is_made_again(broker: Running) -> None:
     async with started(broker.link("stock-1"), Inbox()) as stock:
         await until(lambda: stock.up)
         await queue(url, "wdm.dead")
-        await there.plant(url, "stock", "late")
-        await until(lambda: stock.counts.buried == 1)
+        await there.inject_poison(url, "stock", "late")
+        await until(lambda: stock.counts.dead_lettered == 1)
         async with asyncio.timeout(20):
-            while not any(letter.endswith(b"late") for letter in await there.buried(url)):
+            while not any(letter.endswith(b"late") for letter in await there.dead_letters(url)):
                 await asyncio.sleep(0.2)

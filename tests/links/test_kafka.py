@@ -14,7 +14,7 @@ from aiokafka.protocol.admin import DeleteGroupsRequest
 from aiokafka.protocol.group import LeaveGroupRequest
 from structlog.testing import capture_logs
 
-from protocols.service.links import LETTERS, LETTERS_BYTES, transport
+from protocols.service.links import MOST_DEAD_LETTER_BYTES, MOST_DEAD_LETTERS, transport
 from protocols.service.links.broker import ROOM
 from protocols.service.links.kafka import routing
 from protocols.service.links.kafka_topics import DEAD
@@ -156,16 +156,16 @@ async def test_dead_letters_are_bounded_and_the_newest_are_looked_at(broker: Run
         (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, DEAD)])
     ((_, _, _, _, settings),) = answer.resources
     kept = {name: value for name, value, *_ in settings}
-    assert (kept["retention.bytes"], kept["retention.ms"]) == (str(LETTERS_BYTES), "-1")
+    assert (kept["retention.bytes"], kept["retention.ms"]) == (str(MOST_DEAD_LETTER_BYTES), "-1")
     producer = AIOKafkaProducer(bootstrap_servers=servers(broker))
     await producer.start()
     try:
-        sending = [await producer.send(DEAD, str(number).encode()) for number in range(LETTERS + 5)]
+        sending = [await producer.send(DEAD, str(number).encode()) for number in range(MOST_DEAD_LETTERS + 5)]
         await asyncio.gather(*sending)
     finally:
         await producer.stop()
-    found = await transport("kafka").buried(broker.broker.urls["order-2"])
-    assert list(found) == [str(number).encode() for number in range(5, LETTERS + 5)]
+    found = await transport("kafka").dead_letters(broker.broker.urls["order-2"])
+    assert list(found) == [str(number).encode() for number in range(5, MOST_DEAD_LETTERS + 5)]
 
 
 # ---------------------------------------------------------------- what the broker has

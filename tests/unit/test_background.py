@@ -17,14 +17,14 @@ from harness.runtimes.local.insides import InsideFaults
 from harness.runtimes.sim.loop import VirtualLoop, run
 from protocols.ports import LoopClock
 from protocols.service import tasks
-from protocols.service.attempts import Attempts, TxnIds
+from protocols.service.checkout_retrier import CheckoutRetrier, TransactionIds
 from protocols.service.faults import Faults
 from protocols.service.links.broker import BrokerLink
 from protocols.service.links.http import HttpLink
 from protocols.service.node import Node
 from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
-from protocols.service.tasks import Background, Crew
+from protocols.service.tasks import Background, SupervisedTasks
 from tests.unit.service.test_links import CODEC, Failing, Note, until_left
 from tests.unit.service.test_parts import ENV
 
@@ -129,7 +129,7 @@ def test_without_a_reporter_the_loop_hears_of_it_at_once_and_not_when_memory_is_
 
 def test_a_crew_that_loses_one_ends_the_work_beside_it_with_that_failure() -> None:
     async def play() -> None:
-        crew, ended = Crew(), asyncio.Event()
+        crew, ended = SupervisedTasks(), asyncio.Event()
 
         async def main() -> None:
             try:
@@ -153,10 +153,10 @@ def test_a_crew_that_loses_one_ends_the_work_beside_it_with_that_failure() -> No
 
 def test_work_beside_a_crew_ends_it_and_a_cancellation_stays_one() -> None:
     async def play() -> None:
-        crew = Crew()
+        crew = SupervisedTasks()
         crew.add(Dying(0)(), "watch")
         assert await crew.beside(asyncio.sleep(1, "result")) == "result"
-        crew = Crew()
+        crew = SupervisedTasks()
         crew.add(Dying(0)(), "watch")
         whole = tasks.begin(crew.beside(asyncio.sleep(3_600)), "whole")
         await asyncio.sleep(1)
@@ -234,12 +234,12 @@ async def test_a_link_over_a_broker_lives_on_after_any_error(said: list[str]) ->
 
 
 async def test_attempts_that_fail_are_unknown_for_all_who_still_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocols.service.attempts.AT_ONCE", 0)  # so there is no first attempt without a task
+    monkeypatch.setattr("protocols.service.checkout_retrier.AT_ONCE", 0)  # so there is no first attempt without a task
     heard: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context["exception"]))
-    ids = TxnIds("p")
+    ids = TransactionIds("p")
     ids.enlist(1)
-    crowd = Attempts("order", "order-1", SimpleNamespace(), ids, LoopClock(), Random(1), 500)  # type: ignore[arg-type]
+    crowd = CheckoutRetrier("order", "order-1", SimpleNamespace(), ids, LoopClock(), Random(1), 500)  # type: ignore[arg-type]
     crowd._in_turn = Dying(9)  # type: ignore[assignment]
     left, stays = (tasks.begin(crowd.run("o"), name) for name in ("left", "stays"))
     await asyncio.sleep(0)

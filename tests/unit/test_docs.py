@@ -12,7 +12,7 @@ from harness.bench import thresholds
 from harness.bench.cases import SWEPT
 from harness.report.text import DURABILITY
 from protocols import registry
-from protocols.shop.contract import PREFIXES, ROUTES
+from protocols.shop.routes import PREFIXES, ROUTES
 from wdm.cli import wdm
 from wdm.commands.bench import plan
 

@@ -8,8 +8,8 @@ import pytest
 
 from protocols.ports import LoopClock
 from protocols.shop import accounts, orders
-from protocols.shop.desk import Answer, Desk, serve
 from protocols.shop.ids import BadId, check, check_escapes
+from protocols.shop.request_context import Answer, RequestContext, serve
 
 
 @pytest.mark.parametrize("text", ["7", "a/b", "ö", "a.b", "...", "a..b", " ", "%41", "x" * 255, "ö" * 127, "😀"])
@@ -46,8 +46,8 @@ def _ask(handler: Any, answer: Answer, **parameters: str) -> tuple[Answer, list[
         return answer
 
     async def play() -> Answer:
-        desk = Desk(None, LoopClock(), Random(1), 1_000, ask)  # type: ignore[arg-type]
-        return await serve(handler, desk, **parameters)
+        context = RequestContext(None, LoopClock(), Random(1), 1_000, ask)  # type: ignore[arg-type]
+        return await serve(handler, context, **parameters)
 
     return asyncio.run(play()), asked
 

@@ -8,7 +8,7 @@ from protocols.core import Command
 from protocols.lives import horizon, parts, prefix_of
 from protocols.records import COLLECTED_AT_ONCE
 from protocols.registry import load
-from protocols.service.library import Twin
+from protocols.service.lua_library import Twin
 from tests.runtimes import EVERY_PROTOCOL
 
 HOUR_MS = 3_600_000

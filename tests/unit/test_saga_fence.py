@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from protocols.core import Command
 from protocols.saga import PROTOCOL
-from protocols.service.library import Twin
+from protocols.service.lua_library import Twin
 
 DO, UNDO = "perform", "compensate"
 

@@ -19,7 +19,7 @@ from harness.runtimes.local.supervisor import Supervisor
 T = TypeVar("T")
 
 LARGEST = "stat -c %s /data/appendonlydir/*.aof | sort -n | tail -n 1"
-ASK_THE_BROKER = ("python3", "-P", "-m", "protocols.service.letters")
+ASK_THE_BROKER = ("python3", "-P", "-m", "protocols.service.dead_letters")
 
 
 class DockerDeployment(LocalDeployment):
@@ -49,12 +49,12 @@ class DockerDeployment(LocalDeployment):
         return int(found)
 
     async def plant(self, service: str, name: str) -> Sequence[str]:
-        words = [*ASK_THE_BROKER, "plant", service, name]  # twice the same messages, if the engine loses the names
+        words = [*ASK_THE_BROKER, "inject", service, name]  # twice the same messages, if the engine loses the names
         printed: bytes = await asyncio.to_thread(self._of_the_broker, lambda asks: asks.ask(words))
         return printed.decode().split()
 
     async def buried(self) -> Sequence[bytes]:
-        found = await asyncio.to_thread(self._of_the_broker, lambda asks: asks.ask([*ASK_THE_BROKER, "buried"]))
+        found = await asyncio.to_thread(self._of_the_broker, lambda asks: asks.ask([*ASK_THE_BROKER, "list"]))
         return [b64decode(line) for line in found.split()]
 
     def _of_the_broker(self, ask: Callable[[Container], T]) -> T:

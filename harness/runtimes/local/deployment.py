@@ -154,13 +154,13 @@ class LocalDeployment:
     async def plant(self, service: str, name: str) -> Sequence[str]:
         protocol = load(self.spec.protocol)
         config = protocol.configure(self.spec.options, self.spec.ablate)
-        made = poison.letters(protocol, config, service, name)
+        made = poison.messages(protocol, config, service, name)
         link = transport(self.spec.transport)
-        await _of_the_broker(link.put(self._any_way_to_the_broker(), service, *made.values()))
+        await _of_the_broker(link.publish(self._any_way_to_the_broker(), service, *made.values()))
         return tuple(made)
 
     async def buried(self) -> Sequence[bytes]:
-        return await _of_the_broker(transport(self.spec.transport).buried(self._any_way_to_the_broker()))
+        return await _of_the_broker(transport(self.spec.transport).dead_letters(self._any_way_to_the_broker()))
 
     async def heal(self) -> None:
         for node in self.nodes():

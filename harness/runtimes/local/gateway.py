@@ -41,9 +41,9 @@ from yarl import URL
 from harness.runtimes.local.limits import allow_many_files
 from protocols.service.http import BoundedServer, body_of, bound_logs, json_response, listen, most_connections
 from protocols.service.tasks import Background
-from protocols.shop.desk import status_of
 from protocols.shop.ids import BadId, shown
 from protocols.shop.paths import check_path, service_of
+from protocols.shop.request_context import status_of
 
 AGAIN_S = 0.02
 CONNECT_WITHIN_S = 2.0

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Self
 from harness.runtimes.sim.machine import Machine
 from harness.runtimes.sim.process import Process
 from harness.workload.client import OPERATIONS, Heard, judged
-from protocols.shop.desk import Answer, Desk, Handler
 from protocols.shop.paths import meaning
+from protocols.shop.request_context import Answer, Handler, RequestContext
 
 HOP_S = 0.0003
 GIVES_UP_BEFORE_S = 0.5  # the gateway answers before its client hangs up
@@ -35,7 +35,7 @@ def _way(method: str, path: str) -> _Way:
 WAYS = {operation: _way(*asked) for operation, asked in OPERATIONS.items()}
 
 
-async def _healthy(_: Desk) -> Answer:
+async def _healthy(_: RequestContext) -> Answer:
     """Who answers at all is healthy: a simulated store that is down is not asked here."""
     return Answer(200, "")
 

@@ -18,13 +18,13 @@ from harness.runtimes.sim.store import SimStore
 from harness.runtimes.sim.world import World
 from protocols.core import Config, Protocol
 from protocols.service.codec import BadMessage, Codec
-from protocols.service.faults import Faults, Injected
-from protocols.service.links import LETTERS, transport
-from protocols.service.links.poison import MARK
+from protocols.service.faults import FaultInjector, Faults
+from protocols.service.links import MOST_DEAD_LETTERS, transport
+from protocols.service.links.poison import SENDER_PREFIX
 from protocols.service.service import Ports, Service, countdown
 from protocols.service.tasks import Background
-from protocols.shop.contract import ROUTES
-from protocols.shop.desk import Answer, Handler, serve
+from protocols.shop.request_context import Answer, Handler, serve
+from protocols.shop.routes import ROUTES
 
 DOOMED = 0.6  # the share of kills that wait for a boundary: where a crash hurts most
 DOOM_BOUNDARIES = 40
@@ -87,7 +87,7 @@ class Surroundings:
     def bury(self, body: bytes) -> None:
         """Keep a dead letter, in the place of the broker or of the process."""
         self.letters.setdefault(body)
-        while len(self.letters) > LETTERS:
+        while len(self.letters) > MOST_DEAD_LETTERS:
             del self.letters[next(iter(self.letters))]
 
     @property
@@ -134,7 +134,7 @@ class Process(Machine):
         self.runs = Service(self.service, self.name, there.protocol, there.config, ports, there.limit_ms, there.spec)
         if there.spec.trace:
             self.runs.driver.observer = lambda txn, what, detail: world.steps.add(self.name, f"{txn} {what} {detail}")
-        self.injected = Injected(self.runs.driver, link, clock, self._die)
+        self.injected = FaultInjector(self.runs.driver, link, clock, self._die)
         self.injected.become(there.lasting(self.name))
         self._tasks.run(self.runs.sweep(), "sweep")  # here its failure is a defect, which no restart is to hide
 
@@ -210,7 +210,7 @@ class Process(Machine):
 
             def rejected(why: str) -> None:
                 self._there.bury(self._there.codec.encode(sender, [message]))
-                if not sender.startswith(MARK):
+                if not sender.startswith(SENDER_PREFIX):
                     self._there.defects.append(why)
 
             self.enter(self.life, lambda: self.runs.driver.receive(message, sender, handled or _nobody_waits, rejected))
@@ -228,7 +228,7 @@ class Process(Machine):
             self.hear(message, sender, one)
 
     def _serve_request(self, life: int, number: int, handler: Handler, parameters: Mapping[str, str]) -> None:
-        task = self._tasks.run(serve(handler, self.runs.desk, **parameters), "request")
+        task = self._tasks.run(serve(handler, self.runs.context, **parameters), "request")
         task.add_done_callback(lambda done: self._finished(life, number, done))
 
     def _finished(self, life: int, number: int, done: "asyncio.Task[Answer]") -> None:

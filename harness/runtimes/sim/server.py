@@ -13,7 +13,7 @@ from harness.runtimes.sim.machine import Machine
 from harness.runtimes.sim.world import World
 from protocols.core import Command, Config, Protocol
 from protocols.ports import Result, StoreFault
-from protocols.service.library import Twin
+from protocols.service.lua_library import Twin
 
 SYNC_EVERY_S = 1.0
 SYNC_TAKES_S = 0.001  # with `always`, between the effect of a command and its answer

@@ -154,7 +154,7 @@ class Simulation:
         self._server(name).free_disk()
 
     async def plant(self, service: str, name: str) -> Sequence[str]:
-        made = poison.letters(self._protocol, self._config, service, name)
+        made = poison.messages(self._protocol, self._config, service, name)
         for body in made.values():
             post(self.world, self._processes[service], body)
         return tuple(made)
@@ -215,7 +215,7 @@ class Simulation:
 
     def _refused(self, command: Command, why: str) -> None:
         """A command that fails is a defect of a protocol, unless somebody wanted it to."""
-        if not poison.marked(command):
+        if not poison.is_poison(command):
             self.defects.append(why)
 
     def _defect(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from protocols.core import UsageError
 
 if TYPE_CHECKING:  # the command line lists the transports; it needs no more than their names
     from protocols.service.codec import Codec
-    from protocols.service.links.dead import DeadLetters
+    from protocols.service.links.dead_letter_log import DeadLetterLog
     from protocols.service.settings import Settings
 
 Rejected = tuple[Any, str]
@@ -35,13 +35,13 @@ Receive = Callable[[str, Sequence[Any], Handled], None]
 """Takes messages from a sender in, and says in the end what became of them."""
 
 
-POISON = b"\xc1 planted poison "
+UNREADABLE_PREFIX = b"\xc1 injected poison "
 """How a message begins that was made so that nobody can read it: no packed value begins with this byte."""
 
-LETTERS = 1_000
+MOST_DEAD_LETTERS = 1_000
 """So many dead letters a broker keeps, the newest."""
 
-LETTERS_BYTES = 64 * 2**20
+MOST_DEAD_LETTER_BYTES = 64 * 2**20
 """No more than this of them, where the broker can tell."""
 
 LIMIT_BYTES = 900_000
@@ -50,16 +50,16 @@ LIMIT_BYTES = 900_000
 
 @dataclass(slots=True)
 class Counts:
-    """Since the start of the process. ``posts`` carried ``messages``.
+    """Since the start of the process. ``batches`` carried ``messages``.
 
-    ``buried`` could not be read, carried out or sent (too large), and are out of the way.
+    ``dead_lettered`` could not be read, carried out or sent (too large), and are out of the way.
     """
 
     messages: int = 0
-    posts: int = 0
+    batches: int = 0
     lost: int = 0
     received: int = 0
-    buried: int = 0
+    dead_lettered: int = 0
 
 
 class Link(Protocol):
@@ -69,7 +69,7 @@ class Link(Protocol):
     """
 
     counts: Counts
-    dead: "DeadLetters"
+    dead: "DeadLetterLog"
 
     @property
     def up(self) -> bool: ...
@@ -114,18 +114,18 @@ class Transport:
         made: Link = self._module().link(settings, codec)
         return made
 
-    async def buried(self, broker_url: str) -> Sequence[bytes]:
+    async def dead_letters(self, broker_url: str) -> Sequence[bytes]:
         """The messages that the broker keeps aside because somebody could not read or do them. Raises ``BrokerLost``."""
-        found: Sequence[bytes] = await self._module().buried(broker_url)
+        found: Sequence[bytes] = await self._module().dead_letters(broker_url)
         return found
 
-    async def plant(self, broker_url: str, service: str, name: str) -> None:
+    async def inject_poison(self, broker_url: str, service: str, name: str) -> None:
         """Send a service a message that nobody can read. Raises ``BrokerLost``."""
-        await self.put(broker_url, service, POISON + name.encode())
+        await self.publish(broker_url, service, UNREADABLE_PREFIX + name.encode())
 
-    async def put(self, broker_url: str, service: str, *bodies: bytes) -> None:
+    async def publish(self, broker_url: str, service: str, *bodies: bytes) -> None:
         """Send a service any bytes, over one connection. Raises ``BrokerLost``."""
-        await self._module().put(broker_url, service, *bodies)
+        await self._module().publish(broker_url, service, *bodies)
 
     def _module(self) -> Any:
         return import_module(f"protocols.service.links.{self.name}")

@@ -23,9 +23,9 @@ import structlog
 from protocols.core import UsageError
 from protocols.service.bounded_log import LONGEST_TEXT, BoundedLog
 from protocols.service.codec import BadMessage, Codec
-from protocols.service.links import LETTERS, LIMIT_BYTES, Counts, Receive, Rejected
-from protocols.service.links.dead import DeadLetters
-from protocols.service.tasks import Background, Crew
+from protocols.service.links import LIMIT_BYTES, MOST_DEAD_LETTERS, Counts, Receive, Rejected
+from protocols.service.links.dead_letter_log import DeadLetterLog
+from protocols.service.tasks import Background, SupervisedTasks
 
 BATCH = 128  # messages in a parcel
 UNDER_WAY = 2  # parcels to one destination that are not confirmed yet
@@ -49,7 +49,7 @@ class Confirmed(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class Batch:
     """A batch of messages as it arrived. ``done`` lets the broker forget it, ``bury`` puts it where nobody reads it."""
 
     body: bytes
@@ -66,14 +66,14 @@ class Channel(Protocol):
     def put_aside(self, body: bytes, why: str, confirmed: Confirmed) -> None:
         """Publish a dead letter: the body, or the head of one that is too large, with the reason."""
 
-    def parcels(self) -> AsyncIterator[Parcel]:
+    def parcels(self) -> AsyncIterator[Batch]:
         """What arrives for this instance and its service, what a former life left unfinished included. Never ends."""
 
     async def work(self) -> None:
         """Whatever else there is to do while the connection lasts."""
 
 
-class _Box:
+class _Outbox:
     """What waits for one destination, as a set in order, and the batches that have left and are not confirmed."""
 
     __slots__ = ("to", "under_way", "waiting")
@@ -120,7 +120,7 @@ class BrokerLink:
         self._codec = codec
         self._open_channel = open_channel
         self._route = route
-        self._boxes: dict[str, _Box] = {}
+        self._boxes: dict[str, _Outbox] = {}
         self._numbers = count()
         self._too_large: dict[int, None] = {}  # hashes of the latest messages that were put aside, in order
         self._channel: Channel | None = None
@@ -131,7 +131,7 @@ class BrokerLink:
         self._trouble = ""
         self._connected_s = math.inf
         self.counts = Counts()
-        self.dead = DeadLetters()
+        self.dead = DeadLetterLog()
 
     @property
     def up(self) -> bool:
@@ -163,7 +163,7 @@ class BrokerLink:
             return
         box = self._boxes.get(to)
         if box is None:
-            box = self._boxes[to] = _Box(to)
+            box = self._boxes[to] = _Outbox(to)
         if len(box.waiting) >= BOX and message not in box.waiting:
             self.counts.lost += 1
             return
@@ -199,7 +199,7 @@ class BrokerLink:
     async def _serve(self, channel: Channel) -> None:
         for box in self._boxes.values():
             box.put_back()
-        crew = Crew()
+        crew = SupervisedTasks()
         crew.add(channel.work(), "link work")
         crew.add(self._consume(channel), "link consume")
         self._channel = channel
@@ -225,7 +225,7 @@ class BrokerLink:
             while box.waiting and len(box.under_way) < UNDER_WAY:
                 self._leave(box, self._channel)
 
-    def _leave(self, box: _Box, channel: Channel) -> None:
+    def _leave(self, box: _Outbox, channel: Channel) -> None:
         number = next(self._numbers)
         batch = box.take(number)
         count, body = self._codec.encode_first(self._sender, batch, LIMIT_BYTES)
@@ -236,7 +236,7 @@ class BrokerLink:
         else:
             self._put_aside(box, number, body, channel)
 
-    def _put_aside(self, box: _Box, number: int, body: bytes, channel: Channel) -> None:
+    def _put_aside(self, box: _Outbox, number: int, body: bytes, channel: Channel) -> None:
         """A single message that is too large. The protocol repeats it, and it is one dead letter all the same."""
         (message,) = box.under_way[number]
         if hash(message) in self._too_large:
@@ -247,21 +247,21 @@ class BrokerLink:
         head = body[:HEAD_BYTES]
         channel.put_aside(head, why, partial(self._aside, box, number, hash(message), head, why))
 
-    def _aside(self, box: _Box, number: int, identity: int, head: bytes, why: str, _: bool = True) -> None:
+    def _aside(self, box: _Outbox, number: int, identity: int, head: bytes, why: str, _: bool = True) -> None:
         if box.under_way.pop(number, None) is None:
             return
         self._count_dead(head, why, 1)
         self._too_large[identity] = None
-        if len(self._too_large) > LETTERS:
+        if len(self._too_large) > MOST_DEAD_LETTERS:
             del self._too_large[next(iter(self._too_large))]
         self._dispatch_soon()
 
-    def _confirmed(self, box: _Box, number: int, arrived: bool = True) -> None:
+    def _confirmed(self, box: _Outbox, number: int, arrived: bool = True) -> None:
         batch = box.under_way.pop(number, None)
         if batch is None:
             return  # it went back into the box when its connection was lost
         if arrived:
-            self.counts.posts += 1
+            self.counts.batches += 1
             self.counts.messages += len(batch)
         else:
             self.counts.lost += len(batch)
@@ -291,7 +291,7 @@ class BrokerLink:
     def _handled(
         self,
         channel: Channel,
-        parcel: Parcel,
+        parcel: Batch,
         sender: str,
         room: asyncio.Semaphore,
         rejected: Sequence[Rejected] = (),
@@ -306,7 +306,7 @@ class BrokerLink:
         room.release()
 
     def _count_dead(self, body: bytes, why: str, messages: int) -> None:
-        self.counts.buried += messages
+        self.counts.dead_lettered += messages
         self.dead.add(body, why, messages)
 
 

@@ -16,8 +16,8 @@ import structlog
 
 from protocols.service.codec import BadMessage, Codec
 from protocols.service.links import LIMIT_BYTES, Counts, Receive, Rejected
-from protocols.service.links.dead import DeadLetters
-from protocols.service.links.post import Connection
+from protocols.service.links.dead_letter_log import DeadLetterLog
+from protocols.service.links.http_connection import HttpConnection
 from protocols.service.settings import Settings
 from protocols.service.tasks import Background
 
@@ -46,7 +46,7 @@ class _Peer:
     def __init__(self, url: str) -> None:
         self.url = url + PATH
         self.waiting: deque[Any] = deque()
-        self.idle: list[Connection] = []
+        self.idle: list[HttpConnection] = []
         self.failed_s = -math.inf
         self.under_way = 0
         self.unanswered = 0
@@ -83,7 +83,7 @@ class HttpLink:
         self._receive: Receive | None = None
         self.trouble = ""
         self.counts = Counts()
-        self.dead = DeadLetters()
+        self.dead = DeadLetterLog()
 
     @property
     def up(self) -> bool:
@@ -186,7 +186,7 @@ class HttpLink:
             peer.under_way -= 1
 
     async def _post(self, peer: _Peer, count: int, batch: bytes) -> None:
-        self.counts.posts += 1
+        self.counts.batches += 1
         self.counts.messages += count
         try:
             connection = await self._connection(peer)
@@ -204,12 +204,12 @@ class HttpLink:
         self.counts.lost += count
         log.debug("messages lost", to=peer.url, count=count, reason=reason)
 
-    async def _connection(self, peer: _Peer) -> Connection:
+    async def _connection(self, peer: _Peer) -> HttpConnection:
         while peer.idle:
             connection = peer.idle.pop()
             if connection.usable:
                 return connection
-        return await Connection.connect(peer.url, self._headers)
+        return await HttpConnection.connect(peer.url, self._headers)
 
     def _hear(self, body: bytes) -> None:
         assert self._receive is not None
@@ -224,5 +224,5 @@ class HttpLink:
             self._bury(body, rejected[0][1], len(rejected))
 
     def _bury(self, body: bytes, why: str, messages: int) -> None:
-        self.counts.buried += messages
+        self.counts.dead_lettered += messages
         self.dead.add(body, why, messages)

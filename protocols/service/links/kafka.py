@@ -20,12 +20,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from protocols.core import UsageError
 from protocols.service.codec import Codec
-from protocols.service.links import LETTERS
-from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Done, Parcel
+from protocols.service.links import MOST_DEAD_LETTERS
+from protocols.service.links.broker import ROOM, Batch, BrokerLink, BrokerLost, Done
 from protocols.service.links.kafka_reader import LOST, WAIT_MS, Fetched, Reader, words
 from protocols.service.links.kafka_topics import DEAD, Topics
 from protocols.service.settings import SERVICES, Settings
-from protocols.service.tasks import Crew
+from protocols.service.tasks import SupervisedTasks
 
 ANSWER_WITHIN_MS = 5_000
 SESSION_MS = 6_000
@@ -65,8 +65,8 @@ def _partition_of(node: str) -> tuple[str, int]:
     return service, int(number) - 1
 
 
-async def buried(url: str) -> Sequence[bytes]:
-    """See ``Transport.buried``."""
+async def dead_letters(url: str) -> Sequence[bytes]:
+    """See ``Transport.dead_letters``."""
     there = TopicPartition(DEAD, 0)
     reader = AIOKafkaConsumer(
         bootstrap_servers=urlsplit(url).netloc, request_timeout_ms=ANSWER_WITHIN_MS, auto_offset_reset="earliest"
@@ -75,15 +75,15 @@ async def buried(url: str) -> Sequence[bytes]:
     async with _started(reader):
         reader.assign([there])
         first, end = (await reader.beginning_offsets([there]))[there], (await reader.end_offsets([there]))[there]
-        reader.seek(there, max(first, end - LETTERS))
-        while await reader.position(there) < end and len(found) < LETTERS:
-            records = await reader.getmany(there, timeout_ms=WAIT_MS, max_records=LETTERS - len(found))
+        reader.seek(there, max(first, end - MOST_DEAD_LETTERS))
+        while await reader.position(there) < end and len(found) < MOST_DEAD_LETTERS:
+            records = await reader.getmany(there, timeout_ms=WAIT_MS, max_records=MOST_DEAD_LETTERS - len(found))
             found += [record.value for record in records.get(there, ())]
     return found
 
 
-async def put(url: str, service: str, *bodies: bytes) -> None:
-    """See ``Transport.put``."""
+async def publish(url: str, service: str, *bodies: bytes) -> None:
+    """See ``Transport.publish``."""
     producer = AIOKafkaProducer(bootstrap_servers=urlsplit(url).netloc, request_timeout_ms=ANSWER_WITHIN_MS)
     async with _started(producer):
         for body in bodies:
@@ -145,7 +145,7 @@ class KafkaChannel:
         self._own = AIOKafkaConsumer(group_id=f"wdm.replies.{node}", **reading)
         self._arrived: asyncio.Queue[Fetched] = asyncio.Queue(ROOM)
         self._buried = Done()
-        self._crew = Crew()
+        self._crew = SupervisedTasks()
         self._readers = (Reader(self._shared), Reader(self._own))
 
     async def open(self) -> None:
@@ -180,7 +180,7 @@ class KafkaChannel:
             raise BrokerLost(words(error)) from error
         confirmed()
 
-    async def parcels(self) -> AsyncIterator[Parcel]:
+    async def parcels(self) -> AsyncIterator[Batch]:
         while True:
             fetched = await self._arrived.get()
             if not fetched.account.closed:

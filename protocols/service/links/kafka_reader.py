@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, KafkaError
 
-from protocols.service.links.broker import BrokerLost, Done, Parcel
+from protocols.service.links.broker import Batch, BrokerLost, Done
 
 READ = 32  # records at a time
 WAIT_MS = 1_000
@@ -57,7 +57,7 @@ class Fetched:
     """A record's parcel, and the account that it is in."""
 
     account: Account
-    parcel: Parcel
+    parcel: Batch
 
 
 class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
@@ -127,12 +127,12 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ha
             account.begin(record.offset)
         return [Fetched(account, self._parcel(account, record, buried)) for record in records]
 
-    def _parcel(self, account: Account, record: Any, buried: Done) -> Parcel:
+    def _parcel(self, account: Account, record: Any, buried: Done) -> Batch:
         def done() -> None:
             if account.finish(record.offset):
                 self._done.add(account)
 
-        return Parcel(record.value, done, lambda why: buried.add((record.value, why, done)))
+        return Batch(record.value, done, lambda why: buried.add((record.value, why, done)))
 
 
 def words(error: BaseException) -> str:

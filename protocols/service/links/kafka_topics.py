@@ -16,13 +16,13 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import InvalidPartitionsError, TopicAlreadyExistsError
 
-from protocols.service.links import LETTERS_BYTES
+from protocols.service.links import MOST_DEAD_LETTER_BYTES
 from protocols.service.links.broker import BrokerLost
 from protocols.service.links.kafka_reader import LOST, words
 
 DEAD = "wdm.dead"
 # The oldest segment goes when there are more bytes: time does not matter to somebody who comes to look.
-KEPT = {"retention.bytes": LETTERS_BYTES, "retention.ms": -1, "segment.bytes": LETTERS_BYTES // 8}
+KEPT = {"retention.bytes": MOST_DEAD_LETTER_BYTES, "retention.ms": -1, "segment.bytes": MOST_DEAD_LETTER_BYTES // 8}
 WATCH_EVERY_S = 1.0
 IDLE_LOOKS = 3
 

@@ -11,40 +11,40 @@ import msgspec
 
 from protocols.core import Command, Config, Do, Persist, Protocol, Received
 from protocols.service.codec import Codec
-from protocols.service.library import Twin
-from protocols.service.links import POISON
+from protocols.service.links import UNREADABLE_PREFIX
+from protocols.service.lua_library import Twin
 
-MARK = "planted poison "
+SENDER_PREFIX = "injected poison "
 """How the sender of such a message and its transaction's id begin."""
 
 _BATCH = msgspec.msgpack.Decoder(tuple[str, list[msgspec.Raw]])
 
 
-def letters(protocol: Protocol, config: Config, service: str, name: str) -> dict[str, bytes]:
+def messages(protocol: Protocol, config: Config, service: str, name: str) -> dict[str, bytes]:
     """What to plant in a service, by the name by which it is found again; the second only if the protocol has such a message."""
-    made = {f"{name}-unreadable": POISON + f"{service} {name}-unreadable".encode()}
+    made = {f"{name}-unreadable": UNREADABLE_PREFIX + f"{service} {name}-unreadable".encode()}
     refused = _refused(protocol, config, service, f"{service} {name}-refused")
     return made | ({f"{name}-refused": refused} if refused else {})
 
 
-def planted(letter: bytes) -> str | None:
+def injected_name(letter: bytes) -> str | None:
     """The name of a dead letter that was planted; None for any other."""
-    if letter.startswith(POISON):
-        return letter.removeprefix(POISON).decode(errors="replace")
+    if letter.startswith(UNREADABLE_PREFIX):
+        return letter.removeprefix(UNREADABLE_PREFIX).decode(errors="replace")
     try:
         sender, _ = _BATCH.decode(letter)
     except msgspec.DecodeError:
         return None
-    return sender.removeprefix(MARK) if sender.startswith(MARK) else None
+    return sender.removeprefix(SENDER_PREFIX) if sender.startswith(SENDER_PREFIX) else None
 
 
-def marked(command: Command) -> bool:
+def is_poison(command: Command) -> bool:
     """Whether the command comes of a message that was planted."""
-    return any(isinstance(argument, str) and argument.startswith(MARK) for argument in command.args)
+    return any(isinstance(argument, str) and argument.startswith(SENDER_PREFIX) for argument in command.args)
 
 
 def _refused(protocol: Protocol, config: Config, service: str, name: str) -> bytes | None:
-    sender = MARK + name
+    sender = SENDER_PREFIX + name
     for message in filter(None, (_made(kind, sender) for kind in protocol.messages)):
         if any(_refuses(protocol, config, command) for command in _asked(protocol, config, service, message, sender)):
             return Codec(protocol.messages).encode(sender, [message])

@@ -22,10 +22,10 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelPreconditionFailed
 from aiormq.abc import DeliveredMessage
 
 from protocols.service.codec import Codec
-from protocols.service.links import LETTERS, LETTERS_BYTES
-from protocols.service.links.broker import ROOM, BrokerLink, BrokerLost, Confirmed, Done, Parcel
+from protocols.service.links import MOST_DEAD_LETTER_BYTES, MOST_DEAD_LETTERS
+from protocols.service.links.broker import ROOM, Batch, BrokerLink, BrokerLost, Confirmed, Done
 from protocols.service.settings import SERVICES, Settings
-from protocols.service.tasks import Crew, begin
+from protocols.service.tasks import SupervisedTasks, begin
 
 DEAD = "wdm.dead"
 PREFETCH = ROOM
@@ -36,7 +36,7 @@ LOOK_EVERY_S = 5.0
 T = TypeVar("T")
 LOST = (*CONNECTION_EXCEPTIONS, TimeoutError)
 QUORUM: dict[str, Any] = {"x-queue-type": "quorum"}
-KEPT: dict[str, Any] = {**QUORUM, "x-max-length": LETTERS, "x-max-length-bytes": LETTERS_BYTES}
+KEPT: dict[str, Any] = {**QUORUM, "x-max-length": MOST_DEAD_LETTERS, "x-max-length-bytes": MOST_DEAD_LETTER_BYTES}
 # A queue drops nothing on its way to the dead letters; that needs a queue that would rather refuse than overflow.
 WITH_DEAD_LETTERS = {
     **QUORUM,
@@ -57,18 +57,18 @@ def name_of(to: str) -> str:
     return f"wdm.{to}"
 
 
-async def buried(url: str) -> Sequence[bytes]:
-    """See ``Transport.buried``. They are only looked at: what is not acknowledged goes back."""
+async def dead_letters(url: str) -> Sequence[bytes]:
+    """See ``Transport.dead_letters``. They are only looked at: what is not acknowledged goes back."""
     found: list[bytes] = []
     async with _connection(url) as connection, _answered():
         queue = await _dead_letters(connection)
-        while len(found) < LETTERS and (message := await queue.get(fail=False)):
+        while len(found) < MOST_DEAD_LETTERS and (message := await queue.get(fail=False)):
             found.append(message.body)
     return found
 
 
-async def put(url: str, service: str, *bodies: bytes) -> None:
-    """See ``Transport.put``."""
+async def publish(url: str, service: str, *bodies: bytes) -> None:
+    """See ``Transport.publish``."""
     async with _connection(url) as connection:
         async with _answered():
             channel = await connection.channel(publisher_confirms=True)
@@ -151,7 +151,7 @@ class RabbitChannel:
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._channel: AbstractChannel
         self._queues: dict[str, AbstractQueue] = {}
-        self._crew = Crew()
+        self._crew = SupervisedTasks()
 
     async def open(self, service: str) -> None:
         self._connection.close_callbacks.add(lambda *_: self._lose("the connection was closed"))
@@ -184,7 +184,7 @@ class RabbitChannel:
         else:
             confirmed(False)  # to an instance that is gone; one that is there makes its queue
 
-    async def parcels(self) -> AsyncIterator[Parcel]:
+    async def parcels(self) -> AsyncIterator[Batch]:
         while True:
             yield self._parcel(await self._arrived.get())
 
@@ -197,12 +197,12 @@ class RabbitChannel:
 
     # ------------------------------------------------------------ inside
 
-    def _parcel(self, message: AbstractIncomingMessage) -> Parcel:
+    def _parcel(self, message: AbstractIncomingMessage) -> Batch:
         def done(_: bool = True) -> None:
             self._done.add(message)
 
         # Not rejected: the broker tries for minutes to move it to a queue that is gone, and nobody is told.
-        return Parcel(message.body, done, lambda why: self.put_aside(message.body, why, done))
+        return Batch(message.body, done, lambda why: self.put_aside(message.body, why, done))
 
     async def _declare(self) -> None:
         """Make the queues that there have to be; one that is there stays as it is."""

@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 from protocols.service.codec import Codec
-from protocols.service.links import LETTERS
-from protocols.service.links.broker import BrokerLink, BrokerLost, Parcel
+from protocols.service.links import MOST_DEAD_LETTERS
+from protocols.service.links.broker import Batch, BrokerLink, BrokerLost
 from protocols.service.settings import Settings
-from protocols.service.wire import LOST, Command, Connect, Line, connector
+from protocols.service.valkey_connection import LOST, Command, Connect, PipelinedClient, connector
 
 GROUP = "wdm"
 DEAD = "wdm:dead"
@@ -35,14 +35,14 @@ def name_of(to: str) -> str:
     return f"wdm:{to}"
 
 
-async def buried(url: str) -> Sequence[bytes]:
-    """See ``Transport.buried``."""
+async def dead_letters(url: str) -> Sequence[bytes]:
+    """See ``Transport.dead_letters``."""
     async with connected(url, "", ()) as channel:
         return await channel.dead()
 
 
-async def put(url: str, service: str, *bodies: bytes) -> None:
-    """See ``Transport.put``."""
+async def publish(url: str, service: str, *bodies: bytes) -> None:
+    """See ``Transport.publish``."""
     async with connected(url, "", ()) as channel:
         for body in bodies:
             await channel.add(service, body)
@@ -63,7 +63,7 @@ class StreamsChannel:
     it is waited for entries, ``tells`` the other one.
     """
 
-    def __init__(self, tells: Line, waits: Line, node: str, streams: Sequence[str]) -> None:
+    def __init__(self, tells: PipelinedClient, waits: PipelinedClient, node: str, streams: Sequence[str]) -> None:
         self._tells = tells
         self._waits = waits
         self._node = node
@@ -83,13 +83,13 @@ class StreamsChannel:
         self._say(("XADD", name_of(to), "*", "b", body), confirmed)
 
     def put_aside(self, body: bytes, why: str, confirmed: Callable[[], None]) -> None:
-        self._say(("XADD", DEAD, "MAXLEN", LETTERS, "*", "b", body, "why", why), confirmed)
+        self._say(("XADD", DEAD, "MAXLEN", MOST_DEAD_LETTERS, "*", "b", body, "why", why), confirmed)
 
     async def add(self, to: str, body: bytes) -> None:
         """The same by itself, for whoever does not let it ``work``."""
         await self._ask("XADD", name_of(to), "*", "b", body)
 
-    async def parcels(self) -> AsyncIterator[Parcel]:
+    async def parcels(self) -> AsyncIterator[Batch]:
         """First one's own of a former life, then what is new and what others have kept for too long."""
         async for parcel in self._own():
             yield parcel
@@ -109,11 +109,11 @@ class StreamsChannel:
             await self._tells.until_lost()
 
     async def dead(self) -> Sequence[bytes]:
-        return [fields[1] for _, fields in await self._ask("XRANGE", DEAD, "-", "+", "COUNT", LETTERS)]
+        return [fields[1] for _, fields in await self._ask("XRANGE", DEAD, "-", "+", "COUNT", MOST_DEAD_LETTERS)]
 
     # ------------------------------------------------------------ inside
 
-    async def _own(self) -> AsyncIterator[Parcel]:
+    async def _own(self) -> AsyncIterator[Batch]:
         for stream in self._streams:
             last: Any = "0"
             while entries := await self._pending(stream, last):
@@ -130,22 +130,22 @@ class StreamsChannel:
         command = ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", READ, "BLOCK", block_ms, "STREAMS"]
         return await _asked(self._waits, *command, *self._streams, *ids) or []
 
-    async def _claimed(self) -> list[Parcel]:
+    async def _claimed(self) -> list[Batch]:
         """What an instance of the service took and has not acknowledged for long: it is gone, or its store is."""
         stream = self._streams[0]
         answer = await self._ask("XAUTOCLAIM", stream, GROUP, self._node, CLAIM_AFTER_MS, "0", "COUNT", READ)
         return list(self._opened(stream, answer[1]))
 
-    def _opened(self, stream: Any, entries: Sequence[tuple[Any, Sequence[bytes]]]) -> Sequence[Parcel]:
+    def _opened(self, stream: Any, entries: Sequence[tuple[Any, Sequence[bytes]]]) -> Sequence[Batch]:
         bodies = ((entry, fields[1]) for entry, fields in entries if fields)  # some are deleted while they are pending
         return [self._parcel(stream, entry, body) for entry, body in bodies]
 
-    def _parcel(self, stream: Any, entry: Any, body: bytes) -> Parcel:
+    def _parcel(self, stream: Any, entry: Any, body: bytes) -> Batch:
         def bury(why: str) -> None:
             self.put_aside(body, why, lambda: None)
             self._finish(stream, entry)
 
-        return Parcel(body, lambda: self._finish(stream, entry), bury)
+        return Batch(body, lambda: self._finish(stream, entry), bury)
 
     def _say(self, command: Command, then: Callable[[], None]) -> None:
         """All that one turn of the loop has to say goes together, and with it what is done with."""
@@ -181,14 +181,14 @@ class StreamsChannel:
         return await _asked(self._tells, *command)
 
 
-async def _open(connect: Connect, stack: contextlib.AsyncExitStack) -> Line:
+async def _open(connect: Connect, stack: contextlib.AsyncExitStack) -> PipelinedClient:
     with _said_as_lost():
-        line = await Line.open(connect)
+        line = await PipelinedClient.open(connect)
     stack.push_async_callback(line.close)
     return line
 
 
-async def _asked(line: Line, *command: Any) -> Any:
+async def _asked(line: PipelinedClient, *command: Any) -> Any:
     with _said_as_lost():
         (answer,) = await line.tell((command,))
     return answer

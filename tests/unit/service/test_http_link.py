@@ -11,7 +11,7 @@ from aiohttp import web
 
 from protocols.service.codec import BadMessage, Codec
 from protocols.service.links import Handled, http
-from protocols.service.links.dead import REMEMBERED, DeadLetters
+from protocols.service.links.dead_letter_log import REMEMBERED, DeadLetterLog
 from protocols.service.links.http import HttpLink, RejectedMessage
 
 
@@ -81,7 +81,7 @@ async def test_what_is_said_to_whoever_asks_goes_home_with_the_answer() -> None:
             order.link.send(stock.url, Note(str(number)))
         await heard(order, 10)
         assert [note.txn for note in order.heard] == [f"vote on {number}" for number in range(10)]
-        assert (order.link.counts.posts, stock.link.counts.posts, stock.link.counts.messages) == (1, 0, 10)
+        assert (order.link.counts.batches, stock.link.counts.batches, stock.link.counts.messages) == (1, 0, 10)
 
 
 async def test_what_is_said_later_is_a_request_of_its_own() -> None:
@@ -93,7 +93,7 @@ async def test_what_is_said_later_is_a_request_of_its_own() -> None:
                 await asyncio.sleep(0.005)
         stock.link.send(order.url, Note("late"))
         await heard(order, 1)
-        assert stock.link.counts.posts == 1
+        assert stock.link.counts.batches == 1
 
 
 async def test_what_is_never_carried_out_does_not_keep_the_rest_from_being_said(
@@ -150,7 +150,7 @@ async def test_messages_that_can_never_be_carried_out_are_counted_and_their_send
             await stock.link.answer(CODEC.encode("http://127.0.0.1:1", [Note("1"), Note("2")]))
         with pytest.raises(BadMessage):
             await stock.link.answer(b"nonsense")
-        assert stock.link.counts.buried == stock.link.dead.count == 2
+        assert stock.link.counts.dead_lettered == stock.link.dead.count == 2
         assert stock.link.dead.last()[0]["why"] == "ERR oops"
 
 
@@ -176,7 +176,7 @@ async def test_what_is_rejected_of_an_answer_is_a_dead_letter_too() -> None:
         assert order.link.dead.count == 1
 
 
-@pytest.mark.parametrize("nowhere", ["planted poison", "http://[", "http://x:99999", ""])
+@pytest.mark.parametrize("nowhere", ["injected poison", "http://[", "http://x:99999", ""])
 async def test_an_answer_to_an_address_that_is_none_is_lost(nowhere: str) -> None:
     async with peer() as stock:
         stock.link.send(nowhere, Note("1"))
@@ -186,7 +186,7 @@ async def test_an_answer_to_an_address_that_is_none_is_lost(nowhere: str) -> Non
 
 
 async def test_dead_letters_are_bounded_in_number_and_size() -> None:
-    letters = DeadLetters()
+    letters = DeadLetterLog()
     for number in range(3 * REMEMBERED):
         letters.add(b"x" * 10**6, f"{number} " + "y" * 10**5)
     assert (letters.count, len(letters.last())) == (3 * REMEMBERED, REMEMBERED)

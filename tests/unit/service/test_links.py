@@ -14,7 +14,7 @@ from protocols.service import links, tasks
 from protocols.service.bounded_log import LONGEST_TEXT
 from protocols.service.codec import Codec
 from protocols.service.links import LIMIT_BYTES, TRANSPORTS, Handled, Transport, broker, kafka, rabbitmq, transport
-from protocols.service.links.broker import BrokerLink, BrokerLost, Parcel
+from protocols.service.links.broker import Batch, BrokerLink, BrokerLost
 from protocols.service.service import countdown
 from protocols.service.settings import Settings
 from tests.unit.service.test_parts import ENV
@@ -57,9 +57,9 @@ class Failing:
         else:
             asyncio.get_running_loop().call_soon(confirmed)
 
-    async def parcels(self) -> AsyncIterator[Parcel]:
+    async def parcels(self) -> AsyncIterator[Batch]:
         await asyncio.Event().wait()
-        yield Parcel(b"", lambda: None, lambda _: None)
+        yield Batch(b"", lambda: None, lambda _: None)
 
     async def work(self) -> None:
         await self._lost.wait()
@@ -91,7 +91,7 @@ async def test_what_is_said_together_leaves_in_one_parcel_for_each_destination()
             link.send("payment", Note(f"a.{number}"))
         await until_left(link)
     assert [(to, len(notes)) for to, notes in failing.arrived] == [("stock", 10), ("payment", 10)]
-    assert (link.counts.posts, link.counts.messages) == (2, 20)
+    assert (link.counts.batches, link.counts.messages) == (2, 20)
 
 
 async def test_what_was_not_confirmed_is_sent_again_in_order_and_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ async def test_a_message_beyond_the_limit_is_one_dead_letter_however_often_it_is
     assert len(body) == broker.HEAD_BYTES
     assert re.search(rf"Note to stock has \d+ bytes, {LIMIT_BYTES} are allowed", why)
     assert [notes for _, notes in failing.arrived] == [[small]] * 3
-    assert (link.counts.buried, link.counts.lost) == (1, 2)
+    assert (link.counts.dead_lettered, link.counts.lost) == (1, 2)
 
 
 async def test_a_connection_whose_close_ignores_cancellation_holds_nobody_up() -> None:
@@ -170,7 +170,7 @@ async def test_a_crew_that_is_being_ended_begins_nothing_more() -> None:
     async def work() -> None:
         begun.append("work")
 
-    crew = tasks.Crew()
+    crew = tasks.SupervisedTasks()
     crew.add(fail(), "fail")
     with pytest.raises(BrokerLost):
         await crew.until_one_fails()
@@ -201,7 +201,7 @@ class Deaf(Failing):
         super().__init__(losses=1)
         self.deaf_to = deaf_to
 
-    async def parcels(self) -> AsyncIterator[Parcel]:
+    async def parcels(self) -> AsyncIterator[Batch]:
         while True:
             try:
                 await asyncio.Event().wait()
@@ -209,7 +209,7 @@ class Deaf(Failing):
                 if not self.deaf_to:
                     raise
                 self.deaf_to -= 1
-        yield Parcel(b"", lambda: None, lambda _: None)
+        yield Batch(b"", lambda: None, lambda _: None)
 
 
 @pytest.fixture
@@ -264,9 +264,9 @@ class Delivering(Failing):
     def _finish(self) -> None:
         self.done += 1
 
-    async def parcels(self) -> AsyncIterator[Parcel]:
+    async def parcels(self) -> AsyncIterator[Batch]:
         for body in self.bodies:
-            yield Parcel(body, self._finish, lambda _: None)
+            yield Batch(body, self._finish, lambda _: None)
         await asyncio.Event().wait()
 
 
@@ -286,13 +286,13 @@ async def test_messages_that_can_never_be_carried_out_are_buried_without_the_oth
             await asyncio.sleep(0.01)
     await link.stop()
     assert delivering.aside == [(CODEC.encode("order-1", [odd]), "ERR oops") for _, odd in batches]
-    assert link.counts.buried == link.dead.count == len(batches)
+    assert link.counts.dead_lettered == link.dead.count == len(batches)
 
 
 async def test_an_answer_to_a_place_that_is_none_is_lost_and_costs_no_connection() -> None:
     failing = Failing()
     link = BrokerLink("stock-1", CODEC, failing.channel, kafka.routing({"order": 1}))
-    link.send("planted poison", Note("a.1"))
+    link.send("injected poison", Note("a.1"))
     assert (link.waiting, link.counts.lost) == (0, 1)
 
 

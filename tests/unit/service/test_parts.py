@@ -9,10 +9,10 @@ import pytest
 
 from protocols.core import Outcome, UsageError, Verdict
 from protocols.registry import UnknownProtocol, load
-from protocols.service.attempts import TxnIds
+from protocols.service.checkout_retrier import TransactionIds
 from protocols.service.codec import BadMessage, Codec
+from protocols.service.keyed_admission import KeyedAdmission
 from protocols.service.settings import Settings, environment
-from protocols.service.turnstiles import Turnstiles
 from protocols.two_phase import PROTOCOL
 from protocols.two_phase.machine import Commit, Prepare
 
@@ -99,7 +99,7 @@ def test_what_is_no_batch_is_refused(body: bytes) -> None:
 
 
 def test_the_horizon_is_the_oldest_that_still_runs() -> None:
-    ids = TxnIds("p")
+    ids = TransactionIds("p")
     ids.enlist(7)
     ids.found([])
     assert [ids.begin() for _ in range(3)] == [("p~7.0", (7, 0)), ("p~7.1", (7, 0)), ("p~7.2", (7, 0))]
@@ -111,7 +111,7 @@ def test_the_horizon_is_the_oldest_that_still_runs() -> None:
 
 
 def test_the_horizon_stays_at_the_oldest_that_a_former_life_left_unfinished() -> None:
-    ids = TxnIds("p")
+    ids = TransactionIds("p")
     assert not ids.room.enter_at_once(), "nothing begins before the life has its number"
     ids.enlist(7)
     assert ids.room.enter_at_once()
@@ -127,7 +127,7 @@ def test_the_horizon_stays_at_the_oldest_that_a_former_life_left_unfinished() ->
 
 
 async def test_one_at_a_time_passes_a_turnstile_and_more_when_all_are_refused() -> None:
-    turnstiles, inside, most = Turnstiles(), 0, []
+    turnstiles, inside, most = KeyedAdmission(), 0, []
 
     async def pass_through(verdict: Verdict) -> None:
         nonlocal inside
@@ -146,7 +146,7 @@ async def test_one_at_a_time_passes_a_turnstile_and_more_when_all_are_refused() 
 
 
 async def test_who_gives_up_at_a_turnstile_blocks_nobody() -> None:
-    turnstiles = Turnstiles()
+    turnstiles = KeyedAdmission()
     async with turnstiles.through(["item:1"]):
         async with asyncio.timeout(5):
             impatient = asyncio.create_task(_enter(turnstiles))
@@ -160,6 +160,6 @@ async def test_who_gives_up_at_a_turnstile_blocks_nobody() -> None:
     assert not turnstiles._at
 
 
-async def _enter(turnstiles: Turnstiles) -> None:
+async def _enter(turnstiles: KeyedAdmission) -> None:
     async with turnstiles.through(["item:1"]):
         pass

@@ -5,8 +5,8 @@ import pytest
 from protocols.core import Command, Do, Persist, Received
 from protocols.registry import load, names
 from protocols.service.codec import BadMessage, Codec
-from protocols.service.library import Twin
 from protocols.service.links import poison
+from protocols.service.lua_library import Twin
 from protocols.service.settings import SERVICES
 
 WITH_PARTICIPANTS = ("2pc", "saga")
@@ -16,10 +16,10 @@ WITH_PARTICIPANTS = ("2pc", "saga")
 @pytest.mark.parametrize("name", names())
 def test_each_letter_is_known_again_and_a_participant_gets_one_of_each_kind(name: str, service: str) -> None:
     protocol = load(name)
-    made = poison.letters(protocol, protocol.configure(), service, "ab")
+    made = poison.messages(protocol, protocol.configure(), service, "ab")
     participates = name in WITH_PARTICIPANTS and service != "order"
     assert list(made) == ["ab-unreadable", "ab-refused"][: 2 if participates else 1]
-    assert [poison.planted(body) for body in made.values()] == [f"{service} {one}" for one in made]
+    assert [poison.injected_name(body) for body in made.values()] == [f"{service} {one}" for one in made]
 
 
 @pytest.mark.parametrize("name", WITH_PARTICIPANTS)
@@ -27,7 +27,7 @@ def test_one_cannot_be_read_and_the_other_fails_in_the_store_and_comes_back_as_i
     protocol = load(name)
     config = protocol.configure()
     codec = Codec(protocol.messages)
-    unreadable, refused = poison.letters(protocol, config, "stock", "ab").values()
+    unreadable, refused = poison.messages(protocol, config, "stock", "ab").values()
     with pytest.raises(BadMessage):
         codec.decode(unreadable)
     sender, messages = codec.decode(refused)
@@ -35,14 +35,14 @@ def test_one_cannot_be_read_and_the_other_fails_in_the_store_and_comes_back_as_i
     (message,) = messages
     (effect,) = protocol.roles["stock"].step(config, None, Received(message, sender))[1]
     assert isinstance(effect, Persist | Do)
-    assert poison.marked(effect.command)
-    with pytest.raises(ValueError, match="planted poison"):
+    assert poison.is_poison(effect.command)
+    with pytest.raises(ValueError, match="injected poison"):
         Twin(protocol, config).run(effect.command, 0)
 
 
 def test_what_a_protocol_says_by_itself_is_no_poison() -> None:
     protocol = load("2pc")
     codec = Codec(protocol.messages)
-    assert poison.planted(codec.encode("order-1", [])) is None
-    assert poison.planted(b"nonsense") is None
-    assert not poison.marked(Command("prepare", ("a.1", 1, ())))
+    assert poison.injected_name(codec.encode("order-1", [])) is None
+    assert poison.injected_name(b"nonsense") is None
+    assert not poison.is_poison(Command("prepare", ("a.1", 1, ())))

@@ -8,7 +8,7 @@ import pytest
 from protocols.core import Command, Config
 from protocols.ports import LoopClock, Result
 from protocols.shop import ledger, orders
-from protocols.shop.desk import Answer, Desk
+from protocols.shop.request_context import Answer, RequestContext
 
 
 class Ledger:
@@ -31,9 +31,9 @@ async def added(body: Any) -> tuple[Answer, Result]:
     async def ask(_service: str, _path: str) -> Answer:
         return Answer(200, body)
 
-    desk = Desk(store, LoopClock(), Random(1), 1_000, ask)  # type: ignore[arg-type]
+    context = RequestContext(store, LoopClock(), Random(1), 1_000, ask)  # type: ignore[arg-type]
     await store.call(Command("create_order", ("o", "u")))
-    answer = await orders.add_item(desk, "o", "i", "2")
+    answer = await orders.add_item(context, "o", "i", "2")
     return answer, await store.call(Command("find_order", ("o",)))
 
 

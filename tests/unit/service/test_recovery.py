@@ -7,7 +7,7 @@ from harness.runtimes.sim.loop import VirtualLoop, run
 from protocols.core import Command
 from protocols.ports import Result
 from protocols.registry import load
-from protocols.service.library import Twin
+from protocols.service.lua_library import Twin
 from protocols.service.service import Ports, Service
 
 AGE = 1_700_000_000_000_000

@@ -10,10 +10,10 @@ import pytest
 
 from protocols.core import Command
 from protocols.ports import LoopClock, StoreDown, StoreFault, StoreFull, StoreUnknown
-from protocols.service import wire as wire_module
+from protocols.service import valkey_connection as wire_module
 from protocols.service.codec import encode_arguments
 from protocols.service.store import BUNDLE, ValkeyStore
-from protocols.service.wire import connector
+from protocols.service.valkey_connection import connector
 
 OK = encode_arguments(7, ())  # any msgpack array will do as an answer
 ANSWER = b"$%d\r\n%s\r\n" % (len(OK), OK)

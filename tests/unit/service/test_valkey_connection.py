@@ -8,12 +8,12 @@ import pytest
 from redis.asyncio import Connection
 from redis.exceptions import RedisError
 
-from protocols.service import wire
-from protocols.service.wire import Line
+from protocols.service import valkey_connection
+from protocols.service.valkey_connection import PipelinedClient
 
 
 @asynccontextmanager
-async def line_to(*answers: bytes) -> AsyncIterator[Line]:
+async def line_to(*answers: bytes) -> AsyncIterator[PipelinedClient]:
     """To a server that has these to say, one for each read, and then nothing more; empty: it hangs up."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -29,7 +29,7 @@ async def line_to(*answers: bytes) -> AsyncIterator[Line]:
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
-        line = await Line.open(lambda: Connection(host="127.0.0.1", port=port, protocol=2, driver_info=None))
+        line = await PipelinedClient.open(lambda: Connection(host="127.0.0.1", port=port, protocol=2, driver_info=None))
         try:
             yield line
         finally:
@@ -64,7 +64,7 @@ async def test_whoever_waits_hears_why_it_is_over_and_so_does_who_comes_late(sai
 
 
 async def test_a_server_that_owes_an_answer_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "ANSWER_WITHIN_S", 0.2)
+    monkeypatch.setattr(valkey_connection, "ANSWER_WITHIN_S", 0.2)
     async with line_to() as line:
         await asyncio.sleep(0.5)  # it owes nothing
         with pytest.raises(TimeoutError):

@@ -41,7 +41,7 @@ def connector(url: str) -> Connect:
     return lambda: cast("Connection", pool.connection_class(**pool.connection_kwargs))
 
 
-class Wire(asyncio.Protocol):
+class ValkeyConnection(asyncio.Protocol):
     """Made by ``open``. ``hear`` is called with each answer, a refusal being a ``hiredis.ReplyError``; what it raises of ``LOST``
     ends the connection. ``lost`` is called once, with what it ended with, unless it was closed.
     """
@@ -60,7 +60,7 @@ class Wire(asyncio.Protocol):
         self._watch()
 
     @classmethod
-    async def open(cls, connect: Connect, hear: Hear, lost: Lost, first: First | None = None) -> "Wire":
+    async def open(cls, connect: Connect, hear: Hear, lost: Lost, first: First | None = None) -> "ValkeyConnection":
         """``first`` has to succeed on the connection before anything else. Raises one of ``LOST``."""
         connection = connect()
         try:
@@ -126,19 +126,19 @@ class Wire(asyncio.Protocol):
             self._loop.call_later(ANSWER_WITHIN_S - silent_s, self._watch)
 
 
-class Line:
+class PipelinedClient:
     """Questions over a wire of its own, and who waits for the answers. All that they are told in vain is one of ``LOST``."""
 
     def __init__(self) -> None:
         self._owed: deque[_Owed] = deque()
-        self._wire: Wire
+        self._wire: ValkeyConnection
         self._failure: BaseException | None = None
         self._failed = asyncio.Event()
 
     @classmethod
-    async def open(cls, connect: Connect) -> "Line":
+    async def open(cls, connect: Connect) -> "PipelinedClient":
         line = cls()
-        line._wire = await Wire.open(connect, line._hear, line._lose)
+        line._wire = await ValkeyConnection.open(connect, line._hear, line._lose)
         return line
 
     def tell(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from protocols.core import Outcome, Verdict
-from protocols.service.room import Room
+from protocols.service.capacity_limiter import CapacityLimiter
 
 WIDEST = 64
 
 
-class _Turnstile(Room):
+class _KeyLimiter(CapacityLimiter):
     """Lets one through at a time while locks are being taken, ever more while everybody is refused anyway."""
 
     __slots__ = ()
@@ -28,25 +28,25 @@ class _Turnstile(Room):
 
 
 @dataclass(slots=True)
-class Passage:
+class Slot:
     """``outcome`` is what came of it; set it before leaving."""
 
     outcome: Outcome | None = None
 
 
-class Turnstiles:
+class KeyedAdmission:
     """One turnstile for each key that somebody of this process lost. Several are taken in sorted order: no circle."""
 
     def __init__(self) -> None:
-        self._at: dict[str, _Turnstile] = {}
+        self._at: dict[str, _KeyLimiter] = {}
 
     @contextlib.asynccontextmanager
-    async def through(self, keys: Iterable[str]) -> AsyncIterator[Passage]:
-        passage = Passage()
+    async def through(self, keys: Iterable[str]) -> AsyncIterator[Slot]:
+        passage = Slot()
         entered: list[str] = []
         try:
             for key in sorted(keys):
-                await self._at.setdefault(key, _Turnstile()).enter()
+                await self._at.setdefault(key, _KeyLimiter()).enter()
                 entered.append(key)
             yield passage
         finally:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from protocols.shop import accounts, orders
-from protocols.shop.desk import Handler
+from protocols.shop.request_context import Handler
 
 PREFIXES = {"order": "/orders", "stock": "/stock", "payment": "/payment"}
 

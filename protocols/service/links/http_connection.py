@@ -17,7 +17,7 @@ _LENGTH = b"\r\ncontent-length:"
 _CLOSE = b"\r\nconnection: close"
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """Made by ``connect``. It is closed for good after the first failure; make another one."""
 
     def __init__(self, head: bytes) -> None:
@@ -27,7 +27,7 @@ class Connection(asyncio.Protocol):
         self._heard = b""
 
     @classmethod
-    async def connect(cls, url: str, headers: Mapping[str, str]) -> "Connection":
+    async def connect(cls, url: str, headers: Mapping[str, str]) -> "HttpConnection":
         """Raises ``OSError`` or ``TimeoutError``."""
         at = urlsplit(url)
         said = "".join(f"{name}: {value}\r\n" for name, value in {"host": at.netloc, **headers}.items())

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from protocols.service.links import post
-from protocols.service.links.post import Connection
+from protocols.service.links import http_connection
+from protocols.service.links.http_connection import HttpConnection
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -33,7 +33,7 @@ def answering(*pieces: bytes) -> Serve:
 
 
 @contextlib.asynccontextmanager
-async def connected(serve: Serve) -> AsyncIterator[Connection]:
+async def connected(serve: Serve) -> AsyncIterator[HttpConnection]:
     over = asyncio.Event()
 
     async def handled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -46,7 +46,7 @@ async def connected(serve: Serve) -> AsyncIterator[Connection]:
 
     async with await asyncio.start_server(handled, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        connection = await Connection.connect(f"http://127.0.0.1:{port}/in?x=1", {"x-secret": "s"})
+        connection = await HttpConnection.connect(f"http://127.0.0.1:{port}/in?x=1", {"x-secret": "s"})
         try:
             yield connection
         finally:
@@ -103,7 +103,7 @@ async def test_a_server_that_closes_instead_of_an_answer() -> None:
 
 
 async def test_a_server_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(post, "ANSWER_WITHIN_S", 0.1)
+    monkeypatch.setattr(http_connection, "ANSWER_WITHIN_S", 0.1)
     async with connected(answering()) as connection:
         with pytest.raises(TimeoutError):
             await connection.post(b"x")
@@ -126,4 +126,4 @@ async def test_a_server_that_speaks_something_else() -> None:
 
 async def test_nobody_there() -> None:
     with pytest.raises(OSError, match=r".+"):
-        await Connection.connect("http://127.0.0.1:1/in", {})
+        await HttpConnection.connect("http://127.0.0.1:1/in", {})

@@ -9,7 +9,7 @@ import pytest
 
 from protocols.core import Outcome, Request, Verdict
 from protocols.ports import LoopClock
-from protocols.service.attempts import Attempts, TxnIds
+from protocols.service.checkout_retrier import CheckoutRetrier, TransactionIds
 
 YES = Outcome(Verdict.COMMITTED)
 
@@ -28,15 +28,15 @@ class Answering:
             reply(outcome)
 
 
-def living(instance: str = "p") -> TxnIds:
+def living(instance: str = "p") -> TransactionIds:
     """The names of a process that has its life's number."""
-    ids = TxnIds(instance)
+    ids = TransactionIds(instance)
     ids.enlist(1)
     return ids
 
 
-def attempts(driver: Any, limit_ms: int = 5_000) -> Attempts:
-    return Attempts("order", "order-1", driver, living(), LoopClock(), Random(1), limit_ms)
+def attempts(driver: Any, limit_ms: int = 5_000) -> CheckoutRetrier:
+    return CheckoutRetrier("order", "order-1", driver, living(), LoopClock(), Random(1), limit_ms)
 
 
 async def test_what_is_undecided_at_the_time_limit_is_unknown_and_not_refused() -> None:
@@ -80,9 +80,9 @@ class Patient(LoopClock):
 async def test_only_so_many_run_at_a_time_and_who_waits_too_long_did_not_happen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("protocols.service.attempts.AT_ONCE", 3)
+    monkeypatch.setattr("protocols.service.checkout_retrier.AT_ONCE", 3)
     driver = Answering(*[None] * 3)
-    crowd = Attempts("order", "order-1", driver, living(), Patient(), Random(1), limit_ms=100)  # type: ignore[arg-type]
+    crowd = CheckoutRetrier("order", "order-1", driver, living(), Patient(), Random(1), limit_ms=100)  # type: ignore[arg-type]
     first = [asyncio.ensure_future(crowd.run(f"o{number}")) for number in range(3)]
     while len(driver.requests) < 3:
         await asyncio.sleep(0)
@@ -94,9 +94,9 @@ async def test_only_so_many_run_at_a_time_and_who_waits_too_long_did_not_happen(
 
 
 async def test_only_so_many_are_unended_even_if_their_clients_have_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocols.service.attempts.UNENDED", 3)
+    monkeypatch.setattr("protocols.service.checkout_retrier.UNENDED", 3)
     driver, ids = Answering(*[Outcome(Verdict.ACCEPTED)] * 9), living()
-    crowd = Attempts("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=200)  # type: ignore[arg-type]
+    crowd = CheckoutRetrier("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=200)  # type: ignore[arg-type]
     heard = [await crowd.run(f"o{number}") for number in range(4)]
     assert [outcome and outcome.verdict for outcome in heard] == [*[Verdict.ACCEPTED] * 3, Verdict.REFUSED]
     for _ in range(2):
@@ -108,9 +108,9 @@ async def test_only_so_many_are_unended_even_if_their_clients_have_an_answer(mon
 
 
 async def test_a_checkout_waits_for_the_number_of_the_life_and_no_longer_than_it_may() -> None:
-    driver, ids = Answering(YES), TxnIds("p")
-    early = Attempts("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=5_000)  # type: ignore[arg-type]
-    hasty = Attempts("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=50)  # type: ignore[arg-type]
+    driver, ids = Answering(YES), TransactionIds("p")
+    early = CheckoutRetrier("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=5_000)  # type: ignore[arg-type]
+    hasty = CheckoutRetrier("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=50)  # type: ignore[arg-type]
     waiting = asyncio.ensure_future(early.run("o"))
     assert await hasty.run("p") == Outcome(Verdict.REFUSED, "timeout")
     assert driver.requests == []

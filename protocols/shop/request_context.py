@@ -36,7 +36,7 @@ UNKNOWN = Answer(503, {"error": "the outcome is unknown: ask again or look at wh
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class RequestContext:
     """One service's counter: its store, its clock, its random stream and how it reaches others.
 
     ``ask(service, path)`` is a read of another service's public interface, ids in the path quoted. ``checkout`` runs
@@ -64,7 +64,7 @@ class Desk:
             return answer
         return refused(424, f"the {service} service gave no answer about {name}; nothing happened")
 
-    async def unlocked(
+    async def retry_while_locked(
         self, run: Callable[[Command], Awaitable[Result]], command: Command, limit: TimeLimit | None = None
     ) -> Result:
         """The command's result once nobody's lock is in its way; ``("locked", holder)`` when the time is up."""
@@ -81,10 +81,10 @@ class Desk:
 Handler = Callable[..., Awaitable[Answer]]
 
 
-async def serve(handler: Handler, desk: Desk, **parameters: str) -> Answer:
+async def serve(handler: Handler, context: RequestContext, **parameters: str) -> Answer:
     """The handler's answer, or the one that its failure stands for, with the status that this shop's clients know."""
-    answer = await _served(handler, desk, parameters)
-    return Answer(status_of(answer.status, desk.statuses), answer.body)
+    answer = await _served(handler, context, parameters)
+    return Answer(status_of(answer.status, context.statuses), answer.body)
 
 
 def status_of(status: int, statuses: str) -> int:
@@ -92,10 +92,10 @@ def status_of(status: int, statuses: str) -> int:
     return 400 if statuses == "course" and 400 <= status < 500 else status
 
 
-async def _served(handler: Handler, desk: Desk, parameters: Mapping[str, str]) -> Answer:
+async def _served(handler: Handler, context: RequestContext, parameters: Mapping[str, str]) -> Answer:
     try:
         check_all(parameters)
-        return await handler(desk, **parameters)
+        return await handler(context, **parameters)
     except (BadAmount, BadId) as error:
         return refused(400, str(error))
     except StoreDown as error:

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 
-class Room:
+class CapacityLimiter:
     """``width`` may be inside at once; it may change at any time."""
 
     __slots__ = ("inside", "line", "width")

@@ -14,7 +14,7 @@ LONGEST_BODY = 200
 log = BoundedLog(structlog.get_logger())
 
 
-class DeadLetters:
+class DeadLetterLog:
     """Bounded: how many there were since the start of the process, and the reason and the beginning of the last ones."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class DeadLetters:
         self.count += messages
         why = why[:LONGEST_TEXT]
         self._last.append({"why": why, "messages": messages, "size": len(body), "begins": str(body[:LONGEST_BODY])})
-        log.error("message buried", reason=why, size=len(body), in_all=self.count)
+        log.error("message dead-lettered", reason=why, size=len(body), in_all=self.count)
 
     def last(self) -> Sequence[dict[str, Any]]:
         """``[{"why", "messages", "size", "begins"}]``, the oldest first; sizes in bytes, of the batch as it is kept."""

@@ -7,10 +7,10 @@ from random import Random
 from protocols.core import Outcome, Request, Verdict
 from protocols.lives import FIRST, Point, horizon, prefix_of
 from protocols.ports import Clock, TimeLimit
+from protocols.service.capacity_limiter import CapacityLimiter
 from protocols.service.driver import Driver
-from protocols.service.room import Room
+from protocols.service.keyed_admission import KeyedAdmission
 from protocols.service.tasks import Background
-from protocols.service.turnstiles import Turnstiles
 
 FIRST_PAUSE_MS = 2.0
 LONGEST_PAUSE_MS = 100.0
@@ -23,7 +23,7 @@ DECISION_MS = 500  # kept free at the end of the time limit, so that a decision 
 REFUSED_LATE = Outcome(Verdict.REFUSED, "timeout")
 
 
-class TxnIds:
+class TransactionIds:
     """Names of this process's transactions, ``INSTANCE~LIFE.SEQUENCE`` (``protocols.lives``). No name is given twice, not even
     after a crash.
 
@@ -31,7 +31,7 @@ class TxnIds:
     """
 
     def __init__(self, instance: str) -> None:
-        self.room = Room(0)
+        self.room = CapacityLimiter(0)
         self.instance = instance
         self.life = 0
         self._next = 0
@@ -67,11 +67,11 @@ class TxnIds:
             self.room.leave()
 
 
-class Attempts:
+class CheckoutRetrier:
     """Runs a subject's transactions one at a time; who asks for the same subject meanwhile hears the same outcome."""
 
     def __init__(
-        self, home: str, owner: str, driver: Driver, ids: TxnIds, clock: Clock, rng: Random, limit_ms: int
+        self, home: str, owner: str, driver: Driver, ids: TransactionIds, clock: Clock, rng: Random, limit_ms: int
     ) -> None:
         self._home = home
         self._owner = owner
@@ -82,8 +82,8 @@ class Attempts:
         self._limit_ms = limit_ms
         self._waiting: dict[str, list[asyncio.Future[Outcome | None]]] = {}
         self._repeats = Background()
-        self._turnstiles = Turnstiles()
-        self._room = Room(AT_ONCE)
+        self._turnstiles = KeyedAdmission()
+        self._room = CapacityLimiter(AT_ONCE)
 
     async def run(self, subject: str) -> Outcome | None:
         """The outcome, or None if it is not known when the time limit is reached."""
