@@ -20,7 +20,7 @@ from typing import Any
 from harness.checkers import judge
 from harness.checkers.anomalies import find_anomalies
 from harness.checkers.transactions import Txn
-from harness.history import Claims, Header, History, Recorder, load, uncollected
+from harness.history import Claims, FileRecorder, Header, History, load, uncollected
 
 CLIENTS = 20
 PER_KEY = 40
@@ -60,7 +60,7 @@ def transactions(size: int, seed: int) -> list[Txn]:
 class Shop:
     """A shop that does everything at once and never fails, on a clock that only it moves."""
 
-    def __init__(self, recorder: Recorder, dice: random.Random, clock: list[int]) -> None:
+    def __init__(self, recorder: FileRecorder, dice: random.Random, clock: list[int]) -> None:
         self.recorder = recorder
         self.dice = dice
         self.clock = clock
@@ -100,7 +100,7 @@ def header(seed: int, workload: str) -> Header:
 def write_history(path: Path, size: int, seed: int) -> None:
     """About `size` operations: blocks of one user and one item with `PER_KEY` checkouts and reads between."""
     clock = [0]
-    with Recorder(path, header(seed, "sets"), clock=lambda: clock[0]) as recorder:
+    with FileRecorder(path, header(seed, "sets"), clock=lambda: clock[0]) as recorder:
         shop = Shop(recorder, random.Random(seed), clock)
         recorder.phase("load")
         while shop.done < size * 0.79:
@@ -174,7 +174,7 @@ def measure_hot(size: int, seed: int) -> float:
 
 def write_hot(path: Path, size: int, seed: int) -> None:
     clock = [0]
-    with Recorder(path, header(seed, "hot-item"), clock=lambda: clock[0]) as recorder:
+    with FileRecorder(path, header(seed, "hot-item"), clock=lambda: clock[0]) as recorder:
         shop = Shop(recorder, random.Random(seed), clock)
         recorder.phase("load")
         shop.call("create_item", 1, answer="hot")

@@ -22,7 +22,7 @@ import uvloop
 
 from harness.bench.loads import Askers, Till, over_after
 from harness.chaos.load import Crowd
-from harness.history import Claims, Header, Recorder
+from harness.history import Claims, FileRecorder, Header
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.meter import Meter
 from harness.runtimes.local.spec import Spec
@@ -51,7 +51,7 @@ async def main(chosen: argparse.Namespace) -> float:
         shop = await _up(stack, Spec(protocol=chosen.protocol, trace=chosen.trace), orders)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         client = await stack.enter_async_context(ShopClient(shop.url))
-        recorder = stack.enter_context(Recorder(folder / "history.ndjson", _header(chosen.protocol)))
+        recorder = stack.enter_context(FileRecorder(folder / "history.ndjson", _header(chosen.protocol)))
         till = Till(Askers(Crowd(client, recorder)), _numbers(orders), time.monotonic_ns)
         bare = Bare(await stack.enter_async_context(ShopClient(plain.url)), _numbers(orders))
         watching = asyncio.create_task(_watch(Meter(shop), recorder))
@@ -136,7 +136,7 @@ def _header(protocol: str) -> Header:
     )
 
 
-async def _watch(meter: Meter, recorder: Recorder) -> None:
+async def _watch(meter: Meter, recorder: FileRecorder) -> None:
     with suppress(asyncio.CancelledError):
         while True:
             recorder.event("cost", nodes=await meter.look())

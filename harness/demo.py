@@ -13,7 +13,7 @@ from harness.operator import Operator
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import Heard, ShopClient, all_at_once
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.service.tasks import begin
 
 Say = Callable[[str], None]

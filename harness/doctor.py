@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.local import valkey
 from harness.runtimes.local.brokers import BROKERS
 from harness.runtimes.local.ports import why_taken

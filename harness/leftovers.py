@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Container, Iterator
 from pathlib import Path
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.docker import ours
 from harness.runtimes.local import places, process, temporary
 from harness.runtimes.local.control import end_leftovers

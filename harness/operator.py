@@ -8,7 +8,8 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from harness.runtimes.base import EnvironmentFailure, Node
+from harness.errors import EnvironmentFailure
+from harness.runtimes.base import Node
 from protocols.service.links.http import SECRET
 
 ANSWER_WITHIN_S = 5.0

@@ -36,7 +36,7 @@ from harness.faults import LONGEST_S, Fault, Setting
 from harness.toml_file import TomlFile, did_you_mean
 from harness.workload import WORKLOADS
 from harness.workload.base import Workload, stream
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 DEFAULT = "kill-one-at-a-time"
 EACH = "each"

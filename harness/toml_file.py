@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 Place = tuple[str | int, ...]
 """Where a value is: `("workload", "users")`, `("fault", 1, "kind")`; arrays count from 0."""

@@ -31,6 +31,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from protocols.claims import Claims, Option, Safeguard
+from protocols.errors import UsageError
 
 if not TYPE_CHECKING and not __debug__:
     _dataclass = dataclass
@@ -332,7 +333,3 @@ class Protocol:
             if not config.keeps(one.name) and (needed or idle):
                 why = f"it is for {' '.join(needed)}" if needed else f"it has nothing to do with {' '.join(idle)}"
                 raise UsageError(f"--ablate {one.name} would change nothing: {why}; change that, or leave --ablate out")
-
-
-class UsageError(Exception):
-    """The caller asked for something that does not exist; the message names the value and what there is."""

@@ -3,7 +3,8 @@
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from protocols.core import Protocol, UsageError
+from protocols.core import Protocol
+from protocols.errors import UsageError
 
 GROUP = "wdm.protocols"
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.local.brokers import BROKERS
 from protocols.service.links import TRANSPORTS
 

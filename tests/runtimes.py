@@ -6,7 +6,7 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.docker import compose, engine, images
 from harness.runtimes.docker.deployment import DockerDeployment
 from harness.runtimes.local.deployment import LocalDeployment

@@ -10,8 +10,8 @@ from importlib import import_module
 
 import click
 
-from harness.runtimes.base import EnvironmentFailure
-from protocols.core import UsageError
+from harness.errors import EnvironmentFailure
+from protocols.errors import UsageError
 from wdm import streams, ui
 from wdm.exits import ENVIRONMENT, INTERRUPTED, OK, UNKNOWN, USAGE
 

@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 
 from protocols import registry
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.service.links import transport
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from harness.toml_file import TomlFile, did_you_mean
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 FILE = "wdm.toml"
 Defaults = dict[str, Any]

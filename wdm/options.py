@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 import click
 
 from harness.chaos.folder import DEFAULT as RUNS
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.local.control import View, view
 from harness.runtimes.local.state import DEFAULT, StateFolder
 from protocols import registry
 from protocols.claims import Option
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from wdm import combined, config, ui
 from wdm.parameters import Location, Setting, Text
 

@@ -19,7 +19,7 @@ from benchmarks.speed.contenders import BARE, brought_up, exists, parse
 from benchmarks.speed.orders import SPREADS
 from benchmarks.speed.rounds import Case, Stage
 from benchmarks.speed.tables import document, show, show_open
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 PROTOCOLS = (BARE, "lua", "saga", "2pc", "unprotected")
 QUICK = (*PROTOCOLS, "2pc/always", "saga/always", "2pc/locks=escrow")

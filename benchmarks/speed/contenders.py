@@ -21,7 +21,7 @@ from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.ports import Ports
 from harness.runtimes.local.spec import BUNDLED, Spec
 from harness.runtimes.local.valkey import configuration, find_binary
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.registry import load
 
 BARE = "bare"

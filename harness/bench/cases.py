@@ -12,7 +12,7 @@ from harness.chaos.plan import Plan
 from harness.runtimes.local.spec import MAX_WORKERS
 from harness.scenarios import Scenario
 from harness.workload.orders import Orders
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.registry import load, names
 
 FAULT_FREE = "fault-free"

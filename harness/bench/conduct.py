@@ -15,7 +15,7 @@ from harness.bench.folder import BenchFolder, Kept, Ledger
 from harness.chaos import conduct as one
 from harness.chaos.conduct import Finished, Listener
 from harness.chaos.folder import RunFolder
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 
 
 class Turn(NamedTuple):

@@ -9,7 +9,7 @@ import msgspec
 from harness import formats
 from harness.bench import thresholds
 from harness.chaos.folder import HISTORY, RunFolder
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 FILE = "bench.json"
 """It makes a folder one of a bench: what was to be run, and what was."""

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from harness import steps
 from harness.chaos.ending import Names
 from harness.chaos.engine import Engine
 from harness.chaos.folder import TRACE, RunFolder, toml
@@ -17,13 +16,13 @@ from harness.chaos.load import Load, MakeLoad, Unusable
 from harness.chaos.plan import Plan, as_table
 from harness.chaos.sites import Site, site
 from harness.checkers import Judgement
-from harness.history import Event, Header, History, HistoryError, Operation, Recorder
+from harness.errors import EnvironmentFailure
+from harness.history import Event, FileRecorder, Header, History, HistoryError, Operation, spans
 from harness.history import load as load_history
+from harness.history.recorder import Recorder
 from harness.report import junit, pages, results, summary, text
 from harness.report.runs import Run
 from harness.report.verdict import TROUBLE, examine
-from harness.runtimes.base import EnvironmentFailure
-from harness.scribe import Scribe
 
 Listener = Callable[[Operation | Event], None]
 """Hears everything that is recorded, when it is recorded. What it does with it is nothing to the run."""
@@ -81,7 +80,7 @@ def _record(
             listener(record)
 
     try:
-        with Recorder(folder.history, header, there.clock, tell) as recorder:
+        with FileRecorder(folder.history, header, there.clock, tell) as recorder:
             folder.become_latest()
             engine = Engine(plan, there, recorder, names, load)
             try:
@@ -107,7 +106,7 @@ def finish(folder: RunFolder, trace: str = "", *, interrupted: bool = False) -> 
     folder.write("junit.xml", junit.render(history, judgement))
     folder.write("summary.md", summary.render(history, judgement))
     folder.write(folder.report.name, text.render(history, judgement))
-    folder.write(folder.page.name, pages.of_run(Run(folder.path.name, history, judgement, steps.read(folder.path))))
+    folder.write(folder.page.name, pages.of_run(Run(folder.path.name, history, judgement, spans.read(folder.path))))
     return Finished(folder, history, judgement, same, interrupted)
 
 
@@ -123,7 +122,7 @@ def _keep(folder: RunFolder, engine: Engine) -> None:
     """What is to be kept whatever happened. A disk that has no room for it has none for the history either."""
     with suppress(EnvironmentFailure):
         folder.write("run.toml", toml(as_table(engine.plan, engine.schedule)))
-        folder.write(steps.FILE, steps.written(engine.site.steps()))
+        folder.write(spans.FILE, spans.encode(engine.site.steps()))
         folder.keep_logs(engine.site.logs)
 
 
@@ -140,7 +139,7 @@ async def whole(engine: Engine) -> None:
         await engine.site.runtime.down()
 
 
-def give_up(recorder: Scribe, why: str) -> None:
+def give_up(recorder: Recorder, why: str) -> None:
     """Note why the run ended early, and seal what there is."""
     recorder.event(TROUBLE, why=why)
     recorder.close(complete=False)

@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 from harness.chaos.load import Crowd
+from harness.errors import EnvironmentFailure
 from harness.history import Event, Operation
-from harness.runtimes.base import EnvironmentFailure
-from harness.scribe import Scribe
+from harness.history.recorder import Recorder
 from harness.workload.base import Call, call
 from protocols.core import Protocol, StateKind
 from protocols.service.links import poison
@@ -34,7 +34,7 @@ def count(rows: Iterable[dict[str, Any]], protocol: Protocol) -> dict[str, int]:
     return {kind.value: kinds[kind] for kind in StateKind}
 
 
-async def probe(recorder: Scribe, ask: Ask, protocol: Protocol) -> bool:
+async def probe(recorder: Recorder, ask: Ask, protocol: Protocol) -> bool:
     """Look into the shop and record what is unfinished. False if something is, or the shop could not be asked."""
     try:
         rows = await ask()
@@ -49,7 +49,7 @@ def _told(row: dict[str, Any]) -> str:
     return f"{row.get('txn')} {row.get('state')} in {row.get('service')} ({row.get('subject')})"
 
 
-async def watch(recorder: Scribe, ask: Ask, protocol: Protocol, every_s: float) -> None:
+async def watch(recorder: Recorder, ask: Ask, protocol: Protocol, every_s: float) -> None:
     """Probe until cancelled: for those who look on."""
     while True:
         await asyncio.sleep(every_s)
@@ -57,7 +57,7 @@ async def watch(recorder: Scribe, ask: Ask, protocol: Protocol, every_s: float) 
 
 
 async def come_to_rest(
-    recorder: Scribe, ask: Ask, protocol: Protocol, drained: Coroutine[Any, Any, None], bound_s: float | None
+    recorder: Recorder, ask: Ask, protocol: Protocol, drained: Coroutine[Any, Any, None], bound_s: float | None
 ) -> None:
     """Probe until nothing is unfinished and every client has heard, but not long beyond the bound."""
     now = asyncio.get_running_loop().time
@@ -72,7 +72,7 @@ async def come_to_rest(
 
 
 async def look_at_letters(
-    recorder: Scribe, buried: Callable[[], Awaitable[Sequence[bytes]]], planted: Sequence[str]
+    recorder: Recorder, buried: Callable[[], Awaitable[Sequence[bytes]]], planted: Sequence[str]
 ) -> None:
     """Record what the broker keeps aside, once all that was planted is there, by its names, or some seconds later."""
     now = asyncio.get_running_loop().time

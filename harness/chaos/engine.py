@@ -12,13 +12,15 @@ from harness.chaos.load import Crowd, Load, MakeLoad, Unusable, set_up
 from harness.chaos.nemesis import Nemesis
 from harness.chaos.plan import Plan
 from harness.chaos.sites import Site
+from harness.errors import EnvironmentFailure
 from harness.faults import Fault
-from harness.records import HistoryError
-from harness.runtimes.base import EnvironmentFailure, Node
-from harness.scribe import Scribe
+from harness.history.format import HistoryError
+from harness.history.recorder import Recorder
+from harness.runtimes.base import Node
 from harness.workload.base import Shop
 from protocols import registry
-from protocols.core import Protocol, UsageError
+from protocols.core import Protocol
+from protocols.errors import UsageError
 from protocols.service.tasks import SupervisedTasks
 
 LOOK_EVERY_S = 1.0
@@ -35,7 +37,7 @@ class Engine:
 
     plan: Plan
     site: Site
-    recorder: Scribe
+    recorder: Recorder
     names: Names
     load: MakeLoad = Load
     schedule: list[Fault] | None = None

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 
 DEFAULT = "wdm-runs"
 LATEST = "latest"

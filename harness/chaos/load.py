@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from harness.history import Operation, Processes
-from harness.scribe import Scribe
+from harness.history.recorder import Recorder
 from harness.workload.base import Call, Client, Shop, Workload, stream
 from harness.workload.client import Caller
 from harness.workload.session import Session
@@ -25,7 +25,7 @@ class Unusable(Exception):
 class Crowd:
     """Makes sessions, so that no two of a run have a process number in common."""
 
-    def __init__(self, client: Caller, recorder: Scribe) -> None:
+    def __init__(self, client: Caller, recorder: Recorder) -> None:
         self.recorder = recorder
         self._client = client
         self._processes = Processes()

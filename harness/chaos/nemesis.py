@@ -8,11 +8,12 @@ from typing import Any
 
 from harness import faults
 from harness.chaos.load import Unusable
+from harness.errors import EnvironmentFailure
 from harness.faults import Fault
-from harness.runtimes.base import Breakable, EnvironmentFailure
-from harness.scribe import Scribe
+from harness.history.recorder import Recorder
+from harness.runtimes.base import Breakable
 from harness.workload.base import stream
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.service.tasks import Background
 
 BACK_WITHIN_S = 20.0
@@ -25,7 +26,7 @@ class Nemesis:
     `fault-start` names the nodes or links that the fault was `aimed` at, and which of the nodes were `down` just then.
     """
 
-    def __init__(self, runtime: Breakable, recorder: Scribe, seed: int) -> None:
+    def __init__(self, runtime: Breakable, recorder: Recorder, seed: int) -> None:
         self._runtime = runtime
         self._recorder = recorder
         self._seed = seed

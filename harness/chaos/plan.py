@@ -18,7 +18,7 @@ from harness.runtimes.base import Capability
 from harness.runtimes.local.spec import Spec
 from harness.scenarios import Recurring, Scenario
 from harness.toml_file import did_you_mean
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.registry import load
 from protocols.service.links import TRANSPORTS, transport
 from protocols.service.settings import timing_for

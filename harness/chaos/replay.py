@@ -9,7 +9,7 @@ import msgspec
 
 from harness import faults, formats
 from harness.chaos.plan import NEVER_DRAWN, Durability, Plan
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.scenarios import Scenario
 from harness.toml_file import TomlFile
 from harness.workload import WORKLOADS

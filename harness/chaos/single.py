@@ -9,10 +9,10 @@ from harness.chaos.engine import Engine
 from harness.chaos.plan import Plan
 from harness.chaos.sites import site
 from harness.checkers import Judgement
+from harness.errors import EnvironmentFailure
 from harness.faults import Fault
-from harness.history import History, HistoryError, Tape
+from harness.history import History, HistoryError, MemoryRecorder
 from harness.report.verdict import examine
-from harness.runtimes.base import EnvironmentFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def run(plan: Plan) -> Single:
     """Run and judge, in memory. What goes wrong inside the simulation makes the verdict `unknown`."""
     there = site(plan)
     names = Names()
-    tape = Tape(plan.header(), there.clock, names)
+    tape = MemoryRecorder(plan.header(), there.clock, names)
     engine = Engine(plan, there, tape, names)
     interrupted = False
     try:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from harness.chaos import real_time
 from harness.chaos.ending import Ask
 from harness.chaos.plan import Plan
+from harness.history import spans
 from harness.runtimes.base import Breakable
-from harness.steps import Step, in_logs, simulated
 from harness.workload.client import Caller, ShopClient
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.runtimes.local.deployment import LocalDeployment
@@ -38,7 +38,7 @@ class Site:
     run: Callable[[Coroutine[Any, Any, None]], bool] = real_time.run
     trace: Callable[[], str] = str
     usage: Callable[[], list[dict[str, Any]]] = list
-    steps: Callable[[], list[Step]] = list
+    steps: Callable[[], list[spans.Span]] = list
     costs: Callable[[], Awaitable[list[dict[str, Any]]]] | None = None
 
     def client(self, limit_s: float) -> AbstractAsyncContextManager[Caller]:
@@ -83,7 +83,7 @@ def _in_a_folder(kind: "type[LocalDeployment]", plan: Plan) -> Site:
         ask,
         logs,
         lambda: temporary.remove(folder),
-        steps=lambda: in_logs(logs),
+        steps=lambda: spans.from_logs(logs),
         costs=Meter(shop).look,
     )
 
@@ -101,7 +101,7 @@ def sim(plan: Plan) -> Site:
         clock=loop.time_ns,
         run=lambda work: virtual_time.run(loop, work),
         trace=shop.world.trace.text,
-        steps=lambda: simulated(shop.world.steps.lines()),
+        steps=lambda: spans.from_simulation(shop.world.steps.lines()),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from harness.records import Operation
+from harness.history.format import Operation
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from harness.explore.moves import Moves, Reductions
-from harness.explore.space import Move, Space, Step
+from harness.explore.space import Move, Space, Transition
 
 Places = tuple[int, ...]
 Watch = Callable[[int, int], None]
@@ -121,7 +121,7 @@ class BreadthFirst:
         """The places on the way to a state, from the beginning."""
         return [self.states[at].places for at, _ in self._way(to)]
 
-    def steps(self, to: int) -> tuple[Step, ...]:
+    def steps(self, to: int) -> tuple[Transition, ...]:
         """The steps on the way to a state."""
         return tuple(move.step for _, move in self._way(to) if move is not None)
 

@@ -13,12 +13,12 @@ import msgspec
 
 from harness import formats
 from harness.chaos.folder import RunFolder
+from harness.errors import EnvironmentFailure
 from harness.explore.breadth import Bounds
 from harness.explore.search import Found
-from harness.explore.space import Step
+from harness.explore.space import Transition
 from harness.explore.suite import Question, on_real_processes
 from harness.explore.transcript import render
-from harness.runtimes.base import EnvironmentFailure
 
 COUNTEREXAMPLE = "counterexample.json"
 
@@ -44,7 +44,7 @@ class Counterexample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     crashes: int
     violation: str
     shortest: bool
-    steps: tuple[Step, ...]
+    steps: tuple[Transition, ...]
 
     @classmethod
     def of(cls, question: Question, found: Found) -> "Counterexample":

@@ -14,10 +14,10 @@ from harness.explore.ending import Ending
 from harness.explore.moves import ALL, NONE, Moves, Reductions
 from harness.explore.promises import Promises, Tables
 from harness.explore.shortest import Nearest
-from harness.explore.space import Space, Step
+from harness.explore.space import Space, Transition
 from protocols.core import Config, Protocol
 
-__all__ = ["Bounds", "Found", "Search", "State", "Step"]
+__all__ = ["Bounds", "Found", "Search", "State", "Transition"]
 
 STUCK = "stuck"
 LOOK_EVERY = 256  # places between two looks at the clock
@@ -37,7 +37,7 @@ class Found:
     seconds: float
     limit: str = ""
     violation: str = ""
-    path: tuple[Step, ...] = ()
+    path: tuple[Transition, ...] = ()
     shortest: bool = False
 
     @property
@@ -104,7 +104,7 @@ class Search:
         left = "; ".join(f"{node}: {', '.join(txns)}" for node, txns in self.space.unfinished(places).items())
         return f"{STUCK}: without any more faults, and without what was under way, it never ends ({left})"
 
-    def successors(self, state: State) -> Iterator[tuple[Step, State]]:
+    def successors(self, state: State) -> Iterator[tuple[Transition, State]]:
         """Every single way to go on, with nothing left out."""
         for move in self._all.of(state.places, state.packets):
             after = state.after(move)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from harness.explore.breadth import Bounds, BreadthFirst, Clock, Places, Watch
 from harness.explore.moves import ALL, SHORTEST
-from harness.explore.space import Space, Step
+from harness.explore.space import Space, Transition
 
 Wanted = Callable[[Places], str]
 
@@ -24,7 +24,7 @@ class Way(NamedTuple):
     """Its end and its steps. ``shortest``: it is certain that no other is shorter."""
 
     to: Places
-    steps: tuple[Step, ...]
+    steps: tuple[Transition, ...]
     shortest: bool
 
 

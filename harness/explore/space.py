@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from harness.explore.case import Case
 from harness.explore.node import Live, Local, Node, Packet, Way, freeze, words
-from protocols.core import Command, Config, Protocol, Request, Role, Start, TimerFired, Timing, UsageError, Verdict
+from protocols.core import Command, Config, Protocol, Request, Role, Start, TimerFired, Timing, Verdict
+from protocols.errors import UsageError
 from protocols.lives import horizon, parts, prefix_of
 from protocols.service.lua_library import Twin
 
@@ -45,7 +46,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Transition:
     """How a state came about: ``kind`` start, deliver, timer, sweep or crash; ``crashed``, ``effects`` as in ``Way``."""
 
     kind: str
@@ -67,7 +68,7 @@ class Move(NamedTuple):
     place: int
     packets: int
     crashes: int
-    step: Step
+    step: Transition
 
 
 class Space:
@@ -243,7 +244,7 @@ class Space:
             for packet in way.sent:
                 packets |= 1 << self._packet(packet)
             number = self.number(at, self._after(place, node, way))
-            step = Step(kind, node.name, what, way.crashed, way.effects)
+            step = Transition(kind, node.name, what, way.crashed, way.effects)
             yield Move(at, number, packets, int(bool(way.crashed)), step)
 
     def _after(self, place: Place, node: Node, way: Way) -> Place:

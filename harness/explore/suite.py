@@ -10,7 +10,8 @@ from harness.checkers import Verdict
 from harness.explore.breadth import Bounds
 from harness.explore.case import Case, cases
 from harness.explore.search import Found, Search
-from protocols.core import Config, Protocol, UsageError
+from protocols.core import Config, Protocol
+from protocols.errors import UsageError
 from protocols.registry import load
 
 Watch = Callable[[Case, int, int], None]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from harness.explore.search import Search, Step
+from harness.explore.search import Search, Transition
 
 _HOW = {
     "start": "a client checks out order {what}",
@@ -16,7 +16,7 @@ _HOW = {
 }
 
 
-def render(path: Iterable[Step]) -> str:
+def render(path: Iterable[Transition]) -> str:
     """One paragraph a step: who it happens to, what, and what follows; a crash is said where it falls."""
     lines = []
     for number, step in enumerate(path, start=1):
@@ -27,7 +27,7 @@ def render(path: Iterable[Step]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def walk(search: Search, choices: Iterable[str]) -> tuple[Step, ...]:
+def walk(search: Search, choices: Iterable[str]) -> tuple[Transition, ...]:
     """The steps that ``choices`` name, one after the other: ``KIND NODE [BEGINNING OF WHAT] [! BOUNDARY]``.
 
     Raises ``LookupError`` with what was possible where a choice fits nothing.

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from random import Random
 
+from harness.errors import EnvironmentFailure
 from harness.faults import targets as names
 from harness.faults.base import LONGEST_S, Fault, Kind, Setting, Value
 from harness.faults.crash import Crash
@@ -27,8 +28,8 @@ from harness.faults.power_cut import PowerCut
 from harness.faults.reorder import Reorder
 from harness.faults.skew import Skew
 from harness.faults.slow import Slow
-from harness.runtimes.base import Breakable, EnvironmentFailure
-from protocols.core import UsageError
+from harness.runtimes.base import Breakable
+from protocols.errors import UsageError
 
 __all__ = [
     "KINDS",

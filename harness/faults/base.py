@@ -6,7 +6,7 @@ from random import Random
 from typing import Literal, Protocol
 
 from harness.runtimes.base import Breakable, Capability
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 Aim = Literal["nodes", "services", "stores", "links"]
 Value = float | str

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 
+from harness.errors import EnvironmentFailure
 from harness.faults.base import Fault
-from harness.runtimes.base import Breakable, EnvironmentFailure, Node
+from harness.runtimes.base import Breakable, Node
 
 POLL_S = 0.005
 GONE_WITHIN_S = 10.0

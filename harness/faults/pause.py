@@ -3,10 +3,11 @@
 from contextlib import suppress
 from random import Random
 
+from harness.errors import EnvironmentFailure
 from harness.faults.base import Aim, Fault, Setting
 from harness.faults.nodes import not_ours
 from harness.faults.targets import DRAWN, nodes
-from harness.runtimes.base import Breakable, Capability, EnvironmentFailure
+from harness.runtimes.base import Breakable, Capability
 
 
 class Pause:

@@ -12,7 +12,7 @@ from random import Random
 
 from harness.faults.base import Aim
 from harness.runtimes.base import Breakable, Node, Runtime, Wire
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 GROUPS = {"services": ("service",), "stores": ("store",), "all": ("service", "store", "broker")}
 DRAWN = {"any": ("service", "store", "broker"), "any-service": ("service",), "any-store": ("store",)}

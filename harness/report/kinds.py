@@ -16,7 +16,7 @@ from harness.explore.kept import COUNTEREXAMPLE
 from harness.formats import Unreadable
 from harness.report import results
 from harness.report.runs import Run
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 COMPARED = (
     "rate_per_s",

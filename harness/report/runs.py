@@ -6,15 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness import steps
 from harness.bench import folder as benches
 from harness.bench.folder import BenchFolder, Ledger
 from harness.bench.measure import Measured, measure
 from harness.chaos.folder import HISTORY
 from harness.checkers import Judgement
-from harness.history import History, HistoryError, load
+from harness.history import History, HistoryError, load, spans
+from harness.history.spans import Span
 from harness.report.verdict import examine
-from harness.steps import Step
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Run:
     name: str
     history: History
     judgement: Judgement
-    steps: Sequence[Step] = ()
+    steps: Sequence[Span] = ()
     case: str = ""
     round: int = 1
 
@@ -47,7 +46,7 @@ class Run:
 def read(path: Path, case: str = "", number: int = 1) -> Run:
     """The run in this folder. Raises `HistoryError` if its history is not whole."""
     history = load(path / HISTORY)
-    return Run(path.name, history, examine(history), steps.read(path), case, number)
+    return Run(path.name, history, examine(history), spans.read(path), case, number)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,6 @@ Kind = Literal["service", "store", "gateway", "broker"]
 State = Literal["starting", "running", "paused", "down"]
 
 
-class EnvironmentFailure(Exception):
-    """The machine or something on it stands in the way; the message says what it is and what to do about it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Node:
     """One thing that can fail on its own.

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self
 import msgspec
 
 from harness.history import Operation
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 SLOWEST_PER_S = 1e-4
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.local.limits import exhausted
 
 if (

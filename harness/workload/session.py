@@ -1,7 +1,7 @@
 """A client whose every word is recorded."""
 
 from harness.history import Operation, Processes
-from harness.scribe import Scribe
+from harness.history.recorder import Recorder
 from harness.workload.base import Call
 from harness.workload.client import LONGEST_WORDS, Caller
 
@@ -18,7 +18,7 @@ class Session:
     `do` raises `HistoryError` if the history cannot be written, and nothing because of what the shop answers.
     """
 
-    def __init__(self, client: Caller, recorder: Scribe, processes: Processes) -> None:
+    def __init__(self, client: Caller, recorder: Recorder, processes: Processes) -> None:
         self._client = client
         self._recorder = recorder
         self._processes = processes

@@ -16,7 +16,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.service.app import application
 from protocols.service.http import BoundedRunner, bound_logs
 from protocols.service.node import Node

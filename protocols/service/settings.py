@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from protocols.core import Timing, UsageError
+from protocols.core import Timing
+from protocols.errors import UsageError
 from protocols.service import faults
 from protocols.shop.memory import STORE_MEMORY_MB
 from protocols.shop.request_context import STATUSES

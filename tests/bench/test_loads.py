@@ -13,7 +13,7 @@ from harness.bench.histogram import Histogram
 from harness.bench.loads import Askers, Till, latency_us, over_after
 from harness.bench.measure import measure
 from harness.chaos.load import Crowd, set_up
-from harness.history import Claims, Header, Operation, Tape
+from harness.history import Claims, Header, MemoryRecorder, Operation
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
@@ -28,9 +28,9 @@ HEADER = Header(
 
 
 @asynccontextmanager
-async def shop(orders: int) -> AsyncIterator[tuple[LocalDeployment, Till, Tape]]:
+async def shop(orders: int) -> AsyncIterator[tuple[LocalDeployment, Till, MemoryRecorder]]:
     async with LocalDeployment(Spec(protocol="2pc")) as deployment, ShopClient(deployment.url) as client:
-        tape = Tape(HEADER, time.monotonic_ns)
+        tape = MemoryRecorder(HEADER, time.monotonic_ns)
         crowd = Crowd(client, tape)
         made = await set_up(Orders(orders=orders, poor=0.0), crowd, 1)
         yield deployment, Till(Askers(crowd), iter(made.tray), tape.now_ns), tape
@@ -43,7 +43,7 @@ async def stall(deployment: LocalDeployment, after_s: float) -> None:
     deployment.resume("order-1")
 
 
-def quantile_ms(tape: Tape, q: float, since: int = 0) -> float:
+def quantile_ms(tape: MemoryRecorder, q: float, since: int = 0) -> float:
     checkouts = [each for each in tape.history().operations if each.op == "checkout"][since:]
     found = Histogram(map(latency_us, checkouts)).quantile(q)
     assert found is not None
@@ -85,7 +85,7 @@ def test_latency_counts_from_when_it_was_due() -> None:
 
 
 def test_the_figures_of_a_history_without_any_checkout() -> None:
-    tape = Tape(HEADER, iter(range(10**9, 10**10, 10**9)).__next__)
+    tape = MemoryRecorder(HEADER, iter(range(10**9, 10**10, 10**9)).__next__)
     tape.phase("load")
     tape.phase("heal")
     found = measure(tape.history())

@@ -18,7 +18,7 @@ from harness.bench.pace import Pace
 from harness.history import Operation
 from harness.workload.base import Call
 from harness.workload.session import Session
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.registry import load
 
 VALUES = st.lists(st.integers(0, 10**10), min_size=1, max_size=200)

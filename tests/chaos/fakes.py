@@ -9,7 +9,8 @@ from aiohttp import web
 
 from harness.chaos.plan import Plan
 from harness.chaos.sites import Site
-from harness.runtimes.base import Capability, EnvironmentFailure, Holds, Node, State
+from harness.errors import EnvironmentFailure
+from harness.runtimes.base import Capability, Holds, Node, State
 from harness.workload.base import Call
 from harness.workload.client import OPERATIONS
 

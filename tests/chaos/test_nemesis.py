@@ -23,7 +23,7 @@ class SlowShop(FakeShop):
             await asyncio.sleep(4 * SECOND_AT_S)
 
 
-class Recorder:
+class FileRecorder:
     def __init__(self) -> None:
         self.targets: list[str] = []
 
@@ -35,7 +35,7 @@ class Recorder:
 async def test_faults_start_in_the_order_of_the_schedule_however_long_a_kill_takes() -> None:
     """Found in containers on a busy machine: a kill took longer than the next fault was away, and the history said they had
     come the other way round."""
-    shop, recorder = SlowShop(), Recorder()
+    shop, recorder = SlowShop(), FileRecorder()
     await shop.up()
     try:
         nemesis = Nemesis(shop, recorder, seed=1)  # type: ignore[arg-type]

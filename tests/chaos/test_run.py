@@ -17,17 +17,17 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import history as history_module
 from harness import scenarios
 from harness.chaos import nemesis, single
 from harness.chaos.conduct import Finished, conduct
 from harness.chaos.engine import Engine
 from harness.chaos.plan import Plan
 from harness.checkers import Verdict
+from harness.errors import EnvironmentFailure
 from harness.history import load
+from harness.history import recorder as recorder_module
 from harness.report.kinds import every
 from harness.report.verdict import examine
-from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.local import process
 from harness.scenarios import Recurring, Scenario
 from harness.workload import WORKLOADS
@@ -41,7 +41,7 @@ LEFT = {
     "results.json",
     "report.html",
     "report.txt",
-    "steps.ndjson",
+    "spans.ndjson",
     "summary.md",
     "junit.xml",
     "run.toml",
@@ -309,15 +309,15 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_written(
     fake: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = 100_000
-    write = history_module._write_all
+    write = recorder_module._write_all
 
     def write_all(descriptor: int, data: bytes) -> None:
         if os.fstat(descriptor).st_size + len(data) > room:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(descriptor, data)
 
-    monkeypatch.setattr(history_module, "_write_all", write_all)
-    monkeypatch.setattr(history_module, "FLUSH_BYTES", 1_000)
+    monkeypatch.setattr(recorder_module, "_write_all", write_all)
+    monkeypatch.setattr(recorder_module, "FLUSH_BYTES", 1_000)
     shop = FakeShop(Model().answer)
     started = time.monotonic()
     with pytest.raises(EnvironmentFailure, match=r"history.ndjson: cannot write the history: No space left on device"):

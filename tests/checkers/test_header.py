@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from harness.history import History, HistoryError, load
-from harness.records import Seal, encode
+from harness.history.format import Checksum, encode
 from harness.report.verdict import examine
 from tests.checkers.tale import a_run
 from wdm.cli import main
@@ -25,7 +25,7 @@ def whole() -> History:
 
 def written(folder: Path, first: dict[str, Any]) -> Path:
     """The file with this first line, sealed as if it had always been like that."""
-    history, seal = whole(), Seal()
+    history, seal = whole(), Checksum()
     lines = [first, *history.operations, *history.events]
     for line in lines:
         seal.update(encode(line) + b"\n")

@@ -19,7 +19,7 @@ from harness.chaos.replay import OtherVersion, plan_of
 from harness.explore.kept import Counterexample
 from harness.report.server.shelf import Shelf
 from harness.toml_file import TomlFile
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from wdm.cli import main
 from wdm.testing.contract import scenario_of
 

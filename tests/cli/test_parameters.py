@@ -10,7 +10,7 @@ import click
 import pytest
 
 from harness.bench.cases import SWEPT
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from wdm import cli
 from wdm.commands.bench import bench
 from wdm.config import Settings

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.history import Claims, Header, Recorder
+from harness.history import Claims, FileRecorder, Header
 from wdm.exits import ENVIRONMENT, OK, UNKNOWN, VIOLATED
 from wdm.streams import Outlet
 
@@ -20,7 +20,7 @@ HEADER = Header(protocol="2pc", claims=CLAIMS, scenario="s", workload="w", durab
 def violated(tmp_path: Path) -> Path:
     """A history of something left in doubt after the heal."""
     ticks = iter(range(10**9, 10**12, 10**9))
-    with Recorder(tmp_path / "violated.ndjson", HEADER, lambda: next(ticks)) as recorder:
+    with FileRecorder(tmp_path / "violated.ndjson", HEADER, lambda: next(ticks)) as recorder:
         recorder.event("healed")
         for _ in range(6):
             recorder.event("probe", in_doubt=1, locks=0, fences=0, open=0)

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from harness import faults
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.docker import compose, engine, images, ours, project
 from harness.runtimes.docker.deployment import DockerDeployment
 from harness.runtimes.local import process

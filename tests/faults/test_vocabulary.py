@@ -9,7 +9,7 @@ from harness import faults
 from harness.faults import targets
 from harness.faults.boundaries import boundaries
 from harness.runtimes.base import Holds, Node
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.registry import load
 
 

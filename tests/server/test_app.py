@@ -11,9 +11,9 @@ import pytest
 from harness import scenarios
 from harness.chaos.conduct import conduct
 from harness.chaos.plan import Plan, simulated
-from harness.history import Claims, Header, Recorder
+from harness.errors import EnvironmentFailure
+from harness.history import Claims, FileRecorder, Header
 from harness.report.server.app import served
-from harness.runtimes.base import EnvironmentFailure
 
 HEADER = Header(
     protocol="saga",
@@ -151,7 +151,7 @@ async def test_a_run_that_goes_on_is_told_as_it_goes_and_one_that_was_killed_say
 
     run = tmp_path / "20260101-000000-saga-9"
     run.mkdir()
-    recorder = Recorder(run / "history.ndjson", HEADER)
+    recorder = FileRecorder(run / "history.ndjson", HEADER)
     recorder.phase("load")
     async with served(tmp_path, 0) as url, aiohttp.ClientSession() as session, session.get(f"{url}events") as events:
         first = json.loads((await events.content.readline()).removeprefix(b"data: "))

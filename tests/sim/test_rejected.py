@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from harness import faults
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.sim.simulation import Simulation
 from protocols.service.links import poison
 from protocols.two_phase.machine import Prepare

@@ -12,8 +12,8 @@ from harness.chaos.conduct import conduct
 from harness.chaos.hunt import without
 from harness.chaos.plan import Plan
 from harness.chaos.shrink import Shrinker
-from harness.runtimes.base import EnvironmentFailure
-from protocols.core import UsageError
+from harness.errors import EnvironmentFailure
+from protocols.errors import UsageError
 from tests.sim.conftest import plan_of
 
 HARDEST = "refuse-stale"

@@ -14,7 +14,8 @@ import pytest
 
 from harness import faults, scenarios
 from harness.chaos import single
-from harness.runtimes.base import EnvironmentFailure, Rule
+from harness.errors import EnvironmentFailure
+from harness.runtimes.base import Rule
 from harness.runtimes.sim.simulation import Simulation
 from harness.workload.client import Heard
 from harness.workload.session import NO_SUCH_THING

@@ -15,7 +15,8 @@ from harness.explore.case import ONE_AFTER_ANOTHER
 from harness.explore.search import Bounds, Search
 from harness.faults import Fault
 from protocols import records, registry
-from protocols.core import Protocol, StateKind, UsageError
+from protocols.core import Protocol, StateKind
+from protocols.errors import UsageError
 from tests.runtimes import EVERY_PROTOCOL
 from tests.sim.conftest import examined
 

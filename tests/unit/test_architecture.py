@@ -9,13 +9,27 @@ from protocols import registry
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("wdm", "harness", "protocols", "scenarios")
-VALUE_TOOLS = {"dataclasses", "enum", "typing", "collections.abc", "protocols.claims", "protocols.core"}
-PURE = [ROOT / "protocols/claims.py", ROOT / "protocols/core.py", *sorted(ROOT.glob("protocols/*/machine.py"))]
+VALUE_TOOLS = {
+    "dataclasses",
+    "enum",
+    "typing",
+    "collections.abc",
+    "protocols.claims",
+    "protocols.core",
+    "protocols.errors",
+}
+PURE = [
+    ROOT / "protocols/claims.py",
+    ROOT / "protocols/core.py",
+    ROOT / "protocols/errors.py",
+    *sorted(ROOT.glob("protocols/*/machine.py")),
+]
 # What the harness and the command line may know of protocols/.
 SHARED = (
     "protocols.claims",
     "protocols.lives",
     "protocols.core",
+    "protocols.errors",
     "protocols.ports",
     "protocols.registry",
     "protocols.service",

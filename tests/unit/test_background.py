@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from harness.errors import EnvironmentFailure
 from harness.faults.proxy import Proxy
-from harness.runtimes.base import EnvironmentFailure, Rule
+from harness.runtimes.base import Rule
 from harness.runtimes.docker.cables import Cables
 from harness.runtimes.docker.container import Container, ContainerLife
 from harness.runtimes.local.insides import InsideFaults

@@ -6,18 +6,8 @@ import resource
 import pytest
 
 from harness.checkers import judge
-from harness.history import (
-    FLUSH_BYTES,
-    Claims,
-    Event,
-    Header,
-    History,
-    HistoryError,
-    Operation,
-    Processes,
-    Recorder,
-    load,
-)
+from harness.history import Claims, Event, FileRecorder, Header, History, HistoryError, Operation, Processes, load
+from harness.history.recorder import FLUSH_BYTES
 
 SECOND = 1_000_000_000
 HEADER = Header(
@@ -57,7 +47,7 @@ def path(tmp_path):
 
 def shop_run(path, clock, complete=True):
     """A small run that holds: one checkout, and everything read at the end."""
-    with Recorder(path, HEADER, clock) as recorder:
+    with FileRecorder(path, HEADER, clock) as recorder:
 
         def ok(op, *args, value=None):
             pending = recorder.invoke(0, op, *args)
@@ -85,7 +75,7 @@ def shop_run(path, clock, complete=True):
 
 def test_what_was_recorded_is_read_back(path, clock):
     heard = []
-    with Recorder(path, HEADER, clock, tell=heard.append) as recorder:
+    with FileRecorder(path, HEADER, clock, listener=heard.append) as recorder:
         recorder.phase("load")
         slow = recorder.invoke(1, "checkout", "o1")
         clock.tick(5)
@@ -186,7 +176,7 @@ def test_an_interrupted_run_can_be_judged_but_never_holds(path, clock):
 
 def test_an_exception_leaves_an_incomplete_history_with_what_was_running(path, clock):
     def interrupted():
-        with Recorder(path, HEADER, clock) as recorder:
+        with FileRecorder(path, HEADER, clock) as recorder:
             recorder.invoke(4, "checkout", "o")
             raise KeyboardInterrupt
 
@@ -198,7 +188,7 @@ def test_an_exception_leaves_an_incomplete_history_with_what_was_running(path, c
 
 
 def test_what_was_recorded_a_second_ago_is_on_disk(path, clock):
-    recorder = Recorder(path, HEADER, clock)
+    recorder = FileRecorder(path, HEADER, clock)
     recorder.event("node", up="order-1")
     assert b"order-1" not in path.read_bytes()
     clock.tick(SECOND)
@@ -210,7 +200,7 @@ def test_what_was_recorded_a_second_ago_is_on_disk(path, clock):
 
 
 def test_a_full_disk_is_told_and_what_was_written_stays(path, clock):
-    recorder = Recorder(path, HEADER, clock)
+    recorder = FileRecorder(path, HEADER, clock)
     recorder.invoke(1, "checkout", "kept").ok()
     clock.tick(SECOND)
     recorder.invoke(2, "checkout", "kept too").ok()
@@ -233,7 +223,7 @@ def test_a_full_disk_is_told_and_what_was_written_stays(path, clock):
 
 
 def test_no_room_even_for_the_footer_is_a_truncated_file(path, clock, monkeypatch):
-    recorder = Recorder(path, HEADER, clock)
+    recorder = FileRecorder(path, HEADER, clock)
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -249,12 +239,12 @@ def test_no_room_even_for_the_footer_is_a_truncated_file(path, clock, monkeypatc
 def test_an_existing_file_is_not_written_over(path):
     path.write_text("precious")
     with pytest.raises(HistoryError, match="cannot create the history: File exists"):
-        Recorder(path, HEADER)
+        FileRecorder(path, HEADER)
     assert path.read_text() == "precious"
 
 
 def test_a_process_does_one_thing_at_a_time_and_nothing_after_an_unknown(path, clock):
-    with Recorder(path, HEADER, clock) as recorder:
+    with FileRecorder(path, HEADER, clock) as recorder:
         first = recorder.invoke(1, "checkout", "o")
         with pytest.raises(HistoryError, match="process 1 is still doing checkout"):
             recorder.invoke(1, "find_user", "1")
@@ -266,7 +256,7 @@ def test_a_process_does_one_thing_at_a_time_and_nothing_after_an_unknown(path, c
 
 
 def test_after_the_end_nothing_is_recorded(path, clock):
-    recorder = Recorder(path, HEADER, clock)
+    recorder = FileRecorder(path, HEADER, clock)
     late = recorder.invoke(1, "checkout", "o")
     recorder.close()
     recorder.close()

@@ -8,7 +8,8 @@ from harness.explore.suite import Question, participants
 from harness.runtimes.local.nodes import Plan, direct, lay_out
 from harness.runtimes.local.spec import SERVICES, Spec
 from harness.runtimes.local.state import StateFolder
-from protocols.core import Layout, UsageError
+from protocols.core import Layout
+from protocols.errors import UsageError
 from protocols.registry import load, names
 
 

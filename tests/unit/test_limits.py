@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.local import detached, limits
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.docker import offline
 
 HANGS_UP = """#!/bin/sh

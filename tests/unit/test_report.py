@@ -12,7 +12,7 @@ from harness.history import Claims, Event, Header, History, Operation
 from harness.report import junit, results, summary, text
 from harness.report.kinds import find
 from harness.report.verdict import examine
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.registry import load
 
 MS = 1_000_000

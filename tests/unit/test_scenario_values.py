@@ -10,7 +10,7 @@ from harness import faults
 from harness.faults import KINDS
 from harness.scenarios import Scenario, load, packaged, read
 from harness.workload import WORKLOADS
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 TOP = {
     "summary": '"A test"', "duration_s": "10", "durability": '"always"', "workers": "2", "time_limit_s": "5",

@@ -10,7 +10,7 @@ from harness import faults, scenarios
 from harness.chaos.folder import toml
 from harness.chaos.plan import Plan, as_table, crashing_at
 from harness.scenarios import Scenario, load, packaged, read, spread
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 LISTED = (
     "coordinator-crash",

@@ -2,10 +2,10 @@
 
 from harness.checkers import Judgement, Verdict
 from harness.history import Claims, Event, Header, History, Operation
+from harness.history.spans import Span
 from harness.report.html.charts.sequence import figure, sentence
 from harness.report.html.story import Beat, Library, examples
 from harness.report.runs import Run
-from harness.steps import Step
 
 HEADER = Header(
     protocol="2pc",
@@ -23,13 +23,13 @@ def checkout(order: str, begin: int, end: int, outcome: str = "ok", value: objec
     return Operation(1, "checkout", [order], begin * MS, end * MS, outcome, value)  # type: ignore[arg-type]
 
 
-def library(operations: list[Operation], steps: list[Step], events: list[Event] | None = None) -> Library:
+def library(operations: list[Operation], steps: list[Span], events: list[Event] | None = None) -> Library:
     history = History(HEADER, operations, [Event("phase", 0, {"name": "load"}), *(events or [])])
     return Library(Run("run", history, Judgement(verdict=Verdict.HOLDS, reasons=(), results=()), steps))
 
 
-def step(at: int, node: str, what: str, detail: str = "", txn: str = "a.1") -> Step:
-    return Step(at * MS, node, txn, what, detail)
+def step(at: int, node: str, what: str, detail: str = "", txn: str = "a.1") -> Span:
+    return Span(at * MS, node, txn, what, detail)
 
 
 COMMIT = [
@@ -137,9 +137,9 @@ def test_too_many_steps_are_bounded_and_counted() -> None:
 
 
 def test_examples_are_plain_and_of_both_outcomes() -> None:
-    def of(txn: str, order: str, shift: int) -> list[Step]:
+    def of(txn: str, order: str, shift: int) -> list[Span]:
         return [
-            Step(each.at_ns + shift * MS, each.node, txn, each.what, order if each.what == "start" else each.detail)
+            Span(each.at_ns + shift * MS, each.node, txn, each.what, order if each.what == "start" else each.detail)
             for each in COMMIT
         ]
 

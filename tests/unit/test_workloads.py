@@ -10,7 +10,7 @@ from harness.chaos.ending import Names
 from harness.chaos.load import Crowd, Unusable, set_up
 from harness.checkers import Verdict, judge
 from harness.checkers.sets import find_sets
-from harness.history import Claims, Event, Header, History, Operation, Recorder, load
+from harness.history import Claims, Event, FileRecorder, Header, History, Operation, load
 from harness.workload import WORKLOADS
 from harness.workload.base import Call, Shop, Workload, call, stream
 from harness.workload.client import ShopClient
@@ -177,7 +177,7 @@ async def test_a_malformed_answer_is_unknown_and_can_be_written_down(body: bytes
     await server.start()
     try:
         async with ShopClient(server.url, 5.0) as client:
-            with Recorder(tmp_path / "h", HEADER) as recorder:
+            with FileRecorder(tmp_path / "h", HEADER) as recorder:
                 session = Crowd(client, recorder).session()
                 for op in WITH_A_VALUE:
                     args = ("1",) if op != "create_user" else ()
@@ -211,7 +211,7 @@ async def test_what_does_not_say_whether_it_happened_is_unknown(answer: bytes, t
     async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with ShopClient(url, 5.0) as client:
-            with Recorder(tmp_path / "h", HEADER) as recorder:
+            with FileRecorder(tmp_path / "h", HEADER) as recorder:
                 session: Session = Crowd(client, recorder).session()
                 assert (await session.do(call("checkout", "1"))).outcome == "unknown"
 
@@ -222,7 +222,7 @@ async def test_a_set_up_that_is_refused_says_what_was_answered(tmp_path) -> None
     try:
         async with ShopClient(server.url, 5.0) as client:
             with (
-                Recorder(tmp_path / "h", HEADER) as recorder,
+                FileRecorder(tmp_path / "h", HEADER) as recorder,
                 pytest.raises(Unusable, match=r"set-up: create_user\(\) was answered 'not today'"),
             ):
                 await set_up(WORKLOADS["bank"](), Crowd(client, recorder), 1)

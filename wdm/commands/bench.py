@@ -15,13 +15,13 @@ from harness.bench.folder import BenchFolder
 from harness.bench.pace import Pace
 from harness.chaos.conduct import Finished
 from harness.checkers import Verdict
+from harness.errors import EnvironmentFailure
 from harness.history import HistoryError
 from harness.report import bench as report
 from harness.report import text
-from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.local.spec import MAX_WORKERS
 from protocols import registry
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.service.links import TRANSPORTS
 from wdm import ui
 from wdm.combined import refuse_idle_load

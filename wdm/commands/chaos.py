@@ -13,9 +13,9 @@ from harness.chaos.conduct import Finished, conduct
 from harness.chaos.folder import RunFolder
 from harness.chaos.plan import Plan, crashing_at, simulated
 from harness.chaos.sites import SIMULATED, SITES
+from harness.errors import EnvironmentFailure
 from harness.history import HistoryError
 from harness.report import results, text
-from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.local.control import view
 from harness.runtimes.local.spec import MAX_WORKERS
 from harness.runtimes.local.state import DEFAULT as STATE_DIR

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import click
 
 from harness import leftovers
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.docker import compose, ours
 from harness.runtimes.local.control import all_folders, take_down
 from harness.runtimes.local.state import StateFolder

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.local.state import StateFolder
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from wdm import streams, ui
 from wdm.options import deployment, hint
 from wdm.parameters import Text, Whole

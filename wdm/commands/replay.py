@@ -11,7 +11,7 @@ from harness.chaos.replay import FILE, OtherVersion, plan_of
 from harness.explore.kept import COUNTEREXAMPLE, Unwalkable, load, told, walk_again
 from harness.formats import Unreadable
 from harness.report import results
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from wdm import ui
 from wdm.commands.chaos import once
 from wdm.exits import UNKNOWN, VIOLATED

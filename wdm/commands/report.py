@@ -8,13 +8,13 @@ import click
 
 from harness.bench.folder import BenchFolder
 from harness.chaos.folder import LATEST, RunFolder
+from harness.errors import EnvironmentFailure
 from harness.explore import kept as counterexamples
 from harness.explore.kept import Unwalkable
 from harness.history import HistoryError
 from harness.report import bench, kinds, pages, runs, text
 from harness.report.kinds import Kind
-from harness.runtimes.base import EnvironmentFailure
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from wdm import ui
 from wdm.comparison import show
 from wdm.exits import OK, UNKNOWN

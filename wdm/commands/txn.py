@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.runtimes.local.state import StateFolder
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from wdm import ui
 from wdm.exits import OK
 from wdm.options import as_json, deployment, hint, option, running

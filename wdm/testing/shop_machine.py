@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from harness.errors import EnvironmentFailure
 from harness.faults.targets import links, nodes
-from harness.runtimes.base import EnvironmentFailure, Rule
+from harness.runtimes.base import Rule
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.sim.loop import VirtualLoop
 from harness.runtimes.sim.simulation import Simulation

@@ -1,7 +1,8 @@
-"""One checkout as a story: what its client asked and heard, what services said to each other and to their stores, and what broke.
+"""One checkout as a story: what its client asked and heard, what services said to each other and to their stores, and
+what broke.
 
-Everything comes from the history and from the steps that services noted (`harness.steps`). A step that is missing, because
-its writer was killed before it could tell, is missing here.
+Everything comes from the history and from the steps that services noted (`harness.history.spans`). A step that is
+missing, because its writer was killed before it could tell, is missing here.
 """
 
 from bisect import bisect_left, bisect_right
@@ -12,9 +13,9 @@ from itertools import islice
 from typing import Literal
 
 from harness.history import Event, Operation
+from harness.history.spans import Span
 from harness.report.runs import Run
 from harness.report.text import last_words
-from harness.steps import Step
 
 CLIENT = "client"
 MOST_BEATS = 56
@@ -71,7 +72,7 @@ class Library:
     """The stories of one run. Indexes once what all of them need."""
 
     run: Run
-    _steps: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
+    _steps: dict[str, list[Span]] = field(default_factory=lambda: defaultdict(list))
     _txns: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _attempts: dict[str, list[Operation]] = field(default_factory=lambda: defaultdict(list))
 
@@ -189,7 +190,7 @@ def service_of(node: str) -> str:
     return node.rpartition("-")[0] or node
 
 
-def _nodes(steps: Sequence[Step]) -> tuple[str, ...]:
+def _nodes(steps: Sequence[Span]) -> tuple[str, ...]:
     """The columns after the client: instances that noted something, each service followed by its store."""
     seen = dict.fromkeys(step.node for step in steps)
     wrote = {service_of(step.node) for step in steps if step.what.startswith(("persist", "do:", "done:"))}
@@ -213,7 +214,7 @@ def _clients(attempts: Sequence[Operation], nodes: Sequence[str]) -> Iterator[Be
         yield Beat("client", each.completed_ns, nodes[0], CLIENT, answer, took_ms=waited_ms)
 
 
-def _services(steps: Sequence[Step]) -> Iterator[Beat]:
+def _services(steps: Sequence[Span]) -> Iterator[Beat]:
     """Sends paired with the receipts they led to, commands with their answers."""
     heard = [step for step in steps if step.what.startswith("received:")]
     taken: set[int] = set()
@@ -229,7 +230,7 @@ def _services(steps: Sequence[Step]) -> Iterator[Beat]:
             yield Beat("note", step.at_ns, step.node, step.node, f"its timer '{name}' fires")
 
 
-def _sent(step: Step, name: str, heard: Sequence[Step], taken: set[int], steps: Sequence[Step]) -> Beat:
+def _sent(step: Span, name: str, heard: Sequence[Span], taken: set[int], steps: Sequence[Span]) -> Beat:
     for number, each in enumerate(heard):
         fits = each.what == f"received:{name}" and each.txn == step.txn and each.at_ns >= step.at_ns
         there = each.node != step.node and (step.detail in SERVICES) <= (service_of(each.node) == step.detail)
@@ -240,7 +241,7 @@ def _sent(step: Step, name: str, heard: Sequence[Step], taken: set[int], steps: 
     return Beat("lost", step.at_ns, step.node, _meant(step, steps), name)
 
 
-def _meant(step: Step, steps: Sequence[Step]) -> str:
+def _meant(step: Span, steps: Sequence[Span]) -> str:
     """To whom a message went that nobody noted: an instance of the service, or whoever spoke to the sender before."""
     if step.detail in SERVICES:
         instances = [each.node for each in steps if service_of(each.node) == step.detail]
@@ -249,7 +250,7 @@ def _meant(step: Step, steps: Sequence[Step]) -> str:
     return others[-1] if others else step.node
 
 
-def _stored(step: Step, action: str, name: str, later: Sequence[Step]) -> Beat:
+def _stored(step: Span, action: str, name: str, later: Sequence[Span]) -> Beat:
     wanted = f"persisted:{name}" if action == "persist" else f"done:{name}"
     answer = next(
         (each for each in later if each.what == wanted and each.node == step.node and each.txn == step.txn), None

@@ -24,6 +24,7 @@ SHOWN: dict[str, str] = {
     "run.toml": "text/plain",
     "scenario.toml": "text/plain",
     "history.ndjson": "text/plain",
+    "spans.ndjson": "text/plain",
     "steps.ndjson": "text/plain",
     "bench.json": "application/json",
     "counterexample.txt": "text/plain",

@@ -13,7 +13,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from harness.runtimes.base import EnvironmentFailure, Rule, Wire
+from harness.errors import EnvironmentFailure
+from harness.runtimes.base import Rule, Wire
 from harness.runtimes.docker.engine import told
 from harness.runtimes.docker.layout import Link, Place, serves_only
 from harness.runtimes.docker.links import PATH, Order

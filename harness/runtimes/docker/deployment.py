@@ -5,7 +5,7 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.docker.container import Container
 from harness.runtimes.docker.supervisor import ContainerSupervisor
 from harness.runtimes.docker.tail import ContainerLog

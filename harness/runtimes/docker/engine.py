@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.local.places import user_folder
 
 DEPLOYMENT, HOME, VOLATILE = "wdm.deployment", "wdm.home", "wdm.volatile"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.docker.compose import find
 from harness.runtimes.docker.engine import endpoint, in_words, told
 from harness.runtimes.docker.project import compose_file, root

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.docker.engine import in_words, told
 from harness.runtimes.docker.images import OFFLINE, SHOP, Images, Say, find_image, run, source
 from harness.runtimes.docker.project import root

@@ -6,7 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from harness.runtimes.base import EnvironmentFailure, Node, State
+from harness.errors import EnvironmentFailure
+from harness.runtimes.base import Node, State
 from harness.runtimes.docker import owner
 from harness.runtimes.docker.brokers import BROKERS
 from harness.runtimes.docker.engine import DEPLOYMENT, VOLATILE, connect, filters, told

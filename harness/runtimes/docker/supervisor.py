@@ -8,8 +8,8 @@ from pathlib import Path
 from secrets import randbelow, token_hex
 from typing import Any
 
+from harness.errors import EnvironmentFailure
 from harness.runtimes import base
-from harness.runtimes.base import EnvironmentFailure
 from harness.runtimes.docker import layout, ours, owner, project
 from harness.runtimes.docker.brokers import BROKERS, Kind
 from harness.runtimes.docker.cables import Cables

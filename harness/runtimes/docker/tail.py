@@ -8,7 +8,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.docker.container import Container
 from harness.runtimes.docker.engine import close_stream, told
 from harness.runtimes.local.aof import FOLDER, NO_LOG, Tail, newest

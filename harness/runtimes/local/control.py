@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.runtimes.base import EnvironmentFailure, Node
+from harness.errors import EnvironmentFailure
+from harness.runtimes.base import Node
 from harness.runtimes.local import places, process
 from harness.runtimes.local.process import Identity
 from harness.runtimes.local.state import Deployment, StateFolder

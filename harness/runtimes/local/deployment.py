@@ -10,8 +10,9 @@ from random import Random
 from types import TracebackType
 from typing import Self, TypeVar
 
+from harness.errors import EnvironmentFailure
 from harness.faults.boundaries import boundaries
-from harness.runtimes.base import Capability, EnvironmentFailure, Holds, Node, Rule, Wire
+from harness.runtimes.base import Capability, Holds, Node, Rule, Wire
 from harness.runtimes.local import temporary
 from harness.runtimes.local.aof import Log, LogWatch, largest
 from harness.runtimes.local.insides import InsideFaults

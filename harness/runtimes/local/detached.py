@@ -13,13 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.local import control, limits
 from harness.runtimes.local.process import GRACE_S
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor, run
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 
 class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):

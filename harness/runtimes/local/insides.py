@@ -6,7 +6,8 @@ from functools import partial
 
 import aiohttp
 
-from harness.runtimes.base import EnvironmentFailure, Node
+from harness.errors import EnvironmentFailure
+from harness.runtimes.base import Node
 from harness.runtimes.local.keeper import Keeper
 from harness.runtimes.wanted import Wanted
 from protocols.service.faults import PATH, Faults, written

@@ -6,7 +6,8 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
-from harness.runtimes.base import EnvironmentFailure, Node, State
+from harness.errors import EnvironmentFailure
+from harness.runtimes.base import Node, State
 from harness.runtimes.life import Life
 from harness.runtimes.local import process
 from harness.runtimes.local.child import ChildLife

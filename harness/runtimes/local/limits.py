@@ -5,7 +5,7 @@ import os
 import resource
 from contextlib import suppress
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.local.spec import SERVICES, Spec
 from protocols.registry import load
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 
 @cache

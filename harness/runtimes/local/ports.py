@@ -13,7 +13,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import IO
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.local.places import user_folder
 
 LOOPBACK = "127.0.0.1"

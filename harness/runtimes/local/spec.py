@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from harness.runtimes.base import EnvironmentFailure
-from protocols.core import UsageError
+from harness.errors import EnvironmentFailure
+from protocols.errors import UsageError
 from protocols.registry import load
 from protocols.service.links import transport
 from protocols.shop.memory import STORE_MEMORY_MB

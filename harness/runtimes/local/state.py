@@ -15,7 +15,8 @@ from typing import IO, Literal
 
 import msgspec
 
-from harness.runtimes.base import EnvironmentFailure, Kind, Node, State
+from harness.errors import EnvironmentFailure
+from harness.runtimes.base import Kind, Node, State
 from harness.runtimes.local import places
 from harness.runtimes.local.places import expanded
 from harness.runtimes.local.process import Identity, alive, identify, paused

@@ -12,8 +12,9 @@ from contextlib import ExitStack, suppress
 from random import Random
 from typing import Protocol
 
+from harness.errors import EnvironmentFailure
 from harness.faults.proxy import Proxy
-from harness.runtimes.base import EnvironmentFailure, Node, Rule, Wire
+from harness.runtimes.base import Node, Rule, Wire
 from harness.runtimes.local import control, limits, process, watchdog
 from harness.runtimes.local.keeper import Keeper
 from harness.runtimes.local.nodes import Member, Plan, direct, lay_out

@@ -6,8 +6,9 @@ from collections.abc import Hashable, Iterable, Sequence
 from random import Random
 from typing import Any
 
+from harness.errors import EnvironmentFailure
 from harness.faults.boundaries import boundaries
-from harness.runtimes.base import Capability, EnvironmentFailure, Holds, Node, Rule, Wire
+from harness.runtimes.base import Capability, Holds, Node, Rule, Wire
 from harness.runtimes.local.spec import SERVICES, Spec
 from harness.runtimes.sim.client import SimClient
 from harness.runtimes.sim.links import post

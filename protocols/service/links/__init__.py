@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 if TYPE_CHECKING:  # the command line lists the transports; it needs no more than their names
     from protocols.service.codec import Codec

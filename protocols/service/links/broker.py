@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.service.bounded_log import LONGEST_TEXT, BoundedLog
 from protocols.service.codec import BadMessage, Codec
 from protocols.service.links import LIMIT_BYTES, MOST_DEAD_LETTERS, Counts, Receive, Rejected

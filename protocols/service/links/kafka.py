@@ -18,7 +18,7 @@ from zlib import crc32
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.service.codec import Codec
 from protocols.service.links import MOST_DEAD_LETTERS
 from protocols.service.links.broker import ROOM, Batch, BrokerLink, BrokerLost, Done

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.service.links import kafka, kafka_reader
 from protocols.service.links.broker import BrokerLost, Done
 from tests.unit.service.test_links import Note

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pytest
 from structlog.testing import capture_logs
 
-from protocols.core import UsageError
+from protocols.errors import UsageError
 from protocols.service import links, tasks
 from protocols.service.bounded_log import LONGEST_TEXT
 from protocols.service.codec import Codec

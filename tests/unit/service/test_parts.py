@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from protocols.core import Outcome, UsageError, Verdict
+from protocols.core import Outcome, Verdict
+from protocols.errors import UsageError
 from protocols.registry import UnknownProtocol, load
 from protocols.service.checkout_retrier import TransactionIds
 from protocols.service.codec import BadMessage, Codec

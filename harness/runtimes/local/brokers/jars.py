@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from harness.runtimes.local.places import expanded, user_folder
-from protocols.core import UsageError
+from protocols.errors import UsageError
 
 VERSION = "3.9.1"
 FOLDER = "WDM_KAFKA_JARS"

@@ -9,7 +9,7 @@ import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.local import probe
 from harness.runtimes.local.brokers import jars
 from harness.runtimes.local.brokers.base import HOST, Broker, Setting

@@ -7,7 +7,7 @@ from pathlib import Path
 from secrets import token_hex
 from zlib import crc32
 
-from harness.runtimes.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.runtimes.local import probe
 from harness.runtimes.local.brokers.base import HOST, USER, Broker, Setting
 

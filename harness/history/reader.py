@@ -10,56 +10,28 @@ what it did is concurrent with everything after it.
 """
 
 import gc
-import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import msgspec
 
-from harness.records import (
+from harness.history.format import (
     READABLE,
-    VERSION,
-    Claims,
+    Checksum,
     Event,
     Footer,
     Header,
     HistoryError,
     Line,
     Operation,
-    Outcome,
-    Seal,
     decode_line,
     decode_version,
-    encode,
 )
-from harness.scribe import Listener, Pending, Processes, Scribe
-
-__all__ = [
-    "VERSION",
-    "Claims",
-    "Event",
-    "Footer",
-    "Header",
-    "History",
-    "HistoryError",
-    "Operation",
-    "Outcome",
-    "Pending",
-    "Processes",
-    "Recorder",
-    "load",
-    "uncollected",
-]
-
-FLUSH_NS = 1_000_000_000
-FLUSH_BYTES = 1 << 16
 
 T = TypeVar("T")
 
@@ -101,123 +73,6 @@ class History:
         return max(times, default=0)
 
 
-class Tape(Scribe):
-    """A history in memory, for runs of which there are thousands."""
-
-    def __init__(self, header: Header, clock: Callable[[], int], tell: Listener | None = None) -> None:
-        super().__init__("the history", clock, tell)
-        self._header = header
-        self._kept: tuple[list[Operation], list[Event]] = ([], [])
-        self._complete = True
-
-    def close(self, complete: bool = True) -> None:
-        if not self._why_closed:
-            self._end_all()
-            self._why_closed = "the history is closed"
-            self._complete = complete
-
-    def history(self) -> History:
-        self.close()
-        return History(self._header, *self._kept, self._complete)
-
-    def _keep(self, record: Operation | Event) -> None:
-        if isinstance(record, Operation):
-            self._kept[0].append(record)
-        else:
-            self._kept[1].append(record)
-
-
-class Recorder(Scribe):
-    """Streams a history to `path`, which must not exist yet. For one thread.
-
-    Lines are written at the latest one second after they were recorded (by the clock of the next call), so
-    a killed harness loses little. When a write fails, the file is taken back to its last whole line and
-    sealed as incomplete, so that it can still be read; every later call raises.
-
-    `clock` returns nanoseconds. `tell`, if given, hears every line when it is recorded.
-    Every method that writes raises `HistoryError`.
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        header: Header,
-        clock: Callable[[], int] = time.monotonic_ns,
-        tell: Listener | None = None,
-    ) -> None:
-        super().__init__(str(path), clock, tell)
-        self.path = Path(path)
-        self._seal = Seal()
-        self._buffer = bytearray()
-        self._flushed_ns = clock()
-        self._size = 0
-        self._on_disk = (0, 0)  # operations and events up to `_size`
-        try:
-            self._file = self.path.open("xb", buffering=0)
-        except OSError as error:
-            raise HistoryError(f"{self.path}: cannot create the history: {error.strerror}") from error
-        self._buffer += encode(header) + b"\n"
-        self._flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, _e: object, _t: TracebackType | None) -> None:
-        self.close(complete=kind is None)
-
-    def close(self, complete: bool = True) -> None:
-        """Seal the file; what is still running is recorded as unknown. Closing twice does nothing."""
-        if self._file.closed:
-            return
-        try:
-            self._end_all()
-            self._flush()
-            self._append(encode(self._seal.footer(self._operations, self._events, complete)) + b"\n")
-        finally:
-            self._why_closed = self._why_closed or "the history is closed"
-            self._file.close()
-
-    def _keep(self, record: Operation | Event) -> None:
-        now_ns = record.at_ns if isinstance(record, Event) else record.completed_ns
-        self._buffer += encode(record) + b"\n"
-        if len(self._buffer) >= FLUSH_BYTES or now_ns - self._flushed_ns >= FLUSH_NS:
-            self._flush()
-            self._flushed_ns = now_ns
-
-    def _flush(self) -> None:
-        self._append(self._buffer)
-        self._seal.update(self._buffer)
-        self._size += len(self._buffer)
-        self._on_disk = (self._operations, self._events)
-        self._buffer.clear()
-
-    def _append(self, data: bytes | bytearray) -> None:
-        try:
-            _write_all(self._file.fileno(), data)
-        except OSError as error:
-            self._why_closed = f"cannot write the history: {error.strerror}; what was written before is kept"
-            self._give_up()
-            raise HistoryError(f"{self.path}: {self._why_closed}") from error
-
-    def _give_up(self) -> None:
-        """Take back what was half written and seal the rest, in the room which that has freed."""
-        descriptor = self._file.fileno()
-        try:
-            os.ftruncate(descriptor, self._size)
-            os.lseek(descriptor, self._size, os.SEEK_SET)
-            _write_all(descriptor, encode(self._seal.footer(*self._on_disk, False)) + b"\n")
-        except OSError:
-            pass  # no room even for that: the lines stay, and `load` says that the end is missing
-        finally:
-            self._file.close()
-
-
-def _write_all(descriptor: int, data: bytes | bytearray) -> None:
-    rest = memoryview(bytes(data))
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
 def load(path: str | Path) -> History:
     """Read a history file and prove it whole.
 
@@ -244,7 +99,7 @@ def uncollected() -> Iterator[None]:
 
 
 def _read(path: str | Path, file: BinaryIO) -> History:
-    seal = Seal()
+    seal = Checksum()
     first = file.readline()
     header = _header(path, first)
     seal.update(first)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.steps import Step, in_logs, parse, read, simulated, written
+from harness.history.spans import Span, encode, from_logs, from_simulation, parse, read
 from protocols.core import Command, Done, Outcome, Persist, Received, Reply, Send, Start, Verdict
 from protocols.service.trace import Trace
 from tests.unit.service.test_driver import YES, Note, Scripted
@@ -72,16 +72,16 @@ def test_what_is_no_whole_step_is_none(line: str) -> None:
 def test_steps_come_back_in_order_of_time_from_logs_and_from_a_run_folder(tmp_path: Path) -> None:
     (tmp_path / "order-1.log").write_text("hello\n~ 30 a.1 reply:committed \n~ 10 a.1 start o1\n")
     (tmp_path / "stock-1.log").write_bytes(b"~ 20 a.1 received:prepare order-1 \xff\n~ 40 a.1 hal")
-    found = in_logs(tmp_path)
+    found = from_logs(tmp_path)
     assert [(step.at_ns, step.node, step.what) for step in found] == [
         (10, "order-1", "start"),
         (20, "stock-1", "received:prepare"),
         (30, "order-1", "reply:committed"),
     ]
-    (tmp_path / "steps.ndjson").write_bytes(written(found))
+    (tmp_path / "steps.ndjson").write_bytes(encode(found))
     assert read(tmp_path) == found
     assert read(tmp_path / "nowhere") == []
-    assert simulated([(0.5, "order-1", "a.1 start o1")]) == [Step(500_000_000, "order-1", "a.1", "start", "o1")]
+    assert from_simulation([(0.5, "order-1", "a.1 start o1")]) == [Span(500_000_000, "order-1", "a.1", "start", "o1")]
 
 
 def test_a_refusal_says_why() -> None:

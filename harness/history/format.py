@@ -22,7 +22,7 @@ class HistoryError(Exception):
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
-    """What the protocol promises in this run; `recovery_s` and `blocking_s` are None where it promises no bound.
+    """The claims of the protocol for this run; `recovery_s` and `blocking_s` are None where it promises no bound.
 
     `blocking_s` is that of the blocking of others while an instance stays away, `outage_s` while a whole service does.
     """
@@ -68,7 +68,7 @@ class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fals
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag="event"):
-    """Something the harness did or saw: `phase`, `fault-start`, `fault-end`, `healed`, `probe`, `buried`, `node`."""
+    """An event of the harness: `phase`, `fault-start`, `fault-end`, `healed`, `probe`, `buried`, `node`."""
 
     kind: str
     at_ns: int
@@ -90,7 +90,7 @@ class AnyHeader(msgspec.Struct, tag="header"):
     version: int
 
 
-class Seal:
+class Checksum:
     """Running checksum of the lines (BLAKE2b, 16 bytes); it covers the footer's own figures too."""
 
     def __init__(self) -> None:
