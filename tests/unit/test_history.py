@@ -228,7 +228,7 @@ def test_no_room_even_for_the_footer_is_a_truncated_file(path, clock, monkeypatc
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("harness.history.os.write", full)
+    monkeypatch.setattr("harness.history.recorder.os.write", full)
     clock.tick(SECOND)
     with pytest.raises(HistoryError, match="No space left on device"):
         recorder.phase("load")
