@@ -21,8 +21,8 @@ from pathlib import Path
 import uvloop
 
 from harness.bench.loads import Askers, Till, over_after
-from harness.chaos.load import Crowd
 from harness.history import Claims, FileRecorder, Header
+from harness.run.load import Crowd
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.meter import Meter
 from harness.runtimes.local.spec import Spec

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from harness.bench.thresholds import COST
+from harness.metrics.thresholds import COST
 from harness.report.tables import Column, shown, told
 from wdm import ui
 

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
-from harness.chaos.folder import DEFAULT as RUNS
 from harness.errors import EnvironmentFailure
+from harness.run.folder import DEFAULT as RUNS
 from harness.runtimes.local.control import View, view
 from harness.runtimes.local.state import DEFAULT, StateFolder
 from protocols import registry

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.chaos import seeds, single
+from harness.chaos import seeds
 from harness.chaos.conduct import Finished, conduct
-from harness.chaos.plan import Plan
 from harness.chaos.seeds import Told
 from harness.chaos.shrink import Shrinker
 from harness.checkers import Verdict
 from harness.report import text
+from harness.run import in_memory
+from harness.run.plan import Plan
 from wdm import ui
 from wdm.exits import CODES, INTERRUPTED, WORST
 
@@ -149,7 +150,7 @@ def _bar() -> "Progress":
 def _smallest(plan: Plan, runs: Path) -> Finished:
     """Shrink what failed, then run it once more into a folder."""
     ui.say(f"seed {plan.seed}: looking for the fewest faults and the least load that still fail")
-    shrinker = Shrinker(plan, single.run(plan))
+    shrinker = Shrinker(plan, in_memory.run(plan))
     small = shrinker.run()
     ui.say(f"tried {shrinker.tried} smaller runs; {len(small.schedule or ())} faults are left")
     return conduct(small, runs)

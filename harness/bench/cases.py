@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from harness import scenarios
 from harness.bench.pace import Pace, in_words
-from harness.chaos.plan import Plan
+from harness.run import scenarios
+from harness.run.plan import Plan
+from harness.run.scenarios import Scenario
 from harness.runtimes.local.spec import MAX_WORKERS
-from harness.scenarios import Scenario
 from harness.workload.orders import Orders
 from protocols.errors import UsageError
 from protocols.registry import load, names

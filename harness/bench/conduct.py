@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from harness.bench.cases import Bench, Case
-from harness.bench.folder import BenchFolder, Kept, Ledger
 from harness.chaos import conduct as one
 from harness.chaos.conduct import Finished, Listener
-from harness.chaos.folder import RunFolder
 from harness.errors import EnvironmentFailure
+from harness.run.bench_manifest import BenchFolder, Kept, Ledger
+from harness.run.folder import RunFolder
 
 
 class Turn(NamedTuple):

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from harness.chaos.load import Crowd, Unusable
 from harness.history import Operation
+from harness.run.load import Crowd, Unusable
 from harness.workload.base import call
 from harness.workload.session import Session
 

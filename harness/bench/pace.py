@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from harness.bench.histogram import Histogram
 from harness.bench.loads import Arrivals, Askers, Till, answered, latency_us, over_after
-from harness.chaos.load import Crowd, Driving, MakeLoad
 from harness.history import Operation
+from harness.metrics.histogram import Histogram
+from harness.run.load import Crowd, Driving, MakeLoad
 from harness.workload.base import Shop, stream
 from protocols.service.tasks import begin
 

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import msgspec
 
-from harness.chaos.ending import Names
-from harness.chaos.engine import Engine
-from harness.chaos.folder import TRACE, RunFolder, toml
-from harness.chaos.load import Load, MakeLoad, Unusable
-from harness.chaos.plan import Plan, as_table
-from harness.chaos.sites import Site, site
 from harness.checkers import Judgement
+from harness.checkers.verdict import TROUBLE, examine
 from harness.errors import EnvironmentFailure
 from harness.history import Event, FileRecorder, Header, History, HistoryError, Operation, spans
 from harness.history import load as load_history
 from harness.history.recorder import Recorder
 from harness.report import junit, pages, results, summary, text
 from harness.report.runs import Run
-from harness.report.verdict import TROUBLE, examine
+from harness.run.engine import Engine
+from harness.run.environment import Site, site
+from harness.run.folder import TRACE, RunFolder, toml
+from harness.run.load import Load, MakeLoad, Unusable
+from harness.run.plan import Plan, as_table
+from harness.run.quiescence import Names
 
 Listener = Callable[[Operation | Event], None]
 """Hears everything that is recorded, when it is recorded. What it does with it is nothing to the run."""

@@ -6,11 +6,10 @@
 import sys
 from typing import NamedTuple
 
-from harness import scenarios
-from harness.chaos import single
-from harness.chaos.plan import Plan, simulated
-from harness.chaos.single import Single
-from harness.chaos.sites import SIMULATED
+from harness.run import in_memory, scenarios
+from harness.run.environment import SIMULATED
+from harness.run.in_memory import Single
+from harness.run.plan import Plan, simulated
 from protocols.registry import load, names
 
 Grounds = tuple[tuple[str, int], ...]
@@ -63,7 +62,7 @@ def without(protocol: str, safeguard: str, scenario: str, seed: int, runtime: st
     found = scenarios.load(scenario)
     if runtime == SIMULATED:
         found = simulated(found)
-    return single.run(Plan(found, protocol, seed, runtime=runtime, options=dict(under), ablate=(safeguard,)))
+    return in_memory.run(Plan(found, protocol, seed, runtime=runtime, options=dict(under), ablate=(safeguard,)))
 
 
 def main(wanted: list[str]) -> None:

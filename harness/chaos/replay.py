@@ -8,9 +8,9 @@ from typing import Any, Literal
 import msgspec
 
 from harness import faults, formats
-from harness.chaos.plan import NEVER_DRAWN, Durability, Plan
 from harness.errors import EnvironmentFailure
-from harness.scenarios import Scenario
+from harness.run.plan import NEVER_DRAWN, Durability, Plan
+from harness.run.scenarios import Scenario
 from harness.toml_file import TomlFile
 from harness.workload import WORKLOADS
 

@@ -6,9 +6,9 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from harness.chaos import single
-from harness.chaos.plan import Plan
 from harness.report.text import headline
+from harness.run import in_memory
+from harness.run.plan import Plan
 
 CHUNK = 5
 ALONE = 8
@@ -45,7 +45,7 @@ def _leave_signals_to_the_parent() -> None:
 
 
 def _one(plan: Plan) -> Told:
-    done = single.run(plan)
+    done = in_memory.run(plan)
     if done.interrupted:
         raise KeyboardInterrupt
     history = done.history

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import msgspec
 
-from harness.chaos import single
-from harness.chaos.plan import Plan
-from harness.chaos.single import Single
 from harness.faults import Fault
+from harness.run import in_memory
+from harness.run.in_memory import Single
+from harness.run.plan import Plan
 
 SALTS = 6
 MORE_SALTS = 20  # where few faults are left, and each of them counts
@@ -96,7 +96,7 @@ class Shrinker:
                     return False
                 salted = replace(plan, salt=salt)
                 self.tried += 1
-                if self._names & single.run(salted).names:
+                if self._names & in_memory.run(salted).names:
                     self._best = salted
                     return True
         return False

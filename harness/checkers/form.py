@@ -1,6 +1,6 @@
 """Whether a history can be one at all. A history that is ill-formed is judged by nobody: its verdict is unknown.
 
-Each rule is one that the recorder keeps (`harness.history.recorder`) or that a run keeps (`harness.chaos.engine`), so
+Each rule is one that the recorder keeps (`harness.history.recorder`) or that a run keeps (`harness.run.engine`), so
 a history that breaks one was altered, or put together by something else.
 """
 

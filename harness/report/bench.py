@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from harness.bench.folder import BenchFolder
 from harness.report import comparison, junit, pages, tables
 from harness.report.runs import Rows, read_bench
+from harness.run.bench_manifest import BenchFolder
 
 
 def finish(folder: BenchFolder) -> dict[str, Any]:

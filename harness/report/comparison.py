@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from harness import formats
-from harness.bench import thresholds
-from harness.bench.merge import merged, spread, worst
 from harness.checkers import Verdict
+from harness.metrics import thresholds
+from harness.metrics.aggregate import merged, spread, worst
 from harness.report.runs import Rows, Run, claims_of
 
 KIND = "bench"

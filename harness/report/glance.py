@@ -7,10 +7,10 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from harness.bench.histogram import Histogram
 from harness.bench.loads import latency_us
-from harness.bench.measure import CHECKOUT
 from harness.history.format import Event, Footer, Header, Operation, decode_line
+from harness.metrics.histogram import Histogram
+from harness.metrics.measure import CHECKOUT
 
 OUTCOMES = ("ok", "fail", "unknown")
 RECENT_NS = 3_000_000_000

@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
-from harness.bench import folder as benches
-from harness.bench.folder import BenchFolder
-from harness.bench.thresholds import metric
-from harness.chaos.folder import HISTORY, RunFolder
-from harness.explore import kept as counterexamples
-from harness.explore.kept import COUNTEREXAMPLE
 from harness.formats import Unreadable
+from harness.metrics.thresholds import metric
 from harness.report import results
 from harness.report.runs import Run
+from harness.run import bench_manifest as benches
+from harness.run import counterexample as counterexamples
+from harness.run.bench_manifest import BenchFolder
+from harness.run.counterexample import COUNTEREXAMPLE
+from harness.run.folder import HISTORY, RunFolder
 from protocols.errors import UsageError
 
 COMPARED = (

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.explore.kept import COUNTEREXAMPLE, load, shown
 from harness.report import results
 from harness.report.html import views
 from harness.report.html.page import environment, render
 from harness.report.runs import Rows, Run
+from harness.run.counterexample import COUNTEREXAMPLE, load, shown
 
 
 def of_run(run: Run) -> str:

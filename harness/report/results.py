@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from harness import formats
-from harness.bench.measure import measure
 from harness.checkers import Judgement, impact
 from harness.history import History
+from harness.metrics.measure import measure
 from harness.report.text import headline
 
 KIND = "run"

@@ -6,14 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness.bench import folder as benches
-from harness.bench.folder import BenchFolder, Ledger
-from harness.bench.measure import Measured, measure
-from harness.chaos.folder import HISTORY
 from harness.checkers import Judgement
+from harness.checkers.verdict import examine
 from harness.history import History, HistoryError, load, spans
 from harness.history.spans import Span
-from harness.report.verdict import examine
+from harness.metrics.measure import Measured, measure
+from harness.run import bench_manifest as benches
+from harness.run.bench_manifest import BenchFolder, Ledger
+from harness.run.folder import HISTORY
 
 
 @dataclass(frozen=True)

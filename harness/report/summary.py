@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from harness.bench.measure import measure
 from harness.checkers import Judgement
 from harness.history import History
+from harness.metrics.measure import measure
 from harness.report.text import STANDING, headline, not_judged
 
 

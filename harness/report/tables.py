@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from harness.bench.pace import in_words
-from harness.bench.thresholds import metric
+from harness.metrics.thresholds import metric
 
 Row = Mapping[str, Any]
 

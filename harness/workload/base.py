@@ -4,7 +4,7 @@ Set-up and clients are generators that yield what to ask and are sent what came 
 clock, so that a seed and the same answers always give the same questions, and a test needs no shop.
 
 What is read at the end is no workload's business: every user, item and order that the history names
-(`harness.chaos.ending`).
+(`harness.run.quiescence`).
 """
 
 from collections.abc import Generator, Iterator, Sequence

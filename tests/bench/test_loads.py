@@ -9,11 +9,11 @@ from random import Random
 
 import pytest
 
-from harness.bench.histogram import Histogram
 from harness.bench.loads import Askers, Till, latency_us, over_after
-from harness.bench.measure import measure
-from harness.chaos.load import Crowd, set_up
 from harness.history import Claims, Header, MemoryRecorder, Operation
+from harness.metrics.histogram import Histogram
+from harness.metrics.measure import measure
+from harness.run.load import Crowd, set_up
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient

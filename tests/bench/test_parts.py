@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.bench import thresholds
 from harness.bench.cases import Bench, Candidate, Case, atomic, swept
-from harness.bench.histogram import Histogram
 from harness.bench.loads import Askers, Till, arrivals
 from harness.bench.pace import Pace
 from harness.history import Operation
+from harness.metrics import thresholds
+from harness.metrics.histogram import Histogram
 from harness.workload.base import Call
 from harness.workload.session import Session
 from protocols.errors import UsageError

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import scenarios
 from harness.chaos.conduct import Finished, conduct
-from harness.chaos.plan import Plan, simulated
 from harness.checkers import Verdict
 from harness.report import pages, runs
-from harness.scenarios import Scenario
+from harness.run import scenarios
+from harness.run.plan import Plan, simulated
+from harness.run.scenarios import Scenario
 from harness.workload.orders import Orders
 from tests.browser.conftest import SIZES, Browser
 
@@ -175,8 +175,8 @@ def test_what_comes_from_a_shop_is_never_markup(browser: Browser, violated: Fini
         for each in history.operations
     ]
     header = msgspec.structs.replace(history.header, scenario=bad, config={**history.header.config, "command": bad})
+    from harness.checkers.verdict import examine
     from harness.history import History
-    from harness.report.verdict import examine
 
     whole = History(header, changed, history.events)
     page = tmp_path / "bad.html"

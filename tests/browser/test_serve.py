@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import scenarios
 from harness.chaos.conduct import conduct
-from harness.chaos.plan import Plan, simulated
+from harness.run import scenarios
+from harness.run.plan import Plan, simulated
 from tests.browser.conftest import Browser
 from tests.cli.conftest import until
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from aiohttp import web
 
-from harness.chaos.plan import Plan
-from harness.chaos.sites import Site
 from harness.errors import EnvironmentFailure
+from harness.run.environment import Site
+from harness.run.plan import Plan
 from harness.runtimes.base import Capability, Holds, Node, State
 from harness.workload.base import Call
 from harness.workload.client import OPERATIONS

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from harness import faults
-from harness.chaos.nemesis import Nemesis
+from harness.run.nemesis import Nemesis
 from tests.chaos.fakes import FakeShop, Model
 
 SECOND_AT_S = 0.05

@@ -17,19 +17,18 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import scenarios
-from harness.chaos import nemesis, single
 from harness.chaos.conduct import Finished, conduct
-from harness.chaos.engine import Engine
-from harness.chaos.plan import Plan
 from harness.checkers import Verdict
+from harness.checkers.verdict import examine
 from harness.errors import EnvironmentFailure
 from harness.history import load
 from harness.history import recorder as recorder_module
 from harness.report.kinds import every
-from harness.report.verdict import examine
+from harness.run import in_memory, nemesis, scenarios
+from harness.run.engine import Engine
+from harness.run.plan import Plan
+from harness.run.scenarios import Recurring, Scenario
 from harness.runtimes.local import process
-from harness.scenarios import Recurring, Scenario
 from harness.workload import WORKLOADS
 from harness.workload.base import Call
 from tests.chaos.fakes import Answer, FakeShop, Model, site_of
@@ -132,7 +131,7 @@ def test_the_default_scenario_catches_a_shop_without_a_protocol(runtime: str) ->
     """Found when the shop had become too fast for it: with little under way, kills met nothing half done."""
     need(runtime)
     default = scenarios.load(scenarios.DEFAULT)
-    found = (single.run(Plan(default, "unprotected", seed, runtime=runtime)).judgement.verdict for seed in (1, 2, 3))
+    found = (in_memory.run(Plan(default, "unprotected", seed, runtime=runtime)).judgement.verdict for seed in (1, 2, 3))
     assert Verdict.VIOLATED in found
 
 
@@ -353,7 +352,7 @@ def test_every_fault_is_undone_when_the_run_breaks(
     def fail(*_: Any) -> None:
         raise EnvironmentFailure("broken on purpose")
 
-    monkeypatch.setattr("harness.chaos.ending.read_all", fail)
+    monkeypatch.setattr("harness.run.quiescence.read_all", fail)
     paused = Recurring("pause", ("order",), (0.1, 0.1), (0.0, 0.0), None, {})
     with pytest.raises(EnvironmentFailure, match="broken on purpose"):
         fake(shop, scenario(paused))

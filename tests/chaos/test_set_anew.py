@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from harness import scenarios
 from harness.chaos.conduct import conduct
-from harness.chaos.plan import Plan
 from harness.operator import Operator
+from harness.run import scenarios
+from harness.run.plan import Plan
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import Heard, ShopClient

@@ -8,9 +8,9 @@ from random import Random
 import aiohttp
 import pytest
 
-from harness import faults, scenarios
-from harness.chaos import single
-from harness.chaos.plan import Plan
+from harness import faults
+from harness.run import in_memory, scenarios
+from harness.run.plan import Plan
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
@@ -98,7 +98,7 @@ def test_planted_poison_is_all_that_is_buried_and_stops_nothing_else(runtime: st
     if runtime == "local":
         missing(transport)
     scenario = replace(scenarios.load("poison"), duration_s=8.0)
-    found = single.run(Plan(scenario, "saga", 1, transport=transport, runtime=runtime))
+    found = in_memory.run(Plan(scenario, "saga", 1, transport=transport, runtime=runtime))
     assert (found.judgement.verdict, found.judgement.reasons) == ("holds", ())
     (letters,) = (each.finding for each in found.judgement.results if each.checker == "dead-letters")
     assert letters.figures["planted"] >= 5

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from harness.faults.proxy import Half
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
+from harness.runtimes.network.proxy import Half
 from harness.workload.client import ShopClient
 from protocols.service.links.http import PATH
 from tests.contract.acts import credit_of, item, order, stock_of, user

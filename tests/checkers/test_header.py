@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.checkers.verdict import examine
 from harness.history import History, HistoryError, load
 from harness.history.format import Checksum, encode
-from harness.report.verdict import examine
 from tests.checkers.tale import a_run
 from wdm.cli import main
 

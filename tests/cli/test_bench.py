@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import scenarios
 from harness.bench.cases import atomic
 from harness.chaos.conduct import conduct
-from harness.chaos.plan import Plan, simulated
-from harness.explore.kept import keep
 from harness.explore.suite import Question
+from harness.run import scenarios
+from harness.run.counterexample import keep
+from harness.run.plan import Plan, simulated
 from tests.cli.conftest import Terminal, until
 from wdm import ui
 from wdm.cli import main, wdm

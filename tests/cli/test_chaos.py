@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.chaos import sites
-from harness.chaos.sites import Site
+from harness.run import environment
+from harness.run.environment import Site
 from harness.workload.base import Call
 from tests.chaos.fakes import Answer, FakeShop, Model
 from wdm import ui
@@ -59,7 +59,7 @@ def shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shops:
     for name in ("WDM_PROTOCOL", "WDM_SEED", "WDM_CONFIG", "WDM_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     made = Shops()
-    monkeypatch.setitem(sites.SITES, "local", made)  # type: ignore[index]
+    monkeypatch.setitem(environment.SITES, "local", made)  # type: ignore[index]
     Path("short.toml").write_text(SHORT)
     return made
 

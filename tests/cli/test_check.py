@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.faults.boundaries import boundaries
+from harness.explore.failpoints import boundaries
 from protocols.registry import load
 from wdm import ui
 from wdm.cli import main

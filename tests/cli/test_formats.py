@@ -11,13 +11,13 @@ import pytest
 from harness import formats
 from harness.bench.cases import Candidate, Case
 from harness.bench.conduct import settings
-from harness.bench.folder import BenchFolder, Kept, Ledger
 from harness.chaos.conduct import conduct
-from harness.chaos.folder import toml
-from harness.chaos.plan import Plan
 from harness.chaos.replay import OtherVersion, plan_of
-from harness.explore.kept import Counterexample
 from harness.report.server.shelf import Shelf
+from harness.run.bench_manifest import BenchFolder, Kept, Ledger
+from harness.run.counterexample import Counterexample
+from harness.run.folder import toml
+from harness.run.plan import Plan
 from harness.toml_file import TomlFile
 from protocols.errors import UsageError
 from wdm.cli import main

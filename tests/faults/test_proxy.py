@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.faults.proxy import HIGH, Proxy
 from harness.runtimes.base import Rule
+from harness.runtimes.network.proxy import HIGH, Proxy
 
 WIRE = ("a", "b")
 QUIET_S = 0.1  # so long nothing arrives where nothing may

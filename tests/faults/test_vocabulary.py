@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from harness import faults
+from harness.explore.failpoints import boundaries
 from harness.faults import targets
-from harness.faults.boundaries import boundaries
 from harness.runtimes.base import Holds, Node
 from protocols.errors import UsageError
 from protocols.registry import load

@@ -7,9 +7,9 @@ from typing import ClassVar
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from harness.chaos.folder import toml
-from harness.chaos.plan import Plan, as_table
 from harness.chaos.replay import FILE, plan_of
+from harness.run.folder import toml
+from harness.run.plan import Plan, as_table
 from wdm.testing import ProtocolContract, ShopMachine, plans
 
 

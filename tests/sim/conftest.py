@@ -4,10 +4,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
-from harness import scenarios
-from harness.chaos import single
-from harness.chaos.plan import Plan, simulated
-from harness.chaos.single import Single
+from harness.run import in_memory, scenarios
+from harness.run.in_memory import Single
+from harness.run.plan import Plan, simulated
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.sim.loop import VirtualLoop, run
 from harness.runtimes.sim.simulation import Simulation
@@ -19,7 +18,7 @@ def plan_of(scenario: str, protocol: str = "2pc", seed: int = 1, **changes: Any)
 
 
 def examined(scenario: str, protocol: str = "2pc", seed: int = 1, **changes: Any) -> Single:
-    return single.run(plan_of(scenario, protocol, seed, **changes))
+    return in_memory.run(plan_of(scenario, protocol, seed, **changes))
 
 
 def simulate(play: Callable[[Simulation], Coroutine[Any, Any, None]], seed: int = 1, **spec: Any) -> Simulation:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from harness import faults, scenarios
-from harness.chaos import single
-from harness.chaos.plan import Plan, simulated
+from harness import faults
+from harness.run import in_memory, scenarios
+from harness.run.plan import Plan, simulated
 from protocols.saga import commands as saga
 from protocols.two_phase import commands as two_phase
 
@@ -35,7 +35,7 @@ def believed(tables: Any, now: int, name: str, txn: str, at: int) -> int:
 
 @pytest.mark.parametrize(("protocol", "options", "boundary", "_module"), CASES)
 def test_nobody_waits_longer_than_claimed(protocol: str, options: dict[str, str], boundary: str, _module: Any) -> None:
-    done = single.run(plan(protocol, options, boundary))
+    done = in_memory.run(plan(protocol, options, boundary))
     found = next(result.finding.figures for result in done.judgement.results if result.checker == "blocking")
     assert done.judgement.verdict == "holds", done.judgement.reasons
     assert found["longest_away_s"] > found["bounds_s"]["blocked-by-absence"]
@@ -46,6 +46,6 @@ def test_a_clock_that_is_believed_is_found(
     protocol: str, options: dict[str, str], boundary: str, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "waited", believed)
-    done = single.run(plan(protocol, options, boundary))
+    done = in_memory.run(plan(protocol, options, boundary))
     assert done.judgement.verdict == "violated"
     assert "blocked-by-absence" in done.names

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from harness import scenarios
-from harness.chaos import single
-from harness.chaos.plan import Plan, simulated
-from harness.chaos.single import Single
+from harness.run import in_memory, scenarios
+from harness.run.in_memory import Single
+from harness.run.plan import Plan, simulated
 from harness.workload import WORKLOADS
 from protocols import registry
 from protocols.shop import ledger
@@ -25,7 +24,7 @@ def bought(scenario: str, protocol: str, seed: int, **changes: Any) -> Single:
     if found.workload_name != "carts":
         holds = tuple(name for name in found.must_hold if name != "isolation")
         found = replace(found, workload_name="carts", workload=WORKLOADS["carts"](), must_hold=holds)
-    return single.run(replace(Plan(simulated(found), protocol, seed, runtime="sim"), **changes))
+    return in_memory.run(replace(Plan(simulated(found), protocol, seed, runtime="sim"), **changes))
 
 
 @pytest.mark.parametrize(("scenario", "seeds"), [(OURS, 3), ("kill-one-at-a-time", 2), ("everything", 1)])

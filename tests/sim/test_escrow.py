@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness import scenarios
-from harness.chaos import single
-from harness.chaos.plan import Plan
-from harness.chaos.single import Single
 from harness.checkers.isolation import check
+from harness.run import in_memory, scenarios
+from harness.run.in_memory import Single
+from harness.run.plan import Plan
 from harness.workload.sets import Sets
 from tests.sim.conftest import examined
 
@@ -22,7 +21,7 @@ SEEDS = range(1, 6)
 def runs(reads: str) -> Iterator[Single]:
     scenario = replace(scenarios.load("flaky-network"), workload=MEETING, duration_s=8.0)
     options = {"locks": "escrow", "reads": reads}
-    return (single.run(Plan(scenario, "2pc", seed, runtime="sim", options=options)) for seed in SEEDS)
+    return (in_memory.run(Plan(scenario, "2pc", seed, runtime="sim", options=options)) for seed in SEEDS)
 
 
 def test_what_is_settled_is_strictly_serializable() -> None:

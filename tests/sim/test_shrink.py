@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.chaos import single
 from harness.chaos.conduct import conduct
 from harness.chaos.hunt import without
-from harness.chaos.plan import Plan
 from harness.chaos.shrink import Shrinker
 from harness.errors import EnvironmentFailure
+from harness.run import in_memory
+from harness.run.plan import Plan
 from protocols.errors import UsageError
 from tests.sim.conftest import plan_of
 
@@ -53,7 +53,7 @@ def replayed(folder: Path) -> subprocess.CompletedProcess[str]:
 )
 def test_a_planted_bug_is_found_shrunk_and_replayed_elsewhere(safeguard: str, tmp_path: Path) -> None:
     plan = planted(*on_the_page(safeguard))
-    found = single.run(plan)
+    found = in_memory.run(plan)
     assert found.judgement.verdict == "violated"
     small = Shrinker(plan, found, budget_s=90).run()
     assert small.schedule is not None

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness import faults, scenarios
-from harness.chaos import single
+from harness import faults
 from harness.errors import EnvironmentFailure
+from harness.run import in_memory, scenarios
 from harness.runtimes.base import Rule
 from harness.runtimes.sim.simulation import Simulation
 from harness.workload.client import Heard
@@ -290,7 +290,7 @@ def test_the_end_wakes_clients_that_only_wait_for_their_turn() -> None:
     slow = msgspec.structs.replace(hot.workload, clients=16, rate_per_s=0.5, rush_s=0.1)
     for faults_of_it in (hot.faults, ()):
         rare = replace(hot, workload=slow, duration_s=3.0, faults=faults_of_it)
-        history = single.run(replace(plan_of("hot-item"), scenario=rare)).history
+        history = in_memory.run(replace(plan_of("hot-item"), scenario=rare)).history
         heal, final = history.phase_ns("heal"), history.phase_ns("final")
         assert heal is not None
         assert final is not None

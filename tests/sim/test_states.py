@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from harness.chaos.single import Single
 from harness.checkers.recovery import LEFT
 from harness.explore.case import ONE_AFTER_ANOTHER
 from harness.explore.search import Bounds, Search
 from harness.faults import Fault
+from harness.run.in_memory import Single
 from protocols import records, registry
 from protocols.core import Protocol, StateKind
 from protocols.errors import UsageError

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from harness.errors import EnvironmentFailure
-from harness.faults.proxy import Proxy
 from harness.runtimes.base import Rule
 from harness.runtimes.docker.cables import Cables
 from harness.runtimes.docker.container import Container, ContainerLife
 from harness.runtimes.local.insides import InsideFaults
+from harness.runtimes.network.proxy import Proxy
 from harness.runtimes.sim.loop import VirtualLoop, run
 from protocols.ports import LoopClock
 from protocols.service import tasks

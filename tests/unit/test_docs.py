@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
-from harness.bench import thresholds
 from harness.bench.cases import SWEPT
+from harness.metrics import thresholds
 from harness.report.text import DURABILITY
 from protocols import registry
 from protocols.shop.routes import PREFIXES, ROUTES

@@ -2,9 +2,9 @@
 
 import pytest
 
-from harness.bench.measure import Measured, measure
-from harness.bench.merge import merged, spread, worst
 from harness.history import Claims, Event, Header, History, Operation
+from harness.metrics.aggregate import merged, spread, worst
+from harness.metrics.measure import Measured, measure
 from harness.report.glance import Glance
 from harness.runtimes.local.meter import Used
 

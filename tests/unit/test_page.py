@@ -10,19 +10,19 @@ import msgspec
 import pytest
 from markupsafe import escape
 
-from harness.bench.measure import measure
 from harness.chaos.conduct import Finished, conduct
-from harness.chaos.plan import Plan
 from harness.checkers import Verdict
-from harness.explore.kept import COUNTEREXAMPLE, Counterexample
+from harness.checkers.verdict import examine
 from harness.explore.suite import Question
 from harness.history import Event, History
+from harness.metrics.measure import measure
 from harness.report import pages
 from harness.report.html import words
 from harness.report.html.svg import decades, ticks
 from harness.report.runs import Run, read
-from harness.report.verdict import examine
-from harness.scenarios import Recurring, Scenario
+from harness.run.counterexample import COUNTEREXAMPLE, Counterexample
+from harness.run.plan import Plan
+from harness.run.scenarios import Recurring, Scenario
 from harness.workload.orders import Orders
 
 WORKLOAD = Orders(users=9, items=9, orders=80, poor=0.34, clients=4, rate_per_s=20)

@@ -5,13 +5,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness.chaos.ending import count
-from harness.chaos.folder import RunFolder
 from harness.checkers import Verdict
+from harness.checkers.verdict import examine
 from harness.history import Claims, Event, Header, History, Operation
 from harness.report import junit, results, summary, text
 from harness.report.kinds import find
-from harness.report.verdict import examine
+from harness.run.folder import RunFolder
+from harness.run.quiescence import count
 from protocols.errors import UsageError
 from protocols.registry import load
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness import faults
 from harness.faults import KINDS
-from harness.scenarios import Scenario, load, packaged, read
+from harness.run.scenarios import Scenario, load, packaged, read
 from harness.workload import WORKLOADS
 from protocols.errors import UsageError
 

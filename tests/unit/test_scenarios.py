@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import faults, scenarios
-from harness.chaos.folder import toml
-from harness.chaos.plan import Plan, as_table, crashing_at
-from harness.scenarios import Scenario, load, packaged, read, spread
+from harness import faults
+from harness.run import scenarios
+from harness.run.folder import toml
+from harness.run.plan import Plan, as_table, crashing_at
+from harness.run.scenarios import Scenario, load, packaged, read, spread
 from protocols.errors import UsageError
 
 LISTED = (

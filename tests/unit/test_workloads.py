@@ -6,11 +6,11 @@ from random import Random
 
 import pytest
 
-from harness.chaos.ending import Names
-from harness.chaos.load import Crowd, Unusable, set_up
 from harness.checkers import Verdict, judge
 from harness.checkers.sets import find_sets
 from harness.history import Claims, Event, FileRecorder, Header, History, Operation, load
+from harness.run.load import Crowd, Unusable, set_up
+from harness.run.quiescence import Names
 from harness.workload import WORKLOADS
 from harness.workload.base import Call, Shop, Workload, call, stream
 from harness.workload.client import ShopClient

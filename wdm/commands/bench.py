@@ -7,18 +7,19 @@ from typing import Any
 
 import click
 
-from harness import scenarios
-from harness.bench import cases, thresholds
+from harness.bench import cases
 from harness.bench.cases import DEFAULT_SCENARIOS, FAULT_FREE, Bench, Candidate, Case, atomic, swept
 from harness.bench.conduct import Turn, conduct
-from harness.bench.folder import BenchFolder
 from harness.bench.pace import Pace
 from harness.chaos.conduct import Finished
 from harness.checkers import Verdict
 from harness.errors import EnvironmentFailure
 from harness.history import HistoryError
+from harness.metrics import thresholds
 from harness.report import bench as report
 from harness.report import text
+from harness.run import scenarios
+from harness.run.bench_manifest import BenchFolder
 from harness.runtimes.local.spec import MAX_WORKERS
 from protocols import registry
 from protocols.errors import UsageError

@@ -8,19 +8,19 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from harness import scenarios
 from harness.chaos.conduct import Finished, conduct
-from harness.chaos.folder import RunFolder
-from harness.chaos.plan import Plan, crashing_at, simulated
-from harness.chaos.sites import SIMULATED, SITES
 from harness.errors import EnvironmentFailure
 from harness.history import HistoryError
 from harness.report import results, text
+from harness.run import scenarios
+from harness.run.environment import SIMULATED, SITES
+from harness.run.folder import RunFolder
+from harness.run.plan import Plan, crashing_at, simulated
+from harness.run.scenarios import Scenario
 from harness.runtimes.local.control import view
 from harness.runtimes.local.spec import MAX_WORKERS
 from harness.runtimes.local.state import DEFAULT as STATE_DIR
 from harness.runtimes.local.state import StateFolder
-from harness.scenarios import Scenario
 from protocols.service.links import TRANSPORTS
 from wdm import ui
 from wdm.combined import refuse_idle_broker

@@ -10,9 +10,9 @@ import msgspec
 from harness.checkers import Verdict
 from harness.explore.breadth import Bounds
 from harness.explore.case import MOST, Case
-from harness.explore.kept import keep, told
 from harness.explore.search import Found
 from harness.explore.suite import Question, on_real_processes, verdict, worst
+from harness.run.counterexample import keep, told
 from wdm import ui
 from wdm.exits import CODES
 from wdm.options import as_json, chosen, common, of_the_protocols, option, runs_folder

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from harness.chaos.folder import HISTORY
+from harness.checkers.verdict import examine
 from harness.history import HistoryError, load
 from harness.report import results, text
-from harness.report.verdict import examine
+from harness.run.folder import HISTORY
 from wdm import ui
 from wdm.exits import CODES, UNKNOWN
 from wdm.options import as_json, common

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import click
 
-from harness.chaos.folder import RunFolder
 from harness.chaos.replay import FILE, OtherVersion, plan_of
-from harness.explore.kept import COUNTEREXAMPLE, Unwalkable, load, told, walk_again
 from harness.formats import Unreadable
 from harness.report import results
+from harness.run.counterexample import COUNTEREXAMPLE, Unwalkable, load, told, walk_again
+from harness.run.folder import RunFolder
 from protocols.errors import UsageError
 from wdm import ui
 from wdm.commands.chaos import once

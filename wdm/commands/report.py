@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from harness.bench.folder import BenchFolder
-from harness.chaos.folder import LATEST, RunFolder
 from harness.errors import EnvironmentFailure
-from harness.explore import kept as counterexamples
-from harness.explore.kept import Unwalkable
 from harness.history import HistoryError
 from harness.report import bench, kinds, pages, runs, text
 from harness.report.kinds import Kind
+from harness.run import counterexample as counterexamples
+from harness.run.bench_manifest import BenchFolder
+from harness.run.counterexample import Unwalkable
+from harness.run.folder import LATEST, RunFolder
 from protocols.errors import UsageError
 from wdm import ui
 from wdm.comparison import show

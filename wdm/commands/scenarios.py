@@ -5,8 +5,8 @@ from typing import Any
 import click
 import msgspec
 
-from harness import scenarios as book
-from harness.scenarios import Scenario
+from harness.run import scenarios as book
+from harness.run.scenarios import Scenario
 from wdm import ui
 from wdm.exits import OK
 from wdm.options import as_json, common

@@ -7,12 +7,12 @@ from typing import ClassVar
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 
-from harness.chaos import single
-from harness.chaos.plan import Plan
-from harness.chaos.single import Single
 from harness.explore.breadth import Bounds
 from harness.explore.suite import Question
-from harness.scenarios import Scenario
+from harness.run import in_memory
+from harness.run.in_memory import Single
+from harness.run.plan import Plan
+from harness.run.scenarios import Scenario
 from harness.workload import WORKLOADS
 from protocols.core import Protocol
 from protocols.registry import load
@@ -39,7 +39,7 @@ class ProtocolContract:
     @pytest.mark.parametrize("workload", sorted(WORKLOADS))
     def test_it_keeps_its_claims_where_nothing_breaks(self, workload: str) -> None:
         plan = Plan(scenario_of(workload), self.protocol, 1, runtime="sim", options=self.options, schedule=())
-        done = single.run(plan)
+        done = in_memory.run(plan)
         assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), explained(done)
 
     def test_no_reachable_state_of_a_small_case_breaks_its_claims(self) -> None:
@@ -52,7 +52,7 @@ class ProtocolContract:
         )
         @given(plans(self.protocol))
         def holds(plan: Plan) -> None:
-            done = single.run(replace(plan, options=self.options))
+            done = in_memory.run(replace(plan, options=self.options))
             note(explained(done))
             assert done.judgement.verdict != "violated"
 
@@ -60,7 +60,7 @@ class ProtocolContract:
 
     def test_the_same_seed_takes_the_same_course(self) -> None:
         plan = Plan(scenario_of("retry"), self.protocol, 7, runtime="sim", options=self.options)
-        assert single.run(plan).digest == single.run(plan).digest
+        assert in_memory.run(plan).digest == in_memory.run(plan).digest
 
     def found(self) -> Protocol:
         return load(self.protocol)

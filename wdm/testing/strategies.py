@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from harness import faults
-from harness.chaos.plan import Plan
 from harness.faults import Fault, Kind, Setting
-from harness.scenarios import Scenario
+from harness.run.plan import Plan
+from harness.run.scenarios import Scenario
 from harness.workload import WORKLOADS
 
 LONGEST_S = 6.0

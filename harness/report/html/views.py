@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from harness.bench.measure import Measured
-from harness.bench.merge import merged, worst
+from harness.metrics.aggregate import merged, worst
+from harness.metrics.measure import Measured
 from harness.report.html.story import Library
 from harness.report.html.svg import Look
 from harness.report.runs import Rows, Run

@@ -12,11 +12,11 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.errors import EnvironmentFailure
-from harness.explore.kept import Unwalkable
 from harness.history import HistoryError
 from harness.report.html.page import static
 from harness.report.server import guard
 from harness.report.server.shelf import SHOWN, Shelf
+from harness.run.counterexample import Unwalkable
 from protocols.service.http import LOOPBACK, BoundedRunner, listen
 
 HERE = "harness.report.server"

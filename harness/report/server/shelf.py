@@ -4,13 +4,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.bench.folder import BenchFolder
-from harness.chaos.folder import RunFolder
 from harness.report import bench as benches
 from harness.report import kinds, pages, runs
 from harness.report.glance import Tail
 from harness.report.html.page import current
 from harness.report.kinds import Kind
+from harness.run.bench_manifest import BenchFolder
+from harness.run.folder import RunFolder
 
 STALE_S = 30.0
 """A history that nobody has written to for so long, and that has no end, is of a run that was killed."""

@@ -14,8 +14,8 @@ import msgspec
 import uvloop
 from aiohttp import web
 
-from harness.faults.proxy import Proxy
 from harness.runtimes.base import Rule
+from harness.runtimes.network.proxy import Proxy
 from protocols.service.http import BoundedServer, body_of, bound_logs, shows
 from protocols.service.links.http import SECRET
 from protocols.service.settings import environment

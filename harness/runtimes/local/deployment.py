@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from harness.errors import EnvironmentFailure
-from harness.faults.boundaries import boundaries
+from harness.explore.failpoints import boundaries
 from harness.runtimes.base import Capability, Holds, Node, Rule, Wire
 from harness.runtimes.local import temporary
 from harness.runtimes.local.aof import Log, LogWatch, largest

@@ -13,7 +13,6 @@ from random import Random
 from typing import Protocol
 
 from harness.errors import EnvironmentFailure
-from harness.faults.proxy import Proxy
 from harness.runtimes.base import Node, Rule, Wire
 from harness.runtimes.local import control, limits, process, watchdog
 from harness.runtimes.local.keeper import Keeper
@@ -22,6 +21,7 @@ from harness.runtimes.local.ports import Ports, is_free, why_taken
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.local.state import Deployment, Record, StateFolder
 from harness.runtimes.local.status_writer import StatusWriter
+from harness.runtimes.network.proxy import Proxy
 from protocols.service.tasks import begin
 
 START_WITHIN_S = 30.0

@@ -11,8 +11,8 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
-from harness.faults.shapes import Shape, Shapes
 from harness.runtimes.base import Rule, Wire
+from harness.runtimes.network.rules import Shape, Shapes
 from harness.runtimes.sim.world import World
 
 QUICKEST_S = 0.0002

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from harness.errors import EnvironmentFailure
-from harness.faults.boundaries import boundaries
+from harness.explore.failpoints import boundaries
 from harness.runtimes.base import Capability, Holds, Node, Rule, Wire
 from harness.runtimes.local.spec import SERVICES, Spec
 from harness.runtimes.sim.client import SimClient

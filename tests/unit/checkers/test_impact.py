@@ -5,8 +5,8 @@ import pytest
 from harness.checkers import Verdict
 from harness.checkers.impact import impacts, in_vain
 from harness.checkers.nodes import Nodes
-from harness.report.verdict import examine
-from harness.scenarios import Recurring
+from harness.checkers.verdict import examine
+from harness.run.scenarios import Recurring
 
 
 def node(run, at, name, state, pid=1, kind="service"):

@@ -1,6 +1,6 @@
 """A strip over time: which share of the checkouts due then was answered for certain within a second."""
 
-from harness.bench.measure import Slice
+from harness.metrics.measure import Slice
 from harness.report.html.charts.frame import LEFT, Frame
 from harness.report.html.svg import tag, text
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from harness.bench.histogram import Histogram
-from harness.bench.measure import Measured
+from harness.metrics.histogram import Histogram
+from harness.metrics.measure import Measured
 from harness.report.html.svg import (
     NARROW,
     WIDE,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.bench.measure import Measured
+from harness.metrics.measure import Measured
 from harness.report.html.svg import Scale, linear, tag, text, ticks
 
 LEFT, RIGHT = 52.0, 10.0

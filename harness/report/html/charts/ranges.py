@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from harness.bench.measure import Measured
+from harness.metrics.measure import Measured
 from harness.report.html.svg import (
     NARROW,
     WIDE,

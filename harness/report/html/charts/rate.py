@@ -1,6 +1,6 @@
 """Checkouts a second over time, by what came of them: one on the other."""
 
-from harness.bench.measure import Slice
+from harness.metrics.measure import Slice
 from harness.report.html.charts.frame import LEFT, RIGHT, Frame
 from harness.report.html.svg import linear, tag, text, ticks
 

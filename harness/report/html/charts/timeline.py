@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
-from harness.bench.measure import Measured
+from harness.metrics.measure import Measured
 from harness.report.html.charts import availability, latency, rate
 from harness.report.html.charts.frame import LEFT, Frame, active
 from harness.report.html.svg import NARROW, WIDE, Figure, drawing, hit, tag

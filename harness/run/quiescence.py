@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from harness.chaos.load import Crowd
 from harness.errors import EnvironmentFailure
 from harness.history import Event, Operation
 from harness.history.recorder import Recorder
+from harness.run.load import Crowd
 from harness.workload.base import Call, call
 from protocols.core import Protocol, StateKind
 from protocols.service.links import poison

@@ -4,15 +4,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from harness.chaos.conduct import digest, give_up, whole
-from harness.chaos.ending import Names
-from harness.chaos.engine import Engine
-from harness.chaos.plan import Plan
-from harness.chaos.sites import site
 from harness.checkers import Judgement
+from harness.checkers.verdict import examine
 from harness.errors import EnvironmentFailure
 from harness.faults import Fault
 from harness.history import History, HistoryError, MemoryRecorder
-from harness.report.verdict import examine
+from harness.run.engine import Engine
+from harness.run.environment import site
+from harness.run.plan import Plan
+from harness.run.quiescence import Names
 
 
 @dataclass(frozen=True, slots=True)

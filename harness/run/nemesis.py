@@ -7,10 +7,10 @@ from random import Random
 from typing import Any
 
 from harness import faults
-from harness.chaos.load import Unusable
 from harness.errors import EnvironmentFailure
 from harness.faults import Fault
 from harness.history.recorder import Recorder
+from harness.run.load import Unusable
 from harness.runtimes.base import Breakable
 from harness.workload.base import stream
 from protocols.errors import UsageError

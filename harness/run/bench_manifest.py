@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import msgspec
 
 from harness import formats
-from harness.bench import thresholds
-from harness.chaos.folder import HISTORY, RunFolder
+from harness.metrics import thresholds
+from harness.run.folder import HISTORY, RunFolder
 from protocols.errors import UsageError
 
 FILE = "bench.json"

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from harness.bench.histogram import Histogram
-from harness.bench.measure import Measured, quantiles
 from harness.checkers import Verdict
+from harness.metrics.histogram import Histogram
+from harness.metrics.measure import Measured, quantiles
 
 SPREAD: dict[str, Callable[[Measured], float | None]] = {
     "rate_per_s": lambda each: each.rate_per_s,

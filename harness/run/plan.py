@@ -11,12 +11,12 @@ import msgspec
 
 from harness import faults, formats
 from harness.checkers.impact import ASKED
-from harness.faults.boundaries import boundaries
+from harness.checkers.verdict import MUST_HOLD
+from harness.explore.failpoints import boundaries
 from harness.history import Claims, Header
-from harness.report.verdict import MUST_HOLD
+from harness.run.scenarios import Recurring, Scenario
 from harness.runtimes.base import Capability
 from harness.runtimes.local.spec import Spec
-from harness.scenarios import Recurring, Scenario
 from harness.toml_file import did_you_mean
 from protocols.errors import UsageError
 from protocols.registry import load

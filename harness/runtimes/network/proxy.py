@@ -17,8 +17,8 @@ from contextlib import suppress
 from random import Random
 from typing import cast
 
-from harness.faults.shapes import Shape, Shapes, Way
 from harness.runtimes.base import Rule, Wire
+from harness.runtimes.network.rules import Shape, Shapes, Way
 from protocols.service.tasks import Background
 
 LOOPBACK = "127.0.0.1"

@@ -6,16 +6,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from harness.chaos import ending
-from harness.chaos.ending import Names
-from harness.chaos.load import Crowd, Load, MakeLoad, Unusable, set_up
-from harness.chaos.nemesis import Nemesis
-from harness.chaos.plan import Plan
-from harness.chaos.sites import Site
 from harness.errors import EnvironmentFailure
 from harness.faults import Fault
 from harness.history.format import HistoryError
 from harness.history.recorder import Recorder
+from harness.run import quiescence
+from harness.run.environment import Site
+from harness.run.load import Crowd, Load, MakeLoad, Unusable, set_up
+from harness.run.nemesis import Nemesis
+from harness.run.plan import Plan
+from harness.run.quiescence import Names
 from harness.runtimes.base import Node
 from harness.workload.base import Shop
 from protocols import registry
@@ -54,7 +54,7 @@ class Engine:
         nemesis = Nemesis(runtime, self.recorder, self.plan.seed)
         crew = SupervisedTasks()
         crew.add(_watching("nodes", self._watch_nodes()), "nodes")
-        probes = ending.watch(self.recorder, self.site.ask, self._protocol, LOOK_EVERY_S)
+        probes = quiescence.watch(self.recorder, self.site.ask, self._protocol, LOOK_EVERY_S)
         crew.add(_watching("unfinished transactions", probes), "probes")
         crew.add(_watching("costs", self._watch_costs()), "costs")
         try:
@@ -79,7 +79,7 @@ class Engine:
             shop = await set_up(self.plan.scenario.workload, crowd, self.plan.seed)
             await self._load(shop, crowd, nemesis)
             self.recorder.phase("final")
-            await ending.read_all(crowd, self.names.reads())
+            await quiescence.read_all(crowd, self.names.reads())
 
     async def _draw(self) -> list[Fault]:
         """The schedule. To find all boundaries of a protocol takes a search, which must not stop the clock."""
@@ -110,10 +110,10 @@ class Engine:
             await nemesis.heal()
             self.recorder.event("healed")
             bound_s = self.plan.claims().recovery_s
-            await ending.come_to_rest(self.recorder, self.site.ask, self._protocol, load.drained(), bound_s)
+            await quiescence.come_to_rest(self.recorder, self.site.ask, self._protocol, load.drained(), bound_s)
             if "letters" in self.site.runtime.capabilities:
                 planted = " ".join(nemesis.said.get(POISON, ())).split()
-                await ending.look_at_letters(self.recorder, self.site.runtime.buried, planted)
+                await quiescence.look_at_letters(self.recorder, self.site.runtime.buried, planted)
         finally:
             await load.abandon()
 

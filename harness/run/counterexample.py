@@ -12,13 +12,13 @@ from pathlib import Path
 import msgspec
 
 from harness import formats
-from harness.chaos.folder import RunFolder
 from harness.errors import EnvironmentFailure
 from harness.explore.breadth import Bounds
 from harness.explore.search import Found
 from harness.explore.space import Transition
 from harness.explore.suite import Question, on_real_processes
 from harness.explore.transcript import render
+from harness.run.folder import RunFolder
 
 COUNTEREXAMPLE = "counterexample.json"
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.chaos import real_time
-from harness.chaos.ending import Ask
-from harness.chaos.plan import Plan
 from harness.history import spans
+from harness.run import real_time
+from harness.run.plan import Plan
+from harness.run.quiescence import Ask
 from harness.runtimes.base import Breakable
 from harness.workload.client import Caller, ShopClient
 from protocols.errors import UsageError
