@@ -1,4 +1,4 @@
-"""``wdm``: the group of commands, and how anything that goes wrong becomes an exit code.
+"""`wdm`: the commands in their groups, and the translation of every error into an exit code.
 
 0 ok or holds, 1 violated, 2 usage, 3 unknown, 4 the environment failed, 130 interrupted.
 """
@@ -15,36 +15,46 @@ from protocols.errors import UsageError
 from wdm import streams, ui
 from wdm.exits import ENVIRONMENT, INTERRUPTED, OK, UNKNOWN, USAGE
 
-COMMANDS: Mapping[str, str] = {
-    "up": "Bring a shop up on this machine: three services, their stores, a gateway.",
-    "down": "Stop a shop and leave no process, container or network behind.",
-    "status": "Show the nodes of a deployment and how each is.",
-    "logs": "Show what a node said, the nodes of a service, or everybody: over all their lives, also after `wdm down`.",
-    "txn": "Unfinished transactions: list them, look at one, end one.",
-    "check": "Search every reachable state of small cases of a protocol, and assert in each what it promises.",
-    "chaos": "Break a shop while clients use it, and judge what they saw against what the protocol claims.",
-    "bench": "Compare protocols under the same load and the same faults: how fast, at what cost, and whether they keep "
-    "what they claim.",
-    "scenarios": "List the scenarios that come with wdm, one line each.",
-    "replay": "Show RUN again: its folder, its name or a part of it such as the seed; the last one if none is named.",
-    "report": "Show the report of RUN: its folder, its name or a part of it; the last run if none is named.",
-    "runs": "List the kept runs, benches and counterexamples of `wdm check`, the oldest first.",
-    "serve": "Show the kept runs in a browser: list, filter, open, compare; a run that goes on is shown as it goes.",
-    "check-history": "Judge FILE, the history.ndjson of a run or a run folder, as `wdm chaos` did.",
-    "demo": "A thousand checkouts at once, then a load under which every service and every store is killed.",
-    "protocols": "List the protocols: what each claims, its options, its safeguards.",
-    "images": "The images of the docker runtime: `wdm images build`.",
-    "doctor": "Look at this machine: exit code 0 if the local runtime can run here, and what to do if not.",
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "Run a shop": {
+        "up": "Start a shop: three services, their stores, a gateway.",
+        "down": "Stop a shop and keep its data and logs.",
+        "status": "Show the nodes of a shop and the state of each.",
+        "logs": "Show the logs of the nodes, also after `wdm down`.",
+        "txn": "List, show and resolve unfinished transactions.",
+    },
+    "Test a protocol": {
+        "demo": "Kill every node of a shop under load and judge the run.",
+        "check": "Search every reachable state of small cases.",
+        "chaos": "Inject faults into a shop under load and judge the run.",
+        "bench": "Compare protocols: speed, cost and kept claims.",
+        "replay": "Repeat a kept run or counterexample.",
+        "protocols": "List the protocols: claims, options, safeguards.",
+        "scenarios": "List the scenarios for `wdm chaos` and `wdm bench`.",
+    },
+    "Read results": {
+        "runs": "List the kept runs, oldest first.",
+        "report": "Show the report of a run, or compare two runs.",
+        "serve": "Show the kept runs and the current one in a browser.",
+        "check-history": "Judge the history of a run again, without a shop.",
+    },
+    "Machine": {
+        "doctor": "Check whether this machine can run a shop.",
+        "images": "Build the container images of the docker runtime.",
+    },
 }
-"""The commands and the line of each in `wdm --help`.
+"""The groups of `wdm --help`, and the commands of each with their short help, which fits one line at 80 columns.
 
-Each name is a module of `wdm.commands` with a click command of the same name, which is imported when it is called, and not for
-the help; a test compares the lines with the commands' own.
+Each name is a module of `wdm.commands` with a click command of the same name. The module is imported for the call of its
+command and not for the help; a test compares the short helps with the commands' own.
 """
+
+COMMANDS: Mapping[str, str] = {name: text for group in GROUPS.values() for name, text in group.items()}
+"""All commands, with the short help of each."""
 
 
 class Commands(click.Group):
-    """The group that imports the module of a command when the command is called, so that each starts as quickly as it can."""
+    """The group that imports the module of a command only for the call of that command, for a quick start."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -58,11 +68,11 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the table of commands, as click would, without importing one of them."""
-        room = formatter.width - 6 - max(map(len, COMMANDS))
-        with formatter.section("Commands"):
-            commands = (click.Command(name, help=text) for name, text in COMMANDS.items())
-            formatter.write_dl([(str(command.name), command.get_short_help_str(room)) for command in commands])
+        """Write a section a group, with the texts in one column, and import no command."""
+        width = max(map(len, COMMANDS))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -73,22 +83,22 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--quiet", "-q", is_flag=True, help="No progress and no hints, results and errors only.")
+@click.option("--quiet", "-q", is_flag=True, help="Print results and errors only: no progress, no hints.")
 @click.version_option(package_name="wdm")
 def wdm(quiet: bool) -> None:
     """Which distributed-transaction protocol keeps its promises when things break, and what does it cost?
 
-    Start with `wdm up --protocol 2pc`, or `wdm demo`.
+    Start with `wdm demo`, or with `wdm up` for a shop of your own.
     """
     ui.Voice.quiet = quiet
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The entry point: runs a command and returns its exit code. ``WDM_DEBUG=1`` shows tracebacks."""
+    """Run a command and return its exit code. `WDM_DEBUG=1` shows tracebacks."""
     streams.outlive_readers()
     try:
         code = wdm.main(args=arguments, prog_name="wdm", standalone_mode=False)
-    except BaseException as error:  # noqa: BLE001  whatever it is, it becomes one line and an exit code
+    except BaseException as error:  # noqa: BLE001  every error becomes one line and an exit code
         if os.environ.get("WDM_DEBUG") == "1":
             traceback.print_exc()
         code, words = _explained(error)
@@ -103,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _explained(error: BaseException) -> tuple[int, str]:
-    """Its exit code, and one line about it."""
+    """Return the exit code of an error, and one line about it."""
     match error:
         case SystemExit(code=code):
             explained = code if isinstance(code, int) else UNKNOWN if code else OK, ""

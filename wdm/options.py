@@ -1,4 +1,4 @@
-"""Options that several commands share, each also settable by a ``WDM_*`` variable and by ``wdm.toml``."""
+"""Options that several commands share. A `WDM_*` variable or `wdm.toml` sets each as well."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def option(name: str, *declared: str, **settings: Any) -> Callable[[F], F]:
-    """A click option ``--some-name`` that ``WDM_SOME_NAME`` sets as well."""
+    """Return a decorator for the click option `--some-name`, which the variable `WDM_SOME_NAME` sets as well."""
     variable = "WDM_" + name.lstrip("-").replace("-", "_").upper()
     if not settings.get("is_flag"):
         settings.setdefault("type", Text())
@@ -28,15 +28,15 @@ def option(name: str, *declared: str, **settings: Any) -> Callable[[F], F]:
 
 
 def common(command: F) -> F:
-    """``--config`` and ``--quiet``: what every command takes."""
+    """Add `--config` and `--quiet`, the options of every command."""
     for decorate in (
         click.option(
             "--quiet", "-q", cls=Setting, is_flag=True, is_eager=True, expose_value=False, callback=_be_quiet, envvar="WDM_QUIET",
-            help="No progress and no hints, results and errors only.",
+            help="Print results and errors only: no progress, no hints.",
         ),
         click.option(
             "--config", cls=Setting, type=Location(), is_eager=True, expose_value=False, callback=_configure,
-            envvar="WDM_CONFIG", metavar="FILE", help="Defaults of the options.  [default: ./wdm.toml if there is one]",
+            envvar="WDM_CONFIG", metavar="FILE", help="File with defaults for the options.  [default: ./wdm.toml if it exists]",
         ),
     ):  # fmt: skip
         command = decorate(command)
@@ -44,7 +44,7 @@ def common(command: F) -> F:
 
 
 def deployment(command: F) -> F:
-    """``common``, and ``--state-dir``: for a command that touches a deployment. It hears ``folder: StateFolder``."""
+    """Add the common options and `--state-dir`; the command receives `folder: StateFolder`."""
     decorate = option(
         "--state-dir",
         "folder",
@@ -52,23 +52,23 @@ def deployment(command: F) -> F:
         default=DEFAULT,
         show_default=True,
         metavar="DIR",
-        help="Where the deployment keeps its ports, data and logs.",
+        help="State folder of the deployment: ports, data, logs.",
         callback=lambda _context, _parameter, value: StateFolder(value),
     )
     return common(decorate(command))
 
 
 def runs_folder(purpose: str) -> Callable[[F], F]:
-    """``--runs-dir``, for a command that keeps runs or reads them."""
+    """Add `--runs-dir`, the folder of the run folders, with `purpose` as its help."""
     return option("--runs-dir", type=Location(), default=RUNS, show_default=True, metavar="DIR", help=purpose)
 
 
 def as_json(command: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout.")(command)
 
 
 def pairs(name: str, given: Iterable[str]) -> dict[str, str]:
-    """What an option ``--name KEY=VALUE`` was given, each time. Raises ``UsageError`` naming what is no pair."""
+    """Parse the values of a repeated option `--name KEY=VALUE`. Raises `UsageError` naming the value that is no pair."""
     found: dict[str, str] = {}
     for text in given:
         key, equals, value = text.partition("=")
@@ -81,10 +81,10 @@ def pairs(name: str, given: Iterable[str]) -> dict[str, str]:
 
 
 def of_the_protocols(command: F) -> F:
-    """Every option of every installed protocol by its own name, and ``--option NAME=VALUE``: ``chosen`` reads them."""
-    command = option(
-        "--option", multiple=True, metavar="NAME=VALUE", help="An option of the protocol; may be repeated."
-    )(command)
+    """Add every option of every installed protocol, and `--option NAME=VALUE`; `chosen` reads them."""
+    command = option("--option", multiple=True, metavar="NAME=VALUE", help="Protocol option by name; may be repeated.")(
+        command
+    )
     for one in _protocol_options():
         text = f"{one.summary[:1].upper()}{one.summary[1:]}: {', '.join(one.choices)}.  [default: {one.defaults}]"
         command = option(f"--{one.name}", default=None, help=text)(command)
@@ -92,7 +92,7 @@ def of_the_protocols(command: F) -> F:
 
 
 def chosen(given: dict[str, Any]) -> dict[str, str]:
-    """The protocol's options among what a command was given, which are taken out of it."""
+    """Remove the protocol's options from the parameters `given` to a command, and return them."""
     spelt = {one.name: given.pop(one.name.replace("-", "_")) for one in _protocol_options()}
     options = {name: value for name, value in spelt.items() if value is not None}
     also = pairs("option", given.pop("option"))
@@ -103,7 +103,7 @@ def chosen(given: dict[str, Any]) -> dict[str, str]:
 
 
 def _protocol_options() -> Iterator[Option]:
-    """Every option of every installed protocol, once."""
+    """Yield every option of every installed protocol, once."""
     seen: set[str] = set()
     for name in registry.names():
         for one in _options_of(name):
@@ -115,12 +115,12 @@ def _protocol_options() -> Iterator[Option]:
 def _options_of(name: str) -> Iterable[Option]:
     try:
         return registry.load(name).options
-    except Exception:  # noqa: BLE001  a plug-in that cannot be loaded must not take the others' options with it
+    except Exception:  # noqa: BLE001  a plug-in that cannot be loaded must not cost the others their options
         return ()
 
 
 def running(folder: StateFolder) -> View:
-    """The deployment in this folder. Raises ``EnvironmentFailure`` if there is none."""
+    """Return the deployment in this folder. Raises `EnvironmentFailure` if there is none."""
     found = view(folder)
     if found is None:
         raise EnvironmentFailure(f"nothing is up in {folder.path}; start a shop with `wdm up`, or name its --state-dir")
@@ -128,7 +128,7 @@ def running(folder: StateFolder) -> View:
 
 
 def hint(folder: StateFolder) -> str:
-    """``--state-dir`` as the next command needs it: nothing for the default."""
+    """Return the `--state-dir` option that a next command needs; the empty text for the default folder."""
     default = Path(DEFAULT).absolute()
     return "" if folder.path == default else f" --state-dir {folder.path}"
 
@@ -138,7 +138,7 @@ def _be_quiet(_context: click.Context, _parameter: click.Parameter, value: bool)
 
 
 def _configure(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
-    """Runs before the other options are read, so that the file can supply their defaults."""
+    """Read the defaults of the other options from the file, before click reads these options."""
     file = config.find(value)
     root = context.find_root().command
     if file is None or not isinstance(root, click.Group):
@@ -149,7 +149,7 @@ def _configure(context: click.Context, _parameter: click.Parameter, value: Path 
 
 
 def _top_level(context: click.Context) -> str:
-    """The command's name; of a subcommand, its group's."""
+    """Return the name of the command; of a subcommand, the name of its group."""
     while context.parent is not None and context.parent.parent is not None:
         context = context.parent
     return str(context.command.name)

@@ -111,7 +111,9 @@ def seeds_in_the_simulator(plan: Plan, count: int, runs: Path, as_json: bool) ->
         )
     else:
         scenario = plan.named or plan.scenario.name
-        ui.next_step(f"`wdm chaos {scenario} --protocol {plan.protocol} --runtime local` breaks real processes")
+        ui.next_step(
+            f"`wdm chaos {scenario} --protocol {plan.protocol} --runtime local` injects faults into real processes"
+        )
     return tally.code
 
 

@@ -86,7 +86,8 @@ def test_a_run_that_goes_on_moves_by_itself_and_becomes_its_report(browser: Brow
     (folder / "short.toml").write_text(SCENARIO)
     browser.open(url)
     until(lambda: len(rows(browser)) >= 2)
-    command = [sys.executable, "-m", "wdm", "-q", "chaos", "short.toml", "--protocol", "saga", "--seed", "4"]
+    arguments = ["chaos", "short.toml", "--runtime", "local", "--protocol", "saga", "--seed", "4"]
+    command = [sys.executable, "-m", "wdm", "-q", *arguments]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
         checkouts = "return document.querySelector('#live dl dd:nth-of-type(2)')?.textContent || ''"
         first = until(lambda: (said := str(browser.run(checkouts))) and not said.startswith("0 ok") and said, 40)

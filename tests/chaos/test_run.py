@@ -170,7 +170,7 @@ def test_an_interrupt_leaves_the_history_and_no_process(tmp_path: Path, number: 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WDM_")}
     environment |= {"TMPDIR": str(folder), "XDG_STATE_HOME": str(tmp_path)}
     (tmp_path / "pause.toml").write_text(PAUSE)
-    command = [sys.executable, "-m", "wdm", "chaos", "pause.toml", "--seed", "1"]
+    command = [sys.executable, "-m", "wdm", "chaos", "pause.toml", "--runtime", "local", "--seed", "1"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
         said = []

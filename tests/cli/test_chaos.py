@@ -13,6 +13,8 @@ from tests.chaos.fakes import Answer, FakeShop, Model
 from wdm import ui
 from wdm.cli import main
 
+CHAOS = ("chaos", "short.toml", "--runtime", "local")
+
 SHORT = """
 summary = "A test"
 duration_s = 0.6
@@ -65,7 +67,7 @@ def shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shops:
 
 
 def test_a_run_that_holds(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["chaos", "short.toml", "--seed", "5"]) == 0
+    assert main([*CHAOS, "--seed", "5"]) == 0
     out, err = capsys.readouterr()
     assert err.splitlines()[0] == "seed 5: short on 2pc, 0.6 s of load"
     assert "crash order is over" in err
@@ -78,17 +80,17 @@ def test_a_run_that_holds(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_seed_that_was_not_given_is_drawn_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["chaos", "short.toml"]) == 0
+    assert main([*CHAOS]) == 0
     out, err = capsys.readouterr()
     seed = err.split(":")[0].removeprefix("seed ")
     assert f"seed {seed}" in out
-    assert main(["-q", "chaos", "short.toml", "--seed", seed]) == 0
+    assert main(["-q", *CHAOS, "--seed", seed]) == 0
     assert capsys.readouterr().err == ""
 
 
 def test_one_document_for_a_machine(capsys: pytest.CaptureFixture[str], shops: Shops) -> None:
     shops.forgetful = (0,)
-    assert main(["chaos", "short.toml", "--seed", "5", "--json"]) == 1
+    assert main([*CHAOS, "--seed", "5", "--json"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert (said["verdict"], said["exit"], said["seed"]) == ("violated", 1, 5)
     assert {each["checker"]: each["standing"] for each in said["results"]}["atomicity"] == "claimed-and-violated"
@@ -100,7 +102,7 @@ def test_one_document_for_a_machine(capsys: pytest.CaptureFixture[str], shops: S
 
 def test_many_seeds_a_line_each_and_the_first_failure_at_once(capsys: pytest.CaptureFixture[str], shops: Shops) -> None:
     shops.forgetful = (1, 2)
-    assert main(["chaos", "short.toml", "--seed", "7", "--seeds", "4"]) == 1
+    assert main([*CHAOS, "--seed", "7", "--seeds", "4"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" (")[0].split(":")[:2] for line in lines if line.startswith("seed")] == [
         ["seed 7", " holds, not judged"],
@@ -128,19 +130,19 @@ def test_nonsense_is_unknown_and_a_broken_environment_is_its_own_code(
         return 200, b"<html>"
 
     shops.answer = nonsense
-    assert main(["chaos", "short.toml", "--seed", "1"]) == 3
+    assert main([*CHAOS, "--seed", "1"]) == 3
     assert "because set-up: create_user() was answered" in capsys.readouterr().out
     shops.fails = "the disk is full"
-    assert main(["chaos", "short.toml", "--seed", "1"]) == 4
+    assert main([*CHAOS, "--seed", "1"]) == 4
     assert capsys.readouterr().err.splitlines()[-1] == "error: the disk is full"
-    assert main(["chaos", "short.toml", "--seeds", "3"]) == 4
+    assert main([*CHAOS, "--seeds", "3"]) == 4
     assert "seed 1: the disk is full" in capsys.readouterr().err
     assert main(["runs"]) == 0
     assert "unknown" in capsys.readouterr().out
 
 
 def test_a_history_that_is_not_whole_is_never_judged(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["-q", "chaos", "short.toml", "--seed", "5"]) == 0
+    assert main(["-q", *CHAOS, "--seed", "5"]) == 0
     whole = Path("wdm-runs/latest/history.ndjson").read_bytes()
     capsys.readouterr()
     for damaged in (
@@ -160,21 +162,21 @@ def test_a_history_that_is_not_whole_is_never_judged(capsys: pytest.CaptureFixtu
     ("arguments", "told"),
     [
         (["chaos", "no-such"], "no scenario 'no-such'"),
-        (["chaos", "short.toml", "--protocol", "3pc"], "unknown protocol '3pc'; installed: "),
-        (["chaos", "short.toml", "--ablate", "luck"], "2pc has no safeguard 'luck'; it has: unanimous"),
+        ([*CHAOS, "--protocol", "3pc"], "unknown protocol '3pc'; installed: "),
+        ([*CHAOS, "--ablate", "luck"], "2pc has no safeguard 'luck'; it has: unanimous"),
         (
-            ["chaos", "short.toml", "--protocol", "unprotected", "--crash-at", "x"],
+            [*CHAOS, "--protocol", "unprotected", "--crash-at", "x"],
             "unprotected has no boundary 'x'; there are",
         ),
-        (["chaos", "short.toml", "--ablate", "escrow-guard"], "would change nothing: it is for --locks escrow"),
-        (["chaos", "short.toml", "--protocol", "lua", "--transport", "streams"], "lua sends no messages"),
+        ([*CHAOS, "--ablate", "escrow-guard"], "would change nothing: it is for --locks escrow"),
+        ([*CHAOS, "--protocol", "lua", "--transport", "streams"], "lua sends no messages"),
         (["chaos", "short.toml", "--runtime", "sim", "--transport", "kafka"], "the simulator has no transport 'kafka'"),
         (["chaos", "short.toml", "--runtime", "sim", "--transport", "rabbitmq"], "the simulator has no transport"),
-        (["chaos", "short.toml", "--option", "locks"], "--option takes NAME=VALUE, not 'locks'"),
-        (["chaos", "short.toml", "--option", "locks=free"], "locks='free' is not one of: wait-die"),
+        ([*CHAOS, "--option", "locks"], "--option takes NAME=VALUE, not 'locks'"),
+        ([*CHAOS, "--option", "locks=free"], "locks='free' is not one of: wait-die"),
         (["chaos", "short.toml", "--runtime", "cloud"], "'cloud' is not"),
-        (["chaos", "short.toml", "--seed", "-1"], "Invalid value for '--seed'"),
-        (["chaos", "short.toml", "--workers", "0"], "Invalid value for '--workers'"),
+        ([*CHAOS, "--seed", "-1"], "Invalid value for '--seed'"),
+        ([*CHAOS, "--workers", "0"], "Invalid value for '--workers'"),
         (["report", "yesterday"], "no run is called 'yesterday'"),
         (["check-history", "nowhere.ndjson"], "does not exist"),
     ],
@@ -191,7 +193,7 @@ def test_mistakes_of_the_caller(
 def test_flags_change_the_scenario_and_stand_in_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--durability", "always", "--workers", "2", "--duration-s", "1.5", "--protocol", "unprotected"]
     flags += ["--crash-at", "stock:before-send:changed"]
-    assert main(["chaos", "short.toml", "--seed", "1", "--json", *flags]) == 3  # nothing here can be injected
+    assert main([*CHAOS, "--seed", "1", "--json", *flags]) == 3  # nothing here can be injected
     said = json.loads(capsys.readouterr().out)
     assert (said["durability"], said["config"]["workers"], said["config"]["duration_s"]) == ("always", 2, 1.5)
     command = said["config"]["command"]

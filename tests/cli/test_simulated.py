@@ -2,10 +2,12 @@
 
 import json
 import secrets
+import sys
 from pathlib import Path
 
 import pytest
 
+from harness.run.plan import Plan
 from wdm import ui
 from wdm.cli import main
 
@@ -32,6 +34,21 @@ def test_with_nothing_said_it_simulates_and_says_what_is_next(
     assert "in the simulator" in err
     assert err.splitlines()[-1].startswith("next: `wdm chaos kill-one-at-a-time --protocol 2pc --runtime local`")
     assert not Path("wdm-runs").exists(), "what held leaves nothing behind"
+
+
+@pytest.mark.parametrize(
+    "flags", [[], ["--protocol", "saga"], ["everything"], ["--json"], ["--workers", "2"], ["--duration-s", "3"]]
+)
+def test_no_flag_but_the_runtime_leaves_the_simulator(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def note(plan: Plan, count: int, *_: object) -> int:
+        asked.append((plan.runtime, count))
+        return 0
+
+    monkeypatch.setattr(sys.modules["wdm.commands.chaos"], "seeds_in_the_simulator", note)
+    assert main(["chaos", *flags]) == 0
+    assert asked == [("sim", 50)]
 
 
 def test_several_seeds_as_one_document(capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,12 +61,6 @@ def test_a_run_in_the_simulator_needs_no_client_of_real_things() -> None:
     assert not there & set(HEAVY)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_help_says_of_a_command_what_it_says_of_itself(name: str) -> None:
-    command = getattr(import_module(f"wdm.commands.{name.replace('-', '_')}"), name.replace("-", "_"))
-    assert COMMANDS[name] == command.get_short_help_str(1_000)
-
-
 def test_every_verdict_of_a_run_has_its_exit_code() -> None:
     assert set(CODES) == {str(verdict) for verdict in Verdict} - {Verdict.NOT_APPLICABLE}
 

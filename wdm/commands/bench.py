@@ -1,4 +1,4 @@
-"""``wdm bench``: what each protocol costs and what it keeps, side by side."""
+"""`wdm bench`: the cost and the kept claims of several protocols, side by side."""
 
 import secrets
 import shlex
@@ -42,79 +42,106 @@ LIMIT_P99_MS = 50.0
 @click.command()
 @common
 @option(
-    "--protocol", multiple=True, metavar="NAME", help="To be compared; may be repeated.  [default: all but the control]"
+    "--protocol",
+    multiple=True,
+    metavar="NAME",
+    help="Protocol to compare; may be repeated.  [default: all but the control]",
 )
 @option(
     "--transport",
     type=click.Choice(list(TRANSPORTS)),
     multiple=True,
-    help="Over what services talk; several make a candidate each.  [default: http]",
+    help="Transport to compare; may be repeated.  [default: http]",
 )
 @option(
-    "--runtime", type=click.Choice(["local", "docker"]), default="local", show_default=True, help="Where the shops run."
+    "--runtime",
+    type=click.Choice(["local", "docker"]),
+    default="local",
+    show_default=True,
+    help="Runtime of the nodes: local processes or containers.",
 )
 @option(
     "--rate",
     type=Number(0.1, 50_000),
-    help="Checkouts a second, come what may: an open loop.  [default: 100]",
+    help="Open loop: checkouts a second, independent of the answers.  [default: 100]",
 )
-@option("--clients", type=Whole(1, 2_000), help="So many clients that wait for their answers: a closed loop.")
+@option("--clients", type=Whole(1, 2_000), help="Closed loop: number of clients, each of which waits for its answer.")
 @option(
-    "--arrivals", type=click.Choice(["poisson", "fixed"]), default="poisson", show_default=True, help="Of an open loop."
+    "--arrivals",
+    type=click.Choice(["poisson", "fixed"]),
+    default="poisson",
+    show_default=True,
+    help="Distribution of the arrivals of an open loop.",
 )
-@option("--duration", type=Number(1, 3_600), default=20.0, show_default=True, metavar="S", help="Of each load.")
+@option(
+    "--duration",
+    type=Number(1, 3_600),
+    default=20.0,
+    show_default=True,
+    metavar="S",
+    help="Load duration of each case in seconds.",
+)
 @option(
     "--scenario",
     multiple=True,
     metavar="SCENARIO",
-    help=f"Its faults; may be repeated.  [default: {' and '.join(DEFAULT_SCENARIOS)}]",
+    help=f"Scenario whose faults to inject; may be repeated.  [default: {' and '.join(DEFAULT_SCENARIOS)}]",
 )
-@option("--rounds", type=Whole(1, 100), default=1, show_default=True, help="Each candidate so often, in turn.")
-@option("--find-max", is_flag=True, help="Search for the highest rate that keeps --p99-ms, and load with that.")
+@option(
+    "--rounds",
+    type=Whole(1, 100),
+    default=1,
+    show_default=True,
+    help="Number of rounds; the candidates take turns in each.",
+)
+@option("--find-max", is_flag=True, help="Search for the highest rate within --p99-ms, and run the load at that rate.")
 @option(
     "--p99-ms",
     type=Number(0.1, 60_000),
     default=LIMIT_P99_MS,
     show_default=True,
-    help="The limit of --find-max.",
+    help="Latency limit of --find-max: 99th percentile in milliseconds.",
 )
-@option("--workers", type=Whole(1, MAX_WORKERS), default=1, show_default=True, help="Processes a service.")
-@option("--items", type=Whole(1, 100), default=2, show_default=True, help="Items an order.")
+@option(
+    "--workers", type=Whole(1, MAX_WORKERS), default=1, show_default=True, help="Number of instances of each service."
+)
+@option("--items", type=Whole(1, 100), default=2, show_default=True, help="Number of items in an order.")
 @option(
     "--skew",
     type=Number(0, 3),
     default=0.0,
     show_default=True,
-    help="Zipf's exponent of how items are chosen.",
+    help="Zipf exponent of the choice of items; 0 for a uniform choice.",
 )
 @option(
     "--sweep",
     multiple=True,
     metavar="NAME=V,V",
-    help=f"A row for each value of: {', '.join(cases.SWEPT)}; may be repeated.",
+    help=f"Row for each value of one of: {', '.join(cases.SWEPT)}; may be repeated.",
 )
 @option(
     "--durability",
     type=click.Choice(["everysec", "always"]),
     default="everysec",
     show_default=True,
-    help="When a store forces its log.",
+    help="Moment of a store's forced writes: once a second, or before each answer.",
 )
 @option(
     "--fail-if",
     multiple=True,
     metavar="CONDITION",
-    help="Exit with 1 if a row is like this: 'p99_ms > 50', '2pc@fault-free: messages > 8'.",
+    help="Condition of a row for exit code 1: 'p99_ms > 50', '2pc@fault-free: messages > 8'.",
 )
-@option("--seed", type=Whole(0, MOST_SEED), help="Decides every random choice.  [default: drawn, and printed]")
-@runs_folder("Where the run folders go.")
+@option("--seed", type=Whole(0, MOST_SEED), help="Seed of every random choice.  [default: random, and printed]")
+@runs_folder("Folder for the run folders.")
 @as_json
 def bench(runs_dir: Path, as_json: bool, fail_if: tuple[str, ...], **given: Any) -> int:
-    """Compare protocols under the same load and the same faults: how fast, at what cost, and whether they keep what they claim.
+    """Compare protocols: speed, cost and kept claims.
 
-    With nothing said: every protocol that claims to be atomic, 20 s each, once with nothing broken and once with every node
-    killed in turn. Latency counts from when a checkout was due, so that a stall counts for all who came meanwhile. Exit code 0:
-    everything claimed held and no --fail-if was met; 1: not so; 3: nothing can be said; 4: the environment failed.
+    All candidates meet the same load and the same faults. By default every protocol that claims atomicity runs for 20 s
+    without faults, and for 20 s in which each node is killed in turn. Latency counts from the moment at which a checkout is
+    due, so a stall counts for every checkout that falls into it. Exit code 0: all claims held and no --fail-if condition was
+    met; 1: a claim was violated or a condition met; 3: inconclusive; 4: the environment failed.
     """
     for condition in fail_if:
         thresholds.parse(condition)
@@ -145,7 +172,7 @@ def bench(runs_dir: Path, as_json: bool, fail_if: tuple[str, ...], **given: Any)
 
 
 def plan(given: dict[str, Any], fail_if: tuple[str, ...] = ()) -> Bench:
-    """Every mistake of the caller is found here. Raises `UsageError`."""
+    """Build the bench from the parameters. Raises `UsageError` for every mistake of the caller."""
     if given["rate"] is not None and given["clients"] is not None:
         raise UsageError("--rate is an open loop and --clients a closed one: give one of them")
     if given["find_max"] and (given["rate"] is not None or given["clients"] is not None):
@@ -172,7 +199,7 @@ def plan(given: dict[str, Any], fail_if: tuple[str, ...] = ()) -> Bench:
 
 
 def _carriers(protocol: str, asked: tuple[str, ...]) -> list[str]:
-    """The transports to compare. A protocol whose services say nothing to each other has one row, whatever was asked for."""
+    """Return the transports to compare; a protocol without messages between services has one row."""
     return list(dict.fromkeys(asked or ("http",))) if registry.load(protocol).messages else ["http"]
 
 
@@ -190,7 +217,7 @@ def _pace(given: dict[str, Any]) -> Pace:
 
 
 def _command(given: dict[str, Any], fail_if: tuple[str, ...], seed: int) -> str:
-    """The command line that repeats it: what differs from the defaults, and the seed."""
+    """Return the command line that repeats the bench: options other than the defaults, and the seed."""
     usual = {"runtime": "local", "arrivals": "poisson", "duration": 20.0, "rounds": 1, "p99_ms": LIMIT_P99_MS}
     usual |= {"workers": 1, "items": 2, "skew": 0.0, "durability": "everysec"}
     parts = ["wdm", "bench"]
@@ -207,7 +234,7 @@ def _command(given: dict[str, Any], fail_if: tuple[str, ...], seed: int) -> str:
 
 
 class Stage:
-    """Shows one run after the other as it goes."""
+    """The progress of one run after the other."""
 
     def __init__(self) -> None:
         self._progress: Progress | None = None

@@ -1,4 +1,4 @@
-"""``wdm chaos``: break a shop on purpose, and judge what its clients saw."""
+"""`wdm chaos`: faults in a shop under load, and a verdict on the history of its clients."""
 
 import secrets
 from dataclasses import replace
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from harness.chaos.conduct import Finished, conduct
 from harness.errors import EnvironmentFailure
@@ -17,10 +16,7 @@ from harness.run.environment import SIMULATED, SITES
 from harness.run.folder import RunFolder
 from harness.run.plan import Plan, crashing_at, simulated
 from harness.run.scenarios import Scenario
-from harness.runtimes.local.control import view
 from harness.runtimes.local.spec import MAX_WORKERS
-from harness.runtimes.local.state import DEFAULT as STATE_DIR
-from harness.runtimes.local.state import StateFolder
 from protocols.service.links import TRANSPORTS
 from wdm import ui
 from wdm.combined import refuse_idle_broker
@@ -32,47 +28,49 @@ from wdm.simulated import seeds_in_the_simulator
 
 LARGEST_SEED = 2**31
 MOST_SEEDS = 10_000_000
-TASTE_SEEDS = 50
-"""What is run where nothing was asked for: enough to believe something, in a few seconds."""
-
-WHERE_TO = frozenset({"runs_dir", "as_json"})
-"""What says nothing of what is to be run."""
+DEFAULT_SEEDS = 50
+"""Number of simulated runs without `--seed` and `--seeds`: a few seconds of work."""
 
 
 @click.command()
 @common
 @click.argument("scenario", type=Text(), default=scenarios.DEFAULT)
-@option("--protocol", default="2pc", show_default=True, help="See `wdm protocols`.")
+@option("--protocol", default="2pc", show_default=True, help="Protocol to run; `wdm protocols` lists them.")
 @option(
     "--runtime",
     type=click.Choice(list(SITES)),
-    help="Where the shop runs; sim is virtual time in one process.  [default: local; sim if nothing is asked for]",
+    default=SIMULATED,
+    show_default=True,
+    help="Runtime of the nodes: simulated in virtual time, local processes or containers.",
 )
 @option(
     "--transport",
     type=click.Choice(list(TRANSPORTS)),
     default="http",
     show_default=True,
-    help="How messages get from service to service; its broker is a target like any other node.",
+    help="Transport of the messages between services; a broker is a target of faults as well.",
 )
 @of_the_protocols
-@option("--seed", type=Whole(0, MOST_SEED), help="Decides every random choice.  [default: drawn, and printed]")
-@option("--seeds", type=Whole(1, MOST_SEEDS), help="So many runs, each with the next seed.  [default: 1]")
-@option("--crash-at", metavar="POINT", help="Only this fault: a service dies at a point between two effects.")
-@option("--ablate", multiple=True, metavar="NAME", help="Switch a safeguard off; may be repeated. See `wdm protocols`.")
+@option("--seed", type=Whole(0, MOST_SEED), help="Seed of every random choice.  [default: random, and printed]")
+@option(
+    "--seeds",
+    type=Whole(1, MOST_SEEDS),
+    help=f"Number of runs, each with the next seed.  [default: {DEFAULT_SEEDS} simulated, 1 with --seed or another runtime]",
+)
+@option("--crash-at", metavar="POINT", help="Failpoint at which services crash, in place of the scenario's faults.")
+@option(
+    "--ablate", multiple=True, metavar="NAME", help="Safeguard to switch off, see `wdm protocols`; may be repeated."
+)
 @option(
     "--durability",
     type=click.Choice(["everysec", "always"]),
-    help="When a store forces its log.  [default: the scenario's]",
+    help="Moment of a store's forced writes: once a second, or before each answer.  [default: the scenario's]",
 )
-@option("--workers", type=Whole(1, MAX_WORKERS), help="Processes a service.  [default: the scenario's]")
-@option("--duration-s", type=Number(0.1, 3_600), help="Of the load.  [default: the scenario's]")
-@runs_folder("Where the run folders go.")
+@option("--workers", type=Whole(1, MAX_WORKERS), help="Number of instances of each service.  [default: the scenario's]")
+@option("--duration-s", type=Number(0.1, 3_600), help="Load duration in seconds.  [default: the scenario's]")
+@runs_folder("Folder for the run folders.")
 @as_json
-@click.pass_context
 def chaos(
-    context: click.Context,
-    /,
     scenario: str,
     seed: int | None,
     seeds: int | None,
@@ -80,16 +78,15 @@ def chaos(
     as_json: bool,
     **given: Any,
 ) -> int:
-    """Break a shop while clients use it, and judge what they saw against what the protocol claims.
+    """Inject faults into a shop under load and judge the run.
 
-    SCENARIO is a name from `wdm scenarios` or a file. With nothing said at all, and no shop up in this folder, some seeds are
-    run in the simulator: that takes seconds and needs nothing. Exit code 0: everything claimed held; 1: something claimed
-    was violated; 3: nothing can be said; 4: the environment failed.
+    SCENARIO is a name from `wdm scenarios` or a file. The simulator is the default runtime: it runs 50 seeds in seconds, and
+    keeps the smallest failing run. `--runtime local` starts real processes, `--runtime docker` containers, for one run by
+    default. Exit code 0: all claims held; 1: a claim was violated; 3: inconclusive; 4: the environment failed.
     """
     ui.name_leftovers()
-    given["runtime"] = given["runtime"] or _runtime(context)
-    taste = given["runtime"] == SIMULATED and seeds is None and seed is None
-    several = seeds or (TASTE_SEEDS if taste else 1)
+    many = given["runtime"] == SIMULATED and seed is None
+    several = seeds or (DEFAULT_SEEDS if many else 1)
     first = seed if seed is not None else 1 if seeds and seeds > 1 else secrets.randbelow(LARGEST_SEED)
     plan = _plan(scenario, first, given)
     if several == 1:
@@ -99,18 +96,8 @@ def chaos(
     return _again_and_again(plan, several, runs_dir, as_json)
 
 
-def _runtime(context: click.Context) -> str:
-    """Where nothing was asked for and nothing runs, the simulator; else real processes."""
-    asked = [
-        name
-        for name in context.params
-        if name not in WHERE_TO and context.get_parameter_source(name) is not ParameterSource.DEFAULT
-    ]
-    return "local" if asked or view(StateFolder(Path(STATE_DIR))) is not None else SIMULATED
-
-
 def _plan(named: str, seed: int, given: dict[str, Any]) -> Plan:
-    """Every mistake of the caller is found here."""
+    """Build the plan of the run. Raises `UsageError` for every mistake of the caller."""
     scenario, extra = _changed(scenarios.load(named), given)
     plan = Plan(
         scenario=simulated(scenario) if given["runtime"] == SIMULATED else scenario,
@@ -129,7 +116,7 @@ def _plan(named: str, seed: int, given: dict[str, Any]) -> Plan:
 
 
 def _changed(scenario: Scenario, given: dict[str, Any]) -> tuple[Scenario, tuple[str, ...]]:
-    """The scenario as the flags want it, and the flags that it takes to want it again."""
+    """Return the scenario with the changes of the flags, and the flags that repeat these changes."""
     extra: list[str] = []
     for name in ("durability", "workers", "duration_s"):
         if given[name] is not None:
@@ -139,7 +126,7 @@ def _changed(scenario: Scenario, given: dict[str, Any]) -> tuple[Scenario, tuple
 
 
 def once(plan: Plan, runs: Path, as_json: bool) -> tuple[int, str]:
-    """One run, shown as it goes. Its exit code and its digest."""
+    """Conduct one run with its progress on stderr. Returns the exit code and the digest of its course."""
     ui.say(f"seed {plan.seed}: {plan.scenario.name} on {plan.protocol}, {plan.scenario.duration_s:g} s of load")
     finished = _run(plan, runs)
     if as_json:
@@ -154,7 +141,7 @@ def once(plan: Plan, runs: Path, as_json: bool) -> tuple[int, str]:
 
 
 def _again_and_again(plan: Plan, seeds: int, runs: Path, as_json: bool) -> int:
-    """One line a seed. Stops early only if somebody or the environment stops it."""
+    """Conduct one run a seed, with a line each. Only an interrupt or a failure of the environment ends it early."""
     documents, codes = [], [OK]
     for seed in range(plan.seed, plan.seed + seeds):
         one = replace(plan, seed=seed)

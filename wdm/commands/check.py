@@ -1,4 +1,4 @@
-"""``wdm check``: every reachable state of small cases, or the shortest way to one where a promise is broken."""
+"""`wdm check`: every reachable state of small cases, or the shortest path to a violated invariant."""
 
 import time
 from pathlib import Path
@@ -26,27 +26,33 @@ COLUMNS = ("case", "verdict", "states", "depth", "seconds")
 
 @click.command()
 @common
-@option("--protocol", default="2pc", show_default=True, help="See `wdm protocols`.")
-@option("--participants", type=Whole(1, MOST), help="Services that take part.  [default: the protocol's]")
-@option("--transactions", type=Whole(1, MOST), help="Concurrent checkouts.  [default: one, and then two]")
-@option("--crashes", type=Whole(0, MOST), default=1, show_default=True, help="Crashes in a run, at most.")
-@option("--depth", type=Whole(1, MOST_DEPTH), help="Give up after so many steps that change a node.  [default: never]")
+@option("--protocol", default="2pc", show_default=True, help="Protocol to run; `wdm protocols` lists them.")
+@option("--participants", type=Whole(1, MOST), help="Number of participants.  [default: all of the protocol]")
+@option("--transactions", type=Whole(1, MOST), help="Number of concurrent checkouts.  [default: one, then two]")
+@option("--crashes", type=Whole(0, MOST), default=1, show_default=True, help="Highest number of crashes in one course.")
+@option("--depth", type=Whole(1, MOST_DEPTH), help="Limit of the search: steps that change a node.  [default: none]")
 @option(
-    "--states", type=Whole(1, MOST_STATES), default=2_000_000, show_default=True, help="Give up after so many states."
+    "--states", type=Whole(1, MOST_STATES), default=2_000_000, show_default=True, help="Limit of the search: states."
 )
 @option(
-    "--seconds", type=Number(0.1, MOST_SECONDS), default=300.0, show_default=True, help="Give up after so many seconds."
+    "--seconds",
+    type=Number(0.1, MOST_SECONDS),
+    default=300.0,
+    show_default=True,
+    help="Limit of the search: time in seconds.",
 )
 @of_the_protocols
-@option("--ablate", multiple=True, metavar="NAME", help="Switch a safeguard off; may be repeated. See `wdm protocols`.")
-@runs_folder("Where the run folders go.")
+@option(
+    "--ablate", multiple=True, metavar="NAME", help="Safeguard to switch off, see `wdm protocols`; may be repeated."
+)
+@runs_folder("Folder for the run folders.")
 @as_json
 def check(participants: int | None, transactions: int | None, runs_dir: Path, as_json: bool, **given: Any) -> int:
-    """Search every reachable state of small cases of a protocol, and assert in each what it promises.
+    """Search every reachable state of small cases.
 
-    Messages are lost, doubled, delayed and reordered, time-outs fire at any moment, a crash may fall between any two effects.
-    Exit code 0: every state was seen and everything holds; 1: violated, and the shortest way there is shown and kept;
-    3: a limit was reached before.
+    Each state is checked against the invariants of the protocol. Messages are lost, doubled, delayed and reordered, time-outs
+    fire at any moment, and crashes happen between any two effects. Exit code 0: every state was visited and all invariants
+    hold; 1: an invariant is violated, and the shortest path to the violation is shown and kept; 3: the search reached a limit.
     """
     ui.name_leftovers()
     bounds = Bounds(given["crashes"], given["depth"] or 0, given["states"], given["seconds"])
@@ -69,7 +75,7 @@ def check(participants: int | None, transactions: int | None, runs_dir: Path, as
 
 
 class _Progress:
-    """A line now and then."""
+    """A reader of the search that prints a line once a second."""
 
     def __init__(self) -> None:
         self._began = self._said = time.monotonic()
@@ -138,4 +144,4 @@ def _what_next(question: Question, folder: Path | None) -> None:
     elif not question.ablate:
         ui.next_step(f"`wdm protocols` lists the safeguards; `{question.command()} --ablate NAME` goes without one")
     else:
-        ui.next_step(f"`wdm chaos --protocol {question.protocol}` breaks real processes")
+        ui.next_step(f"`wdm chaos --protocol {question.protocol} --runtime local` injects faults into real processes")

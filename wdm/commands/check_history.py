@@ -1,4 +1,4 @@
-"""``wdm check-history``: the verdict of a history file, anywhere, without a shop."""
+"""`wdm check-history`: the verdict of a history file."""
 
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from wdm.parameters import Location
 @click.argument("file", type=Location(exists=True))
 @as_json
 def check_history(file: Path, as_json: bool) -> int:
-    """Judge FILE, the history.ndjson of a run or a run folder, as `wdm chaos` did.
+    """Judge the history of a run again, without a shop.
 
-    Exit codes as of `wdm chaos`. A file that was truncated or altered is never judged: exit code 3.
+    FILE is a `history.ndjson` or a run folder. The exit codes are those of `wdm chaos`; a truncated or altered file is never
+    judged: exit code 3.
     """
     try:
         history = load(file / HISTORY if file.is_dir() else file)

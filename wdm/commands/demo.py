@@ -1,4 +1,4 @@
-"""``wdm demo``: a shop survives the crash of each of its nodes, in numbers."""
+"""`wdm demo`: a shop that survives the crash of each of its nodes."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @common
-@option("--protocol", default="2pc", show_default=True, help="See `wdm protocols`.")
-@click.option("--rounds", type=Whole(1, 100), default=1, show_default=True, help="Kills of each node.")
+@option("--protocol", default="2pc", show_default=True, help="Protocol to run; `wdm protocols` lists them.")
+@click.option("--rounds", type=Whole(1, 100), default=1, show_default=True, help="Number of kills of each node.")
 def demo(protocol: str, rounds: int) -> int:
-    """A thousand checkouts at once, then a load under which every service and every store is killed.
+    """Kill every node of a shop under load and judge the run.
 
-    Exit code 0 if the shop kept every promise, 1 if it broke one.
+    Before that, a thousand clients check out one item at once. Exit code 0: all claims held; 1: a claim was violated.
     """
     from harness import demo as demonstration  # noqa: PLC0415 - a deployment and its clients
 

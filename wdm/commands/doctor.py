@@ -1,4 +1,4 @@
-"""``wdm doctor``: can this machine run a shop, and if not, what is to be done?"""
+"""`wdm doctor`: the requirements of a shop, checked on this machine."""
 
 from dataclasses import asdict
 
@@ -14,10 +14,19 @@ from wdm.parameters import Whole
 
 @click.command()
 @deployment
-@option("--port", type=Whole(0, 65_535), default=8000, show_default=True, help="As for `wdm up`.")
+@option(
+    "--port",
+    type=Whole(0, 65_535),
+    default=8000,
+    show_default=True,
+    help="Port of the gateway that `wdm up` would use.",
+)
 @as_json
 def doctor(folder: StateFolder, port: int, as_json: bool) -> int:
-    """Look at this machine: exit code 0 if the local runtime can run here, and what to do if not."""
+    """Check whether this machine can run a shop.
+
+    Each missing requirement comes with the command that provides it. Exit code 0: the local runtime can run here; 4: it cannot.
+    """
     ui.name_leftovers()
     found = examine(port, folder.path)
     fine = not any(one.state == "missing" for one in found)
@@ -25,5 +34,5 @@ def doctor(folder: StateFolder, port: int, as_json: bool) -> int:
         ui.document([asdict(one) for one in found])
     else:
         ui.table(("what", "state", "found"), [(one.what, one.state, one.found) for one in found])
-    ui.next_step("`wdm up`" if fine else "mend what is missing, then `wdm doctor` again")
+    ui.next_step("`wdm up`" if fine else "install the missing requirements, then run `wdm doctor` again")
     return OK if fine else ENVIRONMENT

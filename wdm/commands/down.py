@@ -1,4 +1,4 @@
-"""``wdm down``: stop a shop, or every shop, whoever looks after it."""
+"""`wdm down`: stop one shop, or every shop of this user, with or without a supervisor."""
 
 from collections.abc import Callable
 
@@ -15,13 +15,17 @@ from wdm.options import deployment, hint
 
 @click.command()
 @deployment
-@click.option("--all", "everywhere", is_flag=True, help="Every deployment of this user, in whatever state folder.")
-@click.option("--volumes", is_flag=True, help="With the data of its containers; the local runtime's is in the folder.")
+@click.option("--all", "everywhere", is_flag=True, help="Stop every deployment of this user, in any state folder.")
+@click.option(
+    "--volumes",
+    is_flag=True,
+    help="Remove the volumes of its containers as well; local data stays in the state folder.",
+)
 def down(folder: StateFolder, everywhere: bool, volumes: bool) -> int:
-    """Stop a shop and leave no process, container or network behind. Its data and logs are kept.
+    """Stop a shop and keep its data and logs.
 
-    Also ends what a killed `wdm up` left running. With --all, containers and networks are found by their labels, and temporary
-    folders by the process that made them, also those of a `wdm chaos` that was killed.
+    No process, container or network remains, also after a `wdm up` that was killed. With --all, labels identify containers and
+    networks, and temporary folders are identified by the process that made them, also those of a `wdm chaos` that was killed.
     """
     folders = {folder.path: folder}
     if everywhere:
@@ -42,7 +46,7 @@ def down(folder: StateFolder, everywhere: bool, volumes: bool) -> int:
 
 
 def _remove_strays(remove: Callable[[], list[str]]) -> list[str]:
-    """Containers and networks that no folder knows of, and folders without an owner. Why some could not be removed, if so."""
+    """Remove containers, networks and folders without an owner. Returns the reasons for those that remain."""
     try:
         removed = remove()
     except EnvironmentFailure as error:
@@ -53,7 +57,7 @@ def _remove_strays(remove: Callable[[], list[str]]) -> list[str]:
 
 
 def _stop(folder: StateFolder, volumes: bool) -> str | None:
-    """Why it could not be stopped, if so: one that resists must not keep the others running."""
+    """Stop one deployment. Returns the reason for a failure, so that the other deployments are stopped as well."""
     try:
         stopped = take_down(folder, volumes=volumes)
     except EnvironmentFailure as error:

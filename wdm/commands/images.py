@@ -1,4 +1,4 @@
-"""``wdm images``: the images that the docker runtime needs."""
+"""`wdm images`: the container images of the docker runtime."""
 
 from contextlib import closing
 
@@ -14,21 +14,26 @@ from wdm.options import common
 
 @click.group()
 def images() -> None:
-    """The images of the docker runtime: `wdm images build`."""
+    """Build the container images of the docker runtime."""
 
 
 @images.command()
 @common
-@click.option("--offline", is_flag=True, help="From the distribution's packages and from wheels, without a registry.")
+@click.option(
+    "--offline", is_flag=True, help="Build from the distribution's packages and from wheels, without a registry."
+)
 @click.option(
     "--with",
     "brokers",
     multiple=True,
     type=click.Choice(made.EXTRA),
-    help="For --transport; streams needs none of its own.",
+    help="Broker to build an image for; `--transport streams` needs none of its own.",
 )
 def build(offline: bool, brokers: tuple[str, ...]) -> int:
-    """Make every image that `wdm up --runtime docker` needs. Again after each change of the sources; that is quick."""
+    """Build every image that `wdm up --runtime docker` needs.
+
+    The images have to be built again after each change of the sources, which is quick.
+    """
     with closing(engine.connect(timeout_s=600)) as client:
         done = (build_offline if offline else made.build)(client, ui.say, brokers)
     ui.say(f"made {', '.join(done.values())}")

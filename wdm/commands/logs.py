@@ -1,4 +1,4 @@
-"""``wdm logs``: what the nodes said."""
+"""`wdm logs`: the logs of the nodes."""
 
 import time
 from collections import deque
@@ -18,7 +18,7 @@ MOST_LINES = 1_000_000_000
 
 
 class Tail:
-    """One log file, read on from where the last look ended."""
+    """One log file, with the position of the last read."""
 
     def __init__(self, file: Path, prefix: str) -> None:
         self._file = file
@@ -27,11 +27,11 @@ class Tail:
         self._rest = ""
 
     def last(self, lines: int) -> None:
-        """Print its last lines, all of them for 0."""
+        """Print its last lines; all lines for 0."""
         self._print(deque(self._read(), maxlen=lines or None))
 
     def more(self) -> None:
-        """Print what has come since."""
+        """Print the lines since the last read."""
         self._print(self._read())
 
     def _read(self) -> list[str]:
@@ -50,12 +50,20 @@ class Tail:
 @click.command()
 @deployment
 @click.argument("name", type=Text(), required=False)
-@click.option("--follow", "-f", is_flag=True, help="Go on as more is said, until Ctrl-C.")
-@click.option("--lines", "-n", type=Whole(0, MOST_LINES), default=100, show_default=True, help="Of each log; 0: all.")
+@click.option("--follow", "-f", is_flag=True, help="Print new lines as they come, until Ctrl-C.")
+@click.option(
+    "--lines",
+    "-n",
+    type=Whole(0, MOST_LINES),
+    default=100,
+    show_default=True,
+    help="Number of last lines of each log; 0 for all.",
+)
 def logs(folder: StateFolder, name: str | None, follow: bool, lines: int) -> int:
-    """Show what a node said, the nodes of a service, or everybody: over all their lives, also after `wdm down`.
+    """Show the logs of the nodes, also after `wdm down`.
 
-    NAME is a node (order-1, stock-store, gateway, supervisor) or a service (order).
+    NAME is a node (order-1, stock-store, gateway, supervisor) or a service (order); without NAME, all nodes. A log covers all
+    lives of its node.
     """
     files = _chosen(folder, name)
     width = max(len(file.stem) for file in files)

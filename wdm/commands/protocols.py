@@ -1,4 +1,4 @@
-"""``wdm protocols``: what is installed, what each claims and how it can be run."""
+"""`wdm protocols`: the installed protocols."""
 
 from dataclasses import asdict
 from typing import Any
@@ -16,15 +16,15 @@ from wdm.options import as_json, common
 @common
 @as_json
 def protocols(as_json: bool) -> int:
-    """List the protocols: what each claims, its options, its safeguards."""
+    """List the protocols: claims, options, safeguards."""
     found = [registry.load(name) for name in registry.names()]
     if as_json:
         ui.document([_described(protocol) for protocol in found])
     else:
         for protocol in found:
             _show(protocol)
-        click.echo("transports, for any of them:\n")
-        ui.table(("transport", "what it is"), [(one.name, one.summary) for one in TRANSPORTS.values()])
+        click.echo("transports, for every protocol:\n")
+        ui.table(("transport", "summary"), [(one.name, one.summary) for one in TRANSPORTS.values()])
     ui.next_step(f"`wdm up --protocol {found[0].name if found else 'NAME'}`")
     return 0
 
@@ -41,15 +41,15 @@ def _described(protocol: Protocol) -> dict[str, Any]:
 
 def _show(protocol: Protocol) -> None:
     click.echo(f"{protocol.name}: {protocol.summary}\n")
-    ui.table(("claims", "with its default options"), protocol.claims(protocol.configure()).rows())
+    ui.table(("claim", "with the default options"), protocol.claims(protocol.configure()).rows())
     click.echo()
     ui.table(
-        ("option", "default", "choices", "what it decides"),
+        ("option", "default", "choices", "effect"),
         [(one.name, one.defaults, " ".join(one.choices), one.summary) for one in protocol.options],
     )
     click.echo()
     ui.table(
-        ("safeguard", "what it does", "what its removal opens"),
+        ("safeguard", "rule", "fault without it"),
         [(one.name, one.summary, one.opens) for one in protocol.safeguards],
     )
     click.echo()

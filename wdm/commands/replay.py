@@ -1,4 +1,4 @@
-"""``wdm replay``: a run that was kept, once more."""
+"""`wdm replay`: one more execution of a kept run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +20,9 @@ from wdm.parameters import Text
 
 
 class Kind(NamedTuple):
-    """A kind of run folder: the file that only it has, and what replays it: it hears the folder, where runs are kept, whether
-    JSON is wanted, and gives the exit code.
+    """A kind of run folder: the file that only it has, and its replay.
+
+    The replay takes the folder, the folder of all runs and whether to print JSON, and returns the exit code.
     """
 
     mark: str
@@ -31,14 +32,15 @@ class Kind(NamedTuple):
 @click.command()
 @common
 @click.argument("run", type=Text(), required=False)
-@runs_folder("Where the run folders are.")
+@runs_folder("Folder of the run folders.")
 @as_json
 def replay(run: str | None, runs_dir: Path, as_json: bool) -> int:
-    """Show RUN again: its folder, its name or a part of it such as the seed; the last one if none is named.
+    """Repeat a kept run or counterexample.
 
-    A run of the simulator takes exactly the same course, every fault and every message at the same moment; one on real
-    processes has the same faults at the same times; the exit code is the run's. A counterexample of `wdm check` is walked again
-    on the code of this version: exit code 1 if it is violated again, 3 if the way cannot be walked any more.
+    RUN is a run folder, its name or a part of the name such as the seed; by default the last run. A simulated run takes exactly
+    the same course, with every fault and every message at the same moment; a run on real processes has the same faults at the
+    same times. The exit code is that of the run. A counterexample of `wdm check` is replayed step by step on the code of this
+    version: exit code 1 if the violation shows again, 3 if a step is no longer possible.
     """
     folder, kind = _find(runs_dir, run)
     return kind.replay(folder, runs_dir, as_json)
@@ -78,13 +80,13 @@ def _chaos(folder: Path, runs: Path, as_json: bool) -> int:
 
 
 def _digest(folder: RunFolder) -> str:
-    """Of the course that the run took; empty where nothing says so."""
+    """Return the digest of the course that the run took; empty if it has none."""
     if not folder.results.is_file():
         return ""
     try:
         return results.read(folder.results).get("trace") or ""
     except Unreadable as error:
-        ui.complain(f"it is not known which course the run took: {error}")
+        ui.complain(f"the course of the run is unknown: {error}")
         return ""
 
 
@@ -92,7 +94,7 @@ KINDS = (Kind(COUNTEREXAMPLE, _counterexample), Kind(FILE, _chaos))
 
 
 def _find(runs: Path, name: str | None) -> tuple[Path, Kind]:
-    """The folder that is meant, and its kind. Raises `UsageError`."""
+    """Find the folder of the run `name`, and its kind. Raises `UsageError`."""
     kept = sorted(path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()) if runs.is_dir() else []
     paths = kept[::-1] if not name else [Path(name), runs / name]
     fitting = [(path, kind) for path in paths for kind in KINDS if (path / kind.mark).is_file()]

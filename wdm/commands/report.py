@@ -1,4 +1,4 @@
-"""``wdm report``: what a run came to, and how two differ."""
+"""`wdm report`: the report of one run, or the differences of two."""
 
 import webbrowser
 from contextlib import suppress
@@ -25,13 +25,14 @@ from wdm.parameters import Location, Text
 @click.command()
 @common
 @click.argument("run", type=Text(), nargs=-1)
-@runs_folder("Where the run folders are.")
-@click.option("--open", "in_browser", is_flag=True, help="Show the page in a browser.")
-@click.option("--html", "where", type=Location(), help="Write the page to this file as well.")
+@runs_folder("Folder of the run folders.")
+@click.option("--open", "in_browser", is_flag=True, help="Open the page in a browser.")
+@click.option("--html", "where", type=Location(), help="File for a copy of the page.")
 def report(run: tuple[str, ...], runs_dir: Path, in_browser: bool, where: Path | None) -> int:
-    """Show the report of RUN: its folder, its name or a part of it; the last run if none is named. Two RUNs are compared.
+    """Show the report of a run, or compare two runs.
 
-    `report.html` in the folder is the same for a browser: one file that needs no network.
+    RUN is a run folder, its name or a part of the name; by default the last run. The page `report.html` in the run folder has
+    the same content for a browser: one file that needs no network.
     """
     if len(run) > 2:
         raise UsageError(f"one run is shown and two are compared, not {len(run)}")
@@ -58,7 +59,7 @@ def report(run: tuple[str, ...], runs_dir: Path, in_browser: bool, where: Path |
 
 
 def _one(path: Path) -> tuple[Path, int]:
-    """Its text on stdout; where its page is. Both are made anew from the history: what lies beside it is not believed."""
+    """Print the text of a run, and return its page and the exit code. Both come from the history alone."""
     folder = RunFolder(path)
     match kinds.kind(path):
         case Kind.BENCH:
@@ -76,7 +77,7 @@ def _one(path: Path) -> tuple[Path, int]:
 
 
 def _two(first: Path, second: Path, runs_dir: Path) -> tuple[Path, int]:
-    """The page that compares them, in the folder of the runs; their figures on stdout."""
+    """Print the figures of two runs, and return the page that compares them, in the folder of the runs."""
     for path in (first, second):
         found = kinds.kind(path)
         if found is not None and found is not Kind.RUN:
@@ -89,7 +90,7 @@ def _two(first: Path, second: Path, runs_dir: Path) -> tuple[Path, int]:
 
 
 def _write(path: Path, page: str) -> None:
-    """Nothing where the page is there already, which a folder that cannot be written to does not mind."""
+    """Write the page, unless the file has that content already: a read-only folder is then no error."""
     with suppress(OSError, ValueError):
         if path.read_text("utf-8") == page:
             return

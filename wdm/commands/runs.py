@@ -1,4 +1,4 @@
-"""``wdm runs``: what was kept."""
+"""`wdm runs`: the list of the kept runs."""
 
 from pathlib import Path
 
@@ -14,10 +14,13 @@ COLUMNS = ("run", "kind", "verdict", "scenario", "protocol", "seed")
 
 @click.command()
 @common
-@runs_folder("Where the run folders are.")
+@runs_folder("Folder of the run folders.")
 @as_json
 def runs(runs_dir: Path, as_json: bool) -> int:
-    """List the kept runs, benches and counterexamples of `wdm check`, the oldest first."""
+    """List the kept runs, oldest first.
+
+    The list has runs of `wdm chaos`, benches, and counterexamples of `wdm check`.
+    """
     found = [described(path) for path in every(runs_dir)]
     if as_json:
         ui.document(found)

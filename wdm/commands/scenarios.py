@@ -1,4 +1,4 @@
-"""``wdm scenarios``: what `wdm chaos` can do to a shop."""
+"""`wdm scenarios`: the packaged scenarios."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ from wdm.options import as_json, common
 @common
 @as_json
 def scenarios(as_json: bool) -> int:
-    """List the scenarios that come with wdm, one line each."""
+    """List the scenarios for `wdm chaos` and `wdm bench`."""
     found = [book.read(path) for path in book.packaged().values()]
     if as_json:
         ui.document([_described(one) for one in found])
     else:
         rows = [(one.name, one.workload_name, f"{one.duration_s:g}", one.summary) for one in found]
-        ui.table(("scenario", "workload", "seconds", "what breaks"), rows)
+        ui.table(("scenario", "workload", "seconds", "faults"), rows)
     ui.next_step(f"`wdm chaos {book.DEFAULT}`")
     return OK
 

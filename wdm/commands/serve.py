@@ -1,4 +1,4 @@
-"""``wdm serve``: the kept runs as a page on this machine."""
+"""`wdm serve`: the kept runs as pages on this machine."""
 
 import asyncio
 import signal
@@ -22,14 +22,15 @@ PORT = 8765
     type=Whole(0, 65_535),
     default=PORT,
     show_default=True,
-    help="On 127.0.0.1; 0 takes any free one.",
+    help="Port on 127.0.0.1; 0 for any free port.",
 )
-@runs_folder("Where the run folders are.")
-@click.option("--open", "in_browser", is_flag=True, help="Show it in a browser.")
+@runs_folder("Folder of the run folders.")
+@click.option("--open", "in_browser", is_flag=True, help="Open the page in a browser.")
 def serve(port: int, runs_dir: Path, in_browser: bool) -> int:
-    """Show the kept runs in a browser: list, filter, open, compare; a run that goes on is shown as it goes.
+    """Show the kept runs and the current one in a browser.
 
-    Only this machine is answered: the page listens on 127.0.0.1 and, where there is one, ::1. Ctrl-C ends it.
+    The pages list, filter, open and compare runs. The server listens on 127.0.0.1 and, where the machine has it, on ::1, and
+    ends with Ctrl-C.
     """
     asyncio.run(_until_told(runs_dir, port, in_browser))
     return OK

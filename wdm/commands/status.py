@@ -1,4 +1,4 @@
-"""``wdm status``: what runs."""
+"""`wdm status`: the nodes of a deployment."""
 
 from dataclasses import asdict
 
@@ -14,7 +14,7 @@ from wdm.options import as_json, deployment, hint, running
 @deployment
 @as_json
 def status(folder: StateFolder, as_json: bool) -> int:
-    """Show the nodes of a deployment and how each is.
+    """Show the nodes of a shop and the state of each.
 
     Exit code 0 if every node runs under its supervisor; 4 if a node does not run, the supervisor is dead or does not respond,
     or nothing is up.

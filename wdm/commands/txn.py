@@ -1,4 +1,4 @@
-"""``wdm txn``: the transactions that are not finished, and an operator's way to end one."""
+"""`wdm txn`: the unfinished transactions, and the way to end one by hand."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -21,15 +21,15 @@ COLUMNS = ("txn", "service", "state", "subject", "since_ms")
 
 @click.group()
 def txn() -> None:
-    """Unfinished transactions: list them, look at one, end one."""
+    """List, show and resolve unfinished transactions."""
 
 
 @txn.command("list")
 @deployment
 @as_json
-@option("--ended", is_flag=True, help="The last that ended instead, where the protocol keeps a log of them.")
+@option("--ended", is_flag=True, help="List the last ended transactions instead, where the protocol keeps a log.")
 def list_(folder: StateFolder, as_json: bool, ended: bool) -> int:
-    """What is under way or in doubt, and where."""
+    """List the unfinished transactions of each service."""
     operator = _operator(folder)
     rows = asyncio.run(operator.ended() if ended else operator.unfinished())
     _print(rows, as_json)
@@ -42,7 +42,10 @@ def list_(folder: StateFolder, as_json: bool, ended: bool) -> int:
 @as_json
 @click.argument("transaction", type=Text(), metavar="TXN")
 def show(folder: StateFolder, transaction: str, as_json: bool) -> int:
-    """What each service knows of one transaction, and what was asked and answered for it, where that is written down."""
+    """Show the records of one transaction in each service.
+
+    A protocol with a log of its transactions adds each request, answer and compensation.
+    """
     rows = asyncio.run(_operator(folder).show(transaction))
     if not rows:
         raise UsageError(f"no service knows a transaction {transaction!r}; see `wdm txn list{hint(folder)}`")
@@ -59,7 +62,10 @@ def show(folder: StateFolder, transaction: str, as_json: bool) -> int:
 @as_json
 @click.argument("transaction", type=Text(), metavar="TXN")
 def resolve(folder: StateFolder, transaction: str, as_json: bool) -> int:
-    """End it now: undecided, it is aborted; decided, everybody is told again."""
+    """End a transaction now.
+
+    A transaction without a decision is aborted; a decision is sent to the participants again.
+    """
     answers = asyncio.run(_operator(folder).resolve(transaction))
     taken = [service for service, resolved in answers.items() if resolved]
     if not taken:

