@@ -56,13 +56,14 @@ def conduct(
     `EnvironmentFailure`; the folder then holds the run until then.
     """
     plan = replace(plan, trace=plan.trace or 1)
-    header = plan.header()
+    plan.header()  # raises before anything is started
     there = place(plan)
     try:
         folder = RunFolder.make(runs, plan.protocol, plan.seed)
         made(folder)
         folder.write("scenario.toml", plan.scenario.text)
-        interrupted = _record(plan, header, folder, there, listeners, load)
+        plan = plan.kept_in(folder.path)
+        interrupted = _record(plan, plan.header(), folder, there, listeners, load)
     finally:
         there.clear()
     return finish(folder, there.trace(), interrupted=interrupted)

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -139,12 +140,18 @@ class Plan:
             for one in self.scenario.faults
         ]
 
+    def kept_in(self, folder: Path) -> "Plan":
+        """Return the plan with the command that repeats it from `folder`, if its faults were chosen and not drawn."""
+        if self.told or self.schedule is None:
+            return self
+        return replace(self, told=shlex.join(["wdm", "replay", str(folder)]))
+
     def command(self) -> str:
-        """The command line that repeats this run; one whose faults were chosen is repeated from its folder alone."""
+        """Return the command line that repeats this run; `kept_in` gives a run with chosen faults its own."""
         if self.told:
             return self.told
         if self.schedule is not None:
-            return "wdm replay, with the folder of this run"
+            return "wdm replay"
         parts = ["wdm", "chaos", self.named or self.scenario.name, "--protocol", self.protocol]
         parts += ["--runtime", self.runtime, "--seed", str(self.seed)]
         if self.transport != "http":

@@ -136,7 +136,8 @@ def once(plan: Plan, runs: Path, as_json: bool) -> tuple[int, str]:
     ui.say(f"kept in {finished.folder.path}")
     if finished.digest:
         ui.say(f"trace {finished.digest}: `wdm replay {finished.folder.path}` takes the same course")
-    ui.next_step(f"`{plan.command()}` runs it again, `wdm check-history {finished.folder.history}` judges it again")
+    command = finished.history.header.config["command"]
+    ui.next_step(f"`{command}` repeats it, `wdm check-history {finished.folder.history}` judges it again")
     return _code(finished), finished.digest
 
 
