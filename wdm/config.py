@@ -25,7 +25,7 @@ FILE = "wdm.toml"
 Defaults = dict[str, Any]
 
 
-class Settings:
+class ConfigFile:
     """A checked file. ``commands`` are all commands by name; groups stand for their subcommands."""
 
     def __init__(self, file: Path, commands: Mapping[str, click.Command]) -> None:

@@ -14,7 +14,7 @@ from protocols import registry
 from protocols.claims import Option
 from protocols.errors import UsageError
 from wdm import combined, config, ui
-from wdm.parameters import Location, Setting, Text
+from wdm.parameters import EnvironmentOption, Location, Text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,18 +24,18 @@ def option(name: str, *declared: str, **settings: Any) -> Callable[[F], F]:
     variable = "WDM_" + name.lstrip("-").replace("-", "_").upper()
     if not settings.get("is_flag"):
         settings.setdefault("type", Text())
-    return click.option(name, *declared, cls=Setting, envvar=variable, show_envvar=True, **settings)
+    return click.option(name, *declared, cls=EnvironmentOption, envvar=variable, show_envvar=True, **settings)
 
 
 def common(command: F) -> F:
     """Add `--config` and `--quiet`, the options of every command."""
     for decorate in (
         click.option(
-            "--quiet", "-q", cls=Setting, is_flag=True, is_eager=True, expose_value=False, callback=_be_quiet, envvar="WDM_QUIET",
-            help="Print results and errors only: no progress, no hints.",
+            "--quiet", "-q", cls=EnvironmentOption, is_flag=True, is_eager=True, expose_value=False, callback=_be_quiet,
+            envvar="WDM_QUIET", help="Print results and errors only: no progress, no hints.",
         ),
         click.option(
-            "--config", cls=Setting, type=Location(), is_eager=True, expose_value=False, callback=_configure,
+            "--config", cls=EnvironmentOption, type=Location(), is_eager=True, expose_value=False, callback=_configure,
             envvar="WDM_CONFIG", metavar="FILE", help="File with defaults for the options.  [default: ./wdm.toml if it exists]",
         ),
     ):  # fmt: skip
@@ -144,7 +144,7 @@ def _configure(context: click.Context, _parameter: click.Parameter, value: Path 
     if file is None or not isinstance(root, click.Group):
         return
     commands = {name: root.get_command(context, name) for name in root.list_commands(context)}
-    settings = config.Settings(file, {name: command for name, command in commands.items() if command is not None})
+    settings = config.ConfigFile(file, {name: command for name, command in commands.items() if command is not None})
     context.default_map = settings.defaults(_top_level(context))
 
 

@@ -69,7 +69,7 @@ class Location(click.ParamType):  # type: ignore[type-arg]
         return self._path.convert(value, param, ctx)
 
 
-class Setting(click.Option):
+class EnvironmentOption(click.Option):
     """An option whose variable, if it is set, says something: an empty one is refused, not read as unset."""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:

@@ -13,8 +13,8 @@ from harness.bench.cases import SWEPT
 from protocols.errors import UsageError
 from wdm import cli
 from wdm.commands.bench import bench
-from wdm.config import Settings
-from wdm.parameters import Location, Number, Setting, Text, Whole
+from wdm.config import ConfigFile
+from wdm.parameters import EnvironmentOption, Location, Number, Text, Whole
 
 NO_NUMBERS = (
     "nan",
@@ -112,7 +112,7 @@ def test_the_walk_is_of_all_commands() -> None:
 def test_every_parameter_has_a_type_that_refuses(places: list[Place]) -> None:
     for place in places:
         assert isinstance(place.parameter.type, Number | Whole | Text | Location | click.Choice), place.id
-        assert not place.parameter.envvar or isinstance(place.parameter, Setting), place.id
+        assert not place.parameter.envvar or isinstance(place.parameter, EnvironmentOption), place.id
 
 
 @of_each_command(NUMBERS)
@@ -156,7 +156,7 @@ def test_a_key_of_the_file_is_refused_as_the_option_is(places: list[Place]) -> N
             for text in (f"{key} = {value}\n", f"[{command}]\n{key} = {value}\n", f"[{command}]\n{key} = [{value}]\n"):
                 Path("wdm.toml").write_text(text)
                 with pytest.raises(UsageError, match=f"^wdm.toml:{text.count(chr(10))}: {key} = "):
-                    Settings(Path("wdm.toml"), {command: found})
+                    ConfigFile(Path("wdm.toml"), {command: found})
 
 
 def test_the_file_is_refused_by_whatever_command_reads_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ POLL_S = 0.2
 MOST_LINES = 1_000_000_000
 
 
-class Tail:
+class LogFollower:
     """One log file, with the position of the last read."""
 
     def __init__(self, file: Path, prefix: str) -> None:
@@ -67,7 +67,7 @@ def logs(folder: StateFolder, name: str | None, follow: bool, lines: int) -> int
     """
     files = _chosen(folder, name)
     width = max(len(file.stem) for file in files)
-    tails = [Tail(file, f"{file.stem:<{width}} | " if len(files) > 1 else "") for file in files]
+    tails = [LogFollower(file, f"{file.stem:<{width}} | " if len(files) > 1 else "") for file in files]
     for tail in tails:
         tail.last(lines)
     while follow and not streams.reader_gone():

@@ -19,7 +19,7 @@ from wdm.options import as_json, common, runs_folder
 from wdm.parameters import Text
 
 
-class Kind(NamedTuple):
+class Replayer(NamedTuple):
     """A kind of run folder: the file that only it has, and its replay.
 
     The replay takes the folder, the folder of all runs and whether to print JSON, and returns the exit code.
@@ -90,17 +90,17 @@ def _digest(folder: RunFolder) -> str:
         return ""
 
 
-KINDS = (Kind(COUNTEREXAMPLE, _counterexample), Kind(FILE, _chaos))
+REPLAYERS = (Replayer(COUNTEREXAMPLE, _counterexample), Replayer(FILE, _chaos))
 
 
-def _find(runs: Path, name: str | None) -> tuple[Path, Kind]:
+def _find(runs: Path, name: str | None) -> tuple[Path, Replayer]:
     """Find the folder of the run `name`, and its kind. Raises `UsageError`."""
     kept = sorted(path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()) if runs.is_dir() else []
     paths = kept[::-1] if not name else [Path(name), runs / name]
-    fitting = [(path, kind) for path in paths for kind in KINDS if (path / kind.mark).is_file()]
+    fitting = [(path, kind) for path in paths for kind in REPLAYERS if (path / kind.mark).is_file()]
     if name and not fitting:
         fitting = [
-            (path, kind) for path in kept for kind in KINDS if name in path.name and (path / kind.mark).is_file()
+            (path, kind) for path in kept for kind in REPLAYERS if name in path.name and (path / kind.mark).is_file()
         ]
         if len(fitting) > 1:
             raise UsageError(f"several runs are called {name!r} in {runs}; name one of them whole")

@@ -1,0 +1,174 @@
+"""One name has one meaning, one concept one word: the classes' names, the glossary, and words that say nothing to a reader.
+
+What is in `STILL_TWICE` and `STILL_USED` is yet to be renamed: the lists only shrink.
+"""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from wdm.cli import COMMANDS, wdm
+
+
+def listed(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(path for package in ("wdm", "harness", "protocols") for path in (ROOT / package).rglob("*.py"))
+PROTOCOLS = ("protocols/two_phase", "protocols/saga", "protocols/lua_atomic", "protocols/unprotected")
+"""Folders that may each have a class of a name, as `Phase`."""
+
+PAGES = sorted(
+    [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "protocols").rglob("*.md"),
+    ]
+)
+
+FIELD = """
+transaction, coordinator, participant, branch, orchestrator, step, compensation, prepare, vote, decision, acknowledgement,
+in doubt, presumed abort, inquiry, lock, wait-die, wound-wait, escrow, fence, fencing epoch, idempotency key, tombstone,
+forced write, write-ahead log, safeguard, failpoint, failover, replica, shard, node, instance, deployment, runtime, fault,
+nemesis, schedule, seed, history, operation, outcome, invariant, anomaly, claim, checker, finding, verdict, quiescence,
+open loop, closed loop, service time, response time, coordinated omission, counterexample, trace, span, acknowledged, rejected,
+unknown, false acknowledgement, unfinished, capacity, inconclusive
+"""
+"""The words that the field has, which the glossary may not lose."""
+
+PRIVATE = listed(
+    """
+    desk turnstile turnstiles scribe crowd till cable cables plugged books shelf glance insides letters bury buried
+    hears asks
+    """
+)
+"""Words that stand for something else in this project than they do for a reader. `dead letters` are the field's."""
+
+PERSONS = re.compile(r"\b(is|are|was|were|be|been) told\b|\btells?\b|\bhears?\b|\basks?\b|\bsays\b", re.IGNORECASE)
+"""What a person does, and no component."""
+
+STILL_TWICE = listed(
+    """
+    Account Answer BoundedLog Case Claims Clock Counts Done Kind Ledger Link Loss Meter Network Node Order Place Plan
+    Ports Row Sets Setting Settings Story Tail Trace Used Verdict View Way
+    """
+)
+
+STILL_USED = listed(
+    """
+    asks books buried bury cables crowd glance hears insides letters plugged shelf till turnstile turnstiles
+    """
+)
+"""In names of the code."""
+
+STILL_SPOKEN = listed(
+    """
+    ARCHITECTURE.md CONTRIBUTING.md README.md docs/ablations.md docs/api.md docs/bench.md docs/performance.md
+    protocols/lua_atomic/README.md protocols/saga/README.md protocols/two_phase/README.md
+    protocols/unprotected/README.md up check chaos
+    """
+)
+"""Pages and commands whose texts are yet to be written anew."""
+
+
+def classes() -> Iterator[tuple[str, str]]:
+    """(name, place) of every top-level class that is not private; a protocol's own are one place."""
+    for path in SOURCES:
+        file = path.relative_to(ROOT).as_posix()
+        place = next(("protocols" for folder in PROTOCOLS if file.startswith(folder)), file)
+        for found in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(found, ast.ClassDef) and not found.name.startswith("_"):
+                yield found.name, place
+
+
+def words(name: str) -> Iterator[str]:
+    """The words of an identifier, `dead_letters` apart."""
+    parts = [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+    yield from re.sub(r"dead letters?", "", " ".join(parts)).split()
+
+
+def names() -> Iterator[tuple[str, str]]:
+    """(file, identifier) of every name in the code, files' own among them."""
+    for path in SOURCES:
+        file = path.relative_to(ROOT).as_posix()
+        yield file, path.stem
+        text = path.read_text("utf-8")
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.NAME:
+                yield file, token.string
+
+
+def helps() -> Iterator[tuple[str, str]]:
+    """(command, help) of every command, its options' help among it."""
+    yield "wdm", wdm.get_help(click.Context(wdm, info_name="wdm"))
+    for name in COMMANDS:
+        command = wdm.get_command(click.Context(wdm), name)
+        assert command is not None
+        below = command.commands if isinstance(command, click.Group) else {}
+        for one in (command, *below.values()):
+            yield f"{name} {one.name}", one.get_help(click.Context(one, info_name=one.name))
+
+
+def prose(text: str) -> str:
+    """The text of a page without its code, whose words are not the page's."""
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"dead[- ]letters?", "", re.sub(r"`[^`]*`", "", text), flags=re.IGNORECASE)
+
+
+def spoken(text: str) -> list[str]:
+    """Every private word in the prose of a text, and everything that it has a component do as a person."""
+    said = prose(text)
+    return [word for word in re.findall(r"[a-z]+", said.lower()) if word in PRIVATE] + [
+        found[0] for found in PERSONS.finditer(said)
+    ]
+
+
+def glossary() -> list[str]:
+    return re.findall(r"^- \*\*([^*]+)\*\*: .", (ROOT / "docs/glossary.md").read_text("utf-8"), re.MULTILINE)
+
+
+def test_no_two_classes_have_one_name() -> None:
+    places: dict[str, set[str]] = {}
+    twice = set()
+    for name, place in classes():
+        if place in places.setdefault(name, set()) and place != "protocols":
+            twice.add(name)
+        places[name].add(place)
+    twice |= {name for name, found in places.items() if len(found) > 1}
+    assert sorted(twice - STILL_TWICE) == [], {name: sorted(places[name]) for name in twice - STILL_TWICE}
+
+
+def test_the_glossary_has_every_word_of_the_field_once_and_in_order() -> None:
+    found = glossary()
+    assert [word for word in " ".join(FIELD.split()).split(", ") if word not in found] == []
+    assert found == sorted(set(found), key=str.lower)
+
+
+def test_a_line_of_the_glossary_is_one_line() -> None:
+    lines = (ROOT / "docs/glossary.md").read_text("utf-8").splitlines()
+    entries = lines[lines.index(next(line for line in lines if line.startswith("- "))) :]
+    assert [line for line in entries if not line.startswith("- **") or len(line) > 100] == []
+
+
+def test_no_name_is_a_private_word() -> None:
+    found = {(file, name) for file, name in names() for word in words(name) if word in PRIVATE - STILL_USED}
+    assert sorted(found) == []
+
+
+@pytest.mark.parametrize(("command", "text"), list(helps()), ids=lambda value: value if len(value) < 30 else "")
+def test_no_help_has_a_private_word(command: str, text: str) -> None:
+    if command.split(maxsplit=1)[0] not in STILL_SPOKEN:
+        assert spoken(text) == [], command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_page_has_a_private_word(page: Path) -> None:
+    if page.relative_to(ROOT).as_posix() not in STILL_SPOKEN:
+        assert spoken(page.read_text("utf-8")) == []
