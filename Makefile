@@ -75,7 +75,7 @@ bench-speed: $(COMPILED)  ## how fast, beside a bare service, and where the time
 	@$(BIN)/python -m benchmarks.speed
 
 docs: $(COMPILED)  ## write docs/ablations.md anew: every safeguard taken out once
-	@$(BIN)/python -m harness.ablations > docs/ablations.md.part
+	@$(BIN)/python -m harness.chaos.ablations > docs/ablations.md.part
 	@mv docs/ablations.md.part docs/ablations.md
 
 lint: $(LINT)  ## style, types, and the laws of the architecture

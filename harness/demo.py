@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from harness.operator import Operator
+from harness.runtimes.admin import AdminClient
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import Heard, ShopClient, all_at_once
@@ -185,7 +185,7 @@ class Besieged:
         return left
 
     async def _unfinished(self) -> int:
-        return len(await Operator(self._shop.nodes(), self._shop.secret).unfinished())
+        return len(await AdminClient(self._shop.nodes(), self._shop.secret).unfinished())
 
     async def _count(self, siege: Siege) -> None:
         siege.told.update(heard.outcome for heard in self._heard.values())

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-RUN_RECORD = 1
-"""Of `run.toml`."""
+RUN_RECORD = 2
+"""Of `run.toml`. Format 1 has `boundary` for `failpoint`."""
 
 BENCH_RECORD = 1
 """Of `bench.json`."""

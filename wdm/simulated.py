@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.chaos import seeds
-from harness.chaos.conduct import Finished, conduct
 from harness.chaos.seeds import Told
 from harness.chaos.shrink import Shrinker
 from harness.checkers import Verdict
 from harness.report import text
+from harness.report.finish import Finished, finish
 from harness.run import in_memory
 from harness.run.plan import Plan
+from harness.run.record import record
 from wdm import ui
 from wdm.exits import CODES, INTERRUPTED, WORST
 
@@ -155,7 +156,7 @@ def _smallest(plan: Plan, runs: Path) -> Finished:
     shrinker = Shrinker(plan, in_memory.run(plan))
     small = shrinker.run()
     ui.say(f"tried {shrinker.tried} smaller runs; {len(small.schedule or ())} faults are left")
-    return conduct(small, runs)
+    return finish(record(small, runs))
 
 
 def _again(plan: Plan, told: Told) -> str:

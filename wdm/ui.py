@@ -38,7 +38,7 @@ def next_step(text: str) -> None:
 
 def name_leftovers() -> None:
     """Name whatever a command that was killed has left behind, and the command that removes it."""
-    from harness import leftovers  # noqa: PLC0415 - loaded by the commands that start something
+    from harness.runtimes import leftovers  # noqa: PLC0415 - not every command looks
 
     for words in leftovers.found():
         say(f"left behind by a command that was killed: {words}; `{leftovers.REMOVE}` removes it")

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.bench.pace import Pace, in_words
+from harness.bench.pace import Pace
 from harness.run import scenarios
+from harness.run.bench_manifest import describe_pace
 from harness.run.plan import Plan
 from harness.run.scenarios import Scenario
 from harness.runtimes.local.spec import MAX_WORKERS
@@ -87,7 +88,7 @@ class Case:
             for name in ("workers", "items", "skew")
             if getattr(self, name) != getattr(usual, name)
         ]
-        load = in_words(self.pace.rate_per_s, self.pace.clients, self.pace.limit_p99_ms)
+        load = describe_pace(self.pace.rate_per_s, self.pace.clients, self.pace.limit_p99_ms)
         return ", ".join((self.candidate.name, self.faults, load, *told))
 
     def with_(self, name: str, value: float) -> "Case":

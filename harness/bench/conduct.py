@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from harness.bench.cases import Bench, Case
-from harness.chaos import conduct as one
-from harness.chaos.conduct import Finished, Listener
 from harness.errors import EnvironmentFailure
+from harness.report.finish import Finished, finish
 from harness.run.bench_manifest import BenchFolder, Kept, Ledger
 from harness.run.folder import RunFolder
+from harness.run.record import Listener, record
 
 
 class Turn(NamedTuple):
@@ -94,7 +94,7 @@ def conduct(
             folder.keep(ledger)
 
         try:
-            finished = one.conduct(plan, folder.runs, (begin(turn),), note, load=bench.pace(case).make())
+            finished = finish(record(plan, folder.runs, (begin(turn),), note, load=bench.pace(case).make()))
         except EnvironmentFailure as failure:
             ledger.trouble = str(failure)
             break

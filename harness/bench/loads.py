@@ -33,12 +33,6 @@ def arrivals(rate_per_s: float, kind: Arrivals, rng: Random) -> Iterator[float]:
         at_s = at_s + rng.expovariate(rate_per_s) if kind == "poisson" else number / rate_per_s
 
 
-def latency_us(operation: Operation) -> int:
-    """Microseconds from when it was due, or else from when it was asked, to its answer."""
-    began_ns = operation.invoked_ns if operation.due_ns is None else operation.due_ns
-    return max(0, operation.completed_ns - began_ns) // 1000
-
-
 class Askers:
     """Sessions to be borrowed: one for each request that is under way."""
 

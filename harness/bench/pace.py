@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from harness.bench.loads import Arrivals, Askers, Till, answered, latency_us, over_after
+from harness.bench.loads import Arrivals, Askers, Till, answered, over_after
 from harness.history import Operation
 from harness.metrics.histogram import Histogram
+from harness.metrics.latency import latency_us
 from harness.run.load import Crowd, Driving, MakeLoad
 from harness.workload.base import Shop, stream
 from protocols.service.tasks import begin
@@ -63,15 +64,6 @@ class Pace:
         steps = 0 if self.limit_p99_ms is None else SEARCH_ORDERS
         wanted = FASTEST_PER_S * (self.warm_up_s + self.capacity_s) + steps
         return round(wanted if ready_made else wanted / PUT_TOGETHER)
-
-
-def in_words(rate_per_s: float | None, clients: int, limit_p99_ms: float | None) -> str:
-    """`100/s`, `1 client`, `p99 within 50 ms`."""
-    if limit_p99_ms is not None:
-        return f"p99 within {limit_p99_ms:g} ms"
-    if rate_per_s is None:
-        return f"{clients} client{'' if clients == 1 else 's'}"
-    return f"{rate_per_s:g}/s"
 
 
 class Paced(Driving):

@@ -13,7 +13,7 @@ from harness.history import History
 
 DOWN = frozenset({"crash", "power-cut", "lost-tail"})
 SILENT = frozenset({"pause", "partition", "loss", "delay", "slow", "disk-full"})
-"""Faults during which what they are aimed at may serve nobody. A death at a boundary is seen in the nodes themselves."""
+"""Faults during which what they are aimed at may serve nobody. A death at a failpoint is seen in the nodes themselves."""
 
 EVERYTHING = ""
 """In the place of a node's name: a fault of which nobody knows what it was aimed at."""

@@ -13,7 +13,7 @@ PROMISES = dict.fromkeys(("message-buried", "poison-not-buried"), CONTRACT)
 
 def check(history: History) -> Finding:
     """Applies where there is a broker that can be asked."""
-    looks = history.of_kind("buried")
+    looks = history.of_kind("dead-letters")
     if not looks:
         return nothing_to_judge("there is no broker, or its dead letters cannot be read from here")
     seen = looks[-1].data

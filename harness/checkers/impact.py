@@ -1,8 +1,8 @@
 """Which faults happened, and whether they met anything: a fault that was asked for proves nothing by having been asked for.
 
 A fault happened if it began and reached what it was aimed at: of nodes, one that was not down; of links, one between two
-nodes that were up; of a boundary, a process that died there, and of no other fault. It met the operations that were under
-way at some time while it lasted; a crash lasts until its nodes run again, one at a boundary from each death.
+nodes that were up; of a failpoint, a process that died there, and of no other fault. It met the operations that were under
+way at some time while it lasted; a crash lasts until its nodes run again, one at a failpoint from each death.
 """
 
 import re
@@ -20,7 +20,7 @@ CUTS_DOWN = frozenset({"lost-tail", "power-cut"})
 KILLED_WITHIN_NS = 1_000_000_000
 """An engine of containers takes its time to kill one, and a simulated process goes on to its next effect."""
 
-AT_BOUNDARY = "crash-at"
+AT_FAILPOINT = "crash-at"
 ASKED = "faults"
 """In the header's configuration: what was to be injected."""
 
@@ -77,11 +77,11 @@ def _happened(
 ) -> tuple[str, list[tuple[int, int]]]:
     """Why it did not, or when it could meet anything."""
     kind, aimed = start.data.get("fault"), names_in(start, "aimed")
-    if kind == AT_BOUNDARY:
-        boundary = _boundary(start)
-        deaths = _deaths_at(nodes, spans, start, end_ns, boundary)
+    if kind == AT_FAILPOINT:
+        failpoint = _failpoint(start)
+        deaths = _deaths_at(nodes, spans, start, end_ns, failpoint)
         windows = [(death.at_ns - NOTICED_NS, _back(nodes, [death.node], death.at_ns)) for death in deaths]
-        return ("" if deaths else f"nobody passed {boundary}"), windows
+        return ("" if deaths else f"nobody passed {failpoint}"), windows
     if not aimed:
         return "", [(start.at_ns, end_ns)]
     links = any("->" in name for name in aimed)
@@ -97,17 +97,17 @@ def _happened(
     return "", [(start.at_ns, _back(nodes, reached, start.at_ns) if kind in KILLS else end_ns)]
 
 
-def _boundary(start: Event) -> str:
+def _failpoint(start: Event) -> str:
     """Its name; one that was drawn is in what the fault had to say: `armed in order-1: order:after-do:open`."""
-    given = (start.data.get("settings") or {}).get("boundary")
+    given = (start.data.get("settings") or {}).get("failpoint")
     return str(given or str(start.data.get("said")).rpartition(": ")[2])
 
 
 def _deaths_at(
-    nodes: Nodes, spans: Sequence[tuple[Event, int]], start: Event, end_ns: int, boundary: str
+    nodes: Nodes, spans: Sequence[tuple[Event, int]], start: Event, end_ns: int, failpoint: str
 ) -> list[Death]:
-    """Of processes of the boundary's service while it was armed, but for those that another fault explains."""
-    mine = re.compile(rf"{re.escape(boundary.partition(':')[0])}-\d+")
+    """Of processes of the failpoint's service while it was armed, but for those that another fault explains."""
+    mine = re.compile(rf"{re.escape(failpoint.partition(':')[0])}-\d+")
     aimed = names_in(start, "aimed")
     killed = [
         (other.at_ns, name)

@@ -12,18 +12,18 @@ from protocols.registry import load
 BOUNDS = Bounds(crashes=1, states=2_000)
 
 
-def boundaries(protocol: Protocol, config: Config) -> tuple[str, ...]:
+def failpoints(protocol: Protocol, config: Config) -> tuple[str, ...]:
     """``service:before-effect`` and ``service:after-effect`` for each effect that any service of it can have, sorted."""
-    return _boundaries(protocol.name, tuple(sorted(config.options.items())), tuple(sorted(config.ablated)))
+    return _failpoints(protocol.name, tuple(sorted(config.options.items())), tuple(sorted(config.ablated)))
 
 
 @cache
-def _boundaries(name: str, options: tuple[tuple[str, str], ...], ablated: tuple[str, ...]) -> tuple[str, ...]:
+def _failpoints(name: str, options: tuple[tuple[str, str], ...], ablated: tuple[str, ...]) -> tuple[str, ...]:
     protocol = load(name)
     config = protocol.configure(dict(options), ablated)
     after: set[str] = set()
     for case in CASES:
         space = Space(protocol, config, case)
         BreadthFirst(space, ALL, BOUNDS, Clock(BOUNDS.seconds)).until(lambda _places: False)
-        after |= space.boundaries()
-    return tuple(sorted({*after, *(boundary.replace(":after-", ":before-", 1) for boundary in after)}))
+        after |= space.failpoints()
+    return tuple(sorted({*after, *(failpoint.replace(":after-", ":before-", 1) for failpoint in after)}))

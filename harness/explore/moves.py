@@ -10,7 +10,7 @@ nothing passes between places but packets. Three reductions follow. Each can be 
 - ``eager``: what a node can send without a change of its own and without a crash is sent at once, because the state with those
   packets covers the one without. This merges all states that differ only in who has sent already what it can send at
   any time. Sending takes steps of its own, though, so the search for the shortest way (``shortest.py``) goes without.
-- ``ways``: of the ways in which one event can go, the covered ones are left out, most of them crashes at neighbouring boundaries.
+- ``ways``: of the ways in which one event can go, the covered ones are left out, most of them crashes at neighbouring failpoints.
   And a crash between two events leaves what a crash at the end of the node's last event leaves: what other nodes did in between
   they could as well have done afterwards, since neither sees the other. So it is not tried on its own. It holds for a second
   instance on the same store as well: a crash between two events takes only memory, which the other does not see.

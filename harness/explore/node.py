@@ -59,7 +59,7 @@ class Late:
 
 
 class Way(NamedTuple):
-    """One way an event can go. ``crashed`` names the boundary after which the node died, or is empty.
+    """One way an event can go. ``crashed`` names the failpoint after which the node died, or is empty.
 
     ``effects`` are what was carried out, in words.
     """
@@ -72,7 +72,7 @@ class Way(NamedTuple):
 
 
 class Node:
-    """The pure machine and the pure store of one service. It remembers at which boundaries it was seen to crash.
+    """The pure machine and the pure store of one service. It remembers at which failpoints it was seen to crash.
 
     ``name`` is the instance's, where a service has more than one: answers to it go there. ``late``: see ``Case``.
     """
@@ -84,7 +84,7 @@ class Node:
         self.name = name or service
         self.role = role
         self.late = late
-        self.boundaries: set[str] = set()
+        self.failpoints: set[str] = set()
         self._protocol = protocol
         self._config = config
 
@@ -130,7 +130,7 @@ class Node:
 
     def _work_out(self, run: "_Run", events: list[tuple[str, Event]]) -> tuple[Way, ...]:
         run.handle(events)
-        self.boundaries.update(way.crashed for way in run.crashes)
+        self.failpoints.update(way.crashed for way in run.crashes)
         return (run.undisturbed(), *run.crashes)
 
 
@@ -206,14 +206,14 @@ class _Run:
         self._words.append(_executed(how, command, result))
         return result
 
-    def _crash(self, boundary: str) -> None:
+    def _crash(self, failpoint: str) -> None:
         """What a crash here leaves: the store alone, with what was asked for or without."""
         tables = freeze(self.twin.tables)
         if self._asked:
             twin = self.node.twin(tables)
             did = [_executed("do", command, twin.run(command, 0)) for _, command in self._asked]
-            self.crashes.append(self._way(Local((), freeze(twin.tables)), boundary, [*self._words, *did]))
-        self.crashes.append(self._way(Local((), tables), boundary, self._words))
+            self.crashes.append(self._way(Local((), freeze(twin.tables)), failpoint, [*self._words, *did]))
+        self.crashes.append(self._way(Local((), tables), failpoint, self._words))
 
     def _way(self, local: Local, crashed: str, words: list[str]) -> Way:
         return Way(local, tuple(self._sent), tuple(self._told), crashed, tuple(words))

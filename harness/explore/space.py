@@ -151,10 +151,10 @@ class Space:
                 (move,) = self._moves(at, place, node, "crash", "", (way,))
                 yield move._replace(step=replace(move.step, crashed=""))
 
-    def boundaries(self) -> set[str]:
+    def failpoints(self) -> set[str]:
         """The names of all points after an effect at which a crash has been tried."""
         rivals = (self._rival,) if self._rival else ()
-        return set().union(*(node.boundaries for node in (*self.nodes, *rivals)))
+        return set().union(*(node.failpoints for node in (*self.nodes, *rivals)))
 
     # ------------------------------------------------------------ inside
 

@@ -28,17 +28,17 @@ def render(path: Iterable[Transition]) -> str:
 
 
 def walk(search: Search, choices: Iterable[str]) -> tuple[Transition, ...]:
-    """The steps that ``choices`` name, one after the other: ``KIND NODE [BEGINNING OF WHAT] [! BOUNDARY]``.
+    """The steps that ``choices`` name, one after the other: ``KIND NODE [BEGINNING OF WHAT] [! FAILPOINT]``.
 
     Raises ``LookupError`` with what was possible where a choice fits nothing.
     """
     state, path = search.initial, []
     for choice in choices:
-        named, _, boundary = choice.partition(" ! ")
+        named, _, failpoint = choice.partition(" ! ")
         kind, node, what = (*named.split(" ", 2), "", "")[:3]
         possible = list(search.successors(state))
         for step, after in possible:
-            if (step.kind, step.node, step.crashed) == (kind, node, boundary) and step.what.startswith(what):
+            if (step.kind, step.node, step.crashed) == (kind, node, failpoint) and step.what.startswith(what):
                 path.append(step)
                 state = after
                 break

@@ -118,7 +118,7 @@ def refuse(runtime: Breakable, fault: Fault) -> str | None:
 def aimed_at(runtime: Breakable, fault: Fault) -> list[str]:
     """The nodes that a fault whose ``any`` have been chosen is for; for a fault of links, these as ``order-1->stock-1``.
 
-    What it is for need not be there to be met: a node may be down, a boundary never passed.
+    What it is for need not be there to be met: a node may be down, a failpoint never passed.
     """
     aim = kind(fault.kind).aim
     if aim == "links":

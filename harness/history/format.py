@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 import msgspec
 
-VERSION = 2
-"""Written. Version 2 keeps the status of each answer; version 1, which did not, is still read."""
+VERSION = 3
+"""The version that is written. All are read: version 1 lacks the status of each answer, and until version 2 some words
+of the events were others (`upgrade`).
+"""
 
-READABLE = frozenset({1, 2})
+READABLE = frozenset({1, 2, 3})
 
 Outcome = Literal["ok", "fail", "unknown"]
 
@@ -68,11 +70,20 @@ class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fals
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag="event"):
-    """An event of the harness: `phase`, `fault-start`, `fault-end`, `healed`, `probe`, `buried`, `node`."""
+    """An event of the harness: `phase`, `fault-start`, `fault-end`, `healed`, `probe`, `dead-letters`, `node`."""
 
     kind: str
     at_ns: int
     data: dict[str, Any]
+
+
+def upgrade(event: Event) -> Event:
+    """Convert an event of version 1 or 2 to the words of version 3."""
+    data = event.data
+    if isinstance(settings := data.get("settings"), dict) and "boundary" in settings:
+        renamed = {"failpoint" if name == "boundary" else name: value for name, value in settings.items()}
+        data = {**data, "settings": renamed}
+    return Event("dead-letters" if event.kind == "buried" else event.kind, event.at_ns, data)
 
 
 class Footer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="footer"):

@@ -22,6 +22,7 @@ import msgspec
 
 from harness.history.format import (
     READABLE,
+    VERSION,
     Checksum,
     Event,
     Footer,
@@ -31,6 +32,7 @@ from harness.history.format import (
     Operation,
     decode_line,
     decode_version,
+    upgrade,
 )
 
 T = TypeVar("T")
@@ -112,7 +114,7 @@ def _read(path: str | Path, file: BinaryIO) -> History:
                     raise HistoryError(f"{path}, line {number}: {operation.op} was completed before it began")
                 operations.append(operation)
             case Event() as event:
-                events.append(event)
+                events.append(event if header.version == VERSION else upgrade(event))
             case Footer() as footer:
                 if not line.endswith(b"\n") or file.read(1):
                     raise HistoryError(f"{path}, line {number}: the footer is not a whole last line")

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from harness.bench.loads import latency_us
 from harness.checkers.recovery import blocked
 from harness.history import Event, History, Operation
 from harness.metrics.histogram import Histogram
+from harness.metrics.latency import latency_us
 
 CHECKOUT = "checkout"
 IN_TIME_MS = 1_000.0

@@ -7,9 +7,9 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from harness.bench.loads import latency_us
 from harness.history.format import Event, Footer, Header, Operation, decode_line
 from harness.metrics.histogram import Histogram
+from harness.metrics.latency import latency_us
 from harness.metrics.measure import CHECKOUT
 
 OUTCOMES = ("ok", "fail", "unknown")

@@ -5,8 +5,8 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from harness.bench.pace import in_words
 from harness.metrics.thresholds import metric
+from harness.run.bench_manifest import describe_pace
 
 Row = Mapping[str, Any]
 
@@ -28,7 +28,7 @@ def _metric(name: str) -> Callable[[Row], float | None]:
 def setting(row: Row) -> str:
     """What differs from the usual: `8 clients, 2 workers`."""
     pace = row["pace"]
-    load = in_words(pace["rate_per_s"], pace["clients"], pace["limit_p99_ms"])
+    load = describe_pace(pace["rate_per_s"], pace["clients"], pace["limit_p99_ms"])
     usual = {"workers": 1, "items": 2, "skew": 0.0}
     return ", ".join((load, *(f"{name} {row[name]:g}" for name, value in usual.items() if row[name] != value)))
 

@@ -62,6 +62,15 @@ class Ledger(msgspec.Struct, kw_only=True):
     trouble: str = ""
 
 
+def describe_pace(rate_per_s: float | None, clients: int, limit_p99_ms: float | None) -> str:
+    """Describe a load: `100/s`, `1 client`, or `p99 within 50 ms`."""
+    if limit_p99_ms is not None:
+        return f"p99 within {limit_p99_ms:g} ms"
+    if rate_per_s is None:
+        return f"{clients} client{'' if clients == 1 else 's'}"
+    return f"{rate_per_s:g}/s"
+
+
 class BenchFolder(RunFolder):
     """Everything it does raises `EnvironmentFailure` if the disk does not let it."""
 

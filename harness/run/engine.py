@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import EnvironmentFailure
+from harness.explore.failpoints import failpoints
 from harness.faults import Fault
 from harness.history.format import HistoryError
 from harness.history.recorder import Recorder
@@ -82,12 +83,12 @@ class Engine:
             await quiescence.read_all(crowd, self.names.reads())
 
     async def _draw(self) -> list[Fault]:
-        """The schedule. To find all boundaries of a protocol takes a search, which must not stop the clock."""
+        """The schedule. To find all failpoints of a protocol takes a search, which must not stop the clock."""
         if self.plan.schedule is not None:
             return list(self.plan.schedule)
         scenario, runtime = self.plan.scenario, self.site.runtime
         wanted = any(one.kind == "crash-at" for one in scenario.faults)
-        there = await asyncio.to_thread(runtime.boundaries) if wanted else ()
+        there = await asyncio.to_thread(failpoints, *runtime.configured()) if wanted else ()
         broker = any(node.kind == "broker" for node in runtime.nodes())
         for one, why in scenario.never_due(self.plan.seed, broker=broker):
             target = ", ".join(one.targets)

@@ -66,7 +66,7 @@ def docker(plan: Plan) -> Site:
 
 
 def _in_a_folder(kind: "type[LocalDeployment]", plan: Plan) -> Site:
-    from harness.operator import Operator  # noqa: PLC0415 - clients of HTTP and of stores, which the simulator does without
+    from harness.runtimes.admin import AdminClient  # noqa: PLC0415 - clients of HTTP and of stores, which the simulator does without
     from harness.runtimes.local import temporary  # noqa: PLC0415
     from harness.runtimes.local.meter import Meter  # noqa: PLC0415
 
@@ -75,7 +75,7 @@ def _in_a_folder(kind: "type[LocalDeployment]", plan: Plan) -> Site:
     shop = kind(spec, folder)
 
     async def ask() -> list[dict[str, object]]:
-        return await Operator(shop.nodes(), shop.secret).unfinished()
+        return await AdminClient(shop.nodes(), shop.secret).unfinished()
 
     logs = shop.folder.logs
     return Site(

@@ -3,7 +3,6 @@
 from contextlib import suppress
 from dataclasses import dataclass
 
-from harness.chaos.conduct import digest, give_up, whole
 from harness.checkers import Judgement
 from harness.checkers.verdict import examine
 from harness.errors import EnvironmentFailure
@@ -13,6 +12,7 @@ from harness.run.engine import Engine
 from harness.run.environment import site
 from harness.run.plan import Plan
 from harness.run.quiescence import Names
+from harness.run.record import abandon, digest, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ def run(plan: Plan) -> Single:
     try:
         interrupted = there.run(whole(engine))
         if interrupted:
-            give_up(tape, "interrupted")
+            abandon(tape, "interrupted")
     except EnvironmentFailure as failure:
         with suppress(HistoryError):  # it was told before
-            give_up(tape, str(failure))
+            abandon(tape, str(failure))
     finally:
         there.clear()
     history = tape.history()

@@ -13,7 +13,7 @@ import msgspec
 from harness import faults, formats
 from harness.checkers.impact import ASKED
 from harness.checkers.verdict import MUST_HOLD
-from harness.explore.failpoints import boundaries
+from harness.explore.failpoints import failpoints
 from harness.history import Claims, Header
 from harness.run.scenarios import Recurring, Scenario
 from harness.runtimes.base import Capability
@@ -168,18 +168,18 @@ def simulated(scenario: Scenario) -> Scenario:
     return replace(scenario, workload=scenario.workload.lighter())
 
 
-def crashing_at(plan: Plan, boundary: str) -> Plan:
-    """The plan with this one fault instead of its scenario's: whoever passes the boundary dies, again and again.
+def crashing_at(plan: Plan, failpoint: str) -> Plan:
+    """The plan with this one fault instead of its scenario's: whoever passes the failpoint dies, again and again.
 
-    Raises `UsageError` if the protocol has no such boundary.
+    Raises `UsageError` if the protocol has no such failpoint.
     """
     protocol = load(plan.protocol)
-    there = boundaries(protocol, protocol.configure(plan.options, plan.ablate))
-    if boundary not in there:
-        raise UsageError(f"{plan.protocol} has no boundary {boundary!r}{did_you_mean(boundary, there)}")
+    there = failpoints(protocol, protocol.configure(plan.options, plan.ablate))
+    if failpoint not in there:
+        raise UsageError(f"{plan.protocol} has no failpoint {failpoint!r}{did_you_mean(failpoint, there)}")
     every = (CRASH_EVERY_S, CRASH_EVERY_S)
-    fault = Recurring("crash-at", (), (1.0, 1.0), (CRASH_EVERY_S - 0.1,) * 2, every, {"boundary": (boundary,)})
-    extra = (*plan.extra, "--crash-at", boundary)
+    fault = Recurring("crash-at", (), (1.0, 1.0), (CRASH_EVERY_S - 0.1,) * 2, every, {"failpoint": (failpoint,)})
+    extra = (*plan.extra, "--crash-at", failpoint)
     return replace(plan, scenario=replace(plan.scenario, faults=(fault,)), extra=extra)
 
 

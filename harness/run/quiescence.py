@@ -16,7 +16,7 @@ from protocols.service.links import poison
 from protocols.service.tasks import begin
 
 Ask = Callable[[], Awaitable[list[dict[str, Any]]]]
-"""The unfinished transactions inside the shop, as `harness.operator.Operator.unfinished` tells them."""
+"""The unfinished transactions inside the shop, as `harness.runtimes.admin.AdminClient.unfinished` tells them."""
 
 PROBE_EVERY_S = 0.1
 AFTER_THE_BOUND_S = 3.0
@@ -81,7 +81,7 @@ async def look_at_letters(
         try:
             found = await buried()
         except EnvironmentFailure as failure:
-            recorder.event("buried", unknown=str(failure))
+            recorder.event("dead-letters", unknown=str(failure))
             return
         names = {body: poison.injected_name(body) for body in found}
         seen = sorted({name for name in names.values() if name is not None})
@@ -89,7 +89,7 @@ async def look_at_letters(
             break
         await asyncio.sleep(PROBE_EVERY_S)
     others = [body for body in found if names[body] is None]
-    recorder.event("buried", planted=seen, others=len(others), seen=[str(body[:80]) for body in others[:TOLD]])
+    recorder.event("dead-letters", planted=seen, others=len(others), seen=[str(body[:80]) for body in others[:TOLD]])
 
 
 class Names:

@@ -17,8 +17,8 @@
     for_s = [0.5, 1.5]                  # two numbers are a range, drawn anew each time; 0: until the load ends
     every_s = 4                         # again after so long, until the load ends; without it once
 
-What else a fault has are settings of its kind. The word `each` for a setting that names a boundary stands for all
-boundaries of the protocol, in turn. The seed decides every draw.
+What else a fault has are settings of its kind. The word `each` for a setting that names a failpoint stands for all
+failpoints of the protocol, in turn. The seed decides every draw.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,12 +67,12 @@ class Recurring:
         targets = tuple(named)
         return replace(self, targets=targets) if targets or not self.targets else None
 
-    def occur(self, duration_s: float, rng: Random, boundaries: Sequence[str]) -> Iterator[Fault]:
+    def occur(self, duration_s: float, rng: Random, failpoints: Sequence[str]) -> Iterator[Fault]:
         """Each time that it comes before the load ends."""
         turn, at_s = 0, rng.uniform(*self.at_s)
         while at_s < duration_s:
             targets = (self.targets[turn % len(self.targets)],) if self.targets else None
-            settings = {name: _pick(choice, turn, rng, boundaries) for name, choice in self.settings.items()}
+            settings = {name: _pick(choice, turn, rng, failpoints) for name, choice in self.settings.items()}
             yield faults.fault(self.kind, targets, round(at_s, 3), round(rng.uniform(*self.for_s), 3), settings)
             if self.every_s is None:
                 return
@@ -101,13 +101,13 @@ class Scenario:
         if not 0 < self.duration_s <= LONGEST_S:
             raise UsageError(f"duration_s={self.duration_s!r} is not above 0 and at most {LONGEST_S:g}")
 
-    def schedule(self, seed: int, boundaries: Sequence[str] = (), *, broker: bool = False) -> list[Fault]:
-        """Every fault of one run, in order of time. `boundaries` are what `each` stands for; is there a broker?"""
-        boundaries = spread(boundaries)
+    def schedule(self, seed: int, failpoints: Sequence[str] = (), *, broker: bool = False) -> list[Fault]:
+        """Every fault of one run, in order of time. `failpoints` are what `each` stands for; is there a broker?"""
+        failpoints = spread(failpoints)
         found = [
             (fault.at_s, number, fault)
             for number, one in enumerate(self.faults)
-            for fault in self._occurrences(seed, number, one, boundaries, broker=broker)
+            for fault in self._occurrences(seed, number, one, failpoints, broker=broker)
         ]
         return [fault for _, _, fault in sorted(found, key=lambda each: each[:2])]
 
@@ -123,11 +123,11 @@ class Scenario:
                 )
 
     def _occurrences(
-        self, seed: int, number: int, one: Recurring, boundaries: Sequence[str], *, broker: bool
+        self, seed: int, number: int, one: Recurring, failpoints: Sequence[str], *, broker: bool
     ) -> Iterator[Fault]:
         there = one.where(broker=broker)
         if there is not None:
-            yield from there.occur(self.duration_s, stream(seed, f"faults:{number}"), boundaries)
+            yield from there.occur(self.duration_s, stream(seed, f"faults:{number}"), failpoints)
 
 
 def packaged() -> dict[str, Path]:
@@ -276,21 +276,21 @@ class _Reader:
         return self._file.error_at(f"{key} = {value!r} is not {wanted}", *place)
 
 
-def spread(boundaries: Sequence[str]) -> list[str]:
+def spread(failpoints: Sequence[str]) -> list[str]:
     """Those of one service as far from each other as can be: it needs the time to come back."""
     by_service: dict[str, list[str]] = {}
-    for name in boundaries:
+    for name in failpoints:
         by_service.setdefault(name.partition(":")[0], []).append(name)
     placed = [(rank / len(each), name) for each in by_service.values() for rank, name in enumerate(each)]
     return [name for _, name in sorted(placed)]
 
 
-def _pick(choice: Choice, turn: int, rng: Random, boundaries: Sequence[str]) -> float | str:
+def _pick(choice: Choice, turn: int, rng: Random, failpoints: Sequence[str]) -> float | str:
     texts = [each for each in choice if isinstance(each, str)]
     if not texts:
         low, high = (each for each in choice if not isinstance(each, str))
         if isinstance(low, int) and isinstance(high, int):
             return rng.randint(low, high)
         return low if low == high else round(rng.uniform(low, high), 3)
-    every = [text for each in texts for text in (boundaries if each == EACH else (each,))]
+    every = [text for each in texts for text in (failpoints if each == EACH else (each,))]
     return every[turn % len(every)] if every else EACH

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-if (
-    TYPE_CHECKING
-):  # every command imports this module for its exception: the driver behind the faults is not for all of them
+if TYPE_CHECKING:  # each costs more to import than this module
+    from protocols.core import Config
+    from protocols.core import Protocol as TransactionProtocol
     from protocols.service.faults import Faults
 
 Kind = Literal["service", "store", "gateway", "broker"]
@@ -67,7 +67,7 @@ class Runtime(Protocol):
 
 # ---------------------------------------------------------------- what a runtime offers to faults
 
-Capability = Literal["signals", "links", "messages", "clock", "boundaries", "log-tail", "letters", "disk"]
+Capability = Literal["signals", "links", "messages", "clock", "failpoints", "log-tail", "letters", "disk"]
 Wire = tuple[str, str]
 """A directed link between two nodes, by name: who opens the connections, and to whom."""
 
@@ -128,13 +128,13 @@ class Wires(Protocol):
 
 
 class Insides(Protocol):
-    """Capabilities ``messages``, ``clock`` and ``boundaries``: what a service process does to itself."""
+    """Capabilities ``messages``, ``clock`` and ``failpoints``: what a service process does to itself."""
 
-    def boundaries(self) -> tuple[str, ...]:
-        """The names of all points between two effects of the protocol that runs."""
+    def configured(self) -> "tuple[TransactionProtocol, Config]":
+        """Return the protocol that runs and its configuration: they decide which failpoints there are."""
 
     async def disturb(self, by: Hashable, names: Iterable[str], faults: "Faults") -> None:
-        """Tell service processes to misbehave, in the name of ``by``; it outlasts a restart, a boundary does not."""
+        """Tell service processes to misbehave, in the name of ``by``; it outlasts a restart, a failpoint does not."""
 
     async def undisturb(self, by: Hashable) -> None:
         """Take back what ``by`` told anybody."""

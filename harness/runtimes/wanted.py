@@ -35,5 +35,5 @@ class Wanted:
         return reduce(or_, (faults for faults, names in self._orders.values() if name in names), Faults())
 
     def lasting(self, name: str) -> Faults:
-        """The same for its next life: a boundary at which it died is not armed again."""
+        """The same for its next life: a failpoint at which it died is not armed again."""
         return msgspec.structs.replace(self.of(name), crash_at={})

@@ -8,8 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from harness.errors import EnvironmentFailure
-from harness.runtimes.local.limits import exhausted
+from harness.errors import EnvironmentFailure, exhausted
 
 if (
     TYPE_CHECKING

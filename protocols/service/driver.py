@@ -38,7 +38,7 @@ from protocols.ports import Clock, Link, Result, Store, Timer
 from protocols.service.receipt import Receipt
 from protocols.service.trace import Observer, code, done, heard
 
-Boundary = Callable[[str], None]
+Failpoint = Callable[[str], None]
 
 GATHERED_MS = 10.0
 AT_ONCE = 500  # arguments of one command
@@ -72,7 +72,7 @@ class _Instance:
 class Driver:
     """Runs one role. ``ended`` is called with the id of each transaction that this node no longer keeps in memory.
 
-    ``boundary`` is told the name of every point between two effects (``order:after-persist:commit``): a crash may be
+    ``failpoint`` is told the name of every point between two effects (``order:after-persist:commit``): a crash may be
     placed there. None costs nothing. It and ``link`` may be exchanged while the driver runs. ``rng`` spreads timers.
     ``observer`` hears every event and effect of every transaction; None costs nothing. ``lazy``, ``unheard``: see ``Protocol``.
     """
@@ -85,7 +85,7 @@ class Driver:
         store: Store,
         link: Link,
         clock: Clock,
-        boundary: Boundary | None = None,
+        failpoint: Failpoint | None = None,
         ended: Callable[[str], None] = lambda _: None,
         *,
         rng: Random | None = None,
@@ -98,7 +98,7 @@ class Driver:
         self._store = store
         self.link = link
         self._clock = clock
-        self.boundary = boundary
+        self.failpoint = failpoint
         self.observer: Observer | None = None
         self._ended = ended
         self._rng = rng or Random(0)
@@ -205,16 +205,16 @@ class Driver:
 
     def _carry_out(self, instance: _Instance, effects: Effects) -> None:
         for position, effect in enumerate(effects):
-            if self.boundary is not None:
-                self.boundary(f"{self._service}:before-{label(effect)}")
+            if self.failpoint is not None:
+                self.failpoint(f"{self._service}:before-{label(effect)}")
             if self.observer is not None and (words := done(effect)):
                 self.observer(instance.txn, *words)
             if type(effect) is Persist:
                 self._persist(instance, effect, effects[position + 1 :])
                 return
             self._carry_out_one(instance, effect)
-            if self.boundary is not None:
-                self.boundary(f"{self._service}:after-{label(effect)}")
+            if self.failpoint is not None:
+                self.failpoint(f"{self._service}:after-{label(effect)}")
 
     def _carry_out_one(self, instance: _Instance, effect: Effect) -> None:
         match effect:
@@ -291,8 +291,8 @@ class Driver:
     def _persisted(self, instance: _Instance, effect: Persist, rest: Effects, result: Result) -> None:
         if self.observer is not None:
             self.observer(instance.txn, f"persisted:{effect.command.name}", code(result))
-        if self.boundary is not None:
-            self.boundary(f"{self._service}:after-{label(effect)}")
+        if self.failpoint is not None:
+            self.failpoint(f"{self._service}:after-{label(effect)}")
         instance.busy = False
         instance.answer = Done(effect.command, result)
         instance.events.appendleft(instance.answer)
@@ -330,7 +330,7 @@ def _nobody_hears(_: Result) -> None:
 
 
 def label(effect: Effect) -> str:
-    """The effect's part of a boundary's name: ``persist:commit``, ``send:vote``, ``reply:committed``, ``set-timer:resend``."""
+    """The effect's part of a failpoint's name: ``persist:commit``, ``send:vote``, ``reply:committed``, ``set-timer:resend``."""
     match effect:
         case Persist(command):
             return f"persist:{command.name}"

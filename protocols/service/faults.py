@@ -1,7 +1,7 @@
 """Faults inside a service process: a crash between two effects, a wrong clock, messages doubled and overtaken.
 
 The harness asks for them, at the start (``WDM_FAULTS``) or later (``POST /internal/faults``), each time with all that there
-shall be from now on. Where nothing is asked for, the driver has no boundary to call and the link is the bare one.
+shall be from now on. Where nothing is asked for, the driver has no failpoint to call and the link is the bare one.
 """
 
 import os
@@ -24,7 +24,7 @@ PATH = "/internal/faults"
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """All that is wrong with one process. ``Faults()`` is nothing.
 
-    ``crash_at``: boundaries, and at which passing of each the process dies. ``skew_ms`` is added to the clock. A message is
+    ``crash_at``: failpoints, and at which passing of each the process dies. ``skew_ms`` is added to the clock. A message is
     sent a second time with probability ``duplicate``, held back with probability ``reorder``; the copy, or what is held
     back, leaves within ``hold_ms``. ``seed`` decides which.
     """
@@ -59,14 +59,14 @@ def power_off() -> None:
 
 
 class Crashes:
-    """A driver's boundary hook: ``die`` there."""
+    """A driver's failpoint hook: ``die`` there."""
 
     def __init__(self, at: dict[str, int], die: Callable[[], None]) -> None:
         self._left = dict(at)
         self._die = die
 
     def but(self, at: dict[str, int]) -> "Crashes":
-        """The same with other boundaries; those that stay are not counted anew."""
+        """The same with other failpoints; those that stay are not counted anew."""
         return Crashes({name: self._left.get(name, passing) for name, passing in at.items()}, self._die)
 
     def __call__(self, name: str) -> None:
@@ -113,7 +113,7 @@ class FaultInjector:
         """From now on this and nothing else."""
         self.faults = faults
         self._crashes = self._crashes.but(faults.crash_at)
-        self._driver.boundary = self._crashes if faults.crash_at else None
+        self._driver.failpoint = self._crashes if faults.crash_at else None
         self._driver.link = DisturbedLink(self._link, self._clock, faults) if faults.disturbs else self._link
         self._clock.offset_us = faults.skew_ms * 1000
 

@@ -9,9 +9,10 @@ from random import Random
 
 import pytest
 
-from harness.bench.loads import Askers, Till, latency_us, over_after
+from harness.bench.loads import Askers, Till, over_after
 from harness.history import Claims, Header, MemoryRecorder, Operation
 from harness.metrics.histogram import Histogram
+from harness.metrics.latency import latency_us
 from harness.metrics.measure import measure
 from harness.run.load import Crowd, set_up
 from harness.runtimes.local.deployment import LocalDeployment

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.chaos.conduct import Finished, conduct
 from harness.checkers import Verdict
 from harness.report import pages, runs
+from harness.report.finish import Finished
 from harness.run import scenarios
 from harness.run.plan import Plan, simulated
 from harness.run.scenarios import Scenario
 from harness.workload.orders import Orders
 from tests.browser.conftest import SIZES, Browser
+from tests.running import conduct
 
 SECTIONS = ["verdict", "wrong", "time", "spread", "course", "claims", "again"]
 

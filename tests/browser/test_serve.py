@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.chaos.conduct import conduct
 from harness.run import scenarios
 from harness.run.plan import Plan, simulated
 from tests.browser.conftest import Browser
 from tests.cli.conftest import until
+from tests.running import conduct
 
 SCENARIO = """
 summary = "order dies once"

@@ -13,6 +13,7 @@ from harness.run.plan import Plan
 from harness.runtimes.base import Capability, Holds, Node, State
 from harness.workload.base import Call
 from harness.workload.client import OPERATIONS
+from protocols.core import Config, Protocol
 
 Answer = tuple[int, Any]
 
@@ -245,8 +246,8 @@ class FakeShop:
     def unshape(self, *_: Any, **__: Any) -> None:
         pass
 
-    def boundaries(self) -> tuple[str, ...]:
-        return ()
+    def configured(self) -> tuple[Protocol, Config]:
+        raise AssertionError("not in its capabilities")
 
     async def disturb(self, *_: Any) -> None:
         raise AssertionError("not in its capabilities")

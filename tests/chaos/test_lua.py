@@ -57,13 +57,13 @@ async def test_it_has_one_store(runtime: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "boundary",
+    "failpoint",
     ["order:after-persist:checkout"]
     + [pytest.param(f"order:{name}", marks=SLOW) for name in ("before-persist:checkout", "after-reply:committed")],
 )
-async def test_a_crash_between_two_effects_is_repaired(boundary: str) -> None:
+async def test_a_crash_between_two_effects_is_repaired(failpoint: str) -> None:
     """The process dies exactly there, once: the order is paid, or repeating the checkout pays it, once."""
-    async with LocalDeployment(spec(crash_at=boundary)) as shop, ShopClient(shop.url) as client:
+    async with LocalDeployment(spec(crash_at=failpoint)) as shop, ShopClient(shop.url) as client:
         name, buyer = await item(client, 9, price=2), await user(client, 9)
         placed = await order(client, buyer, (name, 2))
         first_life = shop.node("order-1").pid

@@ -11,7 +11,7 @@ from typing import Self
 import aiohttp
 import pytest
 
-from harness.operator import Operator
+from harness.runtimes.admin import AdminClient
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import ShopClient
 from tests.chaos.test_transports import queues_may_be_killed, shop_on
@@ -98,7 +98,7 @@ async def pressure_on(transport: str) -> AsyncIterator[Pressure]:
 async def ended(shop: LocalDeployment, within_s: float = ENDED_WITHIN_S) -> float:
     """Seconds until nothing is unfinished."""
     started = time.monotonic()
-    while rows := await Operator(shop.nodes(), shop.secret).unfinished():
+    while rows := await AdminClient(shop.nodes(), shop.secret).unfinished():
         assert time.monotonic() - started < within_s, rows
         await asyncio.sleep(0.05)
     return time.monotonic() - started

@@ -17,12 +17,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness.chaos.conduct import Finished, conduct
 from harness.checkers import Verdict
 from harness.checkers.verdict import examine
 from harness.errors import EnvironmentFailure
 from harness.history import load
 from harness.history import recorder as recorder_module
+from harness.report.finish import Finished
 from harness.report.kinds import every
 from harness.run import in_memory, nemesis, scenarios
 from harness.run.engine import Engine
@@ -32,6 +32,7 @@ from harness.runtimes.local import process
 from harness.workload import WORKLOADS
 from harness.workload.base import Call
 from tests.chaos.fakes import Answer, FakeShop, Model, site_of
+from tests.running import conduct
 from tests.runtimes import EVERY_RUNTIME, need
 
 LEFT = {
@@ -112,7 +113,7 @@ def test_a_shop_without_a_protocol_is_caught_and_the_report_tells_what_happened_
     """
     need(runtime)
     workload = WORKLOADS["checkout"](users=40, items=40, lines=1, poor=0.0, looks=0.0, clients=1, rate_per_s=60)  # type: ignore[call-arg]
-    settings = {"boundary": ("order:after-send:change",), "passing": (2, 2)}
+    settings = {"failpoint": ("order:after-send:change",), "passing": (2, 2)}
     between = Recurring("crash-at", ("order",), (0.3, 0.3), (1.1, 1.1), (1.2, 1.2), settings)
     plan = Plan(scenario(between, workload=workload, duration_s=3.5), "unprotected", 1, runtime=runtime)
     finished = conduct(plan, tmp_path)

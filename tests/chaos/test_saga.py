@@ -38,8 +38,8 @@ async def test_kills_under_load_lose_nothing(workers: int) -> None:
     assert (siege.untrue, siege.stuck) == (0, 0)
 
 
-BOUNDARIES = ("order:after-persist:confirm", "stock:after-persist:perform")
-MORE_BOUNDARIES = (
+FAILPOINTS = ("order:after-persist:confirm", "stock:after-persist:perform")
+MORE_FAILPOINTS = (
     "order:after-do:begin",
     "order:before-persist:confirm",
     "order:after-send:perform",
@@ -50,14 +50,14 @@ MORE_BOUNDARIES = (
 
 
 @pytest.mark.parametrize(
-    "boundary", [BOUNDARIES[0], *(pytest.param(name, marks=SLOW) for name in (*BOUNDARIES[1:], *MORE_BOUNDARIES))]
+    "failpoint", [FAILPOINTS[0], *(pytest.param(name, marks=SLOW) for name in (*FAILPOINTS[1:], *MORE_FAILPOINTS))]
 )
-async def test_a_crash_between_two_effects_is_repaired(boundary: str) -> None:
+async def test_a_crash_between_two_effects_is_repaired(failpoint: str) -> None:
     """The process dies exactly there, once, and comes back: the order is paid, or repeating the checkout pays it, once."""
-    async with LocalDeployment(spec(crash_at=boundary)) as shop, ShopClient(shop.url) as client:
+    async with LocalDeployment(spec(crash_at=failpoint)) as shop, ShopClient(shop.url) as client:
         name, buyer = await item(client, 9, price=2), await user(client, 9)
         placed = await order(client, buyer, (name, 2))
-        victim = f"{boundary.partition(':')[0]}-1"
+        victim = f"{failpoint.partition(':')[0]}-1"
         first_life = shop.node(victim).pid
         assert (await client.call("checkout", placed)).outcome != "fail"
         while shop.node(victim).pid in (first_life, None):
@@ -72,15 +72,15 @@ COMPENSATIONS = ("order:after-persist:give_up", "stock:after-persist:compensate"
 
 
 @pytest.mark.parametrize(
-    "boundary", [COMPENSATIONS[0], *(pytest.param(name, marks=SLOW) for name in COMPENSATIONS[1:])]
+    "failpoint", [COMPENSATIONS[0], *(pytest.param(name, marks=SLOW) for name in COMPENSATIONS[1:])]
 )
-async def test_a_crash_on_the_way_back_is_repaired(boundary: str) -> None:
+async def test_a_crash_on_the_way_back_is_repaired(failpoint: str) -> None:
     """What was reserved comes back, and with enough credit the same order checks out."""
-    async with LocalDeployment(spec(crash_at=boundary)) as shop, ShopClient(shop.url) as client:
+    async with LocalDeployment(spec(crash_at=failpoint)) as shop, ShopClient(shop.url) as client:
         name, buyer = await item(client, 9, price=2), await user(client, 3)
         placed = await order(client, buyer, (name, 2))
         assert (await client.call("checkout", placed)).outcome != "ok"
-        await shop.serving(f"{boundary.partition(':')[0]}-1")
+        await shop.serving(f"{failpoint.partition(':')[0]}-1")
         await client.need("add_funds", buyer, 1)
         assert (await client.call("checkout", placed)).status == 200
         assert await rests(shop)

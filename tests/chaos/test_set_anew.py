@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from harness.chaos.conduct import conduct
-from harness.operator import Operator
 from harness.run import scenarios
 from harness.run.plan import Plan
+from harness.runtimes.admin import AdminClient
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
 from harness.workload.client import Heard, ShopClient
 from protocols.core import StateKind
 from protocols.registry import load
 from tests.contract.acts import credit_of, is_paid, stock_of
+from tests.running import conduct
 from tests.runtimes import EVERY_PROTOCOL
 
 LOCKS = next(option.choices for option in load("2pc").options if option.name == "locks")
@@ -61,7 +61,7 @@ async def _reserved(shop: LocalDeployment, client: ShopClient, protocol: str) ->
     """Whether the stock service has done its part: a lock or an escrow that waits for the decision, or pieces that are gone."""
     doubtful = {state for state, kinds in load(protocol).states.items() if StateKind.IN_DOUBT in kinds}
     if doubtful:
-        rows = await Operator([shop.node("stock-1")], shop.secret).unfinished()
+        rows = await AdminClient([shop.node("stock-1")], shop.secret).unfinished()
         return any(row["state"] in doubtful for row in rows)
     return await stock_of(client, "0") == BEFORE - TAKEN
 
@@ -69,7 +69,7 @@ async def _reserved(shop: LocalDeployment, client: ShopClient, protocol: str) ->
 async def _at_rest(shop: LocalDeployment) -> None:
     """A step that payment did not answer is asked for again after seconds."""
     deadline = time.monotonic() + UNTIL_S
-    while left := await Operator(shop.nodes(), shop.secret).unfinished():
+    while left := await AdminClient(shop.nodes(), shop.secret).unfinished():
         assert time.monotonic() < deadline, f"still unfinished: {left}"
         await asyncio.sleep(0.05)
 

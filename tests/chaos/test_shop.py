@@ -85,8 +85,8 @@ async def test_kills_under_load_lose_nothing(runtime: str, workers: int, victims
     assert (siege.untrue, siege.stuck) == (0, 0)
 
 
-BOUNDARIES = ("order:after-persist:commit", "stock:after-persist:prepare")
-MORE_BOUNDARIES = (
+FAILPOINTS = ("order:after-persist:commit", "stock:after-persist:prepare")
+MORE_FAILPOINTS = (
     "order:before-persist:commit",
     "order:after-do:open",
     "order:after-send:prepare",
@@ -99,20 +99,20 @@ MORE_BOUNDARIES = (
 
 
 @pytest.mark.parametrize(
-    ("runtime", "boundary"),
+    ("runtime", "failpoint"),
     [
-        *(local(name, slow=False) for name in BOUNDARIES),
-        *(local(name) for name in MORE_BOUNDARIES),
-        *(docker(name) for name in BOUNDARIES[:1]),
-        *(docker(name, slow=True) for name in (*BOUNDARIES[1:], *MORE_BOUNDARIES)),
+        *(local(name, slow=False) for name in FAILPOINTS),
+        *(local(name) for name in MORE_FAILPOINTS),
+        *(docker(name) for name in FAILPOINTS[:1]),
+        *(docker(name, slow=True) for name in (*FAILPOINTS[1:], *MORE_FAILPOINTS)),
     ],
 )
-async def test_a_crash_between_two_effects_is_repaired(runtime: str, boundary: str) -> None:
+async def test_a_crash_between_two_effects_is_repaired(runtime: str, failpoint: str) -> None:
     """The process dies exactly there, once, and comes back: the order is paid, or repeating the checkout pays it, once."""
-    async with deployment(runtime, spec(crash_at=boundary)) as shop, ShopClient(shop.url) as client:
+    async with deployment(runtime, spec(crash_at=failpoint)) as shop, ShopClient(shop.url) as client:
         name, buyer = await item(client, 9, price=2), await user(client, 9)
         placed = await order(client, buyer, (name, 2))
-        victim = f"{boundary.partition(':')[0]}-1"
+        victim = f"{failpoint.partition(':')[0]}-1"
         first_life = shop.node(victim).pid
         heard = await client.call("checkout", placed)
         assert heard.outcome != "fail"

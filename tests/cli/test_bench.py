@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from harness.bench.cases import atomic
-from harness.chaos.conduct import conduct
 from harness.explore.suite import Question
 from harness.run import scenarios
 from harness.run.counterexample import keep
 from harness.run.plan import Plan, simulated
 from tests.cli.conftest import Terminal, until
+from tests.running import conduct
 from wdm import ui
 from wdm.cli import main, wdm
 from wdm.commands.bench import plan
@@ -168,11 +168,11 @@ def test_a_run_of_an_older_version_is_named_and_nothing_is_said_of_it(
     old = next(runs.glob("*-2pc-1"))
     (old / "report.txt").unlink()
     history = old / "history.ndjson"
-    history.write_bytes(history.read_bytes().replace(b'"version":2', b'"version":0', 1))
+    history.write_bytes(history.read_bytes().replace(b'"version":3', b'"version":0', 1))
     assert main(["report", "2pc-1"]) == 3
     out, err = capsys.readouterr()
     assert out == ""
-    assert "version 0; this wdm reads versions 1, 2" in err
+    assert "version 0; this wdm reads versions 1, 2, 3" in err
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"not a history\n"])

@@ -166,7 +166,7 @@ def test_a_history_that_is_not_whole_is_never_judged(capsys: pytest.CaptureFixtu
         ([*CHAOS, "--ablate", "luck"], "2pc has no safeguard 'luck'; it has: unanimous"),
         (
             [*CHAOS, "--protocol", "unprotected", "--crash-at", "x"],
-            "unprotected has no boundary 'x'; there are",
+            "unprotected has no failpoint 'x'; there are",
         ),
         ([*CHAOS, "--ablate", "escrow-guard"], "would change nothing: it is for --locks escrow"),
         ([*CHAOS, "--protocol", "lua", "--transport", "streams"], "lua sends no messages"),
@@ -201,7 +201,7 @@ def test_flags_change_the_scenario_and_stand_in_the_command(capsys: pytest.Captu
     assert main([*command.split()[1:], "--json"]) == 3
     again = json.loads(capsys.readouterr().out)
     assert (again["config"], again["reasons"]) == (said["config"], said["reasons"])
-    assert "none of the 1 faults was injected: crash-at needs boundaries" in said["reasons"][0]
+    assert "none of the 1 faults was injected: crash-at needs failpoints" in said["reasons"][0]
 
 
 def test_the_scenarios_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.explore.failpoints import boundaries
+from harness.explore.failpoints import failpoints
 from protocols.registry import load
 from wdm import ui
 from wdm.cli import main
@@ -83,7 +83,7 @@ def test_its_crash_can_be_re_enacted_on_real_processes(capsys: pytest.CaptureFix
     flags = ["--protocol", "2pc", "--option", "locks=no-wait", "--ablate", "force-commit", "--crash-at"]
     assert command[:-1] == ["wdm", "chaos", "--runtime", "local", *flags]
     protocol = load("2pc")
-    assert command[-1] in boundaries(protocol, protocol.configure({"locks": "no-wait"}, ("force-commit",)))
+    assert command[-1] in failpoints(protocol, protocol.configure({"locks": "no-wait"}, ("force-commit",)))
 
 
 def test_where_nothing_crashes_nothing_is_re_enacted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,6 @@ import pytest
 from harness import formats
 from harness.bench.cases import Candidate, Case
 from harness.bench.conduct import settings
-from harness.chaos.conduct import conduct
 from harness.chaos.replay import OtherVersion, plan_of
 from harness.report.server.shelf import Shelf
 from harness.run.bench_manifest import BenchFolder, Kept, Ledger
@@ -20,6 +19,7 @@ from harness.run.folder import toml
 from harness.run.plan import Plan
 from harness.toml_file import TomlFile
 from protocols.errors import UsageError
+from tests.running import conduct
 from wdm.cli import main
 from wdm.testing.contract import scenario_of
 
@@ -243,7 +243,7 @@ def test_a_history_of_another_version_or_none_is_judged_by_nobody(
 ) -> None:
     file = runs / RUN / "history.ndjson"
     whole = file.read_bytes()
-    file.write_bytes({b"half": whole[: len(whole) // 2]}.get(change) or whole.replace(b'"version":2', change, 1))
+    file.write_bytes({b"half": whole[: len(whole) // 2]}.get(change) or whole.replace(b'"version":3', change, 1))
     if b"version" not in change and change != b"half":
         file.write_bytes(change)
     for command in (["check-history", str(file)], ["report", RUN], ["report", RUN, RUN]):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.ablations import SEARCHED, Row, cells, render, rows
+from harness.chaos.ablations import SEARCHED, Row, cells, render, rows
 from harness.chaos.hunt import without
 
 PAGE = (Path(__file__).parents[2] / "docs/ablations.md").read_text("utf-8")

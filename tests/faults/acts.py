@@ -8,7 +8,7 @@ from random import Random
 import aiohttp
 
 from harness import faults
-from harness.operator import Operator
+from harness.runtimes.admin import AdminClient
 from harness.runtimes.base import Node
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import ShopClient
@@ -79,7 +79,7 @@ async def injected(shop: LocalDeployment, name: str) -> Faults:
 
 async def rests(shop: LocalDeployment) -> None:
     """Return once nothing is unfinished anywhere."""
-    operator = Operator(shop.nodes(), shop.secret)
+    operator = AdminClient(shop.nodes(), shop.secret)
     async with asyncio.timeout(10):
         while await operator.unfinished():
             await asyncio.sleep(0.01)

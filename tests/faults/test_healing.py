@@ -24,7 +24,7 @@ EVERYTHING = [
     for kind, names, settings in (
         ("skew", (), {}),
         ("duplicate", (), {}),
-        ("crash-at", (), {"boundary": "payment:after-persist:apply"}),
+        ("crash-at", (), {"failpoint": "payment:after-persist:apply"}),
         ("pause", ("order-1", "payment-store"), {}),
         ("partition", ("stock",), {}),
         ("slow", ("payment",), {}),

@@ -65,7 +65,7 @@ def test_the_seed_decides() -> None:
 
 
 class Bare:
-    boundary: Any = None
+    failpoint: Any = None
     link: Any = None
 
 
@@ -73,11 +73,11 @@ def test_where_nothing_is_injected_nothing_is_in_the_way() -> None:
     driver, wire, clock = Bare(), Wire(), LoopClock()
     injected = FaultInjector(driver, wire, clock)  # type: ignore[arg-type]
     injected.become(Faults(crash_at={"order:after-do:end": 1}, skew_ms=-5_000, duplicate=0.1))
-    assert isinstance(driver.boundary, Crashes)
+    assert isinstance(driver.failpoint, Crashes)
     assert isinstance(driver.link, DisturbedLink)
     assert clock.offset_us == -5_000_000
     injected.become(Faults())
-    assert (driver.boundary, driver.link, clock.offset_us) == (None, wire, 0)
+    assert (driver.failpoint, driver.link, clock.offset_us) == (None, wire, 0)
 
 
 def test_two_at_once_add_up() -> None:

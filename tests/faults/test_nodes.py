@@ -113,14 +113,14 @@ async def test_a_power_cut_takes_all_services_and_stores_and_gives_them_back(
     assert await checkout(client) == 200
 
 
-@pytest.mark.parametrize("boundary", ["order:after-persist:commit", "stock:before-send:vote"])
-async def test_a_service_dies_at_the_boundary_and_only_there(
-    shop: LocalDeployment, client: ShopClient, boundary: str
+@pytest.mark.parametrize("failpoint", ["order:after-persist:commit", "stock:before-send:vote"])
+async def test_a_service_dies_at_the_failpoint_and_only_there(
+    shop: LocalDeployment, client: ShopClient, failpoint: str
 ) -> None:
-    victim = f"{boundary.partition(':')[0]}-1"
+    victim = f"{failpoint.partition(':')[0]}-1"
     name, (buyer,), (one,) = await placed(client)
     before = {node.name: node.pid for node in shop.nodes()}
-    fault = await begin(shop, "crash-at", boundary=boundary)
+    fault = await begin(shop, "crash-at", failpoint=failpoint)
     heard = await client.call("checkout", one)
     assert heard.outcome != "fail"
     await until(lambda: shop.node(victim).pid not in (before[victim], None))
@@ -132,19 +132,19 @@ async def test_a_service_dies_at_the_boundary_and_only_there(
     assert {node.name: node.pid for node in shop.nodes()} == {**before, victim: second}
 
 
-async def test_a_boundary_that_is_disarmed_kills_nobody(shop: LocalDeployment, client: ShopClient) -> None:
+async def test_a_failpoint_that_is_disarmed_kills_nobody(shop: LocalDeployment, client: ShopClient) -> None:
     before = [node.pid for node in shop.nodes()]
-    fault = await begin(shop, "crash-at", "order-1", boundary="order:after-persist:commit", passing=2)
+    fault = await begin(shop, "crash-at", "order-1", failpoint="order:after-persist:commit", passing=2)
     assert await checkout(client) == 200  # the first passing
     await faults.end(shop, fault)
     assert await checkout(client) == 200
     assert [node.pid for node in shop.nodes()] == before
 
 
-async def test_a_boundary_counts_its_passings(shop: LocalDeployment, client: ShopClient) -> None:
+async def test_a_failpoint_counts_its_passings(shop: LocalDeployment, client: ShopClient) -> None:
     _, _, orders = await placed(client, 3)
     before = shop.node("order-1").pid
-    await begin(shop, "crash-at", "order", boundary="order:after-persist:commit", passing=3)
+    await begin(shop, "crash-at", "order", failpoint="order:after-persist:commit", passing=3)
     other = await begin(shop, "skew", "order")  # told the same process: what was counted stays counted
     assert [(await client.call("checkout", one)).status for one in orders[:2]] == [200, 200]
     await faults.end(shop, other)

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from harness import faults
-from harness.explore.failpoints import boundaries
+from harness.explore.failpoints import failpoints
 from harness.faults import targets
 from harness.runtimes.base import Holds, Node
+from protocols.core import Config, Protocol
 from protocols.errors import UsageError
 from protocols.registry import load
 
@@ -38,11 +39,12 @@ class Paper:
         pairs = [(one, other) for one in names for other in names if one[:5] != other[:5]]
         return (*pairs, *((name, f"{name[:5]}-store") for name in names))
 
-    def boundaries(self) -> tuple[str, ...]:
-        return ("order:after-persist:commit", "stock:before-send:vote")
+    def configured(self) -> tuple[Protocol, Config]:
+        protocol = load("2pc")
+        return protocol, protocol.configure()
 
 
-ALL = ("signals", "links", "messages", "clock", "boundaries", "log-tail", "letters", "disk")
+ALL = ("signals", "links", "messages", "clock", "failpoints", "log-tail", "letters", "disk")
 
 
 def refusal(kind: str, *names: str, runtime: Paper | None = None, **settings: object) -> str | None:
@@ -76,7 +78,7 @@ def test_every_kind_is_named_as_in_the_table_and_says_what_it_does() -> None:
         ("loss", {"settings": {"probability": float("nan")}}, ["probability=nan"]),
         ("loss", {"settings": {"probability": True}}, ["probability=True"]),
         ("partition", {"settings": {"heal": "never"}}, ["partition: heal='never'", "flow, reset"]),
-        ("crash-at", {"settings": {"boundary": 7}}, ["crash-at: boundary=7", "text"]),
+        ("crash-at", {"settings": {"failpoint": 7}}, ["crash-at: failpoint=7", "text"]),
         ("crash-at", {"settings": {"passing": 1.5}}, ["crash-at: passing=1.5", "whole"]),
         ("crash", {"at_s": -1}, ["crash: at_s=-1"]),
         ("crash", {"for_s": float("nan")}, ["crash: for_s=nan"]),
@@ -126,16 +128,16 @@ def test_a_server_that_somebody_else_runs_is_left_alone(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "boundary", "words"),
+    ("names", "failpoint", "words"),
     [
-        ((), "order:after-persist:comit", "no boundary 'order:after-persist:comit'; there are: order:after-persist"),
+        ((), "order:after-persist:comit", "no failpoint 'order:after-persist:comit'; there are: order:after-"),
         (("stock",), "order:after-persist:commit", "order:after-persist:commit is nowhere in stock"),
         (("any",), "order:after-persist:commit", "name the node instead"),
     ],
 )
-def test_a_boundary_that_nobody_passes_is_refused(names: tuple[str, ...], boundary: str, words: str) -> None:
-    assert words in (refusal("crash-at", *names, boundary=boundary) or "")
-    assert refusal("crash-at", "order-2", boundary="order:after-persist:commit") is None
+def test_a_failpoint_that_nobody_passes_is_refused(names: tuple[str, ...], failpoint: str, words: str) -> None:
+    assert words in (refusal("crash-at", *names, failpoint=failpoint) or "")
+    assert refusal("crash-at", "order-2", failpoint="order:after-persist:commit") is None
 
 
 def test_names_stand_for_nodes() -> None:
@@ -186,13 +188,13 @@ def test_any_is_drawn_from_the_seed_among_what_the_fault_is_for() -> None:
     assert drawn("nodes", "stock-1") == {"stock-1"}
 
 
-def test_the_boundaries_of_two_phase_commit() -> None:
+def test_the_failpoints_of_two_phase_commit() -> None:
     protocol = load("2pc")
-    found = boundaries(protocol, protocol.configure())
+    found = failpoints(protocol, protocol.configure())
     assert len(found) == len(set(found)) == 54
     assert {"order:before-persist:commit", "order:after-persist:commit", "stock:after-persist:apply"} <= set(found)
     assert {"payment:before-send:vote", "order:after-reply:refused", "stock:after-send:inquiry"} <= set(found)
-    wounding = boundaries(protocol, protocol.configure({"locks": "wound-wait"}))
+    wounding = failpoints(protocol, protocol.configure({"locks": "wound-wait"}))
     assert set(wounding) - set(found) == {
         f"{service}:{when}-send:wound" for service in ("stock", "payment") for when in ("before", "after")
     }

@@ -8,12 +8,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from harness.chaos.conduct import conduct
 from harness.errors import EnvironmentFailure
 from harness.history import Claims, FileRecorder, Header
 from harness.report.server.app import served
 from harness.run import scenarios
 from harness.run.plan import Plan, simulated
+from tests.running import conduct
 
 HEADER = Header(
     protocol="saga",

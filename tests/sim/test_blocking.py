@@ -19,11 +19,11 @@ CASES = [
 ]
 
 
-def plan(protocol: str, options: dict[str, str], boundary: str) -> Plan:
+def plan(protocol: str, options: dict[str, str], failpoint: str) -> Plan:
     scenario = simulated(scenarios.load("instance-away"))
     schedule = (
         faults.fault("skew", ("order-1",), 0.5, 25.0, {"offset_ms": HOUR_MS}),
-        faults.fault("crash-at", ("order-1",), 1.0, 20.0, {"boundary": boundary}),
+        faults.fault("crash-at", ("order-1",), 1.0, 20.0, {"failpoint": failpoint}),
     )
     return Plan(replace(scenario, must_hold=()), protocol, 1, runtime="sim", options=options, schedule=schedule)
 
@@ -33,19 +33,19 @@ def believed(tables: Any, now: int, name: str, txn: str, at: int) -> int:
     return now - int(tables[name][txn][at])
 
 
-@pytest.mark.parametrize(("protocol", "options", "boundary", "_module"), CASES)
-def test_nobody_waits_longer_than_claimed(protocol: str, options: dict[str, str], boundary: str, _module: Any) -> None:
-    done = in_memory.run(plan(protocol, options, boundary))
+@pytest.mark.parametrize(("protocol", "options", "failpoint", "_module"), CASES)
+def test_nobody_waits_longer_than_claimed(protocol: str, options: dict[str, str], failpoint: str, _module: Any) -> None:
+    done = in_memory.run(plan(protocol, options, failpoint))
     found = next(result.finding.figures for result in done.judgement.results if result.checker == "blocking")
     assert done.judgement.verdict == "holds", done.judgement.reasons
     assert found["longest_away_s"] > found["bounds_s"]["blocked-by-absence"]
 
 
-@pytest.mark.parametrize(("protocol", "options", "boundary", "module"), CASES)
+@pytest.mark.parametrize(("protocol", "options", "failpoint", "module"), CASES)
 def test_a_clock_that_is_believed_is_found(
-    protocol: str, options: dict[str, str], boundary: str, module: Any, monkeypatch: pytest.MonkeyPatch
+    protocol: str, options: dict[str, str], failpoint: str, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "waited", believed)
-    done = in_memory.run(plan(protocol, options, boundary))
+    done = in_memory.run(plan(protocol, options, failpoint))
     assert done.judgement.verdict == "violated"
     assert "blocked-by-absence" in done.names

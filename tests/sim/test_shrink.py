@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.chaos.conduct import conduct
 from harness.chaos.hunt import without
 from harness.chaos.shrink import Shrinker
 from harness.errors import EnvironmentFailure
 from harness.run import in_memory
 from harness.run.plan import Plan
 from protocols.errors import UsageError
+from tests.running import conduct
 from tests.sim.conftest import plan_of
 
 HARDEST = "refuse-stale"

@@ -3,6 +3,7 @@
 import errno
 import resource
 
+import msgspec
 import pytest
 
 from harness.checkers import judge
@@ -145,7 +146,7 @@ def test_a_line_lost_doubled_moved_or_added_is_noticed(path, clock):
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        (b'"version":2', b'"version":3', "version 3; this wdm reads versions 1, 2"),
+        (b'"version":3', b'"version":4', "version 4; this wdm reads versions 1, 2, 3"),
         (b'"complete":true', b'"complete":false', "altered"),
         (b'"atomic"', b'"atomicc"', "line 1: not a record"),
         (b'"credit":4', b'"credit":5', "line 16: altered: checksum"),
@@ -286,3 +287,12 @@ def test_a_history_derives_each_thing_once():
     assert history.derive(size) == history.derive(size) == 0
     assert calls == [history]
     assert (history.phase_ns("final"), history.phase_ns("load"), history.start_ns) == (9, None, 5)
+
+
+def test_words_of_former_versions_are_read_as_those_of_today(path: Path) -> None:
+    with FileRecorder(path, msgspec.structs.replace(HEADER, version=2)) as recorder:
+        recorder.event("fault-start", fault="crash-at", settings={"boundary": "order:after-send:vote", "passing": 1})
+        recorder.event("buried", planted=["poison"])
+    events = load(path).events
+    assert events[0].data["settings"] == {"failpoint": "order:after-send:vote", "passing": 1}
+    assert (events[1].kind, events[1].data) == ("dead-letters", {"planted": ["poison"]})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import EnvironmentFailure
+from harness.errors import EnvironmentFailure, exhausted
 from harness.runtimes.local import detached, limits
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.spec import Spec
@@ -94,6 +94,6 @@ async def test_a_client_whose_connections_fail_at_once_leaves_the_loop_to_others
 
 def test_a_process_that_cannot_be_started_names_the_limit() -> None:
     full = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    assert "ulimit -u" in limits.exhausted(full, starts=True)
-    assert not limits.exhausted(full), "anywhere else it only means: not now"
-    assert not limits.exhausted(ValueError())
+    assert "ulimit -u" in exhausted(full, starts=True)
+    assert not exhausted(full), "anywhere else it only means: not now"
+    assert not exhausted(ValueError())

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 from markupsafe import escape
 
-from harness.chaos.conduct import Finished, conduct
 from harness.checkers import Verdict
 from harness.checkers.verdict import examine
 from harness.explore.suite import Question
 from harness.history import Event, History
 from harness.metrics.measure import measure
 from harness.report import pages
+from harness.report.finish import Finished
 from harness.report.html import words
 from harness.report.html.svg import decades, ticks
 from harness.report.runs import Run, read
@@ -24,6 +24,7 @@ from harness.run.counterexample import COUNTEREXAMPLE, Counterexample
 from harness.run.plan import Plan
 from harness.run.scenarios import Recurring, Scenario
 from harness.workload.orders import Orders
+from tests.running import conduct
 
 WORKLOAD = Orders(users=9, items=9, orders=80, poor=0.34, clients=4, rate_per_s=20)
 CRASH = Recurring("crash", ("stock",), (0.8, 0.8), (0.3, 0.3), None, {})

@@ -101,8 +101,8 @@ def test_what_makes_it_unknown(events: list[Event], config: dict[str, object], r
 
 
 def test_a_point_at_which_nobody_died_is_named() -> None:
-    def armed(at: int, boundary: str) -> list[Event]:
-        data = {"fault": "crash-at", "target": "services", "settings": {"boundary": boundary}}
+    def armed(at: int, failpoint: str) -> list[Event]:
+        data = {"fault": "crash-at", "target": "services", "settings": {"failpoint": failpoint}}
         return [Event("fault-start", at * MS, data), Event("fault-end", (at + 500) * MS, data)]
 
     died = Event("node", 100 * MS, {"name": "order-2", "state": "down"})

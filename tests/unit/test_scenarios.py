@@ -29,7 +29,7 @@ LISTED = (
     "everything",
     "set-anew",
 )
-BOUNDARIES = ("order:a", "order:b", "order:c", "order:d", "stock:a", "stock:b", "payment:a", "payment:b")
+FAILPOINTS = ("order:a", "order:b", "order:c", "order:d", "stock:a", "stock:b", "payment:a", "payment:b")
 
 GOOD = """
 summary = "A test"
@@ -73,7 +73,7 @@ def test_a_packaged_scenario_is_one_that_can_be_run(name: str) -> None:
     assert scenario.summary
     assert 10 <= scenario.duration_s <= 60
     assert scenario.must_hold
-    schedule = scenario.schedule(1, BOUNDARIES)
+    schedule = scenario.schedule(1, FAILPOINTS)
     assert schedule
     assert all(0 < fault.at_s < scenario.duration_s and fault.for_s > 0 for fault in schedule)
     assert all(one.at_s <= other.at_s for one, other in pairwise(schedule))
@@ -82,9 +82,9 @@ def test_a_packaged_scenario_is_one_that_can_be_run(name: str) -> None:
 @pytest.mark.parametrize("name", LISTED)
 def test_a_seed_decides_the_schedule(name: str) -> None:
     scenario = load(name)
-    assert scenario.schedule(5, BOUNDARIES) == scenario.schedule(5, BOUNDARIES)
+    assert scenario.schedule(5, FAILPOINTS) == scenario.schedule(5, FAILPOINTS)
     if name != "crash-points":
-        assert scenario.schedule(5, BOUNDARIES) != scenario.schedule(6, BOUNDARIES)
+        assert scenario.schedule(5, FAILPOINTS) != scenario.schedule(6, FAILPOINTS)
 
 
 def test_one_more_fault_leaves_the_draws_of_the_others(write) -> None:
@@ -106,14 +106,14 @@ def test_texts_are_taken_in_turn_and_ranges_drawn_anew(write) -> None:
     assert 10 <= delay.number("delay_ms") <= 20
 
 
-def test_every_boundary_comes_once() -> None:
-    schedule = load("crash-points").schedule(1, BOUNDARIES)
-    assert sorted(fault.text("boundary") for fault in schedule[: len(BOUNDARIES)]) == sorted(BOUNDARIES)
+def test_every_failpoint_comes_once() -> None:
+    schedule = load("crash-points").schedule(1, FAILPOINTS)
+    assert sorted(fault.text("failpoint") for fault in schedule[: len(FAILPOINTS)]) == sorted(FAILPOINTS)
 
 
-def test_boundaries_of_one_service_are_spread() -> None:
-    names = spread(BOUNDARIES)
-    assert sorted(names) == sorted(BOUNDARIES)
+def test_failpoints_of_one_service_are_spread() -> None:
+    names = spread(FAILPOINTS)
+    assert sorted(names) == sorted(FAILPOINTS)
     assert not any(
         one[:4] == other[:4] == last[:4] for one, other, last in zip(names, names[1:], names[2:], strict=False)
     )
@@ -181,7 +181,7 @@ def test_a_folder_is_no_scenario(tmp_path: Path) -> None:
 def test_crash_at_replaces_the_faults() -> None:
     plan = crashing_at(Plan(load("store-crash"), "unprotected", 1), "stock:before-send:changed")
     schedule = plan.scenario.schedule(1)
-    assert {(fault.kind, fault.settings["boundary"]) for fault in schedule} == {
+    assert {(fault.kind, fault.settings["failpoint"]) for fault in schedule} == {
         ("crash-at", "stock:before-send:changed")
     }
     assert schedule[0].targets == ("services",)
@@ -189,7 +189,9 @@ def test_crash_at_replaces_the_faults() -> None:
 
 
 def test_a_point_that_the_protocol_does_not_have() -> None:
-    with pytest.raises(UsageError, match="unprotected has no boundary 'stock:before-send:chang'; did you mean 'stock:"):
+    with pytest.raises(
+        UsageError, match="unprotected has no failpoint 'stock:before-send:chang'; did you mean 'stock:"
+    ):
         crashing_at(Plan(load("store-crash"), "unprotected", 1), "stock:before-send:chang")
 
 

@@ -11,13 +11,13 @@ from harness.bench import cases
 from harness.bench.cases import DEFAULT_SCENARIOS, FAULT_FREE, Bench, Candidate, Case, atomic, swept
 from harness.bench.conduct import Turn, conduct
 from harness.bench.pace import Pace
-from harness.chaos.conduct import Finished
 from harness.checkers import Verdict
 from harness.errors import EnvironmentFailure
 from harness.history import HistoryError
 from harness.metrics import thresholds
 from harness.report import bench as report
 from harness.report import text
+from harness.report.finish import Finished
 from harness.run import scenarios
 from harness.run.bench_manifest import BenchFolder
 from harness.runtimes.local.spec import MAX_WORKERS

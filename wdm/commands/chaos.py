@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
-from harness.chaos.conduct import Finished, conduct
 from harness.errors import EnvironmentFailure
 from harness.history import HistoryError
 from harness.report import results, text
+from harness.report.finish import Finished, finish
 from harness.run import scenarios
 from harness.run.environment import SIMULATED, SITES
 from harness.run.folder import RunFolder
 from harness.run.plan import Plan, crashing_at, simulated
+from harness.run.record import record
 from harness.run.scenarios import Scenario
 from harness.runtimes.local.spec import MAX_WORKERS
 from protocols.service.links import TRANSPORTS
@@ -172,9 +173,9 @@ def _run(plan: Plan, runs: Path, *, quiet: bool = False) -> Finished:
     title = f"{plan.scenario.name}: {plan.protocol}, seed {plan.seed}"
     try:
         if quiet:
-            return conduct(plan, runs)
+            return finish(record(plan, runs))
         with Progress(title) as progress:
-            return conduct(plan, runs, (progress,), _announce)
+            return finish(record(plan, runs, (progress,), _announce))
     except HistoryError as error:
         raise EnvironmentFailure(str(error)) from error
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import click
 
-from harness import leftovers
 from harness.errors import EnvironmentFailure
+from harness.runtimes import leftovers
 from harness.runtimes.docker import compose, ours
 from harness.runtimes.local.control import all_folders, take_down
 from harness.runtimes.local.state import StateFolder

@@ -14,7 +14,7 @@ from wdm.options import as_json, deployment, hint, option, running
 from wdm.parameters import Text
 
 if TYPE_CHECKING:
-    from harness.operator import Operator
+    from harness.runtimes.admin import AdminClient
 
 COLUMNS = ("txn", "service", "state", "subject", "since_ms")
 
@@ -78,11 +78,11 @@ def resolve(folder: StateFolder, transaction: str, as_json: bool) -> int:
     return OK
 
 
-def _operator(folder: StateFolder) -> "Operator":
-    from harness.operator import Operator  # noqa: PLC0415 - an HTTP client, once there is something to ask
+def _operator(folder: StateFolder) -> "AdminClient":
+    from harness.runtimes.admin import AdminClient  # noqa: PLC0415 - an HTTP client, once there is something to ask
 
     view = running(folder)
-    return Operator(view.nodes, view.deployment.secret)
+    return AdminClient(view.nodes, view.deployment.secret)
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:

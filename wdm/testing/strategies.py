@@ -46,7 +46,7 @@ def a_setting(setting: Setting) -> st.SearchStrategy[Any]:
 def a_fault(draw: st.DrawFn, kinds: tuple[Kind, ...]) -> Fault:
     """Any fault of these kinds, at any time of a short run."""
     kind = draw(st.sampled_from(kinds))
-    drawn = {setting.name: draw(a_setting(setting)) for setting in kind.settings if setting.name != "boundary"}
+    drawn = {setting.name: draw(a_setting(setting)) for setting in kind.settings if setting.name != "failpoint"}
     target = draw(st.sampled_from(AT_RANDOM[kind.aim]))
     at_s = draw(st.integers(0, int(LONGEST_S * 10))) / 10
     return faults.fault(kind.name, (target,), at_s, draw(st.integers(1, 30)) / 10, drawn)

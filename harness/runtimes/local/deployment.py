@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from harness.errors import EnvironmentFailure
-from harness.explore.failpoints import boundaries
 from harness.runtimes.base import Capability, Holds, Node, Rule, Wire
 from harness.runtimes.local import temporary
 from harness.runtimes.local.aof import Log, LogWatch, largest
@@ -20,6 +19,7 @@ from harness.runtimes.local.nodes import Plan
 from harness.runtimes.local.spec import Spec
 from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor
+from protocols.core import Config, Protocol
 from protocols.registry import load
 from protocols.service.faults import Faults
 from protocols.service.links import poison, transport
@@ -27,7 +27,7 @@ from protocols.service.links.broker import BrokerLost
 from protocols.service.tasks import Background, begin
 
 T = TypeVar("T")
-ALWAYS: frozenset[Capability] = frozenset({"signals", "messages", "clock", "boundaries"})
+ALWAYS: frozenset[Capability] = frozenset({"signals", "messages", "clock", "failpoints"})
 IF_BREAKABLE: frozenset[Capability] = frozenset({"links", "log-tail"})
 IF_BROKERED: frozenset[Capability] = frozenset({"letters"})
 IF_LIMITED: frozenset[Capability] = frozenset({"disk"}) if hasattr(resource, "prlimit") else frozenset()  # Linux
@@ -129,9 +129,9 @@ class LocalDeployment:
     def unshape(self, by: Hashable, *, reset: bool = False) -> None:
         self._supervisor.network.unshape(by, reset=reset)
 
-    def boundaries(self) -> tuple[str, ...]:
+    def configured(self) -> tuple[Protocol, Config]:
         protocol = load(self.spec.protocol)
-        return boundaries(protocol, protocol.configure(self.spec.options, self.spec.ablate))
+        return protocol, protocol.configure(self.spec.options, self.spec.ablate)
 
     async def disturb(self, by: Hashable, names: Iterable[str], faults: Faults) -> None:
         if self._insides is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.errors import EnvironmentFailure
+from harness.errors import EnvironmentFailure, exhausted
 from harness.runtimes.local import control, limits
 from harness.runtimes.local.process import GRACE_S
 from harness.runtimes.local.spec import Spec
@@ -43,7 +43,7 @@ def launch(spec: Spec, folder: StateFolder) -> control.View:
                 start_new_session=True,
             )
         except OSError as error:
-            why = limits.exhausted(error, starts=True) or error.strerror
+            why = exhausted(error, starts=True) or error.strerror
             raise EnvironmentFailure(f"the supervisor cannot be started: {why}") from error
     try:
         told = _ask(child, msgspec.json.encode(spec))

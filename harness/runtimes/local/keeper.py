@@ -6,12 +6,11 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
-from harness.errors import EnvironmentFailure
+from harness.errors import EnvironmentFailure, exhausted
 from harness.runtimes.base import Node, State
 from harness.runtimes.life import Life
 from harness.runtimes.local import process
 from harness.runtimes.local.child import ChildLife
-from harness.runtimes.local.limits import exhausted
 from harness.runtimes.local.nodes import Member
 from harness.runtimes.local.process import Identity
 from protocols.service.tasks import Background, begin, end

@@ -1,6 +1,5 @@
 """The limits that the system sets to a deployment: checked before the first process starts, named when one is reached."""
 
-import errno
 import os
 import resource
 from contextlib import suppress
@@ -12,14 +11,6 @@ from protocols.registry import load
 LEAST_FILES = 256
 TASKS_A_NODE = 7
 """Processes and threads: 48 were counted for a shop of seven nodes."""
-
-EXHAUSTED = {
-    errno.EADDRNOTAVAIL: "no local port is left for a connection: end what holds them, or widen "
-    "`sysctl net.ipv4.ip_local_port_range`",
-    errno.EMFILE: "this process may open no more files: raise `ulimit -n`",
-    errno.ENFILE: "this system may open no more files: see `sysctl fs.file-max`",
-    errno.EAGAIN: "no further process or thread may be started: raise `ulimit -u`, or end others of this user",
-}
 
 
 def check(spec: Spec) -> None:
@@ -37,15 +28,6 @@ def check(spec: Spec) -> None:
             f"this user may have {tasks} processes and threads, and a shop of {nodes} nodes needs about {needed}: "
             f"raise it with `ulimit -u {needed}`"
         )
-
-
-def exhausted(error: BaseException, *, starts: bool = False) -> str:
-    """Words for an error that says that a limit was reached, with the way out; empty for any other.
-
-    `starts`: it is of the start of a process, where EAGAIN means a limit too.
-    """
-    number = error.errno or 0 if isinstance(error, OSError) else 0
-    return EXHAUSTED.get(number, "") if starts or number != errno.EAGAIN else ""
 
 
 def allow_many_files() -> None:

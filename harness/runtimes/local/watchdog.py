@@ -1,7 +1,9 @@
-"""Ends what this process has started if this process is killed: nodes and what they started, containers, temporary folders.
+"""Ends what this process has started if this process is killed: nodes and what they started, containers, temporary
+folders.
 
-A shell holds the other end of a pipe. However this process ends, the kernel closes the pipe; if something is still guarded
-then, the shell starts this module, which cleans up (`harness/leftovers.py` names what stays where the shell was killed too).
+A shell holds the other end of a pipe. However this process ends, the kernel closes the pipe; if something is still
+guarded then, the shell starts this module, which cleans up (`harness/runtimes/leftovers.py` names what stays where
+the shell was killed too).
 """
 
 import atexit

@@ -26,8 +26,8 @@ from protocols.service.tasks import Background
 from protocols.shop.request_context import Answer, Handler, serve
 from protocols.shop.routes import ROUTES
 
-DOOMED = 0.6  # the share of kills that wait for a boundary: where a crash hurts most
-DOOM_BOUNDARIES = 40
+DOOMED = 0.6  # the share of kills that wait for a failpoint: where a crash hurts most
+DOOM_FAILPOINTS = 40
 DOOM_S = 0.4
 
 _READS = {
@@ -146,7 +146,7 @@ class Process(Machine):
             answered(None)
 
     def kill(self, *, stay_down: bool) -> None:
-        """Now, or at one of the next boundaries between two effects, which is soon."""
+        """Now, or at one of the next failpoints between two effects, which is soon."""
         if self.state == "running" and not self._doomed and self.rng.random() < DOOMED:
             self._doom(stay_down)
         else:
@@ -163,28 +163,28 @@ class Process(Machine):
 
     def _doom(self, stay_down: bool) -> None:
         self._doomed = True
-        life, before, left = self.life, self.runs.driver.boundary, self.rng.randint(1, DOOM_BOUNDARIES)
+        life, before, left = self.life, self.runs.driver.failpoint, self.rng.randint(1, DOOM_FAILPOINTS)
 
-        def passing(boundary: str) -> None:
+        def passing(failpoint: str) -> None:
             nonlocal left
             left -= 1
             if not left:
-                self._end(boundary, stay_down=stay_down)
+                self._end(failpoint, stay_down=stay_down)
             if before is not None:
-                before(boundary)
+                before(failpoint)
 
         def at_the_latest() -> None:
             if self.life == life:
                 Machine.kill(self, stay_down=stay_down)
 
-        self.runs.driver.boundary = passing
+        self.runs.driver.failpoint = passing
         self.world.later(self.rng.random() * DOOM_S, at_the_latest)
 
     def _die(self) -> None:
         self._end("", stay_down=False)
 
-    def _end(self, boundary: str, *, stay_down: bool) -> None:
-        self.world.trace.add(self.name, f"dies {boundary}")
+    def _end(self, failpoint: str, *, stay_down: bool) -> None:
+        self.world.trace.add(self.name, f"dies {failpoint}")
         super().kill(stay_down=stay_down)
         raise Died(self.name)
 

@@ -7,7 +7,6 @@ from random import Random
 from typing import Any
 
 from harness.errors import EnvironmentFailure
-from harness.explore.failpoints import boundaries
 from harness.runtimes.base import Capability, Holds, Node, Rule, Wire
 from harness.runtimes.local.spec import SERVICES, Spec
 from harness.runtimes.sim.client import SimClient
@@ -19,14 +18,14 @@ from harness.runtimes.sim.process import Died, Process, Surroundings
 from harness.runtimes.sim.server import Server
 from harness.runtimes.sim.world import World
 from harness.runtimes.wanted import Wanted
-from protocols.core import Command
+from protocols.core import Command, Config, Protocol
 from protocols.registry import load
 from protocols.service.faults import Faults
 from protocols.service.links import poison, transport
 from protocols.service.settings import timing_for
 
 UP_WITHIN_S = 30.0
-ALWAYS: frozenset[Capability] = frozenset({"signals", "links", "messages", "clock", "boundaries", "log-tail", "disk"})
+ALWAYS: frozenset[Capability] = frozenset({"signals", "links", "messages", "clock", "failpoints", "log-tail", "disk"})
 BROKERED: frozenset[Capability] = frozenset({"letters"})
 
 
@@ -115,7 +114,7 @@ class Simulation:
         await self._serving((machine,))
 
     async def settled(self) -> None:
-        """Everything takes effect at once; a process that is to die at a boundary does so when it gets there."""
+        """Everything takes effect at once; a process that is to die at a failpoint does so when it gets there."""
 
     # ------------------------------------------------------------ what it offers to faults
 
@@ -136,8 +135,8 @@ class Simulation:
     def unshape(self, by: Hashable, *, reset: bool = False) -> None:
         self._network.unshape(by, reset=reset)
 
-    def boundaries(self) -> tuple[str, ...]:
-        return boundaries(self._protocol, self._config)
+    def configured(self) -> tuple[Protocol, Config]:
+        return self._protocol, self._config
 
     async def disturb(self, by: Hashable, names: Iterable[str], faults: Faults) -> None:
         self._tell(self._wanted.put(by, names, faults))
@@ -176,7 +175,7 @@ class Simulation:
     # ------------------------------------------------------------ looking in
 
     async def unfinished(self) -> list[dict[str, Any]]:
-        """As ``harness.operator.Operator.unfinished``, asked of the stores themselves."""
+        """As ``harness.runtimes.admin.AdminClient.unfinished``, asked of the stores themselves."""
         rows = []
         now_ms = self.world.now_us() // 1000
         for service, server in self._servers.items():

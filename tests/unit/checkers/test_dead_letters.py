@@ -9,7 +9,7 @@ from harness.checkers.finding import Verdict
 def look(run, **seen):
     run.event("fault-start", fault="poison", target="stock", settings={}, said="aa")
     run.event("fault-start", fault="poison", target="order", settings={}, said="bb")
-    run.event("buried", **seen)
+    run.event("dead-letters", **seen)
     return dead_letters.check(run.history())
 
 

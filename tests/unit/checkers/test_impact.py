@@ -59,7 +59,7 @@ def test_what_comes_up_while_a_fault_lasts_is_reached(run):
         ([("stock-1", 1500), ("order-1", 900), ("order-1", 2900)], None, False),
     ],
 )
-def test_a_boundary_is_passed_if_somebody_dies_there(run, deaths, killed_at, happened):
+def test_a_failpoint_is_passed_if_somebody_dies_there(run, deaths, killed_at, happened):
     for name in ("order-1", "stock-1"):
         node(run, 0, name, "running")
     for name, at in deaths:
@@ -68,7 +68,7 @@ def test_a_boundary_is_passed_if_somebody_dies_there(run, deaths, killed_at, hap
     run.op("checkout", "1", at=(1400, 1600))
     if killed_at is not None:
         fault(run, "crash", "order-1", at=killed_at, until=killed_at + 1)
-    fault(run, "crash-at", "order-1", said="armed in order-1: order:after-do:open", settings={"boundary": ""})
+    fault(run, "crash-at", "order-1", said="armed in order-1: order:after-do:open", settings={"failpoint": ""})
     found = next(each for each in impacts(run.history()) if each.fault == "crash-at")
     assert (not found.why_not, found.met) == (happened, int(happened))
     assert found.why_not in ("", "nobody passed order:after-do:open")

@@ -15,7 +15,7 @@ from protocols.service.links.http import SECRET
 ANSWER_WITHIN_S = 5.0
 
 
-class Operator:
+class AdminClient:
     """Asks one instance of each service: what it knows is in its store, so any instance knows it."""
 
     def __init__(self, nodes: Iterable[Node], secret: str) -> None:

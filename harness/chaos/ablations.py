@@ -1,4 +1,4 @@
-"""The ablation table of `docs/ablations.md`: `python -m harness.ablations` writes it to stdout, `make docs` into the file.
+"""The ablation table of `docs/ablations.md`: `python -m harness.chaos.ablations` writes it to stdout, `make docs` into the file.
 
 Every safeguard of every protocol is taken out once. A column is a title and a function of a row; a test compares the file
 with what this says today.

@@ -1,0 +1,125 @@
+"""From a plan to a run folder: the history, the spans, the logs and the schedule of one run."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from harness.checkers.verdict import TROUBLE
+from harness.errors import EnvironmentFailure
+from harness.history import Event, FileRecorder, Header, History, HistoryError, Operation, spans
+from harness.history.recorder import Recorder
+from harness.run.engine import Engine
+from harness.run.environment import Site, site
+from harness.run.folder import RunFolder, toml
+from harness.run.load import Load, MakeLoad, Unusable
+from harness.run.plan import Plan, as_table
+from harness.run.quiescence import Names
+
+Listener = Callable[[Operation | Event], None]
+"""A callback that receives every line of the history when it is recorded; it cannot influence the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A run that left a history in `folder`. `trace` is the text that two equal runs have in common, empty where
+    the runtime has none; `interrupted` by the user.
+    """
+
+    folder: RunFolder
+    trace: str = ""
+    interrupted: bool = False
+
+
+def record(
+    plan: Plan,
+    runs: Path,
+    listeners: Iterable[Listener] = (),
+    made: Callable[[RunFolder], None] = lambda _: None,
+    place: Callable[[Plan], Site] = site,
+    load: MakeLoad = Load,
+) -> Recording:
+    """Run `plan` to its end, or to the point where it broke, in a new folder below `runs`.
+
+    `made` receives the folder as soon as it exists, `load` makes the clients. Raises `UsageError` before anything was
+    started, or for a state that the protocol does not map, and `EnvironmentFailure`; the folder then holds the run
+    until that time. `harness.report.finish` judges the folder.
+    """
+    plan = replace(plan, trace=plan.trace or 1)
+    plan.header()  # raises before anything is started
+    there = place(plan)
+    try:
+        folder = RunFolder.make(runs, plan.protocol, plan.seed)
+        made(folder)
+        folder.write("scenario.toml", plan.scenario.text)
+        plan = plan.kept_in(folder.path)
+        interrupted = _record(plan, plan.header(), folder, there, listeners, load)
+    finally:
+        there.clear()
+    return Recording(folder, there.trace(), interrupted)
+
+
+def _record(
+    plan: Plan, header: Header, folder: RunFolder, there: Site, listeners: Iterable[Listener], load: MakeLoad
+) -> bool:
+    """Record the run into the folder. Return whether it was interrupted."""
+    names = Names(untouched=plan.scenario.workload.reads_untouched)
+    receivers: tuple[Listener, ...] = (names, *listeners)
+
+    def publish(line: Operation | Event) -> None:
+        for listener in receivers:
+            listener(line)
+
+    try:
+        with FileRecorder(folder.history, header, there.clock, publish) as recorder:
+            folder.become_latest()
+            engine = Engine(plan, there, recorder, names, load)
+            try:
+                interrupted = there.run(whole(engine))
+            finally:
+                _keep(folder, engine)
+            if interrupted:
+                abandon(recorder, "interrupted")
+            return interrupted
+    except HistoryError as error:
+        raise EnvironmentFailure(str(error)) from error
+
+
+def digest(trace: str, history: History) -> str:
+    """Hash the course of a run: its trace and its history (BLAKE2b, 8 bytes, in hex)."""
+    course = hashlib.blake2b(trace.encode(), digest_size=8)
+    for line in (*history.operations, *history.events):
+        course.update(msgspec.json.encode(line))
+    return course.hexdigest()
+
+
+def _keep(folder: RunFolder, engine: Engine) -> None:
+    """Write the files that every run leaves. A disk without space for them has none for the history either."""
+    with suppress(EnvironmentFailure):
+        folder.write("run.toml", toml(as_table(engine.plan, engine.schedule)))
+        folder.write(spans.FILE, spans.encode(engine.site.steps()))
+        folder.keep_logs(engine.site.logs)
+
+
+async def whole(engine: Engine) -> None:
+    """Run the engine and stop its shop. A shop that cannot be examined is no failure of the environment: the verdict
+    is unknown.
+    """
+    try:
+        await engine.run()
+    except Unusable as trouble:
+        abandon(engine.recorder, str(trouble))
+    except EnvironmentFailure as failure:
+        abandon(engine.recorder, str(failure))
+        raise
+    finally:
+        await engine.site.runtime.down()
+
+
+def abandon(recorder: Recorder, why: str) -> None:
+    """Record why the run ended early, and close its history as incomplete."""
+    recorder.event(TROUBLE, why=why)
+    recorder.close(complete=False)
