@@ -14,6 +14,7 @@ from harness.runtimes.base import Capability, Holds, Node, State
 from harness.workload.base import Call
 from harness.workload.client import OPERATIONS
 from protocols.core import Config, Protocol
+from protocols.registry import load
 
 Answer = tuple[int, Any]
 
@@ -247,7 +248,8 @@ class FakeShop:
         pass
 
     def configured(self) -> tuple[Protocol, Config]:
-        raise AssertionError("not in its capabilities")
+        protocol = load("unprotected")
+        return protocol, protocol.configure()
 
     async def disturb(self, *_: Any) -> None:
         raise AssertionError("not in its capabilities")

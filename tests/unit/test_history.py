@@ -289,7 +289,7 @@ def test_a_history_derives_each_thing_once():
     assert (history.phase_ns("final"), history.phase_ns("load"), history.start_ns) == (9, None, 5)
 
 
-def test_words_of_former_versions_are_read_as_those_of_today(path: Path) -> None:
+def test_words_of_former_versions_are_read_as_those_of_today(path) -> None:
     with FileRecorder(path, msgspec.structs.replace(HEADER, version=2)) as recorder:
         recorder.event("fault-start", fault="crash-at", settings={"boundary": "order:after-send:vote", "passing": 1})
         recorder.event("buried", planted=["poison"])
