@@ -15,12 +15,12 @@ RUN /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /dis
 
 FROM ${BASE}
 COPY --from=build /opt/wdm /opt/wdm
-# Bytecode for -O, of Python's own library too: who runs here may write none, and a container that starts again must serve soon.
-RUN mkdir /etc/wdm && { python3 -m compileall -qq -j 0 -o 1 "$(dirname "$(python3 -c 'import os; print(os.__file__)')")" /opt/wdm/lib || true; }
+# Bytecode of all, of Python's own library too: the user of a container may write none, and one that starts again must serve soon.
+RUN mkdir /etc/wdm && { python3 -m compileall -qq -j 0 "$(dirname "$(python3 -c 'import os; print(os.__file__)')")" /opt/wdm/lib || true; }
 USER 10001:10001
 WORKDIR /tmp
 ENV PATH=/opt/wdm/bin:$PATH PYTHONUNBUFFERED=1
 # What it was built from, as `wdm up` knows it.
 ARG SOURCE=
 LABEL wdm.source=${SOURCE}
-CMD ["python3", "-O", "-P", "-m", "protocols.service"]
+CMD ["python3", "-P", "-m", "protocols.service"]

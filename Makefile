@@ -9,8 +9,8 @@ LINT := $(VENV)/.lint-installed
 COMPILED := $(VENV)/.compiled
 SOURCES := $(shell find wdm harness protocols -name '*.py')
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-# With all processors, and written even where PYTHONDONTWRITEBYTECODE is set; services run with -O, which has bytecode of its own.
-COMPILE := $(BIN)/python -m compileall -q -j 0 -o 0 -o 1
+# With all processors, and written even where PYTHONDONTWRITEBYTECODE is set.
+COMPILE := $(BIN)/python -m compileall -q -j 0
 RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
     --no-header --no-annotate --no-emit-index-url --upgrade --quiet
 # Shops wait a lot: three tests at a time fill two cores.

@@ -15,8 +15,8 @@ RUN /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /dis
 
 FROM ${BASE}
 COPY --from=build /opt/wdm /opt/wdm
-# Bytecode of all, for services (-O) as well: who runs here may write none beside it.
-RUN { python3 -m compileall -qq -j 0 -o 0 -o 1 "$(dirname "$(python3 -c 'import os; print(os.__file__)')")" /opt/wdm/lib || true; }
+# Bytecode of all, of Python's own library too: the user of a container may write none beside it.
+RUN { python3 -m compileall -qq -j 0 "$(dirname "$(python3 -c 'import os; print(os.__file__)')")" /opt/wdm/lib || true; }
 # Any user may run it: what it keeps of its own goes to /tmp, run folders to the folder it stands in.
 ENV PATH=/opt/wdm/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp
 WORKDIR /work

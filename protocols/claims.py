@@ -1,13 +1,13 @@
 """What a protocol says of itself, as data: its claims, its safeguards, its options."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 SEES_OWN_WRITES = "a client's read after its 200 sees what that checkout did"
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(Struct, frozen=True):
     """What a protocol promises, as data that the checkers compare with what they observed.
 
     ``recovery_s`` is the bound in seconds after the last fault ended within which nothing is left in doubt or locked.
@@ -46,8 +46,7 @@ def _bound(who: str, bound_s: float | None) -> str:
     return "no bound" if bound_s is None else f"{who} {bound_s:g} s at most, by default"
 
 
-@dataclass(frozen=True, slots=True)
-class Safeguard:
+class Safeguard(Struct, frozen=True):
     """A rule that keeps the protocol safe, by a name that ``--ablate`` can switch off. ``opens`` is what then breaks.
 
     ``under``: the options that it takes for it to matter, where those are not the defaults. ``not_under``: options with any of
@@ -61,8 +60,7 @@ class Safeguard:
     not_under: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Struct, frozen=True):
     """A choice of how to run a protocol. ``under`` has other defaults, (option, value, default) each: where that option has
     that value, this one's default is another. It may look at options that are listed before it only.
     """

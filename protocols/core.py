@@ -4,7 +4,7 @@ A protocol is a value. Each of its roles is a pure function
 
     step(config, state, event) -> (state, effects)
 
-over frozen dataclasses: no clock, no randomness, no I/O, no ``await``. The shell around it (the driver in
+over frozen structs: no clock, no randomness, no I/O, no ``await``. The shell around it (the driver in
 ``protocols.service``, the explorer and the simulator in ``harness``) tells it events and carries its effects out.
 
 The order of the effects is the contract. A crash may fall between any two of them:
@@ -25,28 +25,18 @@ Lampson, "How to build a highly available system using consensus" (1996), sectio
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass as dataclass  # noqa: PLC0414 - machines take theirs from here
-from dataclasses import field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from msgspec import Struct, field
 
 from protocols.claims import Claims, Option, Safeguard
 from protocols.errors import UsageError
 
-if not TYPE_CHECKING and not __debug__:
-    _dataclass = dataclass
-
-    def dataclass(*, frozen, slots):
-        """For services, which run under ``python -O``: what mypy and every test have seen frozen is made in a third of the time
-        if it is not frozen once more."""
-        return _dataclass(unsafe_hash=frozen, slots=slots)
-
-
 # ---------------------------------------------------------------- events: what a node is told
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True, gc=False):
     """What the client wants made atomic: ``subject`` (an order), and what only the outside knows.
 
     ``home`` is the service that coordinates it, ``owner`` the instance. ``age`` orders transactions for the lock
@@ -63,33 +53,28 @@ class Request:
     limit_ms: int = 9_500
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True, gc=False):
     txn: str
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True, gc=False):
     """``sender`` is the address of the instance that sent it: where an answer goes."""
 
     message: Any
     sender: str
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True, gc=False):
     command: "Command"
     result: tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TimerFired:
+class TimerFired(Struct, frozen=True, gc=False):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovered(Struct, frozen=True, gc=False):
     """One unfinished transaction that the store still knows, as the role's recovery command returned it."""
 
     record: tuple[Any, ...]
@@ -100,8 +85,7 @@ Event = Start | Received | Done | TimerFired | Recovered
 # ---------------------------------------------------------------- effects: what a node asks for
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True, gc=False):
     """One atomic step of a store, by name: a pure function in the twin, a Lua function in Valkey.
 
     ``args`` and results are tuples of str, int, bool and tuples of these, so that both sides compare equal. The store's
@@ -112,26 +96,22 @@ class Command:
     args: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Persist:
+class Persist(Struct, frozen=True, gc=False):
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
-class Do:
+class Do(Struct, frozen=True, gc=False):
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True, gc=False):
     """``to`` is the name of a service (any of its instances) or the address of one instance."""
 
     to: str
     message: Any
 
 
-@dataclass(frozen=True, slots=True)
-class SetTimer:
+class SetTimer(Struct, frozen=True, gc=False):
     """``spread_ms``: the shell adds up to so much by chance, so that those who wait do not all wake at once."""
 
     name: str
@@ -139,13 +119,11 @@ class SetTimer:
     spread_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CancelTimer:
+class CancelTimer(Struct, frozen=True, gc=False):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True, gc=False):
     outcome: "Outcome"
 
 
@@ -162,8 +140,7 @@ class Verdict(StrEnum):
     ACCEPTED = "accepted"  # begun and durable, and it will end one way or the other: ask later which
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True, gc=False):
     """What the client is told. ``why`` is empty for a commit, else a code and what it concerns.
 
     ``short:KEY``, ``missing:KEY``, ``timeout``; for a conflict ``locked:KEY:HOLDER``, ``busy:HOLDER`` or ``conflict:REASON``.
@@ -173,8 +150,7 @@ class Outcome:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Struct, frozen=True, gc=False):
     """One shard's share of a transaction: what changes there. ``changes`` are ``(key, delta)``, keys unique."""
 
     service: str
@@ -189,8 +165,7 @@ class Branch:
 # ---------------------------------------------------------------- how a protocol is run
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """Milliseconds. Timing is about progress only: no choice of these can make a protocol unsafe.
 
     ``patience``: how old an undecided transaction must be before somebody other than its owner may end it; longer than
@@ -211,8 +186,7 @@ class Timing:
         return (self.doubt + self.sweep + self.patience + self.ask) / 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """How a protocol is run: its options by name, the safeguards that are switched off, its timing."""
 
     options: Mapping[str, str] = field(default_factory=dict)
@@ -226,8 +200,7 @@ class Config:
 Step = Callable[[Any, Any, Event], tuple[Any, Effects]]
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(Struct, frozen=True):
     """A step function, and the command by which the shell finds what a crash left unfinished.
 
     ``recovery`` names a command ``(owner, older_than_ms)`` that lists ``((txn, record), ...)``: the unfinished
@@ -256,8 +229,7 @@ class Layout(StrEnum):
     TOGETHER = "together"  # all on the coordinator's
 
 
-@dataclass(frozen=True, slots=True)
-class Protocol:
+class Protocol(Struct, frozen=True):
     """A protocol as the registry hands it out.
 
     ``roles`` maps a service to the role it plays, ``commands`` the names to the pure twins of the Lua functions in

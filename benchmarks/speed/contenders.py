@@ -106,7 +106,7 @@ async def _bare(name: str, workers: int, durability: str) -> AsyncIterator[Conte
         store = f"redis://:bare@127.0.0.1:{port}/0"
         addresses = [f"127.0.0.1:{ports.take()}" for _ in range(workers)]
         environment = {**os.environ, "WDM_STORE_URL": store}
-        command = [sys.executable, "-O", "-P", "-m", "benchmarks.bare"]
+        command = [sys.executable, "-P", "-m", "benchmarks.bare"]
         environment["PYTHONPATH"] = str(Path(__file__).parents[2])
         processes = [subprocess.Popen([find_binary(BUNDLED), file], stdout=subprocess.DEVNULL)]  # noqa: ASYNC220
         try:

@@ -8,7 +8,7 @@ What the driver interleaves inside one node is not tried here: it handles other 
 what two instances of a service do at once: between two events of one, the other has all of its turn or none.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from protocols.core import (
@@ -227,7 +227,7 @@ def freeze(tables: dict[str, dict[str, Any]]) -> Tables:
 
 def words(message: Any) -> str:
     """A message as a transcript shows it: its name, then the values of its fields."""
-    values = (getattr(message, field.name) for field in fields(message))
+    values = (getattr(message, name) for name in type(message).__match_args__)
     return f"{type(message).__name__}{_short(tuple(values))}"
 
 

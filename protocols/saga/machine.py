@@ -23,9 +23,11 @@ fences Helland, "Life beyond distributed transactions", CIDR 2007 (what may be s
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from protocols.core import (
     Branch,
@@ -46,7 +48,6 @@ from protocols.core import (
     Start,
     TimerFired,
     Verdict,
-    dataclass,
 )
 
 LONGEST_PAUSE_MS = 2_000
@@ -57,8 +58,7 @@ Entry = tuple[str, str, str]
 # ---------------------------------------------------------------- messages
 
 
-@dataclass(frozen=True, slots=True)
-class Perform:
+class Perform(Struct, frozen=True, gc=False):
     """Orchestrator to branch: do this once. ``horizon``: see Request."""
 
     txn: str
@@ -67,8 +67,7 @@ class Perform:
     changes: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Performed:
+class Performed(Struct, frozen=True, gc=False):
     """``why`` is empty if it was done, else ``short:KEY``, ``missing:KEY``, ..., or ``conflict:...`` if it may not be now."""
 
     txn: str
@@ -76,14 +75,12 @@ class Performed:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Compensate:
+class Compensate(Struct, frozen=True, gc=False):
     txn: str
     branch: str
 
 
-@dataclass(frozen=True, slots=True)
-class Compensated:
+class Compensated(Struct, frozen=True, gc=False):
     txn: str
     branch: str
 
@@ -99,8 +96,7 @@ class Phase(StrEnum):
     BACKWARD = "backward"
 
 
-@dataclass(frozen=True, slots=True)
-class Saga:
+class Saga(Struct, frozen=True, gc=False):
     """What an instance knows of a saga that it runs.
 
     ``at`` is the branch under way, an index of ``branches``; ``pause_ms`` is how long its answer is waited for. ``why``: the

@@ -21,8 +21,10 @@ distributed database systems", TODS 3(2), 1978, for the lock policies:
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from protocols.core import (
     Branch,
@@ -45,14 +47,12 @@ from protocols.core import (
     Start,
     TimerFired,
     Verdict,
-    dataclass,
 )
 
 # ---------------------------------------------------------------- messages
 
 
-@dataclass(frozen=True, slots=True)
-class Prepare:
+class Prepare(Struct, frozen=True, gc=False):
     """Coordinator to participant. ``home`` is the service that answers inquiries; ``age``, ``horizon``: see Request."""
 
     txn: str
@@ -63,8 +63,7 @@ class Prepare:
     changes: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Vote:
+class Vote(Struct, frozen=True, gc=False):
     """Participant to coordinator. ``why`` is empty for yes, else ``locked:KEY:HOLDER``, ``short:KEY``, ``missing:KEY``, ..."""
 
     txn: str
@@ -72,33 +71,28 @@ class Vote:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True, gc=False):
     txn: str
     branch: str
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
+class Abort(Struct, frozen=True, gc=False):
     txn: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(Struct, frozen=True, gc=False):
     txn: str
     branch: str
 
 
-@dataclass(frozen=True, slots=True)
-class Inquiry:
+class Inquiry(Struct, frozen=True, gc=False):
     """Participant in doubt to any instance of the coordinator's service."""
 
     txn: str
     branch: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wound:
+class Wound(Struct, frozen=True, gc=False):
     """Participant to the coordinator of a lock's holder: an older transaction wants it (wound-wait only)."""
 
     txn: str
@@ -116,8 +110,7 @@ class Phase(StrEnum):
     COMMITTED = "committed"
 
 
-@dataclass(frozen=True, slots=True)
-class Coordination:
+class Coordination(Struct, frozen=True, gc=False):
     """What the coordinator knows of one transaction. ``waiting``: names of branches whose vote or ack is missing."""
 
     txn: str

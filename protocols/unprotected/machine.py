@@ -12,7 +12,8 @@ answer, undo from memory what the others have already done. Nothing is logged, n
                                   +-- a refusal, no answer --> undo what answered, tell no
 """
 
-from dataclasses import replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from protocols.core import (
     Command,
@@ -30,7 +31,6 @@ from protocols.core import (
     Start,
     TimerFired,
     Verdict,
-    dataclass,
 )
 
 ANSWER_WITHIN_MS = 2_000
@@ -38,8 +38,7 @@ ANSWER_WITHIN_MS = 2_000
 # ---------------------------------------------------------------- messages
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True, gc=False):
     """Add ``delta`` to ``key``. ``call`` is its number within the transaction, -1 for an undo: no answer is wanted."""
 
     txn: str
@@ -48,8 +47,7 @@ class Change:
     delta: int
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(Struct, frozen=True, gc=False):
     """``why`` is empty if it was done."""
 
     txn: str
@@ -64,8 +62,7 @@ MESSAGES = (Change, Changed)
 Call = tuple[str, str, int]  # service, key, delta
 
 
-@dataclass(frozen=True, slots=True)
-class Calling:
+class Calling(Struct, frozen=True, gc=False):
     """``calls`` are all that the order needs; those before ``at`` were answered with yes, ``at`` is under way."""
 
     txn: str

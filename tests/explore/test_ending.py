@@ -1,9 +1,9 @@
 """Liveness is judged as a user lives it: what was under way is lost, nobody gives up, and everything still ends."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from harness.explore.case import ONE, SHARED, SHORT, Case
 from harness.explore.search import Bounds, Found, Search

@@ -1,10 +1,10 @@
 """What must hold in a state: every promise is asserted, and only of those who make it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from harness.explore.case import SHARED, TWICE, Case
 from harness.explore.promises import Promises

@@ -4,10 +4,11 @@ And a fence that should have been collected is found, by the probe of a run and 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from harness.checkers.recovery import LEFT
 from harness.explore.case import ONE_AFTER_ANOTHER

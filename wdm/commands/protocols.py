@@ -1,9 +1,9 @@
 """`wdm protocols`: the installed protocols."""
 
-from dataclasses import asdict
 from typing import Any
 
 import click
+from msgspec.structs import asdict
 
 from protocols import registry
 from protocols.core import Protocol

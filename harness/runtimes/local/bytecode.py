@@ -1,9 +1,8 @@
 """Where service processes find their bytecode, so that one that starts again does not compile its libraries anew.
 
-Services run with `-O`, whose bytecode is another than that which an installation makes: it is there in a clone (`make venv`)
-and in our images. Elsewhere nobody has made it, and beside the sources it may not be written: `PYTHONDONTWRITEBYTECODE` is set,
-or they are somebody else's, as the system's Python is. There the first process to start leaves it in the user's folder for all
-that follow.
+Bytecode is beside the sources in a clone (`make venv`), in our images and in most installations. Elsewhere nobody has made
+it, and beside the sources it may not be written: `PYTHONDONTWRITEBYTECODE` is set, or the sources belong to somebody else, as
+the system's Python does. There the first process to start leaves it in the user's folder for all that follow.
 """
 
 import sys
@@ -18,7 +17,7 @@ SAMPLES = ("asyncio", "aiohttp", "protocols.service.app")
 
 
 def variables(samples: Iterable[str] = SAMPLES) -> Mapping[str, str]:
-    """The environment by which a process with `-O` finds bytecode, or leaves it; nothing where it is beside the sources."""
+    """The environment by which a process finds bytecode, or leaves it; nothing where it is beside the sources."""
     if all(_compiled(name) for name in samples):
         return {}
     prefix = sys.pycache_prefix or str(user_folder() / "bytecode")
@@ -27,6 +26,4 @@ def variables(samples: Iterable[str] = SAMPLES) -> Mapping[str, str]:
 
 def _compiled(module: str) -> bool:
     spec = find_spec(module)
-    return (
-        spec is not None and spec.origin is not None and Path(cache_from_source(spec.origin, optimization=1)).is_file()
-    )
+    return spec is not None and spec.origin is not None and Path(cache_from_source(spec.origin)).is_file()

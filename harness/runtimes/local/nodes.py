@@ -216,7 +216,7 @@ def _service(
         service=service,
         url=f"http://{HOST}:{port}",
         port=port,
-        command=(sys.executable, "-O", "-P", "-m", "protocols.service"),
+        command=(sys.executable, "-P", "-m", "protocols.service"),
         environment={**environment, **own},
         once={"WDM_FAULTS": json.dumps({"crash_at": {spec.crash_at: 1}})} if spec.crash_at else {},
         log=folder.logs / f"{name}.log",
