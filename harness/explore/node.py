@@ -30,7 +30,7 @@ from protocols.core import (
     SetTimer,
     TimerFired,
 )
-from protocols.service.driver import label
+from protocols.service.failpoints import effect_name
 from protocols.service.lua_library import Twin
 
 Tables = tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
@@ -194,7 +194,7 @@ class _Run:
             case Reply(outcome):
                 self._told.append((txn, outcome))
                 self._words.append(f"tell the client: {outcome.verdict} {outcome.why}".rstrip())
-        self._crash(f"{self.node.service}:after-{label(effect)}")
+        self._crash(f"{self.node.service}:after-{effect_name(effect)}")
         return done
 
     def _may_be_late(self, command: Command) -> None:

@@ -1,74 +1,50 @@
-"""From a client's request to transactions: ids, ages, and another attempt after a conflict, until there is an outcome."""
+"""From a client's request to transactions: one attempt after another until there is an outcome, or no time left.
+
+The states of a checkout, from `run` to its answer:
+
+      run ---- a checkout of the same subject is under way ----> waits for that one's outcome
+       |
+       |  free capacity                        an outcome that is final, or the time limit (None: unknown)
+       +-------> FIRST ATTEMPT -------------------------------------------------------> ANSWERED
+       |         (callbacks, no task)                                                      ^
+       |              | conflict                                                           |
+       |              v                        final, unknown, or "timeout": refused       |
+       +-------> RETRYING -----------------------------------------------------------------+
+      no capacity  (one task): pause, admission at the lost keys, capacity, attempt; after a conflict again
+
+Most checkouts need one attempt. It runs by callbacks alone, for a task, a timeout and a semaphore of its own cost 15 us of a
+checkout's processor time (`docs/performance.md`); only those that wait or lose get a task.
+
+An attempt that has begun is never refused for lack of time: its transaction may commit after the client's limit, so the
+client's answer is "unknown". Only a checkout that still waits for its turn is refused, for it has definitely not happened.
+"""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from random import Random
 
+from protocols.backoff import Backoff
 from protocols.core import Outcome, Request, Verdict
-from protocols.lives import FIRST, Point, horizon, prefix_of
 from protocols.ports import Clock, TimeLimit
 from protocols.service.capacity_limiter import CapacityLimiter
 from protocols.service.driver import Driver
 from protocols.service.keyed_admission import KeyedAdmission
 from protocols.service.tasks import Background
+from protocols.service.transaction_ids import TransactionIds
 
 FIRST_PAUSE_MS = 2.0
 LONGEST_PAUSE_MS = 100.0
-AT_ONCE = 64  # more at a time meet each other's locks more often, until all they do is try again
-UNENDED = (
-    1_000  # transactions, also those whose client has its answer: what waits for a service that is down is bounded
-)
-DECISION_MS = 500  # kept free at the end of the time limit, so that a decision still reaches the client
+MOST_ATTEMPTS = 64  # at a time; more meet each other's locks so often that they do nothing but retry
+DECISION_MS = 500  # the end of the time limit, kept free for the decision's way to the client
 
 REFUSED_LATE = Outcome(Verdict.REFUSED, "timeout")
 
 
-class TransactionIds:
-    """Names of this process's transactions, ``INSTANCE~LIFE.SEQUENCE`` (``protocols.lives``). No name is given twice, not even
-    after a crash.
-
-    Take from ``room`` before you begin; the end gives it back. It is empty until the process has the number of its life.
-    """
-
-    def __init__(self, instance: str) -> None:
-        self.room = CapacityLimiter(0)
-        self.instance = instance
-        self.life = 0
-        self._next = 0
-        self._running: dict[int, None] = {}  # in ascending order, as they were begun
-        self._unfinished: list[str] | None = None  # of former lives; None until the store was asked
-
-    def enlist(self, life: int) -> None:
-        """The life's number has come from the store, perhaps once more."""
-        if not self.life:
-            self.life = life
-            self.room.widen(UNENDED)
-
-    def found(self, unfinished: Iterable[str]) -> None:
-        """All that the store knew as unfinished, in answer to a question asked after ``enlist``."""
-        own = f"{prefix_of(self.instance, self.life)}."
-        self._unfinished = [txn for txn in unfinished if not txn.startswith(own)]
-
-    def begin(self) -> tuple[str, Point]:
-        """A new name, and the horizon below which all transactions of this instance have ended."""
-        sequence = self._next
-        self._next += 1
-        self._running[sequence] = None
-        txn = f"{prefix_of(self.instance, self.life)}.{sequence}"
-        if self._unfinished is None:
-            return txn, FIRST
-        return txn, horizon(self.instance, self.life, next(iter(self._running)), self._unfinished)
-
-    def end(self, txn: str) -> None:
-        """Somebody else's transactions, recovered here, are none of ours."""
-        prefix, _, sequence = txn.rpartition(".")
-        if prefix == prefix_of(self.instance, self.life) and int(sequence) in self._running:
-            del self._running[int(sequence)]
-            self.room.leave()
-
-
 class CheckoutRetrier:
-    """Runs a subject's transactions one at a time; who asks for the same subject meanwhile hears the same outcome."""
+    """Runs the transactions of each subject one at a time; concurrent requests for one subject receive one outcome.
+
+    `home` is the service and `owner` the instance that coordinates the transactions. `limit_ms` bounds each request.
+    """
 
     def __init__(
         self, home: str, owner: str, driver: Driver, ids: TransactionIds, clock: Clock, rng: Random, limit_ms: int
@@ -81,115 +57,119 @@ class CheckoutRetrier:
         self._rng = rng
         self._limit_ms = limit_ms
         self._waiting: dict[str, list[asyncio.Future[Outcome | None]]] = {}
-        self._repeats = Background()
-        self._turnstiles = KeyedAdmission()
-        self._room = CapacityLimiter(AT_ONCE)
+        self._retries = Background()
+        self._admission = KeyedAdmission()
+        self._capacity = CapacityLimiter(MOST_ATTEMPTS)
 
     async def run(self, subject: str) -> Outcome | None:
-        """The outcome, or None if it is not known when the time limit is reached."""
-        heard: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+        """Return the outcome of the subject's checkout, or None if it is unknown at the time limit."""
+        outcome: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
         waiting = self._waiting.get(subject)
         if waiting is None:
-            self._waiting[subject] = [heard]
+            self._waiting[subject] = [outcome]
             self._begin(subject)
         else:
-            waiting.append(heard)
-        return await heard
+            waiting.append(outcome)
+        return await outcome
 
     def _begin(self, subject: str) -> None:
-        """The first attempt, at once if there is room: most need no second, and so no task."""
+        """Make the first attempt by callbacks if there is capacity, else leave all of it to a task."""
         age, limit = self._clock.now_us(), TimeLimit(self._limit_ms)
-        if not self._room.enter_at_once():
-            return self._repeat_soon(subject, age, limit, None)
-        if not self._ids.room.enter_at_once():
-            self._room.leave()
-            return self._repeat_soon(subject, age, limit, None)
+        if not self._capacity.try_acquire():
+            return self._retry_soon(subject, age, limit, None)
+        if not self._ids.capacity.try_acquire():
+            # The places for attempts are scarcer: this one must not be held while the checkout waits for the other kind.
+            self._capacity.release()
+            return self._retry_soon(subject, age, limit, None)
 
-        def then(outcome: Outcome | None) -> None:
-            self._room.leave()
+        def settle(outcome: Outcome | None) -> None:
+            self._capacity.release()
             if _is_final(outcome):
-                self._tell(subject, outcome)
+                self._answer(subject, outcome)
             else:
-                self._repeat_soon(subject, age, limit, outcome)
+                self._retry_soon(subject, age, limit, outcome)
 
-        return self._attempt(subject, age, limit, then)
+        return self._attempt(subject, age, limit, settle)
 
-    def _tell(self, subject: str, outcome: Outcome | None) -> None:
-        for heard in self._waiting.pop(subject):
-            if not heard.done():
-                heard.set_result(outcome)
+    def _answer(self, subject: str, outcome: Outcome | None) -> None:
+        for waiting in self._waiting.pop(subject):
+            if not waiting.done():  # a client that has left cancelled it
+                waiting.set_result(outcome)
 
-    def _repeat_soon(self, subject: str, age: int, limit: TimeLimit, outcome: Outcome | None) -> None:
+    def _retry_soon(self, subject: str, age: int, limit: TimeLimit, outcome: Outcome | None) -> None:
         def ended(task: asyncio.Task[Outcome | None]) -> None:
-            # One that failed may have committed: what it came to is not known, and the failure itself is reported.
+            # A task that failed may have begun a transaction that commits: its outcome is unknown. Its failure is reported by
+            # `Background`; here it must not leave the clients waiting for ever.
             failed = task.cancelled() or task.exception() is not None
-            self._tell(subject, None if failed else task.result())
+            self._answer(subject, None if failed else task.result())
 
-        task = self._repeats.run(self._repeat(subject, age, limit, outcome), "attempts")
+        task = self._retries.run(self._retry(subject, age, limit, outcome), "checkout retries")
         task.add_done_callback(ended)
 
-    async def _repeat(self, subject: str, age: int, limit: TimeLimit, outcome: Outcome | None) -> Outcome | None:
-        """Again after the conflict ``outcome``, or for the first time if there has been none."""
-        pause = FIRST_PAUSE_MS
-        lost: set[str] = set()
+    async def _retry(self, subject: str, age: int, limit: TimeLimit, outcome: Outcome | None) -> Outcome | None:
+        """Attempt until an outcome is final. `outcome` is the conflict of the attempt before; None if there was none."""
+        backoff = Backoff(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, self._rng)
+        lost_keys: set[str] = set()
         while True:
             if outcome is not None:
-                if limit.left_ms < pause + DECISION_MS:
+                if limit.left_ms < backoff.pause_ms + DECISION_MS:
                     return REFUSED_LATE
-                key = _lost(outcome)
-                if key and key not in lost:
-                    lost.add(key)
+                key = _lost_key(outcome)
+                if key and key not in lost_keys:
+                    # The first loss of a key: its limiter makes this retry wait for its turn, so a pause would only be idle.
+                    lost_keys.add(key)
                 else:
-                    await self._clock.sleep(pause * (0.5 + self._rng.random()))
-                    pause = min(2 * pause, LONGEST_PAUSE_MS)
+                    await self._clock.sleep(backoff.next_ms())
             try:
-                outcome = await self._in_turn(subject, age, limit, lost)
+                outcome = await self._attempt_in_turn(subject, age, limit, lost_keys)
             except TimeoutError:
-                return REFUSED_LATE  # still waiting for its turn
+                return REFUSED_LATE  # no attempt was begun
             if _is_final(outcome):
                 return outcome
 
-    async def _in_turn(self, subject: str, age: int, limit: TimeLimit, lost: set[str]) -> Outcome | None:
-        """An attempt as soon as it may be made. Raises ``TimeoutError`` if that is too late."""
+    async def _attempt_in_turn(self, subject: str, age: int, limit: TimeLimit, lost_keys: set[str]) -> Outcome | None:
+        """Wait for admission and capacity, then attempt. Raises `TimeoutError` if the limit ends before the attempt begins."""
         async with (
             asyncio.timeout(limit.left_ms / 1000) as waiting,
-            self._turnstiles.through(lost) as passage,
+            self._admission.slot(lost_keys) as slot,
         ):
-            await self._room.enter()
+            await self._capacity.acquire()
             try:
-                await self._ids.room.enter()
-                # Only the waiting is refused: a transaction may commit after we have stopped listening.
+                await self._ids.capacity.acquire()
+                # From here on there is a transaction: a timeout would say "refused" of one that may still commit.
                 waiting.reschedule(None)
-                heard: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
-                self._attempt(subject, age, limit, heard.set_result)
-                passage.outcome = await heard
+                outcome: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+                self._attempt(subject, age, limit, outcome.set_result)
+                slot.outcome = await outcome
             finally:
-                self._room.leave()
-        return passage.outcome
+                self._capacity.release()
+        return slot.outcome
 
-    def _attempt(self, subject: str, age: int, limit: TimeLimit, then: Callable[[Outcome | None], None]) -> None:
-        """``then`` hears the outcome, or None when the time limit is reached, once."""
-        txn, ended = self._ids.begin()
+    def _attempt(self, subject: str, age: int, limit: TimeLimit, settle: Callable[[Outcome | None], None]) -> None:
+        """Begin one transaction. `settle` is called once, with its outcome, or with None at the time limit."""
+        txn, horizon = self._ids.begin()
         left_ms = limit.left_ms
-        told = False
+        settled = False
 
-        def settle(outcome: Outcome | None) -> None:
-            nonlocal told
-            if not told:
-                told = True
-                late.cancel()
-                then(outcome)
+        def settle_once(outcome: Outcome | None) -> None:
+            nonlocal settled
+            if not settled:
+                settled = True
+                timer.cancel()
+                settle(outcome)
 
-        late = self._clock.call_later(left_ms, lambda: settle(None))
-        give_up_ms = max(int(left_ms) - DECISION_MS, 1)
-        self._driver.start(txn, Request(subject, self._home, self._owner, age, ended, give_up_ms), settle)
+        timer = self._clock.call_later(left_ms, lambda: settle_once(None))
+        # The transaction aborts itself before the client's limit, so that a slow one still gets a certain answer.
+        abort_after_ms = max(int(left_ms) - DECISION_MS, 1)
+        request = Request(subject, self._home, self._owner, age, horizon, abort_after_ms)
+        self._driver.start(txn, request, settle_once)
 
 
 def _is_final(outcome: Outcome | None) -> bool:
     return outcome is None or outcome.verdict is not Verdict.CONFLICT
 
 
-def _lost(outcome: Outcome) -> str:
-    """The key whose lock somebody else holds, if that was the conflict: ``locked:KEY:HOLDER``."""
-    code, _, what = outcome.why.partition(":")
-    return what.rpartition(":")[0] if code == "locked" else ""
+def _lost_key(outcome: Outcome) -> str:
+    """Return the key whose lock another transaction holds, if the conflict is one: `locked:KEY:HOLDER`."""
+    code, _, detail = outcome.why.partition(":")
+    return detail.rpartition(":")[0] if code == "locked" else ""

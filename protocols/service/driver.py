@@ -1,13 +1,17 @@
-"""The driver: carries out what a role asks for. One for each service process, the same in every runtime.
+"""The driver: carries out the effects of one role. Each service process has one, the same in every runtime.
 
-Events of one transaction are handled one after another, in order; different transactions run side by side. While a
-``Persist`` is under way nothing after it happens, and the transaction's other events wait.
+The rules:
 
-A store may refuse a command for good, because of what a message says. Then this node forgets the transaction, as if it had
-died before the command: what there is of it in the stores is recovered, and whoever brought the message is told.
+1. Events of one transaction are handled one after another, in order of arrival; different transactions run side by side.
+2. While a `Persist` is under way no effect after it is carried out, and the other events of the transaction wait: the record
+   must be durable before any message or reply may reveal it (the forced write of Mohan'86, section 2).
+3. The result of a `Persist` is the transaction's next event, before those that arrived meanwhile.
+4. A crash may fall between any two effects. Each such point has a name (`order:after-persist:commit`): the failpoint.
+5. A store may refuse a command for good, because of the values in a message. Then this node abandons the transaction, as if
+   it had crashed just before the command: volatile state and timers go, the client's outcome is unknown, the sender of the
+   message receives a rejection, and the records in the stores are recovered by a later sweep.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from random import Random
@@ -34,47 +38,21 @@ from protocols.core import (
     Start,
     TimerFired,
 )
-from protocols.ports import Clock, Link, Result, Store, Timer
+from protocols.ports import Clock, Link, Result, Store
+from protocols.service.batched_commands import BatchedCommands
+from protocols.service.failpoints import Failpoint, effect_name
+from protocols.service.live_transaction import COMMAND_REFUSED, NOTHING_HELD, CommandRefused, LiveTransaction, Snapshot
 from protocols.service.receipt import Receipt
-from protocols.service.trace import Observer, code, done, heard
-
-Failpoint = Callable[[str], None]
-
-GATHERED_MS = 10.0
-AT_ONCE = 500  # arguments of one command
-
-
-class _Instance:
-    """One transaction on this node: its volatile state, the events that wait, its timers, who waits for the outcome.
-
-    ``receipts`` are of messages whose links want to know when they have been carried out. ``cause`` is the event that led to
-    what is being done, ``answer`` the answer of the store that goes on with it. ``given_up``: a command of it was refused.
-    """
-
-    __slots__ = ("answer", "busy", "cause", "events", "given_up", "receipts", "reply", "state", "timers", "txn")
-
-    def __init__(self, txn: str) -> None:
-        self.txn = txn
-        self.state: Any = None
-        self.busy = False
-        self.events: deque[Event] = deque()
-        self.timers: dict[str, Timer] = {}
-        self.reply: Callable[[Outcome], None] | None = None
-        self.receipts: list[Receipt] = []
-        self.cause: Event | None = None
-        self.answer: Event | None = None
-        self.given_up = False
-
-    def receipts_of(self, event: Event | None) -> list[Receipt]:
-        return [receipt for receipt in self.receipts if receipt.event == event]
+from protocols.service.trace import Observer, describe_effect, describe_event, result_code
 
 
 class Driver:
-    """Runs one role. ``ended`` is called with the id of each transaction that this node no longer keeps in memory.
+    """The driver of one role.
 
-    ``failpoint`` is told the name of every point between two effects (``order:after-persist:commit``): a crash may be
-    placed there. None costs nothing. It and ``link`` may be exchanged while the driver runs. ``rng`` spreads timers.
-    ``observer`` hears every event and effect of every transaction; None costs nothing. ``lazy``, ``unheard``: see ``Protocol``.
+    `ended` is called with the id of each transaction that has ended on this node. `failpoint` is called at every point
+    between two effects; None costs nothing. It and `link` may be exchanged while the driver runs. `rng` spreads timers.
+    `observer` receives every event and effect of every transaction; None costs nothing. `batched` and `fire_and_forget` are
+    names of commands: see `Protocol.lazy` and `Protocol.unheard`.
     """
 
     def __init__(
@@ -89,8 +67,8 @@ class Driver:
         ended: Callable[[str], None] = lambda _: None,
         *,
         rng: Random | None = None,
-        lazy: frozenset[str] = frozenset(),
-        unheard: frozenset[str] = frozenset(),
+        batched: frozenset[str] = frozenset(),
+        fire_and_forget: frozenset[str] = frozenset(),
     ) -> None:
         self._service = service
         self._role = role
@@ -102,24 +80,24 @@ class Driver:
         self.observer: Observer | None = None
         self._ended = ended
         self._rng = rng or Random(0)
-        self._live: dict[str, _Instance] = {}
-        self._lazy = lazy
-        self._unheard = unheard
-        self._gathered: dict[str, list[str]] = {}
-        self._unconfirmed: dict[str, None] = {}  # what lazy commands are about, until they are answered
+        self._live: dict[str, LiveTransaction] = {}
+        self._batched = batched
+        self._batches = BatchedCommands(store, clock, partial(self._reject, ()))
+        self._fire_and_forget = fire_and_forget
+        self._abandoned: dict[str, None] = {}  # begun here and abandoned, until the store knows no record of them
         self.forced = 0
         self.refused = 0
 
     @property
     def live(self) -> int:
         """How many transactions this node has in memory."""
-        return len(self._live) + len(self._unconfirmed)
+        return len(self._live) + len(self._batches.unconfirmed)
 
-    def start(self, txn: str, request: Request, reply: Callable[[Outcome], None]) -> None:
-        """Begin a transaction; ``reply`` hears its outcome, if there ever is one."""
-        instance = self._live[txn] = _Instance(txn)
-        instance.reply = reply
-        self._tell(txn, Start(txn, request))
+    def start(self, txn: str, request: Request, reply: Callable[[Outcome | None], None]) -> None:
+        """Begin a transaction. `reply` receives its outcome, or None if this node abandons it, or nothing at all."""
+        transaction = self._new(txn)
+        transaction.reply = reply
+        self._enqueue(transaction, Start(txn, request))
 
     def receive(
         self,
@@ -128,219 +106,219 @@ class Driver:
         handled: Callable[[], None] | None = None,
         rejected: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``handled`` is called once every effect of the message has been carried out, forced writes and answers included.
+        """Handle a message of another node.
 
-        If the message can never be carried out, ``rejected`` is called before it, with the reason.
+        `handled` is called once every effect of it has been carried out, forced writes and their results included. If the
+        message can never be carried out, `rejected` is called before that, with the reason.
         """
         event = Received(message, sender)
-        self._tell(message.txn, event, Receipt(event, handled, rejected) if handled is not None else None)
+        transaction = self._live.get(message.txn) or self._new(message.txn)
+        if handled is not None:
+            transaction.receipts.append(Receipt(event, handled, rejected))
+        self._enqueue(transaction, event)
 
-    def held(self) -> frozenset[str]:
-        """The transactions that this node has a state of, or a lazy command; one that only answers somebody has none."""
-        return frozenset(self._unconfirmed).union(
-            txn for txn, instance in self._live.items() if instance.state is not None
-        )
+    def snapshot(self) -> Snapshot:
+        """Return the state that `recover` compares with: take it before the store is asked for unfinished transactions.
 
-    def recover(self, found: Iterable[tuple[str, tuple[Any, ...]]], before: frozenset[str] = frozenset()) -> list[str]:
-        """Take up what the store knows as unfinished and this node has no state of: ``(txn, record)`` each. Returns which.
-
-        ``before`` is what was held when the store was asked: what has ended since is told as unfinished still.
+        A transaction is held while it has a state or a batched command under way; a node that only answers inquiries about a
+        transaction does not hold it.
         """
-        held = self.held() | before
-        taken_up = [(txn, record) for txn, record in found if txn not in held]
-        for txn, record in taken_up:
-            self._tell(txn, Recovered(record))
-        return [txn for txn, _ in taken_up]
+        held = (txn for txn, transaction in self._live.items() if transaction.state is not None)
+        return Snapshot(frozenset(self._batches.unconfirmed).union(held), frozenset(self._abandoned))
+
+    def recover(self, unfinished: Iterable[tuple[str, tuple[Any, ...]]], before: Snapshot = NOTHING_HELD) -> list[str]:
+        """Take up transactions that the store has as unfinished and this node does not hold; return their ids.
+
+        `unfinished` are pairs `(txn, record)`. `before` was taken before the store was asked: a transaction that ended since
+        then is still in the store's answer, and must not run twice. An abandoned transaction without a record has ended.
+        """
+        held = self.snapshot().held | before.held
+        records = [(txn, record) for txn, record in unfinished if txn not in held]
+        open_txns = {txn for txn, _ in records} | held
+        for txn in [txn for txn in self._abandoned if txn in before.abandoned and txn not in open_txns]:
+            del self._abandoned[txn]
+            self._ended(txn)
+        for txn, record in records:
+            self._enqueue(self._live.get(txn) or self._new(txn), Recovered(record))
+        return [txn for txn, _ in records]
 
     # ------------------------------------------------------------ events
 
-    def _tell(self, txn: str, event: Event, receipt: Receipt | None = None) -> None:
-        instance = self._live.get(txn)
-        if instance is None:
-            instance = self._live[txn] = _Instance(txn)
-        if receipt is not None:
-            instance.receipts.append(receipt)
-        if instance.busy and event in instance.events:
-            return  # a message repeated while the first one waits: one answer is enough
-        instance.events.append(event)
-        self._work(instance)
+    def _new(self, txn: str) -> LiveTransaction:
+        transaction = self._live[txn] = LiveTransaction(txn)
+        return transaction
 
-    def _work(self, instance: _Instance) -> None:
-        while instance.events and not instance.busy:
-            event = instance.events.popleft()
-            if event is not instance.answer:
-                instance.cause = event
+    def _enqueue(self, transaction: LiveTransaction, event: Event | CommandRefused) -> None:
+        if transaction.busy and event in transaction.events:
+            return  # a message repeated while the first one waits: one answer is enough
+        transaction.events.append(event)
+        self._process(transaction)
+
+    def _process(self, transaction: LiveTransaction) -> None:
+        """Handle waiting events until there are none, or until one of them has begun a forced write."""
+        while transaction.events and not transaction.busy:
+            event = transaction.events.popleft()
+            if type(event) is CommandRefused:
+                self._abandon(transaction)
+                continue
+            # The result of a forced write continues the effects of the event before it, so that event stays the cause: a
+            # later refusal is reported to the sender of the message that began it all.
+            if event is not transaction.result:
+                transaction.cause = event
             if self.observer is not None:
-                self.observer(instance.txn, *heard(event))
-            self._carry_out(instance, self._step(instance, event))
-        if instance.busy:
+                self.observer(transaction.txn, *describe_event(event))
+            self._carry_out(transaction, self._step(transaction, event))
+        if transaction.busy:
             return
-        if instance.state is None:
-            self._forget(instance)
-        if instance.receipts:
-            receipts, instance.receipts = instance.receipts, []
+        if transaction.state is None:
+            self._forget(transaction)
+        if transaction.receipts:
+            # Taken first: a callback may bring the next message of this transaction.
+            receipts, transaction.receipts = transaction.receipts, []
             for receipt in receipts:
                 receipt.close()
 
-    def _step(self, instance: _Instance, event: Event) -> Effects:
+    def _step(self, transaction: LiveTransaction, event: Event) -> Effects:
         try:
-            instance.state, effects = self._role.step(self._config, instance.state, event)
+            transaction.state, effects = self._role.step(self._config, transaction.state, event)
         except Exception as error:
+            # Values of a message that a role cannot handle (a branch that does not exist) are the sender's fault and cost
+            # one message; the same failure on any other event is a defect of the role, and hiding it would lose transactions.
             if type(event) is not Received:
-                raise  # a defect of the role
-            self._reject(instance.receipts_of(event), f"{type(error).__name__}: {error}")
+                raise
+            self._reject(transaction.receipts_of(event), f"{type(error).__name__}: {error}")
             return ()
         return effects
 
-    def _forget(self, instance: _Instance) -> None:
-        for timer in instance.timers.values():
+    def _forget(self, transaction: LiveTransaction) -> None:
+        for timer in transaction.timers.values():
             timer.cancel()
-        instance.timers.clear()
-        if self._live.get(instance.txn) is instance:
-            del self._live[instance.txn]
-            if not instance.given_up:
-                self._ended(instance.txn)
+        transaction.timers.clear()
+        # A callback of this turn may have begun the same id anew, as a recovered transaction: that one stays.
+        if self._live.get(transaction.txn) is transaction:
+            del self._live[transaction.txn]
+            if not transaction.abandoned:
+                if self._abandoned:
+                    self._abandoned.pop(transaction.txn, None)
+                self._ended(transaction.txn)
 
     # ------------------------------------------------------------ effects
 
-    def _carry_out(self, instance: _Instance, effects: Effects) -> None:
+    def _carry_out(self, transaction: LiveTransaction, effects: Effects) -> None:
         for position, effect in enumerate(effects):
             if self.failpoint is not None:
-                self.failpoint(f"{self._service}:before-{label(effect)}")
-            if self.observer is not None and (words := done(effect)):
-                self.observer(instance.txn, *words)
+                self.failpoint(f"{self._service}:before-{effect_name(effect)}")
+            if self.observer is not None and (words := describe_effect(effect)):
+                self.observer(transaction.txn, *words)
             if type(effect) is Persist:
-                self._persist(instance, effect, effects[position + 1 :])
+                # The rest waits for the answer: to send it now would reveal a decision that a crash could still undo.
+                self._persist(transaction, effect, effects[position + 1 :])
                 return
-            self._carry_out_one(instance, effect)
+            self._carry_out_one(transaction, effect)
             if self.failpoint is not None:
-                self.failpoint(f"{self._service}:after-{label(effect)}")
+                self.failpoint(f"{self._service}:after-{effect_name(effect)}")
 
-    def _carry_out_one(self, instance: _Instance, effect: Effect) -> None:
+    def _carry_out_one(self, transaction: LiveTransaction, effect: Effect) -> None:
         match effect:
             case Send(to, message):
                 self.link.send(to, message)
-            case Do(command) if command.name in self._lazy:
-                self._gather(command)
-            case Do(command) if command.name in self._unheard:
-                self._store.submit(command, _nobody_hears, partial(self._reject, ()))
+            case Do(command) if command.name in self._batched:
+                self._batches.add(command)
+            case Do(command) if command.name in self._fire_and_forget:
+                self._store.submit(command, _ignore, partial(self._reject, ()))
             case Do(command):
-                self._do(instance, command)
+                self._do(transaction, command)
             case SetTimer(name, after_ms, spread_ms):
-                self._cancel(instance, name)
+                self._cancel(transaction, name)
                 wait_ms = after_ms + spread_ms * self._rng.random() if spread_ms else after_ms
-                instance.timers[name] = self._clock.call_later(wait_ms, lambda: self._fire(instance, name))
+                transaction.timers[name] = self._clock.call_later(wait_ms, lambda: self._fire(transaction, name))
             case CancelTimer(name):
-                self._cancel(instance, name)
+                self._cancel(transaction, name)
             case Reply(outcome):
-                if instance.reply is not None:
-                    instance.reply(outcome)
+                if transaction.reply is not None:
+                    transaction.reply(outcome)
 
-    def _do(self, instance: _Instance, command: Command) -> None:
-        """Nothing waits for it but whoever brought the message that asks for it."""
-        txn, receipts = instance.txn, instance.receipts_of(instance.cause)
+    def _do(self, transaction: LiveTransaction, command: Command) -> None:
+        """Submit a command whose result is an event later on; only the receipt of its message waits for it."""
+        txn, receipts = transaction.txn, transaction.receipts_of(transaction.cause)
+        expects_result = transaction.state is not None
         for receipt in receipts:
             receipt.open += 1
 
-        def over() -> None:
+        def close() -> None:
             for receipt in receipts:
                 receipt.close()
 
         def answered(result: Result) -> None:
-            self._tell(txn, Done(command, result))
-            over()
+            self._enqueue(self._live.get(txn) or self._new(txn), Done(command, result))
+            close()
 
         def refused(why: str) -> None:
             self._reject(receipts, why)
-            over()
+            # A role that keeps a state waits for this result, which now never comes: without this event a saga whose start
+            # record is refused would wait for ever, and its place among the unended transactions would be lost.
+            if expects_result and self._live.get(txn) is transaction:
+                self._enqueue(transaction, COMMAND_REFUSED)
+            close()
 
         self._store.submit(command, answered, refused)
 
-    def _gather(self, command: Command) -> None:
-        if not self._gathered:
-            self._clock.call_later(GATHERED_MS, self._do_gathered)
-        self._gathered.setdefault(command.name, []).extend(command.args)
-        self._unconfirmed.update(dict.fromkeys(command.args))
-
-    def _do_gathered(self) -> None:
-        gathered, self._gathered = self._gathered, {}
-        for name, txns in gathered.items():
-            for first in range(0, len(txns), AT_ONCE):
-                some = tuple(txns[first : first + AT_ONCE])
-                self._store.submit(
-                    Command(name, some), partial(self._confirmed, some), partial(self._unconfirmable, some)
-                )
-
-    def _unconfirmable(self, txns: tuple[str, ...], why: str) -> None:
-        self._reject((), why)
-        self._confirmed(txns, ())
-
-    def _confirmed(self, txns: tuple[str, ...], _: Result) -> None:
-        for txn in txns:
-            self._unconfirmed.pop(txn, None)
-
-    def _persist(self, instance: _Instance, effect: Persist, rest: Effects) -> None:
-        instance.busy = True
+    def _persist(self, transaction: LiveTransaction, effect: Persist, rest: Effects) -> None:
+        transaction.busy = True
         self.forced += 1
         self._store.submit(
             effect.command,
-            lambda result: self._persisted(instance, effect, rest, result),
-            partial(self._give_up, instance),
+            lambda result: self._persisted(transaction, effect, rest, result),
+            partial(self._persist_refused, transaction),
         )
 
-    def _persisted(self, instance: _Instance, effect: Persist, rest: Effects, result: Result) -> None:
+    def _persisted(self, transaction: LiveTransaction, effect: Persist, rest: Effects, result: Result) -> None:
         if self.observer is not None:
-            self.observer(instance.txn, f"persisted:{effect.command.name}", code(result))
+            self.observer(transaction.txn, f"persisted:{effect.command.name}", result_code(result))
         if self.failpoint is not None:
-            self.failpoint(f"{self._service}:after-{label(effect)}")
-        instance.busy = False
-        instance.answer = Done(effect.command, result)
-        instance.events.appendleft(instance.answer)
-        self._carry_out(instance, rest)
-        self._work(instance)
+            self.failpoint(f"{self._service}:after-{effect_name(effect)}")
+        transaction.busy = False
+        transaction.result = Done(effect.command, result)
+        # Before the events that waited: the role decides about them with the record in place.
+        transaction.events.appendleft(transaction.result)
+        self._carry_out(transaction, rest)
+        self._process(transaction)
 
-    def _give_up(self, instance: _Instance, why: str) -> None:
-        """As if this node had died, for this transaction alone: events that wait find it without a state.
+    def _persist_refused(self, transaction: LiveTransaction, why: str) -> None:
+        self._reject(transaction.receipts_of(transaction.cause), why)
+        transaction.busy = False
+        self._abandon(transaction)
+        self._process(transaction)
 
-        Its id does not end with that: in the stores it may go on, so others' memory of it has to last until it is recovered.
+    def _abandon(self, transaction: LiveTransaction) -> None:
+        """Forget a transaction as if this node had crashed; events that wait find it without a state.
+
+        Its id has not ended with that: a record may be in the stores, so other nodes must remember the transaction until a
+        sweep has recovered it, or has found no record (`recover`).
         """
-        self._reject(instance.receipts_of(instance.cause), why)
-        instance.busy, instance.state, instance.given_up = False, None, True
-        for name in tuple(instance.timers):
-            self._cancel(instance, name)
-        self._work(instance)
+        transaction.state, transaction.abandoned = None, True
+        for name in tuple(transaction.timers):
+            self._cancel(transaction, name)
+        if transaction.reply is not None:
+            # The client need not wait for its time limit: nothing here will ever send it an outcome.
+            self._abandoned[transaction.txn] = None
+            reply, transaction.reply = transaction.reply, None
+            reply(None)
 
     def _reject(self, receipts: Iterable[Receipt], why: str) -> None:
         self.refused += 1
         for receipt in receipts:
             receipt.why = receipt.why or why or "refused"
 
-    def _cancel(self, instance: _Instance, name: str) -> None:
-        timer = instance.timers.pop(name, None)
+    def _cancel(self, transaction: LiveTransaction, name: str) -> None:
+        timer = transaction.timers.pop(name, None)
         if timer is not None:
             timer.cancel()
 
-    def _fire(self, instance: _Instance, name: str) -> None:
-        instance.timers.pop(name, None)
-        self._tell(instance.txn, TimerFired(name))
+    def _fire(self, transaction: LiveTransaction, name: str) -> None:
+        transaction.timers.pop(name, None)
+        self._enqueue(self._live.get(transaction.txn) or self._new(transaction.txn), TimerFired(name))
 
 
-def _nobody_hears(_: Result) -> None:
-    """The answer to a command that is done for others to see."""
-
-
-def label(effect: Effect) -> str:
-    """The effect's part of a failpoint's name: ``persist:commit``, ``send:vote``, ``reply:committed``, ``set-timer:resend``."""
-    match effect:
-        case Persist(command):
-            return f"persist:{command.name}"
-        case Do(command):
-            return f"do:{command.name}"
-        case Send(_, message):
-            return f"send:{type(message).__name__.lower()}"
-        case Reply(outcome):
-            return f"reply:{outcome.verdict}"
-        case SetTimer(name):
-            return f"set-timer:{name}"
-        case CancelTimer(name):
-            return f"cancel-timer:{name}"
+def _ignore(_: Result) -> None:
+    """Drop the result of a fire-and-forget command."""

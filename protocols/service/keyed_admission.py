@@ -1,6 +1,6 @@
-"""Who lost a lock tries again one after the other: only a courtesy, never a safeguard.
+"""Transactions that lost the same lock retry one after another. This is a courtesy, never a safeguard.
 
-Without it everybody who lost would try again at once, and all but one lose again.
+Without it all losers of a lock would retry at once, and all but one of them would lose again.
 """
 
 import contextlib
@@ -10,52 +10,55 @@ from dataclasses import dataclass
 from protocols.core import Outcome, Verdict
 from protocols.service.capacity_limiter import CapacityLimiter
 
-WIDEST = 64
+MOST_AT_A_TIME = 64
+
+
+@dataclass(slots=True)
+class Slot:
+    """A retry that is under way. `outcome` is set before the slot is left; None if there is no outcome."""
+
+    outcome: Outcome | None = None
 
 
 class _KeyLimiter(CapacityLimiter):
-    """Lets one through at a time while locks are being taken, ever more while everybody is refused anyway."""
+    """The limiter of one key: a single retry while retries take the lock, twice as many after each refusal.
+
+    A refused retry (no stock, no credit) never held the lock for long, so serial retries would only delay the same answer.
+    """
 
     __slots__ = ()
 
     def __init__(self) -> None:
         super().__init__(1)
 
-    def turn(self, refused: bool) -> None:
-        """Somebody has come out at the other side."""
-        self.width = min(2 * self.width, WIDEST) if refused else 1
-        self.leave()
-
-
-@dataclass(slots=True)
-class Slot:
-    """``outcome`` is what came of it; set it before leaving."""
-
-    outcome: Outcome | None = None
+    def leave(self, refused: bool) -> None:
+        self.capacity = min(2 * self.capacity, MOST_AT_A_TIME) if refused else 1
+        self.release()
 
 
 class KeyedAdmission:
-    """One turnstile for each key that somebody of this process lost. Several are taken in sorted order: no circle."""
+    """A limiter for each key whose lock a transaction of this process lost."""
 
     def __init__(self) -> None:
-        self._at: dict[str, _KeyLimiter] = {}
+        self._limiters: dict[str, _KeyLimiter] = {}
 
     @contextlib.asynccontextmanager
-    async def through(self, keys: Iterable[str]) -> AsyncIterator[Slot]:
-        passage = Slot()
-        entered: list[str] = []
+    async def slot(self, keys: Iterable[str]) -> AsyncIterator[Slot]:
+        """Wait for admission at every one of `keys`; they are acquired in sorted order, so no two retries wait in a circle."""
+        slot = Slot()
+        acquired: list[str] = []
         try:
             for key in sorted(keys):
-                await self._at.setdefault(key, _KeyLimiter()).enter()
-                entered.append(key)
-            yield passage
+                await self._limiters.setdefault(key, _KeyLimiter()).acquire()
+                acquired.append(key)
+            yield slot
         finally:
-            refused = passage.outcome is not None and passage.outcome.verdict is Verdict.REFUSED
-            for key in entered:
+            refused = slot.outcome is not None and slot.outcome.verdict is Verdict.REFUSED
+            for key in acquired:
                 self._leave(key, refused)
 
     def _leave(self, key: str, refused: bool) -> None:
-        turnstile = self._at[key]
-        turnstile.turn(refused)
-        if not turnstile.inside and not turnstile.line:
-            del self._at[key]
+        limiter = self._limiters[key]
+        limiter.leave(refused)
+        if not limiter.in_use and not limiter.waiters:
+            del self._limiters[key]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import uuid
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -25,7 +26,7 @@ from protocols.service.trace import Trace
 from protocols.service.valkey_connection import connector
 from protocols.shop.request_context import Answer
 
-TOLD = 10
+LISTED = 10
 LONGEST_TEXT = 300
 
 log = structlog.get_logger()
@@ -50,7 +51,7 @@ class Node:
             new_id=lambda: uuid.uuid4().hex,
         )
         name, node, limit_ms = settings.service, settings.node, settings.limit_ms
-        self.service = Service(name, node, protocol, config, ports, limit_ms, settings, _recovering)
+        self.service = Service(name, node, protocol, config, ports, limit_ms, settings, _Log())
         self.driver = self.service.driver
         if settings.trace:
             self.driver.observer = Trace(settings.trace)
@@ -100,6 +101,17 @@ def _parsed(text: str) -> dict[str, Any] | str:
     return text[:LONGEST_TEXT]
 
 
-def _recovering(txns: list[str]) -> None:
-    if txns:
-        log.info("recovering", transactions=txns[:TOLD], in_all=len(txns))
+class _Log:
+    """A `ServiceLog` of structured lines."""
+
+    def recovering(self, txns: Sequence[str]) -> None:
+        if txns:
+            log.info("recovering", transactions=txns[:LISTED], in_all=len(txns))
+
+    def superseded(self, life: int, newer_life: int) -> None:
+        log.error(
+            "superseded by another process of this node; the store refuses the transactions of this one: give each process "
+            "a WDM_NODE of its own, or stop this one",
+            life=life,
+            newer_life=newer_life,
+        )

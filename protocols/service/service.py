@@ -1,32 +1,37 @@
-"""One service behind its ports: what every runtime runs, whatever its store, its link and its clock are made of."""
+"""One service behind its ports. Every runtime runs this; the runtimes differ in what store, link and clock are made of."""
 
 import typing
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from random import Random
 from typing import Any
 
+from protocols.backoff import Backoff
 from protocols.core import Command, Config, Protocol
 from protocols.ports import Clock, Link, Store, StoreDown, StoreFault, StoreUnknown, TimeLimit
-from protocols.service.checkout_retrier import CheckoutRetrier, TransactionIds
+from protocols.service.checkout_retrier import CheckoutRetrier
 from protocols.service.driver import Driver
-from protocols.service.links import Handled, Rejected, nothing_to_say
+from protocols.service.links import Handled, Rejected, ignore_rejected
+from protocols.service.transaction_ids import TransactionIds
 from protocols.shop.memory import MB, STORE_MEMORY_MB
 from protocols.shop.request_context import Answer, RequestContext, refused
 
-ASK_AGAIN_MS = 25.0
-ASK_AGAIN_LATEST_MS = 200.0
-SHORTEST_WAIT_S = 0.05
+QUERY_PAUSE_MS = 25.0
+LONGEST_QUERY_PAUSE_MS = 200.0
+SHORTEST_QUERY_S = 0.05
 
 Fetch = Callable[[str, int, str, float], Awaitable[Answer | None]]
-"""``(service, turn, path, within_s)``: a read of another service's public interface by an instance of it, another each turn;
-None where there was no answer, or a 5xx."""
+"""`(service, turn, path, within_s)`: read from an instance of another service, another instance each turn.
+
+Returns None where there was no answer, or a 5xx.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a service stands on. ``new_id`` names what clients create, never twice."""
+    """Everything outside a service that it uses. `new_id` names the objects that clients create, never one name twice."""
 
     store: Store
     link: Link
@@ -37,9 +42,9 @@ class Ports:
 
 
 class ServiceOptions(typing.Protocol):
-    """What the settings of a process and the spec of a deployment both have.
+    """The options that a process's settings and a deployment's spec have in common.
 
-    ``statuses``: see ``request_context.STATUSES``. ``store_memory_mb``: what the service's store may have.
+    `statuses` is one of `request_context.STATUSES`; `store_memory_mb` is the memory limit of the service's store.
     """
 
     @property
@@ -51,17 +56,38 @@ class ServiceOptions(typing.Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DefaultOptions:
-    """``ServiceOptions`` of whoever gives none."""
+    """The `ServiceOptions` of a caller that gives none."""
 
     statuses: str = "exact"
     store_memory_mb: int = STORE_MEMORY_MB
 
 
-class Service:
-    """The driver, the retrier and the request context of one process of service ``name``; ``node`` is what it is called itself.
+class ServiceLog(typing.Protocol):
+    """A receiver of the events of a service that an operator should see."""
 
-    ``recovering`` hears which transactions a recovery sweep has taken up.
-    """
+    def recovering(self, txns: Sequence[str]) -> None:
+        """A sweep has taken up these transactions."""
+
+    def superseded(self, life: int, newer_life: int) -> None:
+        """Another process has begun a newer life of this instance, so the store refuses this process's transactions.
+
+        Called once in the life of a process.
+        """
+
+
+class NoLog:
+    """A `ServiceLog` that records nothing."""
+
+    def recovering(self, txns: Sequence[str]) -> None: ...
+
+    def superseded(self, life: int, newer_life: int) -> None: ...
+
+
+NO_LOG = NoLog()
+
+
+class Service:
+    """The driver, the retrier and the request context of one process of service `name`; `node` is the instance's name."""
 
     def __init__(
         self,
@@ -72,14 +98,15 @@ class Service:
         ports: Ports,
         limit_ms: int,
         options: ServiceOptions = DefaultOptions(),
-        recovering: Callable[[list[str]], None] = lambda _: None,
+        log: ServiceLog = NO_LOG,
     ) -> None:
         self.config = config
         self.role = protocol.roles[name]
         self._node = node
         self._ports = ports
         self._limit_ms = limit_ms
-        self._recovering = recovering
+        self._log = log
+        self._superseded = False
         self._ids = TransactionIds(node)
         self.driver = Driver(
             name,
@@ -90,76 +117,85 @@ class Service:
             ports.clock,
             ended=self._ids.end,
             rng=ports.rng,
-            lazy=protocol.lazy,
-            unheard=protocol.unheard,
+            batched=protocol.lazy,
+            fire_and_forget=protocol.unheard,
         )
-        attempts = CheckoutRetrier(name, node, self.driver, self._ids, ports.clock, ports.rng, limit_ms)
+        retrier = CheckoutRetrier(name, node, self.driver, self._ids, ports.clock, ports.rng, limit_ms)
         memory, statuses = options.store_memory_mb * MB, options.statuses
         self.context = RequestContext(
-            ports.store, ports.clock, ports.rng, limit_ms, self._ask, attempts.run, ports.new_id, statuses, memory
+            ports.store, ports.clock, ports.rng, limit_ms, self._query, retrier.run, ports.new_id, statuses, memory
         )
 
-    def receive(self, sender: str, messages: Sequence[Any], handled: Handled = nothing_to_say) -> None:
-        """Messages from another process. ``handled`` is called once the effects of all of them have been carried out, with
-        those that can never be."""
+    def receive(self, sender: str, messages: Sequence[Any], handled: Handled = ignore_rejected) -> None:
+        """Handle messages of another process.
+
+        `handled` is called once the effects of all of them have been carried out, with the messages that never can be.
+        """
         rejected: list[Rejected] = []
-        one = countdown(len(messages), lambda: handled(rejected))
+        handled_one = countdown(len(messages), lambda: handled(rejected))
         for message in messages:
-            self.driver.receive(message, sender, one, partial(_note, rejected, message))
+            self.driver.receive(message, sender, handled_one, partial(_reject, rejected, message))
 
     async def sweep(self) -> None:
-        """Again and again, take up what this node's former lives left behind and what nobody else takes care of.
+        """Take up, again and again, the transactions that former lives of this node or other nodes have left unfinished.
 
-        Not once for all at the start: what a former life wrote last may still be on its way to the store. Where transactions
-        begin, the number of this life comes first: from then on no former life begins any.
+        Once at the start would not be enough: the last write of a former life may still be on its way to the store. A
+        coordinator enlists first: from the moment on at which its life has a number, no former life begins a transaction.
         """
-        look = Command(self.role.recovery, (self._node, self.role.orphan(self.config.timing)))
+        list_unfinished = Command(self.role.recovery, (self._node, self.role.orphan(self.config.timing)))
         while True:
             try:
                 if self.role.name == "coordinator":
-                    (life,) = await self._ports.store.call(Command("enlist", (self._node, self._ids.life)))
-                    self._ids.enlist(life)
-                held = self.driver.held()
-                found = await self._ports.store.call(look)
+                    await self._enlist()
+                before = self.driver.snapshot()
+                unfinished = await self._ports.store.call(list_unfinished)
             except (StoreDown, StoreUnknown):
-                continue
-            except StoreFault:  # said by the store; what it cannot list today it may list tomorrow
+                continue  # the call has waited for its time limit, so this is no busy loop
+            except StoreFault:
+                # The store has logged it. A record that it cannot list today may be gone or mended at the next sweep.
                 await self._ports.clock.sleep(self.config.timing.sweep)
                 continue
             if self._ids.life:
-                self._ids.found(txn for txn, _ in found)
-            self._recovering(self.driver.recover(found, held))
+                self._ids.set_unfinished(txn for txn, _ in unfinished)
+            self._log.recovering(self.driver.recover(unfinished, before))
             await self._ports.clock.sleep(self.config.timing.sweep)
 
-    async def _ask(self, service: str, path: str) -> Answer:
-        """A read of another service, repeated within the time limit: reading twice changes nothing."""
+    async def _enlist(self) -> None:
+        (life,) = await self._ports.store.call(Command("enlist", (self._node, self._ids.life)))
+        self._ids.enlist(life)
+        if self._ids.newest_life > self._ids.life and not self._superseded:
+            self._superseded = True
+            self._log.superseded(self._ids.life, self._ids.newest_life)
+
+    async def _query(self, service: str, path: str) -> Answer:
+        """Read from another service, repeatedly within the time limit: a read that happens twice changes nothing."""
         limit = TimeLimit(self._limit_ms)
-        turn = 0
-        while True:
-            answer = await self._ports.fetch(service, turn, path, max(limit.left_ms / 1000, SHORTEST_WAIT_S))
+        backoff = Backoff(QUERY_PAUSE_MS, LONGEST_QUERY_PAUSE_MS)
+        for turn in count():
+            answer = await self._ports.fetch(service, turn, path, max(limit.left_ms / 1000, SHORTEST_QUERY_S))
             if answer is not None:
                 return answer
-            turn += 1
-            pause = min(ASK_AGAIN_MS * turn, ASK_AGAIN_LATEST_MS)
-            if limit.left_ms < pause:
-                return refused(424, f"the {service} service could not be reached; nothing happened")
-            await self._ports.clock.sleep(pause)
+            pause_ms = backoff.next_ms()
+            if limit.left_ms < pause_ms:
+                break
+            await self._ports.clock.sleep(pause_ms)
+        return refused(424, f"the {service} service could not be reached; nothing happened")
 
 
-def _note(rejected: list[Rejected], message: Any, why: str) -> None:
+def _reject(rejected: list[Rejected], message: Any, why: str) -> None:
     rejected.append((message, why))
 
 
-def countdown(count: int, then: Callable[[], None]) -> Callable[[], None]:
-    """A function that calls ``then`` at its ``count``-th call, and for a count of 0 at once."""
-    left = count
+def countdown(times: int, then: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls `then` at its call number `times`. For 0, `then` is called at once."""
+    left = times
 
-    def once() -> None:
+    def count_down() -> None:
         nonlocal left
         left -= 1
         if not left:
             then()
 
-    if not count:
+    if not times:
         then()
-    return once
+    return count_down

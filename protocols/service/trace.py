@@ -22,7 +22,7 @@ MARK = "~"
 LONGEST = 120
 
 
-def heard(event: Event) -> tuple[str, str]:
+def describe_event(event: Event) -> tuple[str, str]:
     """An event in words, and its detail: whom it came from, what came of it, what it is about."""
     match event:
         case Start(_, request):
@@ -30,19 +30,19 @@ def heard(event: Event) -> tuple[str, str]:
         case Received(message, sender):
             return f"received:{type(message).__name__.lower()}", sender
         case Done(command, result):
-            return f"done:{command.name}", code(result)
+            return f"done:{command.name}", result_code(result)
         case TimerFired(name):
             return f"timer:{name}", ""
         case Recovered():
             return "recovered", ""
 
 
-def code(result: Result) -> str:
+def result_code(result: Result) -> str:
     """What a command came to, where it is a word; most answer with one first."""
     return result[0] if result and isinstance(result[0], str) else ""
 
 
-def done(effect: Effect) -> tuple[str, str] | None:
+def describe_effect(effect: Effect) -> tuple[str, str] | None:
     """An effect in words, and its detail; None for one that nobody outside can see."""
     match effect:
         case Persist(command):

@@ -18,7 +18,7 @@ from harness.runtimes.network.proxy import Proxy
 from harness.runtimes.sim.loop import VirtualLoop, run
 from protocols.ports import LoopClock
 from protocols.service import tasks
-from protocols.service.checkout_retrier import CheckoutRetrier, TransactionIds
+from protocols.service.checkout_retrier import CheckoutRetrier
 from protocols.service.faults import Faults
 from protocols.service.links.broker import BrokerLink
 from protocols.service.links.http import HttpLink
@@ -26,6 +26,7 @@ from protocols.service.node import Node
 from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
 from protocols.service.tasks import Background, SupervisedTasks
+from protocols.service.transaction_ids import TransactionIds
 from tests.unit.service.test_links import CODEC, Failing, Note, until_left
 from tests.unit.service.test_parts import ENV
 
@@ -235,20 +236,22 @@ async def test_a_link_over_a_broker_lives_on_after_any_error(said: list[str]) ->
 
 
 async def test_attempts_that_fail_are_unknown_for_all_who_still_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocols.service.checkout_retrier.AT_ONCE", 0)  # so there is no first attempt without a task
+    monkeypatch.setattr(
+        "protocols.service.checkout_retrier.MOST_ATTEMPTS", 0
+    )  # so there is no first attempt without a task
     heard: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context["exception"]))
     ids = TransactionIds("p")
     ids.enlist(1)
-    crowd = CheckoutRetrier("order", "order-1", SimpleNamespace(), ids, LoopClock(), Random(1), 500)  # type: ignore[arg-type]
-    crowd._in_turn = Dying(9)  # type: ignore[assignment]
-    left, stays = (tasks.begin(crowd.run("o"), name) for name in ("left", "stays"))
+    retrier = CheckoutRetrier("order", "order-1", SimpleNamespace(), ids, LoopClock(), Random(1), 500)  # type: ignore[arg-type]
+    retrier._attempt_in_turn = Dying(9)  # type: ignore[assignment]
+    left, stays = (tasks.begin(retrier.run("o"), name) for name in ("left", "stays"))
     await asyncio.sleep(0)
     left.cancel()
     async with asyncio.timeout(5):
         assert await stays is None
     assert [str(error) for error in heard] == ["killed"]
-    assert not crowd._waiting
+    assert not retrier._waiting
 
 
 # ---------------------------------------------------------------- around the shop

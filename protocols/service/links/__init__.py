@@ -27,7 +27,7 @@ class Handled(Protocol):
     def __call__(self, rejected: Sequence[Rejected] = (), /) -> None: ...
 
 
-def nothing_to_say(_: Sequence[Rejected] = (), /) -> None:
+def ignore_rejected(_: Sequence[Rejected] = (), /) -> None:
     """A ``Handled`` of somebody whom it does not matter to."""
 
 

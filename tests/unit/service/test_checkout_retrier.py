@@ -9,7 +9,8 @@ import pytest
 
 from protocols.core import Outcome, Request, Verdict
 from protocols.ports import LoopClock
-from protocols.service.checkout_retrier import CheckoutRetrier, TransactionIds
+from protocols.service.checkout_retrier import CheckoutRetrier
+from protocols.service.transaction_ids import TransactionIds
 
 YES = Outcome(Verdict.COMMITTED)
 
@@ -80,13 +81,13 @@ class Patient(LoopClock):
 async def test_only_so_many_run_at_a_time_and_who_waits_too_long_did_not_happen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("protocols.service.checkout_retrier.AT_ONCE", 3)
+    monkeypatch.setattr("protocols.service.checkout_retrier.MOST_ATTEMPTS", 3)
     driver = Answering(*[None] * 3)
-    crowd = CheckoutRetrier("order", "order-1", driver, living(), Patient(), Random(1), limit_ms=100)  # type: ignore[arg-type]
-    first = [asyncio.ensure_future(crowd.run(f"o{number}")) for number in range(3)]
+    retrier = CheckoutRetrier("order", "order-1", driver, living(), Patient(), Random(1), limit_ms=100)  # type: ignore[arg-type]
+    first = [asyncio.ensure_future(retrier.run(f"o{number}")) for number in range(3)]
     while len(driver.requests) < 3:
         await asyncio.sleep(0)
-    assert [await crowd.run(f"o{number}") for number in (3, 4)] == [Outcome(Verdict.REFUSED, "timeout")] * 2
+    assert [await retrier.run(f"o{number}") for number in (3, 4)] == [Outcome(Verdict.REFUSED, "timeout")] * 2
     assert len(driver.requests) == 3
     assert not any(one.done() for one in first)
     for one in first:
@@ -94,16 +95,16 @@ async def test_only_so_many_run_at_a_time_and_who_waits_too_long_did_not_happen(
 
 
 async def test_only_so_many_are_unended_even_if_their_clients_have_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocols.service.checkout_retrier.UNENDED", 3)
+    monkeypatch.setattr("protocols.service.transaction_ids.MOST_UNENDED", 3)
     driver, ids = Answering(*[Outcome(Verdict.ACCEPTED)] * 9), living()
-    crowd = CheckoutRetrier("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=200)  # type: ignore[arg-type]
-    heard = [await crowd.run(f"o{number}") for number in range(4)]
+    retrier = CheckoutRetrier("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=200)  # type: ignore[arg-type]
+    heard = [await retrier.run(f"o{number}") for number in range(4)]
     assert [outcome and outcome.verdict for outcome in heard] == [*[Verdict.ACCEPTED] * 3, Verdict.REFUSED]
     for _ in range(2):
         ids.end("p~1.0")  # whoever says so, and however often
     ids.end("other.7")
-    assert await crowd.run("o4") == Outcome(Verdict.ACCEPTED)
-    assert await crowd.run("o5") == Outcome(Verdict.REFUSED, "timeout")
+    assert await retrier.run("o4") == Outcome(Verdict.ACCEPTED)
+    assert await retrier.run("o5") == Outcome(Verdict.REFUSED, "timeout")
     assert len(driver.requests) == 4
 
 

@@ -27,7 +27,8 @@ from protocols.core import (
     Verdict,
 )
 from protocols.ports import Result
-from protocols.service.driver import GATHERED_MS, Driver
+from protocols.service.batched_commands import BATCH_WINDOW_MS
+from protocols.service.driver import Driver
 
 YES = Outcome(Verdict.COMMITTED)
 
@@ -200,7 +201,7 @@ def test_recovery_leaves_alone_what_has_ended_since_the_store_was_asked() -> Non
     """Found by the simulator: a saga that had just ended was run once more, after its fences were gone."""
     scripted = Scripted({})
     scripted.start("t")
-    before = scripted.driver.held()
+    before = scripted.driver.snapshot()
     scripted._keep = False
     scripted.driver.receive(Note("t", "last"), "peer")
     assert not scripted.driver.live
@@ -209,7 +210,7 @@ def test_recovery_leaves_alone_what_has_ended_since_the_store_was_asked() -> Non
 
 
 def test_an_answer_that_nobody_needs_is_told_to_nobody() -> None:
-    scripted = Scripted({Received: (Do(Command("note", ("t",))),)}, unheard=frozenset({"note"}))
+    scripted = Scripted({Received: (Do(Command("note", ("t",))),)}, fire_and_forget=frozenset({"note"}))
     scripted.driver.receive(Note("t"), "peer")
     assert [command.name for command, _ in scripted.asked] == ["note"]
     seen = len(scripted.seen)
@@ -219,20 +220,20 @@ def test_an_answer_that_nobody_needs_is_told_to_nobody() -> None:
 
 def test_lazy_commands_of_many_transactions_are_done_as_one_and_until_then_nobody_takes_those_up() -> None:
     ended = {txn: (Do(Command("end", (txn,))),) for txn in ("a", "b")}
-    scripted = Scripted({}, keep=False, lazy=frozenset({"end"}))
+    scripted = Scripted({}, keep=False, batched=frozenset({"end"}))
     for txn, effects in ended.items():
         scripted.answers[Received] = effects
         scripted.driver.receive(Note(txn), "peer")
-    assert scripted.waits == [GATHERED_MS]
+    assert scripted.waits == [BATCH_WINDOW_MS]
     assert not scripted.asked
-    assert scripted.driver.held() == {"a", "b"}
+    assert scripted.driver.snapshot().held == {"a", "b"}
     (flush,) = scripted.timers
     flush()
     assert [command for command, _ in scripted.asked] == [Command("end", ("a", "b"))]
     assert scripted.driver.recover([("a", ("a",)), ("b", ("b",))]) == []
     seen = len(scripted.seen)
     scripted.answer(0, ("ended",))
-    assert scripted.driver.held() == frozenset()
+    assert scripted.driver.snapshot().held == frozenset()
     assert scripted.driver.live == 0
     assert len(scripted.seen) == seen, "the answer to a lazy command is nobody's"
 
@@ -283,7 +284,7 @@ def test_a_transaction_of_which_a_command_is_refused_is_forgotten_and_its_id_goe
     scripted = Scripted({Start: (SetTimer("deadline", 5), Persist(Command("c")), Reply(YES))})
     assert scripted.start() == []
     scripted.refusals[0]("ERR oops")
-    assert (scripted.driver.held(), scripted.ended) == (frozenset(), [])
+    assert (scripted.driver.snapshot().held, scripted.ended) == (frozenset(), [])
     assert not any(scripted.timers.values())
     scripted.answers = {}
     scripted._keep = False
@@ -317,7 +318,7 @@ def test_a_message_is_handled_when_what_nothing_waits_for_is_done_as_well() -> N
 
 
 def test_what_is_gathered_and_refused_is_not_waited_for() -> None:
-    scripted = Scripted({Start: (Do(Command("end", ("t",))),)}, keep=False, lazy=frozenset({"end"}))
+    scripted = Scripted({Start: (Do(Command("end", ("t",))),)}, keep=False, batched=frozenset({"end"}))
     scripted.start()
     next(iter(scripted.timers))()
     scripted.refusals[0]("ERR oops")

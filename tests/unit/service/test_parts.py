@@ -1,4 +1,4 @@
-"""Settings, codec, ids and turnstiles: what they refuse, and what they promise."""
+"""Settings, codec, ids and admission: what they refuse, and what they promise."""
 
 import asyncio
 import json
@@ -10,10 +10,10 @@ import pytest
 from protocols.core import Outcome, Verdict
 from protocols.errors import UsageError
 from protocols.registry import UnknownProtocol, load
-from protocols.service.checkout_retrier import TransactionIds
 from protocols.service.codec import BadMessage, Codec
 from protocols.service.keyed_admission import KeyedAdmission
 from protocols.service.settings import Settings, environment
+from protocols.service.transaction_ids import TransactionIds
 from protocols.two_phase import PROTOCOL
 from protocols.two_phase.machine import Commit, Prepare
 
@@ -102,7 +102,7 @@ def test_what_is_no_batch_is_refused(body: bytes) -> None:
 def test_the_horizon_is_the_oldest_that_still_runs() -> None:
     ids = TransactionIds("p")
     ids.enlist(7)
-    ids.found([])
+    ids.set_unfinished([])
     assert [ids.begin() for _ in range(3)] == [("p~7.0", (7, 0)), ("p~7.1", (7, 0)), ("p~7.2", (7, 0))]
     for ended in ("p~7.1", "other.0", "p~6.0", "p.0", "no name"):
         ids.end(ended)
@@ -113,54 +113,54 @@ def test_the_horizon_is_the_oldest_that_still_runs() -> None:
 
 def test_the_horizon_stays_at_the_oldest_that_a_former_life_left_unfinished() -> None:
     ids = TransactionIds("p")
-    assert not ids.room.enter_at_once(), "nothing begins before the life has its number"
+    assert not ids.capacity.try_acquire(), "nothing begins before the life has its number"
     ids.enlist(7)
-    assert ids.room.enter_at_once()
+    assert ids.capacity.try_acquire()
     assert ids.begin() == ("p~7.0", (0, 0)), "nobody has said yet what is unfinished"
-    ids.found(["p~6.1", "p~3.8", "p~7.0", "q~1.0", "p~3.9"])
+    ids.set_unfinished(["p~6.1", "p~3.8", "p~7.0", "q~1.0", "p~3.9"])
     ids.enlist(7)
     ids.enlist(9)  # another process of this name: this one's transactions keep their names
     assert ids.begin() == ("p~7.1", (3, 8))
-    ids.found(["p~6.1", "p~7.1"])
+    ids.set_unfinished(["p~6.1", "p~7.1"])
     assert ids.begin() == ("p~7.2", (6, 1))
-    ids.found(["q~1.0"])
+    ids.set_unfinished(["q~1.0"])
     assert ids.begin() == ("p~7.3", (7, 0))
 
 
-async def test_one_at_a_time_passes_a_turnstile_and_more_when_all_are_refused() -> None:
-    turnstiles, inside, most = KeyedAdmission(), 0, []
+async def test_a_key_admits_one_retry_at_a_time_and_more_once_all_are_refused() -> None:
+    admission, inside, most = KeyedAdmission(), 0, []
 
     async def pass_through(verdict: Verdict) -> None:
         nonlocal inside
-        async with turnstiles.through(("item:1", "user:2")) as passage:
+        async with admission.slot(("item:1", "user:2")) as slot:
             inside += 1
             most.append(inside)
             await asyncio.sleep(0)
-            passage.outcome = Outcome(verdict)
+            slot.outcome = Outcome(verdict)
             inside -= 1
 
     await asyncio.gather(*(pass_through(Verdict.COMMITTED) for _ in range(20)))
     assert max(most) == 1
     await asyncio.gather(*(pass_through(Verdict.REFUSED) for _ in range(20)))
     assert max(most) > 1
-    assert not turnstiles._at
+    assert not admission._limiters
 
 
-async def test_who_gives_up_at_a_turnstile_blocks_nobody() -> None:
-    turnstiles = KeyedAdmission()
-    async with turnstiles.through(["item:1"]):
+async def test_a_retry_that_is_cancelled_in_line_blocks_no_other() -> None:
+    admission = KeyedAdmission()
+    async with admission.slot(["item:1"]):
         async with asyncio.timeout(5):
-            impatient = asyncio.create_task(_enter(turnstiles))
+            impatient = asyncio.create_task(_enter(admission))
             await asyncio.sleep(0)
             impatient.cancel()
             await asyncio.gather(impatient, return_exceptions=True)
-            patient = asyncio.create_task(_enter(turnstiles))
+            patient = asyncio.create_task(_enter(admission))
             await asyncio.sleep(0)
             assert not patient.done()
     await asyncio.wait_for(patient, 5)
-    assert not turnstiles._at
+    assert not admission._limiters
 
 
-async def _enter(turnstiles: KeyedAdmission) -> None:
-    async with turnstiles.through(["item:1"]):
+async def _enter(admission: KeyedAdmission) -> None:
+    async with admission.slot(["item:1"]):
         pass
