@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from harness.history import Event, Operation
 from harness.report.glance import OUTCOMES, Glance
-from harness.report.text import last_words
+from harness.report.text import READERS, last_words
 from wdm import ui
 
 if TYPE_CHECKING:  # imported where a terminal is seen to be there
@@ -80,7 +80,7 @@ class Progress:
             f"   {glance.phase}   {time.monotonic() - self._began:.0f} s   ",
             (glance.pace(), "cyan"),
         )
-        table = Table("", *OUTCOMES, box=None, pad_edge=False)
+        table = Table("", *READERS.values(), box=None, pad_edge=False)
         for operation in dict.fromkeys(name for name, _ in glance.tally):
             counts = (Text(str(glance.tally[operation, each]), style=COLOURS[each]) for each in OUTCOMES)
             table.add_row(operation, *counts)

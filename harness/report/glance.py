@@ -11,6 +11,7 @@ from harness.history.format import Event, Footer, Header, Operation, decode_line
 from harness.metrics.histogram import Histogram
 from harness.metrics.latency import latency_us
 from harness.metrics.measure import CHECKOUT
+from harness.report.text import READERS
 
 OUTCOMES = ("ok", "fail", "unknown")
 RECENT_NS = 3_000_000_000
@@ -66,8 +67,8 @@ class Glance:
         return [f"{name} {state}" for name, state in self.nodes.items() if state != "running"]
 
     def words(self, operation: str = CHECKOUT) -> str:
-        """`12 ok, 3 fail, 0 unknown`."""
-        return ", ".join(f"{self.tally[operation, outcome]} {outcome}" for outcome in OUTCOMES)
+        """`12 acknowledged, 3 rejected, 0 unknown`."""
+        return ", ".join(f"{self.tally[operation, outcome]} {READERS[outcome]}" for outcome in OUTCOMES)
 
     def pace(self) -> str:
         """`98/s, median 9 ms, 99th percentile 31 ms`; empty before anybody was answered."""

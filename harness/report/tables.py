@@ -41,10 +41,10 @@ COLUMNS = (
     Column("verdict", "verdict", lambda row: row["verdict"]),
     Column("asked", "checkouts", lambda row: row["measured"]["asked"], 0),
     Column("ok", "ok", lambda row: row["measured"]["ok"], 0, short=False),
-    Column("fail", "refused", lambda row: row["measured"]["fail"], 0, short=False),
+    Column("fail", "rejected", lambda row: row["measured"]["fail"], 0, short=False),
     Column("unknown", "unknown", lambda row: row["measured"]["unknown"], 0),
     Column("rate_per_s", "ok/s", _metric("rate_per_s"), 0),
-    Column("capacity_per_s", "at most/s", _metric("capacity_per_s"), 0),
+    Column("capacity_per_s", "capacity, ok/s", _metric("capacity_per_s"), 0),
     Column("found_per_s", "found/s", _metric("found_per_s"), 0),
     Column("p50_ms", "p50 ms", _metric("p50_ms"), 1),
     Column("p90_ms", "p90 ms", _metric("p90_ms"), 1, short=False),
@@ -54,7 +54,7 @@ COLUMNS = (
     Column("availability", "available", _metric("availability"), 4, short=False),
     Column("blocked_s", "blocked s", _metric("blocked_s"), 2),
     Column("messages", "messages", _metric("messages"), 1),
-    Column("parcels", "parcels", _metric("parcels"), 1, short=False),
+    Column("parcels", "batches", _metric("parcels"), 1, short=False),
     Column("forced_writes", "forced", _metric("forced_writes"), 1),
     Column("store_commands", "store cmds", _metric("store_commands"), 1),
     Column("store_operations", "store ops", _metric("store_operations"), 1, short=False),
@@ -101,7 +101,7 @@ def as_markdown(document: Mapping[str, Any]) -> str:
             lines += ["", f"**{row['name']}**: not judged: {', '.join(row['not_judged'])}."]
         if row["violations"]:
             names = ", ".join(f"{count} {name}" for name, count in row["violations"].items())
-            lines += ["", f"**{row['name']}** broke what it claims: {names}."]
+            lines += ["", f"**{row['name']}** broke its claims: {names}."]
     machine = document["machine"]
     lines += [
         "",
@@ -113,7 +113,7 @@ def as_markdown(document: Mapping[str, Any]) -> str:
 
 def _threshold(each: Mapping[str, Any]) -> str:
     if each["unmeasured"]:
-        return f"`{each['text']}`: nothing was measured that it could be compared with"
+        return f"`{each['text']}`: no value was measured for this metric"
     crossed = f"crossed by {'; '.join(each['crossed_by'])}"
     return f"fail if `{each['text']}`: {'no' if each['met'] else crossed}"
 

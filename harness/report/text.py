@@ -13,18 +13,21 @@ TOLD_IN_FULL = 3
 """Violations of one name that are told step by step; the others are named."""
 
 DURABILITY = {
-    "everysec": "a store forces its log to the disk once a second: a power cut may take the last second of what was "
-    "acknowledged, a killed process nothing, or, while a forced write keeps a slow disk busy, up to two seconds; a "
-    "write that met a full disk is acknowledged and only in memory until there is space again",
+    "everysec": "a store forces its log to the disk once a second: a power cut may lose acknowledged writes of the last second, "
+    "or, while a forced write keeps a slow disk busy, of the last two; a killed process loses none; a write that meets a full "
+    "disk is acknowledged, and stays only in memory until the disk has space again",
     "always": "a store forces its log to the disk before it answers: neither a killed process, a power cut nor a full disk loses "
-    "what was acknowledged",
+    "an acknowledged write",
 }
+READERS = {"ok": "acknowledged", "fail": "rejected", "unknown": "unknown"}
+"""The words for outcomes in texts for readers."""
+
 STANDING = {
     "claimed-and-held": "claimed and held",
     "claimed-and-violated": "CLAIMED AND VIOLATED",
-    "not-claimed-and-seen": "not claimed, and seen",
+    "not-claimed-and-seen": "seen, not claimed",
     "unknown": "unknown",
-    "not-applicable": "nothing to judge",
+    "not-applicable": "not judged",
 }
 
 
@@ -48,10 +51,10 @@ def _head(history: History, judgement: Judgement) -> Iterator[str]:
     yield f"{header.scenario}: {header.protocol} on the {header.runtime} runtime, seed {header.seed}"
     ablated = header.config.get("ablate")
     if ablated:
-        yield f"without its safeguards: {', '.join(ablated)}"
+        yield f"without safeguards: {', '.join(ablated)}"
     yield f"verdict: {judgement.verdict}"
     if judgement.not_judged:
-        yield f"  but nothing in this run could show whether this is kept: {'; '.join(judgement.not_judged)}"
+        yield f"  but nothing in this run could judge: {'; '.join(judgement.not_judged)}"
     yield from (f"  because {reason}" for reason in judgement.reasons)
     served = _figures(judgement, "availability").get("words")
     if served:
@@ -68,17 +71,17 @@ def _operations(_: History, judgement: Judgement) -> Iterator[str]:
         rates = figures.get("rate_per_s", {})
         yield f"operations (load of {figures.get('load_s', 0):.1f} s)"
         rows = [(name, *by.values(), rates.get(name)) for name, by in counts.items()]
-        yield from table([("", "ok", "fail", "unknown", "ok/s"), *rows])
+        yield from table([("", "acknowledged", "rejected", "unknown", "ok/s"), *rows])
 
 
 def _faults(history: History, judgement: Judgement) -> Iterator[str]:
     found = blocked(history)
     if not found:
-        rough = "; by itself the simulated network is slow or loses a message now and then"
+        rough = "; the simulated network itself delays and loses messages now and then"
         yield f"no fault was injected{rough if history.header.runtime == 'sim' else ''}"
         return
-    yield "faults, seconds from the start and from the end of each to the first success of a checkout begun after it,"
-    yield "and how many operations were under way while it lasted"
+    yield "faults, with the seconds from the start and from the end of each to the success of a checkout that began after it,"
+    yield "and the number of operations under way during the fault"
     rows = [
         (
             f"{each['from_s']:.2f}",
@@ -95,7 +98,7 @@ def _faults(history: History, judgement: Judgement) -> Iterator[str]:
     yield from _not_happened(history)
     figures = _figures(judgement, "recovery")
     if figures.get("recovered_after_s") is not None:
-        yield f"nothing was unfinished {figures['recovered_after_s']:.2f} s after the heal"
+        yield f"quiescence {figures['recovered_after_s']:.2f} s after the heal"
 
 
 def _not_happened(history: History) -> Iterator[str]:
@@ -123,9 +126,9 @@ def _refused(history: History, _: Judgement) -> Iterator[str]:
 def _usage(history: History, _: Judgement) -> Iterator[str]:
     for event in history.of_kind("usage"):
         nodes = event.data["nodes"]
-        yield "used by each node: seconds of processor time, and megabytes of memory at the highest"
+        yield "usage of each node: processor time in seconds, highest memory in megabytes"
         yield from table([("node", "cpu", "memory"), *((one["node"], one["cpu_s"], one["memory_mb"]) for one in nodes)])
-        yield f"all together: {sum(one['cpu_s'] for one in nodes):.1f} s, {sum(one['memory_mb'] for one in nodes):.0f} MB"
+        yield f"total: {sum(one['cpu_s'] for one in nodes):.1f} s, {sum(one['memory_mb'] for one in nodes):.0f} MB"
 
 
 def _claims(_: History, judgement: Judgement) -> Iterator[str]:
@@ -134,7 +137,7 @@ def _claims(_: History, judgement: Judgement) -> Iterator[str]:
         for each in judgement.results
     ]
     yield "claims"
-    yield from table([("checker", "standing", "what is claimed", "seen"), *rows])
+    yield from table([("checker", "standing", "claim", "seen"), *rows])
 
 
 def _violated(_: History, judgement: Judgement) -> Iterator[str]:
@@ -147,7 +150,7 @@ def _violated(_: History, judgement: Judgement) -> Iterator[str]:
 def _allowed(_: History, judgement: Judgement) -> Iterator[str]:
     found = [violation for result in judgement.results for violation in result.allowed]
     if found:
-        yield "seen, and allowed: the protocol does not claim to exclude these in this run"
+        yield "seen and allowed: the protocol claims no property that excludes these"
         yield from _told(found)
 
 
@@ -187,7 +190,7 @@ def headline(history: History, judgement: Judgement) -> str:
     faults = len(history.of_kind("fault-start"))
     names = dict.fromkeys(violation.name for result in judgement.results for violation in result.violated)
     why = f" ({', '.join(names)})" if names else f" ({judgement.reasons[0]})" if judgement.reasons else ""
-    checkouts = ", ".join(f"{count} {outcome}" for outcome, count in tally.items())
+    checkouts = ", ".join(f"{count} {READERS[outcome]}" for outcome, count in tally.items())
     left_out = not_judged(judgement) + no_success(judgement)
     return f"{judgement.verdict}{why}{left_out}: checkouts {checkouts}; {faults} faults"
 

@@ -179,7 +179,7 @@ def test_junit_has_a_suite_a_run_and_one_of_the_limits(bench: Path) -> None:
 def test_the_page_shows_the_numbers_of_the_document_and_fetches_nothing(bench: Path, document: dict[str, Any]) -> None:
     page = (bench / "report.html").read_text("utf-8")
     assert len(page.encode()) < 1_000_000
-    assert "saga kept what it claims" in page
+    assert "saga kept its claims" in page
     for row in document["rows"]:
         assert f'<td class="n">{row["measured"]["latency"]["p99_ms"]:.1f}</td>' in page
     assert not re.search(r"(src|href)=[\"'](?!#|data:)", page)

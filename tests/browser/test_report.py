@@ -78,7 +78,7 @@ def test_a_reader_can_say_which_order_lost_money_and_when(browser: Browser, page
     assert at_s in lede
     told = str(browser.run("return document.querySelector('#wrong').textContent"))
     assert "lost money" in told
-    assert "its client asked to check it out" in told
+    assert "its client sent a checkout" in told
     pictures = browser.run("return document.querySelectorAll('#wrong svg.sequence').length")
     assert isinstance(pictures, int)
     assert pictures >= 1
@@ -95,7 +95,7 @@ def test_pointing_tells_and_leaving_is_silent(browser: Browser, page: str) -> No
     ActionChains(browser.driver).move_to_element(hit).perform()
     output = chart.find_element(By.XPATH, "ancestor::figure").find_element(By.TAG_NAME, "output")
     assert output.text == hit.get_attribute("data-say")
-    assert "ok" in output.text
+    assert "acknowledged" in output.text
     ActionChains(browser.driver).move_to_element(browser.driver.find_element(By.TAG_NAME, "h1")).perform()
     assert output.text == ""
 
@@ -155,7 +155,7 @@ def test_a_compensation_is_drawn_in_the_report_of_a_saga(browser: Browser, tmp_p
     browser.open(finished.folder.page.as_uri())
     drawn = str(browser.run("return document.querySelector('#course').textContent"))
     assert "A checkout that succeeded" in drawn
-    assert "A checkout that was refused, and undone" in drawn
+    assert "A checkout that was rejected and undone" in drawn
     words = browser.run(
         "return [...document.querySelectorAll('#course .sequence .words')].map(each => each.textContent)"
     )

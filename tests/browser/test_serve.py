@@ -94,10 +94,10 @@ def test_a_run_that_goes_on_moves_by_itself_and_becomes_its_report(browser: Brow
         assert any("running" in row for row in rows(browser))
         assert until(lambda: (said := str(browser.run(checkouts))) != first and said, 10)
         browser.driver.find_element("css selector", "#live a").click()
-        until(lambda: "This run goes on" in browser.driver.page_source)
+        until(lambda: "This run is in progress" in browser.driver.page_source)
         assert run.wait(60) == 0
     until(lambda: browser.run("return document.querySelector('#again') !== null"), 20)
-    assert "saga kept what it claims" in browser.driver.page_source
+    assert "saga kept its claims" in browser.driver.page_source
     browser.driver.back()
     until(lambda: any("saga" in row and "holds" in row for row in rows(browser)))
     assert browser.errors() == []

@@ -230,7 +230,7 @@ def test_a_counterexample_of_check_has_a_page_and_is_listed(capsys: pytest.Captu
     assert main(["report", folder.name]) == 0
     assert capsys.readouterr().out == (folder / "counterexample.txt").read_text()
     page = (folder / "report.html").read_text("utf-8")
-    assert "2pc without unanimous can break what it claims" in page
+    assert "2pc without unanimous can break its claims" in page
     assert main(["runs"]) == 0
     assert re.search(r"check-2pc +check +violated", capsys.readouterr().out)
 

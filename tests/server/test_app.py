@@ -165,7 +165,7 @@ async def test_a_run_that_goes_on_is_told_as_it_goes_and_one_that_was_killed_say
                 if line.startswith(b"data: "):
                     break
         assert json.loads(line.removeprefix(b"data: "))[0]["live"]["checkouts"]["ok"] == 1
-        assert "This run goes on" in (await ask(url, f"/runs/{run.name}"))[1]
+        assert "This run is in progress" in (await ask(url, f"/runs/{run.name}"))[1]
         os.utime(run / "history.ndjson", (time.time() - 100,) * 2)
         status, body, _ = await ask(url, f"/runs/{run.name}")
         assert status == 409

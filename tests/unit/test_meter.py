@@ -70,7 +70,7 @@ def test_a_glance_is_of_the_last_seconds() -> None:
     glance(Event("phase", 0, {"name": "load"}))
     for at in range(10):
         glance(Operation(1, "checkout", ["1"], at * S, at * S + 50_000_000, "ok", "paid"))
-    assert glance.words() == "10 ok, 0 fail, 0 unknown"
+    assert glance.words() == "10 acknowledged, 0 rejected, 0 unknown"
     assert glance.rate_per_s == pytest.approx(4 / 3)
     assert glance.latency_ms(0.5) == pytest.approx(50, rel=0.002)
     glance(Event("fault-start", 10 * S, {"fault": "crash", "target": "order"}))

@@ -55,7 +55,7 @@ def test_a_run_that_holds_has_a_page_without_anything_wrong(saga: Finished, run:
     page = saga.folder.page.read_text("utf-8")
     assert page == pages.of_run(run)
     assert sections(page) == ["verdict", "time", "spread", "course", "claims", "again"]
-    assert "saga kept what it claims" in page
+    assert "saga kept its claims" in page
     assert "crash" in page
     assert str(escape(saga.history.header.config["command"])) in page
 
@@ -103,7 +103,7 @@ def test_money_that_is_lost_is_told_in_a_sentence_with_its_time(run: Run) -> Non
     assert broken.judgement.verdict == Verdict.VIOLATED
     page = pages.of_run(broken)
     assert sections(page)[:2] == ["verdict", "wrong"]
-    assert "saga broke what it claims" in page
+    assert "saga broke its claims" in page
     at_s = f"{(paid.invoked_ns - history.start_ns) / 1e9:.2f} s"
     lede = re.search(r'<p class="lede">(.*?)</p>', page)
     assert lede
@@ -119,7 +119,7 @@ def test_a_run_that_was_cut_short_says_so(run: Run) -> None:
     cut = changed(run, History(history.header, history.operations, events, complete=False))
     page = pages.of_run(cut)
     assert "<strong>This report is partial:</strong>" in page
-    assert "Nothing can be said of saga" in page
+    assert "The run of saga is inconclusive" in page
     assert "because interrupted" in page
 
 
@@ -168,14 +168,14 @@ def test_a_page_is_one_file(saga: Finished) -> None:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        ({"2pc": "holds"}, "2pc kept what it claims"),
-        ({"2pc": "holds", "saga": "holds"}, "2pc and saga kept what they claim"),
-        ({"2pc": "holds", "none": "violated"}, "none broke what it claims; 2pc kept it"),
+        ({"2pc": "holds"}, "2pc kept its claims"),
+        ({"2pc": "holds", "saga": "holds"}, "2pc and saga kept their claims"),
+        ({"2pc": "holds", "none": "violated"}, "none broke its claims; 2pc kept its claims"),
         (
             {"a": "holds", "b": "violated", "c": "unknown"},
-            "b broke what it claims; a kept it; nothing can be said of c",
+            "b broke its claims; a kept its claims; the runs of c are inconclusive",
         ),
-        ({"a": "unknown"}, "Nothing can be said of a"),
+        ({"a": "unknown"}, "The runs of a are inconclusive"),
     ],
 )
 def test_the_verdict_of_several_is_one_sentence(names: dict[str, str], said: str) -> None:

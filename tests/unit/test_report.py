@@ -64,11 +64,11 @@ def test_what_holds() -> None:
     assert "verdict: holds\n" in report
     assert "no fault was injected" in report
     assert text.headline(told, judgement) == (
-        "holds, not judged: isolation: serializable: checkouts 1 ok, 0 fail, 0 unknown; 0 faults"
+        "holds, not judged: isolation: serializable: checkouts 1 acknowledged, 0 rejected, 0 unknown; 0 faults"
     )
     document = results.render(told, judgement)
     assert (document["verdict"], document["not_judged"]) == ("holds", ["isolation: serializable"])
-    assert "nothing in this run could show whether this is kept: isolation: serializable" in report
+    assert "nothing in this run could judge: isolation: serializable" in report
     assert "not judged: isolation: serializable" in summary.render(told, judgement).splitlines()[0]
 
 

@@ -59,14 +59,12 @@ def test_sends_meet_receipts_and_commands_their_answers() -> None:
         ("store", "stock-1", "stock-store", "prepare"),
         ("message", "stock-1", "order-1", "vote"),
         ("store", "order-1", "order-store", "end: ended"),
-        ("client", "order-1", "client", "yes"),
+        ("client", "order-1", "client", "acknowledged"),
     ]
     prepare = story.beats[2]
     assert (prepare.forced, prepare.took_ms) == (True, 2.0)
     assert story.beats[4].forced is False
-    assert (
-        sentence(prepare, story.start_ns) == "0.015 s: stock-1 has stock-store do prepare (forced to its log), 2.00 ms"
-    )
+    assert sentence(prepare, story.start_ns) == "0.015 s: stock-1 to stock-store: prepare (a forced write), 2.00 ms"
 
 
 def test_each_send_meets_one_receipt_and_what_nobody_received_is_lost() -> None:
@@ -120,7 +118,7 @@ def test_a_shop_that_notes_nothing_still_has_a_client() -> None:
     assert story is not None
     assert told(story.beats) == [
         ("client", "client", "the shop", "checkout"),
-        ("client", "the shop", "client", "no: short"),
+        ("client", "the shop", "client", "rejected: short"),
     ]
     assert library([], []).story("5") is None
 
@@ -133,7 +131,7 @@ def test_too_many_steps_are_bounded_and_counted() -> None:
     assert len(story.beats) <= 56
     assert story.left_out == 502 - len(story.beats)
     assert story.beats[0].words == "checkout"
-    assert story.beats[-1].words == "yes"
+    assert story.beats[-1].words == "acknowledged"
 
 
 def test_examples_are_plain_and_of_both_outcomes() -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.report.text import READERS
 from wdm import ui
 from wdm.exits import OK, VIOLATED
 from wdm.options import common, option
@@ -35,15 +36,14 @@ def demo(protocol: str, rounds: int) -> int:
 
 
 def _rows(rush: "Rush", siege: "Siege") -> list[tuple[str, object, object]]:
-    told = [(f"told {words}", rush.told[key], siege.told[key]) for key, words in
-            (("ok", "yes"), ("fail", "no"), ("unknown", "nothing certain"))]  # fmt: skip
+    answers = [(words, rush.told[outcome], siege.told[outcome]) for outcome, words in READERS.items()]
     back = [(f"first success after {name}", None, f"{after:.2f} s") for name, after in siege.recovered_s.items()]
     return [
         ("sold", rush.sold, siege.sold),
         ("spent", rush.spent, siege.spent),
         ("orders paid", rush.paid, siege.paid),
-        *told,
-        ("told something untrue", None, siege.untrue),
-        ("stuck", None, siege.stuck),
+        *answers,
+        ("false acknowledgements", None, siege.untrue),
+        ("unfinished", None, siege.stuck),
         *back,
     ]

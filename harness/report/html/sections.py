@@ -44,7 +44,7 @@ class Section(NamedTuple):
 
 
 def verdict(page: Page) -> Mapping[str, Any]:
-    """Who kept what, first of all."""
+    """Return the headline, and a card for each case."""
     if page.kind == "run":
         view = page.views[0]
         line = words.headline(view.label, view.verdict, view.first.judgement.not_judged)
@@ -81,10 +81,9 @@ def words_of(verdicts: list[str]) -> str:
 def _at_a_glance(view: View) -> str:
     measured = view.measured
     faults = sum(len(run.measured.faults) for run in view.runs)
-    told = (
-        f"{measured.asked} checkouts under load: {measured.ok} ok, {measured.fail} refused, {measured.unknown} unknown"
-    )
-    return f"{told}; {faults} fault{'' if faults == 1 else 's'}" if faults else f"{told}; nothing was broken"
+    counts = f"{measured.ok} acknowledged, {measured.fail} rejected, {measured.unknown} unknown"
+    facts = f"{measured.asked} checkouts under load: {counts}"
+    return f"{facts}; {faults} fault{'' if faults == 1 else 's'}" if faults else f"{facts}; no faults"
 
 
 def wrong(page: Page) -> Mapping[str, Any] | None:
@@ -143,16 +142,16 @@ def comparison(page: Page) -> Mapping[str, Any] | None:
         if view.measured.capacity_per_s is not None
     ]
     if capacity:
-        figures.append(bars.figure("capacity", "Checkouts a second at most", "/s", capacity, 0))
+        figures.append(bars.figure("capacity", "Capacity: successful checkouts a second", "/s", capacity, 0))
     succeeded = [(view.label, view.look, view.measured.rate_per_s) for view in page.views]
-    figures.append(bars.figure("rate", "Checkouts a second that succeeded", "/s", succeeded, 0))
+    figures.append(bars.figure("rate", "Successful checkouts a second under load", "/s", succeeded, 0))
     found = [
         (view.label, view.look, view.measured.found_per_s)
         for view in page.views
         if view.measured.found_per_s is not None
     ]
     if found:
-        figures.append(bars.figure("found", "Highest rate that kept the limit", "/s", found, 0))
+        figures.append(bars.figure("found", "Highest rate within the latency limit", "/s", found, 0))
     table = None
     if rows:
         columns = [each for each in shown(rows) if each.name in BESIDE]
@@ -257,14 +256,14 @@ def course(page: Page) -> Mapping[str, Any] | None:
 
 
 def _example(name: str, outcome: str, story: Any) -> Mapping[str, Any]:
-    undone = ", and undone" if len({service_of(node) for node in story.nodes}) > 1 else ""
-    title = "A checkout that succeeded" if outcome == "ok" else f"A checkout that was refused{undone}"
+    undone = " and undone" if len({service_of(node) for node in story.nodes}) > 1 else ""
+    title = "A checkout that succeeded" if outcome == "ok" else f"A checkout that was rejected{undone}"
     short = words.shortened(story.order)
-    kind = "yes" if outcome == "ok" else "no"
+    answer = "acknowledged" if outcome == "ok" else "rejected"
     said = str(story.attempts[0].value or "")
     return {
         "title": title,
-        "about": f"Order {short}; its client was told {kind}{f': {said}' if outcome == 'fail' and said else ''}.",
+        "about": f"Order {short}; its checkout was {answer}{f': {said}' if outcome == 'fail' and said else ''}.",
         "figure": sequence.figure(f"course-{name}-{outcome}".replace(" ", "-"), f"{title}, {name}", story),
     }
 
@@ -320,12 +319,12 @@ def again(page: Page) -> Mapping[str, Any]:
 
 SECTIONS = (
     Section("verdict", "Verdict", verdict),
-    Section("wrong", "What went wrong", wrong),
+    Section("wrong", "Violations", wrong),
     Section("comparison", "Side by side", comparison),
-    Section("cost", "What a checkout costs", cost),
+    Section("cost", "Cost of a checkout", cost),
     Section("time", "Over time", time),
-    Section("spread", "How long it takes", spread),
-    Section("course", "How a checkout goes", course),
+    Section("spread", "Distribution of latencies", spread),
+    Section("course", "The steps of a checkout", course),
     Section("claims", "Claimed and observed", claims),
-    Section("again", "Configuration, and how to run it again", again),
+    Section("again", "Configuration and command", again),
 )

@@ -28,12 +28,12 @@ DIED_WITHIN_NS = 1_500_000_000
 TO_NODES = {
     "crash": "is killed",
     "pause": "is frozen",
-    "power-cut": "loses its power",
-    "lost-tail": "is killed, and the end of its log is lost",
+    "power-cut": "loses power",
+    "lost-tail": "is killed and loses the end of its log",
 }
 """Faults whose end is told by the node that runs again."""
 SERVICES = ("order", "stock", "payment")
-ANSWERS = {"ok": "yes", "fail": "no", "unknown": "no answer"}
+ANSWERS = {"ok": "acknowledged", "fail": "rejected", "unknown": "no answer"}
 
 Kind = Literal["message", "lost", "store", "client", "note", "fault"]
 
@@ -225,7 +225,7 @@ def _services(steps: Sequence[Span]) -> Iterator[Beat]:
         elif action in {"persist", "do"}:
             yield _stored(step, action, name, steps[at + 1 :])
         elif action == "recovered":
-            yield Beat("note", step.at_ns, step.node, step.node, "takes it up again after a restart")
+            yield Beat("note", step.at_ns, step.node, step.node, "recovers it after a restart")
         elif action == "timer":
             yield Beat("note", step.at_ns, step.node, step.node, f"its timer '{name}' fires")
 

@@ -63,7 +63,7 @@ def of_run(run: Run, document: Mapping[str, Any]) -> Page:
         views=[View(run.candidate, [run])],
         document=document,
         reasons=run.judgement.reasons,
-        partial="" if run.history.complete else "the run was cut short, and what it did until then is judged",
+        partial="" if run.history.complete else "the run was cut short; its history until then is judged",
         command=str(header.config.get("command") or ""),
         facts=_facts(run),
     )
@@ -123,7 +123,7 @@ def of_bench(rows: Rows, document: Mapping[str, Any]) -> Page:
             ("runtime", ledger.runtime),
             ("durability", ledger.durability),
             ("machine", f"{machine.get('cpus')} CPUs, {machine.get('system')}, Python {machine.get('python')}"),
-            ("load of the machine before", str(machine.get("load_before"))),
+            ("load of the machine before the run", str(machine.get("load_before"))),
             ("wdm", ledger.wdm),
         ],
     )
@@ -144,11 +144,11 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("transport", config.get("transport", "-")),
         ("durability", header.durability),
         ("seed", header.seed),
-        ("workers a service", config.get("workers", "-")),
+        ("instances of a service", config.get("workers", "-")),
         ("load", f"{config.get('duration_s', '-')} s"),
         ("time limit of a request", f"{config.get('time_limit_s', '-')} s"),
         ("options", ", ".join(f"{k}={v}" for k, v in (config.get("options") or {}).items()) or "-"),
-        ("switched-off safeguards", ", ".join(config.get("ablate") or []) or "-"),
+        ("ablated safeguards", ", ".join(config.get("ablate") or []) or "-"),
         ("wdm", config.get("wdm", "-")),
         ("Python", config.get("python", "-")),
     ]

@@ -1,4 +1,4 @@
-"""Verdicts, violations and times in plain sentences, for somebody who has never seen this tool."""
+"""Verdicts, violations and times in plain sentences, for readers without experience of this tool."""
 
 import re
 from collections import Counter
@@ -12,7 +12,7 @@ from harness.report.runs import Run
 LONG_ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{8,}\b")
 TOLD = re.compile(r" Its clients were told: [^.]*\.")
 NUMBER = re.compile(r"\b\d{5,}\b")
-HEARD = {"ok": "was told yes", "fail": "was told no", "unknown": "was told nothing certain"}
+ANSWERED = {"ok": "was acknowledged", "fail": "was rejected", "unknown": "had no certain answer"}
 
 PLAIN: Mapping[str, tuple[str, str]] = {
     "charged-but-unpaid": (
@@ -20,88 +20,88 @@ PLAIN: Mapping[str, tuple[str, str]] = {
         "orders lost money: they were charged and are not paid",
     ),
     "taken-but-unpaid": (
-        "order took goods from the shelf and is not paid",
-        "orders took goods from the shelf and are not paid",
+        "order took goods from the stock and is not paid",
+        "orders took goods from the stock and are not paid",
     ),
     "paid-but-not-charged": (
-        "order counts as paid, and nobody was charged",
-        "orders count as paid, and nobody was charged",
+        "order counts as paid without a charge",
+        "orders count as paid without a charge",
     ),
     "paid-but-not-taken": (
-        "order counts as paid, and its goods are still there",
-        "orders count as paid, and their goods are still there",
+        "order counts as paid, and its goods are still in stock",
+        "orders count as paid, and their goods are still in stock",
     ),
     "refused-but-paid": (
-        "client was told no for an order that is paid",
-        "clients were told no for orders that are paid",
+        "checkout was rejected, and its order is paid",
+        "checkouts were rejected, and their orders are paid",
     ),
-    "paid-without-checkout": ("order is paid that nobody checked out", "orders are paid that nobody checked out"),
+    "paid-without-checkout": ("order is paid without a checkout", "orders are paid without a checkout"),
     "charged-repeatedly": ("order was charged more than once", "orders were charged more than once"),
     "taken-repeatedly": ("order took its goods more than once", "orders took their goods more than once"),
     "refunded-without-charge": (
-        "refund was paid for what was never charged",
-        "refunds were paid for what was never charged",
+        "refund was paid without a charge",
+        "refunds were paid without a charge",
     ),
     "returned-without-taking": (
-        "return was booked of what was never taken",
-        "returns were booked of what was never taken",
+        "return was booked for goods that no checkout took",
+        "returns were booked for goods that no checkout took",
     ),
     "acknowledged-checkout-lost": (
-        "client was told yes, and the checkout is gone",
-        "clients were told yes, and the checkouts are gone",
+        "checkout was acknowledged and is gone",
+        "checkouts were acknowledged and are gone",
     ),
     "acknowledged-effect-lost": ("deposit was acknowledged and is gone", "deposits were acknowledged and are gone"),
     "credit-destroyed": ("sum does not add up: credit is gone", "sums do not add up: credit is gone"),
     "credit-created": (
-        "sum does not add up: there is more credit than was put in",
-        "sums do not add up: there is more credit than was put in",
+        "sum does not add up: there is more credit than clients added",
+        "sums do not add up: there is more credit than clients added",
     ),
     "stock-destroyed": ("sum does not add up: stock is gone", "sums do not add up: stock is gone"),
     "stock-created": (
-        "sum does not add up: there is more stock than was put in",
-        "sums do not add up: there is more stock than was put in",
+        "sum does not add up: there is more stock than clients added",
+        "sums do not add up: there is more stock than clients added",
     ),
     "negative-credit": ("balance was below zero", "balances were below zero"),
     "negative-stock": ("stock was below zero", "stocks were below zero"),
     "left-in-doubt": (
-        "transaction was still in doubt long after all was healed",
-        "kinds of transactions were still in doubt long after all was healed",
+        "transaction was still in doubt long after the heal",
+        "kinds of transactions were still in doubt long after the heal",
     ),
     "lock-left": (
-        "lock was still held long after all was healed",
-        "kinds of locks were still held long after all was healed",
+        "lock was still held long after the heal",
+        "kinds of locks were still held long after the heal",
     ),
     "transaction-left-open": (
-        "transaction was still open long after all was healed",
-        "kinds of transactions were still open long after all was healed",
+        "transaction was still open long after the heal",
+        "kinds of transactions were still open long after the heal",
     ),
 }
-"""One of it, and several; what is not here is told by its name."""
+"""The texts for one violation of a name and for several; a name without texts stands for itself."""
 
 ONE_ORDER = frozenset(list(PLAIN)[:10])
-"""Those that happen to one order."""
+"""The violations that concern a single order."""
 
 MARKS = {"holds": "✓", "violated": "✕", "unknown": "?"}
 
 
 def but(not_judged: Iterable[str]) -> str:
-    """What a headline must not hide: claims that nothing in the run could show to be kept."""
+    """Return the end of a headline that names the claims that nothing in the run could judge."""
     claims = list(dict.fromkeys(not_judged))
-    return f", but nothing shows whether it keeps {listed(claims)}" if claims else ""
+    return f", but nothing judged {listed(claims)}" if claims else ""
 
 
 def headline(who: str, verdict: str, not_judged: Sequence[str] = ()) -> str:
     match verdict:
         case Verdict.HOLDS:
-            return f"{who} kept what it claims{but(not_judged)}"
+            return f"{who} kept its claims{but(not_judged)}"
         case Verdict.VIOLATED:
-            return f"{who} broke what it claims"
+            return f"{who} broke its claims"
         case _:
-            return f"Nothing can be said of {who}"
+            return f"The run of {who} is inconclusive"
 
 
 def lede(run: Run) -> str:
-    """Of a violated run: the worst that happened to one order, when, and during what. Empty for any other."""
+    """Describe the worst violation of a single order, with its time and faults; empty if there is none."""
     ranks = list(PLAIN)
     found = [each for result in run.judgement.results for each in result.violated if each.name in ONE_ORDER]
     if not found:
@@ -115,29 +115,25 @@ def lede(run: Run) -> str:
 
 
 def several(names: Mapping[str, str]) -> str:
-    """Of protocols with their verdicts: who kept, who did not."""
+    """Summarize the verdicts of several protocols in one sentence."""
     by = {
         kind: [name for name, verdict in names.items() if verdict == kind] for kind in ("holds", "violated", "unknown")
     }
     if not by["violated"] and not by["unknown"]:
-        return f"{listed(by['holds'])} kept what {'it claims' if len(names) == 1 else 'they claim'}"
+        return f"{listed(by['holds'])} kept {'its' if len(names) == 1 else 'their'} claims"
     parts = []
     if by["violated"]:
-        parts.append(f"{listed(by['violated'])} broke what {'it claims' if len(by['violated']) == 1 else 'they claim'}")
+        parts.append(f"{listed(by['violated'])} broke {'its' if len(by['violated']) == 1 else 'their'} claims")
     if by["holds"]:
-        parts.append(
-            f"{listed(by['holds'])} kept {'it' if len(by['holds']) == 1 else 'theirs'}"
-            if parts
-            else f"{listed(by['holds'])} kept what they claim"
-        )
+        parts.append(f"{listed(by['holds'])} kept {'its' if len(by['holds']) == 1 else 'their'} claims")
     if by["unknown"]:
-        parts.append(f"nothing can be said of {listed(by['unknown'])}")
+        parts.append(f"the runs of {listed(by['unknown'])} are inconclusive")
     words = "; ".join(parts)
-    return words[0].upper() + words[1:] if parts and parts[0].startswith("nothing") else words
+    return words[0].upper() + words[1:] if parts and parts[0].startswith("the runs") else words
 
 
 def counts(judgement: Judgement) -> list[str]:
-    """A sentence for each name of what was claimed and violated, with how often."""
+    """Return a sentence for each name of a violated claim, with the number of its violations."""
     found: Counter[str] = Counter()
     for result in judgement.results:
         figures = result.finding.figures.get("violations") or {}
@@ -154,38 +150,36 @@ def sentence(name: str, count: int) -> str:
 
 
 def shortened(text: str) -> str:
-    """With the first eight letters of long ids."""
+    """Shorten long ids to their first eight characters."""
     return LONG_ID.sub(r"\1", text)
 
 
 def listed(names: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Join names: `a`, `a and b`, `a, b and c`."""
     found = list(names)
-    return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}" if found else "nobody"
+    return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}" if found else "none"
 
 
 def first_line(violation: Violation) -> str:
-    """What is wrong, without the steps that show it, and without what clients were told: a page tells that with the times."""
+    """Return the first sentence of a violation, without its steps and answers, which a page shows with their times."""
     words = TOLD.sub("", shortened(violation.explanation.partition("\n")[0]))
     words = NUMBER.sub(lambda found: f"{int(found[0]):,}", words)
     return words[:1].upper() + words[1:]
 
 
 def asked(history: History, attempts: Iterable[Operation]) -> list[str]:
-    """When an order was checked out and what its client heard."""
+    """Describe the checkouts of an order, with their times and answers."""
     found = []
     for number, each in enumerate(attempts):
         at_s, took_s = (each.invoked_ns - history.start_ns) / 1e9, (each.completed_ns - each.invoked_ns) / 1e9
         took = f"{took_s * 1000:.0f} ms" if took_s < 1 else f"{took_s:.1f} s"
         again = ", once more" if number else ""
-        found.append(
-            f"At {at_s:.2f} s its client asked to check it out{again}, and {HEARD[each.outcome]} after {took}."
-        )
+        found.append(f"At {at_s:.2f} s its client sent a checkout{again}, which {ANSWERED[each.outcome]} after {took}.")
     return found
 
 
 def meanwhile(history: History, faults: Iterable[Mapping[str, object]], attempts: Iterable[Operation]) -> str:
-    """The faults that were on, or had just been, while these were under way; empty if none was."""
+    """Name the faults during these attempts, or just before them; empty if there were none."""
     found = []
     for attempt in attempts:
         begin, end = ((at - history.start_ns) / 1e9 for at in (attempt.invoked_ns, attempt.completed_ns))

@@ -34,7 +34,7 @@ def figure(name: str, title: str, series: Sequence[tuple[str, Look, Measured]]) 
     """`series` are names with their figures; at most six are told apart by colour, dash and mark."""
     curves = [(each, look, _curve(measured)) for each, look, measured in series if measured.asked]
     about = (
-        "The share of checkouts, to the right ever fewer of the slowest, against how long they took at most. "
+        "The share of checkouts, with ever fewer of the slowest to the right, against their longest latency. "
         + " ".join(f"{each}: half within {dict(curve)[0.5]:.1f} ms." for each, _, curve in curves if 0.5 in dict(curve))
     )
     drawn = {width: _drawn(width, title, about, curves) for width in (WIDE, NARROW)}

@@ -29,7 +29,7 @@ def figure(name: str, title: str, story: Story) -> Figure:
         about=about,
         wide=drawn,
         narrow=drawn,
-        headers=("at s", "who", "to whom", "what", "took ms"),
+        headers=("at s", "from", "to", "message", "took ms"),
         rows=[_row(beat, story.start_ns) for beat in story.beats],
     )
 
@@ -41,11 +41,11 @@ def sentence(beat: Beat, start_ns: int) -> str:
         case "fault" | "note":
             return f"{at}{'' if beat.kind == 'fault' else f'{beat.source} '}{beat.words}"
         case "store":
-            how = "forced to its log" if beat.forced else "not waited for"
-            took = "no answer of its own" if beat.took_ms is None else f"{beat.took_ms:.2f} ms"
-            return f"{at}{beat.source} has {beat.target} do {beat.words} ({how}), {took}"
+            how = "a forced write" if beat.forced else "not awaited"
+            took = "without an answer of its own" if beat.took_ms is None else f"{beat.took_ms:.2f} ms"
+            return f"{at}{beat.source} to {beat.target}: {beat.words} ({how}), {took}"
         case "lost":
-            return f"{at}{beat.source} to {beat.target}: {beat.words}; nobody noted that it arrived"
+            return f"{at}{beat.source} to {beat.target}: {beat.words}; no record of its arrival"
         case _:
             took = "" if beat.took_ms is None else f", {beat.took_ms:.2f} ms"
             return f"{at}{beat.source} to {beat.target}: {beat.words}{took}"

@@ -16,21 +16,21 @@ def figure(name: str, title: str, measured: Measured) -> Figure:
     about = _about(measured)
     draw = {width: _drawn(Frame(measured, width), f"{title}, over time", about) for width in (WIDE, NARROW)}
     legend = [
-        ("o-ok", "ok"),
-        ("o-fail", "refused"),
+        ("o-ok", "acknowledged"),
+        ("o-fail", "rejected"),
         ("o-unknown", "unknown"),
         ("k-p50", "median"),
         ("k-p99", "99th percentile"),
     ]
     if measured.faults:
-        legend += [("k-fault", "a fault is on"), ("k-blocked", "until a checkout succeeded again")]
+        legend += [("k-fault", "a fault"), ("k-blocked", "until the next success of a checkout")]
     return Figure(
         name=name,
         title=title,
         about=about,
         wide=draw[WIDE],
         narrow=draw[NARROW],
-        headers=("from s", "ok", "refused", "unknown", "p50 ms", "p99 ms", "max ms", "in time", "faults on"),
+        headers=("from s", "acknowledged", "rejected", "unknown", "p50 ms", "p99 ms", "max ms", "in time", "faults on"),
         rows=[
             (
                 f"{measured.load_at_s + each.at_s:.1f}",
@@ -72,9 +72,8 @@ def _hits(frame: Frame, top: float, height: float) -> Iterator[str]:
     for each in measured.slices:
         begin, end = frame.clip(each.at_s), frame.clip(each.at_s + measured.slice_s)
         at_s = measured.load_at_s + each.at_s
-        words = (
-            f"{at_s:.1f} to {at_s + measured.slice_s:.1f} s: {each.ok} ok, {each.fail} refused, {each.unknown} unknown"
-        )
+        counts = f"{each.ok} acknowledged, {each.fail} rejected, {each.unknown} unknown"
+        words = f"{at_s:.1f} to {at_s + measured.slice_s:.1f} s: {counts}"
         if each.p50_ms is not None:
             words += f"; median {each.p50_ms:.1f} ms, 99th percentile {each.p99_ms:.1f} ms"
         on = active(measured, each.at_s, each.at_s + measured.slice_s)
@@ -82,11 +81,11 @@ def _hits(frame: Frame, top: float, height: float) -> Iterator[str]:
 
 
 def _about(measured: Measured) -> str:
-    words = f"{measured.asked} checkouts in {measured.load_s:.0f} seconds, {measured.rate_per_s:.0f} a second succeeded"
+    words = f"{measured.asked} checkouts in {measured.load_s:.0f} seconds, {measured.rate_per_s:.0f} successes a second"
     if measured.latency["p99_ms"] is not None:
-        words += f"; the median took {measured.latency['p50_ms']:.1f} ms, 99 of 100 at most {measured.latency['p99_ms']:.0f} ms"
+        words += f"; median {measured.latency['p50_ms']:.1f} ms, 99th percentile {measured.latency['p99_ms']:.0f} ms"
     if measured.faults:
         words += f"; {len(measured.faults)} faults"
         if measured.blocked_s:
-            words += f", the longest wait for a success after one began: {measured.blocked_s:.1f} s"
+            words += f", the longest wait for a success after the start of one: {measured.blocked_s:.1f} s"
     return f"{words}."

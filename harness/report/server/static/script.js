@@ -31,7 +31,7 @@ const facts = (now) => {
   const list = made("dl", { className: "facts" });
   const say = (name, value, kind = "") => list.append(made("dt", { textContent: name }), made("dd", { textContent: value, className: kind }));
   say("phase", `${now.phase}, ${now.lasted_s.toFixed(0)} s`);
-  say("checkouts", `${now.checkouts.ok} ok, ${now.checkouts.fail} refused, ${now.checkouts.unknown} unknown`);
+  say("checkouts", `${now.checkouts.ok} acknowledged, ${now.checkouts.fail} rejected, ${now.checkouts.unknown} unknown`);
   if (now.p50_ms !== null) say("now", `${now.rate_per_s.toFixed(0)} a second, median ${now.p50_ms.toFixed(0)} ms, 99th percentile ${now.p99_ms.toFixed(0)} ms`);
   say("faults on", now.faults.join(", ") || "none", now.faults.length ? "fault-now" : "");
   if (now.down.length) say("not running", now.down.join(", "));
