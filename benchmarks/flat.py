@@ -19,8 +19,8 @@ import uvloop
 
 from benchmarks.load import Load, closed_loop, say
 from benchmarks.speed.counts import resident_kb
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 
 EMPTY = 1_000
 EMPTY_ORDERS = 200_000

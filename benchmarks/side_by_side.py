@@ -17,8 +17,8 @@ import uvloop
 
 from benchmarks.flat import fill
 from benchmarks.load import Load, closed_loop, say
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 
 SHOPS = ("2pc:http", "saga:http", "saga:streams", "saga:rabbitmq", "saga:kafka")
 THINGS = 10_000

@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 
 COMMANDS = (("--help",), ("protocols",))
 LIMITS_S = {"wdm --help": 0.3, "wdm protocols": 0.4, "a service serves": 0.5}

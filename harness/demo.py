@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from harness.runtimes.admin import AdminClient
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 from harness.workload.client import Heard, ShopClient, all_at_once
 from protocols.errors import UsageError
 from protocols.service.tasks import begin

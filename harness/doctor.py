@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from harness.errors import EnvironmentFailure
+from harness.runtimes.deployment.ports import why_taken
+from harness.runtimes.deployment.spec import BUNDLED
 from harness.runtimes.local import valkey
 from harness.runtimes.local.brokers import BROKERS
-from harness.runtimes.local.ports import why_taken
-from harness.runtimes.local.spec import BUNDLED
 from protocols.service.links import TRANSPORTS
 
 LEAST_FILES = 4_096
@@ -102,11 +102,11 @@ def _port(port: int) -> Callable[[], Iterator[Diagnosis]]:
 
 def _docker() -> Iterator[Diagnosis]:
     """Asked only through the socket that the environment names; nothing is started, and nothing pulled."""
-    from harness.runtimes.docker import compose, engine, images  # noqa: PLC0415 - slow to import, and only this needs it
+    from harness.runtimes.docker import compose, engine_client, images  # noqa: PLC0415 - only where there is an engine
 
     try:
-        there = engine.endpoint()
-        with closing(engine.connect(timeout_s=5)) as client, engine.told("the engine does not answer"):
+        there = engine_client.endpoint()
+        with closing(engine_client.connect(timeout_s=5)) as client, engine_client.told("the engine does not answer"):
             about = client.info()
             found = f"engine {about['ServerVersion']}, context {there.context} at {there.host}"
             yield Diagnosis(

@@ -6,7 +6,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
-from harness.runtimes.local import process
+from harness.runtimes.deployment import process
 
 # Table of the kernel, and the state in it of a socket that takes what anybody sends: LISTEN, or UDP without a peer.
 OPEN = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.docker import compose, engine, images
+from harness.runtimes.deployment.spec import Spec
+from harness.runtimes.docker import compose, engine_client, images
 from harness.runtimes.docker.deployment import DockerDeployment
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 from protocols import registry
 from protocols.service.links import TRANSPORTS
 
@@ -25,7 +25,7 @@ def need_docker(broker: str = "") -> None:
     """Skip where containers cannot be run, and say why. Where they have to be (``WDM_REQUIRE_DOCKER=1``), fail."""
     try:
         compose.find()
-        with closing(engine.connect()) as client:
+        with closing(engine_client.connect()) as client:
             images.choose(client, broker)
     except EnvironmentFailure as why:
         if os.environ.get("WDM_REQUIRE_DOCKER") == "1":

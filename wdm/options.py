@@ -8,8 +8,8 @@ import click
 
 from harness.errors import EnvironmentFailure
 from harness.run.folder import DEFAULT as RUNS
-from harness.runtimes.local.control import View, view
-from harness.runtimes.local.state import DEFAULT, StateFolder
+from harness.runtimes.deployment.control import DeploymentView, view
+from harness.runtimes.deployment.state import DEFAULT, StateFolder
 from protocols import registry
 from protocols.claims import Option
 from protocols.errors import UsageError
@@ -119,7 +119,7 @@ def _options_of(name: str) -> Iterable[Option]:
         return ()
 
 
-def running(folder: StateFolder) -> View:
+def running(folder: StateFolder) -> DeploymentView:
     """Return the deployment in this folder. Raises `EnvironmentFailure` if there is none."""
     found = view(folder)
     if found is None:

@@ -17,9 +17,9 @@ from redis.exceptions import RedisError
 from benchmarks.speed.counts import Process
 from benchmarks.speed.orders import fill
 from harness.runtimes.base import Node
+from harness.runtimes.deployment.ports import Ports
+from harness.runtimes.deployment.spec import BUNDLED, Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.ports import Ports
-from harness.runtimes.local.spec import BUNDLED, Spec
 from harness.runtimes.local.valkey import configuration, find_binary
 from protocols.errors import UsageError
 from protocols.registry import load

@@ -11,7 +11,7 @@ from harness.run import scenarios
 from harness.run.bench_manifest import describe_pace
 from harness.run.plan import Plan
 from harness.run.scenarios import Scenario
-from harness.runtimes.local.spec import MAX_WORKERS
+from harness.runtimes.deployment.spec import MAX_WORKERS
 from harness.workload.orders import Orders
 from protocols.errors import UsageError
 from protocols.registry import load, names

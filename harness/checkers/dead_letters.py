@@ -1,14 +1,14 @@
 """What a broker keeps aside because nobody could read it or carry it out: what was planted to be so, and nothing else.
 
-`buried` says what was there once the shop had come to rest: the names of what the fault `poison` planted, how many others
-there were, and how these begin.
+The event `dead-letters` says what was there once the shop had come to rest: the names of what the fault `poison`
+planted, how many others there were, and how these begin.
 """
 
 from harness.checkers.claims import CONTRACT
 from harness.checkers.finding import Finding, Verdict, Violation, conclude, nothing_to_judge
 from harness.history import History
 
-PROMISES = dict.fromkeys(("message-buried", "poison-not-buried"), CONTRACT)
+PROMISES = dict.fromkeys(("message-dead-lettered", "poison-not-dead-lettered"), CONTRACT)
 
 
 def check(history: History) -> Finding:
@@ -29,7 +29,7 @@ def check(history: History) -> Finding:
     if seen["others"]:
         violations.append(
             Violation(
-                name="message-buried",
+                name="message-dead-lettered",
                 explanation=f"{seen['others']} messages of the protocol ended among the dead letters, "
                 f"and will never be handled: {', '.join(seen['seen'])}",
             )
@@ -38,7 +38,7 @@ def check(history: History) -> Finding:
     if lost:
         violations.append(
             Violation(
-                name="poison-not-buried",
+                name="poison-not-dead-lettered",
                 explanation=f"{len(lost)} of {len(planted)} planted messages of no use are not among the dead letters: "
                 "they are gone, or still in somebody's way.",
                 keys=tuple(lost),

@@ -24,8 +24,8 @@ class OnLinks:
         return None
 
     async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:
-        runtime.shape(fault, links(runtime, fault.targets), self.rule(fault), Random(rng.getrandbits(64)))
+        runtime.apply_rule(fault, links(runtime, fault.targets), self.rule(fault), Random(rng.getrandbits(64)))
         return ""
 
     async def end(self, runtime: Breakable, fault: Fault) -> None:
-        runtime.unshape(fault)
+        runtime.remove_rules(fault)

@@ -22,4 +22,4 @@ class Partition(OnLinks):
         return Rule(cut=True)
 
     async def end(self, runtime: Breakable, fault: Fault) -> None:
-        runtime.unshape(fault, reset=fault.text("heal") == "reset")
+        runtime.remove_rules(fault, reset=fault.text("heal") == "reset")

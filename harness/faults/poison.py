@@ -13,7 +13,7 @@ class Poison:
     name = "poison"
     summary = "a service is sent messages through the broker that nobody can read, or that its store refuses"
     aim: Aim = "services"
-    needs: frozenset[Capability] = frozenset({"letters"})
+    needs: frozenset[Capability] = frozenset({"dead-letters"})
     default: tuple[str, ...] = ("any",)
     settings: tuple[Setting, ...] = ()
 
@@ -25,7 +25,7 @@ class Poison:
         services = dict.fromkeys(node.service for node in nodes(runtime, self.aim, fault.targets))
         planted: dict[str, None] = {}
         for service in services:
-            planted.update(dict.fromkeys(await runtime.plant(service, name)))
+            planted.update(dict.fromkeys(await runtime.inject_poison(service, name)))
         return " ".join(planted)
 
     async def end(self, runtime: Breakable, fault: Fault) -> None:

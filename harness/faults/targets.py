@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from random import Random
 
 from harness.faults.base import Aim
-from harness.runtimes.base import Breakable, Node, Runtime, Wire
+from harness.runtimes.base import Breakable, LinkId, Node, Runtime
 from protocols.errors import UsageError
 
 GROUPS = {"services": ("service",), "stores": ("store",), "all": ("service", "store", "broker")}
@@ -30,7 +30,7 @@ def nodes(runtime: Runtime, aim: Aim, targets: Iterable[str]) -> tuple[Node, ...
     return tuple(node for node in runtime.nodes() if node.name in meant)
 
 
-def links(runtime: Breakable, targets: Iterable[str]) -> tuple[Wire, ...]:
+def links(runtime: Breakable, targets: Iterable[str]) -> tuple[LinkId, ...]:
     """The links meant, each once, in the order of the runtime. Raises ``UsageError`` naming what does not exist."""
     there = runtime.links()
     meant = {wire for target in targets for wire in _wires(runtime, there, target)}
@@ -93,7 +93,7 @@ def _shared(there: tuple[Node, ...], target: str) -> list[Node]:
     return stores if known and len(stores) == 1 else []
 
 
-def _wires(runtime: Runtime, there: tuple[Wire, ...], target: str) -> set[Wire]:
+def _wires(runtime: Runtime, there: tuple[LinkId, ...], target: str) -> set[LinkId]:
     left, arrow, right = target.partition("<->") if "<->" in target else target.partition("->")
     one = set(_names(runtime, left, AIMED["nodes"]))
     if arrow:

@@ -112,9 +112,9 @@ class Engine:
             self.recorder.event("healed")
             bound_s = self.plan.claims().recovery_s
             await quiescence.come_to_rest(self.recorder, self.site.ask, self._protocol, load.drained(), bound_s)
-            if "letters" in self.site.runtime.capabilities:
+            if "dead-letters" in self.site.runtime.capabilities:
                 planted = " ".join(nemesis.said.get(POISON, ())).split()
-                await quiescence.look_at_letters(self.recorder, self.site.runtime.buried, planted)
+                await quiescence.record_dead_letters(self.recorder, self.site.runtime.dead_letters, planted)
         finally:
             await load.abandon()
 

@@ -67,7 +67,7 @@ def docker(plan: Plan) -> Site:
 
 def _in_a_folder(kind: "type[LocalDeployment]", plan: Plan) -> Site:
     from harness.runtimes.admin import AdminClient  # noqa: PLC0415 - clients of HTTP and of stores, which the simulator does without
-    from harness.runtimes.local import temporary  # noqa: PLC0415
+    from harness.runtimes.deployment import temporary  # noqa: PLC0415
     from harness.runtimes.local.meter import Meter  # noqa: PLC0415
 
     spec = plan.spec()

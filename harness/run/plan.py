@@ -17,7 +17,7 @@ from harness.explore.failpoints import failpoints
 from harness.history import Claims, Header
 from harness.run.scenarios import Recurring, Scenario
 from harness.runtimes.base import Capability
-from harness.runtimes.local.spec import Spec
+from harness.runtimes.deployment.spec import Spec
 from harness.toml_file import did_you_mean
 from protocols.errors import UsageError
 from protocols.registry import load

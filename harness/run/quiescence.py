@@ -71,15 +71,15 @@ async def come_to_rest(
     await waiting
 
 
-async def look_at_letters(
-    recorder: Recorder, buried: Callable[[], Awaitable[Sequence[bytes]]], planted: Sequence[str]
+async def record_dead_letters(
+    recorder: Recorder, dead_letters: Callable[[], Awaitable[Sequence[bytes]]], planted: Sequence[str]
 ) -> None:
     """Record what the broker keeps aside, once all that was planted is there, by its names, or some seconds later."""
     now = asyncio.get_running_loop().time
     deadline = now() + BURIED_WITHIN_S
     while True:
         try:
-            found = await buried()
+            found = await dead_letters()
         except EnvironmentFailure as failure:
             recorder.event("dead-letters", unknown=str(failure))
             return

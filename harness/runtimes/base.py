@@ -67,8 +67,8 @@ class Runtime(Protocol):
 
 # ---------------------------------------------------------------- what a runtime offers to faults
 
-Capability = Literal["signals", "links", "messages", "clock", "failpoints", "log-tail", "letters", "disk"]
-Wire = tuple[str, str]
+Capability = Literal["signals", "links", "messages", "clock", "failpoints", "log-tail", "dead-letters", "disk"]
+LinkId = tuple[str, str]
 """A directed link between two nodes, by name: who opens the connections, and to whom."""
 
 
@@ -86,7 +86,7 @@ class Rule:
     bytes_per_s: float = 0.0  # 0: no limit
 
 
-class Holds:
+class FaultOwnership:
     """The faults that have begun, and which of them keeps what broken: a node paused by two goes on when both have ended."""
 
     def __init__(self) -> None:
@@ -114,20 +114,20 @@ class Holds:
         self._by.clear()
 
 
-class Wires(Protocol):
+class NetworkFaults(Protocol):
     """Capability ``links``: the network between nodes."""
 
-    def links(self) -> tuple[Wire, ...]:
+    def links(self) -> tuple[LinkId, ...]:
         """Every link that a rule can be put on, in a fixed order."""
 
-    def shape(self, by: Hashable, links: Iterable[Wire], rule: Rule, rng: Random) -> None:
+    def apply_rule(self, by: Hashable, links: Iterable[LinkId], rule: Rule, rng: Random) -> None:
         """Put a rule on links, in the name of ``by``. ``rng`` decides what the rule leaves to chance."""
 
-    def unshape(self, by: Hashable, *, reset: bool = False) -> None:
+    def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:
         """Take back what ``by`` put anywhere. What was stalled flows on, or, with ``reset``, its connection is reset."""
 
 
-class Insides(Protocol):
+class ProcessFaults(Protocol):
     """Capabilities ``messages``, ``clock`` and ``failpoints``: what a service process does to itself."""
 
     def configured(self) -> "tuple[TransactionProtocol, Config]":
@@ -140,23 +140,23 @@ class Insides(Protocol):
         """Take back what ``by`` told anybody."""
 
 
-class Logs(Protocol):
+class StoreLogs(Protocol):
     """Capability ``log-tail``: the files of the stores."""
 
     async def cut_tail(self, name: str, rng: Random) -> str:
         """Take from a store that is down what a power cut could have taken from its log. Says in words what that was."""
 
 
-class Letters(Protocol):
-    """Capability ``letters``: a broker, and what it keeps aside because nobody could read it or carry it out."""
+class DeadLetters(Protocol):
+    """Capability ``dead-letters``: a broker, and what it keeps aside because nobody could read it or carry it out."""
 
-    async def plant(self, service: str, name: str) -> Sequence[str]:
+    async def inject_poison(self, service: str, name: str) -> Sequence[str]:
         """Send a service messages that are of no use, see ``protocols.service.links.poison``. Returns their names.
 
         Raises ``EnvironmentFailure``.
         """
 
-    async def buried(self) -> Sequence[bytes]:
+    async def dead_letters(self) -> Sequence[bytes]:
         """The dead letters. Raises ``EnvironmentFailure``."""
 
 
@@ -170,10 +170,10 @@ class Disks(Protocol):
         """There is space again."""
 
 
-class Breakable(Runtime, Wires, Insides, Logs, Letters, Disks, Protocol):
+class Breakable(Runtime, NetworkFaults, ProcessFaults, StoreLogs, DeadLetters, Disks, Protocol):
     """A runtime that faults can be injected into, as far as its ``capabilities`` go."""
 
-    holds: Holds
+    holds: FaultOwnership
 
     @property
     def capabilities(self) -> frozenset[Capability]: ...

@@ -5,17 +5,17 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.docker import ours
-from harness.runtimes.local import places, process, temporary
-from harness.runtimes.local.control import end_leftovers
-from harness.runtimes.local.state import StateFolder
+from harness.runtimes.deployment import process, registry, temporary
+from harness.runtimes.deployment.control import end_leftovers
+from harness.runtimes.deployment.state import StateFolder
+from harness.runtimes.docker import resources
 
 REMOVE = "wdm down --all"
 
 
 def found() -> list[str]:
     """Each thing in words, in a fixed order."""
-    containers = ours.abandoned()
+    containers = resources.abandoned()
     return [
         *_deployments(containers),
         *containers.values(),
@@ -36,7 +36,7 @@ def remove_folders() -> list[str]:
 
 
 def _deployments(but: Container[Path]) -> Iterator[str]:
-    for path in places.known():
+    for path in registry.known():
         if path in but:
             continue
         folder = StateFolder(path)

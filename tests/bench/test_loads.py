@@ -15,8 +15,8 @@ from harness.metrics.histogram import Histogram
 from harness.metrics.latency import latency_us
 from harness.metrics.measure import measure
 from harness.run.load import Crowd, set_up
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from harness.workload.orders import Orders
 

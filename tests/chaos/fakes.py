@@ -10,7 +10,7 @@ from aiohttp import web
 from harness.errors import EnvironmentFailure
 from harness.run.environment import Site
 from harness.run.plan import Plan
-from harness.runtimes.base import Capability, Holds, Node, State
+from harness.runtimes.base import Capability, FaultOwnership, Node, State
 from harness.workload.base import Call
 from harness.workload.client import OPERATIONS
 from protocols.core import Config, Protocol
@@ -192,7 +192,7 @@ class FakeShop:
         self._lost = lost
         self._fails = fails
         self._states: dict[str, State] = {}
-        self.holds = Holds()
+        self.holds = FaultOwnership()
         self.stopped = 0
 
     @property
@@ -241,10 +241,10 @@ class FakeShop:
     def links(self) -> tuple[tuple[str, str], ...]:
         return ()
 
-    def shape(self, *_: Any) -> None:
+    def apply_rule(self, *_: Any) -> None:
         raise AssertionError("not in its capabilities")
 
-    def unshape(self, *_: Any, **__: Any) -> None:
+    def remove_rules(self, *_: Any, **__: Any) -> None:
         pass
 
     def configured(self) -> tuple[Protocol, Config]:

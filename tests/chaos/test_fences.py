@@ -6,8 +6,8 @@ from contextlib import closing
 import pytest
 from redis import Redis
 
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from tests.chaos.test_shop import rests
 from tests.contract.acts import item, order, user

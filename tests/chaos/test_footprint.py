@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.runtimes.docker import engine
-from harness.runtimes.local import process
-from harness.runtimes.local.spec import Spec
+from harness.runtimes.deployment import process
+from harness.runtimes.deployment.spec import Spec
+from harness.runtimes.docker import engine_client
 from protocols.service.links import TRANSPORTS
 from tests.brokers import missing
 from tests.footprint import exposed, family, reachable
@@ -73,8 +73,8 @@ async def test_containers_are_published_on_loopback_only_and_end(transport: str)
 
 
 def _containers(tag: str) -> list[dict[str, object]]:
-    with closing(engine.connect()) as client:
-        return [one.attrs for one in client.containers.list(all=True, filters=engine.filters(deployment=tag))]
+    with closing(engine_client.connect()) as client:
+        return [one.attrs for one in client.containers.list(all=True, filters=engine_client.filters(deployment=tag))]
 
 
 def _published(attributes: dict[str, object]) -> list[dict[str, str]]:

@@ -6,8 +6,8 @@ import pytest
 import redis
 
 from harness.demo import Besieged
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from protocols.service.codec import decode_result, encode_arguments
 from tests.chaos.test_shop import quiet, sells_what_there_is, take_down

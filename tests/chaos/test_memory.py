@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from redis import Redis
 
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from protocols.shop.batches import ACCOUNT_BYTES, ORDER_BYTES
 from tests.contract.acts import credit_of, item, order, state, user

@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from tests.chaos.one_order import Play, add_and_check_out, check_out_at_once
 from tests.faults.acts import rests

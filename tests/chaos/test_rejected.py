@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from protocols.registry import load
 from protocols.saga.machine import Perform
@@ -91,7 +91,7 @@ async def test_what_the_store_refuses_ends_as_a_dead_letter_and_stops_nobody(tra
         assert (listed["count"], len(listed["last"])) == (MANY, dead_letter_log.REMEMBERED)
         assert all("no sequence number" in letter["begins"] for letter in listed["last"])
         if TRANSPORTS[transport].broker:
-            assert len(await shop.buried()) == MANY
+            assert len(await shop.dead_letters()) == MANY
         said = shop.log("stock-1").read_text()
         assert 0 < said.count("message dead-lettered") < MANY / 4, "one line of a kind in a while"
         assert 0 < said.count("store refused a command") < MANY / 4
@@ -105,7 +105,7 @@ async def test_a_batch_loses_what_is_refused_and_nothing_else() -> None:
         batch = codec.encode(sender, [refused("2pc", 0), good, refused("2pc", 1)])
         await TRANSPORTS["streams"].publish(shop.broker_url("order-1"), "stock", batch)
         await until_buried(shop, 2)
-        (letter,) = await shop.buried()
+        (letter,) = await shop.dead_letters()
         assert codec.decode(letter) == (sender, [refused("2pc", 0), refused("2pc", 1)])
         (row,) = await ask(shop, "/internal/txns/somebody.1")
         assert row["state"] in ("prepared", "conflict:aborted"), "carried out; nobody ever began it"

@@ -28,7 +28,7 @@ from harness.run import in_memory, nemesis, scenarios
 from harness.run.engine import Engine
 from harness.run.plan import Plan
 from harness.run.scenarios import Recurring, Scenario
-from harness.runtimes.local import process
+from harness.runtimes.deployment import process
 from harness.workload import WORKLOADS
 from harness.workload.base import Call
 from tests.chaos.fakes import Answer, FakeShop, Model, site_of

@@ -14,8 +14,8 @@ import pytest
 from harness.run import scenarios
 from harness.run.plan import Plan
 from harness.runtimes.admin import AdminClient
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 from harness.workload.client import Heard, ShopClient
 from protocols.core import StateKind
 from protocols.registry import load

@@ -11,8 +11,8 @@ import pytest
 from harness import faults
 from harness.run import in_memory, scenarios
 from harness.run.plan import Plan
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from tests.brokers import missing
 from tests.chaos.test_shop import rests, sells_what_there_is

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 from harness.runtimes.network.proxy import Half
 from harness.workload.client import ShopClient
 from protocols.service.links.http import PATH

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from harness.runtimes.base import Node
-from harness.runtimes.local import process
-from harness.runtimes.local.control import view
-from harness.runtimes.local.process import Identity
-from harness.runtimes.local.state import StateFolder
+from harness.runtimes.deployment import process
+from harness.runtimes.deployment.control import view
+from harness.runtimes.deployment.process import Identity
+from harness.runtimes.deployment.state import StateFolder
 
 WITHIN_S = 20.0
 

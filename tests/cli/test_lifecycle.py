@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.runtimes.local import process
+from harness.runtimes.deployment import process
 from tests.cli.conftest import Terminal, until
 
 

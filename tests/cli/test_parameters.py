@@ -199,7 +199,7 @@ def test_refusals_are_the_same_for_whoever_uses_the_library() -> None:
     from harness.explore.breadth import Bounds
     from harness.explore.suite import Question
     from harness.run.plan import Plan
-    from harness.runtimes.local.spec import Spec
+    from harness.runtimes.deployment.spec import Spec
     from harness.workload import WORKLOADS
     from wdm.testing.contract import scenario_of
 

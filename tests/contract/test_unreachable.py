@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from harness.runtimes.local.spec import Spec
+from harness.runtimes.deployment.spec import Spec
 from harness.workload.client import ShopClient
 from tests.contract.acts import credit_of, user
 from tests.runtimes import EVERY_RUNTIME, deployment

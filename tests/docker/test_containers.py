@@ -20,10 +20,10 @@ import pytest
 
 from harness import faults
 from harness.errors import EnvironmentFailure
-from harness.runtimes.docker import compose, engine, images, ours, project
+from harness.runtimes.deployment import process
+from harness.runtimes.deployment.spec import Spec
+from harness.runtimes.docker import compose, engine_client, images, project, resources
 from harness.runtimes.docker.deployment import DockerDeployment
-from harness.runtimes.local import process
-from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from tests.cli.test_lifecycle import watchdogs
 from tests.contract.acts import credit_of, item, order, stock_of, user
@@ -42,16 +42,16 @@ def _engine() -> None:
 
 @pytest.fixture
 def client() -> Iterator[Any]:
-    with closing(engine.connect()) as one:
+    with closing(engine_client.connect()) as one:
         yield one
 
 
 def left(client: Any, begins: str) -> list[str]:
     """Everything of the deployments that are called like this, in whatever state."""
     things = [
-        *client.containers.list(all=True, filters=engine.filters(), ignore_removed=True),
-        *client.networks.list(filters=engine.filters()),
-        *client.volumes.list(filters=engine.filters()),
+        *client.containers.list(all=True, filters=engine_client.filters(), ignore_removed=True),
+        *client.networks.list(filters=engine_client.filters()),
+        *client.volumes.list(filters=engine_client.filters()),
     ]
     return [thing.name for thing in things if thing.name.startswith(begins)]
 
@@ -146,7 +146,7 @@ async def test_a_look_that_was_put_off_ends_with_its_container() -> None:
 
 async def test_nothing_is_left_of_a_run_and_nothing_else_is_touched(client: Any, tmp_path: Path) -> None:
     """Not even what Compose names like ours, as long as it has no label of ours."""
-    begins = ours.project(tmp_path)
+    begins = resources.project(tmp_path)
     stranger = client.networks.create(f"{begins}stranger", internal=True)
     try:
         async with DockerDeployment(SPEC, tmp_path) as shop:
@@ -156,7 +156,7 @@ async def test_nothing_is_left_of_a_run_and_nothing_else_is_touched(client: Any,
             shop.kill("stock-1", stay_down=True)
             await shop.settled()
         assert left(client, begins) == []
-        ours.remove_all(begins, volumes=True)
+        resources.remove_all(begins, volumes=True)
         stranger.reload()
     finally:
         stranger.remove()
@@ -196,7 +196,7 @@ class Shell:
 
     def left(self, client: Any) -> list[str]:
         """What the engine has of this shell's."""
-        wanted = {"label": [f"{engine.HOME}={self.folder}/home/wdm"]}
+        wanted = {"label": [f"{engine_client.HOME}={self.folder}/home/wdm"]}
         things = [
             *client.containers.list(all=True, filters=wanted, ignore_removed=True),
             *client.networks.list(filters=wanted),
@@ -205,7 +205,7 @@ class Shell:
         return [thing.name for thing in things]
 
     def states(self, client: Any) -> list[str]:
-        wanted = {"label": [f"{engine.HOME}={self.folder}/home/wdm"]}
+        wanted = {"label": [f"{engine_client.HOME}={self.folder}/home/wdm"]}
         return [one.status for one in client.containers.list(all=True, filters=wanted, ignore_removed=True)]
 
 
@@ -327,7 +327,7 @@ def test_compose_alone_brings_a_shop_up(client: Any, tmp_path: Path) -> None:
         run("up", "--detach", "--scale", "order=2")
         gateway = run("port", "gateway", "8000").strip()
         asyncio.run(_buy(f"http://{gateway}"))
-        assert ours.remove_all(name) == []  # started by hand, it is nobody's stray
+        assert resources.remove_all(name) == []  # started by hand, it is nobody's stray
         assert len(run("ps", "-q").split()) == 8
         # An instance takes up what a former life of its node left behind: no two may be one node.
         assert len(set(re.findall(r'"event": "serving", "node": "([^"]+)"', run("logs", "--no-color", "order")))) == 2

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness.runtimes.docker import compose, engine, images, project
+from harness.runtimes.deployment.spec import Spec
+from harness.runtimes.docker import compose, engine_client, images, project
 from harness.runtimes.docker.deployment import DockerDeployment
-from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from tests.contract.acts import credit_of, item, order, stock_of, user
 from tests.runtimes import need_docker
@@ -119,7 +119,7 @@ def test_a_deployment_leaves_no_volume_without_a_name() -> None:
     mounted: list[str] = []
     asyncio.run(up_and_down(mounted))
     assert len(mounted) == 6  # three of stores, and one without a name for each service
-    with closing(engine.connect()) as client:
+    with closing(engine_client.connect()) as client:
         assert not {volume.name for volume in client.volumes.list()} & set(mounted)
 
 
@@ -131,7 +131,7 @@ def test_compose_by_hand_starts_nothing_with_an_example_for_a_secret(tmp_path: P
         for line in (project.root() / ".env.example").read_text().splitlines()
         if line and not line.startswith("#")
     )
-    with closing(engine.connect()) as client:
+    with closing(engine_client.connect()) as client:
         ours = images.variables(images.choose(client))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("WDM_", "COMPOSE_"))}
     command = [

@@ -6,8 +6,8 @@ import pytest
 import pytest_asyncio
 
 from harness import faults
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from tests.faults.acts import healed
 from tests.runtimes import EVERY_RUNTIME, deployment

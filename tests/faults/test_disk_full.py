@@ -8,8 +8,8 @@ from typing import Any, Literal
 import pytest
 
 from harness import faults
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
 from harness.workload.client import Heard, ShopClient
 from tests.contract.acts import user
 from tests.faults.acts import begin, healed, until

@@ -10,10 +10,10 @@ import pytest
 
 from harness import faults
 from harness.runtimes.base import Rule
-from harness.runtimes.local import process
+from harness.runtimes.deployment import process
+from harness.runtimes.deployment.process import Identity
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.process import Identity
-from harness.runtimes.local.spec import Spec
 from harness.workload.client import ShopClient
 from protocols.service.faults import Faults
 from tests.faults.acts import checkout, healed, injected, services, states, until
@@ -59,7 +59,7 @@ async def test_heal_all_undoes_everything_at_once(shop: LocalDeployment, client:
 
 @pytest.mark.asyncio(loop_scope="package")
 async def test_heal_all_undoes_also_what_no_fault_answers_for(shop: LocalDeployment, client: ShopClient) -> None:
-    shop.shape("somebody", shop.links(), Rule(cut=True), Random(1))
+    shop.apply_rule("somebody", shop.links(), Rule(cut=True), Random(1))
     shop.pause("payment-1")
     shop.kill("stock-1", stay_down=True)
     await shop.disturb("somebody", ["order-1"], Faults(skew_ms=1_000))

@@ -17,7 +17,7 @@ from tests.faults.acts import begin, checkout, healed, injected, placed, rests, 
 shared = pytest.mark.asyncio(loop_scope="package")
 
 
-class Wire:
+class LinkId:
     """A link that takes notes, and a clock whose timers fire when they are told to."""
 
     def __init__(self) -> None:
@@ -36,8 +36,8 @@ class Wire:
         self.held.clear()
 
 
-def send_ten(faults: Faults) -> tuple[Wire, list[str]]:
-    wire = Wire()
+def send_ten(faults: Faults) -> tuple[LinkId, list[str]]:
+    wire = LinkId()
     link = DisturbedLink(wire, wire, faults)  # type: ignore[arg-type]
     for number in range(10):
         link.send("peer", number)
@@ -70,7 +70,7 @@ class Bare:
 
 
 def test_where_nothing_is_injected_nothing_is_in_the_way() -> None:
-    driver, wire, clock = Bare(), Wire(), LoopClock()
+    driver, wire, clock = Bare(), LinkId(), LoopClock()
     injected = FaultInjector(driver, wire, clock)  # type: ignore[arg-type]
     injected.become(Faults(crash_at={"order:after-do:end": 1}, skew_ms=-5_000, duplicate=0.1))
     assert isinstance(driver.failpoint, Crashes)

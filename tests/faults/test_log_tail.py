@@ -13,9 +13,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from harness.runtimes.local import probe, valkey
-from harness.runtimes.local.aof import EVERY_S, SURE_AFTER_S, LogWatch
-from harness.runtimes.local.ports import Ports
+from harness.runtimes.deployment import probe
+from harness.runtimes.deployment.ports import Ports
+from harness.runtimes.deployment.store_log import EVERY_S, SURE_AFTER_S, LogWatch
+from harness.runtimes.local import valkey
 
 PASSWORD = "none-of-your-business"
 

@@ -8,9 +8,9 @@ from random import Random
 import pytest
 
 from harness import faults
+from harness.runtimes.deployment.node_supervisor import NodeSupervisor
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.keeper import Keeper
-from harness.runtimes.local.nodes import Member
+from harness.runtimes.local.nodes import NodeSpec
 from harness.workload.client import ShopClient
 from tests.contract.acts import credit_of, is_paid, stock_of
 from tests.faults.acts import begin, checkout, hangs, healed, placed, states, until
@@ -162,7 +162,9 @@ async def test_a_node_comes_back_also_where_nothing_is_started_again_by_itself(t
         return True
 
     sleeps = (sys.executable, "-c", "import time; time.sleep(60)")
-    keeper = Keeper(Member("one", "service", "", "", 0, sleeps, {}, tmp_path / "log", serves), 0, lambda: None)
+    keeper = NodeSupervisor(
+        NodeSpec("one", "service", "", "", 0, sleeps, {}, tmp_path / "log", serves), 0, lambda: None
+    )
     keeper.start()
     try:
         await keeper.serving(10)

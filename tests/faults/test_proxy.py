@@ -56,8 +56,8 @@ class Peer:
             self.ends.append("reset")
         writer.close()
 
-    def shape(self, by: str = "test", seed: int = 1, **rule: Any) -> None:
-        self.proxy.shape(by, [WIRE], Rule(**rule), Random(seed))
+    def apply_rule(self, by: str = "test", seed: int = 1, **rule: Any) -> None:
+        self.proxy.apply_rule(by, [WIRE], Rule(**rule), Random(seed))
 
     async def client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
@@ -109,7 +109,7 @@ RULES: dict[str, dict[str, float]] = {
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 async def test_bytes_arrive_whole_in_order_and_end(peer: Peer, rule: dict[str, float]) -> None:
     if rule:
-        peer.shape(**rule)
+        peer.apply_rule(**rule)
     data = Random(7).randbytes(700_000)
     answers = await asyncio.gather(*(exchange(peer, data[at:]) for at in range(3)))
     assert answers == [data[at:] for at in range(3)]
@@ -118,7 +118,7 @@ async def test_bytes_arrive_whole_in_order_and_end(peer: Peer, rule: dict[str, f
 
 
 async def test_small_pieces_keep_their_order_under_jitter(peer: Peer) -> None:
-    peer.shape(jitter_ms=20)
+    peer.apply_rule(jitter_ms=20)
     reader, writer = await peer.client()
     sent = b""
     for number in range(60):
@@ -131,7 +131,7 @@ async def test_small_pieces_keep_their_order_under_jitter(peer: Peer) -> None:
 
 
 async def test_a_delay_delays_each_way(peer: Peer) -> None:
-    peer.shape(delay_ms=60)
+    peer.apply_rule(delay_ms=60)
     reader, writer = await peer.client()
     started = time.monotonic()
     writer.write(b"x")
@@ -141,18 +141,18 @@ async def test_a_delay_delays_each_way(peer: Peer) -> None:
 
 
 async def test_a_slow_link_carries_no_more_than_its_rate_whatever_the_connections(peer: Peer) -> None:
-    peer.shape(bytes_per_s=100_000)
+    peer.apply_rule(bytes_per_s=100_000)
     started = time.monotonic()
     await asyncio.gather(*(exchange(peer, bytes(10_000)) for _ in range(3)))
     assert time.monotonic() - started >= 0.3
 
 
 async def test_the_end_of_a_delay_delivers_at_once(peer: Peer) -> None:
-    peer.shape(delay_ms=60_000)
+    peer.apply_rule(delay_ms=60_000)
     reader, writer = await peer.client()
     writer.write(b"x")
     assert await silent(reader)
-    peer.proxy.unshape("test")
+    peer.proxy.remove_rules("test")
     assert await asyncio.wait_for(reader.read(1), 2) == b"x"
     writer.close()
 
@@ -161,11 +161,11 @@ async def test_a_cut_stalls_and_the_heal_delivers(peer: Peer) -> None:
     reader, writer = await peer.client()
     writer.write(b"before")
     assert await reader.readexactly(6) == b"before"
-    peer.shape(cut=True)
+    peer.apply_rule(cut=True)
     writer.write(b"late")
     assert await silent(reader)
     assert bytes(peer.got) == b"before"
-    peer.proxy.unshape("test")
+    peer.proxy.remove_rules("test")
     assert await asyncio.wait_for(reader.readexactly(4), 2) == b"late"
     writer.close()
 
@@ -174,48 +174,48 @@ async def test_what_was_sent_before_a_hang_up_still_arrives_after_the_heal(peer:
     reader, writer = await peer.client()
     writer.write(b"before")
     await reader.readexactly(6)
-    peer.shape(cut=True)
+    peer.apply_rule(cut=True)
     writer.write(b"late")
     writer.close()
     await asyncio.sleep(QUIET_S)
     assert (bytes(peer.got), peer.ends) == (b"before", [])
-    peer.proxy.unshape("test")
+    peer.proxy.remove_rules("test")
     await until(lambda: peer.ends)
     assert (bytes(peer.got), peer.ends) == (b"beforelate", ["end"])
 
 
 async def test_a_new_connection_hangs_in_a_cut_and_goes_on_after_it(peer: Peer) -> None:
-    peer.shape(cut=True)
+    peer.apply_rule(cut=True)
     reader, writer = await peer.client()
     writer.write(b"x")
     assert await silent(reader)
     assert peer.came == 0
-    peer.proxy.unshape("test")
+    peer.proxy.remove_rules("test")
     assert await asyncio.wait_for(reader.read(1), 2) == b"x"
     writer.close()
 
 
 async def test_who_hung_up_during_a_cut_was_never_connected(peer: Peer) -> None:
-    peer.shape(cut=True)
+    peer.apply_rule(cut=True)
     _, writer = await peer.client()
     writer.write(b"never")
     writer.close()
     await writer.wait_closed()
     await until(lambda: all(flow.near.over for flow in peer.proxy._links[WIRE].flows))
-    peer.proxy.unshape("test")
+    peer.proxy.remove_rules("test")
     assert await exchange(peer, b"after") == b"after"
     assert (peer.came, bytes(peer.got)) == (1, b"after")
 
 
 async def test_a_link_cut_by_two_is_cut_until_both_heal(peer: Peer) -> None:
     reader, writer = await peer.client()
-    peer.shape("one", cut=True)
-    peer.shape("two", cut=True)
+    peer.apply_rule("one", cut=True)
+    peer.apply_rule("two", cut=True)
     writer.write(b"x")
-    peer.proxy.unshape("one")
-    peer.proxy.unshape("one")
+    peer.proxy.remove_rules("one")
+    peer.proxy.remove_rules("one")
     assert await silent(reader)
-    peer.proxy.unshape("two")
+    peer.proxy.remove_rules("two")
     assert await asyncio.wait_for(reader.read(1), 2) == b"x"
     writer.close()
 
@@ -224,8 +224,8 @@ async def test_a_heal_may_reset_both_ends(peer: Peer) -> None:
     reader, writer = await peer.client()
     writer.write(b"x")
     await reader.read(1)
-    peer.shape(cut=True)
-    peer.proxy.unshape("test", reset=True)
+    peer.apply_rule(cut=True)
+    peer.proxy.remove_rules("test", reset=True)
     with pytest.raises(ConnectionResetError):
         await asyncio.wait_for(reader.read(1), 2)
     await until(lambda: peer.ends == ["reset"])
@@ -236,7 +236,7 @@ async def test_a_loss_resets_both_ends_and_delivers_nothing(peer: Peer) -> None:
     reader, writer = await peer.client()
     writer.write(b"x")
     await reader.read(1)
-    peer.shape(reset=1.0)
+    peer.apply_rule(reset=1.0)
     writer.write(b"lost")
     with pytest.raises(ConnectionResetError):
         await asyncio.wait_for(reader.read(1), 2)
@@ -247,7 +247,7 @@ async def test_a_loss_resets_both_ends_and_delivers_nothing(peer: Peer) -> None:
 
 async def test_losses_are_drawn_from_the_seed(peer: Peer) -> None:
     async def lost(seed: int) -> list[int]:
-        peer.shape(reset=0.3, seed=seed)
+        peer.apply_rule(reset=0.3, seed=seed)
         found = []
         for number in range(30):
             try:
@@ -267,7 +267,7 @@ async def test_a_peer_that_reads_nothing_stops_the_sender(peer: Peer) -> None:
     for rule in ({}, {"delay_ms": 60_000.0}):
         peer.reads.clear()
         if rule:
-            peer.shape(**rule)
+            peer.apply_rule(**rule)
         _, writer = await peer.client()
         writer.write(bytes(40_000_000))
         with pytest.raises(TimeoutError):
@@ -308,7 +308,7 @@ async def test_stop_leaves_no_listener_no_connection_and_no_task(peer: Peer, rul
     writer.write(b"x")
     await until(lambda: peer.proxy._links[WIRE].flows)
     if rule:
-        peer.shape(**rule)
+        peer.apply_rule(**rule)
     _, other = await peer.client()
     await peer.proxy.stop()
     with pytest.raises(ConnectionRefusedError):

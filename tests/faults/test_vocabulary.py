@@ -8,7 +8,7 @@ import pytest
 from harness import faults
 from harness.explore.failpoints import failpoints
 from harness.faults import targets
-from harness.runtimes.base import Holds, Node
+from harness.runtimes.base import FaultOwnership, Node
 from protocols.core import Config, Protocol
 from protocols.errors import UsageError
 from protocols.registry import load
@@ -19,7 +19,7 @@ class Paper:
 
     def __init__(self, *capabilities: str, foreign: tuple[str, ...] = ()) -> None:
         self.capabilities = frozenset(capabilities)
-        self.holds = Holds()
+        self.holds = FaultOwnership()
         self._foreign = foreign
 
     def nodes(self) -> tuple[Node, ...]:
@@ -44,7 +44,7 @@ class Paper:
         return protocol, protocol.configure()
 
 
-ALL = ("signals", "links", "messages", "clock", "failpoints", "log-tail", "letters", "disk")
+ALL = ("signals", "links", "messages", "clock", "failpoints", "log-tail", "dead-letters", "disk")
 
 
 def refusal(kind: str, *names: str, runtime: Paper | None = None, **settings: object) -> str | None:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from harness.runtimes.deployment.node_supervisor import NodeSupervisor
+from harness.runtimes.deployment.ports import Ports
 from harness.runtimes.local.brokers import BROKERS
 from harness.runtimes.local.brokers.base import Broker, Setting
-from harness.runtimes.local.keeper import Keeper
-from harness.runtimes.local.nodes import Member
-from harness.runtimes.local.ports import Ports
+from harness.runtimes.local.nodes import NodeSpec
 from protocols.service.codec import Codec
 from protocols.service.links import Link, transport
 from protocols.service.settings import Settings
@@ -37,7 +37,7 @@ CODEC = Codec((Note,))
 class Running:
     """A broker that runs, and may be killed and started again. What a test sends is its own: see ``fresh``."""
 
-    def __init__(self, kind: str, broker: Broker, keeper: Keeper) -> None:
+    def __init__(self, kind: str, broker: Broker, keeper: NodeSupervisor) -> None:
         self.kind = kind
         self.broker = broker
         self._keeper = keeper
@@ -77,7 +77,7 @@ async def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     laid = BROKERS[kind].lay_out(
         Setting(folder / "data", "everysec", CLIENTS, ports.take, lambda _, port: port, private)
     )
-    member = Member(
+    member = NodeSpec(
         name="broker",
         kind="broker",
         service="",
@@ -89,7 +89,7 @@ async def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         serves=laid.serves,
         prepare=lambda: (folder / "data").mkdir(exist_ok=True),
     )
-    keeper = Keeper(member, 0, lambda: None)
+    keeper = NodeSupervisor(member, 0, lambda: None)
     keeper.start()
     try:
         await keeper.serving(WITHIN_S)

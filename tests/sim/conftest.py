@@ -7,7 +7,7 @@ from typing import Any
 from harness.run import in_memory, scenarios
 from harness.run.in_memory import Single
 from harness.run.plan import Plan, simulated
-from harness.runtimes.local.spec import Spec
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.sim.loop import VirtualLoop, run
 from harness.runtimes.sim.simulation import Simulation
 

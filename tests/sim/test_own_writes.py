@@ -28,7 +28,7 @@ def seen_at_once(protocol: str, **options: str) -> int:
 
     async def whole(shop: Simulation) -> None:
         outwards = [(source, to) for source, to in shop.links() if "order" in source and "store" not in to]
-        shop.shape("slow", outwards, Rule(delay_ms=20.0, jitter_ms=40.0), shop.world.stream("t"))
+        shop.apply_rule("slow", outwards, Rule(delay_ms=20.0, jitter_ms=40.0), shop.world.stream("t"))
         await play(shop)
 
     simulate(whole, protocol=protocol, options=options, workers=2, time_limit_s=5.0)

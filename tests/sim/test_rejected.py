@@ -21,11 +21,11 @@ def test_what_is_planted_is_buried_and_a_checkout_goes_on(protocol: str) -> None
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
             bought = await stocked(client)
-            planted = [name for number in range(MANY) for name in await shop.plant("stock", f"{number:03}")]
+            planted = [name for number in range(MANY) for name in await shop.inject_poison("stock", f"{number:03}")]
             assert len(planted) == 2 * MANY
             assert (await client.call("checkout", bought[2])).outcome == "ok"
             assert await balances(client, *bought) == (8, 8, True)
-            assert sorted(map(poison.injected_name, await shop.buried()), key=str) == sorted(
+            assert sorted(map(poison.injected_name, await shop.dead_letters()), key=str) == sorted(
                 f"stock {one}" for one in planted
             )
 
@@ -38,7 +38,7 @@ def test_the_fault_says_by_which_names_its_messages_are_found() -> None:
         assert faults.refuse(shop, fault) is None
         begun, said = await faults.start(shop, fault, Random(4))
         await asyncio.sleep(1.0)
-        found = {poison.injected_name(letter) for letter in await shop.buried()}
+        found = {poison.injected_name(letter) for letter in await shop.dead_letters()}
         unreadable, refused = said.split()
         assert found == {f"stock {unreadable}", f"stock {refused}", f"order {unreadable}"}
         await faults.end(shop, begun)

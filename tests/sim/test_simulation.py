@@ -112,11 +112,11 @@ def test_a_cut_link_lets_nothing_through_until_it_is_healed() -> None:
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
             bought = await stocked(client)
-            shop.shape("cut", [wire for wire in shop.links() if "stock-1" in wire], Rule(cut=True), Random(1))
+            shop.apply_rule("cut", [wire for wire in shop.links() if "stock-1" in wire], Rule(cut=True), Random(1))
             checkout = asyncio.ensure_future(client.call("checkout", bought[2]))
             await asyncio.sleep(4)
             assert not checkout.done()
-            shop.unshape("cut", reset=True)
+            shop.remove_rules("cut", reset=True)
             assert (await checkout).outcome == "ok"
             assert await balances(client, *bought) == (8, 8, True)
 
@@ -132,7 +132,7 @@ def test_a_fault_of_brokers_is_refused_with_the_reason(kind: str) -> None:
     async def play(shop: Simulation) -> None:
         refused = faults.refuse(shop, faults.fault(kind, for_s=1.0))
         assert refused is not None
-        assert "needs letters" in refused
+        assert "needs dead-letters" in refused
 
     simulate(play)
 

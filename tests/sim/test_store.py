@@ -90,10 +90,10 @@ def test_what_must_not_run_twice_never_does_whatever_breaks(seed: int) -> None:
                 case 0:
                     bench.server.kill(stay_down=False)
                 case 1:
-                    bench.network.shape("cut", [WIRE], Rule(cut=True), rng)
+                    bench.network.apply_rule("cut", [WIRE], Rule(cut=True), rng)
                 case 2:
-                    bench.network.unshape("cut", reset=rng.random() < 0.5)
-        bench.network.straighten()
+                    bench.network.remove_rules("cut", reset=rng.random() < 0.5)
+        bench.network.remove_all_rules()
         for task in tasks:
             try:
                 await task
@@ -147,12 +147,12 @@ def test_always_loses_nothing_that_was_answered() -> None:
 
 def test_after_a_cut_that_ends_in_a_reset_it_connects_again() -> None:
     async def play(bench: Bench) -> None:
-        bench.network.shape("cut", [WIRE], Rule(cut=True), Random(1))
+        bench.network.apply_rule("cut", [WIRE], Rule(cut=True), Random(1))
         bench.server.kill(stay_down=False)
         await asyncio.sleep(2)  # the server is back, and cannot be reached
         waiting = add(bench)
         await asyncio.sleep(0.5)
-        bench.network.unshape("cut", reset=True)
+        bench.network.remove_rules("cut", reset=True)
         assert await waiting == ("ok", 1)
 
     Bench().play(play)

@@ -190,7 +190,7 @@ def test_the_lock_file_names_no_registry() -> None:
 
 
 def test_the_order_service_and_the_runtime_agree_on_the_services() -> None:
-    from harness.runtimes.local.spec import SERVICES
+    from harness.runtimes.deployment.spec import SERVICES
     from protocols.service import settings
 
     assert set(SERVICES) == set(settings.SERVICES)

@@ -11,9 +11,9 @@ import pytest
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Rule
-from harness.runtimes.docker.cables import Cables
+from harness.runtimes.deployment.process_faults import ProcessFaultInjector
 from harness.runtimes.docker.container import Container, ContainerLife
-from harness.runtimes.local.insides import InsideFaults
+from harness.runtimes.docker.network_controller import NetworkController
 from harness.runtimes.network.proxy import Proxy
 from harness.runtimes.sim.loop import VirtualLoop, run
 from protocols.ports import LoopClock
@@ -258,11 +258,11 @@ async def test_attempts_that_fail_are_unknown_for_all_who_still_wait(monkeypatch
 
 
 async def test_orders_to_the_network_of_containers_go_on_and_settled_says_what_was_not_done() -> None:
-    cables = Cables((), (), "s")
+    cables = NetworkController((), (), "s")
     await cables.start()
     cables._tell = Dying(9)  # type: ignore[method-assign]
     for _ in range(2):
-        cables.shape("test", (), Rule(cut=True), Random(1))
+        cables.apply_rule("test", (), Rule(cut=True), Random(1))
         with pytest.raises(EnvironmentFailure, match="killed"):
             await cables.settled()
     await cables.stop()
@@ -270,14 +270,14 @@ async def test_orders_to_the_network_of_containers_go_on_and_settled_says_what_w
 
 async def test_a_process_that_refuses_late_is_named_by_the_heal(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was taken for one that has heard, because nobody looked at the end of the task any more."""
-    monkeypatch.setattr("harness.runtimes.local.insides.ANSWER_WITHIN_S", 0.01)
+    monkeypatch.setattr("harness.runtimes.deployment.process_faults.ANSWER_WITHIN_S", 0.01)
     refuses = asyncio.Event()
 
     async def until_heard(name: str) -> None:
         await refuses.wait()
         raise EnvironmentFailure(f"{name} refused")
 
-    inside = InsideFaults(lambda _: SimpleNamespace(injected={}), "s")  # type: ignore[arg-type, return-value]
+    inside = ProcessFaultInjector(lambda _: SimpleNamespace(injected={}), "s")  # type: ignore[arg-type, return-value]
     monkeypatch.setattr(inside, "_until_heard", until_heard)
     await inside.disturb("test", ["order-1"], Faults(duplicate=1.0))
     inside._wanted.clear()

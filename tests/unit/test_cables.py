@@ -8,8 +8,8 @@ import pytest
 
 from harness.runtimes.docker import layout
 from harness.runtimes.docker.brokers import BROKERS
-from harness.runtimes.docker.cables import to_unplug
-from harness.runtimes.docker.engine import in_words
+from harness.runtimes.docker.engine_client import in_words
+from harness.runtimes.docker.network_controller import to_unplug
 
 NETS = layout.subnets(IPv4Network("10.20.0.0/16"))
 

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from harness.runtimes.deployment.ports import Ports
 from harness.runtimes.local.gateway import Gateway
-from harness.runtimes.local.ports import Ports
 from protocols.shop.paths import service_of
 
 LIMIT_S = 0.6

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.runtimes.base import Node
-from harness.runtimes.local import places
-from harness.runtimes.local.keeper import Keeper
-from harness.runtimes.local.nodes import Member
-from harness.runtimes.local.state import StateFolder
+from harness.runtimes.deployment import registry
+from harness.runtimes.deployment.node_supervisor import NodeSupervisor
+from harness.runtimes.deployment.state import StateFolder
+from harness.runtimes.local.nodes import NodeSpec
 
 RESPAWN_S = 0.05
 
@@ -23,7 +23,7 @@ async def _until(what: object, within_s: float = 5.0) -> None:
             await asyncio.sleep(0.01)
 
 
-def _member(folder: Path, *, probe_fails: int = 0, prepare_fails: int = 0) -> Member:
+def _member(folder: Path, *, probe_fails: int = 0, prepare_fails: int = 0) -> NodeSpec:
     left = {"probe": probe_fails, "prepare": prepare_fails}
 
     async def serves() -> bool:
@@ -37,7 +37,7 @@ def _member(folder: Path, *, probe_fails: int = 0, prepare_fails: int = 0) -> Me
         if left["prepare"] >= 0:
             raise ValueError("a defect of the preparation")
 
-    return Member(
+    return NodeSpec(
         name="sleeper",
         kind="service",
         service="order",
@@ -51,7 +51,7 @@ def _member(folder: Path, *, probe_fails: int = 0, prepare_fails: int = 0) -> Me
     )
 
 
-def _pid(keeper: Keeper) -> int | None:
+def _pid(keeper: NodeSupervisor) -> int | None:
     node: Node = keeper.node()
     return node.pid if node.state == "running" else None
 
@@ -62,7 +62,7 @@ async def test_a_note_that_cannot_be_written_does_not_end_the_keeper(tmp_path: P
     def changed() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    keeper = Keeper(_member(tmp_path), RESPAWN_S, changed, report=said.append)
+    keeper = NodeSupervisor(_member(tmp_path), RESPAWN_S, changed, report=said.append)
     keeper.start()
     try:
         await keeper.serving(5)
@@ -79,7 +79,7 @@ async def test_a_note_that_cannot_be_written_does_not_end_the_keeper(tmp_path: P
 async def test_defects_around_a_life_are_reported_and_the_node_serves(tmp_path: Path, probe: int, prepare: int) -> None:
     said: list[str] = []
     member = _member(tmp_path, probe_fails=probe, prepare_fails=prepare)
-    keeper = Keeper(member, RESPAWN_S, lambda: None, report=said.append)
+    keeper = NodeSupervisor(member, RESPAWN_S, lambda: None, report=said.append)
     keeper.start()
     try:
         await _until(lambda: _pid(keeper) is not None)
@@ -96,7 +96,7 @@ def test_a_file_that_is_the_same_needs_no_space(tmp_path: Path, monkeypatch: pyt
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("harness.runtimes.local.state.os.open", full)
+    monkeypatch.setattr("harness.runtimes.deployment.state.os.open", full)
     assert folder.write_private("conf/a", b"text").read_bytes() == b"text"
     with pytest.raises(OSError, match="No space"):
         folder.write_private("conf/a", b"other")
@@ -104,13 +104,13 @@ def test_a_file_that_is_the_same_needs_no_space(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_list_of_deployments_survives_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "user_folder", lambda: tmp_path)
-    places.remember(Path("/one"))
+    monkeypatch.setattr(registry, "user_folder", lambda: tmp_path)
+    registry.remember(Path("/one"))
 
     def full(*_: object, **__: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(OSError, match="No space"):
-        places.remember(Path("/two"))
-    assert places.known() == [Path("/one")]
+        registry.remember(Path("/two"))
+    assert registry.known() == [Path("/one")]

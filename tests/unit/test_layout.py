@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from harness.explore.suite import Question, participants
+from harness.runtimes.deployment.spec import SERVICES, Spec
+from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.local.nodes import Plan, direct, lay_out
-from harness.runtimes.local.spec import SERVICES, Spec
-from harness.runtimes.local.state import StateFolder
 from protocols.core import Layout
 from protocols.errors import UsageError
 from protocols.registry import load, names

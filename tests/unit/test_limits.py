@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import EnvironmentFailure, exhausted
-from harness.runtimes.local import detached, limits
+from harness.runtimes.deployment import daemon, limits
+from harness.runtimes.deployment.spec import Spec
+from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.spec import Spec
-from harness.runtimes.local.state import StateFolder
 from harness.workload.client import ShopClient
 
 SPEC = Spec(protocol="2pc")
@@ -36,7 +36,7 @@ async def test_a_limit_that_is_too_low_is_named_before_the_first_process(
 ) -> None:
     limited(monkeypatch, files=files, tasks=tasks)
     with pytest.raises(EnvironmentFailure, match=words):
-        detached.launch(SPEC, StateFolder(tmp_path / "detached"))
+        daemon.launch(SPEC, StateFolder(tmp_path / "detached"))
     shop = LocalDeployment(SPEC, tmp_path / "here")
     with pytest.raises(EnvironmentFailure, match=words):
         await shop.up()

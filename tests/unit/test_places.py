@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.runtimes.local import places
+from harness.runtimes.deployment import registry
+from harness.runtimes.deployment.registry import user_folder
 from harness.runtimes.local.brokers import jars
-from harness.runtimes.local.places import user_folder
 from wdm.cli import main
 
 
@@ -59,4 +59,4 @@ def test_a_temporary_folder_is_not_asked_for_where_there_is_a_home(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(tempfile, "gettempdir", lambda: (_ for _ in ()).throw(FileNotFoundError("no temporary folder")))
     assert user_folder() == tmp_path / ".local/state/wdm"
-    assert places.expanded(Path("~/x")) == tmp_path / "x"
+    assert registry.expanded(Path("~/x")) == tmp_path / "x"

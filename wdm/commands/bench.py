@@ -20,7 +20,7 @@ from harness.report import text
 from harness.report.finish import Finished
 from harness.run import scenarios
 from harness.run.bench_manifest import BenchFolder
-from harness.runtimes.local.spec import MAX_WORKERS
+from harness.runtimes.deployment.spec import MAX_WORKERS
 from protocols import registry
 from protocols.errors import UsageError
 from protocols.service.links import TRANSPORTS

@@ -17,7 +17,7 @@ from harness.run.folder import RunFolder
 from harness.run.plan import Plan, crashing_at, simulated
 from harness.run.record import record
 from harness.run.scenarios import Scenario
-from harness.runtimes.local.spec import MAX_WORKERS
+from harness.runtimes.deployment.spec import MAX_WORKERS
 from protocols.service.links import TRANSPORTS
 from wdm import ui
 from wdm.combined import refuse_idle_broker

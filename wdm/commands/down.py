@@ -6,9 +6,9 @@ import click
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes import leftovers
-from harness.runtimes.docker import compose, ours
-from harness.runtimes.local.control import all_folders, take_down
-from harness.runtimes.local.state import StateFolder
+from harness.runtimes.deployment.control import all_folders, take_down
+from harness.runtimes.deployment.state import StateFolder
+from harness.runtimes.docker import compose, resources
 from wdm import ui
 from wdm.options import deployment, hint
 
@@ -33,7 +33,7 @@ def down(folder: StateFolder, everywhere: bool, volumes: bool) -> int:
     failures = [failure for one in folders.values() if (failure := _stop(one, volumes)) is not None]
     if everywhere:
         failures += [
-            *_remove_strays(lambda: ours.remove_all(volumes=volumes)),
+            *_remove_strays(lambda: resources.remove_all(volumes=volumes)),
             *_remove_strays(leftovers.remove_folders),
         ]
     if failures:

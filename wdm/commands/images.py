@@ -4,7 +4,7 @@ from contextlib import closing
 
 import click
 
-from harness.runtimes.docker import engine
+from harness.runtimes.docker import engine_client
 from harness.runtimes.docker import images as made
 from harness.runtimes.docker.offline import build_offline
 from wdm import ui
@@ -34,7 +34,7 @@ def build(offline: bool, brokers: tuple[str, ...]) -> int:
 
     The images have to be built again after each change of the sources, which is quick.
     """
-    with closing(engine.connect(timeout_s=600)) as client:
+    with closing(engine_client.connect(timeout_s=600)) as client:
         done = (build_offline if offline else made.build)(client, ui.say, brokers)
     ui.say(f"made {', '.join(done.values())}")
     ui.next_step("`wdm up --runtime docker`, or `wdm chaos --runtime docker`")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.local.state import StateFolder
+from harness.runtimes.deployment.state import StateFolder
 from protocols.errors import UsageError
 from wdm import streams, ui
 from wdm.options import deployment, hint

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from harness.runtimes.local.state import StateFolder
+from harness.runtimes.deployment.state import StateFolder
 from wdm import ui
 from wdm.exits import ENVIRONMENT, OK
 from wdm.options import as_json, deployment, hint, running

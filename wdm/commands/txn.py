@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.runtimes.local.state import StateFolder
+from harness.runtimes.deployment.state import StateFolder
 from protocols.errors import UsageError
 from wdm import ui
 from wdm.exits import OK

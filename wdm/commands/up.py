@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from harness.runtimes.base import Node
-from harness.runtimes.local import detached
-from harness.runtimes.local.spec import LEAST_MEMORY_MB, LOG_LEVELS, MAX_WORKERS, MOST_MEMORY_MB, RUNTIMES, Spec
-from harness.runtimes.local.state import StateFolder
+from harness.runtimes.deployment import daemon
+from harness.runtimes.deployment.spec import LEAST_MEMORY_MB, LOG_LEVELS, MAX_WORKERS, MOST_MEMORY_MB, RUNTIMES, Spec
+from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor, run
 from protocols.service.links import TRANSPORTS
 from protocols.shop.memory import STORE_MEMORY_MB
@@ -109,7 +109,7 @@ def up(folder: StateFolder, **given: Any) -> int:
     spec.check()
     refuse_idle_broker(spec.protocol, spec.transport)
     if given["detach"]:
-        found = detached.launch(spec, folder)
+        found = daemon.launch(spec, folder)
         _announce(found.deployment.gateway, found.nodes)
         ui.next_step(f"curl -X POST {found.deployment.gateway}/stock/item/create/5")
         ui.next_step(f"`wdm status{hint(folder)}` shows it, `wdm down{hint(folder)}` stops it")

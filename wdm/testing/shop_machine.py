@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from harness.errors import EnvironmentFailure
 from harness.faults.targets import links, nodes
 from harness.runtimes.base import Rule
-from harness.runtimes.local.spec import Spec
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.sim.loop import VirtualLoop
 from harness.runtimes.sim.simulation import Simulation
 from protocols.service.tasks import begin
@@ -70,11 +70,11 @@ class ShopMachine(RuleBasedStateMachine):
 
     @rule(link=st.sampled_from(LINKS))
     def cut(self, link: tuple[str, str]) -> None:
-        self.shop.shape(link, links(self.shop, ["->".join(link)]), Rule(cut=True), Random(1))
+        self.shop.apply_rule(link, links(self.shop, ["->".join(link)]), Rule(cut=True), Random(1))
 
     @rule(link=st.sampled_from(LINKS), reset=st.booleans())
     def mend(self, link: tuple[str, str], reset: bool) -> None:
-        self.shop.unshape(link, reset=reset)
+        self.shop.remove_rules(link, reset=reset)
 
     @rule()
     def heal(self) -> None:

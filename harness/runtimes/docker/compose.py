@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import EnvironmentFailure
+from harness.runtimes.deployment.process import TAG
 from harness.runtimes.docker import project
-from harness.runtimes.docker.engine import endpoint, in_words
-from harness.runtimes.local.process import TAG
+from harness.runtimes.docker.engine_client import endpoint, in_words
 from protocols.service.tasks import begin
 
 TOOLS = (("docker", "compose"), ("docker-compose",))

@@ -18,11 +18,11 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.docker.engine import close_stream, in_words, told
-from harness.runtimes.docker.ours import published
-from harness.runtimes.local import probe
-from harness.runtimes.local.nodes import Member
-from harness.runtimes.local.process import Identity
+from harness.runtimes.deployment import probe
+from harness.runtimes.deployment.process import Identity
+from harness.runtimes.docker.engine_client import close_stream, in_words, told
+from harness.runtimes.docker.resources import published
+from harness.runtimes.local.nodes import NodeSpec
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class Container:
         self._frozen = False
         self._put_off: list[Callable[[], None]] = []
 
-    async def begin(self, member: Member, environment: Mapping[str, str]) -> "ContainerLife":
+    async def begin(self, member: NodeSpec, environment: Mapping[str, str]) -> "ContainerLife":
         """Start it, with these variables over its own. Raises ``EnvironmentFailure``."""
         life = ContainerLife(self, asyncio.get_running_loop())
         await asyncio.wrap_future(self._orders.submit(life.start, member, environment))
@@ -266,7 +266,7 @@ class ContainerLife:
     async def over(self) -> None:
         await self._over.wait()
 
-    def start(self, member: Member, environment: Mapping[str, str]) -> None:
+    def start(self, member: NodeSpec, environment: Mapping[str, str]) -> None:
         """Blocks until it runs."""
         handle = self._container.handle
         with told(f"{member.name} cannot be started"):
@@ -279,7 +279,7 @@ class ContainerLife:
         self.identity = Identity(state["Pid"], state["StartedAt"])
         threading.Thread(target=self._listen, args=(member, words), name=f"{member.name} speaks", daemon=True).start()
 
-    def _listen(self, member: Member, words: Any) -> None:
+    def _listen(self, member: NodeSpec, words: Any) -> None:
         """Write down what it says; when it says no more, it is over."""
         try:
             with member.log.open("ab", buffering=0) as log:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from harness.errors import EnvironmentFailure
+from harness.runtimes.deployment.spec import Spec
+from harness.runtimes.deployment.store_log import Log
 from harness.runtimes.docker.container import Container
 from harness.runtimes.docker.supervisor import ContainerSupervisor
 from harness.runtimes.docker.tail import ContainerLog
 from harness.runtimes.docker.usage import Meter
-from harness.runtimes.local.aof import Log
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.local.nodes import Plan
-from harness.runtimes.local.spec import Spec
 from harness.runtimes.local.supervisor import Supervisor
 
 T = TypeVar("T")
@@ -48,12 +48,12 @@ class DockerDeployment(LocalDeployment):
         found = await asyncio.to_thread(self._containers.containers[name].ask, ["sh", "-c", LARGEST])
         return int(found)
 
-    async def plant(self, service: str, name: str) -> Sequence[str]:
+    async def inject_poison(self, service: str, name: str) -> Sequence[str]:
         words = [*ASK_THE_BROKER, "inject", service, name]  # twice the same messages, if the engine loses the names
         printed: bytes = await asyncio.to_thread(self._of_the_broker, lambda asks: asks.ask(words))
         return printed.decode().split()
 
-    async def buried(self) -> Sequence[bytes]:
+    async def dead_letters(self) -> Sequence[bytes]:
         found = await asyncio.to_thread(self._of_the_broker, lambda asks: asks.ask([*ASK_THE_BROKER, "list"]))
         return [b64decode(line) for line in found.split()]
 

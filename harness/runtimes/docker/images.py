@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.docker.compose import find
-from harness.runtimes.docker.engine import endpoint, in_words, told
+from harness.runtimes.docker.engine_client import endpoint, in_words, told
 from harness.runtimes.docker.project import compose_file, root
 
 Say = Callable[[str], None]

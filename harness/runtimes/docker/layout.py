@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from harness.runtimes.base import Wire
+from harness.runtimes.base import LinkId
+from harness.runtimes.deployment.spec import SERVICES
 from harness.runtimes.local.brokers import NAME as BROKER
-from harness.runtimes.local.spec import SERVICES
 
 SERVICE_PORT, STORE_PORT = 5000, 6379
 TALKS: Mapping[str, tuple[str, str]] = {
@@ -45,7 +45,7 @@ class Link:
     port: int
 
     @property
-    def wire(self) -> Wire:
+    def wire(self) -> LinkId:
         return self.source, self.to
 
 

@@ -26,9 +26,9 @@ CONTROL_PORT = 5000
 
 
 class Order(msgspec.Struct, kw_only=True):
-    """One call of ``shape``, ``unshape`` or ``straighten``. ``by`` is a name for whoever asked."""
+    """One call of ``apply_rule``, ``remove_rules`` or ``remove_all_rules``. ``by`` names the owner of the rule."""
 
-    do: Literal["shape", "unshape", "straighten"]
+    do: Literal["apply", "remove", "remove-all"]
     by: str = ""
     wires: list[tuple[str, str]] = []
     rule: Rule = Rule()
@@ -56,12 +56,12 @@ class Control:
 
     def _carry_out(self, order: Order) -> None:
         match order.do:
-            case "shape":
-                self._proxy.shape(order.by, order.wires, order.rule, Random(order.seed))
-            case "unshape":
-                self._proxy.unshape(order.by, reset=order.reset)
-            case "straighten":
-                self._proxy.straighten()
+            case "apply":
+                self._proxy.apply_rule(order.by, order.wires, order.rule, Random(order.seed))
+            case "remove":
+                self._proxy.remove_rules(order.by, reset=order.reset)
+            case "remove-all":
+                self._proxy.remove_all_rules()
 
 
 async def serve(proxy: Proxy, secret: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from harness.runtimes.local.process import Identity, alive, identify
+from harness.runtimes.deployment.process import Identity, alive, identify
 
 USER, FOLDER, PROCESS = "wdm.user", "wdm.folder", "wdm.process"
 """Labels of containers and networks. Volumes outlive the process that made them, so they have none of these."""

@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.local.places import user_folder
+from harness.runtimes.deployment.registry import user_folder
 
 COMPOSE = "docker-compose.yml"
 CARRIED = "wdm_project"

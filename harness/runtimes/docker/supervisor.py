@@ -10,21 +10,21 @@ from typing import Any
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes import base
-from harness.runtimes.docker import layout, ours, owner, project
+from harness.runtimes.deployment.node_supervisor import NodeSupervisor
+from harness.runtimes.deployment.ports import Ports
+from harness.runtimes.deployment.spec import SERVICES, Spec
+from harness.runtimes.deployment.state import StateFolder
+from harness.runtimes.docker import layout, owner, project, resources
 from harness.runtimes.docker.brokers import BROKERS, Kind
-from harness.runtimes.docker.cables import Cables
 from harness.runtimes.docker.compose import LINKS, OVERRIDE, Project
 from harness.runtimes.docker.container import TOLD_IN, Container
-from harness.runtimes.docker.engine import connect, filters, labels, told
+from harness.runtimes.docker.engine_client import connect, filters, labels, told
 from harness.runtimes.docker.images import choose
 from harness.runtimes.docker.images import variables as variables_of
 from harness.runtimes.docker.links import VARIABLE
+from harness.runtimes.docker.network_controller import NetworkController
 from harness.runtimes.local.brokers import NAME as BROKER
-from harness.runtimes.local.keeper import Keeper
-from harness.runtimes.local.nodes import Member, Plan
-from harness.runtimes.local.ports import Ports
-from harness.runtimes.local.spec import SERVICES, Spec
-from harness.runtimes.local.state import StateFolder
+from harness.runtimes.local.nodes import NodeSpec, Plan
 from harness.runtimes.local.supervisor import START_WITHIN_S, Supervisor
 from protocols.registry import load
 from protocols.service.links import transport
@@ -55,16 +55,16 @@ class ContainerSupervisor(Supervisor):
 
     def _plan_with(self, ports: Ports) -> Plan:
         self._client = client = connect()
-        ours.note_use()
+        resources.note_use()
         self._resources.callback(client.close)
         kind = transport(self.spec.transport).broker
         images = choose(client, kind)
-        tag, secret = ours.project(self.folder.path, self.spec.protocol), token_hex(16)
+        tag, secret = resources.project(self.folder.path, self.spec.protocol), token_hex(16)
         port = self.spec.port or ports.take()
         self._nets = layout.subnets(self._free_pool(tag), randbelow)
         if self.spec.breakable:
             self._links = layout.links(self._places(), self._nets, self._broker_ports())
-            self.network = Cables(self._places(), self._links, secret)
+            self.network = NetworkController(self._places(), self._links, secret)
         variables = {**variables_of(images), **self._variables(tag, secret, port)}
         owners = dict.fromkeys(self._protocol.store_of(service) for service in SERVICES)
         together = () if len(owners) == len(SERVICES) else (project.together(),)
@@ -157,11 +157,11 @@ class ContainerSupervisor(Supervisor):
         document = {"services": services, "networks": nets}
         return self.folder.write_private(OVERRIDE, json.dumps(document, indent=2).encode())
 
-    def _member(self, name: str, kind: base.Kind, service: str, url: str = "") -> Member:
+    def _member(self, name: str, kind: base.Kind, service: str, url: str = "") -> NodeSpec:
         async def serves() -> bool:
             return await self.containers[name].serves()
 
-        return Member(
+        return NodeSpec(
             name=name,
             kind=kind,
             service=service,
@@ -200,11 +200,11 @@ class ContainerSupervisor(Supervisor):
 
     # ------------------------------------------------------------ making and removing
 
-    def _keep(self, member: Member) -> Keeper:
-        async def begin(of: Member, environment: Mapping[str, str]) -> Any:
+    def _keep(self, member: NodeSpec) -> NodeSupervisor:
+        async def begin(of: NodeSpec, environment: Mapping[str, str]) -> Any:
             return await self.containers[of.name].begin(of, environment)
 
-        return Keeper(member, self.spec.respawn_after_s, self._write, begin, self._say)
+        return NodeSupervisor(member, self.spec.respawn_after_s, self._write, begin, self._say)
 
     async def _make(self) -> None:
         assert self._project is not None
@@ -226,7 +226,7 @@ class ContainerSupervisor(Supervisor):
             handles = self._client.containers.list(all=True, filters=filters(deployment=self.plan.tag))
         found = {}
         for handle in handles:
-            name = ours.name_of(handle)
+            name = resources.name_of(handle)
             silent, gateway = layout.serves_only(name), name == "gateway"
             port = GATEWAY_PORT if gateway else layout.SERVICE_PORT
             found[name] = Container(
@@ -257,7 +257,7 @@ class ContainerSupervisor(Supervisor):
     async def _let_serve(self, helper: Container, networks: Mapping[str, Any]) -> None:
         """The proxy has to be there before those that it stands between."""
         cables = self.network
-        assert isinstance(cables, Cables)
+        assert isinstance(cables, NetworkController)
         said = [(link.source, link.to, link.host, link.port, link.at[1]) for link in self._links]
         member = self._member(LINKS, "service", "")
         life = await helper.begin(member, {VARIABLE: json.dumps(said)})
@@ -266,7 +266,7 @@ class ContainerSupervisor(Supervisor):
             if asyncio.get_running_loop().time() > deadline or life.ended:
                 raise EnvironmentFailure(f"the proxy of the links does not serve (log: {member.log})")
             await asyncio.sleep(0.02)
-        cables.plugged_into(networks, {name: one.handle for name, one in self.containers.items()}, life.url)
+        cables.attached(networks, {name: one.handle for name, one in self.containers.items()}, life.url)
 
     async def _leave_nothing(self) -> None:
         """All of it has its label, and is removed as what a killed command left is."""
@@ -275,7 +275,7 @@ class ContainerSupervisor(Supervisor):
         for container in (*self.containers.values(), *([self._helper] if self._helper else [])):
             container.close()
         self._project = None
-        await asyncio.to_thread(ours.remove, self.plan.tag, volumes=self._volatile)
+        await asyncio.to_thread(resources.remove, self.plan.tag, volumes=self._volatile)
 
 
 def _advertised(name: str) -> str:

@@ -9,9 +9,9 @@ from random import Random
 from typing import Any
 
 from harness.errors import EnvironmentFailure
+from harness.runtimes.deployment.store_log import FOLDER, NO_LOG, Tail, newest
 from harness.runtimes.docker.container import Container
-from harness.runtimes.docker.engine import close_stream, told
-from harness.runtimes.local.aof import FOLDER, NO_LOG, Tail, newest
+from harness.runtimes.docker.engine_client import close_stream, told
 
 LOOK = f"echo && cd /data/{FOLDER} && while stat -c '%n %s' *.incr.aof && echo; do sleep 0.05; done"
 AGAIN_S = 0.1

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.docker.container import Container
-from harness.runtimes.docker.engine import told
+from harness.runtimes.docker.engine_client import told
 
 EVERY_S = 2.0
 MB = 2**20

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
-from harness.runtimes.local.places import user_folder
+from harness.runtimes.deployment.registry import user_folder
 
 SAMPLES = ("asyncio", "aiohttp", "protocols.service.app")
 """One module of Python's own library, of the libraries, and of ours."""

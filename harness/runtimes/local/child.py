@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from harness.runtimes.local import process
-from harness.runtimes.local.nodes import Member
+from harness.runtimes.deployment import process
+from harness.runtimes.local.nodes import NodeSpec
 
 
 class ChildLife:
@@ -24,7 +24,7 @@ class ChildLife:
         self.identity = process.identify(child.pid)
 
     @classmethod
-    async def begin(cls, member: Member, environment: Mapping[str, str]) -> "ChildLife":
+    async def begin(cls, member: NodeSpec, environment: Mapping[str, str]) -> "ChildLife":
         member.prepare()
         return cls(await _start(member, environment))
 
@@ -50,7 +50,7 @@ class ChildLife:
         await self._child.wait()
 
 
-async def _start(member: Member, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+async def _start(member: NodeSpec, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
     """A child in a session of its own (Ctrl-C is the supervisor's alone), with nothing open but its log.
 
     A store that may write no more (``limit_files``) is to see an error as on a full disk, and not the signal SIGXFSZ, which

@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.base import Capability, Holds, Node, Rule, Wire
-from harness.runtimes.local import temporary
-from harness.runtimes.local.aof import Log, LogWatch, largest
-from harness.runtimes.local.insides import InsideFaults
+from harness.runtimes.base import Capability, FaultOwnership, LinkId, Node, Rule
+from harness.runtimes.deployment import temporary
+from harness.runtimes.deployment.process_faults import ProcessFaultInjector
+from harness.runtimes.deployment.spec import Spec
+from harness.runtimes.deployment.state import StateFolder
+from harness.runtimes.deployment.store_log import Log, LogWatch, largest
 from harness.runtimes.local.nodes import Plan
-from harness.runtimes.local.spec import Spec
-from harness.runtimes.local.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor
 from protocols.core import Config, Protocol
 from protocols.registry import load
@@ -29,7 +29,7 @@ from protocols.service.tasks import Background, begin
 T = TypeVar("T")
 ALWAYS: frozenset[Capability] = frozenset({"signals", "messages", "clock", "failpoints"})
 IF_BREAKABLE: frozenset[Capability] = frozenset({"links", "log-tail"})
-IF_BROKERED: frozenset[Capability] = frozenset({"letters"})
+IF_BROKERED: frozenset[Capability] = frozenset({"dead-letters"})
 IF_LIMITED: frozenset[Capability] = frozenset({"disk"}) if hasattr(resource, "prlimit") else frozenset()  # Linux
 
 
@@ -47,8 +47,8 @@ class LocalDeployment:
         self.folder = StateFolder(state_dir or self._temporary or Path())
         self._supervisor = self._supervisor_of(spec, say)
         self._up = False
-        self.holds = Holds()
-        self._insides: InsideFaults | None = None
+        self.holds = FaultOwnership()
+        self._insides: ProcessFaultInjector | None = None
         self._logs: Mapping[str, Log] = {}
         self._watches = Background(say)
         self._full: dict[str, None] = {}
@@ -76,7 +76,7 @@ class LocalDeployment:
             raise
         self._up = True
         plan = self._supervisor.plan
-        self._insides = InsideFaults(self._supervisor.keeper, plan.secret)
+        self._insides = ProcessFaultInjector(self._supervisor.keeper, plan.secret)
         if self.spec.breakable:
             self._logs = self._watch_logs(plan)
             for name, log in self._logs.items():
@@ -114,20 +114,20 @@ class LocalDeployment:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        letters = IF_BROKERED if transport(self.spec.transport).broker else ALWAYS
-        return ALWAYS | IF_LIMITED | letters | (IF_BREAKABLE if self.spec.breakable else ALWAYS)
+        dead_letters = IF_BROKERED if transport(self.spec.transport).broker else ALWAYS
+        return ALWAYS | IF_LIMITED | dead_letters | (IF_BREAKABLE if self.spec.breakable else ALWAYS)
 
     def revive(self, name: str) -> None:
         self._supervisor.keeper(name).revive()
 
-    def links(self) -> tuple[Wire, ...]:
+    def links(self) -> tuple[LinkId, ...]:
         return self._supervisor.network.wires
 
-    def shape(self, by: Hashable, links: Iterable[Wire], rule: Rule, rng: Random) -> None:
-        self._supervisor.network.shape(by, links, rule, rng)
+    def apply_rule(self, by: Hashable, links: Iterable[LinkId], rule: Rule, rng: Random) -> None:
+        self._supervisor.network.apply_rule(by, links, rule, rng)
 
-    def unshape(self, by: Hashable, *, reset: bool = False) -> None:
-        self._supervisor.network.unshape(by, reset=reset)
+    def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:
+        self._supervisor.network.remove_rules(by, reset=reset)
 
     def configured(self) -> tuple[Protocol, Config]:
         protocol = load(self.spec.protocol)
@@ -152,7 +152,7 @@ class LocalDeployment:
         self._full.pop(name, None)
         self._supervisor.keeper(name).limit_files(None)
 
-    async def plant(self, service: str, name: str) -> Sequence[str]:
+    async def inject_poison(self, service: str, name: str) -> Sequence[str]:
         protocol = load(self.spec.protocol)
         config = protocol.configure(self.spec.options, self.spec.ablate)
         made = poison.messages(protocol, config, service, name)
@@ -160,7 +160,7 @@ class LocalDeployment:
         await _of_the_broker(link.publish(self._any_way_to_the_broker(), service, *made.values()))
         return tuple(made)
 
-    async def buried(self) -> Sequence[bytes]:
+    async def dead_letters(self) -> Sequence[bytes]:
         return await _of_the_broker(transport(self.spec.transport).dead_letters(self._any_way_to_the_broker()))
 
     async def heal(self) -> None:
@@ -171,7 +171,7 @@ class LocalDeployment:
                 self.revive(node.name)
         for name in tuple(self._full):
             await self.free_disk(name)
-        self._supervisor.network.straighten()
+        self._supervisor.network.remove_all_rules()
         if self._insides is not None:
             await self._insides.heal()
 

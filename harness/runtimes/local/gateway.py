@@ -38,7 +38,7 @@ from aiohttp import (
 )
 from yarl import URL
 
-from harness.runtimes.local.limits import allow_many_files
+from harness.runtimes.deployment.limits import allow_many_files
 from protocols.service.http import BoundedServer, body_of, bound_logs, json_response, listen, most_connections
 from protocols.service.tasks import Background
 from protocols.shop.ids import BadId, shown

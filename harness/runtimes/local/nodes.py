@@ -9,12 +9,13 @@ from pathlib import Path
 from secrets import token_hex
 
 from harness.runtimes.base import Kind
-from harness.runtimes.local import bytecode, probe, valkey
+from harness.runtimes.deployment import probe
+from harness.runtimes.deployment.process import TAG
+from harness.runtimes.deployment.spec import SERVICES, Spec, without_password
+from harness.runtimes.deployment.state import StateFolder
+from harness.runtimes.local import bytecode, valkey
 from harness.runtimes.local.brokers import BROKERS, NAME
 from harness.runtimes.local.brokers.base import Broker, Setting
-from harness.runtimes.local.process import TAG
-from harness.runtimes.local.spec import SERVICES, Spec, without_password
-from harness.runtimes.local.state import StateFolder
 from protocols.registry import load
 from protocols.service.links import transport
 
@@ -31,7 +32,7 @@ GATEWAY_PATIENCE_S = 2.0  # on top of the services' own limit, so that they answ
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class NodeSpec:
     """A node before it runs. ``command`` is empty for a server that somebody else runs.
 
     ``once`` holds variables of its first life only. ``prepare`` writes what it needs on disk.
@@ -62,13 +63,13 @@ class Plan:
     store_urls: Mapping[str, str]
     data: Mapping[str, Path]
     broker_urls: Mapping[str, str]
-    stores: tuple[Member, ...]
-    brokers: tuple[Member, ...]
-    services: tuple[Member, ...]
-    gateway: Member
+    stores: tuple[NodeSpec, ...]
+    brokers: tuple[NodeSpec, ...]
+    services: tuple[NodeSpec, ...]
+    gateway: NodeSpec
 
     @property
-    def members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[NodeSpec, ...]:
         return (*self.stores, *self.brokers, *self.services, self.gateway)
 
 
@@ -84,7 +85,7 @@ def lay_out(spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via) 
     if binary is not None:
         valkey.version(binary)
     shared = _inherited() | {TAG: tag, "WDM_LOG_LEVEL": spec.log_level}
-    stores: dict[str, tuple[Member, str]] = {}
+    stores: dict[str, tuple[NodeSpec, str]] = {}
     for owner in dict.fromkeys(owners.values()):
         if owner in spec.store_urls:
             valkey.check_server(owner, spec.store_urls[owner])
@@ -135,7 +136,7 @@ def _inherited() -> dict[str, str]:
 
 def _store(
     service: str, binary: Path, port: int, spec: Spec, folder: StateFolder, shared: Mapping[str, str]
-) -> tuple[Member, str]:
+) -> tuple[NodeSpec, str]:
     name, password = f"{service}-store", token_hex(16)
     data = _data(spec, folder, name)
     text = valkey.configuration(
@@ -146,7 +147,7 @@ def _store(
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.write_private(f"conf/{name}.conf", text.encode())
 
-    member = Member(
+    member = NodeSpec(
         name=name,
         kind="store",
         service=service,
@@ -161,19 +162,19 @@ def _store(
     return member, f"redis://:{password}@{HOST}:{port}/0"
 
 
-def _foreign_store(service: str, url: str, folder: StateFolder) -> tuple[Member, str]:
+def _foreign_store(service: str, url: str, folder: StateFolder) -> tuple[NodeSpec, str]:
     name = f"{service}-store"
 
     async def serves() -> bool:
         return True  # it was asked while planning; its life is not ours to watch
 
     shown = without_password(url)
-    return Member(name, "store", service, shown, 0, (), {}, folder.logs / f"{name}.log", serves), url
+    return NodeSpec(name, "store", service, shown, 0, (), {}, folder.logs / f"{name}.log", serves), url
 
 
 def _brokers(
     spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via, shared: Mapping[str, str]
-) -> tuple[tuple[Member, ...], Mapping[str, str]]:
+) -> tuple[tuple[NodeSpec, ...], Mapping[str, str]]:
     kind = transport(spec.transport).broker
     if not kind:
         return (), {}
@@ -190,8 +191,8 @@ def _brokers(
     return (_broker(broker, data, folder, shared),), broker.urls
 
 
-def _broker(broker: Broker, data: Path, folder: StateFolder, shared: Mapping[str, str]) -> Member:
-    return Member(
+def _broker(broker: Broker, data: Path, folder: StateFolder, shared: Mapping[str, str]) -> NodeSpec:
+    return NodeSpec(
         name=NAME,
         kind="broker",
         service="",
@@ -207,10 +208,10 @@ def _broker(broker: Broker, data: Path, folder: StateFolder, shared: Mapping[str
 
 def _service(
     service: str, index: int, port: int, spec: Spec, folder: StateFolder, environment: Mapping[str, str]
-) -> Member:
+) -> NodeSpec:
     name = f"{service}-{index}"
     own = {"WDM_NODE": name, "WDM_LISTEN": f"{HOST}:{port}", "WDM_ADVERTISE": f"http://{HOST}:{port}"}
-    return Member(
+    return NodeSpec(
         name=name,
         kind="service",
         service=service,
@@ -228,7 +229,7 @@ def _own_environment(
     service: str,
     index: int,
     ports: Mapping[str, list[int]],
-    kept: tuple[Member, str],
+    kept: tuple[NodeSpec, str],
     via: Via,
 ) -> dict[str, str]:
     """What a service process is and how it reaches the others. ``kept``: the store of its data, and that one's address."""
@@ -269,8 +270,8 @@ def _common_environment(spec: Spec, secret: str) -> dict[str, str]:
 
 def _gateway(
     port: int, spec: Spec, folder: StateFolder, shared: Mapping[str, str], peers: Mapping[str, list[str]]
-) -> Member:
-    return Member(
+) -> NodeSpec:
+    return NodeSpec(
         name="gateway",
         kind="gateway",
         service="",

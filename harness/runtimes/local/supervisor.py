@@ -13,14 +13,14 @@ from random import Random
 from typing import Protocol
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.base import Node, Rule, Wire
-from harness.runtimes.local import control, limits, process, watchdog
-from harness.runtimes.local.keeper import Keeper
-from harness.runtimes.local.nodes import Member, Plan, direct, lay_out
-from harness.runtimes.local.ports import Ports, is_free, why_taken
-from harness.runtimes.local.spec import Spec
-from harness.runtimes.local.state import Deployment, Record, StateFolder
-from harness.runtimes.local.status_writer import StatusWriter
+from harness.runtimes.base import LinkId, Node, Rule
+from harness.runtimes.deployment import control, limits, process, watchdog
+from harness.runtimes.deployment.node_supervisor import NodeSupervisor
+from harness.runtimes.deployment.ports import Ports, is_free, why_taken
+from harness.runtimes.deployment.spec import Spec
+from harness.runtimes.deployment.state import Deployment, Record, StateFolder
+from harness.runtimes.deployment.status_writer import StatusWriter
+from harness.runtimes.local.nodes import NodeSpec, Plan, direct, lay_out
 from harness.runtimes.network.proxy import Proxy
 from protocols.service.tasks import begin
 
@@ -31,17 +31,17 @@ class Network(Protocol):
     """What stands on the links of a deployment, as far as it was made for it (``Wires`` says what for)."""
 
     @property
-    def wires(self) -> tuple[Wire, ...]: ...
+    def wires(self) -> tuple[LinkId, ...]: ...
 
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
 
-    def shape(self, by: Hashable, wires: Iterable[Wire], rule: Rule, rng: Random) -> None: ...
+    def apply_rule(self, by: Hashable, wires: Iterable[LinkId], rule: Rule, rng: Random) -> None: ...
 
-    def unshape(self, by: Hashable, *, reset: bool = False) -> None: ...
+    def remove_rules(self, by: Hashable, *, reset: bool = False) -> None: ...
 
-    def straighten(self) -> None:
+    def remove_all_rules(self) -> None:
         """Take back every rule."""
 
     async def settled(self) -> None:
@@ -56,7 +56,7 @@ class Supervisor:
         self.folder = folder
         self.network: Network = Proxy()
         self._say = say = unbroken(say)
-        self._keepers: dict[str, Keeper] = {}
+        self._keepers: dict[str, NodeSupervisor] = {}
         self._plan: Plan | None = None
         self._deployment: Deployment | None = None
         self._status = StatusWriter(folder, say)
@@ -100,7 +100,7 @@ class Supervisor:
     def nodes(self) -> tuple[Node, ...]:
         return tuple(one.node() for one in self._keepers.values())
 
-    def keeper(self, name: str) -> Keeper:
+    def keeper(self, name: str) -> NodeSupervisor:
         """Raises ``KeyError`` naming the nodes there are."""
         if name not in self._keepers:
             raise KeyError(f"no node {name!r}; there are: {', '.join(self._keepers) or 'none'}")
@@ -162,8 +162,8 @@ class Supervisor:
         self.network = proxy = Proxy()
         return lay_out(self.spec, self.folder, ports.take, proxy.add if self.spec.breakable else direct)
 
-    def _keep(self, member: Member) -> Keeper:
-        return Keeper(member, self.spec.respawn_after_s, self._write, report=self._say)
+    def _keep(self, member: NodeSpec) -> NodeSupervisor:
+        return NodeSupervisor(member, self.spec.respawn_after_s, self._write, report=self._say)
 
     async def _make(self) -> None:
         """What has to be there before the first node starts."""
@@ -184,7 +184,7 @@ class Supervisor:
         await self._start_some((*self.plan.services, self.plan.gateway))
         self._note("up")
 
-    async def _start_some(self, members: Iterable[Member]) -> None:
+    async def _start_some(self, members: Iterable[NodeSpec]) -> None:
         chosen = [self._keepers[member.name] for member in members]
         for one in chosen:
             one.start()
@@ -206,7 +206,7 @@ class Supervisor:
             self._status.write(self._deployment)
 
 
-def _record(one: Keeper) -> Record:
+def _record(one: NodeSupervisor) -> Record:
     member, identity = one.member, one.identity
     return Record(
         name=member.name,

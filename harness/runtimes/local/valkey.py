@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.local.places import expanded
-from harness.runtimes.local.spec import BUNDLED, without_password
+from harness.runtimes.deployment.registry import expanded
+from harness.runtimes.deployment.spec import BUNDLED, without_password
 
 ON_PATH = "path"
 OLDEST = 7  # Functions, which hold the protocols' commands, came with Redis 7.0

@@ -17,8 +17,8 @@ from contextlib import suppress
 from random import Random
 from typing import cast
 
-from harness.runtimes.base import Rule, Wire
-from harness.runtimes.network.rules import Shape, Shapes, Way
+from harness.runtimes.base import LinkId, Rule
+from harness.runtimes.network.shaping import Shape, Shapes, Way
 from protocols.service.tasks import Background
 
 LOOPBACK = "127.0.0.1"
@@ -38,10 +38,10 @@ class Proxy:
     """All links of a deployment. ``add`` them, ``start``, then put rules on them."""
 
     def __init__(self) -> None:
-        self._links: dict[Wire, Link] = {}
+        self._links: dict[LinkId, Link] = {}
 
     @property
-    def wires(self) -> tuple[Wire, ...]:
+    def wires(self) -> tuple[LinkId, ...]:
         return tuple(self._links)
 
     def add(self, source: str, to: str, port: int, host: str = LOOPBACK, at: tuple[str, int] = (LOOPBACK, 0)) -> int:
@@ -61,13 +61,13 @@ class Proxy:
         while any(link.flows for link in self._links.values()) and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0)  # an aborted transport tells its end at the loop's next turn
 
-    def shape(self, by: Hashable, wires: Iterable[Wire], rule: Rule, rng: Random) -> None:
+    def apply_rule(self, by: Hashable, wires: Iterable[LinkId], rule: Rule, rng: Random) -> None:
         """Put a rule on links, in the name of ``by``."""
         for wire in wires:
             self._links[wire].shapes[by] = Shape(rule, rng)
             self._links[wire].reshaped()
 
-    def unshape(self, by: Hashable, *, reset: bool = False) -> None:
+    def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:
         """Take back what ``by`` put anywhere; with ``reset`` the connections it was on are reset."""
         for link in self._links.values():
             if link.shapes.pop(by, None) is not None:
@@ -78,7 +78,7 @@ class Proxy:
     async def settled(self) -> None:
         """What is asked is done."""
 
-    def straighten(self) -> None:
+    def remove_all_rules(self) -> None:
         """Take back every rule."""
         for link in self._links.values():
             if link.shapes:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
-from harness.runtimes.base import Rule, Wire
-from harness.runtimes.network.rules import Shape, Shapes
+from harness.runtimes.base import LinkId, Rule
+from harness.runtimes.network.shaping import Shape, Shapes
 from harness.runtimes.sim.world import World
 
 QUICKEST_S = 0.0002
@@ -42,7 +42,7 @@ class _Line:
 class Network:
     """Packets are calls: what to do when one arrives. While it is ``rough``, some are slow and some are lost by themselves."""
 
-    def __init__(self, world: World, wires: Iterable[Wire]) -> None:
+    def __init__(self, world: World, wires: Iterable[LinkId]) -> None:
         self.world = world
         self.rough = True
         self._lines = {wire: _Line() for wire in wires}
@@ -50,10 +50,10 @@ class Network:
         self._numbers = itertools.count()
 
     @property
-    def wires(self) -> tuple[Wire, ...]:
+    def wires(self) -> tuple[LinkId, ...]:
         return tuple(self._lines)
 
-    def carry(self, wire: Wire, arrive: Arrive, lost: Arrive = lambda: None) -> None:
+    def carry(self, wire: LinkId, arrive: Arrive, lost: Arrive = lambda: None) -> None:
         """A packet that may be lost, late, and overtaken by others. ``lost``: for a sender that sees its connection reset."""
         line = self._lines[wire]
         delay_s = self._latency_s()
@@ -64,11 +64,11 @@ class Network:
         else:
             self.world.later(delay_s, lambda: self._arrive(line, arrive))
 
-    def connections(self, wire: Wire) -> list[Callable[[], None]]:
+    def connections(self, wire: LinkId) -> list[Callable[[], None]]:
         """Who has a connection on this link, and is told when it is reset."""
         return self._lines[wire].connections
 
-    def when_whole(self, wire: Wire, then: Arrive) -> None:
+    def when_whole(self, wire: LinkId, then: Arrive) -> None:
         """``then``, now or when the cut has ended."""
         line = self._lines[wire]
         if line.shapes.cut:
@@ -76,23 +76,23 @@ class Network:
         else:
             then()
 
-    def line(self, wire: Wire) -> _Line:
+    def line(self, wire: LinkId) -> _Line:
         return self._lines[wire]
 
     # ------------------------------------------------------------ rules
 
-    def shape(self, by: Hashable, wires: Iterable[Wire], rule: Rule, rng: Random) -> None:
+    def apply_rule(self, by: Hashable, wires: Iterable[LinkId], rule: Rule, rng: Random) -> None:
         for wire in wires:
             self._lines[wire].shapes[by] = Shape(rule, rng)
 
-    def unshape(self, by: Hashable, *, reset: bool = False) -> None:
+    def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:
         for line in self._lines.values():
             if line.shapes.pop(by, None) is not None:
                 for broken in tuple(line.connections) if reset else ():
                     broken()
                 self._reshaped(line)
 
-    def straighten(self) -> None:
+    def remove_all_rules(self) -> None:
         for line in self._lines.values():
             if line.shapes:
                 line.shapes.clear()
@@ -160,7 +160,7 @@ class Network:
 class Pipe:
     """One direction of a connection: what is sent arrives in order, and nothing else."""
 
-    def __init__(self, network: Network, wire: Wire) -> None:
+    def __init__(self, network: Network, wire: LinkId) -> None:
         self._network = network
         self._loop = network.world.loop
         self._line = network.line(wire)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from harness.runtimes.base import Wire
-from harness.runtimes.local.spec import Spec
+from harness.runtimes.base import LinkId
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.sim.links import BrokeredLink, SimLink
 from harness.runtimes.sim.machine import Machine
 from harness.runtimes.sim.network import Network
@@ -77,7 +77,7 @@ class Surroundings:
     servers: Mapping[str, Server]
     lasting: Callable[[str], Faults]
     instances: dict[str, list["Process"]] = field(default_factory=dict)
-    letters: dict[bytes, None] = field(default_factory=dict)
+    dead_letters: dict[bytes, None] = field(default_factory=dict)
     defects: list[str] = field(default_factory=list)
 
     @property
@@ -86,9 +86,9 @@ class Surroundings:
 
     def bury(self, body: bytes) -> None:
         """Keep a dead letter, in the place of the broker or of the process."""
-        self.letters.setdefault(body)
-        while len(self.letters) > MOST_DEAD_LETTERS:
-            del self.letters[next(iter(self.letters))]
+        self.dead_letters.setdefault(body)
+        while len(self.dead_letters) > MOST_DEAD_LETTERS:
+            del self.dead_letters[next(iter(self.dead_letters))]
 
     @property
     def limit_ms(self) -> int:
@@ -115,7 +115,7 @@ class Process(Machine):
         there, world, life = self._there, self.world, self.life
         rng = world.stream(f"process:{self.name}:{life}")
         clock = SimClock(self)
-        wire: Wire = (self.name, self._server.name)
+        wire: LinkId = (self.name, self._server.name)
 
         def enter(call: Callable[[], None]) -> None:
             self.enter(life, call)
@@ -242,7 +242,7 @@ class Process(Machine):
         handler, parameter = _READS[service, f"{prefix}/"]
         instances = self._there.instances[service]
         target = instances[turn % len(instances)]
-        wire: Wire = (self.name, target.name)
+        wire: LinkId = (self.name, target.name)
         heard: asyncio.Future[Answer | None] = self.world.loop.create_future()
         life = self.life
 

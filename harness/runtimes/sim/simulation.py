@@ -7,8 +7,9 @@ from random import Random
 from typing import Any
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.base import Capability, Holds, Node, Rule, Wire
-from harness.runtimes.local.spec import SERVICES, Spec
+from harness.runtimes.base import Capability, FaultOwnership, LinkId, Node, Rule
+from harness.runtimes.deployment.injected_faults import InjectedFaults
+from harness.runtimes.deployment.spec import SERVICES, Spec
 from harness.runtimes.sim.client import SimClient
 from harness.runtimes.sim.links import post
 from harness.runtimes.sim.loop import VirtualLoop
@@ -17,7 +18,6 @@ from harness.runtimes.sim.network import Network
 from harness.runtimes.sim.process import Died, Process, Surroundings
 from harness.runtimes.sim.server import Server
 from harness.runtimes.sim.world import World
-from harness.runtimes.wanted import Wanted
 from protocols.core import Command, Config, Protocol
 from protocols.registry import load
 from protocols.service.faults import Faults
@@ -26,7 +26,7 @@ from protocols.service.settings import timing_for
 
 UP_WITHIN_S = 30.0
 ALWAYS: frozenset[Capability] = frozenset({"signals", "links", "messages", "clock", "failpoints", "log-tail", "disk"})
-BROKERED: frozenset[Capability] = frozenset({"letters"})
+BROKERED: frozenset[Capability] = frozenset({"dead-letters"})
 
 
 class Simulation:
@@ -34,9 +34,9 @@ class Simulation:
 
     def __init__(self, spec: Spec, seed: int, loop: VirtualLoop, salt: int = 0) -> None:
         self.world = World(seed, loop, salt)
-        self.holds = Holds()
+        self.holds = FaultOwnership()
         self.defects: list[str] = []
-        self._wanted = Wanted()
+        self._wanted = InjectedFaults()
         self._protocol = load(spec.protocol)
         limit_ms = round(spec.time_limit_s * 1000)
         self._config = self._protocol.configure(spec.options, spec.ablate, timing_for(limit_ms))
@@ -120,20 +120,20 @@ class Simulation:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        letters = BROKERED if transport(self._there.spec.transport).broker else frozenset[Capability]()
-        return ALWAYS | letters
+        dead_letters = BROKERED if transport(self._there.spec.transport).broker else frozenset[Capability]()
+        return ALWAYS | dead_letters
 
     def revive(self, name: str) -> None:
         self._machine(name).revive()
 
-    def links(self) -> tuple[Wire, ...]:
+    def links(self) -> tuple[LinkId, ...]:
         return self._network.wires
 
-    def shape(self, by: Hashable, links: Iterable[Wire], rule: Rule, rng: Random) -> None:
-        self._network.shape(by, links, rule, rng)
+    def apply_rule(self, by: Hashable, links: Iterable[LinkId], rule: Rule, rng: Random) -> None:
+        self._network.apply_rule(by, links, rule, rng)
 
-    def unshape(self, by: Hashable, *, reset: bool = False) -> None:
-        self._network.unshape(by, reset=reset)
+    def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:
+        self._network.remove_rules(by, reset=reset)
 
     def configured(self) -> tuple[Protocol, Config]:
         return self._protocol, self._config
@@ -153,14 +153,14 @@ class Simulation:
     async def free_disk(self, name: str) -> None:
         self._server(name).free_disk()
 
-    async def plant(self, service: str, name: str) -> Sequence[str]:
+    async def inject_poison(self, service: str, name: str) -> Sequence[str]:
         made = poison.messages(self._protocol, self._config, service, name)
         for body in made.values():
             post(self.world, self._processes[service], body)
         return tuple(made)
 
-    async def buried(self) -> Sequence[bytes]:
-        return tuple(self._there.letters)
+    async def dead_letters(self) -> Sequence[bytes]:
+        return tuple(self._there.dead_letters)
 
     async def heal(self) -> None:
         for machine in self._machines.values():
@@ -168,7 +168,7 @@ class Simulation:
             if isinstance(machine, Server):
                 machine.free_disk()
             machine.revive()
-        self._network.straighten()
+        self._network.remove_all_rules()
         self._network.calm()
         self._tell(self._wanted.clear())
 
@@ -225,7 +225,7 @@ class Simulation:
             self.defects.append(f"{type(error).__name__}: {error}")
 
 
-def _wires(names: dict[str, list[str]], servers: dict[str, Server]) -> list[Wire]:
+def _wires(names: dict[str, list[str]], servers: dict[str, Server]) -> list[LinkId]:
     """Services talk to each other's instances and to the store that keeps their data."""
     services = [(service, name) for service, several in names.items() for name in several]
     return [

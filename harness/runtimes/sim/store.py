@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from random import Random
 
-from harness.runtimes.base import Wire
+from harness.runtimes.base import LinkId
 from harness.runtimes.sim.network import Network, Pipe
 from harness.runtimes.sim.server import Server
 from harness.runtimes.sim.world import World
@@ -21,7 +21,7 @@ class SimStore(StoreQueue):
         self,
         world: World,
         network: Network,
-        wire: Wire,
+        wire: LinkId,
         server: Server,
         enter: Callable[[Callable[[], None]], None],
         clock: Clock,

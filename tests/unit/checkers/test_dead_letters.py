@@ -21,8 +21,8 @@ def test_what_was_planted_and_nothing_else_holds(run):
 @pytest.mark.parametrize(
     ("seen", "name"),
     [
-        ({"planted": ["order bb", "stock aa"], "others": 1, "seen": ["b'x'"]}, "message-buried"),
-        ({"planted": ["order bb"], "others": 0, "seen": []}, "poison-not-buried"),
+        ({"planted": ["order bb", "stock aa"], "others": 1, "seen": ["b'x'"]}, "message-dead-lettered"),
+        ({"planted": ["order bb"], "others": 0, "seen": []}, "poison-not-dead-lettered"),
     ],
 )
 def test_what_is_too_much_or_missing_is_a_violation(run, seen, name):

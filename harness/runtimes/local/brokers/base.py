@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.runtimes.local.probe import Probe
+from harness.runtimes.deployment.probe import Probe
 
 HOST = "127.0.0.1"
 USER = "wdm"

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.runtimes.local.places import expanded, user_folder
+from harness.runtimes.deployment.registry import expanded, user_folder
 from protocols.errors import UsageError
 
 VERSION = "3.9.1"

@@ -10,7 +10,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.local import probe
+from harness.runtimes.deployment import probe
 from harness.runtimes.local.brokers import jars
 from harness.runtimes.local.brokers.base import HOST, Broker, Setting
 

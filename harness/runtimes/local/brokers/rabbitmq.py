@@ -8,7 +8,7 @@ from secrets import token_hex
 from zlib import crc32
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.local import probe
+from harness.runtimes.deployment import probe
 from harness.runtimes.local.brokers.base import HOST, USER, Broker, Setting
 
 HOME = "RABBITMQ_HOME"

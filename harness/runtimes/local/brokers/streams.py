@@ -2,9 +2,10 @@
 
 from secrets import token_hex
 
-from harness.runtimes.local import probe, valkey
+from harness.runtimes.deployment import probe
+from harness.runtimes.deployment.spec import BUNDLED
+from harness.runtimes.local import valkey
 from harness.runtimes.local.brokers.base import HOST, Broker, Setting
-from harness.runtimes.local.spec import BUNDLED
 
 
 def find() -> str:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import msgspec
 
-from harness.runtimes.local import control, places, process
-from harness.runtimes.local.state import StateFolder
+from harness.runtimes.deployment import control, process, registry
+from harness.runtimes.deployment.state import StateFolder
 
 TRIES, AGAIN_S = 5, 1.0  # what an engine was told to make a moment ago may appear after the first look
 # Counts what is guarded, so that an ordinary end starts no interpreter.
@@ -112,7 +112,7 @@ def clean_up(one: Guarded) -> None:
             _end(folder, docker=one.docker)
     if one.remove:
         shutil.rmtree(folder.path, ignore_errors=True)
-        places.forget(folder.path)
+        registry.forget(folder.path)
 
 
 def _end(folder: StateFolder, *, docker: bool) -> None:
@@ -128,7 +128,7 @@ def main() -> int:
         try:
             clean_up(one)
         except Exception as error:  # noqa: BLE001  one that resists must not keep the others
-            with suppress(OSError), (places.user_folder() / "watchdog.log").open("a") as log:
+            with suppress(OSError), (registry.user_folder() / "watchdog.log").open("a") as log:
                 log.write(f"{one.folder}: {type(error).__name__}: {error}\n")
     return 0
 

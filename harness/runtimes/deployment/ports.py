@@ -14,7 +14,7 @@ from random import SystemRandom
 from typing import IO
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.local.places import user_folder
+from harness.runtimes.deployment.registry import user_folder
 
 LOOPBACK = "127.0.0.1"
 LOWEST = 10_000

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from harness.runtimes.local.state import Deployment, StateFolder
+from harness.runtimes.deployment.state import Deployment, StateFolder
 
 BEAT_EVERY_S = 1.0
 

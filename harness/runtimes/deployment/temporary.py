@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from harness.runtimes.local import watchdog
-from harness.runtimes.local.process import Identity, alive, identify
+from harness.runtimes.deployment import watchdog
+from harness.runtimes.deployment.process import Identity, alive, identify
 
 PREFIX = "wdm-"
 OWNER = ".owner"

@@ -17,10 +17,10 @@ import msgspec
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Kind, Node, State
-from harness.runtimes.local import places
-from harness.runtimes.local.places import expanded
-from harness.runtimes.local.process import Identity, alive, identify, paused
-from harness.runtimes.local.spec import Spec
+from harness.runtimes.deployment import registry
+from harness.runtimes.deployment.process import Identity, alive, identify, paused
+from harness.runtimes.deployment.registry import expanded
+from harness.runtimes.deployment.spec import Spec
 
 DEFAULT = ".wdm"
 STATUS = "deployment.json"
@@ -104,7 +104,7 @@ class StateFolder:
             raise self._unusable(error) from None
         self._lock = lock
         with suppress(OSError):  # the list only serves `wdm down --all`; this folder is found without it
-            places.remember(self.path)
+            registry.remember(self.path)
 
     def _unusable(self, error: OSError) -> EnvironmentFailure:
         return EnvironmentFailure(f"state folder {self.path} cannot be used: {error.strerror}")
@@ -174,7 +174,7 @@ class StateFolder:
         with suppress(FileNotFoundError):
             (self.path / STATUS).unlink()
         with suppress(OSError):  # `wdm down --all` finds nothing there, and tries again
-            places.forget(self.path)
+            registry.forget(self.path)
 
     # ------------------------------------------------------------ everybody's side
 

@@ -5,7 +5,7 @@ import resource
 from contextlib import suppress
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.local.spec import SERVICES, Spec
+from harness.runtimes.deployment.spec import SERVICES, Spec
 from protocols.registry import load
 
 LEAST_FILES = 256

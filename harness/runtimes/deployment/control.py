@@ -9,9 +9,9 @@ from pathlib import Path
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Node
-from harness.runtimes.local import places, process
-from harness.runtimes.local.process import Identity
-from harness.runtimes.local.state import Deployment, StateFolder
+from harness.runtimes.deployment import process, registry
+from harness.runtimes.deployment.process import Identity
+from harness.runtimes.deployment.state import Deployment, StateFolder
 
 STOP_WITHIN_S = 10.0
 POLL_S = 0.02
@@ -19,7 +19,7 @@ SILENT_S = 10.0  # a supervisor shows every second that it works
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class DeploymentView:
     """``supervised`` is False when the supervisor was killed: nodes may still run, but nobody looks after them.
 
     ``troubles``: each thing that is not as it should be, in words.
@@ -31,19 +31,19 @@ class View:
     troubles: tuple[str, ...] = ()
 
 
-def view(folder: StateFolder) -> View | None:
+def view(folder: StateFolder) -> DeploymentView | None:
     """What runs in this folder; None if nothing was started or everything was stopped."""
     deployment = folder.read()
     if deployment is None:
         return None
     nodes = tuple(record.node() for record in deployment.nodes)
     if deployment.runtime == "docker":
-        from harness.runtimes.docker import ours  # noqa: PLC0415 - see below
+        from harness.runtimes.docker import resources  # noqa: PLC0415 - see below
 
-        nodes = ours.seen(deployment.tag, nodes)
+        nodes = resources.seen(deployment.tag, nodes)
     supervisor = folder.supervisor()
     troubles = (*_of_the_supervisor(folder, supervisor), *_of_the_nodes(nodes))
-    return View(deployment, nodes, supervisor is not None, troubles)
+    return DeploymentView(deployment, nodes, supervisor is not None, troubles)
 
 
 def _of_the_supervisor(folder: StateFolder, supervisor: Identity | None) -> Iterable[str]:
@@ -75,9 +75,9 @@ def take_down(folder: StateFolder, *, volumes: bool = False) -> list[str]:
         stopped = names or ["a deployment that was still starting"]
     stopped += [f"{name}, left behind" for name in end_leftovers(folder)]
     if volumes:
-        from harness.runtimes.docker import ours  # noqa: PLC0415 - see below
+        from harness.runtimes.docker import resources  # noqa: PLC0415 - see below
 
-        stopped += ours.remove_all(ours.project(folder.path), volumes=True)
+        stopped += resources.remove_all(resources.project(folder.path), volumes=True)
     folder.erase()
     return stopped
 
@@ -88,9 +88,9 @@ def end_leftovers(folder: StateFolder) -> list[str]:
     if deployment is None:
         return []
     if deployment.runtime == "docker":
-        from harness.runtimes.docker import ours  # noqa: PLC0415 - who has no containers needs no engine
+        from harness.runtimes.docker import resources  # noqa: PLC0415 - see below
 
-        return ours.remove(deployment.tag)
+        return resources.remove(deployment.tag)
     written = [record.identity for record in deployment.nodes]
     found = dict.fromkeys(identity for identity in written if identity is not None)
     ended = process.end([*found, *(one for one in process.tagged(deployment.tag) if one not in found)])
@@ -99,7 +99,7 @@ def end_leftovers(folder: StateFolder) -> list[str]:
 
 def all_folders() -> Iterable[Path]:
     """Every state folder of this user that has, or had, a deployment."""
-    return places.known()
+    return registry.known()
 
 
 def _stop_supervisor(folder: StateFolder, supervisor: Identity) -> None:

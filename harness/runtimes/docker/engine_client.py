@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.local.places import user_folder
+from harness.runtimes.deployment.registry import user_folder
 
 DEPLOYMENT, HOME, VOLATILE = "wdm.deployment", "wdm.home", "wdm.volatile"
 """Labels. Without the first, and the second naming this user's folder, nothing is ever touched. What is volatile is a run's:

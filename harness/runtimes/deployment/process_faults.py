@@ -8,8 +8,8 @@ import aiohttp
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Node
-from harness.runtimes.local.keeper import Keeper
-from harness.runtimes.wanted import Wanted
+from harness.runtimes.deployment.injected_faults import InjectedFaults
+from harness.runtimes.deployment.node_supervisor import NodeSupervisor
 from protocols.service.faults import PATH, Faults, written
 from protocols.service.links.http import SECRET
 from protocols.service.tasks import Background
@@ -19,16 +19,16 @@ AGAIN_S = 0.05
 HEARD_WITHIN_S = 20.0  # a process that was just started has to come up first
 
 
-class InsideFaults:
+class ProcessFaultInjector:
     """Keeps who wants what of whom. A process hears of a change at once, or as soon as it listens: a paused one later.
 
     What is to outlast a restart is also in the environment of its next life, so a process that ends need not hear.
     """
 
-    def __init__(self, keeper: Callable[[str], Keeper], secret: str) -> None:
+    def __init__(self, keeper: Callable[[str], NodeSupervisor], secret: str) -> None:
         self._keeper = keeper
         self._headers = {SECRET: secret, "content-type": "application/json"}
-        self._wanted = Wanted()
+        self._wanted = InjectedFaults()
         self._telling: dict[str, asyncio.Task[None]] = {}
         self._refused: dict[str, None] = {}  # who has not heard although it was told
         self._tasks = Background(lambda _: None)  # a refusal is raised, at the latest by `heal`

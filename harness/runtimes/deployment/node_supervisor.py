@@ -8,11 +8,11 @@ from contextlib import suppress
 
 from harness.errors import EnvironmentFailure, exhausted
 from harness.runtimes.base import Node, State
-from harness.runtimes.life import Life
-from harness.runtimes.local import process
+from harness.runtimes.deployment import process
+from harness.runtimes.deployment.process import Identity
+from harness.runtimes.deployment.process_handle import ProcessHandle
 from harness.runtimes.local.child import ChildLife
-from harness.runtimes.local.nodes import Member
-from harness.runtimes.local.process import Identity
+from harness.runtimes.local.nodes import NodeSpec
 from protocols.service.tasks import Background, begin, end
 
 PROBE_EVERY_S = 0.03
@@ -21,11 +21,11 @@ EFFECT_WITHIN_S = 10.0
 LOOK_EVERY_S = 0.001
 
 
-Begin = Callable[[Member, Mapping[str, str]], Awaitable[Life]]
+Begin = Callable[[NodeSpec, Mapping[str, str]], Awaitable[ProcessHandle]]
 """Starts a life with these variables. Raises ``OSError`` or ``EnvironmentFailure`` if it cannot."""
 
 
-class Keeper:
+class NodeSupervisor:
     """``changed`` is called after every change of state, so that somebody can write it down.
 
     ``begin`` starts each of its lives; ``injected`` holds variables of the next ones; ``report`` receives a line about each
@@ -34,7 +34,7 @@ class Keeper:
 
     def __init__(
         self,
-        member: Member,
+        member: NodeSpec,
         respawn_after_s: float,
         changed: Callable[[], None],
         begin: Begin = ChildLife.begin,
@@ -50,9 +50,9 @@ class Keeper:
         self._state: State = "down"
         self._stay_down = False
         self._lives = 0
-        self._life: Life | None = None
-        self._killed: Life | None = None
-        self._frozen: Life | None = None
+        self._life: ProcessHandle | None = None
+        self._killed: ProcessHandle | None = None
+        self._frozen: ProcessHandle | None = None
         self._wanted = asyncio.Event()
         self._served = asyncio.Event()
         self._ended = asyncio.Event()
@@ -212,7 +212,7 @@ class Keeper:
         self._served.clear()
         self._become("down")
 
-    async def _spawn(self) -> Life:
+    async def _spawn(self) -> ProcessHandle:
         member = self.member
         environment = {**member.environment, **(member.once if self._lives == 0 else {}), **self.injected}
         self._lives += 1
@@ -271,7 +271,7 @@ class Keeper:
         return lines[-1].strip() if lines else "it said nothing"
 
 
-async def _stands_still(life: Life) -> None:
+async def _stands_still(life: ProcessHandle) -> None:
     """A stopped process goes on until the kernel has taken it off its processor: a moment, or more on a busy machine."""
     while not (life.paused or life.ended):
         await asyncio.sleep(LOOK_EVERY_S)

@@ -8,11 +8,11 @@ from typing import Any
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Node, State
+from harness.runtimes.deployment.registry import user_folder
 from harness.runtimes.docker import owner
 from harness.runtimes.docker.brokers import BROKERS
-from harness.runtimes.docker.engine import DEPLOYMENT, VOLATILE, connect, filters, told
+from harness.runtimes.docker.engine_client import DEPLOYMENT, VOLATILE, connect, filters, told
 from harness.runtimes.local.brokers import NAME
-from harness.runtimes.local.places import user_folder
 
 SERVICE = "com.docker.compose.service"
 USED = "containers"

@@ -9,7 +9,7 @@ import msgspec
 from protocols.service.faults import Faults
 
 
-class Wanted:
+class InjectedFaults:
     """Orders by who gave them."""
 
     def __init__(self) -> None:

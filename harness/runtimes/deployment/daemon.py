@@ -1,4 +1,4 @@
-"""A supervisor in a session of its own: ``python -m harness.runtimes.local.detached STATE_DIR``, the spec on stdin.
+"""A supervisor in a session of its own: ``python -m harness.runtimes.deployment.daemon STATE_DIR``, the spec on stdin.
 
 It answers with one JSON line on stdout, ``{}`` once everything serves or ``{"code", "error"}``; after that its output is
 its log. The spec may hold a store's password, so it never goes on a command line.
@@ -14,10 +14,10 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import EnvironmentFailure, exhausted
-from harness.runtimes.local import control, limits
-from harness.runtimes.local.process import GRACE_S
-from harness.runtimes.local.spec import Spec
-from harness.runtimes.local.state import StateFolder
+from harness.runtimes.deployment import control, limits
+from harness.runtimes.deployment.process import GRACE_S
+from harness.runtimes.deployment.spec import Spec
+from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.local.supervisor import Supervisor, run
 from protocols.errors import UsageError
 
@@ -27,7 +27,7 @@ class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):
     error: str = ""
 
 
-def launch(spec: Spec, folder: StateFolder) -> control.View:
+def launch(spec: Spec, folder: StateFolder) -> control.DeploymentView:
     """Start a detached supervisor and return once everything serves. Raises what the supervisor raised."""
     spec.check()
     limits.check(spec)
@@ -36,7 +36,7 @@ def launch(spec: Spec, folder: StateFolder) -> control.View:
     with (folder.logs / "supervisor.log").open("ab") as log:
         try:
             child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "harness.runtimes.local.detached", str(folder.path)],
+                [sys.executable, "-P", "-m", "harness.runtimes.deployment.daemon", str(folder.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

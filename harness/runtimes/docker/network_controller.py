@@ -14,8 +14,8 @@ import aiohttp
 import msgspec
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.base import Rule, Wire
-from harness.runtimes.docker.engine import told
+from harness.runtimes.base import LinkId, Rule
+from harness.runtimes.docker.engine_client import told
 from harness.runtimes.docker.layout import Link, Place, serves_only
 from harness.runtimes.docker.links import PATH, Order
 from protocols.service.links.http import SECRET
@@ -25,14 +25,14 @@ ANSWER_WITHIN_S = 5.0
 CARRIED_OUT_WITHIN_S = 20.0
 
 
-def to_unplug(places: Iterable[Place], links: Iterable[Link], cut: set[Wire]) -> set[Place]:
+def to_unplug(places: Iterable[Place], links: Iterable[Link], cut: set[LinkId]) -> set[Place]:
     """Who is to be disconnected from where, for these wires to be cut: only whose every wire on that network is.
 
     Of two that would do, the store or the broker rather than its service.
     """
     links = tuple(links)
     unplugged: set[Place] = set()
-    covered: set[tuple[str, Wire]] = set()
+    covered: set[tuple[str, LinkId]] = set()
     for place in sorted(places, key=lambda place: not serves_only(place.node)):
         mine = {(one.network, one.wire) for one in links if one.network == place.network and place.node in one.wire}
         if mine and mine - covered and all(wire in cut for _, wire in mine):
@@ -41,7 +41,7 @@ def to_unplug(places: Iterable[Place], links: Iterable[Link], cut: set[Wire]) ->
     return unplugged
 
 
-class Cables:
+class NetworkController:
     """A ``Network`` of a deployment that was made to be broken. What is asked of it takes effect in order, a little later."""
 
     def __init__(self, places: Iterable[Place], links: Iterable[Link], secret: str) -> None:
@@ -49,7 +49,7 @@ class Cables:
         self._links = tuple(links)
         self._headers = {SECRET: secret, "content-type": "application/json"}
         self._names: dict[Hashable, str] = {}
-        self._cuts: dict[Hashable, set[Wire]] = {}
+        self._cuts: dict[Hashable, set[LinkId]] = {}
         self._unplugged: set[Place] = set()
         self._orders: asyncio.Queue[tuple[Order, set[Place]]] = asyncio.Queue()
         self._trouble: list[str] = []
@@ -59,10 +59,10 @@ class Cables:
         self.url = ""
 
     @property
-    def wires(self) -> tuple[Wire, ...]:
+    def wires(self) -> tuple[LinkId, ...]:
         return tuple(link.wire for link in self._links)
 
-    def plugged_into(self, networks: Mapping[str, Any], containers: Mapping[str, Any], url: str) -> None:
+    def attached(self, networks: Mapping[str, Any], containers: Mapping[str, Any], url: str) -> None:
         """The engine's networks by our names, its containers by node, and where the proxy hears orders."""
         self._networks, self._containers, self.url = networks, containers, url
 
@@ -72,21 +72,21 @@ class Cables:
     async def stop(self) -> None:
         await self._tasks.stop()
 
-    def shape(self, by: Hashable, wires: Iterable[Wire], rule: Rule, rng: Random) -> None:
+    def apply_rule(self, by: Hashable, wires: Iterable[LinkId], rule: Rule, rng: Random) -> None:
         meant = list(wires)
         if rule.cut:
             self._cuts[by] = set(meant)
         name = self._names.setdefault(by, str(len(self._names)))
-        self._enter(Order(do="shape", by=name, wires=meant, rule=rule, seed=rng.getrandbits(64)))
+        self._enter(Order(do="apply", by=name, wires=meant, rule=rule, seed=rng.getrandbits(64)))
 
-    def unshape(self, by: Hashable, *, reset: bool = False) -> None:
+    def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:
         self._cuts.pop(by, None)
         if by in self._names:
-            self._enter(Order(do="unshape", by=self._names[by], reset=reset))
+            self._enter(Order(do="remove", by=self._names[by], reset=reset))
 
-    def straighten(self) -> None:
+    def remove_all_rules(self) -> None:
         self._cuts.clear()
-        self._enter(Order(do="straighten"))
+        self._enter(Order(do="remove-all"))
 
     async def settled(self) -> None:
         try:
@@ -111,10 +111,10 @@ class Cables:
                 order, unplugged = await self._orders.get()
                 try:
                     # A cut begins at the proxy and ends at the plug, so that in between nothing slips through.
-                    if order.do == "shape":
+                    if order.do == "apply":
                         await self._tell(session, order)
                     await asyncio.to_thread(self._plug, unplugged)
-                    if order.do != "shape":
+                    if order.do != "apply":
                         await self._tell(session, order)
                 except Exception as failure:  # noqa: BLE001  `settled` says it, and the next order is carried out
                     self._trouble.append(str(failure) if isinstance(failure, EnvironmentFailure) else repr(failure))

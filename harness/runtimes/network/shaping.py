@@ -25,23 +25,27 @@ class Shapes(dict[Hashable, Shape]):
 
     @property
     def cut(self) -> bool:
-        return any(shape.rule.cut for shape in self.values())
+        return any(apply_rule.rule.cut for apply_rule in self.values())
 
     @property
     def bytes_per_s(self) -> float:
         """0 for no limit."""
-        return min((shape.rule.bytes_per_s for shape in self.values() if shape.rule.bytes_per_s), default=0.0)
+        return min(
+            (apply_rule.rule.bytes_per_s for apply_rule in self.values() if apply_rule.rule.bytes_per_s), default=0.0
+        )
 
     def breaks(self) -> bool:
         """Drawn for each piece of data: whether it breaks its connection."""
-        return any(shape.rng.random() < shape.rule.reset for shape in self.values() if shape.rule.reset)
+        return any(
+            apply_rule.rng.random() < apply_rule.rule.reset for apply_rule in self.values() if apply_rule.rule.reset
+        )
 
     def delay_s(self) -> float:
         """Drawn for each piece of data."""
         ms = 0.0
-        for shape in self.values():
-            if shape.rule.delay_ms or shape.rule.jitter_ms:
-                ms += shape.rule.delay_ms + shape.rule.jitter_ms * shape.rng.random()
+        for apply_rule in self.values():
+            if apply_rule.rule.delay_ms or apply_rule.rule.jitter_ms:
+                ms += apply_rule.rule.delay_ms + apply_rule.rule.jitter_ms * apply_rule.rng.random()
         return ms / 1000
 
     def through_at(self, way: Way, size: int, now_s: float) -> float:

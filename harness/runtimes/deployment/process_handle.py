@@ -3,10 +3,10 @@
 import signal
 from typing import Protocol
 
-from harness.runtimes.local.process import Identity
+from harness.runtimes.deployment.process import Identity
 
 
-class Life(Protocol):
+class ProcessHandle(Protocol):
     """What a keeper asks of it, whatever it is."""
 
     @property
