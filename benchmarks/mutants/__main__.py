@@ -2,7 +2,9 @@
 
 import os
 import random
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,11 @@ from benchmarks.mutants.mutate import Mutant, mutants
 ROOT = Path(__file__).resolve().parents[2]
 EXPLAINED = Path(__file__).with_name("explained.toml")
 STAGE_LIMIT_S = 240
+"""Of processor time: a stage that a busy machine makes slow kills no mutant."""
+
+STANDSTILL_S = 1800
+"""Of a stage that uses none: one that waits for ever."""
+
 FAILED, INTERRUPTED, NO_TESTS = 1, 2, 5
 
 
@@ -66,22 +73,26 @@ def judge(mutant: Mutant, tree: Path) -> str:
 def _run(tree: Path, folders: list[str]) -> str:
     call = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(
-            [*call, *folders],
-            check=False,
-            cwd=tree,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=STAGE_LIMIT_S,
-        )
-    except subprocess.TimeoutExpired:
+    with subprocess.Popen(
+        [*call, f"--timeout={STANDSTILL_S}", *folders],
+        cwd=tree,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as tests:
+        resource.prlimit(tests.pid, resource.RLIMIT_CPU, (STAGE_LIMIT_S, STAGE_LIMIT_S + 5))
+        try:
+            printed, _ = tests.communicate(timeout=STANDSTILL_S)
+        except subprocess.TimeoutExpired:
+            tests.kill()
+            return "does not end"
+    if tests.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
         return "does not end"
-    if done.returncode in (FAILED, INTERRUPTED):
+    if tests.returncode in (FAILED, INTERRUPTED):
         return " ".join(folders)
-    if done.returncode:
-        raise click.ClickException(f"pytest ended with {done.returncode} on {folders}: {done.stdout[-2000:]}")
+    if tests.returncode:
+        raise click.ClickException(f"pytest ended with {tests.returncode} on {folders}: {printed[-2000:]}")
     return ""
 
 
