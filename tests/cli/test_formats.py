@@ -24,7 +24,19 @@ from wdm.cli import main
 from wdm.testing.contract import scenario_of
 
 RUN, BENCH, CHECK = "20260101-000000-2pc-7", "20260101-000001-bench-7", "20260101-000002-check-2pc"
-NO_DOCUMENTS = (b"", b"\n", b"{", b"[]", b"null", b"3", b'"text"', b"\xff\xfe", b"[" * 100_000, b"{}")
+NO_DOCUMENTS = (
+    b"",
+    b"\n",
+    b"{",
+    b"[]",
+    b"null",
+    b"3",
+    b'"text"',
+    b"\xff\xfe",
+    b'{"format": "\xff"}',
+    b"[" * 100_000,
+    b"{}",
+)
 OTHER_FORMATS = (99, 0, -1, "1", 1.0, True, None, [], {})
 
 
@@ -94,6 +106,11 @@ def test_what_is_written_has_the_number_that_is_read(runs: Path) -> None:
     assert found(RUN, "results.json") == formats.RESULTS
     assert found(BENCH, "bench.json") == formats.BENCH_RECORD
     assert found(CHECK, "counterexample.json") == formats.COUNTEREXAMPLE
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(formats.Unreadable, match=r"it cannot be read \(Is a directory\); the way out$"):
+        formats.document(tmp_path, (1,), "the way out")
 
 
 def test_undamaged_files_are_shown(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

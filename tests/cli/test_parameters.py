@@ -32,6 +32,7 @@ NO_NUMBERS = (
     "1_0",
     "١",
     "9" * 400,
+    "9" * 5_000,
 )
 NO_TEXTS = ("", " ", "\t\n")
 
@@ -152,7 +153,7 @@ def test_a_key_of_the_file_is_refused_as_the_option_is(places: list[Place]) -> N
     assert found is not None
     for place in places:
         key = place.name.lstrip("-")
-        for value in ("nan", "inf", '""') if place in NUMBERS else ('""', '" "', '"\\u0000"', "nan"):
+        for value in ("nan", "inf", '""', "9" * 400) if place in NUMBERS else ('""', '" "', '"\\u0000"', "nan"):
             for text in (f"{key} = {value}\n", f"[{command}]\n{key} = {value}\n", f"[{command}]\n{key} = [{value}]\n"):
                 Path("wdm.toml").write_text(text)
                 with pytest.raises(UsageError, match=f"^wdm.toml:{text.count(chr(10))}: {key} = "):
