@@ -1,10 +1,10 @@
-"""What a protocol says of itself, as data: its claims, its safeguards, its options."""
+"""The claims, safeguards and options of a protocol, as data."""
 
 from collections.abc import Mapping
 
 from msgspec import Struct
 
-SEES_OWN_WRITES = "a client's read after its 200 sees what that checkout did"
+SEES_OWN_WRITES = "a client's read after its 200 sees the effects of that checkout"
 
 
 class Claims(Struct, frozen=True):
@@ -22,7 +22,7 @@ class Claims(Struct, frozen=True):
     durability: str
     blocking: str
     recovery_s: float
-    data: str = "each service owns its own, in a store of its own"
+    data: str = "each service owns its data, in a store of its own"
     own_writes: str = SEES_OWN_WRITES
     blocking_s: float | None = None
     outage_s: float | None = None
@@ -35,8 +35,8 @@ class Claims(Struct, frozen=True):
             ("own writes", self.own_writes),
             ("durability", self.durability),
             ("blocking", self.blocking),
-            ("instance away", _bound("others wait", self.blocking_s)),
-            ("service away", _bound("what does not need it waits", self.outage_s)),
+            ("instance away", _bound("other transactions wait", self.blocking_s)),
+            ("service away", _bound("requests that do not need it wait", self.outage_s)),
             ("recovery", f"within {self.recovery_s:g} s after the last fault"),
             ("data", self.data),
         ]

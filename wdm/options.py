@@ -86,7 +86,7 @@ def of_the_protocols(command: F) -> F:
         command
     )
     for one in _protocol_options():
-        text = f"{one.summary[:1].upper()}{one.summary[1:]}: {', '.join(one.choices)}.  [default: {one.defaults}]"
+        text = f"{one.summary[:1].upper()}{one.summary[1:]} ({', '.join(one.choices)}).  [default: {one.defaults}]"
         command = option(f"--{one.name}", default=None, help=text)(command)
     return command
 

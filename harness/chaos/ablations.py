@@ -17,17 +17,17 @@ from protocols.registry import load, names
 
 HEAD = """# Ablations
 
-A safeguard is a rule that keeps a protocol safe. Each is taken out once, and then found missing: by `wdm check`, which
-visits every state and shows the shortest way to one where a promise is broken, and by the simulator. What cannot be found
-missing is either useless or untested.
+A safeguard is a rule that keeps a protocol safe. This page removes each safeguard once and shows how the violation is found:
+by `wdm check`, which visits every state and returns the shortest path to a violated invariant, and by the simulator. A
+safeguard without a violation is either useless or untested.
 
-`wdm check --protocol PROTOCOL --ablate SAFEGUARD`, with the options in brackets if there are any, does one line of this table
-again, and shows the way. *Steps* is the length of the shortest way, *states* what the search visited until it had it, in all
-cases together. The promises are told apart in [harness/explore/promises.py](../harness/explore/promises.py); *stuck* is a state
-from which something never ends. *Seed* is the first seed of the first scenario in which the simulator sees it, *runs* how
-many it took in all ([harness/chaos/hunt.py](../harness/chaos/hunt.py)):
-`wdm chaos SCENARIO --runtime sim --seed SEED --ablate SAFEGUARD` does it again. *Real processes* is where
-`python -m harness.chaos.hunt` saw it with `--runtime local`; there the same seed need not show it each time. Made by `make docs`.
+`wdm check --protocol PROTOCOL --ablate SAFEGUARD`, with the options in brackets, repeats one line of this table and prints the
+path. *Steps* is the length of the shortest path, *states* the number of visited states in all cases together. The invariants
+are defined in [harness/explore/promises.py](../harness/explore/promises.py); *stuck* is a state from which a transaction never
+ends. *Seed* is the first seed of the first scenario in which the simulator finds a violation, *runs* the number of runs until
+then ([harness/chaos/hunt.py](../harness/chaos/hunt.py)): `wdm chaos SCENARIO --seed SEED --ablate SAFEGUARD` repeats it.
+*Real processes* has the scenario and seed in which `python -m harness.chaos.hunt` found a violation with `--runtime local`,
+where the same seed need not find it each time. `make docs` writes this page.
 """
 
 
@@ -48,13 +48,13 @@ REAL: dict[tuple[str, str], str] = {
     ("lua", "check-first"): "`store-cut` 1",
     ("lua", "force-checkout"): "`kill-one-at-a-time` 1",
     ("2pc", "order-lock"): "`slow-log` 2",
-    ("2pc", "deadlock-policy"): "nowhere in 11 runs: the deadline ends the wait before anything is wrong",
+    ("2pc", "deadlock-policy"): "none in 11 runs: the deadline ends the wait before a violation",
     ("saga", "start-record"): "`kill-one-at-a-time` 2",
     ("saga", "force-step"): "`hot-item` 1",
-    ("saga", "force-undo"): "nowhere in 14 runs",
+    ("saga", "force-undo"): "none in 14 runs",
     ("saga", "force-confirm"): "`left-for-dead` 1",
 }
-"""Scenario and seed in which `python -m harness.chaos.hunt` saw it on real processes, the last time that somebody ran it."""
+"""Scenario and seed in which `python -m harness.chaos.hunt` saw it on real processes, at its last run."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ class Row:
 
 Column = tuple[str, Callable[[Row], object]]
 SEARCHED: tuple[Column, ...] = (
-    ("without", lambda row: f"`{row.safeguard.name}`: {row.safeguard.summary}{row.under}"),
-    ("what is open then", lambda row: row.safeguard.opens),
-    ("seen in", lambda row: row.found.case.name),
-    ("broken promise", lambda row: row.found.promise),
+    ("safeguard", lambda row: f"`{row.safeguard.name}`: {row.safeguard.summary}{row.under}"),
+    ("fault without it", lambda row: row.safeguard.opens),
+    ("case", lambda row: row.found.case.name),
+    ("violated invariant", lambda row: row.found.promise),
     ("steps", lambda row: len(row.found.path)),
     ("states", lambda row: sum(found.states for found in row.answers)),
 )
@@ -96,7 +96,7 @@ COLUMNS: tuple[Column, ...] = (
     *SEARCHED,
     ("seed", lambda row: f"`{row.catch.scenario}` {row.catch.seed}" if row.catch else "none"),
     ("runs", lambda row: row.catch.runs if row.catch else sum(count for _, count in GROUNDS)),
-    ("real processes", lambda row: REAL.get((row.protocol, row.safeguard.name), "not hunted yet")),
+    ("real processes", lambda row: REAL.get((row.protocol, row.safeguard.name), "not searched yet")),
 )
 
 

@@ -9,15 +9,19 @@ from protocols.shop import ledger
 
 SAFEGUARDS = (
     Safeguard(
-        "check-first", "everything is checked before anything is written", "taken and not paid: nothing rolls back"
+        "check-first",
+        "all conditions are checked before the first write",
+        "goods are taken without a payment, and no rollback follows",
     ),
     Safeguard(
-        "force-checkout", "the checkout is durable before the client hears of it", "told yes, and it never happened"
+        "force-checkout",
+        "the checkout is durable before its acknowledgement",
+        "an acknowledged checkout that never happened",
     ),
     Safeguard(
-        "replay-verdict", "what comes late or twice hears the stored verdict", "refused, and then paid by a late copy"
+        "replay-verdict", "a stored decision answers a late or repeated command", "a late copy pays a rejected checkout"
     ),
-    Safeguard("guard", "no balance below zero", "more sold than there is"),
+    Safeguard("guard", "no balance falls below zero", "the shop sells more than its stock"),
 )
 
 
@@ -25,18 +29,18 @@ def claims(config: Config) -> Claims:
     return Claims(
         atomicity="atomic",
         isolation="strict-serializable",
-        durability="as the store's log: always, or up to a second, and what met a full disk, at everysec",
-        blocking="nobody waits for a transaction; without the one store nobody does anything",
+        durability="as the log of the store: everything at always; at everysec not the last second, nor a write on a full disk",
+        blocking="no transaction waits for another; without the one store no request succeeds",
         recovery_s=2.0,
         blocking_s=config.timing.takeover_s,
         outage_s=config.timing.takeover_s,
-        data="one store for all services, none owns its own, and all keys in one hash slot",
+        data="one store for all services, with all keys in one hash slot",
     )
 
 
 PROTOCOL = Protocol(
     name="lua",
-    summary="the whole checkout in one function of one store that all services share (the upper bound)",
+    summary="the whole checkout in one function of one shared store (the upper bound)",
     roles={
         "order": Role("coordinator", machine.cashier, "unfinished", lambda timing: timing.patience),
         "stock": Role("bystander", machine.bystander, "unfinished", lambda timing: timing.patience),

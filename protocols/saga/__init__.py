@@ -9,28 +9,58 @@ from protocols.saga import commands, machine
 from protocols.shop import ledger
 
 SAFEGUARDS = (
-    Safeguard("start-record", "the start record is durable before the first step", "a crash forgets what was reserved"),
-    Safeguard("force-step", "a step is durable before it is reported as done", "paid, and a step of it is missing"),
-    Safeguard("force-undo", "a compensation is durable before it is reported", "ended, and something is not undone"),
-    Safeguard("force-confirm", "paid is durable before the client hears of it", "told yes, then undone"),
-    Safeguard("force-turn", "the turn is durable before the first compensation", "undone here, gone on with there"),
-    Safeguard("one-decision", "what is paid is not undone, what is undone is not paid", "two instances disagree"),
-    Safeguard("undo-unknown", "a step without an answer is undone as well", "what was done after all stays done"),
+    Safeguard("start-record", "the start record is durable before the first step", "a crash forgets a reservation"),
+    Safeguard("force-step", "a step is durable before its report", "a paid order without one of its steps"),
     Safeguard(
-        "end-after-undone", "a saga ends after every compensation is acknowledged", "what was lost is never undone"
+        "force-undo", "a compensation is durable before its report", "an ended saga without one of its compensations"
     ),
     Safeguard(
-        "replay-verdict", "a stored verdict answers before anything is tried", "a doubled step takes effect twice"
+        "force-confirm",
+        "a payment is durable before its acknowledgement",
+        "an acknowledged checkout that is compensated later",
     ),
-    Safeguard("fence-undo", "to undo what was never done forbids to do it", "a late step takes effect after its undo"),
-    Safeguard("undo-recorded", "only what was done is undone, and once", "more comes back than was taken"),
-    Safeguard("same-life", "an account that was set anew is given nothing back", "more is there than was set"),
-    Safeguard("refuse-stale", "what ended long ago is refused", "a late step takes effect again"),
-    Safeguard("guard", "no balance below zero", "more sold than there is"),
     Safeguard(
-        "begin-once", "a saga is begun once, and by no former life", "what is undone is begun by a late copy, and paid"
+        "force-turn",
+        "the decision to compensate is durable before the first compensation",
+        "compensation in one instance, progress in another",
     ),
-    Safeguard("order-lock", "one transaction an order at a time", "a checkout at once is charged twice"),
+    Safeguard(
+        "one-decision",
+        "a paid saga is never compensated, a compensated saga never paid",
+        "two instances decide differently",
+    ),
+    Safeguard(
+        "undo-unknown", "a step without an answer is compensated as well", "a step that took effect keeps its effect"
+    ),
+    Safeguard(
+        "end-after-undone",
+        "a saga ends after the acknowledgement of every compensation",
+        "a lost compensation never happens",
+    ),
+    Safeguard("replay-verdict", "a stored decision answers a repeated message", "a doubled step takes effect twice"),
+    Safeguard(
+        "fence-undo",
+        "a compensation without its step prevents the step",
+        "a late step takes effect after its compensation",
+    ),
+    Safeguard(
+        "undo-recorded",
+        "a compensation undoes a recorded step, and only once",
+        "a compensation returns more than the step took",
+    ),
+    Safeguard(
+        "same-life",
+        "an account that was created anew receives no compensation",
+        "an account holds more than its new amount",
+    ),
+    Safeguard("refuse-stale", "a message of a saga that ended long ago is rejected", "a late step takes effect again"),
+    Safeguard("guard", "no balance falls below zero", "the shop sells more than its stock"),
+    Safeguard(
+        "begin-once",
+        "a saga begins once, and never from a former life",
+        "a late copy begins a compensated saga, which is then paid",
+    ),
+    Safeguard("order-lock", "an order has one transaction at a time", "two checkouts at once charge an order twice"),
 )
 
 
@@ -38,8 +68,8 @@ def claims(config: Config) -> Claims:
     return Claims(
         atomicity="eventually",
         isolation="none",
-        durability="as the store's log: always, or up to a second, and what met a full disk, at everysec",
-        blocking="none: what is reserved can be seen, and a saga waits for what is down without holding others up",
+        durability="as the log of the store: everything at always; at everysec not the last second, nor a write on a full disk",
+        blocking="none: reservations are visible, and a saga waits for an absent node without blocking others",
         recovery_s=5.0,
         blocking_s=config.timing.takeover_s,
         outage_s=config.timing.takeover_s,
@@ -48,7 +78,7 @@ def claims(config: Config) -> Claims:
 
 PROTOCOL = Protocol(
     name="saga",
-    summary="an orchestrated saga: fenced steps one after the other, compensated in reverse",
+    summary="an orchestrated saga: fenced steps in sequence, compensated in reverse",
     roles={
         "order": Role("coordinator", machine.orchestrator, "unfinished", lambda timing: timing.patience),
         "stock": Role("participant", machine.branch, "unfinished", lambda timing: timing.patience),
@@ -70,7 +100,7 @@ PROTOCOL = Protocol(
             "reply",
             "wait",
             ("wait", "accepted"),
-            "a checkout is answered at its end, or at once with 202 and where to ask",
+            "answer to a checkout: at its end, or at once with 202 and a status address",
         ),
     ),
 )

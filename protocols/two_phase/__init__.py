@@ -13,43 +13,57 @@ from protocols.two_phase import commands, machine
 ESCROW = (("locks", "escrow"),)
 
 SAFEGUARDS = (
-    Safeguard("unanimous", "commit only after every branch voted yes", "a branch that refused is left out"),
-    Safeguard("force-prepare", "PREPARED is durable before the vote", "a yes that cannot be kept"),
-    Safeguard("force-commit", "COMMIT is durable before anybody hears of it", "told yes, then presumed aborted"),
+    Safeguard("unanimous", "a commit requires the yes votes of all branches", "a branch that voted no is left out"),
+    Safeguard("force-prepare", "PREPARED is durable before the vote", "a yes vote that the participant cannot keep"),
     Safeguard(
-        "force-committed", "COMMITTED is durable before the ack", "forgotten by the coordinator, then presumed aborted"
+        "force-commit", "COMMIT is durable before any message about it", "an acknowledged commit, then a presumed abort"
     ),
     Safeguard(
-        "end-after-acks", "COMMIT is kept until every branch acknowledged", "an inquiry about a commit hears abort"
+        "force-committed",
+        "COMMITTED is durable before the acknowledgement",
+        "a commit that the coordinator forgets, then a presumed abort",
     ),
     Safeguard(
-        "fence-inquiry", "an inquiry makes an undecided transaction impossible to commit", "abort here, commit there"
+        "end-after-acks",
+        "COMMIT is kept until every branch acknowledges",
+        "an inquiry about a commit is answered with abort",
     ),
     Safeguard(
-        "replay-verdict", "a stored verdict answers before anything is tried", "a doubled message takes effect twice"
+        "fence-inquiry",
+        "an inquiry prevents the commit of an undecided transaction",
+        "an abort in one branch, a commit in another",
     ),
-    Safeguard("refuse-stale", "what ended long ago is refused", "a late message takes effect again"),
-    Safeguard("locks", "a prepared branch's keys are nobody else's", "two transactions spend the same money"),
-    Safeguard("guard", "no balance below zero", "more sold than there is"),
-    Safeguard("open-once", "a transaction is opened once", "what was aborted is opened by a late copy, and committed"),
+    Safeguard("replay-verdict", "a stored decision answers a repeated message", "a doubled message takes effect twice"),
+    Safeguard(
+        "refuse-stale",
+        "a message of a transaction that ended long ago is rejected",
+        "a late message takes effect again",
+    ),
+    Safeguard(
+        "locks", "the keys of a prepared branch are locked for all others", "two transactions spend the same money"
+    ),
+    Safeguard("guard", "no balance falls below zero", "the shop sells more than its stock"),
+    Safeguard(
+        "open-once", "a transaction is opened once", "a late copy opens an aborted transaction, which then commits"
+    ),
     Safeguard(
         "escrow-guard",
-        "what others have set aside is not there",
-        "set aside twice, and more sold than there is",
+        "an amount that others reserved is not available",
+        "an amount is reserved twice, and the shop sells more than its stock",
         ESCROW,
     ),
     Safeguard(
         "escrow-record",
-        "what is set aside is recorded with PREPARED",
-        "a yes that cannot be kept: it is sold meanwhile",
+        "PREPARED records the reserved amounts",
+        "a yes vote that the participant cannot keep: the amount is sold meanwhile",
         ESCROW,
     ),
-    Safeguard("escrow-return", "an abort gives back what was set aside", "what nobody bought is never sold", ESCROW),
-    Safeguard("order-lock", "one transaction an order at a time", "a checkout at once is charged twice"),
+    Safeguard("escrow-return", "an abort returns the reserved amounts", "an amount that is never sold", ESCROW),
+    Safeguard("order-lock", "an order has one transaction at a time", "two checkouts at once charge an order twice"),
     Safeguard(
         "deadlock-policy",
-        "who may wait for whom follows their ages",
-        "two wait for each other for ever",
+        "the ages of two transactions decide which one may wait",
+        "two transactions wait for each other forever",
         not_under=ESCROW,
     ),
 )
@@ -57,13 +71,15 @@ SAFEGUARDS = (
 
 def claims(config: Config) -> Claims:
     escrow = config.options["locks"] == "escrow"
-    blocking = "a participant in doubt holds its locks until the coordinator's service answers; others wait for it"
+    blocking = "a participant in doubt holds its locks until the coordinator answers; other transactions wait for them"
     if escrow:
-        blocking = "what a participant in doubt has set aside is kept until the coordinator's service answers; the rest is free"
+        blocking = (
+            "a participant in doubt keeps its reserved amounts until the coordinator answers; the remainder is free"
+        )
     return Claims(
         atomicity="atomic",
         isolation=_isolation(config.options["reads"], escrow=escrow),
-        durability="as the store's log: always, or up to a second, and what met a full disk, at everysec",
+        durability="as the log of the store: everything at always; at everysec not the last second, nor a write on a full disk",
         blocking=blocking,
         recovery_s=2.0,
         blocking_s=config.timing.takeover_s,
@@ -95,7 +111,7 @@ def _own_writes(reads: str, *, escrow: bool) -> str:
     """A client hears of a commit before the participants do, and a read that waits for nobody may be sooner."""
     if reads == "settled" or (reads == "locked" and not escrow):
         return SEES_OWN_WRITES
-    return "not claimed: a read just after a 200 may see the balance before it; `--reads settled` waits for it"
+    return "not claimed: a read just after a 200 may return the balance before it; `--reads settled` waits"
 
 
 def held(tables: Mapping[str, Any], config: Config) -> Iterator[tuple[str, str]]:
@@ -126,13 +142,13 @@ PROTOCOL = Protocol(
             "locks",
             "wait-die",
             ("wait-die", "no-wait", "wound-wait", "escrow"),
-            "what meets a lock waits, dies, or wounds its holder; under escrow, it takes of what is left",
+            "policy for lock conflicts; escrow reserves amounts instead of locks",
         ),
         Option(
             "reads",
             "locked",
             ("locked", "committed", "settled"),
-            "reads wait for locks, see the last committed value, perhaps from before one's own checkout, or wait for escrows",
+            "reads wait for locks, return the last committed value, or wait for escrows",
             under=(("locks", "escrow", "settled"),),
         ),
     ),

@@ -13,7 +13,7 @@ def claims(config: Config) -> Claims:
     return Claims(
         atomicity="atomic",
         isolation="none",
-        durability="what was told is as durable as the store's log",
+        durability="as the log of the store",
         blocking="none",
         recovery_s=2.0,
         blocking_s=config.timing.takeover_s,
@@ -23,7 +23,7 @@ def claims(config: Config) -> Claims:
 
 PROTOCOL = Protocol(
     name="unprotected",
-    summary="no protocol at all: call one service after the other, undo from memory (the control)",
+    summary="no protocol: calls in sequence, compensation from memory (the control)",
     roles={
         "order": Role("coordinator", machine.coordinator, "unfinished", lambda timing: timing.patience),
         "stock": Role("participant", machine.participant, "unfinished", lambda timing: timing.patience),
