@@ -122,51 +122,88 @@ class Coordination(Struct, frozen=True, gc=False):
 
 def coordinator(config: Config, state: Coordination | None, event: Event) -> tuple[Coordination | None, Effects]:
     """One step of the coordinator. An event that its phase does not expect is late or doubled, and changes nothing."""
-    match state, event:
-        case None, Start(txn, request):
+    if state is None:
+        return _without_state(config, event)
+    return _IN_PHASE[state.phase](config, state, event)
+
+
+def _without_state(config: Config, event: Event) -> tuple[Coordination | None, Effects]:
+    match event:
+        case Start(txn, request):
             ask = Command("open", (txn, request.subject, request.owner))
             return Coordination(txn, request, Phase.OPENING), (SetTimer("deadline", request.limit_ms), Do(ask))
+        case Recovered((txn, "open", _)):
+            return None, (Persist(Command("resolve", (txn, 0, "", ""))),)
+        case Recovered((txn, "committed", branches)):
+            return _resume_commit(config, txn, tuple(Branch(*branch) for branch in branches))
+    return None, _inquiry(config, event)
 
-        case Coordination(phase=Phase.OPENING), Done(Command("open"), ("open", branches)):
+
+def _while_opening(config: Config, state: Coordination, event: Event) -> tuple[Coordination | None, Effects]:
+    match event:
+        case Done(Command("open"), ("open", branches)):
             return _begin_voting(config, state, tuple(Branch(*branch) for branch in branches))
-        case Coordination(phase=Phase.OPENING), Done(Command("open"), ("paid",)):
+        case Done(Command("open"), ("paid",)):
             return None, (Reply(Outcome(Verdict.COMMITTED)),)
-        case Coordination(phase=Phase.OPENING), Done(Command("open"), ("busy", holder)):
+        case Done(Command("open"), ("busy", holder)):
             return None, (Reply(Outcome(Verdict.CONFLICT, f"busy:{holder}")),)
-        case Coordination(phase=Phase.OPENING), Done(Command("open"), ("no", why)):
+        case Done(Command("open"), ("no", why)):
             return None, (Reply(Outcome(Verdict.REFUSED, why)),)
-
-        case Coordination(phase=Phase.VOTING), Received(Vote(_, branch, "")):
-            return _count_yes(config, state, branch)
-        case Coordination(phase=Phase.VOTING), Received(Vote(_, branch, why)):
-            return _abort(state, why, spare=branch)
-        case Coordination(phase=Phase.VOTING), Received(Wound()):
-            return _abort(state, "conflict:wounded")
-        case Coordination(phase=Phase.OPENING | Phase.VOTING), TimerFired("deadline"):
+        case TimerFired("deadline"):
             return _abort(state, "timeout")
-        case Coordination(phase=Phase.VOTING), TimerFired("resend"):
+    return state, _inquiry(config, event)
+
+
+def _while_voting(config: Config, state: Coordination, event: Event) -> tuple[Coordination | None, Effects]:
+    match event:
+        case Received(Vote(_, branch, "")):
+            return _count_yes(config, state, branch)
+        case Received(Vote(_, branch, why)):
+            return _abort(state, why, spare=branch)
+        case Received(Wound()):
+            return _abort(state, "conflict:wounded")
+        case TimerFired("deadline"):
+            return _abort(state, "timeout")
+        case TimerFired("resend"):
             return state, (*_prepares(state), SetTimer("resend", config.timing.ask))
+    return state, _inquiry(config, event)
 
-        case Coordination(phase=Phase.COMMITTING), Done(Command("commit"), ("committed",)):
+
+def _while_committing(config: Config, state: Coordination, event: Event) -> tuple[Coordination | None, Effects]:
+    match event:
+        case Done(Command("commit"), ("committed",)):
             return _tell_commit(config, state)
-        case Coordination(phase=Phase.COMMITTING), Done(Command("commit"), ("fenced",)):
+        case Done(Command("commit"), ("fenced",)):
             return _abort(state, "conflict:fenced")
+    return state, _inquiry(config, event)
 
-        case Coordination(phase=Phase.COMMITTED), Received(Ack(txn, branch)):
+
+def _while_committed(config: Config, state: Coordination, event: Event) -> tuple[Coordination | None, Effects]:
+    match event:
+        case Received(Ack(txn, branch)):
             missing = state.waiting - {branch}
             return (replace(state, waiting=missing), ()) if missing else (None, (Do(Command("end", (txn,))),))
-        case Coordination(phase=Phase.COMMITTED), TimerFired("resend"):
+        case TimerFired("resend"):
             return state, (*_commits(state), SetTimer("resend", config.timing.tell))
+    return state, _inquiry(config, event)
 
-        case _, Received(Inquiry(txn, branch), sender):
-            return state, (Persist(Command("resolve", (txn, config.timing.patience, sender, branch))),)
-        case None, Recovered((txn, "open", _)):
-            return None, (Persist(Command("resolve", (txn, 0, "", ""))),)
-        case None, Recovered((txn, "committed", branches)):
-            return _resume_commit(config, txn, tuple(Branch(*branch) for branch in branches))
-        case _, Done(Command("resolve", (txn, _, sender, branch)), (verdict, branches)):
-            return state, tuple(_answers(txn, sender, branch, verdict, branches))
-    return state, ()
+
+_IN_PHASE = {
+    Phase.OPENING: _while_opening,
+    Phase.VOTING: _while_voting,
+    Phase.COMMITTING: _while_committing,
+    Phase.COMMITTED: _while_committed,
+}
+
+
+def _inquiry(config: Config, event: Event) -> Effects:
+    """What any instance answers at any time: the store knows, whatever this one has in memory."""
+    match event:
+        case Received(Inquiry(txn, branch), sender):
+            return (Persist(Command("resolve", (txn, config.timing.patience, sender, branch))),)
+        case Done(Command("resolve", (txn, _, sender, branch)), (verdict, branches)):
+            return tuple(_answers(txn, sender, branch, verdict, branches))
+    return ()
 
 
 def _begin_voting(config: Config, state: Coordination, branches: tuple[Branch, ...]) -> tuple[Coordination, Effects]:
