@@ -7,9 +7,9 @@ import sys
 from typing import NamedTuple
 
 from harness.run import in_memory, scenarios
-from harness.run.environment import SIMULATED
 from harness.run.in_memory import Single
 from harness.run.plan import Plan, simulated
+from harness.runtimes.table import SIMULATED
 from protocols.registry import load, names
 
 Grounds = tuple[tuple[str, int], ...]

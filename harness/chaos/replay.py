@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -40,7 +40,7 @@ class Said(msgspec.Struct, frozen=True):
     """`run.toml`, as far as a run is made of it."""
 
     protocol: str
-    runtime: Literal["sim", "local", "docker"]
+    runtime: str
     scenario: str
     summary: str
     durability: Durability

@@ -12,12 +12,12 @@ from harness.faults import Fault
 from harness.history.format import HistoryError
 from harness.history.recorder import Recorder
 from harness.run import quiescence
-from harness.run.environment import Site
 from harness.run.load import Crowd, Load, MakeLoad, Unusable, set_up
 from harness.run.nemesis import Nemesis
 from harness.run.plan import Plan
 from harness.run.quiescence import Names
 from harness.runtimes.base import Node
+from harness.runtimes.environment import Environment
 from harness.workload.base import Shop
 from protocols import registry
 from protocols.core import Protocol
@@ -34,10 +34,10 @@ POISON = "poison"
 
 @dataclass
 class Engine:
-    """One run at a site. `load` makes who asks. `schedule` is what was drawn, known once the shop is up."""
+    """One run in its environment. `load` makes who asks. `schedule` is what was drawn, known once the shop is up."""
 
     plan: Plan
-    site: Site
+    environment: Environment
     recorder: Recorder
     names: Names
     load: MakeLoad = Load
@@ -49,18 +49,18 @@ class Engine:
         Raises `EnvironmentFailure`, `HistoryError`, `Unusable` if the shop does not let itself be examined, or `UsageError`
         naming a state that the protocol lists and does not map.
         """
-        runtime = self.site.runtime
+        runtime = self.environment.runtime
         self.recorder.phase("up")
         await runtime.up()
         nemesis = Nemesis(runtime, self.recorder, self.plan.seed)
         crew = SupervisedTasks()
         crew.add(_watching("nodes", self._watch_nodes()), "nodes")
-        probes = quiescence.watch(self.recorder, self.site.ask, self._protocol, LOOK_EVERY_S)
+        probes = quiescence.watch(self.recorder, self.environment.ask, self._protocol, LOOK_EVERY_S)
         crew.add(_watching("unfinished transactions", probes), "probes")
         crew.add(_watching("costs", self._watch_costs()), "costs")
         try:
             await crew.beside(self._examine(nemesis))
-            used = self.site.usage()
+            used = self.environment.usage()
             if used:
                 self.recorder.event("usage", nodes=used)
         finally:
@@ -73,7 +73,7 @@ class Engine:
 
     async def _examine(self, nemesis: Nemesis) -> None:
         limit_s = self.plan.scenario.time_limit_s + ANSWER_WITHIN_S
-        async with self.site.client(limit_s) as client:
+        async with self.environment.client(limit_s) as client:
             crowd = Crowd(client, self.recorder)
             self.schedule = await self._draw()
             self.recorder.phase("setup")
@@ -86,7 +86,7 @@ class Engine:
         """The schedule. To find all failpoints of a protocol takes a search, which must not stop the clock."""
         if self.plan.schedule is not None:
             return list(self.plan.schedule)
-        scenario, runtime = self.plan.scenario, self.site.runtime
+        scenario, runtime = self.plan.scenario, self.environment.runtime
         wanted = any(one.kind == "crash-at" for one in scenario.faults)
         there = await asyncio.to_thread(failpoints, *runtime.configured()) if wanted else ()
         broker = any(node.kind == "broker" for node in runtime.nodes())
@@ -111,10 +111,10 @@ class Engine:
             await nemesis.heal()
             self.recorder.event("healed")
             bound_s = self.plan.claims().recovery_s
-            await quiescence.come_to_rest(self.recorder, self.site.ask, self._protocol, load.drained(), bound_s)
-            if "dead-letters" in self.site.runtime.capabilities:
+            await quiescence.come_to_rest(self.recorder, self.environment.ask, self._protocol, load.drained(), bound_s)
+            if "dead-letters" in self.environment.runtime.capabilities:
                 planted = " ".join(nemesis.said.get(POISON, ())).split()
-                await quiescence.record_dead_letters(self.recorder, self.site.runtime.dead_letters, planted)
+                await quiescence.record_dead_letters(self.recorder, self.environment.runtime.dead_letters, planted)
         finally:
             await load.abandon()
 
@@ -122,7 +122,7 @@ class Engine:
         """Record every change of a node's state."""
         known: dict[str, Node] = {}
         while True:
-            for node in self.site.runtime.nodes():
+            for node in self.environment.runtime.nodes():
                 before = known.get(node.name)
                 if before is None or (before.state, before.pid) != (node.state, node.pid):
                     about = {"state": node.state, "pid": node.pid, "kind": node.kind, "service": node.service}
@@ -131,9 +131,9 @@ class Engine:
             await asyncio.sleep(NODES_EVERY_S)
 
     async def _watch_costs(self) -> None:
-        """Record what each node has used so far, where the site can tell."""
-        while self.site.costs is not None:
-            self.recorder.event("cost", nodes=await self.site.costs())
+        """Record what each node has used so far, where the runtime knows it."""
+        while self.environment.costs is not None:
+            self.recorder.event("cost", nodes=await self.environment.costs())
             await asyncio.sleep(COSTS_EVERY_S)
 
 

@@ -9,7 +9,6 @@ from harness.errors import EnvironmentFailure
 from harness.faults import Fault
 from harness.history import History, HistoryError, MemoryRecorder
 from harness.run.engine import Engine
-from harness.run.environment import site
 from harness.run.plan import Plan
 from harness.run.quiescence import Names
 from harness.run.record import abandon, digest, whole
@@ -33,7 +32,7 @@ class Single:
 
 def run(plan: Plan) -> Single:
     """Run and judge, in memory. What goes wrong inside the simulation makes the verdict `unknown`."""
-    there = site(plan)
+    there = plan.environment()
     names = Names()
     tape = MemoryRecorder(plan.header(), there.clock, names)
     engine = Engine(plan, there, tape, names)

@@ -16,8 +16,11 @@ from harness.checkers.verdict import MUST_HOLD
 from harness.explore.failpoints import failpoints
 from harness.history import Claims, Header
 from harness.run.scenarios import Recurring, Scenario
+from harness.runtimes import table
 from harness.runtimes.base import Capability
 from harness.runtimes.deployment.spec import Spec
+from harness.runtimes.environment import Environment
+from harness.runtimes.table import DEPLOYABLE
 from harness.toml_file import did_you_mean
 from protocols.errors import UsageError
 from protocols.registry import load
@@ -65,7 +68,7 @@ class Plan:
         """The deployment. Raises `UsageError` if the protocol does not exist or has no such option or safeguard."""
         spec = Spec(
             protocol=self.protocol,
-            runtime="docker" if self.runtime == "docker" else "local",
+            runtime=self.runtime if self.runtime in DEPLOYABLE else "local",
             transport=self.transport,
             workers=self.scenario.workers,
             durability=self.durability,
@@ -84,6 +87,10 @@ class Plan:
                 "delivers until a message is handled; choose one of those, or --runtime local"
             )
         return spec
+
+    def environment(self) -> Environment:
+        """Make the surroundings of the run. Raises `UsageError` naming the runtimes there are, or the fault of the plan."""
+        return table.runtime(self.runtime).environment(self.spec(), self.seed, self.salt)
 
     def claims(self) -> Claims:
         """What the protocol promises, configured like this. Raises `UsageError` if that is none of the known promises."""

@@ -10,13 +10,11 @@ from harness.errors import EnvironmentFailure
 from harness.history import Event, Operation
 from harness.history.recorder import Recorder
 from harness.run.load import Crowd
+from harness.runtimes.environment import Ask
 from harness.workload.base import Call, call
 from protocols.core import Protocol, StateKind
 from protocols.service.links import poison
 from protocols.service.tasks import begin
-
-Ask = Callable[[], Awaitable[list[dict[str, Any]]]]
-"""The unfinished transactions inside the shop, as `harness.runtimes.admin.AdminClient.unfinished` tells them."""
 
 PROBE_EVERY_S = 0.1
 AFTER_THE_BOUND_S = 3.0

@@ -13,11 +13,11 @@ from harness.errors import EnvironmentFailure
 from harness.history import Event, FileRecorder, Header, History, HistoryError, Operation, spans
 from harness.history.recorder import Recorder
 from harness.run.engine import Engine
-from harness.run.environment import Site, site
 from harness.run.folder import RunFolder, toml
 from harness.run.load import Load, MakeLoad, Unusable
 from harness.run.plan import Plan, as_table
 from harness.run.quiescence import Names
+from harness.runtimes.environment import Environment
 
 Listener = Callable[[Operation | Event], None]
 """A callback that receives every line of the history when it is recorded; it cannot influence the run."""
@@ -39,7 +39,7 @@ def record(
     runs: Path,
     listeners: Iterable[Listener] = (),
     made: Callable[[RunFolder], None] = lambda _: None,
-    place: Callable[[Plan], Site] = site,
+    place: Callable[[Plan], Environment] = Plan.environment,
     load: MakeLoad = Load,
 ) -> Recording:
     """Run `plan` to its end, or to the point where it broke, in a new folder below `runs`.
@@ -63,7 +63,7 @@ def record(
 
 
 def _record(
-    plan: Plan, header: Header, folder: RunFolder, there: Site, listeners: Iterable[Listener], load: MakeLoad
+    plan: Plan, header: Header, folder: RunFolder, there: Environment, listeners: Iterable[Listener], load: MakeLoad
 ) -> bool:
     """Record the run into the folder. Return whether it was interrupted."""
     names = Names(untouched=plan.scenario.workload.reads_untouched)
@@ -100,8 +100,8 @@ def _keep(folder: RunFolder, engine: Engine) -> None:
     """Write the files that every run leaves. A disk without space for them has none for the history either."""
     with suppress(EnvironmentFailure):
         folder.write("run.toml", toml(as_table(engine.plan, engine.schedule)))
-        folder.write(spans.FILE, spans.encode(engine.site.steps()))
-        folder.keep_logs(engine.site.logs)
+        folder.write(spans.FILE, spans.encode(engine.environment.spans()))
+        folder.keep_logs(engine.environment.logs)
 
 
 async def whole(engine: Engine) -> None:
@@ -116,7 +116,7 @@ async def whole(engine: Engine) -> None:
         abandon(engine.recorder, str(failure))
         raise
     finally:
-        await engine.site.runtime.down()
+        await engine.environment.runtime.down()
 
 
 def abandon(recorder: Recorder, why: str) -> None:

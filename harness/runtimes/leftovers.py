@@ -5,20 +5,20 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.deployment import process, registry, temporary
+from harness.runtimes import table
+from harness.runtimes.deployment import registry, temporary
 from harness.runtimes.deployment.control import end_leftovers
 from harness.runtimes.deployment.state import StateFolder
-from harness.runtimes.docker import resources
 
 REMOVE = "wdm down --all"
 
 
 def found() -> list[str]:
     """Each thing in words, in a fixed order."""
-    containers = resources.abandoned()
+    abandoned = {path: words for runtime in table.all_deployable() for path, words in runtime.abandoned().items()}
     return [
-        *_deployments(containers),
-        *containers.values(),
+        *_deployments(abandoned),
+        *abandoned.values(),
         *(f"the temporary folder {path}" for path in temporary.abandoned()),
     ]
 
@@ -46,12 +46,5 @@ def _deployments(but: Container[Path]) -> Iterator[str]:
             continue  # `wdm status` in that folder says what is wrong with it
         if there is None:
             continue
-        if there.runtime == "docker":
-            yield f"a deployment of containers without a supervisor in {path}"
-            continue
-        written = {record.identity: record.name for record in there.nodes}
-        alive = [name for identity, name in written.items() if identity is not None and process.alive(identity)]
-        more = sum(identity not in written for identity in process.tagged(there.tag))
-        if alive or more:
-            names = ", ".join([*alive, *([f"{more} more"] if more else [])])
-            yield f"processes without a supervisor in {path} ({names})"
+        if words := table.deployable(there.runtime).orphaned(there):
+            yield f"{words} without a supervisor in {path}"

@@ -1,4 +1,4 @@
-"""A shop in one dictionary, the site it is served at, and ways for both to be bad."""
+"""A shop in one dictionary, the environment it is served in, and ways for both to be bad."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ from typing import Any
 from aiohttp import web
 
 from harness.errors import EnvironmentFailure
-from harness.run.environment import Site
 from harness.run.plan import Plan
 from harness.runtimes.base import Capability, FaultOwnership, Node, State
+from harness.runtimes.environment import Environment
 from harness.workload.base import Call
 from harness.workload.client import OPERATIONS
 from protocols.core import Config, Protocol
@@ -266,10 +266,10 @@ class FakeShop:
                 self._states[name] = "running"
 
 
-def site_of(shop: FakeShop, logs: Path) -> Callable[[Plan], Site]:
+def environment_of(shop: FakeShop, logs: Path) -> Callable[[Plan], Environment]:
     """Where `conduct` finds this shop, whatever runtime it asks for."""
 
     async def ask() -> list[dict[str, Any]]:
         return []
 
-    return lambda _plan: Site(shop, ask, logs)  # type: ignore[arg-type]
+    return lambda _plan: Environment(shop, ask, logs)  # type: ignore[arg-type]

@@ -48,7 +48,7 @@ def test_a_socket_on_every_interface_is_seen() -> None:
 async def test_processes_listen_on_loopback_only_and_end(transport: str) -> None:
     missing(transport)
     async with deployment("local", spec(transport)) as shop:
-        plan = shop._supervisor.plan
+        plan = shop.plan
         pids = family(plan.tag)
         assert {node.pid for node in shop.nodes()} <= pids
         sockets = reachable(pids)
@@ -65,7 +65,7 @@ async def test_processes_listen_on_loopback_only_and_end(transport: str) -> None
 async def test_containers_are_published_on_loopback_only_and_end(transport: str) -> None:
     need_docker(TRANSPORTS[transport].broker)
     async with deployment("docker", spec(transport, "docker")) as shop:
-        tag = shop._supervisor.plan.tag
+        tag = shop.plan.tag
         hosts = {bound["HostIp"] for one in _containers(tag) for bound in _published(one)}
         assert hosts == {"127.0.0.1"}
         assert exposed(reachable(family(tag))) == []

@@ -31,7 +31,7 @@ from harness.run.scenarios import Recurring, Scenario
 from harness.runtimes.deployment import process
 from harness.workload import WORKLOADS
 from harness.workload.base import Call
-from tests.chaos.fakes import Answer, FakeShop, Model, site_of
+from tests.chaos.fakes import Answer, FakeShop, Model, environment_of
 from tests.running import conduct
 from tests.runtimes import EVERY_RUNTIME, need
 
@@ -66,7 +66,7 @@ def fake(tmp_path: Path) -> Callable[..., Finished]:
     """A run against a shop in this process."""
 
     def run(shop: FakeShop, what: Scenario | None = None, **more: Any) -> Finished:
-        place = site_of(shop, tmp_path / "nothing")
+        place = environment_of(shop, tmp_path / "nothing")
         return conduct(Plan(what or scenario(), "2pc", 1), tmp_path / "runs", place=place, **more)
 
     return run
@@ -334,7 +334,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_written(
 def test_nothing_can_be_written_at_all(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file in the way")
     with pytest.raises(EnvironmentFailure, match="cannot write the run"):
-        conduct(Plan(scenario(), "2pc", 1), tmp_path / "runs", place=site_of(FakeShop(Model().answer), tmp_path))
+        conduct(Plan(scenario(), "2pc", 1), tmp_path / "runs", place=environment_of(FakeShop(Model().answer), tmp_path))
 
 
 def test_every_fault_is_undone_when_the_run_breaks(

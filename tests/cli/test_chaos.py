@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.run import environment
-from harness.run.environment import Site
+from harness.runtimes.environment import Environment
+from harness.runtimes.local import runtime as local_runtime
 from harness.workload.base import Call
 from tests.chaos.fakes import Answer, FakeShop, Model
 from wdm import ui
@@ -43,7 +43,7 @@ class Shops:
         self.answer: Any = None
         self.fails = ""
 
-    def __call__(self, _: Any) -> Site:
+    def __call__(self, *_: Any) -> Environment:
         model = Model(forgets=len(self.made) in self.forgetful)
         shop = FakeShop(self.answer or model.answer, fails=self.fails)
         self.made.append(shop)
@@ -51,7 +51,7 @@ class Shops:
         async def ask() -> list[dict[str, Any]]:
             return []
 
-        return Site(shop, ask, Path("nowhere"))  # type: ignore[arg-type]
+        return Environment(shop, ask, Path("nowhere"))  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shops:
     for name in ("WDM_PROTOCOL", "WDM_SEED", "WDM_CONFIG", "WDM_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     made = Shops()
-    monkeypatch.setitem(environment.SITES, "local", made)  # type: ignore[index]
+    monkeypatch.setattr(local_runtime, "environment", made)
     Path("short.toml").write_text(SHORT)
     return made
 

@@ -58,7 +58,7 @@ def left(client: Any, begins: str) -> list[str]:
 
 async def test_a_cut_takes_the_container_off_its_network_and_gives_it_its_address_back() -> None:
     async with DockerDeployment(SPEC) as shop, ShopClient(shop.url, 20.0) as client:
-        handle = shop._containers.containers["stock-store"].handle
+        handle = shop.platform.containers["stock-store"].handle
 
         def addresses() -> dict[str, str]:
             handle.reload()
@@ -85,7 +85,7 @@ async def test_a_cut_takes_the_container_off_its_network_and_gives_it_its_addres
 async def test_a_pause_and_a_look_into_the_same_container_do_not_meet() -> None:
     """Found by `make test-docker`: the look was frozen in its start, the engine waited for it, and nothing could thaw it."""
     async with DockerDeployment(SPEC) as shop:
-        store = shop._containers.containers["stock-store"]
+        store = shop.platform.containers["stock-store"]
         async with asyncio.timeout(60):
             for _ in range(25):
                 look = asyncio.create_task(asyncio.to_thread(store.ask, ["echo", "looked"]))
@@ -100,7 +100,7 @@ async def test_a_pause_and_a_look_into_the_same_container_do_not_meet() -> None:
 async def test_a_look_into_a_paused_container_is_taken_when_it_runs_on() -> None:
     """Found by CI: on a busy machine the look came after the pause, and the engine starts nothing in a paused container."""
     async with DockerDeployment(SPEC) as shop:
-        store = shop._containers.containers["stock-store"]
+        store = shop.platform.containers["stock-store"]
         shop.pause("stock-store")
         await shop.settled()
         look = asyncio.create_task(asyncio.to_thread(store.ask, ["echo", "looked"]))
@@ -121,7 +121,7 @@ async def test_a_look_into_a_paused_container_is_taken_when_it_runs_on() -> None
 async def test_what_a_command_prints_is_not_lost() -> None:
     """Found on a busy machine: the engine calls a short command a success and returns nothing of what it printed."""
     async with DockerDeployment(SPEC) as shop:
-        store = shop._containers.containers["stock-store"]
+        store = shop.platform.containers["stock-store"]
         for number in range(60):
             assert await asyncio.to_thread(store.ask, ["echo", str(number)]) == f"{number}\n".encode()
         with pytest.raises(EnvironmentFailure, match="no such thing"):
@@ -130,7 +130,7 @@ async def test_what_a_command_prints_is_not_lost() -> None:
 
 async def test_a_look_that_was_put_off_ends_with_its_container() -> None:
     async with DockerDeployment(SPEC) as shop:
-        store = shop._containers.containers["stock-store"]
+        store = shop.platform.containers["stock-store"]
         shop.pause("stock-store")
         await shop.settled()
         look = asyncio.create_task(asyncio.to_thread(store.run, ["true"]))

@@ -61,8 +61,8 @@ async def test_no_container_has_more_than_it_needs_and_the_shop_works(transport:
         protocol="2pc", runtime="docker", transport=transport, respawn_after_s=0.2, time_limit_s=15.0, breakable=True
     )
     async with DockerDeployment(spec) as shop, ShopClient(shop.url, 30.0) as client:
-        there = shop._containers.containers
-        helper = shop._containers._helper
+        there = shop.platform.containers
+        helper = shop.platform._helper
         assert helper is not None
         for name, container in {**there, "links": helper}.items():
             container.handle.reload()
@@ -91,7 +91,7 @@ async def test_a_store_writes_its_log_anew() -> None:
     spec = Spec(protocol="2pc", runtime="docker", respawn_after_s=0.2, time_limit_s=8.0)
     async with DockerDeployment(spec) as shop, ShopClient(shop.url, 20.0) as client:
         buyer = await user(client, 9)
-        store = shop._containers.containers["payment-store"]
+        store = shop.platform.containers["payment-store"]
         assert b"started" in await asyncio.to_thread(store.ask, ["valkey-cli", "BGREWRITEAOF"])
         async with asyncio.timeout(20):
             while not (look := await asyncio.to_thread(store.ask, ["valkey-cli", "INFO", "persistence"])) or (
@@ -112,7 +112,7 @@ def test_a_deployment_leaves_no_volume_without_a_name() -> None:
 
     async def up_and_down(tag: list[str]) -> None:
         async with DockerDeployment(Spec(protocol="2pc", runtime="docker")) as shop:
-            for container in shop._containers.containers.values():
+            for container in shop.platform.containers.values():
                 container.handle.reload()
                 tag += [mount["Name"] for mount in container.handle.attrs["Mounts"] if mount["Type"] == "volume"]
 

@@ -117,9 +117,9 @@ async def test_nothing_is_left_when_a_run_ends_in_the_midst_of_its_faults(how: s
 
     async def run() -> None:
         async with LocalDeployment(SPEC, tmp_path) as shop:
-            plan = shop._supervisor.plan
+            plan = shop.plan
             pids = [node.pid for node in shop.nodes()]
-            ports = [link.port for link in shop._supervisor.network._links.values()]
+            ports = [link.port for link in shop.platform.network._links.values()]
             ports += [member.port for member in plan.members]
             identities = [identity for pid in pids if pid and (identity := process.identify(pid))]
             seen["it"] = plan.tag, identities, ports

@@ -9,8 +9,9 @@ import pytest
 
 from harness import faults
 from harness.runtimes.deployment.node_supervisor import NodeSupervisor
+from harness.runtimes.deployment.plan import NodeSpec
+from harness.runtimes.local.child import ChildLife
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.nodes import NodeSpec
 from harness.workload.client import ShopClient
 from tests.contract.acts import credit_of, is_paid, stock_of
 from tests.faults.acts import begin, checkout, hangs, healed, placed, states, until
@@ -163,7 +164,7 @@ async def test_a_node_comes_back_also_where_nothing_is_started_again_by_itself(t
 
     sleeps = (sys.executable, "-c", "import time; time.sleep(60)")
     keeper = NodeSupervisor(
-        NodeSpec("one", "service", "", "", 0, sleeps, {}, tmp_path / "log", serves), 0, lambda: None
+        NodeSpec("one", "service", "", "", 0, sleeps, {}, tmp_path / "log", serves), 0, lambda: None, ChildLife.begin
     )
     keeper.start()
     try:

@@ -11,10 +11,11 @@ import pytest
 import pytest_asyncio
 
 from harness.runtimes.deployment.node_supervisor import NodeSupervisor
+from harness.runtimes.deployment.plan import NodeSpec
 from harness.runtimes.deployment.ports import Ports
 from harness.runtimes.local.brokers import BROKERS
 from harness.runtimes.local.brokers.base import Broker, Setting
-from harness.runtimes.local.nodes import NodeSpec
+from harness.runtimes.local.child import ChildLife
 from protocols.service.codec import Codec
 from protocols.service.links import Link, transport
 from protocols.service.settings import Settings
@@ -89,7 +90,7 @@ async def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         serves=laid.serves,
         prepare=lambda: (folder / "data").mkdir(exist_ok=True),
     )
-    keeper = NodeSupervisor(member, 0, lambda: None)
+    keeper = NodeSupervisor(member, 0, lambda: None, ChildLife.begin)
     keeper.start()
     try:
         await keeper.serving(WITHIN_S)

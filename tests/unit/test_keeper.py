@@ -10,8 +10,9 @@ import pytest
 from harness.runtimes.base import Node
 from harness.runtimes.deployment import registry
 from harness.runtimes.deployment.node_supervisor import NodeSupervisor
+from harness.runtimes.deployment.plan import NodeSpec
 from harness.runtimes.deployment.state import StateFolder
-from harness.runtimes.local.nodes import NodeSpec
+from harness.runtimes.local.child import ChildLife
 
 RESPAWN_S = 0.05
 
@@ -62,7 +63,7 @@ async def test_a_note_that_cannot_be_written_does_not_end_the_keeper(tmp_path: P
     def changed() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    keeper = NodeSupervisor(_member(tmp_path), RESPAWN_S, changed, report=said.append)
+    keeper = NodeSupervisor(_member(tmp_path), RESPAWN_S, changed, ChildLife.begin, report=said.append)
     keeper.start()
     try:
         await keeper.serving(5)
@@ -79,7 +80,7 @@ async def test_a_note_that_cannot_be_written_does_not_end_the_keeper(tmp_path: P
 async def test_defects_around_a_life_are_reported_and_the_node_serves(tmp_path: Path, probe: int, prepare: int) -> None:
     said: list[str] = []
     member = _member(tmp_path, probe_fails=probe, prepare_fails=prepare)
-    keeper = NodeSupervisor(member, RESPAWN_S, lambda: None, report=said.append)
+    keeper = NodeSupervisor(member, RESPAWN_S, lambda: None, ChildLife.begin, report=said.append)
     keeper.start()
     try:
         await _until(lambda: _pid(keeper) is not None)

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from harness.explore.suite import Question, participants
+from harness.runtimes.deployment.plan import DeploymentPlan as Plan
 from harness.runtimes.deployment.spec import SERVICES, Spec
 from harness.runtimes.deployment.state import StateFolder
-from harness.runtimes.local.nodes import Plan, direct, lay_out
+from harness.runtimes.local.layout import direct, plan_deployment
 from protocols.core import Layout
 from protocols.errors import UsageError
 from protocols.registry import load, names
@@ -15,7 +16,9 @@ from protocols.registry import load, names
 
 def plan_of(protocol: str, folder: Path, **changes: object) -> Plan:
     ports = iter(range(30_000, 30_100))
-    return lay_out(Spec(protocol=protocol, workers=2, **changes), StateFolder(folder), lambda: next(ports), direct)  # type: ignore[arg-type]
+    return plan_deployment(
+        Spec(protocol=protocol, workers=2, **changes), StateFolder(folder), lambda: next(ports), direct
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", names())

@@ -21,6 +21,7 @@ from harness.report.finish import Finished
 from harness.run import scenarios
 from harness.run.bench_manifest import BenchFolder
 from harness.runtimes.deployment.spec import MAX_WORKERS
+from harness.runtimes.table import DEPLOYABLE
 from protocols import registry
 from protocols.errors import UsageError
 from protocols.service.links import TRANSPORTS
@@ -55,7 +56,7 @@ LIMIT_P99_MS = 50.0
 )
 @option(
     "--runtime",
-    type=click.Choice(["local", "docker"]),
+    type=click.Choice(DEPLOYABLE),
     default="local",
     show_default=True,
     help="Runtime of the nodes: local processes or containers.",

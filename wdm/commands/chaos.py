@@ -12,12 +12,12 @@ from harness.history import HistoryError
 from harness.report import results, text
 from harness.report.finish import Finished, finish
 from harness.run import scenarios
-from harness.run.environment import SIMULATED, SITES
 from harness.run.folder import RunFolder
 from harness.run.plan import Plan, crashing_at, simulated
 from harness.run.record import record
 from harness.run.scenarios import Scenario
 from harness.runtimes.deployment.spec import MAX_WORKERS
+from harness.runtimes.table import RUNTIMES, SIMULATED
 from protocols.service.links import TRANSPORTS
 from wdm import ui
 from wdm.combined import refuse_idle_broker
@@ -39,7 +39,7 @@ DEFAULT_SEEDS = 50
 @option("--protocol", default="2pc", show_default=True, help="Protocol to run; `wdm protocols` lists them.")
 @option(
     "--runtime",
-    type=click.Choice(list(SITES)),
+    type=click.Choice(list(RUNTIMES)),
     default=SIMULATED,
     show_default=True,
     help="Runtime of the nodes: simulated in virtual time, local processes or containers.",

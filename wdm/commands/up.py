@@ -9,9 +9,11 @@ import click
 
 from harness.runtimes.base import Node
 from harness.runtimes.deployment import daemon
-from harness.runtimes.deployment.spec import LEAST_MEMORY_MB, LOG_LEVELS, MAX_WORKERS, MOST_MEMORY_MB, RUNTIMES, Spec
+from harness.runtimes.deployment.foreground import run
+from harness.runtimes.deployment.spec import LEAST_MEMORY_MB, LOG_LEVELS, MAX_WORKERS, MOST_MEMORY_MB, Spec
 from harness.runtimes.deployment.state import StateFolder
-from harness.runtimes.local.supervisor import Supervisor, run
+from harness.runtimes.deployment.supervisor import Supervisor
+from harness.runtimes.table import DEPLOYABLE
 from protocols.service.links import TRANSPORTS
 from protocols.shop.memory import STORE_MEMORY_MB
 from wdm import ui
@@ -28,7 +30,7 @@ OWN = {"store_url", "detach", "folder"}
 @option("--protocol", default="2pc", show_default=True, help="Protocol to run; `wdm protocols` lists them.")
 @option(
     "--runtime",
-    type=click.Choice(RUNTIMES),
+    type=click.Choice(DEPLOYABLE),
     default="local",
     show_default=True,
     help="Runtime of the nodes: local processes or containers.",

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import EnvironmentFailure
+from harness.runtimes import table
 from harness.runtimes.base import Node
 from harness.runtimes.deployment import process, registry
 from harness.runtimes.deployment.process import Identity
-from harness.runtimes.deployment.state import Deployment, StateFolder
+from harness.runtimes.deployment.state import DeploymentRecord, StateFolder
 
 STOP_WITHIN_S = 10.0
 POLL_S = 0.02
@@ -25,7 +26,7 @@ class DeploymentView:
     ``troubles``: each thing that is not as it should be, in words.
     """
 
-    deployment: Deployment
+    deployment: DeploymentRecord
     nodes: tuple[Node, ...]
     supervised: bool
     troubles: tuple[str, ...] = ()
@@ -36,11 +37,7 @@ def view(folder: StateFolder) -> DeploymentView | None:
     deployment = folder.read()
     if deployment is None:
         return None
-    nodes = tuple(record.node() for record in deployment.nodes)
-    if deployment.runtime == "docker":
-        from harness.runtimes.docker import resources  # noqa: PLC0415 - see below
-
-        nodes = resources.seen(deployment.tag, nodes)
+    nodes = table.deployable(deployment.runtime).seen(deployment)
     supervisor = folder.supervisor()
     troubles = (*_of_the_supervisor(folder, supervisor), *_of_the_nodes(nodes))
     return DeploymentView(deployment, nodes, supervisor is not None, troubles)
@@ -75,9 +72,8 @@ def take_down(folder: StateFolder, *, volumes: bool = False) -> list[str]:
         stopped = names or ["a deployment that was still starting"]
     stopped += [f"{name}, left behind" for name in end_leftovers(folder)]
     if volumes:
-        from harness.runtimes.docker import resources  # noqa: PLC0415 - see below
-
-        stopped += resources.remove_all(resources.project(folder.path), volumes=True)
+        for runtime in table.all_deployable():
+            stopped += runtime.remove_data(folder.path)
     folder.erase()
     return stopped
 
@@ -87,14 +83,7 @@ def end_leftovers(folder: StateFolder) -> list[str]:
     deployment = folder.read()
     if deployment is None:
         return []
-    if deployment.runtime == "docker":
-        from harness.runtimes.docker import resources  # noqa: PLC0415 - see below
-
-        return resources.remove(deployment.tag)
-    written = [record.identity for record in deployment.nodes]
-    found = dict.fromkeys(identity for identity in written if identity is not None)
-    ended = process.end([*found, *(one for one in process.tagged(deployment.tag) if one not in found)])
-    return [f"process {identity.pid}" for identity in ended]
+    return table.deployable(deployment.runtime).end(deployment)
 
 
 def all_folders() -> Iterable[Path]:

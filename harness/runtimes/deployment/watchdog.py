@@ -42,7 +42,6 @@ class Guarded(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: str
     tag: str = ""
-    docker: bool = False
     remove: bool = False
 
 
@@ -109,15 +108,17 @@ def clean_up(one: Guarded) -> None:
         process.end(process.tagged(one.tag))
         there = folder.read()
         if there is not None and there.tag == one.tag:
-            _end(folder, docker=one.docker)
+            _end(folder)
     if one.remove:
         shutil.rmtree(folder.path, ignore_errors=True)
         registry.forget(folder.path)
 
 
-def _end(folder: StateFolder, *, docker: bool) -> None:
-    """Containers keep the deployment's name: a new supervisor of this folder removes the old ones itself."""
-    for _ in range(TRIES if docker else 1):
+def _end(folder: StateFolder) -> None:
+    """End what is left, until nothing is: containers keep the deployment's name, so that a new supervisor of this folder
+    removes the old ones itself.
+    """
+    for _ in range(TRIES):
         if folder.supervisor() is not None or not control.end_leftovers(folder):
             return
         time.sleep(AGAIN_S)

@@ -19,10 +19,10 @@ from typing import Any, TypeVar
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.deployment import probe
+from harness.runtimes.deployment.plan import NodeSpec
 from harness.runtimes.deployment.process import Identity
 from harness.runtimes.docker.engine_client import close_stream, in_words, told
 from harness.runtimes.docker.resources import published
-from harness.runtimes.local.nodes import NodeSpec
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.runtimes.deployment import process
-from harness.runtimes.local.nodes import NodeSpec
+from harness.runtimes.deployment.plan import NodeSpec
 
 
 class ChildLife:

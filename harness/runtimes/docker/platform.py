@@ -1,8 +1,10 @@
-"""Brings a deployment of containers up, keeps it up, takes it down."""
+"""The platform of the docker runtime: every node is a container, made by Compose and run through the engine."""
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+import resource
+from base64 import b64decode
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 from secrets import randbelow, token_hex
@@ -10,10 +12,14 @@ from typing import Any
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes import base
-from harness.runtimes.deployment.node_supervisor import NodeSupervisor
+from harness.runtimes.deployment.plan import DeploymentPlan, NodeSpec
+from harness.runtimes.deployment.platform import Network
 from harness.runtimes.deployment.ports import Ports
+from harness.runtimes.deployment.process_handle import ProcessHandle
 from harness.runtimes.deployment.spec import SERVICES, Spec
 from harness.runtimes.deployment.state import StateFolder
+from harness.runtimes.deployment.store_log import Log
+from harness.runtimes.deployment.supervisor import START_WITHIN_S
 from harness.runtimes.docker import layout, owner, project, resources
 from harness.runtimes.docker.brokers import BROKERS, Kind
 from harness.runtimes.docker.compose import LINKS, OVERRIDE, Project
@@ -23,24 +29,33 @@ from harness.runtimes.docker.images import choose
 from harness.runtimes.docker.images import variables as variables_of
 from harness.runtimes.docker.links import VARIABLE
 from harness.runtimes.docker.network_controller import NetworkController
+from harness.runtimes.docker.tail import ContainerLog
+from harness.runtimes.docker.usage import Meter
 from harness.runtimes.local.brokers import NAME as BROKER
-from harness.runtimes.local.nodes import NodeSpec, Plan
-from harness.runtimes.local.supervisor import START_WITHIN_S, Supervisor
+from harness.runtimes.network.proxy import Proxy
 from protocols.registry import load
 from protocols.service.links import transport
 
 GATEWAY_PORT = 8000
+LARGEST = "stat -c %s /data/appendonlydir/*.aof | sort -n | tail -n 1"
+ASK_THE_BROKER = ("python3", "-P", "-m", "protocols.service.dead_letters")
+LIMITED: frozenset[base.Capability] = frozenset({"disk"}) if hasattr(resource, "prlimit") else frozenset()  # Linux
 NEVER = "9999h"
 """Nobody here asks the engine how healthy a container is, and a look that meets a pause is fatal: see ``Container.exec``."""
 
 
-class ContainerSupervisor(Supervisor):
-    """``volatile``: the data of its stores goes with it, as a run's does."""
+class ContainerPlatform:
+    """A ``Platform`` of containers."""
 
-    def __init__(
-        self, spec: Spec, folder: StateFolder, say: Callable[[str], None] = lambda _: None, *, volatile: bool = False
-    ) -> None:
-        super().__init__(spec, folder, say)
+    capabilities: frozenset[base.Capability] = LIMITED
+
+    def __init__(self, spec: Spec, folder: StateFolder, say: Callable[[str], None], *, volatile: bool) -> None:
+        self.spec = spec
+        self.folder = folder
+        self.network: Network = Proxy()
+        self._say = say
+        self._plan: DeploymentPlan | None = None
+        self._meter: Meter | None = None
         self.containers: dict[str, Container] = {}
         self._volatile = volatile
         self._protocol = load(spec.protocol)
@@ -53,10 +68,9 @@ class ContainerSupervisor(Supervisor):
 
     # ------------------------------------------------------------ before anything runs
 
-    def _plan_with(self, ports: Ports) -> Plan:
+    def plan(self, ports: Ports) -> DeploymentPlan:
         self._client = client = connect()
         resources.note_use()
-        self._resources.callback(client.close)
         kind = transport(self.spec.transport).broker
         images = choose(client, kind)
         tag, secret = resources.project(self.folder.path, self.spec.protocol), token_hex(16)
@@ -77,7 +91,8 @@ class ContainerSupervisor(Supervisor):
             for name in layout.instances(service, self.spec.workers)
         )
         gateway = self._member("gateway", "gateway", "", f"http://127.0.0.1:{port}")
-        return Plan(tag, secret, {}, {}, self._broker_urls(), stores, brokers, services, gateway)
+        self._plan = DeploymentPlan(tag, secret, {}, {}, self._broker_urls(), stores, brokers, services, gateway)
+        return self._plan
 
     def _places(self) -> list[layout.Place]:
         store_of, broker = self._protocol.store_of, self._kind is not None
@@ -200,13 +215,10 @@ class ContainerSupervisor(Supervisor):
 
     # ------------------------------------------------------------ making and removing
 
-    def _keep(self, member: NodeSpec) -> NodeSupervisor:
-        async def begin(of: NodeSpec, environment: Mapping[str, str]) -> Any:
-            return await self.containers[of.name].begin(of, environment)
+    async def begin(self, node: NodeSpec, environment: Mapping[str, str]) -> ProcessHandle:
+        return await self.containers[node.name].begin(node, environment)
 
-        return NodeSupervisor(member, self.spec.respawn_after_s, self._write, begin, self._say)
-
-    async def _make(self) -> None:
+    async def make(self) -> None:
         assert self._project is not None
         self._say("making the containers")
         profiles = [transport(self.spec.transport).broker, LINKS if self.spec.breakable else ""]
@@ -214,7 +226,7 @@ class ContainerSupervisor(Supervisor):
         found = await asyncio.to_thread(self._find)
         self._helper = found.pop(LINKS, None)
         self.containers = found
-        lost = [member.name for member in self.plan.members if member.name not in found]
+        lost = [member.name for member in self._planned.members if member.name not in found]
         if lost:
             raise EnvironmentFailure(f"Compose made no container for {', '.join(lost)}")
         networks = await asyncio.to_thread(self._connect_all)
@@ -223,7 +235,7 @@ class ContainerSupervisor(Supervisor):
 
     def _find(self) -> dict[str, Container]:
         with told("the engine cannot list its containers"):
-            handles = self._client.containers.list(all=True, filters=filters(deployment=self.plan.tag))
+            handles = self._client.containers.list(all=True, filters=filters(deployment=self._planned.tag))
         found = {}
         for handle in handles:
             name = resources.name_of(handle)
@@ -240,7 +252,7 @@ class ContainerSupervisor(Supervisor):
         Some versions of Compose leave all but one network for the start, which is not theirs here.
         """
         with told("the containers cannot be connected"):
-            found = self._client.networks.list(filters=filters(deployment=self.plan.tag))
+            found = self._client.networks.list(filters=filters(deployment=self._planned.tag))
             networks = {net.name.rpartition("_")[2]: net for net in found}
             for place in self._places():
                 self._connect(self.containers[place.node], networks[place.network], place)
@@ -268,14 +280,69 @@ class ContainerSupervisor(Supervisor):
             await asyncio.sleep(0.02)
         cables.attached(networks, {name: one.handle for name, one in self.containers.items()}, life.url)
 
-    async def _leave_nothing(self) -> None:
-        """All of it has its label, and is removed as what a killed command left is."""
-        if self._project is None:
-            return
-        for container in (*self.containers.values(), *([self._helper] if self._helper else [])):
-            container.close()
-        self._project = None
-        await asyncio.to_thread(resources.remove, self.plan.tag, volumes=self._volatile)
+    async def remove(self) -> None:
+        """Remove all of it by its labels, as leftovers of a killed command are removed."""
+        if self._project is not None:
+            for container in (*self.containers.values(), *([self._helper] if self._helper else [])):
+                container.close()
+            self._project = None
+            await asyncio.to_thread(resources.remove, self._planned.tag, volumes=self._volatile)
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    @property
+    def _planned(self) -> DeploymentPlan:
+        assert self._plan is not None, "asked before it was planned"
+        return self._plan
+
+    # ------------------------------------------------------------ for faults
+
+    def store_logs(self) -> Mapping[str, Log]:
+        stores = self._planned.stores
+        return {store.name: ContainerLog(self.containers[store.name], self.spec.durability) for store in stores}
+
+    def watches(self) -> Iterable[tuple[Callable[[], Coroutine[Any, Any, None]], str]]:
+        self._meter = Meter(self.containers)
+        return [(self._meter.run, "the watch of the containers' usage")]
+
+    def usage(self) -> list[dict[str, Any]]:
+        """Return the usage of each container so far; empty before it is up."""
+        return self._meter.rows() if self._meter else []
+
+    async def largest_file(self, store: str) -> int:
+        return int(await asyncio.to_thread(self.containers[store].ask, ["sh", "-c", LARGEST]))
+
+    async def inject_poison(self, service: str, name: str, running: Sequence[str]) -> Sequence[str]:
+        command = [*ASK_THE_BROKER, "inject", service, name]  # twice the same messages, if the engine loses the names
+        printed = await asyncio.to_thread(self._ask_one_of, running, command)
+        return printed.decode().split()
+
+    async def dead_letters(self, running: Sequence[str]) -> Sequence[bytes]:
+        printed = await asyncio.to_thread(self._ask_one_of, running, [*ASK_THE_BROKER, "list"])
+        return [b64decode(line) for line in printed.split()]
+
+    def _ask_one_of(self, running: Sequence[str], command: Sequence[str]) -> bytes:
+        """Run a command in the first service that can: the broker is on no network of this machine."""
+        failure = EnvironmentFailure("no service runs that could ask the broker")
+        for name in running:
+            try:
+                return self.containers[name].ask([*command])
+            except EnvironmentFailure as error:
+                failure = error
+        raise failure
+
+    async def settled(self) -> None:
+        for container in self.containers.values():
+            await container.settled()
+        trouble = [words for container in self.containers.values() for words in container.take_trouble()]
+        if trouble:
+            raise EnvironmentFailure("; ".join(trouble))
+
+    async def heal(self) -> None:
+        for container in self.containers.values():
+            await container.thaw()
+        await self.settled()
 
 
 def _advertised(name: str) -> str:

@@ -1,15 +1,14 @@
-"""What each node of a local deployment is: its command, environment, port and log."""
+"""The plan of a deployment of processes: command, environment, port and log of each node."""
 
 import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 
-from harness.runtimes.base import Kind
 from harness.runtimes.deployment import probe
+from harness.runtimes.deployment.plan import DeploymentPlan, NodeSpec
 from harness.runtimes.deployment.process import TAG
 from harness.runtimes.deployment.spec import SERVICES, Spec, without_password
 from harness.runtimes.deployment.state import StateFolder
@@ -31,49 +30,7 @@ def direct(_source: str, _to: str, port: int) -> int:
 GATEWAY_PATIENCE_S = 2.0  # on top of the services' own limit, so that they answer first
 
 
-@dataclass(frozen=True, slots=True)
-class NodeSpec:
-    """A node before it runs. ``command`` is empty for a server that somebody else runs.
-
-    ``once`` holds variables of its first life only. ``prepare`` writes what it needs on disk.
-    """
-
-    name: str
-    kind: Kind
-    service: str
-    url: str
-    port: int
-    command: tuple[str, ...]
-    environment: Mapping[str, str]
-    log: Path
-    serves: probe.Probe
-    once: Mapping[str, str] = field(default_factory=dict)
-    prepare: Callable[[], None] = lambda: None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A whole deployment before it runs. ``store_urls``, by service, carry passwords. ``data``: the folder of each store of ours.
-
-    ``brokers``: one, or none if the transport needs none; ``broker_urls``: how each service process reaches it.
-    """
-
-    tag: str
-    secret: str
-    store_urls: Mapping[str, str]
-    data: Mapping[str, Path]
-    broker_urls: Mapping[str, str]
-    stores: tuple[NodeSpec, ...]
-    brokers: tuple[NodeSpec, ...]
-    services: tuple[NodeSpec, ...]
-    gateway: NodeSpec
-
-    @property
-    def members(self) -> tuple[NodeSpec, ...]:
-        return (*self.stores, *self.brokers, *self.services, self.gateway)
-
-
-def lay_out(spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via) -> Plan:
+def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via) -> DeploymentPlan:
     """Lay out a checked spec; ``port`` hands out free ports, ``via`` may put something between services and whom they call.
 
     Raises ``EnvironmentFailure`` for an unusable store.
@@ -116,7 +73,7 @@ def lay_out(spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via) 
     urls = {service: url for service, (_, url) in kept.items()}
     peers = {service: [_url(number) for number in numbers] for service, numbers in ports.items()}
     gateway = _gateway(spec.port or port(), spec, folder, shared, peers)
-    return Plan(tag, secret, urls, data, broker_urls, members, brokers, services, gateway)
+    return DeploymentPlan(tag, secret, urls, data, broker_urls, members, brokers, services, gateway)
 
 
 def _url(port: int) -> str:

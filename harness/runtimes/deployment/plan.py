@@ -1,0 +1,50 @@
+"""The plan of a deployment: every node with its command, environment, address and log, before any of it runs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.runtimes.base import Kind
+from harness.runtimes.deployment.probe import Probe
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """A node before it runs. ``command`` is empty for a server that somebody else runs.
+
+    ``once`` holds variables of its first life only. ``prepare`` writes what it needs on disk.
+    """
+
+    name: str
+    kind: Kind
+    service: str
+    url: str
+    port: int
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    log: Path
+    serves: Probe
+    once: Mapping[str, str] = field(default_factory=dict)
+    prepare: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentPlan:
+    """A whole deployment before it runs. ``store_urls``, by service, carry passwords. ``data``: the folder of each store of ours.
+
+    ``brokers``: one, or none if the transport needs none; ``broker_urls``: how each service process reaches it.
+    """
+
+    tag: str
+    secret: str
+    store_urls: Mapping[str, str]
+    data: Mapping[str, Path]
+    broker_urls: Mapping[str, str]
+    stores: tuple[NodeSpec, ...]
+    brokers: tuple[NodeSpec, ...]
+    services: tuple[NodeSpec, ...]
+    gateway: NodeSpec
+
+    @property
+    def members(self) -> tuple[NodeSpec, ...]:
+        return (*self.stores, *self.brokers, *self.services, self.gateway)

@@ -1,0 +1,30 @@
+"""The environment of a run on a deployment: real time, a temporary folder, clients over HTTP."""
+
+from pathlib import Path
+
+from harness.history import spans
+from harness.runtimes.admin import AdminClient
+from harness.runtimes.deployment import temporary
+from harness.runtimes.deployment.deployment import Deployment
+from harness.runtimes.deployment.spec import Spec
+from harness.runtimes.environment import Environment
+from harness.runtimes.local.meter import Meter
+
+
+def environment(kind: type[Deployment], spec: Spec) -> Environment:
+    """Make a deployment of `kind` in a temporary folder, which the environment's `clear` removes."""
+    folder = temporary.make("chaos-")
+    shop = kind(spec, folder)
+    logs: Path = shop.folder.logs
+
+    async def ask() -> list[dict[str, object]]:
+        return await AdminClient(shop.nodes(), shop.secret).unfinished()
+
+    return Environment(
+        shop,
+        ask,
+        logs,
+        lambda: temporary.remove(folder),
+        spans=lambda: spans.from_logs(logs),
+        costs=Meter(shop).look,
+    )

@@ -1,0 +1,206 @@
+"""Brings a deployment up, keeps it up, takes it down: one keeper a node, one state folder.
+
+Everything that can be refused is refused before the first process starts. What a supervisor that was killed left
+behind is ended first, by the next supervisor of the same folder or by ``wdm down``.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
+
+from harness.errors import EnvironmentFailure
+from harness.runtimes.base import Node
+from harness.runtimes.deployment import control, limits, watchdog
+from harness.runtimes.deployment.node_supervisor import NodeSupervisor
+from harness.runtimes.deployment.plan import DeploymentPlan, NodeSpec
+from harness.runtimes.deployment.platform import Platform
+from harness.runtimes.deployment.ports import Ports, is_free, why_taken
+from harness.runtimes.deployment.spec import Spec
+from harness.runtimes.deployment.state import DeploymentRecord, Record, StateFolder
+from harness.runtimes.deployment.status_writer import StatusWriter
+
+START_WITHIN_S = 30.0
+
+
+class Supervisor:
+    """The life of a deployment. ``platform`` is what its nodes run on: processes, or containers.
+
+    ``say`` receives one line about each step of starting and stopping.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        folder: StateFolder,
+        platform: Platform,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.spec = spec
+        self.folder = folder
+        self.platform = platform
+        self._say = say = unbroken(say)
+        self._supervised: dict[str, NodeSupervisor] = {}
+        self._plan: DeploymentPlan | None = None
+        self._deployment: DeploymentRecord | None = None
+        self._status = StatusWriter(folder, say)
+        self._resources = ExitStack()
+
+    @property
+    def plan(self) -> DeploymentPlan:
+        if self._plan is None:
+            raise EnvironmentFailure(f"nothing is up in {self.folder.path}")
+        return self._plan
+
+    # ------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Everything serves afterwards, or nothing runs and ``UsageError`` or ``EnvironmentFailure`` is raised."""
+        self.spec.check()
+        limits.check(self.spec)
+        self.folder.take()
+        self._resources.callback(self.folder.leave)
+        self._resources.callback(self._status.stop)
+        self._status.start()
+        try:
+            await self._clean_up()
+            self._make_plan()
+            await self._start_all()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End every node, the ones that depend on others first, and leave the folder."""
+        self._note("stopping")
+        for kind in ("gateway", "service", "broker", "store"):
+            await asyncio.gather(*(one.stop() for one in self._supervised.values() if one.member.kind == kind))
+        await self.platform.network.stop()
+        await self.platform.remove()
+        self._supervised.clear()
+        self._plan = self._deployment = None
+        self._resources.close()
+
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(one.node() for one in self._supervised.values())
+
+    def supervisor(self, name: str) -> NodeSupervisor:
+        """Raises ``KeyError`` naming the nodes there are."""
+        if name not in self._supervised:
+            raise KeyError(f"no node {name!r}; there are: {', '.join(self._supervised) or 'none'}")
+        return self._supervised[name]
+
+    # ------------------------------------------------------------ faults
+
+    def kill(self, name: str, *, stay_down: bool = False) -> None:
+        self.supervisor(name).kill(stay_down=stay_down)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        self.supervisor(name).signal(number)
+
+    async def restart(self, name: str) -> None:
+        await self.supervisor(name).restart(START_WITHIN_S)
+
+    async def settled(self) -> None:
+        """Return once kills and rules have had their effect. Raises ``EnvironmentFailure`` for what has none."""
+        await self.platform.settled()
+        for one in self._supervised.values():
+            await one.settled()
+        await self.platform.network.settled()
+
+    async def serving(self, name: str, within_s: float = 10.0) -> None:
+        """Return once the node serves, now or after its respawn. Raises ``EnvironmentFailure`` after ``within_s``."""
+        await self.supervisor(name).serving(within_s)
+
+    # ------------------------------------------------------------ inside
+
+    async def _clean_up(self) -> None:
+        ended = await asyncio.to_thread(control.end_leftovers, self.folder)
+        if ended:
+            self._say(f"ended what a killed supervisor had left behind: {', '.join(ended)}")
+
+    def _make_plan(self) -> None:
+        if self.spec.port and not is_free(self.spec.port):
+            raise EnvironmentFailure(
+                f"port {self.spec.port} is {why_taken(self.spec.port)}; choose another with --port, or --port 0 for any free one"
+            )
+        ports = Ports(avoid=self.spec.port)
+        self._resources.callback(ports.close)
+        self._plan = plan = self.platform.plan(ports)
+        guarded = watchdog.Guarded(folder=str(self.folder.path), tag=plan.tag)
+        watchdog.guard(guarded)
+        self._resources.callback(watchdog.release, guarded)
+        self._supervised = {node.name: self._supervise(node) for node in plan.members}
+        self._deployment = DeploymentRecord(
+            tag=plan.tag,
+            phase="starting",
+            supervisor=os.getpid(),
+            gateway=plan.gateway.url,
+            runtime=self.spec.runtime,
+            spec=self.spec,
+            secret=plan.secret,
+            store_urls=dict(plan.store_urls),
+            nodes=[],
+        )
+        self._note("starting")
+
+    def _supervise(self, node: NodeSpec) -> NodeSupervisor:
+        begin = self.platform.begin
+        return NodeSupervisor(node, self.spec.respawn_after_s, self._write, begin, self._say)
+
+    async def _start_all(self) -> None:
+        limits.allow_many_files()
+        await self.platform.make()
+        await self.platform.network.start()
+        brokers = f" and the broker of {self.spec.transport}" if self.plan.brokers else ""
+        self._say(f"starting {len(self.plan.stores)} stores{brokers}")
+        await self._start_some((*self.plan.stores, *self.plan.brokers))
+        self._say(f"starting {len(self.plan.services)} service processes and the gateway")
+        await self._start_some((*self.plan.services, self.plan.gateway))
+        self._note("up")
+
+    async def _start_some(self, members: Iterable[NodeSpec]) -> None:
+        chosen = [self._supervised[member.name] for member in members]
+        for one in chosen:
+            one.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for one in chosen:
+                    group.create_task(one.serving(START_WITHIN_S))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    def _note(self, phase: str) -> None:
+        if self._deployment is not None:
+            self._deployment.phase = phase  # type: ignore[assignment]
+            self._write()
+
+    def _write(self) -> None:
+        if self._deployment is not None:
+            self._deployment.nodes = [_record(one) for one in self._supervised.values()]
+            self._status.write(self._deployment)
+
+
+def _record(one: NodeSupervisor) -> Record:
+    member, identity = one.member, one.identity
+    return Record(
+        name=member.name,
+        kind=member.kind,
+        service=member.service,
+        url=member.url,
+        port=member.port,
+        state=one.state,
+        pid=identity.pid if identity else None,
+        started=identity.started if identity else "",
+    )
+
+
+def unbroken(say: Callable[[str], None]) -> Callable[[str], None]:
+    """The same without errors: a closed pipe or a full disk below the words must not end the work that they are about."""
+
+    def quietly(text: str) -> None:
+        with suppress(OSError):
+            say(text)
+
+    return quietly

@@ -1,0 +1,43 @@
+"""The surroundings of one run: a shop that can be broken, its clients, and the time in which both live."""
+
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.history.spans import Span
+from harness.runtimes import real_time
+from harness.runtimes.base import Breakable
+from harness.workload.client import Caller, ShopClient
+
+Ask = Callable[[], Awaitable[list[dict[str, Any]]]]
+"""Return the unfinished transactions inside the shop, as `harness.runtimes.admin.AdminClient.unfinished` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A shop that can be broken.
+
+    `ask` reads the unfinished transactions; `logs` is the folder of the nodes' logs; `clear` removes leftovers of the run.
+    `connect` gives a client that waits so many seconds for an answer. `clock` is in nanoseconds, `run` runs a coroutine and
+    returns whether it was interrupted: both in the environment's own time. `trace` is the text by which two runs are compared,
+    `usage` the resources that each node has used so far, where the runtime knows them, `spans` the trace of each transaction,
+    `costs` the usage until now, as `harness.runtimes.local.meter.Meter` returns it.
+    """
+
+    runtime: Breakable
+    ask: Ask
+    logs: Path | None = None
+    clear: Callable[[], None] = lambda: None
+    connect: Callable[[float], AbstractAsyncContextManager[Caller]] | None = None
+    clock: Callable[[], int] = time.monotonic_ns
+    run: Callable[[Coroutine[Any, Any, None]], bool] = real_time.run
+    trace: Callable[[], str] = str
+    usage: Callable[[], list[dict[str, Any]]] = list
+    spans: Callable[[], list[Span]] = list
+    costs: Callable[[], Awaitable[list[dict[str, Any]]]] | None = None
+
+    def client(self, limit_s: float) -> AbstractAsyncContextManager[Caller]:
+        return self.connect(limit_s) if self.connect else ShopClient(self.runtime.url, limit_s)
