@@ -17,17 +17,21 @@ from protocols.registry import load, names
 
 HEAD = """# Ablations
 
-A safeguard is a rule that keeps a protocol safe. This page removes each safeguard once and shows how the violation is found:
-by `wdm check`, which visits every state and returns the shortest path to a violated invariant, and by the simulator. A
-safeguard without a violation is either useless or untested.
+A safeguard is a rule that keeps a protocol safe. This page removes each safeguard once and shows
+how the violation is found: by `wdm check`, which visits every state and returns the shortest path
+to a violated invariant, and by the simulator. A safeguard without a violation is either useless or
+untested.
 
-`wdm check --protocol PROTOCOL --ablate SAFEGUARD`, with the options in brackets, repeats one line of this table and prints the
-path. *Steps* is the length of the shortest path, *states* the number of visited states in all cases together. The invariants
-are defined in [harness/explore/promises.py](../harness/explore/promises.py); *stuck* is a state from which a transaction never
-ends. *Seed* is the first seed of the first scenario in which the simulator finds a violation, *runs* the number of runs until
-then ([harness/chaos/hunt.py](../harness/chaos/hunt.py)): `wdm chaos SCENARIO --seed SEED --ablate SAFEGUARD` repeats it.
-*Real processes* has the scenario and seed in which `python -m harness.chaos.hunt` found a violation with `--runtime local`,
-where the same seed need not find it each time. `make docs` writes this page.
+`wdm check --protocol PROTOCOL --ablate SAFEGUARD`, with the options in brackets, repeats one line
+of this table and prints the path. *Steps* is the length of the shortest path, *states* the number
+of visited states in all cases together. The invariants are defined in
+[harness/explore/promises.py](../harness/explore/promises.py); *stuck* is a state from which a
+transaction never ends. *Seed* is the first seed of the first scenario in which the simulator finds
+a violation, *runs* the number of runs until then
+([harness/chaos/hunt.py](../harness/chaos/hunt.py)):
+`wdm chaos SCENARIO --seed SEED --ablate SAFEGUARD` repeats it. *Real processes* has the scenario
+and seed in which `python -m harness.chaos.hunt` found a violation with `--runtime local`, where the
+same seed need not find it each time. `make docs` writes this page.
 """
 
 

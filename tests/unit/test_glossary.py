@@ -68,15 +68,6 @@ STILL_USED = listed(
 )
 """In names of the code."""
 
-STILL_SPOKEN = listed(
-    """
-    ARCHITECTURE.md CONTRIBUTING.md README.md docs/api.md docs/bench.md docs/performance.md
-    protocols/lua_atomic/README.md protocols/saga/README.md protocols/two_phase/README.md
-    protocols/unprotected/README.md
-    """
-)
-"""Pages and commands whose texts are yet to be written anew."""
-
 
 def classes() -> Iterator[tuple[str, str]]:
     """(name, place) of every top-level class that is not private; a protocol's own are one place."""
@@ -164,11 +155,9 @@ def test_no_name_is_a_private_word() -> None:
 
 @pytest.mark.parametrize(("command", "text"), list(helps()), ids=lambda value: value if len(value) < 30 else "")
 def test_no_help_has_a_private_word(command: str, text: str) -> None:
-    if command.split(maxsplit=1)[0] not in STILL_SPOKEN:
-        assert spoken(text) == [], command
+    assert spoken(text) == [], command
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_no_page_has_a_private_word(page: Path) -> None:
-    if page.relative_to(ROOT).as_posix() not in STILL_SPOKEN:
-        assert spoken(page.read_text("utf-8")) == []
+    assert spoken(page.read_text("utf-8")) == []
