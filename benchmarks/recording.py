@@ -23,9 +23,9 @@ import uvloop
 from harness.bench.loads import Askers, Till, over_after
 from harness.history import Claims, FileRecorder, Header
 from harness.run.load import Crowd
+from harness.runtimes.deployment.meter import Meter
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.meter import Meter
 from harness.workload.client import ShopClient
 
 ITEMS, USERS, CREDIT = 500, 200, 2**40

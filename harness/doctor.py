@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from harness.errors import EnvironmentFailure
+from harness.runtimes.deployment import valkey
 from harness.runtimes.deployment.ports import why_taken
 from harness.runtimes.deployment.spec import BUNDLED
-from harness.runtimes.local import valkey
 from harness.runtimes.local.brokers import BROKERS
 from protocols.service.links import TRANSPORTS
 

@@ -19,8 +19,8 @@ from benchmarks.speed.orders import fill
 from harness.runtimes.base import Node
 from harness.runtimes.deployment.ports import Ports
 from harness.runtimes.deployment.spec import BUNDLED, Spec
+from harness.runtimes.deployment.valkey import configuration, find_binary
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.local.valkey import configuration, find_binary
 from protocols.errors import UsageError
 from protocols.registry import load
 

@@ -163,7 +163,7 @@ def test_a_broker_that_is_not_there_is_an_environment_failure_with_the_way_out(
     monkeypatch.setenv("WDM_KAFKA_JARS", str(tmp_path / "nowhere"))
     monkeypatch.setattr("harness.runtimes.local.brokers.rabbitmq.DEBIAN", tmp_path)
     monkeypatch.setattr("shutil.which", lambda name: None if name == "rabbitmq-server" else f"/bin/{name}")
-    for transport, way_out in (("kafka", "harness.runtimes.local.brokers.jars"), ("rabbitmq", "apt-get install")):
+    for transport, way_out in (("kafka", "harness.runtimes.deployment.jars"), ("rabbitmq", "apt-get install")):
         assert main(["up", "--port", "0", "--transport", transport]) == 4
         assert way_out in capsys.readouterr().err
         assert main(["doctor", "--json"]) == 0

@@ -13,10 +13,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from harness.runtimes.deployment import probe
+from harness.runtimes.deployment import probe, valkey
 from harness.runtimes.deployment.ports import Ports
 from harness.runtimes.deployment.store_log import EVERY_S, SURE_AFTER_S, LogWatch
-from harness.runtimes.local import valkey
 
 PASSWORD = "none-of-your-business"
 

@@ -6,7 +6,7 @@ from harness.history import Claims, Event, Header, History, Operation
 from harness.metrics.aggregate import merged, spread, worst
 from harness.metrics.measure import Measured, measure
 from harness.report.glance import Glance
-from harness.runtimes.local.meter import Used
+from harness.runtimes.deployment.meter import Used
 
 HEADER = Header(
     protocol="2pc",

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.runtimes.deployment import registry
+from harness.runtimes.deployment import jars, registry
 from harness.runtimes.deployment.registry import user_folder
-from harness.runtimes.local.brokers import jars
 from wdm.cli import main
 
 

@@ -7,6 +7,11 @@ from pathlib import Path
 from harness.runtimes.base import Kind
 from harness.runtimes.deployment.probe import Probe
 
+BROKER = "broker"
+"""The name of the broker's node."""
+
+BROKER_USER = "wdm"
+
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:

@@ -6,9 +6,9 @@ from harness.history import spans
 from harness.runtimes.admin import AdminClient
 from harness.runtimes.deployment import temporary
 from harness.runtimes.deployment.deployment import Deployment
+from harness.runtimes.deployment.meter import Meter
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.environment import Environment
-from harness.runtimes.local.meter import Meter
 
 
 def environment(kind: type[Deployment], spec: Spec) -> Environment:

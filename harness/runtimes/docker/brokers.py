@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from harness.runtimes.local.brokers.base import USER
+from harness.runtimes.deployment.plan import BROKER_USER
 
 Listeners = Mapping[str, str]
 """The address that each client is to be told, by the client's name; empty if nobody has one of its own."""
@@ -42,6 +42,6 @@ KAFKA_PORT = 9092
 
 BROKERS: Mapping[str, Kind] = {
     "streams": Kind(lambda at, password: f"redis://:{password}@{at}/0", lambda _: 6379),
-    "rabbitmq": Kind(lambda at, password: f"amqp://{USER}:{password}@{at}/", lambda _: 5672),
+    "rabbitmq": Kind(lambda at, password: f"amqp://{BROKER_USER}:{password}@{at}/", lambda _: 5672),
     "kafka": Kind(lambda at, _: f"kafka://{at}", lambda number: KAFKA_PORT + number, _kafka),
 }

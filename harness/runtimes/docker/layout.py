@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from harness.runtimes.base import LinkId
+from harness.runtimes.deployment.plan import BROKER
 from harness.runtimes.deployment.spec import SERVICES
-from harness.runtimes.local.brokers import NAME as BROKER
 
 SERVICE_PORT, STORE_PORT = 5000, 6379
 TALKS: Mapping[str, tuple[str, str]] = {

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import EnvironmentFailure
+from harness.runtimes.deployment import jars, valkey
 from harness.runtimes.deployment.registry import user_folder
 from harness.runtimes.deployment.spec import BUNDLED
 from harness.runtimes.docker.engine_client import in_words, told
 from harness.runtimes.docker.images import OFFLINE, SHOP, Images, Say, find_image, run, source
 from harness.runtimes.docker.project import root
-from harness.runtimes.local import valkey
-from harness.runtimes.local.brokers import jars
 
 SUITE = "bookworm"
 BASE = "wdm-offline/base"

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes import base
-from harness.runtimes.deployment.plan import DeploymentPlan, NodeSpec
+from harness.runtimes.deployment.plan import BROKER, DeploymentPlan, NodeSpec
 from harness.runtimes.deployment.platform import Network
 from harness.runtimes.deployment.ports import Ports
 from harness.runtimes.deployment.process_handle import ProcessHandle
@@ -31,7 +31,6 @@ from harness.runtimes.docker.links import VARIABLE
 from harness.runtimes.docker.network_controller import NetworkController
 from harness.runtimes.docker.tail import ContainerLog
 from harness.runtimes.docker.usage import Meter
-from harness.runtimes.local.brokers import NAME as BROKER
 from harness.runtimes.network.proxy import Proxy
 from protocols.registry import load
 from protocols.service.links import transport

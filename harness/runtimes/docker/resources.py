@@ -8,11 +8,11 @@ from typing import Any
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Node, State
+from harness.runtimes.deployment.plan import BROKER
 from harness.runtimes.deployment.registry import user_folder
 from harness.runtimes.docker import owner
 from harness.runtimes.docker.brokers import BROKERS
 from harness.runtimes.docker.engine_client import DEPLOYMENT, VOLATILE, connect, filters, told
-from harness.runtimes.local.brokers import NAME
 
 SERVICE = "com.docker.compose.service"
 USED = "containers"
@@ -34,7 +34,7 @@ def name_of(container: Any) -> str:
     """``order-1``, ``stock-store``, ``broker``, ``gateway``: the node that this container of Compose's is."""
     service = str(container.labels[SERVICE])
     if service in BROKERS:
-        return NAME
+        return BROKER
     return f"{service}-{container.labels[NUMBER]}" if service in MANY else service
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from secrets import token_hex
 
-from harness.runtimes.deployment import probe
-from harness.runtimes.deployment.plan import DeploymentPlan, NodeSpec
+from harness.runtimes.deployment import probe, valkey
+from harness.runtimes.deployment.plan import BROKER, DeploymentPlan, NodeSpec
 from harness.runtimes.deployment.process import TAG
 from harness.runtimes.deployment.spec import SERVICES, Spec, without_password
 from harness.runtimes.deployment.state import StateFolder
-from harness.runtimes.local import bytecode, valkey
-from harness.runtimes.local.brokers import BROKERS, NAME
+from harness.runtimes.local import bytecode
+from harness.runtimes.local.brokers import BROKERS
 from harness.runtimes.local.brokers.base import Broker, Setting
 from protocols.registry import load
 from protocols.service.links import transport
@@ -135,13 +135,13 @@ def _brokers(
     kind = transport(spec.transport).broker
     if not kind:
         return (), {}
-    data = _data(spec, folder, f"{NAME}-{kind}")
+    data = _data(spec, folder, f"{BROKER}-{kind}")
     setting = Setting(
         data=data,
         durability=spec.durability,
         clients=tuple(f"{service}-{index}" for service in SERVICES for index in range(1, spec.workers + 1)),
         port=port,
-        via=lambda client, there: via(client, NAME, there),
+        via=lambda client, there: via(client, BROKER, there),
         private=lambda name, text: folder.write_private(f"conf/{name}", text.encode()),
     )
     broker = BROKERS[kind].lay_out(setting)
@@ -150,14 +150,14 @@ def _brokers(
 
 def _broker(broker: Broker, data: Path, folder: StateFolder, shared: Mapping[str, str]) -> NodeSpec:
     return NodeSpec(
-        name=NAME,
+        name=BROKER,
         kind="broker",
         service="",
         url=broker.shown,
         port=broker.port,
         command=broker.command,
         environment={**shared, **broker.environment},
-        log=folder.logs / f"{NAME}.log",
+        log=folder.logs / f"{BROKER}.log",
         serves=broker.serves,
         prepare=lambda: data.mkdir(mode=0o700, parents=True, exist_ok=True),
     )

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from harness.runtimes.local.brokers import kafka, rabbitmq, streams
 from harness.runtimes.local.brokers.base import Broker, Setting
 
-NAME = "broker"
-
 
 @dataclass(frozen=True, slots=True)
 class Kind:

@@ -7,7 +7,6 @@ from pathlib import Path
 from harness.runtimes.deployment.probe import Probe
 
 HOST = "127.0.0.1"
-USER = "wdm"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.deployment import probe
-from harness.runtimes.local.brokers import jars
+from harness.runtimes.deployment import jars, probe
 from harness.runtimes.local.brokers.base import HOST, Broker, Setting
 
 HEAP = ("-Xms128m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")

@@ -9,7 +9,8 @@ from zlib import crc32
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.deployment import probe
-from harness.runtimes.local.brokers.base import HOST, USER, Broker, Setting
+from harness.runtimes.deployment.plan import BROKER_USER
+from harness.runtimes.local.brokers.base import HOST, Broker, Setting
 
 HOME = "RABBITMQ_HOME"
 DEBIAN = Path("/usr/lib/rabbitmq")
@@ -48,7 +49,7 @@ def lay_out(setting: Setting) -> Broker:
         environment=_environment(setting.data, configuration, plugins, setting.port(), setting.port()),
         port=port,
         shown=f"amqp://{HOST}:{port}/",
-        urls={name: f"amqp://{USER}:{password}@{HOST}:{setting.via(name, port)}/" for name in setting.clients},
+        urls={name: f"amqp://{BROKER_USER}:{password}@{HOST}:{setting.via(name, port)}/" for name in setting.clients},
         serves=probe.answers(port, HELLO, GREETING),
     )
 
@@ -56,7 +57,7 @@ def lay_out(setting: Setting) -> Broker:
 def _configuration(port: int, password: str) -> str:
     return f"""\
 listeners.tcp.default = {HOST}:{port}
-default_user = {USER}
+default_user = {BROKER_USER}
 default_pass = {password}
 log.console = true
 log.console.level = warning

@@ -2,9 +2,8 @@
 
 from secrets import token_hex
 
-from harness.runtimes.deployment import probe
+from harness.runtimes.deployment import probe, valkey
 from harness.runtimes.deployment.spec import BUNDLED
-from harness.runtimes.local import valkey
 from harness.runtimes.local.brokers.base import HOST, Broker, Setting
 
 

@@ -1,4 +1,4 @@
-"""``python -m harness.runtimes.local.brokers.jars``: fetch Kafka's jars through Maven, once.
+"""``python -m harness.runtimes.deployment.jars``: fetch Kafka's jars through Maven, once.
 
 They are kept in the user's cache, or where ``WDM_KAFKA_JARS`` says.
 """
@@ -14,7 +14,7 @@ from protocols.errors import UsageError
 
 VERSION = "3.9.1"
 FOLDER = "WDM_KAFKA_JARS"
-COMMAND = "python -m harness.runtimes.local.brokers.jars"
+COMMAND = "python -m harness.runtimes.deployment.jars"
 PROJECT = f"""\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
