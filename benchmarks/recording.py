@@ -22,7 +22,7 @@ import uvloop
 
 from harness.bench.loads import Askers, Till, over_after
 from harness.history import Claims, FileRecorder, Header
-from harness.run.load import Crowd
+from harness.run.load import ClientPool
 from harness.runtimes.deployment.meter import Meter
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
@@ -52,7 +52,7 @@ async def main(chosen: argparse.Namespace) -> float:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         client = await stack.enter_async_context(ShopClient(shop.url))
         recorder = stack.enter_context(FileRecorder(folder / "history.ndjson", _header(chosen.protocol)))
-        till = Till(Askers(Crowd(client, recorder)), _numbers(orders), time.monotonic_ns)
+        till = Till(Askers(ClientPool(client, recorder)), _numbers(orders), time.monotonic_ns)
         bare = Bare(await stack.enter_async_context(ShopClient(plain.url)), _numbers(orders))
         watching = asyncio.create_task(_watch(Meter(shop), recorder))
         try:

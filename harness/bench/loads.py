@@ -15,7 +15,7 @@ from random import Random
 from typing import Literal
 
 from harness.history import Operation
-from harness.run.load import Crowd, Unusable
+from harness.run.load import ClientPool, SetupFailed
 from harness.workload.base import call
 from harness.workload.session import Session
 
@@ -36,8 +36,8 @@ def arrivals(rate_per_s: float, kind: Arrivals, rng: Random) -> Iterator[float]:
 class Askers:
     """Sessions to be borrowed: one for each request that is under way."""
 
-    def __init__(self, crowd: Crowd) -> None:
-        self._crowd = crowd
+    def __init__(self, clients: ClientPool) -> None:
+        self._crowd = clients
         self._idle: list[Session] = []
 
     def take(self) -> Session:
@@ -111,11 +111,11 @@ async def over_after(seconds: float) -> AsyncIterator[asyncio.Event]:
 
 
 async def answered(work: Coroutine[None, None, None]) -> None:
-    """Raises `Unusable` if what is under way is not answered in good time."""
+    """Raises `SetupFailed` if what is under way is not answered in good time."""
     try:
         await asyncio.wait_for(work, ANSWERED_WITHIN_S)
     except TimeoutError:
-        raise Unusable(f"checkouts were not answered within {ANSWERED_WITHIN_S:g} s, before any fault") from None
+        raise SetupFailed(f"checkouts were not answered within {ANSWERED_WITHIN_S:g} s, before any fault") from None
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -14,7 +14,7 @@ from harness.bench.loads import Arrivals, Askers, Till, answered, over_after
 from harness.history import Operation
 from harness.metrics.histogram import Histogram
 from harness.metrics.latency import latency_us
-from harness.run.load import Crowd, Driving, MakeLoad
+from harness.run.load import ClientPool, LoadDriver, MakeLoad
 from harness.workload.base import Shop, stream
 from protocols.service.tasks import begin
 
@@ -47,7 +47,7 @@ class Pace:
     reserve: int = 0
 
     def make(self) -> MakeLoad:
-        return lambda _workload, shop, crowd, seed: Paced(self, shop, crowd, seed)
+        return lambda _workload, shop, clients, seed: Paced(self, shop, clients, seed)
 
     def for_load(self, duration_s: float, *, ready_made: bool) -> int:
         """How many orders the load takes at most, as far as anybody can know. `ready_made`: the shop makes them in one request.
@@ -66,13 +66,13 @@ class Pace:
         return round(wanted if ready_made else wanted / PUT_TOGETHER)
 
 
-class Paced(Driving):
+class Paced(LoadDriver):
     """The load of one run: checks out the orders that the set-up put together."""
 
-    def __init__(self, pace: Pace, shop: Shop, crowd: Crowd, seed: int) -> None:
+    def __init__(self, pace: Pace, shop: Shop, clients: ClientPool, seed: int) -> None:
         self._pace = pace
-        self._recorder = crowd.recorder
-        askers, now_ns = Askers(crowd), crowd.recorder.now_ns
+        self._recorder = clients.recorder
+        askers, now_ns = Askers(clients), clients.recorder.now_ns
         cut = max(0, len(shop.tray) - pace.reserve)
         self._before = Till(askers, iter(shop.tray[:cut]), now_ns)
         self._till = Till(askers, iter(shop.tray[cut:]), now_ns)

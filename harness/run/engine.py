@@ -12,7 +12,7 @@ from harness.faults import Fault
 from harness.history.format import HistoryError
 from harness.history.recorder import Recorder
 from harness.run import quiescence
-from harness.run.load import Crowd, Load, MakeLoad, Unusable, set_up
+from harness.run.load import ClientPool, ClosedLoad, MakeLoad, SetupFailed, set_up
 from harness.run.nemesis import Nemesis
 from harness.run.plan import Plan
 from harness.run.quiescence import Names
@@ -33,20 +33,20 @@ POISON = "poison"
 
 
 @dataclass
-class Engine:
+class RunEngine:
     """One run in its environment. `load` makes who asks. `schedule` is what was drawn, known once the shop is up."""
 
     plan: Plan
     environment: Environment
     recorder: Recorder
     names: Names
-    load: MakeLoad = Load
+    load: MakeLoad = ClosedLoad
     schedule: list[Fault] | None = None
 
     async def run(self) -> None:
         """Whatever happens, nothing is left running, paused or cut off.
 
-        Raises `EnvironmentFailure`, `HistoryError`, `Unusable` if the shop does not let itself be examined, or `UsageError`
+        Raises `EnvironmentFailure`, `HistoryError`, `SetupFailed` if the shop does not let itself be examined, or `UsageError`
         naming a state that the protocol lists and does not map.
         """
         runtime = self.environment.runtime
@@ -74,13 +74,13 @@ class Engine:
     async def _examine(self, nemesis: Nemesis) -> None:
         limit_s = self.plan.scenario.time_limit_s + ANSWER_WITHIN_S
         async with self.environment.client(limit_s) as client:
-            crowd = Crowd(client, self.recorder)
+            clients = ClientPool(client, self.recorder)
             self.schedule = await self._draw()
             self.recorder.phase("setup")
-            shop = await set_up(self.plan.scenario.workload, crowd, self.plan.seed)
-            await self._load(shop, crowd, nemesis)
+            shop = await set_up(self.plan.scenario.workload, clients, self.plan.seed)
+            await self._load(shop, clients, nemesis)
             self.recorder.phase("final")
-            await quiescence.read_all(crowd, self.names.reads())
+            await quiescence.read_all(clients, self.names.reads())
 
     async def _draw(self) -> list[Fault]:
         """The schedule. To find all failpoints of a protocol takes a search, which must not stop the clock."""
@@ -95,9 +95,9 @@ class Engine:
             self.recorder.event("fault-refused", fault=one.kind, target=target, why=why, at_s=one.at_s[0])
         return scenario.schedule(self.plan.seed, there, broker=broker)
 
-    async def _load(self, shop: Shop, crowd: Crowd, nemesis: Nemesis) -> None:
+    async def _load(self, shop: Shop, clients: ClientPool, nemesis: Nemesis) -> None:
         """Load and faults side by side; then heal, and wait until the shop has come to rest."""
-        load = self.load(self.plan.scenario.workload, shop, crowd, self.plan.seed)
+        load = self.load(self.plan.scenario.workload, shop, clients, self.plan.seed)
         try:
             await load.ready()
             self.recorder.phase("load")
@@ -111,7 +111,9 @@ class Engine:
             await nemesis.heal()
             self.recorder.event("healed")
             bound_s = self.plan.claims().recovery_s
-            await quiescence.come_to_rest(self.recorder, self.environment.ask, self._protocol, load.drained(), bound_s)
+            await quiescence.await_quiescence(
+                self.recorder, self.environment.ask, self._protocol, load.drained(), bound_s
+            )
             if "dead-letters" in self.environment.runtime.capabilities:
                 planted = " ".join(nemesis.said.get(POISON, ())).split()
                 await quiescence.record_dead_letters(self.recorder, self.environment.runtime.dead_letters, planted)
@@ -138,10 +140,10 @@ class Engine:
 
 
 async def _watching(what: str, work: Coroutine[Any, Any, None]) -> None:
-    """Raises `Unusable` for a defect of the watch: a history with a part that nobody has seen shows nothing."""
+    """Raises `SetupFailed` for a defect of the watch: a history with a part that nobody has seen shows nothing."""
     try:
         await work
     except (HistoryError, EnvironmentFailure, UsageError):  # the last: a state that the protocol does not explain
         raise
     except Exception as error:
-        raise Unusable(f"the watch of the {what} failed: {error!r}") from error
+        raise SetupFailed(f"the watch of the {what} failed: {error!r}") from error

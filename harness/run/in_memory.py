@@ -8,7 +8,7 @@ from harness.checkers.verdict import examine
 from harness.errors import EnvironmentFailure
 from harness.faults import Fault
 from harness.history import History, HistoryError, MemoryRecorder
-from harness.run.engine import Engine
+from harness.run.engine import RunEngine
 from harness.run.plan import Plan
 from harness.run.quiescence import Names
 from harness.run.record import abandon, digest, whole
@@ -35,7 +35,7 @@ def run(plan: Plan) -> Single:
     there = plan.environment()
     names = Names()
     tape = MemoryRecorder(plan.header(), there.clock, names)
-    engine = Engine(plan, there, tape, names)
+    engine = RunEngine(plan, there, tape, names)
     interrupted = False
     try:
         interrupted = there.run(whole(engine))

@@ -18,11 +18,11 @@ GROUPS = 2
 """Clients ask in so many groups, each all at once: evenly spread they would hardly ever meet."""
 
 
-class Unusable(Exception):
+class SetupFailed(Exception):
     """The shop did not do what the run needs; nothing is known of it."""
 
 
-class Crowd:
+class ClientPool:
     """Makes sessions, so that no two of a run have a process number in common."""
 
     def __init__(self, client: Caller, recorder: Recorder) -> None:
@@ -52,27 +52,27 @@ class Crowd:
         return [found[number] for number in range(len(calls))]
 
 
-async def set_up(workload: Workload, crowd: Crowd, seed: int) -> Shop:
-    """Make what the workload needs. Raises `Unusable` with the first answer that was no success."""
+async def set_up(workload: Workload, clients: ClientPool, seed: int) -> Shop:
+    """Make what the workload needs. Raises `SetupFailed` with the first answer that was no success."""
     rounds = workload.setup(stream(seed, "workload:setup"))
     try:
         calls = next(rounds)
         while True:
-            done = await crowd.all_of(calls)
+            done = await clients.all_of(calls)
             for operation in done:
                 if operation.outcome != "ok":
-                    raise Unusable(f"set-up: {operation.op}{tuple(operation.args)} was answered {operation.value!r}")
+                    raise SetupFailed(f"set-up: {operation.op}{tuple(operation.args)} was answered {operation.value!r}")
             calls = rounds.send(done)
     except StopIteration as end:
         shop: Shop = end.value
         return shop
 
 
-class Driving(Protocol):
+class LoadDriver(Protocol):
     """What asks during a run."""
 
     async def ready(self) -> None:
-        """What goes before the load that is judged by the clock. Raises `Unusable`."""
+        """What goes before the load that is judged by the clock. Raises `SetupFailed`."""
 
     def start(self, breaks_at: Sequence[float]) -> None:
         """Something will break so many seconds from now, each."""
@@ -90,29 +90,29 @@ class Driving(Protocol):
         """Drop what is under way."""
 
 
-class Load:
+class ClosedLoad:
     """`workload.clients` clients, each asking one thing after another until `stop`."""
 
-    def __init__(self, workload: Workload, shop: Shop, crowd: Crowd, seed: int) -> None:
+    def __init__(self, workload: Workload, shop: Shop, clients: ClientPool, seed: int) -> None:
         self._workload = workload
         self._shop = shop
-        self._crowd = crowd
+        self._crowd = clients
         self._seed = seed
         self._over = asyncio.Event()
         self._no_waiting = asyncio.Event()
-        """Set while there is a rush, and from the end on: nobody waits for a turn then."""
-        self._rushes: list[asyncio.TimerHandle] = []
+        """Set while there is a burst, and from the end on: nobody waits for a turn then."""
+        self._bursts: list[asyncio.TimerHandle] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def ready(self) -> None:
         """Nothing."""
 
     def start(self, breaks_at: Sequence[float]) -> None:
-        loop, rush_s = asyncio.get_running_loop(), self._workload.rush_s
-        for at_s in breaks_at if rush_s else ():
-            self._rushes.append(loop.call_later(max(0.0, at_s - rush_s), self._no_waiting.set))
+        loop, burst_s = asyncio.get_running_loop(), self._workload.burst_s
+        for at_s in breaks_at if burst_s else ():
+            self._bursts.append(loop.call_later(max(0.0, at_s - burst_s), self._no_waiting.set))
             # A little longer: an engine of containers takes its time to kill one.
-            self._rushes.append(loop.call_later(at_s + rush_s / 2, self._no_waiting.clear))
+            self._bursts.append(loop.call_later(at_s + burst_s / 2, self._no_waiting.clear))
         for number in range(self._workload.clients):
             client = self._workload.client(self._shop, number, stream(self._seed, f"workload:{number}"))
             self._tasks.append(begin(self._drive(client, number), f"client {number}"))
@@ -124,8 +124,8 @@ class Load:
         await asyncio.sleep(math.inf)
 
     def stop(self) -> None:
-        for rush in self._rushes:
-            rush.cancel()
+        for burst in self._bursts:
+            burst.cancel()
         self._over.set()
         self._no_waiting.set()
 
@@ -155,12 +155,12 @@ class Load:
                 return
 
     async def _until(self, turn: float) -> None:
-        """Or until nobody waits: in a rush, and when the load is over."""
+        """Or until nobody waits: in a burst, and when the load is over."""
         if not self._no_waiting.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(turn - asyncio.get_running_loop().time()):
                     await self._no_waiting.wait()
 
 
-MakeLoad = Callable[[Workload, Shop, Crowd, int], Driving]
+MakeLoad = Callable[[Workload, Shop, ClientPool, int], LoadDriver]
 """Hears the workload, what its set-up made, who asks, and the seed."""

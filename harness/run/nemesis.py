@@ -10,7 +10,7 @@ from harness import faults
 from harness.errors import EnvironmentFailure
 from harness.faults import Fault
 from harness.history.recorder import Recorder
-from harness.run.load import Unusable
+from harness.run.load import SetupFailed
 from harness.runtimes.base import Breakable
 from harness.workload.base import stream
 from protocols.errors import UsageError
@@ -57,11 +57,11 @@ class Nemesis:
     async def heal(self) -> None:
         """Undo everything, and return once every node serves.
 
-        Raises `Unusable` naming the nodes that do not come back, or the fault that the nemesis itself failed at.
+        Raises `SetupFailed` naming the nodes that do not come back, or the fault that the nemesis itself failed at.
         """
         await self._tasks.stop()
         if self._tasks.failure is not None:
-            raise Unusable(f"the nemesis failed: {self._tasks.failure!r}") from self._tasks.failure
+            raise SetupFailed(f"the nemesis failed: {self._tasks.failure!r}") from self._tasks.failure
         for fault in self._to_come:
             self._refused(fault, "the load was over before it had begun")
         self._to_come.clear()
@@ -69,7 +69,7 @@ class Nemesis:
             await faults.heal_all(self._runtime)
         except Exception as failure:
             why = failure if isinstance(failure, EnvironmentFailure) else repr(failure)
-            raise Unusable(f"a fault could not be ended: {why}") from failure
+            raise SetupFailed(f"a fault could not be ended: {why}") from failure
         for fault in tuple(self._active):
             self._over(fault)
         await self._all_back()
@@ -138,7 +138,7 @@ class Nemesis:
         while lost := [node for node in self._runtime.nodes() if node.state != "running"]:
             if now() > deadline:
                 names = ", ".join(f"{node.name} ({node.state})" for node in lost)
-                raise Unusable(f"never came back within {BACK_WITHIN_S:g} s after the heal: {names}")
+                raise SetupFailed(f"never came back within {BACK_WITHIN_S:g} s after the heal: {names}")
             await asyncio.sleep(POLL_S)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from harness.errors import EnvironmentFailure
 from harness.history import Event, Operation
 from harness.history.recorder import Recorder
-from harness.run.load import Crowd
+from harness.run.load import ClientPool
 from harness.runtimes.environment import Ask
 from harness.workload.base import Call, call
 from protocols.core import Protocol, StateKind
@@ -54,7 +54,7 @@ async def watch(recorder: Recorder, ask: Ask, protocol: Protocol, every_s: float
         await probe(recorder, ask, protocol)
 
 
-async def come_to_rest(
+async def await_quiescence(
     recorder: Recorder, ask: Ask, protocol: Protocol, drained: Coroutine[Any, Any, None], bound_s: float | None
 ) -> None:
     """Probe until nothing is unfinished and every client has heard, but not long beyond the bound."""
@@ -127,12 +127,12 @@ def _names(operation: Operation) -> Iterable[Call]:
             yield call("find_order", str(args[0]))
 
 
-async def read_all(crowd: Crowd, reads: list[Call]) -> None:
+async def read_all(clients: ClientPool, reads: list[Call]) -> None:
     """Read everything, again what was not answered; what then is missing, the checkers miss."""
     with suppress(TimeoutError):
         async with asyncio.timeout(READ_WITHIN_S):
             for _ in range(TRIES):
-                found = await crowd.all_of(reads)
+                found = await clients.all_of(reads)
                 reads = [asked for asked, heard in zip(reads, found, strict=True) if heard.outcome == "unknown"]
                 if not reads:
                     return

@@ -12,9 +12,9 @@ from harness.checkers.verdict import TROUBLE
 from harness.errors import EnvironmentFailure
 from harness.history import Event, FileRecorder, Header, History, HistoryError, Operation, spans
 from harness.history.recorder import Recorder
-from harness.run.engine import Engine
+from harness.run.engine import RunEngine
 from harness.run.folder import RunFolder, toml
-from harness.run.load import Load, MakeLoad, Unusable
+from harness.run.load import ClosedLoad, MakeLoad, SetupFailed
 from harness.run.plan import Plan, as_table
 from harness.run.quiescence import Names
 from harness.runtimes.environment import Environment
@@ -40,7 +40,7 @@ def record(
     listeners: Iterable[Listener] = (),
     made: Callable[[RunFolder], None] = lambda _: None,
     place: Callable[[Plan], Environment] = Plan.environment,
-    load: MakeLoad = Load,
+    load: MakeLoad = ClosedLoad,
 ) -> Recording:
     """Run `plan` to its end, or to the point where it broke, in a new folder below `runs`.
 
@@ -76,7 +76,7 @@ def _record(
     try:
         with FileRecorder(folder.history, header, there.clock, publish) as recorder:
             folder.become_latest()
-            engine = Engine(plan, there, recorder, names, load)
+            engine = RunEngine(plan, there, recorder, names, load)
             try:
                 interrupted = there.run(whole(engine))
             finally:
@@ -96,7 +96,7 @@ def digest(trace: str, history: History) -> str:
     return course.hexdigest()
 
 
-def _keep(folder: RunFolder, engine: Engine) -> None:
+def _keep(folder: RunFolder, engine: RunEngine) -> None:
     """Write the files that every run leaves. A disk without space for them has none for the history either."""
     with suppress(EnvironmentFailure):
         folder.write("run.toml", toml(as_table(engine.plan, engine.schedule)))
@@ -104,13 +104,13 @@ def _keep(folder: RunFolder, engine: Engine) -> None:
         folder.keep_logs(engine.environment.logs)
 
 
-async def whole(engine: Engine) -> None:
+async def whole(engine: RunEngine) -> None:
     """Run the engine and stop its shop. A shop that cannot be examined is no failure of the environment: the verdict
     is unknown.
     """
     try:
         await engine.run()
-    except Unusable as trouble:
+    except SetupFailed as trouble:
         abandon(engine.recorder, str(trouble))
     except EnvironmentFailure as failure:
         abandon(engine.recorder, str(failure))

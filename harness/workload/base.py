@@ -61,13 +61,13 @@ Client = Generator[Call, Operation, None]
 class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The fields are the settings. `clients` ask one thing at a time, at most `rate_per_s` together.
 
-    `rush_s`: for so long before each fault nobody waits for a turn. A shop that is fast has little under way at any one moment,
+    `burst_s`: for so long before each fault nobody waits for a turn. A shop that is fast has little under way at any one moment,
     and what breaks while nothing is under way proves nothing.
     """
 
     clients: Count = 16
     rate_per_s: Rate = 200.0
-    rush_s: Seconds = 0.0
+    burst_s: Seconds = 0.0
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for a setting out of its bounds: a constructor looks at no types."""

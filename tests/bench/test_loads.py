@@ -14,7 +14,7 @@ from harness.history import Claims, Header, MemoryRecorder, Operation
 from harness.metrics.histogram import Histogram
 from harness.metrics.latency import latency_us
 from harness.metrics.measure import measure
-from harness.run.load import Crowd, set_up
+from harness.run.load import ClientPool, set_up
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import ShopClient
@@ -32,7 +32,7 @@ HEADER = Header(
 async def shop(orders: int) -> AsyncIterator[tuple[LocalDeployment, Till, MemoryRecorder]]:
     async with LocalDeployment(Spec(protocol="2pc")) as deployment, ShopClient(deployment.url) as client:
         tape = MemoryRecorder(HEADER, time.monotonic_ns)
-        crowd = Crowd(client, tape)
+        crowd = ClientPool(client, tape)
         made = await set_up(Orders(orders=orders, poor=0.0), crowd, 1)
         yield deployment, Till(Askers(crowd), iter(made.tray), tape.now_ns), tape
 

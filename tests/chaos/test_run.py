@@ -25,7 +25,7 @@ from harness.history import recorder as recorder_module
 from harness.report.finish import Finished
 from harness.report.kinds import every
 from harness.run import in_memory, nemesis, scenarios
-from harness.run.engine import Engine
+from harness.run.engine import RunEngine
 from harness.run.plan import Plan
 from harness.run.scenarios import Recurring, Scenario
 from harness.runtimes.deployment import process
@@ -290,7 +290,7 @@ def test_a_watch_that_dies_ends_the_run_and_makes_the_verdict_unknown(
     async def defect(_: object) -> None:
         raise TypeError("killed")
 
-    monkeypatch.setattr(Engine, what, defect)
+    monkeypatch.setattr(RunEngine, what, defect)
     shop = FakeShop(Model().answer)
     finished = fake(shop, scenario(duration_s=20.0))
     assert finished.judgement.verdict == Verdict.UNKNOWN

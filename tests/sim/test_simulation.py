@@ -287,7 +287,7 @@ def test_before_a_fault_there_is_a_rush() -> None:
 
 def test_the_end_wakes_clients_that_only_wait_for_their_turn() -> None:
     hot = scenarios.load("hot-item")
-    slow = msgspec.structs.replace(hot.workload, clients=16, rate_per_s=0.5, rush_s=0.1)
+    slow = msgspec.structs.replace(hot.workload, clients=16, rate_per_s=0.5, burst_s=0.1)
     for faults_of_it in (hot.faults, ()):
         rare = replace(hot, workload=slow, duration_s=3.0, faults=faults_of_it)
         history = in_memory.run(replace(plan_of("hot-item"), scenario=rare)).history

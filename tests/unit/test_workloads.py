@@ -9,7 +9,7 @@ import pytest
 from harness.checkers import Verdict, judge
 from harness.checkers.sets import find_sets
 from harness.history import Claims, Event, FileRecorder, Header, History, Operation, load
-from harness.run.load import Crowd, Unusable, set_up
+from harness.run.load import ClientPool, SetupFailed, set_up
 from harness.run.quiescence import Names
 from harness.workload import WORKLOADS
 from harness.workload.base import Call, Shop, Workload, call, stream
@@ -178,7 +178,7 @@ async def test_a_malformed_answer_is_unknown_and_can_be_written_down(body: bytes
     try:
         async with ShopClient(server.url, 5.0) as client:
             with FileRecorder(tmp_path / "h", HEADER) as recorder:
-                session = Crowd(client, recorder).session()
+                session = ClientPool(client, recorder).session()
                 for op in WITH_A_VALUE:
                     args = ("1",) if op != "create_user" else ()
                     process = session.process
@@ -212,7 +212,7 @@ async def test_what_does_not_say_whether_it_happened_is_unknown(answer: bytes, t
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with ShopClient(url, 5.0) as client:
             with FileRecorder(tmp_path / "h", HEADER) as recorder:
-                session: Session = Crowd(client, recorder).session()
+                session: Session = ClientPool(client, recorder).session()
                 assert (await session.do(call("checkout", "1"))).outcome == "unknown"
 
 
@@ -223,8 +223,8 @@ async def test_a_set_up_that_is_refused_says_what_was_answered(tmp_path) -> None
         async with ShopClient(server.url, 5.0) as client:
             with (
                 FileRecorder(tmp_path / "h", HEADER) as recorder,
-                pytest.raises(Unusable, match=r"set-up: create_user\(\) was answered 'not today'"),
+                pytest.raises(SetupFailed, match=r"set-up: create_user\(\) was answered 'not today'"),
             ):
-                await set_up(WORKLOADS["bank"](), Crowd(client, recorder), 1)
+                await set_up(WORKLOADS["bank"](), ClientPool(client, recorder), 1)
     finally:
         await server.stop()
