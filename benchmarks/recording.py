@@ -20,7 +20,7 @@ from pathlib import Path
 
 import uvloop
 
-from harness.bench.loads import Askers, Till, over_after
+from harness.bench.load_generator import LoadGenerator, SessionPool, over_after
 from harness.history import Claims, FileRecorder, Header
 from harness.run.load import ClientPool
 from harness.runtimes.deployment.meter import Meter
@@ -52,14 +52,14 @@ async def main(chosen: argparse.Namespace) -> float:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         client = await stack.enter_async_context(ShopClient(shop.url))
         recorder = stack.enter_context(FileRecorder(folder / "history.ndjson", _header(chosen.protocol)))
-        till = Till(Askers(ClientPool(client, recorder)), _numbers(orders), time.monotonic_ns)
+        generator = LoadGenerator(SessionPool(ClientPool(client, recorder)), _numbers(orders), time.monotonic_ns)
         bare = Bare(await stack.enter_async_context(ShopClient(plain.url)), _numbers(orders))
         watching = asyncio.create_task(_watch(Meter(shop), recorder))
         try:
             for _ in range(2):
                 await bare.rate(chosen.clients, 0.5)  # warm-up, not counted
-                await _recorded(till, chosen.clients, 0.5)
-            ratios = [await _round(number, bare, till, chosen) for number in range(chosen.rounds)]
+                await _recorded(generator, chosen.clients, 0.5)
+            ratios = [await _round(number, bare, generator, chosen) for number in range(chosen.rounds)]
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
@@ -68,13 +68,13 @@ async def main(chosen: argparse.Namespace) -> float:
     return found
 
 
-async def _round(number: int, bare: "Bare", till: Till, chosen: argparse.Namespace) -> float:
+async def _round(number: int, bare: "Bare", generator: LoadGenerator, chosen: argparse.Namespace) -> float:
     """Either first, in turn: what changes with time changes for both."""
     if number % 2:
         without = await bare.rate(chosen.clients, chosen.seconds)
-        recorded = await _recorded(till, chosen.clients, chosen.seconds)
+        recorded = await _recorded(generator, chosen.clients, chosen.seconds)
     else:
-        recorded = await _recorded(till, chosen.clients, chosen.seconds)
+        recorded = await _recorded(generator, chosen.clients, chosen.seconds)
         without = await bare.rate(chosen.clients, chosen.seconds)
     print(f"{recorded:.0f}/s recorded, {without:.0f}/s without: {recorded / without:.3f}")
     return recorded / without
@@ -100,11 +100,11 @@ class Bare:
         return done / (time.monotonic() - began)
 
 
-async def _recorded(till: Till, clients: int, seconds: float) -> float:
+async def _recorded(generator: LoadGenerator, clients: int, seconds: float) -> float:
     done, began = [], time.monotonic()
-    till.heard = done.append
+    generator.heard = done.append
     async with over_after(seconds) as over:
-        await till.closed_loop(clients, over)
+        await generator.closed_loop(clients, over)
     return sum(each.outcome == "ok" for each in done) / (time.monotonic() - began)
 
 

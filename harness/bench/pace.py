@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from harness.bench.loads import Arrivals, Askers, Till, answered, over_after
+from harness.bench.load_generator import Arrivals, LoadGenerator, SessionPool, answered, over_after
 from harness.history import Operation
 from harness.metrics.histogram import Histogram
 from harness.metrics.latency import latency_us
@@ -47,7 +47,7 @@ class Pace:
     reserve: int = 0
 
     def make(self) -> MakeLoad:
-        return lambda _workload, shop, clients, seed: Paced(self, shop, clients, seed)
+        return lambda _workload, shop, clients, seed: PacedLoad(self, shop, clients, seed)
 
     def for_load(self, duration_s: float, *, ready_made: bool) -> int:
         """How many orders the load takes at most, as far as anybody can know. `ready_made`: the shop makes them in one request.
@@ -66,16 +66,16 @@ class Pace:
         return round(wanted if ready_made else wanted / PUT_TOGETHER)
 
 
-class Paced(LoadDriver):
+class PacedLoad(LoadDriver):
     """The load of one run: checks out the orders that the set-up put together."""
 
     def __init__(self, pace: Pace, shop: Shop, clients: ClientPool, seed: int) -> None:
         self._pace = pace
         self._recorder = clients.recorder
-        askers, now_ns = Askers(clients), clients.recorder.now_ns
-        cut = max(0, len(shop.tray) - pace.reserve)
-        self._before = Till(askers, iter(shop.tray[:cut]), now_ns)
-        self._till = Till(askers, iter(shop.tray[cut:]), now_ns)
+        sessions, now_ns = SessionPool(clients), clients.recorder.now_ns
+        cut = max(0, len(shop.order_pool) - pace.reserve)
+        self._before = LoadGenerator(sessions, iter(shop.order_pool[:cut]), now_ns)
+        self._generator = LoadGenerator(sessions, iter(shop.order_pool[cut:]), now_ns)
         self._seed = seed
         self._over = asyncio.Event()
         self._work: asyncio.Task[None] | None = None
@@ -116,9 +116,9 @@ class Paced(LoadDriver):
     async def _drive(self) -> None:
         pace = self._pace
         if pace.rate_per_s is None:
-            await self._till.closed_loop(pace.clients, self._over)
+            await self._generator.closed_loop(pace.clients, self._over)
         else:
-            await self._till.open_loop(pace.rate_per_s, pace.arrivals, self._rng("arrivals"), self._over)
+            await self._generator.open_loop(pace.rate_per_s, pace.arrivals, self._rng("arrivals"), self._over)
 
     async def _closed(self, phase: str, seconds: float) -> None:
         self._recorder.phase(phase)
@@ -150,9 +150,9 @@ class Paced(LoadDriver):
             latencies.record(latency_us(operation))
             unknown += operation.outcome == "unknown"
 
-        till = replace(self._before, heard=hear)
+        generator = replace(self._before, heard=hear)
         async with over_after(self._pace.search_s) as over:
-            await answered(till.open_loop(rate, self._pace.arrivals, self._rng(f"search:{rate}"), over))
+            await answered(generator.open_loop(rate, self._pace.arrivals, self._rng(f"search:{rate}"), over))
         p99_us = latencies.quantile(0.99)
         enough = latencies.total >= KEPT_UP * rate * self._pace.search_s - 3 * math.sqrt(rate * self._pace.search_s)
         return enough and not unknown and p99_us is not None and p99_us <= limit_ms * 1000

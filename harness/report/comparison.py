@@ -16,10 +16,12 @@ KIND = "bench"
 
 def render(rows: Rows) -> dict[str, Any]:
     """Plain values only; `results.schema.json` says which."""
-    ledger = rows.ledger
-    found = [_row(name, ledger.cases.get(name, {}), runs, ledger.rounds) for name, runs in rows.runs.items() if runs]
-    asked = tuple(thresholds.parse(text) for text in ledger.thresholds)
-    reasons = [f"not everything was run: {ledger.trouble or 'it was cut short'}"] if not ledger.complete else []
+    manifest = rows.manifest
+    found = [
+        _row(name, manifest.cases.get(name, {}), runs, manifest.rounds) for name, runs in rows.runs.items() if runs
+    ]
+    asked = tuple(thresholds.parse(text) for text in manifest.thresholds)
+    reasons = [f"not everything was run: {manifest.trouble or 'it was cut short'}"] if not manifest.complete else []
     reasons += rows.damaged
     verdict = worst([row["verdict"] for row in found])
     if reasons and verdict == Verdict.HOLDS:
@@ -27,17 +29,17 @@ def render(rows: Rows) -> dict[str, Any]:
     return {
         "format": formats.RESULTS,
         "kind": KIND,
-        "wdm": ledger.wdm,
+        "wdm": manifest.wdm,
         "verdict": verdict,
         "reasons": reasons,
-        "complete": ledger.complete and not rows.damaged,
-        "command": ledger.command,
-        "seed": ledger.seed,
-        "rounds": ledger.rounds,
-        "duration_s": ledger.duration_s,
-        "runtime": ledger.runtime,
-        "durability": ledger.durability,
-        "machine": ledger.machine,
+        "complete": manifest.complete and not rows.damaged,
+        "command": manifest.command,
+        "seed": manifest.seed,
+        "rounds": manifest.rounds,
+        "duration_s": manifest.duration_s,
+        "runtime": manifest.runtime,
+        "durability": manifest.durability,
+        "machine": manifest.machine,
         "thresholds": thresholds.judge(asked, found),
         "rows": found,
     }

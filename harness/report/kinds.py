@@ -82,13 +82,18 @@ def described(path: Path) -> dict[str, Any]:
 
 def _bench(path: Path, said: dict[str, Any]) -> dict[str, Any]:
     try:
-        ledger = BenchFolder(path).ledger()
+        manifest = BenchFolder(path).manifest()
     except Unreadable as error:
         return _unreadable(path, error)
-    protocols = dict.fromkeys(str(case["protocol"]) for case in ledger.cases.values())
-    scenarios = dict.fromkeys(str(case["scenario"]) for case in ledger.cases.values())
+    protocols = dict.fromkeys(str(case["protocol"]) for case in manifest.cases.values())
+    scenarios = dict.fromkeys(str(case["scenario"]) for case in manifest.cases.values())
     verdict = said.get("verdict", "none")
-    return {"verdict": verdict, "scenario": ", ".join(scenarios), "protocol": ", ".join(protocols), "seed": ledger.seed}
+    return {
+        "verdict": verdict,
+        "scenario": ", ".join(scenarios),
+        "protocol": ", ".join(protocols),
+        "seed": manifest.seed,
+    }
 
 
 def _counterexample(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from harness.history import History, HistoryError, load, spans
 from harness.history.spans import Span
 from harness.metrics.measure import Measured, measure
 from harness.run import bench_manifest as benches
-from harness.run.bench_manifest import BenchFolder, Ledger
+from harness.run.bench_manifest import BenchFolder, BenchManifest
 from harness.run.folder import HISTORY
 
 
@@ -53,7 +53,7 @@ def read(path: Path, case: str = "", number: int = 1) -> Run:
 class Rows:
     """A bench as its report reads it: the runs of each case that left a whole history, and why others did not."""
 
-    ledger: Ledger
+    manifest: BenchManifest
     runs: dict[str, list[Run]]
     damaged: list[str]
 
@@ -63,17 +63,17 @@ class Rows:
 
 
 def read_bench(path: Path) -> Rows:
-    """Raises `ValueError` if the ledger cannot be read."""
+    """Raises `ValueError` if the manifest cannot be read."""
 
-    ledger = benches.read(path)
-    runs: dict[str, list[Run]] = {name: [] for name in ledger.cases}
+    manifest = benches.read(path)
+    runs: dict[str, list[Run]] = {name: [] for name in manifest.cases}
     damaged = []
-    for kept in ledger.runs:
+    for kept in manifest.runs:
         try:
             runs.setdefault(kept.case, []).append(read(BenchFolder(path).runs / kept.folder, kept.case, kept.round))
         except HistoryError as error:
             damaged.append(f"{kept.case}: {error}")
-    return Rows(ledger, runs, damaged)
+    return Rows(manifest, runs, damaged)
 
 
 def claims_of(run: Run) -> dict[str, Any]:

@@ -20,7 +20,7 @@ RUNS = "runs"
 Name = Annotated[str, msgspec.Meta(pattern=r"^[^/\0]+$")]
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class CaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What every row of a bench says of its case; other keys are as they are."""
 
     protocol: str
@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pace: dict[str, Any]
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
+class BenchRun(msgspec.Struct, frozen=True, kw_only=True):
     """One run: which case it is of, in which round, and its folder below `runs`."""
 
     case: str
@@ -40,7 +40,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     folder: Name
 
 
-class Ledger(msgspec.Struct, kw_only=True):
+class BenchManifest(msgspec.Struct, kw_only=True):
     """`cases` are rows of settings by name, in the order of the comparison; `complete` once all was run.
 
     `trouble` is why it ended early. `thresholds` are as they were given.
@@ -57,7 +57,7 @@ class Ledger(msgspec.Struct, kw_only=True):
     machine: dict[str, Any]
     thresholds: list[str]
     cases: dict[str, dict[str, Any]]
-    runs: list[Kept] = []
+    runs: list[BenchRun] = []
     complete: bool = False
     trouble: str = ""
 
@@ -82,33 +82,33 @@ class BenchFolder(RunFolder):
     def runs(self) -> Path:
         return self.path / RUNS
 
-    def keep(self, ledger: Ledger) -> None:
-        self.write(FILE, msgspec.json.format(msgspec.json.encode(ledger)))
+    def keep(self, manifest: BenchManifest) -> None:
+        self.write(FILE, msgspec.json.format(msgspec.json.encode(manifest)))
 
-    def ledger(self) -> Ledger:
+    def manifest(self) -> BenchManifest:
         """Raises `ValueError` if it is damaged or of another version."""
         return read(self.path)
 
     def parts(self) -> Iterator[RunFolder]:
         """The runs that left a history, in the order in which they were run."""
-        for kept in self.ledger().runs:
+        for kept in self.manifest().runs:
             if (self.runs / kept.folder / HISTORY).is_file():
                 yield RunFolder(self.runs / kept.folder)
 
 
-def read(path: Path) -> Ledger:
+def read(path: Path) -> BenchManifest:
     """Raises `formats.Unreadable` if it is damaged or of another format."""
     file, way_out = path / FILE, "`wdm report` shows each run below `runs` by its folder, `wdm bench` runs all anew"
     said = formats.document(file, (formats.BENCH_RECORD,), way_out)
     try:
-        ledger = msgspec.convert(said, Ledger)
-        for case in (*ledger.cases.values(), *(ledger.cases.get(kept.case) for kept in ledger.runs)):
-            msgspec.convert(case, Settings)
-        for text in ledger.thresholds:
+        manifest = msgspec.convert(said, BenchManifest)
+        for case in (*manifest.cases.values(), *(manifest.cases.get(kept.case) for kept in manifest.runs)):
+            msgspec.convert(case, CaseSettings)
+        for text in manifest.thresholds:
             thresholds.parse(text)
     except (msgspec.ValidationError, UsageError) as error:
         raise formats.damaged(file, error, way_out) from error
-    return ledger
+    return manifest
 
 
 def is_bench(path: Path) -> bool:

@@ -43,12 +43,12 @@ def call(op: str, *args: str | int) -> Call:
 
 @dataclass(slots=True)
 class Shop:
-    """What the set-up made, by id; `prices` of `items`. `tray` is for workloads whose clients share something."""
+    """What the set-up made, by id; `prices` of `items`. `order_pool` is for workloads whose clients share something."""
 
     users: list[str]
     items: list[str]
     prices: list[int]
-    tray: list[Any] = field(default_factory=list)
+    order_pool: list[Any] = field(default_factory=list)
 
 
 Setup = Generator[list[Call], list[Operation], Shop]

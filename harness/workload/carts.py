@@ -59,15 +59,15 @@ class Carts(Workload, frozen=True, kw_only=True):
         elif number == 1:
             yield from self._set_anew("find_user", shop.users, rng)
         while True:
-            if shop.tray:
-                yield call("checkout", shop.tray.pop())
+            if shop.order_pool:
+                yield call("checkout", shop.order_pool.pop())
             else:
                 yield from self._fill(shop, rng)
 
     def _make_orders(self, shop: Shop) -> Client:
         made = yield call("init_orders", self.orders, self.items, self.users, self.price)
         if made.outcome == "ok":  # else it may still come, over orders that were sold meanwhile
-            shop.tray += [str(number) for number in range(self.orders)]
+            shop.order_pool += [str(number) for number in range(self.orders)]
 
     def _set_anew(self, look: str, ids: list[str], rng: Random) -> Client:
         for _ in range(self.anew):

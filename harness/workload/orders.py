@@ -46,10 +46,10 @@ class Orders(Workload, frozen=True, kw_only=True):
             yield [call("pay", user, CREDIT) for user in poor]
         if self.ready_made:
             yield [call("init_orders", self.orders, self.items, self.users, 1)]
-            shop.tray = [str(number) for number in range(self.orders)]
+            shop.order_pool = [str(number) for number in range(self.orders)]
         else:
-            shop.tray = yield from self._put_together(shop, rng)
-        rng.shuffle(shop.tray)
+            shop.order_pool = yield from self._put_together(shop, rng)
+        rng.shuffle(shop.order_pool)
         return shop
 
     def _put_together(self, shop: Shop, rng: Random) -> Generator[list[Call], list[Operation], list[str]]:
@@ -62,7 +62,7 @@ class Orders(Workload, frozen=True, kw_only=True):
         return orders
 
     def client(self, shop: Shop, number: int, rng: Random) -> Client:  # noqa: ARG002
-        for order in shop.tray[number :: self.clients]:
+        for order in shop.order_pool[number :: self.clients]:
             yield call("checkout", order)
 
 

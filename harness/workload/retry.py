@@ -17,7 +17,7 @@ from harness.workload.base import (
     split,
 )
 
-TRAY = 4
+RECENT_ORDERS = 4
 """The last so many orders lie about for other clients to check out as well: few, so that some do at the same time."""
 
 
@@ -45,13 +45,13 @@ class Retry(Workload, frozen=True, kw_only=True):
 
     def client(self, shop: Shop, number: int, rng: Random) -> Client:  # noqa: ARG002
         while True:
-            if shop.tray and rng.random() < self.others:
-                yield call("checkout", rng.choice(shop.tray))
+            if shop.order_pool and rng.random() < self.others:
+                yield call("checkout", rng.choice(shop.order_pool))
                 continue
             user, lines = rng.choice(shop.users), some_lines(shop, rng, 2, 2)
             order = yield from place(user, lines)
             if order:
-                shop.tray[:] = [*shop.tray[-TRAY + 1 :], order]
+                shop.order_pool[:] = [*shop.order_pool[-RECENT_ORDERS + 1 :], order]
                 yield from self._insist(order, user, lines, rng)
 
     def _insist(self, order: str, user: str, lines: list[tuple[str, int]], rng: Random) -> Client:

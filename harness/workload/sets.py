@@ -36,7 +36,7 @@ class Sets(Workload, frozen=True, kw_only=True):
     def setup(self, rng: Random) -> Setup:
         full = 2**self.checkouts - 1
         shop = yield from open_shop([full] * self.users, [(1, full)] * self.items)
-        shop.tray = list(self.plan(shop, rng))
+        shop.order_pool = list(self.plan(shop, rng))
         return shop
 
     def plan(self, shop: Shop, rng: Random) -> list[tuple[str, list[tuple[str, int]]]]:
@@ -66,7 +66,7 @@ class Sets(Workload, frozen=True, kw_only=True):
     def client(self, shop: Shop, number: int, rng: Random) -> Client:
         buyers = max(1, round(self.clients * (1 - self.readers)))
         if number < buyers:
-            for user, lines in shop.tray[number::buyers]:
+            for user, lines in shop.order_pool[number::buyers]:
                 order = yield from place(user, lines)
                 if order:
                     yield from self._buy(order, user, lines, rng)

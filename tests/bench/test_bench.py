@@ -190,9 +190,9 @@ def test_the_page_shows_the_numbers_of_the_document_and_fetches_nothing(bench: P
 def test_a_threshold_that_is_crossed_fails_the_bench(bench: Path, tmp_path: Path) -> None:
     again = tmp_path / bench.name
     again.mkdir()
-    ledger = json.loads((bench / "bench.json").read_text("utf-8"))
+    manifest = json.loads((bench / "bench.json").read_text("utf-8"))
     (again / "bench.json").write_text(
-        json.dumps({**ledger, "thresholds": ["@fault-free: p50_ms > 0.001", "messages > 1000"]})
+        json.dumps({**manifest, "thresholds": ["@fault-free: p50_ms > 0.001", "messages > 1000"]})
     )
     (again / "runs").symlink_to(bench / "runs")
     assert main(["-q", "report", str(again)]) == 0

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.bench.cases import Bench, Candidate, Case, atomic, swept
-from harness.bench.loads import Askers, Till, arrivals
+from harness.bench.load_generator import LoadGenerator, SessionPool, arrivals
 from harness.bench.pace import Pace
 from harness.history import Operation
 from harness.metrics import thresholds
@@ -165,17 +165,17 @@ async def test_a_late_generator_still_asks_for_all_that_was_due() -> None:
         async def do(self, asked: Call, due_ns: int) -> Operation:
             return Operation(0, asked.op, list(asked.args), due_ns, due_ns, "ok")
 
-    class Some(Askers):
-        def take(self) -> Session:
+    class Some(SessionPool):
+        def acquire(self) -> Session:
             return Deaf()  # type: ignore[return-value]
 
     heard: list[Operation] = []
-    askers = Some(None)  # type: ignore[arg-type]
-    till = Till(askers, map(str, itertools.count()), time.monotonic_ns, heard.append)
+    sessions = Some(None)  # type: ignore[arg-type]
+    generator = LoadGenerator(sessions, map(str, itertools.count()), time.monotonic_ns, heard.append)
     over = asyncio.Event()
     asyncio.get_running_loop().call_soon(lambda: (time.sleep(0.3), over.set()))
     began_ns = time.monotonic_ns()
-    await till.open_loop(1_000, "fixed", Random(1), over)
+    await generator.open_loop(1_000, "fixed", Random(1), over)
     assert len(heard) >= 290
     assert max(each.invoked_ns for each in heard) <= time.monotonic_ns()
     assert len(heard) <= (time.monotonic_ns() - began_ns) / 1e6 + 2

@@ -10,10 +10,10 @@ import pytest
 
 from harness import formats
 from harness.bench.cases import Candidate, Case
-from harness.bench.conduct import settings
+from harness.bench.execute import case_settings
 from harness.chaos.replay import OtherVersion, plan_of
 from harness.report.server.shelf import Shelf
-from harness.run.bench_manifest import BenchFolder, Kept, Ledger
+from harness.run.bench_manifest import BenchFolder, BenchManifest, BenchRun
 from harness.run.counterexample import Counterexample
 from harness.run.folder import toml
 from harness.run.plan import Plan
@@ -50,10 +50,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(run, bench.runs / "one")
     case = Case(Candidate("2pc"))
     bench.keep(
-        Ledger(
+        BenchManifest(
             wdm="0", command="wdm bench", seed=7, rounds=1, duration_s=2.0, runtime="local", durability="everysec",
             machine={"cpus": 2, "system": "x", "python": "3", "load_before": 0.0}, thresholds=["p99_ms > 50"],
-            cases={case.name: settings(case)}, runs=[Kept(case=case.name, round=1, folder="one")], complete=True,
+            cases={case.name: case_settings(case)}, runs=[BenchRun(case=case.name, round=1, folder="one")], complete=True,
         )
     )  # fmt: skip
     assert main(["--quiet", "check", "--ablate", "unanimous", "--runs-dir", str(runs)]) == 1
@@ -192,7 +192,7 @@ def test_a_record_that_cannot_be_read_is_named_with_the_way_out(
 
 
 @pytest.mark.parametrize(
-    ("name", "file", "kind"), [(BENCH, "bench.json", Ledger), (CHECK, "counterexample.json", Counterexample)]
+    ("name", "file", "kind"), [(BENCH, "bench.json", BenchManifest), (CHECK, "counterexample.json", Counterexample)]
 )
 def test_wrong_types_in_a_record_are_named(
     name: str, file: str, kind: type[msgspec.Struct], runs: Path, capsys: pytest.CaptureFixture[str]

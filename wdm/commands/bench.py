@@ -9,7 +9,7 @@ import click
 
 from harness.bench import cases
 from harness.bench.cases import DEFAULT_SCENARIOS, FAULT_FREE, Bench, Candidate, Case, atomic, swept
-from harness.bench.conduct import Turn, conduct
+from harness.bench.execute import Turn, execute
 from harness.bench.pace import Pace
 from harness.checkers import Verdict
 from harness.errors import EnvironmentFailure
@@ -154,7 +154,7 @@ def bench(runs_dir: Path, as_json: bool, fail_if: tuple[str, ...], **given: Any)
     )
     stage = Stage()
     try:
-        folder, _ = conduct(
+        folder, _ = execute(
             wanted, runs_dir, fail_if, stage.begin, stage.end, lambda made: ui.say(f"run folder {made.path}")
         )
     except HistoryError as error:
@@ -258,7 +258,7 @@ class Stage:
 
 
 def _code(document: dict[str, Any], folder: BenchFolder) -> int:
-    trouble = folder.ledger().trouble
+    trouble = folder.manifest().trouble
     if trouble == "interrupted":
         return INTERRUPTED
     if document["verdict"] == Verdict.VIOLATED or any(not each["met"] for each in document["thresholds"]):

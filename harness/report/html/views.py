@@ -87,7 +87,7 @@ def of_two(first: Run, second: Run, document: Mapping[str, Any]) -> Page:
 
 
 def of_bench(rows: Rows, document: Mapping[str, Any]) -> Page:
-    ledger = rows.ledger
+    manifest = rows.manifest
     by_name = {row["name"]: row for row in document["rows"]}
     told = {setting(row) for row in document["rows"]}
     candidates = list(dict.fromkeys(runs[0].candidate for runs in rows.runs.values() if runs))
@@ -103,28 +103,28 @@ def of_bench(rows: Rows, document: Mapping[str, Any]) -> Page:
         if runs
     ]
     views.sort(key=lambda view: scenarios.index(view.first.history.header.scenario))
-    machine = ledger.machine
+    machine = manifest.machine
     return Page(
         kind="bench",
-        title=f"wdm bench, seed {ledger.seed}",
+        title=f"wdm bench, seed {manifest.seed}",
         views=views,
         document=document,
         reasons=document["reasons"],
-        partial="" if document["complete"] else (ledger.trouble or "not every run left a whole history"),
-        command=ledger.command,
+        partial="" if document["complete"] else (manifest.trouble or "not every run left a whole history"),
+        command=manifest.command,
         facts=[
             (
                 "load",
-                f"{next(iter(told), '-')} for {ledger.duration_s:g} s each"
+                f"{next(iter(told), '-')} for {manifest.duration_s:g} s each"
                 if len(told) == 1
-                else f"{ledger.duration_s:g} s each",
+                else f"{manifest.duration_s:g} s each",
             ),
-            ("rounds", str(ledger.rounds)),
-            ("runtime", ledger.runtime),
-            ("durability", ledger.durability),
+            ("rounds", str(manifest.rounds)),
+            ("runtime", manifest.runtime),
+            ("durability", manifest.durability),
             ("machine", f"{machine.get('cpus')} CPUs, {machine.get('system')}, Python {machine.get('python')}"),
             ("load of the machine before the run", str(machine.get("load_before"))),
-            ("wdm", ledger.wdm),
+            ("wdm", manifest.wdm),
         ],
     )
 

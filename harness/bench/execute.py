@@ -13,7 +13,7 @@ import msgspec
 from harness.bench.cases import Bench, Case
 from harness.errors import EnvironmentFailure
 from harness.report.finish import Finished, finish
-from harness.run.bench_manifest import BenchFolder, Kept, Ledger
+from harness.run.bench_manifest import BenchFolder, BenchManifest, BenchRun
 from harness.run.folder import RunFolder
 from harness.run.record import Listener, record
 
@@ -33,7 +33,7 @@ Begin = Callable[[Turn], Listener]
 End = Callable[[Finished], None]
 
 
-def settings(case: Case) -> dict[str, Any]:
+def case_settings(case: Case) -> dict[str, Any]:
     """A case as it is written down."""
     return {
         "protocol": case.candidate.protocol,
@@ -65,7 +65,7 @@ def _machine(cpus: int, load: float | None) -> dict[str, Any]:
     }
 
 
-def conduct(
+def execute(
     bench: Bench,
     runs: Path,
     thresholds: tuple[str, ...],
@@ -83,33 +83,33 @@ def conduct(
         plan.spec()
     folder = BenchFolder.new(runs, bench.seed)
     made(folder)
-    ledger = _ledger(bench, thresholds)
-    folder.keep(ledger)
+    manifest = _manifest(bench, thresholds)
+    folder.keep(manifest)
     folder.become_latest()
     for position, (number, case, plan) in enumerate(plans, start=1):
         turn = Turn(case, number, position, len(plans))
 
         def note(run: RunFolder, turn: Turn = turn) -> None:
-            ledger.runs.append(Kept(case=turn.case.name, round=turn.round, folder=run.path.name))
-            folder.keep(ledger)
+            manifest.runs.append(BenchRun(case=turn.case.name, round=turn.round, folder=run.path.name))
+            folder.keep(manifest)
 
         try:
             finished = finish(record(plan, folder.runs, (begin(turn),), note, load=bench.pace(case).make()))
         except EnvironmentFailure as failure:
-            ledger.trouble = str(failure)
+            manifest.trouble = str(failure)
             break
         end(finished)
         if finished.interrupted:
-            ledger.trouble = "interrupted"
+            manifest.trouble = "interrupted"
             break
     else:
-        ledger.complete = True
-    folder.keep(ledger)
-    return folder, len(ledger.runs)
+        manifest.complete = True
+    folder.keep(manifest)
+    return folder, len(manifest.runs)
 
 
-def _ledger(bench: Bench, thresholds: tuple[str, ...]) -> Ledger:
-    return Ledger(
+def _manifest(bench: Bench, thresholds: tuple[str, ...]) -> BenchManifest:
+    return BenchManifest(
         wdm=version("wdm"),
         command=bench.command,
         seed=bench.seed,
@@ -119,5 +119,5 @@ def _ledger(bench: Bench, thresholds: tuple[str, ...]) -> Ledger:
         durability=bench.durability,
         machine=machine(),
         thresholds=list(thresholds),
-        cases={case.name: msgspec.to_builtins(settings(case)) for case in bench.cases},
+        cases={case.name: msgspec.to_builtins(case_settings(case)) for case in bench.cases},
     )

@@ -33,28 +33,28 @@ def arrivals(rate_per_s: float, kind: Arrivals, rng: Random) -> Iterator[float]:
         at_s = at_s + rng.expovariate(rate_per_s) if kind == "poisson" else number / rate_per_s
 
 
-class Askers:
+class SessionPool:
     """Sessions to be borrowed: one for each request that is under way."""
 
     def __init__(self, clients: ClientPool) -> None:
         self._crowd = clients
         self._idle: list[Session] = []
 
-    def take(self) -> Session:
+    def acquire(self) -> Session:
         return self._idle.pop() if self._idle else self._crowd.session()
 
-    def give_back(self, session: Session) -> None:
+    def release(self, session: Session) -> None:
         self._idle.append(session)
 
 
 @dataclass
-class Till:
+class LoadGenerator:
     """Where orders are checked out, each once. `orders` are those that nobody has checked out yet.
 
     `now_ns` is the history's clock; `heard` hears every answer.
     """
 
-    askers: Askers
+    sessions: SessionPool
     orders: Iterator[str]
     now_ns: Callable[[], int]
     heard: Callable[[Operation], None] = lambda _: None
@@ -81,21 +81,21 @@ class Till:
         """Each of so many clients checks out one order after the other."""
 
         async def client() -> None:
-            session = self.askers.take()
+            session = self.sessions.acquire()
             while not until.is_set() and (order := next(self.orders, None)) is not None:
                 self.heard(await session.do(call("checkout", order)))
-            self.askers.give_back(session)
+            self.sessions.release(session)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(clients):
                 group.create_task(client())
 
     async def _one(self, order: str, due_ns: int, room: asyncio.Semaphore) -> None:
-        session = self.askers.take()
+        session = self.sessions.acquire()
         try:
             self.heard(await session.do(call("checkout", order), due_ns))
         finally:
-            self.askers.give_back(session)
+            self.sessions.release(session)
             room.release()
 
 

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from harness.bench.loads import Askers, Till, over_after
+from harness.bench.load_generator import LoadGenerator, SessionPool, over_after
 from harness.history import Claims, Header, MemoryRecorder, Operation
 from harness.metrics.histogram import Histogram
 from harness.metrics.latency import latency_us
@@ -29,12 +29,12 @@ HEADER = Header(
 
 
 @asynccontextmanager
-async def shop(orders: int) -> AsyncIterator[tuple[LocalDeployment, Till, MemoryRecorder]]:
+async def shop(orders: int) -> AsyncIterator[tuple[LocalDeployment, LoadGenerator, MemoryRecorder]]:
     async with LocalDeployment(Spec(protocol="2pc")) as deployment, ShopClient(deployment.url) as client:
         tape = MemoryRecorder(HEADER, time.monotonic_ns)
         crowd = ClientPool(client, tape)
         made = await set_up(Orders(orders=orders, poor=0.0), crowd, 1)
-        yield deployment, Till(Askers(crowd), iter(made.tray), tape.now_ns), tape
+        yield deployment, LoadGenerator(SessionPool(crowd), iter(made.order_pool), tape.now_ns), tape
 
 
 async def stall(deployment: LocalDeployment, after_s: float) -> None:
@@ -53,9 +53,9 @@ def quantile_ms(tape: MemoryRecorder, q: float, since: int = 0) -> float:
 
 @pytest.mark.slow
 async def test_an_open_loop_sees_a_pause_for_all_who_came_meanwhile() -> None:
-    async with shop(3_000) as (deployment, till, tape), over_after(6.0) as over:
+    async with shop(3_000) as (deployment, generator, tape), over_after(6.0) as over:
         async with asyncio.TaskGroup() as group:
-            group.create_task(till.open_loop(RATE_PER_S, "fixed", Random(1), over))
+            group.create_task(generator.open_loop(RATE_PER_S, "fixed", Random(1), over))
             group.create_task(stall(deployment, 2.0))
         asked = [each for each in tape.history().operations if each.op == "checkout"]
         assert len(asked) >= 0.97 * RATE_PER_S * 6
@@ -67,13 +67,13 @@ async def test_an_open_loop_sees_a_pause_for_all_who_came_meanwhile() -> None:
 
 @pytest.mark.slow
 async def test_a_closed_loop_hardly_notices_it() -> None:
-    async with shop(12_000) as (deployment, till, tape):
+    async with shop(12_000) as (deployment, generator, tape):
         warm_up: list[Operation] = []
         async with over_after(0.5) as over:
-            await replace(till, heard=warm_up.append).closed_loop(1, over)
+            await replace(generator, heard=warm_up.append).closed_loop(1, over)
         warm = len(warm_up)
         async with over_after(6.0) as over, asyncio.TaskGroup() as group:
-            group.create_task(till.closed_loop(1, over))
+            group.create_task(generator.closed_loop(1, over))
             group.create_task(stall(deployment, 2.0))
         assert quantile_ms(tape, 1.0, warm) >= 1_000 * PAUSE_S * 0.9
         assert quantile_ms(tape, 0.99, warm) < 100
