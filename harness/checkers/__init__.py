@@ -25,7 +25,7 @@ from harness.checkers import (
 )
 from harness.checkers.claims import ALWAYS, CONTRACT, Promise, excludes, told
 from harness.checkers.finding import Finding, Verdict, Violation
-from harness.checkers.form import ill_formed
+from harness.checkers.well_formed import ill_formed
 from harness.history import History, uncollected
 
 __all__ = [

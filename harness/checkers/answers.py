@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from harness.checkers.books import denies, gather
 from harness.checkers.claims import CONTRACT, KEPT
+from harness.checkers.creations import INITS, Creations, Thing, find_creations
 from harness.checkers.finding import Finding, Violation, conclude
-from harness.checkers.form import NUMBERS
-from harness.checkers.makers import INITS, Makers, Thing, find_makers
-from harness.checkers.refusals import ACCEPTED
-from harness.checkers.words import describe, in_order, narrate, some
+from harness.checkers.formatting import describe, in_order, narrate, some
+from harness.checkers.rejections import ACCEPTED
+from harness.checkers.shop_model import build_model, denies
+from harness.checkers.well_formed import NUMBERS
 from harness.history import History, Operation
 
 PROMISES = {
@@ -59,25 +59,25 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
 
 def check(history: History) -> Finding:
     """Every answer of the history. Unknown if any are not what the API promises, or about what nobody made."""
-    makers = history.derive(find_makers)
+    creations = history.derive(find_creations)
     malformed = [each for each in history.operations if each.outcome == "ok" and not is_whole(each)]
     reasons = (
         [f"{len(malformed)} answers lack what the API promises: {some(map(describe, malformed))}"] if malformed else []
     )
-    unmade = [each for each in history.operations if each.outcome == "ok" and _is_of_nothing(makers, each)]
+    unmade = [each for each in history.operations if each.outcome == "ok" and _is_of_nothing(creations, each)]
     if unmade:
         reasons.append(f"{len(unmade)} operations succeeded on what nobody made: {some(map(describe, unmade))}")
-    violations = list(_given_twice(history, makers))
+    violations = list(_given_twice(history, creations))
     for operation in history.operations:
-        for name, what, evidence in _wrong(history, makers, operation):
+        for name, what, evidence in _wrong(history, creations, operation):
             violations.append(accuse(history, name, what, *evidence, operation))
     return conclude(violations, reasons, {"answers": len(history.operations)})
 
 
-def _is_of_nothing(makers: Makers, answer: Operation) -> bool:
+def _is_of_nothing(creations: Creations, answer: Operation) -> bool:
     """Whether it names a user, an item or an order of which no creation is told: that was lost, or the shop made it up."""
     named = zip(SUBJECTS.get(answer.op, ()), map(str, answer.args), strict=False)
-    return any(next(makers.of(kind, name), None) is None for kind, name in named)
+    return any(next(creations.of(kind, name), None) is None for kind, name in named)
 
 
 def is_whole(answer: Operation) -> bool:
@@ -102,30 +102,30 @@ Accusation = tuple[str, str, tuple[Operation, ...]]
 """(name, what is wrong, operations that show it beside the answer itself)."""
 
 
-def _given_twice(history: History, makers: Makers) -> Iterator[Violation]:
-    for (kind, name), creations in makers.created.items():
+def _given_twice(history: History, creations: Creations) -> Iterator[Violation]:
+    for (kind, name), succeeded in creations.created.items():
         inits = [
             each
-            for each in makers.of(kind, name)
-            if each.op in INITS and each.outcome == "ok" and each.completed_ns < creations[0].invoked_ns
+            for each in creations.of(kind, name)
+            if each.op in INITS and each.outcome == "ok" and each.completed_ns < succeeded[0].invoked_ns
         ]
-        before = [*inits, *creations]
+        before = [*inits, *succeeded]
         if len(before) > 1:
             what = f"{kind} {name} was given out {len(before)} times: each of these was told that it is new."
             yield accuse(history, "id-given-twice", what, *before)
 
 
-def _wrong(history: History, makers: Makers, operation: Operation) -> Iterator[Accusation]:
+def _wrong(history: History, creations: Creations, operation: Operation) -> Iterator[Accusation]:
     if operation.outcome == "ok":
         yield from _numbers(operation)
         if operation.op in FIELDS and is_whole(operation):
             yield from _ids(operation)
         if operation.op == "find_item" and is_whole(operation):
-            yield from _price(makers, operation)
+            yield from _price(creations, operation)
         return
     yield from _foreign(operation)
     if denies(operation):
-        yield from _denied(history, makers, operation)
+        yield from _denied(history, creations, operation)
 
 
 ACCEPTED_IDS = re.compile(r"'order_id': '([^']*)'|/find/([^']*)'")
@@ -154,35 +154,37 @@ def _ids(read: Operation) -> Iterator[Accusation]:
         yield "foreign-answer", f"{read.op} {read.args[0]} was answered with {field} {read.value[field]!r}.", ()
 
 
-def _price(makers: Makers, read: Operation) -> Iterator[Accusation]:
+def _price(creations: Creations, read: Operation) -> Iterator[Accusation]:
     item, found = str(read.args[0]), read.value["price"]
-    possible = makers.prices(item, read.invoked_ns, read.completed_ns)
+    possible = creations.prices(item, read.invoked_ns, read.completed_ns)
     if possible and found not in possible:
         told = " or ".join(map(str, sorted(possible)))
-        yield "wrong-price", f"item {item} has price {found}, and was given {told}.", tuple(makers.of("item", item))
+        yield "wrong-price", f"item {item} has price {found}, and was given {told}.", tuple(creations.of("item", item))
 
 
-def _denied(history: History, makers: Makers, refusal: Operation) -> Iterator[Accusation]:
+def _denied(history: History, creations: Creations, refusal: Operation) -> Iterator[Accusation]:
     """A denial is false if all that it can be about is known: a checkout's may be about its user or an item."""
     named: list[tuple[Thing, str]] = list(zip(SUBJECTS.get(refusal.op, ()), map(str, refusal.args), strict=False))
     if refusal.op == "checkout":
-        order = history.derive(gather).orders.get(str(refusal.args[0]))
+        order = history.derive(build_model).orders.get(str(refusal.args[0]))
         if order is None or order.user is None or order.items is None:
             return
         named += [("user", order.user), *(("item", item) for item in order.items)]
-    if _is_judged_at_the_end(history, makers, refusal, named):
+    if _is_judged_at_the_end(history, creations, refusal, named):
         return
-    if named and all(makers.is_known(kind, name, refusal) for kind, name in named):
-        made = tuple(next(makers.of(kind, name)) for kind, name in named)
+    if named and all(creations.is_known(kind, name, refusal) for kind, name in named):
+        made = tuple(next(creations.of(kind, name)) for kind, name in named)
         told = ", ".join(f"{kind} {name}" for kind, name in named)
         yield "acknowledged-creation-denied", f"'{describe(refusal)}', but the shop had made {told}.", made
 
 
-def _is_judged_at_the_end(history: History, makers: Makers, refusal: Operation, named: list[tuple[Thing, str]]) -> bool:
+def _is_judged_at_the_end(
+    history: History, creations: Creations, refusal: Operation, named: list[tuple[Thing, str]]
+) -> bool:
     """The checker exactly-once names what is gone at the end, but for orders that were made many at once."""
     final_ns = history.phase_ns("final")
     is_final = final_ns is not None and refusal.invoked_ns >= final_ns
-    return is_final and all(kind != "order" or (kind, name) in makers.created for kind, name in named)
+    return is_final and all(kind != "order" or (kind, name) in creations.created for kind, name in named)
 
 
 def _numbers(operation: Operation) -> Iterator[Accusation]:

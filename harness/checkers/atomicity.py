@@ -7,11 +7,11 @@ lost with all of its effects, are the business of the exactly-once checker.
 
 from collections.abc import Iterator
 
-from harness.checkers.balances import Deviation, reckon
-from harness.checkers.books import Order, gather
+from harness.checkers.balances import Deviation, reconcile
 from harness.checkers.claims import ATOMIC
-from harness.checkers.finding import Finding, Violation, conclude, told_in_full
-from harness.checkers.words import in_order, narrate, some
+from harness.checkers.finding import Finding, Violation, conclude, explained
+from harness.checkers.formatting import in_order, narrate, some
+from harness.checkers.shop_model import Order, build_model
 from harness.history import History, Operation
 
 PROMISES = dict.fromkeys(
@@ -40,16 +40,16 @@ NAMES = {
 
 def check(history: History) -> Finding:
     """Users, items and orders at the end, against each other and against what clients were told."""
-    reckoning = history.derive(reckon)
-    tried = [order for order in history.derive(gather).orders.values() if order.attempts]
-    reasons = list(reckoning.reasons)
+    reconciliation = history.derive(reconcile)
+    tried = [order for order in history.derive(build_model).orders.values() if order.attempts]
+    reasons = list(reconciliation.reasons)
     if not tried:
         reasons.append("no checkout was tried")
     unread = [order.name for order in tried if order.paid is None and not order.gone]
     if unread:
         reasons.append(f"{len(unread)} orders could not be read at the end: {some(unread)}")
-    named = [(name, each) for each in reckoning.deviations if (name := _name(each))]
-    violations = list(told_in_full(named, lambda found: found[0], lambda found: _one_sided(history, found[1])))
+    named = [(name, each) for each in reconciliation.deviations if (name := _name(each))]
+    violations = list(explained(named, lambda found: found[0], lambda found: _one_sided(history, found[1])))
     violations += _untrue(history)
     figures = {"orders_tried": len(tried), "orders_paid": sum(order.paid is True for order in tried)}
     return conclude(violations, reasons, figures)
@@ -57,8 +57,8 @@ def check(history: History) -> Finding:
 
 def half_done(history: History) -> set[Order]:
     """The orders which have some of their effects and not others."""
-    reckoning = history.derive(reckon)
-    return {deviation.order for deviation in reckoning.deviations if deviation.order and _name(deviation)}
+    reconciliation = history.derive(reconcile)
+    return {deviation.order for deviation in reconciliation.deviations if deviation.order and _name(deviation)}
 
 
 def _name(deviation: Deviation) -> str | None:
@@ -107,7 +107,7 @@ def story(deviation: Deviation) -> tuple[Operation, ...]:
 
 
 def _untrue(history: History) -> Iterator[Violation]:
-    for order in history.derive(gather).orders.values():
+    for order in history.derive(build_model).orders.values():
         if order.paid and not order.told("ok", "unknown"):
             name = "refused-but-paid" if order.attempts else "paid-without-checkout"
             told = f"every checkout of it was answered {_told(order)}" if order.attempts else "nobody checked it out"

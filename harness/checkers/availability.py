@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from harness.checkers.away import Away, Span
-from harness.checkers.books import Order, balance, denies, gather
 from harness.checkers.claims import Promise
 from harness.checkers.finding import Finding, conclude, nothing_to_judge
+from harness.checkers.formatting import seconds
 from harness.checkers.impact import impacts
-from harness.checkers.refusals import came_about, is_no_answer
-from harness.checkers.words import seconds
+from harness.checkers.rejections import came_about, is_no_answer
+from harness.checkers.shop_model import Order, balance, build_model, denies
+from harness.checkers.unavailability import Span, Unavailability
 from harness.history import History, Operation
 from protocols.shop.routes import PREFIXES
 
@@ -73,7 +73,7 @@ def _after(history: History) -> After | None:
     if not happened or min(happened) >= over:
         return None
     span = (min(happened), over)
-    away = history.derive(Away)
+    away = history.derive(Unavailability)
     able = [part for part in away.parts(span) if all(away.is_whole(service, part[0]) for service in PREFIXES)]
     return After(span, able)
 
@@ -98,17 +98,17 @@ def _is_served(history: History, operation: Operation) -> bool:
         return not is_no_answer(operation)
     if operation.outcome == "unknown":
         return came_about(history, operation)
-    order = history.derive(gather).orders.get(str(operation.args[0]))
+    order = history.derive(build_model).orders.get(str(operation.args[0]))
     return denies(operation) or (order is not None and _could_not_be_bought(history, order))
 
 
 def _could_not_be_bought(history: History, order: Order) -> bool:
     """Whether what is there at the end would not have been enough for it either."""
-    books = history.derive(gather)
+    shop = history.derive(build_model)
     if order.items is None or order.total is None or order.user is None:
         return False
-    needed = [(books.account("item", item), quantity) for item, quantity in order.items.items()]
-    needed.append((books.account("user", order.user), order.total))
+    needed = [(shop.account("item", item), quantity) for item, quantity in order.items.items()]
+    needed.append((shop.account("user", order.user), order.total))
     left = [(None if account.closing is None else balance(account.closing), much) for account, much in needed]
     return any(there is not None and there < much for there, much in left)
 

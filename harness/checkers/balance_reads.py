@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from harness.checkers.answers import accuse
-from harness.checkers.books import Account, Books, Order, amount, balance, gather
 from harness.checkers.claims import KEPT, Promise
+from harness.checkers.creations import FOREVER, Creations, find_creations, until
 from harness.checkers.finding import Finding, Violation, conclude
-from harness.checkers.makers import FOREVER, Makers, find_makers, until
+from harness.checkers.shop_model import Account, Order, ShopModel, amount, balance, build_model
 from harness.checkers.sums import Slack
 from harness.history import History, Operation
 
@@ -99,14 +99,14 @@ class Ledger:
 
 def check(history: History) -> Finding:
     """Every read of a balance but the last, which the other checkers judge."""
-    books, makers = history.derive(gather), history.derive(find_makers)
-    unclear = _unclear(books)
+    shop, creations = history.derive(build_model), history.derive(find_creations)
+    unclear = _unclear(shop)
     violations: list[Violation] = []
     judged = skipped = 0
-    for account in books.every_account():
+    for account in shop.every_account():
         reads = [read for read in account.reads if read is not account.closing and balance(read) is not None]
         loose_ns = min(unclear.get(account.name, FOREVER), unclear[ANY])
-        ledgers = _ledgers(makers, account, loose_ns) if reads else []
+        ledgers = _ledgers(creations, account, loose_ns) if reads else []
         for read in reads:
             ledger = next((each for each in ledgers if each.covers(read)), None)
             if ledger is None:
@@ -117,12 +117,12 @@ def check(history: History) -> Finding:
     return conclude(violations, (), {"reads": judged, "reads_skipped": skipped})
 
 
-def _ledgers(makers: Makers, account: Account, loose_ns: int) -> list[Ledger]:
+def _ledgers(creations: Creations, account: Account, loose_ns: int) -> list[Ledger]:
     """One for each life of the account: it begins when it is made or set anew, and ends when somebody asks to set it anew.
 
     There is none where nobody knows what it began with: two did so at once, or one had no answer, which may still come.
     """
-    made = sorted(makers.of(account.kind, account.id), key=lambda each: each.invoked_ns)
+    made = sorted(creations.of(account.kind, account.id), key=lambda each: each.invoked_ns)
     ends = [*(each.invoked_ns for each in made[1:]), FOREVER]
     ledgers = []
     latest_ns = -1
@@ -174,13 +174,13 @@ def _may_show(order: Order, share: int) -> Effect:
     return Effect(order.begun_ns, FOREVER, -share)
 
 
-def _unclear(books: Books) -> dict[str, int]:
+def _unclear(shop: ShopModel) -> dict[str, int]:
     """By account, when the first checkout began that may have touched it by an amount that is not known.
 
     The contents of its order are not known, or were changed between two checkouts.
     """
     found = {ANY: FOREVER}
-    for order in books.orders.values():
+    for order in shop.orders.values():
         late = any(change.completed_ns > order.begun_ns for change in (*order.adds, *order.removes))
         if order.attempts and (late or order.renewed or not order.known):
             items = {str(add.args[1]) for add in order.adds} | set(order.items or ())

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from harness.checkers.books import Account, Order, amount, balance, gather
+from harness.checkers.formatting import some
+from harness.checkers.shop_model import Account, Order, amount, balance, build_model
 from harness.checkers.sums import Slack, subset
-from harness.checkers.words import some
 from harness.history import History, Operation
 
 REPEATS = 3
@@ -51,7 +51,7 @@ class Deviation:
     sure: bool = True
 
 
-class Reckoning(NamedTuple):
+class Reconciliation(NamedTuple):
     """Every balance that could be judged, and why others could not."""
 
     balances: list[Balance]
@@ -59,22 +59,22 @@ class Reckoning(NamedTuple):
     deviations: list[Deviation]
 
 
-def reckon(history: History) -> Reckoning:
-    """The reckoning; use `history.derive(reckon)`."""
-    books = history.derive(gather)
+def reconcile(history: History) -> Reconciliation:
+    """The reckoning; use `history.derive(reconcile)`."""
+    shop = history.derive(build_model)
     if history.phase_ns("final") is None:
-        return Reckoning([], ["there is no final phase: nothing was read after the shop had come to rest"], [])
+        return Reconciliation([], ["there is no final phase: nothing was read after the shop had come to rest"], [])
     opaque = [
-        order for order in books.orders.values() if order.told("ok", "unknown") and (order.renewed or not order.known)
+        order for order in shop.orders.values() if order.told("ok", "unknown") and (order.renewed or not order.known)
     ]
     unsure = {("user", order.user) for order in opaque} | {
         ("item", str(add.args[1])) for order in opaque for add in order.adds
     }
     if any(order.renewed or order.user is None or not order.adds for order in opaque):
         names = some(order.name for order in opaque)
-        return Reckoning([], [f"nobody knows what is in {names}, so any balance may be right"], [])
+        return Reconciliation([], [f"nobody knows what is in {names}, so any balance may be right"], [])
     judged, skipped = [], []
-    for account in books.every_account():
+    for account in shop.every_account():
         if account.touched or any(order.attempts for order, _ in account.draws):
             found = None if (account.kind, account.id) in unsure else _balance(account)
             judged.append(found) if found else skipped.append(account.name)
@@ -84,7 +84,7 @@ def reckon(history: History) -> Reckoning:
         reasons.append(
             f"too many amounts are unsure to say which sums are possible: only the bounds of {some(bounded)} were judged"
         )
-    return Reckoning(judged, reasons, _deviations(judged))
+    return Reconciliation(judged, reasons, _deviations(judged))
 
 
 def _balance(account: Account) -> Balance | None:

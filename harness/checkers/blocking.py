@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from harness.checkers.away import Away, Span, united
-from harness.checkers.books import DEPOSITS, gather
 from harness.checkers.claims import BLOCKED, OUTAGE, Promise
 from harness.checkers.finding import Finding, Violation, conclude
-from harness.checkers.refusals import is_held_up, is_no_answer
-from harness.checkers.words import in_order, narrate, seconds, some
+from harness.checkers.formatting import in_order, narrate, seconds, some
+from harness.checkers.rejections import is_held_up, is_no_answer
+from harness.checkers.shop_model import DEPOSITS, build_model
+from harness.checkers.unavailability import Span, Unavailability, united
 from harness.history import History, Operation
 from protocols.shop.routes import PREFIXES
 
@@ -94,7 +94,7 @@ def _stretches(history: History) -> list[Stretch]:
     """Use `history.derive(_stretches)`."""
     phases = map(history.phase_ns, ("heal", "final"))
     end_ns = next((at_ns for at_ns in phases if at_ns is not None), history.end_ns)
-    away = history.derive(Away)
+    away = history.derive(Unavailability)
     found = []
     for span in away.parts((history.start_ns, end_ns)):
         at_ns = span[0]
@@ -143,7 +143,7 @@ def _keys(history: History, operation: Operation) -> Iterable[tuple[str, str]]:
         yield READS[op] if op in READS else DEPOSITS[op][0], str(args[0])
     elif op == "checkout":
         yield "order", str(args[0])
-        order = history.derive(gather).orders.get(str(args[0]))
+        order = history.derive(build_model).orders.get(str(args[0]))
         if order is not None and order.user is not None:
             yield "user", order.user
         if order is not None:
@@ -170,7 +170,7 @@ def _in_span(name: str, key: str, span: Span, asked: Sequence[Asked]) -> Iterato
 
 
 def _tell(history: History, block: Block, bound_s: float) -> Violation:
-    away = some(history.derive(Away).away(block.span[0]))
+    away = some(history.derive(Unavailability).away(block.span[0]))
     return Violation(
         name=block.name,
         explanation=f"{block.key} was blocked for {block.lasted_ns / 1e9:.1f} s from {seconds(history, block.span[0])}, while "

@@ -6,12 +6,12 @@ the atomicity checker looks for the order.
 
 from collections.abc import Iterator
 
-from harness.checkers.balances import Balance, reckon
-from harness.checkers.books import Account, balance, gather
+from harness.checkers.balances import Balance, reconcile
 from harness.checkers.claims import ATOMIC, CONTRACT
 from harness.checkers.finding import Finding, Violation, conclude
+from harness.checkers.formatting import narrate, some
+from harness.checkers.shop_model import Account, balance, build_model
 from harness.checkers.sums import Slack
-from harness.checkers.words import narrate, some
 from harness.history import History, Operation
 
 PROMISES = {
@@ -26,14 +26,14 @@ PROMISES = {
 
 def check(history: History) -> Finding:
     """The sums at the end of the run, and every balance read at any time."""
-    reckoning = history.derive(reckon)
-    reasons = list(reckoning.reasons)
-    if not reckoning.balances and not reasons:
+    reconciliation = history.derive(reconcile)
+    reasons = list(reconciliation.reasons)
+    if not reconciliation.balances and not reasons:
         reasons.append("no balance was touched")
     figures: dict[str, int] = {}
     violations = list(_negative(history))
     for kind in ("credit", "stock"):
-        balances = [each for each in reckoning.balances if each.account.holds == kind]
+        balances = [each for each in reconciliation.balances if each.account.holds == kind]
         off = Slack(amount for each in balances for amount in each.unsure).off(sum(each.surplus for each in balances))
         figures[f"{kind}_accounts"], figures[f"{kind}_off"] = len(balances), off
         if off:
@@ -56,7 +56,7 @@ def _imbalance(history: History, kind: str, balances: list[Balance], off: int) -
 
 
 def _negative(history: History) -> Iterator[Violation]:
-    for account in history.derive(gather).every_account():
+    for account in history.derive(build_model).every_account():
         for read in account.reads:
             if (balance(read) or 0) < 0:
                 yield _below_zero(history, account, read)

@@ -8,12 +8,12 @@ if its client was told that it is paid, and there is no trace of that anywhere.
 from collections.abc import Iterator
 
 from harness.checkers.atomicity import half_done, story
-from harness.checkers.balances import Deviation, reckon
-from harness.checkers.books import Account, Order, contents, denies, gather
+from harness.checkers.balances import Deviation, reconcile
 from harness.checkers.claims import KEPT
-from harness.checkers.finding import Finding, Violation, conclude, told_in_full
+from harness.checkers.finding import Finding, Violation, conclude, explained
+from harness.checkers.formatting import describe, in_order, narrate
+from harness.checkers.shop_model import Account, Order, build_model, contents, denies
 from harness.checkers.sums import Slack
-from harness.checkers.words import describe, in_order, narrate
 from harness.history import History
 
 PROMISES = dict.fromkeys(
@@ -46,10 +46,10 @@ NAMES = {
 
 def check(history: History) -> Finding:
     """Multiples and losses at the end of the run."""
-    reckoning = history.derive(reckon)
-    orders = history.derive(gather).orders.values()
-    named = [(name, each) for each in reckoning.deviations if (name := _name(each))]
-    violations = list(told_in_full(named, lambda found: found[0], lambda found: _multiple(history, found[1])))
+    reconciliation = history.derive(reconcile)
+    orders = history.derive(build_model).orders.values()
+    named = [(name, each) for each in reconciliation.deviations if (name := _name(each))]
+    violations = list(explained(named, lambda found: found[0], lambda found: _multiple(history, found[1])))
     violations += [*_lost_checkouts(history), *_lost_creations(history)]
     for order in orders:
         violations += _wrong_contents(history, order)
@@ -57,7 +57,7 @@ def check(history: History) -> Finding:
         "orders_checked_out_again": sum(len(order.attempts) > 1 for order in orders),
         "checkouts_acknowledged": sum(order.told("ok") for order in orders),
     }
-    return conclude(violations, reckoning.reasons, figures)
+    return conclude(violations, reconciliation.reasons, figures)
 
 
 def _name(deviation: Deviation) -> str | None:
@@ -89,7 +89,7 @@ def _multiple(history: History, deviation: Deviation) -> Violation:
 
 def _lost_checkouts(history: History) -> Iterator[Violation]:
     halves = half_done(history)
-    for order in history.derive(gather).orders.values():
+    for order in history.derive(build_model).orders.values():
         if order.paid is False and order.told("ok") and order not in halves:
             yield _violation(
                 history,
@@ -100,8 +100,8 @@ def _lost_checkouts(history: History) -> Iterator[Violation]:
 
 
 def _lost_creations(history: History) -> Iterator[Violation]:
-    books = history.derive(gather)
-    things: list[Account | Order] = [*books.every_account(), *books.orders.values()]
+    shop = history.derive(build_model)
+    things: list[Account | Order] = [*shop.every_account(), *shop.orders.values()]
     for thing in things:
         made, read = thing.created, thing.closing
         removed = isinstance(thing, Order) and any(each.op == "remove_order" for each in thing.removes)

@@ -42,7 +42,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     figures: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-def told_in_full(found: Iterable[T], name: Callable[[T], str], tell: Callable[[T], Violation]) -> Iterator[Violation]:
+def explained(found: Iterable[T], name: Callable[[T], str], tell: Callable[[T], Violation]) -> Iterator[Violation]:
     """The violation of each `found`; beyond `KEPT` of one name only the name, since telling costs more than finding."""
     counts: Counter[str] = Counter()
     for each in found:

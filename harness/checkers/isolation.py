@@ -7,9 +7,9 @@ from collections import Counter
 
 from harness.checkers.anomalies import find_anomalies
 from harness.checkers.claims import ISOLATION
+from harness.checkers.explainer import Explainer
 from harness.checkers.finding import Finding, conclude, nothing_to_judge
 from harness.checkers.sets import find_sets
-from harness.checkers.telling import Teller
 from harness.history import History
 
 PROMISES = ISOLATION
@@ -27,4 +27,4 @@ def check(history: History) -> Finding:
         "keys_skipped": len(sets.skipped),
         "anomalies": dict(Counter(anomaly.name for anomaly in anomalies)),
     }
-    return conclude(map(Teller(history, sets).tell, anomalies), (), figures)
+    return conclude(map(Explainer(history, sets).tell, anomalies), (), figures)

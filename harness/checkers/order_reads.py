@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from harness.checkers import removals
 from harness.checkers.answers import accuse, is_whole
-from harness.checkers.books import Order, contents, denies, gather
 from harness.checkers.claims import CONTRACT, KEPT
+from harness.checkers.creations import FOREVER, Creations, find_creations, until
 from harness.checkers.finding import Finding, Violation, conclude
-from harness.checkers.makers import FOREVER, Makers, find_makers, until
-from harness.checkers.refusals import is_own_reason
+from harness.checkers.rejections import is_own_reason
+from harness.checkers.shop_model import Order, build_model, contents, denies
 from harness.checkers.sums import Slack
 from harness.checkers.totals import Line, possible_total
 from harness.history import History, Operation
@@ -63,33 +63,33 @@ class Story:
 
 def check(history: History) -> Finding:
     """Every read of every order; what was accepted after the payment."""
-    makers, books = history.derive(find_makers), history.derive(gather)
+    creations, shop = history.derive(find_creations), history.derive(build_model)
     changes: dict[str, list[Operation]] = {}
     for operation in history.operations:
         if operation.op in CHANGES and operation.outcome != "fail":
             changes.setdefault(str(operation.args[0]), []).append(operation)
     violations: list[Violation] = []
     reads = 0
-    for name, order in books.orders.items():
-        by_id = list(makers.of("order", name))
+    for name, order in shop.orders.items():
+        by_id = list(creations.of("order", name))
         mine = changes.get(name, [])
         story = Story(
             order,
-            by_id[0] if len(by_id) == 1 and name not in makers.removed else None,
+            by_id[0] if len(by_id) == 1 and name not in creations.removed else None,
             [each for each in mine if each.op == "remove_item"],
             mine,
-            books.final_ns,
+            shop.final_ns,
         )
         whole = [read for read in order.reads if is_whole(read)]
         reads += len(whole)
-        violations += _judge(history, makers, story, whole)
-        violations += removals.put_back(history, makers, order, by_id)
+        violations += _judge(history, creations, story, whole)
+        violations += removals.put_back(history, creations, order, by_id)
     return conclude(violations, (), {"reads": reads})
 
 
-def _judge(history: History, makers: Makers, story: Story, reads: list[Operation]) -> Iterator[Violation]:
+def _judge(history: History, creations: Creations, story: Story, reads: list[Operation]) -> Iterator[Violation]:
     for read in reads:
-        yield from _total(history, makers, story, read)
+        yield from _total(history, creations, story, read)
     if story.maker is None:
         return
     for read in reads:
@@ -106,27 +106,27 @@ def _judge(history: History, makers: Makers, story: Story, reads: list[Operation
             yield accuse(history, "changed-after-payment", what, *story.order.attempts, change)
 
 
-def _total(history: History, makers: Makers, story: Story, read: Operation) -> Iterator[Violation]:
+def _total(history: History, creations: Creations, story: Story, read: Operation) -> Iterator[Violation]:
     found = contents(read)
     if found is None:
         return
     items, total = found
-    lines = {item: _added(makers, story, item) for item in items}
+    lines = {item: _added(creations, story, item) for item in items}
     nearest = possible_total(items, lines, total)
     if nearest is not None and nearest != total:
         what = f"{story.order.name} costs {total}, but its lines at the prices they were added at come to {nearest}."
         yield accuse(history, "wrong-total", what, *_made(story), *story.order.adds, read)
 
 
-def _added(makers: Makers, story: Story, item: str) -> list[Line] | None:
+def _added(creations: Creations, story: Story, item: str) -> list[Line] | None:
     """The pieces of this item that may be in the order, with their prices; None if nobody knows a price."""
     lines = []
-    for made in makers.of("order", story.order.id):
+    for made in creations.of("order", story.order.id):
         if made.op == "init_orders":
             lines += [Line(1, frozenset({int(made.args[3])}))] * MADE_LINES
     for add in story.order.adds:
         if str(add.args[1]) == item:
-            prices = makers.prices(item, add.invoked_ns, until(add))
+            prices = creations.prices(item, add.invoked_ns, until(add))
             if not prices:
                 return None
             lines.append(Line(int(add.args[2]), prices))

@@ -11,8 +11,8 @@ from typing import Any
 
 from harness.checkers.claims import BOUNDED
 from harness.checkers.finding import Finding, Violation, conclude
+from harness.checkers.formatting import seconds
 from harness.checkers.nodes import known_ends
-from harness.checkers.words import seconds
 from harness.history import Event, History
 
 LEFT = {

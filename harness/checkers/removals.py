@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 
 from harness.checkers.answers import accuse
-from harness.checkers.books import Order, contents
 from harness.checkers.claims import KEPT
+from harness.checkers.creations import Creations, until
 from harness.checkers.finding import Violation
-from harness.checkers.makers import Makers, until
+from harness.checkers.shop_model import Order, contents
 from harness.history import History, Operation
 
 PROMISES = {"removed-order-served": KEPT, "removed-item-remains": KEPT}
 
 
-def put_back(history: History, makers: Makers, order: Order, made: list[Operation]) -> Iterator[Violation]:
+def put_back(history: History, creations: Creations, order: Order, made: list[Operation]) -> Iterator[Violation]:
     """Of an order and all that made it."""
-    for removal in makers.removed.get(order.id, ()):
+    for removal in creations.removed.get(order.id, ()):
         if removal.outcome == "ok" and all(until(each) < removal.invoked_ns for each in made):
             later = [*order.reads, *order.attempts, *order.adds]
             for answer in later:

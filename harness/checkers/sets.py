@@ -10,7 +10,7 @@ is not paid at the end: a saga may have shown it and then undone it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from harness.checkers.books import Account, Books, Order, amount, balance, gather, paid
+from harness.checkers.shop_model import Account, Order, ShopModel, amount, balance, build_model, paid
 from harness.checkers.transactions import NO_SESSION, Status, Txn
 from harness.history import History, Operation
 
@@ -58,11 +58,11 @@ class _Key:
 
 def find_sets(history: History) -> Sets | None:
     """The transactions of the history, or None unless more than half of its balances are sets."""
-    books = history.derive(gather)
-    if any(order.items is None and order.told("ok", "unknown") for order in books.orders.values()):
+    shop = history.derive(build_model)
+    if any(order.items is None and order.told("ok", "unknown") for order in shop.orders.values()):
         return None
     sets, keys = Sets(), {}
-    for account in books.every_account():
+    for account in shop.every_account():
         if any(order.attempts for order, _ in account.draws):
             key = _as_set(account)
             if key:
@@ -72,10 +72,10 @@ def find_sets(history: History) -> Sets | None:
     sets.keys = len(keys)
     if len(keys) <= len(sets.skipped) or not any(key.account.reads for key in keys.values()):
         return None
-    for order in books.orders.values():
+    for order in shop.orders.values():
         if order.attempts:
             _add_order(sets, keys, order)
-    for read, name, state in _reads(books, keys):
+    for read, name, state in _reads(shop, keys):
         sets.append(read, (read.process, read.invoked_ns, read.completed_ns), "committed", reads=((name, state),))
     return sets
 
@@ -134,14 +134,14 @@ def _span(attempts: Sequence[Operation]) -> tuple[int, int, int | None]:
     return process, min(attempt.invoked_ns for attempt in attempts), ended
 
 
-def _reads(books: Books, keys: dict[str, _Key]) -> Iterator[tuple[Operation, str, int]]:
+def _reads(shop: ShopModel, keys: dict[str, _Key]) -> Iterator[tuple[Operation, str, int]]:
     """(read, key, state) for each read of a set once it was filled."""
     for name, key in keys.items():
         for read in key.account.reads:
             left = balance(read)
             if left is not None and read.invoked_ns >= key.since_ns:
                 yield read, name, _state(key, read, key.opening - left)
-    for order in books.orders.values():
+    for order in shop.orders.values():
         if order.attempts:
             for read in order.reads:
                 found = paid(read)

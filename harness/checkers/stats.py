@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.checkers.claims import Promise
 from harness.checkers.finding import Finding, conclude
-from harness.checkers.refusals import came_about
+from harness.checkers.rejections import came_about
 from harness.history import History, Outcome
 
 PROMISES: dict[str, Promise] = {}

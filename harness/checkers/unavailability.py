@@ -22,8 +22,8 @@ Span = tuple[int, int]
 """(begin, end) in nanoseconds."""
 
 
-class Away:
-    """Use `history.derive(Away)`."""
+class Unavailability:
+    """Use `history.derive(Unavailability)`."""
 
     def __init__(self, history: History) -> None:
         self._nodes = history.derive(Nodes)

@@ -1,4 +1,4 @@
-"""The books of a run: per user, item and order, what was asked of it and what was read of it at the end.
+"""The shop that a history describes: per user, item and order, what was asked of it and what was read of it at the end.
 
 Everything that the conservation, atomicity, exactly-once and isolation checkers know of the shop's API is
 here. Ids are strings. Answers that are not what the API promises count as not given.
@@ -111,7 +111,7 @@ class Order:
         yield from (op for op in (self.created, *self.adds, *self.removes, *self.attempts, self.closing) if op)
 
 
-class Books:
+class ShopModel:
     """Users, items and orders by id."""
 
     def __init__(self, history: History) -> None:
@@ -176,9 +176,9 @@ class Books:
         return items, total
 
 
-def gather(history: History) -> Books:
-    """The books; use `history.derive(gather)`."""
-    return Books(history)
+def build_model(history: History) -> ShopModel:
+    """The model; use `history.derive(build_model)`."""
+    return ShopModel(history)
 
 
 def balance(read: Operation) -> int | None:
@@ -239,22 +239,22 @@ def new_id(operation: Operation, name: str) -> str:
     return str(found)
 
 
-def _create_account(books: Books, operation: Operation) -> None:
+def _create_account(shop: ShopModel, operation: Operation) -> None:
     if operation.outcome == "ok":
         kind: Kind = "user" if operation.op == "create_user" else "item"
-        account = books.account(kind, new_id(operation, f"{kind}_id"))
+        account = shop.account(kind, new_id(operation, f"{kind}_id"))
         account.opening, account.created = 0, operation
         if kind == "item":
             account.prices.add(int(operation.args[0]))
 
 
-def _init_accounts(books: Books, operation: Operation) -> None:
+def _init_accounts(shop: ShopModel, operation: Operation) -> None:
     if operation.outcome == "fail":
         return
     kind: Kind = "user" if operation.op == "init_users" else "item"
     count, opening, *price = map(int, operation.args)
     for number in range(count):
-        account = books.account(kind, str(number))
+        account = shop.account(kind, str(number))
         account.prices.update(price)
         if operation.outcome == "ok":
             account.opening, account.created, account.set_ns = opening, operation, operation.completed_ns
@@ -267,58 +267,58 @@ def _may_come_after(move: Operation, init: Operation) -> bool:
     return move.outcome == "unknown" or move.completed_ns >= init.invoked_ns
 
 
-def _init_orders(books: Books, operation: Operation) -> None:
+def _init_orders(shop: ShopModel, operation: Operation) -> None:
     if operation.outcome != "fail":
         for number in range(int(operation.args[0])):
-            order = books.order(str(number))
+            order = shop.order(str(number))
             order.renewed = order.renewed or order.told("ok", "unknown")
 
 
-def _move(books: Books, operation: Operation) -> None:
-    account = books.account(DEPOSITS[operation.op][0], str(operation.args[0]))
+def _move(shop: ShopModel, operation: Operation) -> None:
+    account = shop.account(DEPOSITS[operation.op][0], str(operation.args[0]))
     account.touched = account.touched or not denies(operation)
     if operation.outcome != "fail":
         account.moves.append(operation)
         account.every_move.append(operation)
 
 
-def _read_account(books: Books, operation: Operation) -> None:
+def _read_account(shop: ShopModel, operation: Operation) -> None:
     kind: Kind = "user" if operation.op == "find_user" else "item"
-    account = books.account(kind, str(operation.args[0]))
+    account = shop.account(kind, str(operation.args[0]))
     account.touched = account.touched or not denies(operation)
     if operation.outcome == "ok":
         account.reads.append(operation)
-    if operation.invoked_ns >= books.final_ns and _better(account.closing, operation):
+    if operation.invoked_ns >= shop.final_ns and _better(account.closing, operation):
         account.closing = operation
 
 
-def _create_order(books: Books, operation: Operation) -> None:
+def _create_order(shop: ShopModel, operation: Operation) -> None:
     if operation.outcome == "ok":
-        order = books.order(new_id(operation, "order_id"))
+        order = shop.order(new_id(operation, "order_id"))
         order.user, order.created = str(operation.args[0]), operation
 
 
-def _add_item(books: Books, operation: Operation) -> None:
+def _add_item(shop: ShopModel, operation: Operation) -> None:
     if operation.outcome != "fail":
-        books.order(str(operation.args[0])).adds.append(operation)
+        shop.order(str(operation.args[0])).adds.append(operation)
 
 
-def _remove(books: Books, operation: Operation) -> None:
+def _remove(shop: ShopModel, operation: Operation) -> None:
     if operation.outcome != "fail":
-        books.order(str(operation.args[0])).removes.append(operation)
+        shop.order(str(operation.args[0])).removes.append(operation)
 
 
-def _checkout(books: Books, operation: Operation) -> None:
-    books.order(str(operation.args[0])).attempts.append(operation)
+def _checkout(shop: ShopModel, operation: Operation) -> None:
+    shop.order(str(operation.args[0])).attempts.append(operation)
 
 
-def _read_order(books: Books, operation: Operation) -> None:
-    order = books.order(str(operation.args[0]))
+def _read_order(shop: ShopModel, operation: Operation) -> None:
+    order = shop.order(str(operation.args[0]))
     if operation.outcome == "ok":
         order.reads.append(operation)
         if order.user is None and _field(operation, "user_id") is not None:
             order.user = str(_field(operation, "user_id"))
-    if operation.invoked_ns >= books.final_ns and _better(order.closing, operation):
+    if operation.invoked_ns >= shop.final_ns and _better(order.closing, operation):
         order.closing = operation
 
 
@@ -327,7 +327,7 @@ def _better(old: Operation | None, new: Operation) -> bool:
     return old is None or new.outcome == "ok" or denies(new)
 
 
-_HANDLERS: dict[str, Callable[[Books, Operation], None]] = {
+_HANDLERS: dict[str, Callable[[ShopModel, Operation], None]] = {
     "create_user": _create_account,
     "create_item": _create_account,
     "init_users": _init_accounts,

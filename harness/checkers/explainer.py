@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from functools import cached_property
 
-from harness.checkers.books import Order
 from harness.checkers.dependencies import PROCESS, RW, WR, WW
 from harness.checkers.finding import Violation
+from harness.checkers.formatting import in_order, narrate, seconds, some
 from harness.checkers.sets import Sets
+from harness.checkers.shop_model import Order
 from harness.checkers.transactions import Anomaly
-from harness.checkers.words import in_order, narrate, seconds, some
 from harness.history import History, Operation
 
 DIRECT = {
@@ -23,7 +23,7 @@ DIRECT = {
 """The anomalies that are no cycles."""
 
 
-class Teller:
+class Explainer:
     """Turns the anomalies of one history into violations."""
 
     def __init__(self, history: History, sets: Sets) -> None:

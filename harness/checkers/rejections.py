@@ -2,7 +2,7 @@
 
 import re
 
-from harness.checkers.books import gather
+from harness.checkers.shop_model import build_model
 from harness.history import History, Operation
 
 UNREACHED = 424
@@ -25,7 +25,7 @@ def is_no_answer(operation: Operation) -> bool:
 
 def came_about(history: History, checkout: Operation) -> bool:
     """Whether it was only accepted, and its order is paid at the end."""
-    order = history.derive(gather).orders.get(str(checkout.args[0])) if checkout.status == ACCEPTED else None
+    order = history.derive(build_model).orders.get(str(checkout.args[0])) if checkout.status == ACCEPTED else None
     return order is not None and order.paid is True
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness.checkers.books import new_id
+from harness.checkers.shop_model import new_id
 from harness.history import History, Operation
 
 Thing = Literal["user", "item", "order"]
@@ -25,7 +25,7 @@ def until(operation: Operation) -> int:
 
 
 @dataclass(slots=True)
-class Makers:
+class Creations:
     """`created` are the successful creations of an id, `inits` all `batch_init` that were not refused, by time."""
 
     created: dict[tuple[Thing, str], list[Operation]] = field(default_factory=dict)
@@ -57,15 +57,15 @@ def _replaced(old: Operation, versions: list[Operation], at_ns: int) -> bool:
     return any(new.invoked_ns > until(old) and until(new) < at_ns for new in versions)
 
 
-def find_makers(history: History) -> Makers:
-    """Use `history.derive(find_makers)`."""
-    makers = Makers()
+def find_creations(history: History) -> Creations:
+    """Use `history.derive(find_creations)`."""
+    creations = Creations()
     for operation in history.operations:
         if operation.op in CREATES and operation.outcome == "ok":
             kind = CREATES[operation.op]
-            makers.created.setdefault((kind, new_id(operation, f"{kind}_id")), []).append(operation)
+            creations.created.setdefault((kind, new_id(operation, f"{kind}_id")), []).append(operation)
         elif operation.op in INITS and operation.outcome != "fail":
-            makers.inits[INITS[operation.op]].append(operation)
+            creations.inits[INITS[operation.op]].append(operation)
         elif operation.op == "remove_order" and operation.outcome != "fail":
-            makers.removed.setdefault(str(operation.args[0]), []).append(operation)
-    return makers
+            creations.removed.setdefault(str(operation.args[0]), []).append(operation)
+    return creations

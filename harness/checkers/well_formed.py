@@ -7,7 +7,7 @@ a history that breaks one was altered, or put together by something else.
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
-from harness.checkers.words import describe, seconds, some
+from harness.checkers.formatting import describe, seconds, some
 from harness.history import History, Operation
 
 ARGUMENTS = {
