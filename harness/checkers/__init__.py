@@ -23,7 +23,7 @@ from harness.checkers import (
     recovery,
     stats,
 )
-from harness.checkers.claims import ALWAYS, CONTRACT, Promise, excludes, told
+from harness.checkers.claims import ALWAYS, CONTRACT, Promise, claim_text, excludes
 from harness.checkers.finding import Finding, Verdict, Violation
 from harness.checkers.well_formed import ill_formed
 from harness.history import History, uncollected
@@ -124,7 +124,7 @@ def _not_judged(history: History, results: Sequence[Result], checkers: Mapping[s
     """The protocol's own claims among the promises of checkers that found nothing to judge."""
     idle = [checkers[each.checker] for each in results if each.standing == "not-applicable"]
     promises = [promise for checker in idle for promise in checker.PROMISES.values()]
-    claimed = (told(each, history) for each in promises if each.claim != ALWAYS and excludes(each, history))
+    claimed = (claim_text(each, history) for each in promises if each.claim != ALWAYS and excludes(each, history))
     return tuple(dict.fromkeys(claimed))
 
 
@@ -149,7 +149,7 @@ def _result(name: str, checker: Checker, history: History) -> Result:
     return Result(
         checker=name,
         standing=_standing(finding, violated, allowed),
-        claims=tuple(dict.fromkeys(told(promise, history) for promise in promises.values())),
+        claims=tuple(dict.fromkeys(claim_text(promise, history) for promise in promises.values())),
         violated=violated,
         allowed=allowed,
         finding=finding,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.checkers.claims import CONTRACT, KEPT
-from harness.checkers.creations import INITS, Creations, Thing, find_creations
+from harness.checkers.creations import INITS, Creations, EntityKind, find_creations
 from harness.checkers.finding import Finding, Violation, conclude
 from harness.checkers.formatting import describe, in_order, narrate, some
 from harness.checkers.rejections import ACCEPTED
@@ -29,7 +29,7 @@ PROMISES = {
 LIMIT = 2**53
 """The contract's largest amount."""
 
-SUBJECTS: dict[str, tuple[Thing, ...]] = {
+SUBJECTS: dict[str, tuple[EntityKind, ...]] = {
     "find_user": ("user",),
     "add_funds": ("user",),
     "pay": ("user",),
@@ -164,7 +164,7 @@ def _price(creations: Creations, read: Operation) -> Iterator[Accusation]:
 
 def _denied(history: History, creations: Creations, refusal: Operation) -> Iterator[Accusation]:
     """A denial is false if all that it can be about is known: a checkout's may be about its user or an item."""
-    named: list[tuple[Thing, str]] = list(zip(SUBJECTS.get(refusal.op, ()), map(str, refusal.args), strict=False))
+    named: list[tuple[EntityKind, str]] = list(zip(SUBJECTS.get(refusal.op, ()), map(str, refusal.args), strict=False))
     if refusal.op == "checkout":
         order = history.derive(build_model).orders.get(str(refusal.args[0]))
         if order is None or order.user is None or order.items is None:
@@ -179,7 +179,7 @@ def _denied(history: History, creations: Creations, refusal: Operation) -> Itera
 
 
 def _is_judged_at_the_end(
-    history: History, creations: Creations, refusal: Operation, named: list[tuple[Thing, str]]
+    history: History, creations: Creations, refusal: Operation, named: list[tuple[EntityKind, str]]
 ) -> bool:
     """The checker exactly-once names what is gone at the end, but for orders that were made many at once."""
     final_ns = history.phase_ns("final")

@@ -11,7 +11,7 @@ from harness.checkers.balances import Deviation, reconcile
 from harness.checkers.claims import ATOMIC
 from harness.checkers.finding import Finding, Violation, conclude, explained
 from harness.checkers.formatting import in_order, narrate, some
-from harness.checkers.shop_model import Order, build_model
+from harness.checkers.shop_model import OrderModel, build_model
 from harness.history import History, Operation
 
 PROMISES = dict.fromkeys(
@@ -55,7 +55,7 @@ def check(history: History) -> Finding:
     return conclude(violations, reasons, figures)
 
 
-def half_done(history: History) -> set[Order]:
+def half_done(history: History) -> set[OrderModel]:
     """The orders which have some of their effects and not others."""
     reconciliation = history.derive(reconcile)
     return {deviation.order for deviation in reconciliation.deviations if deviation.order and _name(deviation)}
@@ -69,10 +69,10 @@ def _one_sided(history: History, deviation: Deviation) -> Violation:
     account, order = deviation.balance.account, deviation.order
     what = _words(deviation)
     if order:
-        what += f" Its clients were told: {_told(order)}."
+        what += f" Its clients were told: {_outcomes(order)}."
     if order and not deviation.sure:
         what += f" (Other orders of {account.name} would explain it as well.)"
-    evidence = story(deviation)
+    evidence = deviation_evidence(deviation)
     return Violation(
         name=NAMES[account.kind, deviation.kind],
         explanation=f"{what}\n{narrate(history, evidence)}",
@@ -98,19 +98,21 @@ def _words(deviation: Deviation) -> str:
     return f"{order.name} is paid, but its {share} {account.holds} of {account.name} is still there."
 
 
-def story(deviation: Deviation) -> tuple[Operation, ...]:
+def deviation_evidence(deviation: Deviation) -> tuple[Operation, ...]:
     """What was done with the order and the account of a deviation, in time order."""
     account, order = deviation.balance.account, deviation.order
-    steps = [account.created, *account.moves, deviation.move, account.closing]
+    steps = [account.created, *account.moves, deviation.move, account.final_read]
     orders = [order] if order else [other for other, _ in account.draws][:5]
     return in_order([*(step for step in steps if step), *(op for each in orders for op in each.operations())])
 
 
 def _untrue(history: History) -> Iterator[Violation]:
     for order in history.derive(build_model).orders.values():
-        if order.paid and not order.told("ok", "unknown"):
+        if order.paid and not order.has_outcome("ok", "unknown"):
             name = "refused-but-paid" if order.attempts else "paid-without-checkout"
-            told = f"every checkout of it was answered {_told(order)}" if order.attempts else "nobody checked it out"
+            told = (
+                f"every checkout of it was answered {_outcomes(order)}" if order.attempts else "nobody checked it out"
+            )
             yield Violation(
                 name=name,
                 explanation=f"{order.name} is paid, but {told}.\n{narrate(history, order.operations())}",
@@ -119,5 +121,5 @@ def _untrue(history: History) -> Iterator[Violation]:
             )
 
 
-def _told(order: Order) -> str:
+def _outcomes(order: OrderModel) -> str:
     return ", ".join(attempt.outcome for attempt in in_order(order.attempts)) or "nothing"

@@ -12,8 +12,8 @@ from harness.checkers.claims import Promise
 from harness.checkers.finding import Finding, conclude, nothing_to_judge
 from harness.checkers.formatting import seconds
 from harness.checkers.impact import impacts
-from harness.checkers.rejections import came_about, is_no_answer
-from harness.checkers.shop_model import Order, balance, build_model, denies
+from harness.checkers.rejections import completed_later, is_unanswered
+from harness.checkers.shop_model import OrderModel, balance, build_model, denies
 from harness.checkers.unavailability import Span, Unavailability
 from harness.history import History, Operation
 from protocols.shop.routes import PREFIXES
@@ -82,7 +82,7 @@ def _in_vain(
     history: History, after: After, kinds: Mapping[str, Sequence[Operation]], served: Mapping[str, Sequence[Operation]]
 ) -> Iterator[str]:
     for op, tried in kinds.items():
-        in_time = after.in_time([each for each in tried if op == "checkout" or is_no_answer(each)])
+        in_time = after.in_time([each for each in tried if op == "checkout" or is_unanswered(each)])
         if not served[op] and len(in_time) >= TRIES:
             yield (
                 f"no {op} was served any more after the first fault, at {seconds(history, after.span[0])}: {len(tried)} were "
@@ -95,21 +95,21 @@ def _is_served(history: History, operation: Operation) -> bool:
     if operation.outcome == "ok":
         return True
     if operation.op != "checkout":
-        return not is_no_answer(operation)
+        return not is_unanswered(operation)
     if operation.outcome == "unknown":
-        return came_about(history, operation)
+        return completed_later(history, operation)
     order = history.derive(build_model).orders.get(str(operation.args[0]))
     return denies(operation) or (order is not None and _could_not_be_bought(history, order))
 
 
-def _could_not_be_bought(history: History, order: Order) -> bool:
+def _could_not_be_bought(history: History, order: OrderModel) -> bool:
     """Whether what is there at the end would not have been enough for it either."""
     shop = history.derive(build_model)
     if order.items is None or order.total is None or order.user is None:
         return False
     needed = [(shop.account("item", item), quantity) for item, quantity in order.items.items()]
     needed.append((shop.account("user", order.user), order.total))
-    left = [(None if account.closing is None else balance(account.closing), much) for account, much in needed]
+    left = [(None if account.final_read is None else balance(account.final_read), much) for account, much in needed]
     return any(there is not None and there < much for there, much in left)
 
 

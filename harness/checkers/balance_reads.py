@@ -17,7 +17,7 @@ from harness.checkers.answers import accuse
 from harness.checkers.claims import KEPT, Promise
 from harness.checkers.creations import FOREVER, Creations, find_creations, until
 from harness.checkers.finding import Finding, Violation, conclude
-from harness.checkers.shop_model import Account, Order, ShopModel, amount, balance, build_model
+from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, amount, balance, build_model
 from harness.checkers.sums import Slack
 from harness.history import History, Operation
 
@@ -77,13 +77,13 @@ class Effects:
 
 
 @dataclass(slots=True)
-class Ledger:
+class BalanceTimeline:
     """All effects on one life of an account: of deposits and withdrawals, and of checkouts under the three readings of a read.
 
     It is about reads from `since_ns` to `until_ns`.
     """
 
-    account: Account
+    account: AccountModel
     opening: int
     since_ns: int
     moves: Effects
@@ -104,41 +104,41 @@ def check(history: History) -> Finding:
     violations: list[Violation] = []
     judged = skipped = 0
     for account in shop.every_account():
-        reads = [read for read in account.reads if read is not account.closing and balance(read) is not None]
+        reads = [read for read in account.reads if read is not account.final_read and balance(read) is not None]
         loose_ns = min(unclear.get(account.name, FOREVER), unclear[ANY])
-        ledgers = _ledgers(creations, account, loose_ns) if reads else []
+        timelines = _timelines(creations, account, loose_ns) if reads else []
         for read in reads:
-            ledger = next((each for each in ledgers if each.covers(read)), None)
-            if ledger is None:
+            timeline = next((each for each in timelines if each.covers(read)), None)
+            if timeline is None:
                 skipped += 1
                 continue
             judged += 1
-            violations += _judge(history, ledger, read)
+            violations += _judge(history, timeline, read)
     return conclude(violations, (), {"reads": judged, "reads_skipped": skipped})
 
 
-def _ledgers(creations: Creations, account: Account, loose_ns: int) -> list[Ledger]:
+def _timelines(creations: Creations, account: AccountModel, loose_ns: int) -> list[BalanceTimeline]:
     """One for each life of the account: it begins when it is made or set anew, and ends when somebody asks to set it anew.
 
     There is none where nobody knows what it began with: two did so at once, or one had no answer, which may still come.
     """
     made = sorted(creations.of(account.kind, account.id), key=lambda each: each.invoked_ns)
     ends = [*(each.invoked_ns for each in made[1:]), FOREVER]
-    ledgers = []
+    timelines = []
     latest_ns = -1
     for last, end_ns in zip(made, ends, strict=True):
         if latest_ns < last.invoked_ns and last.outcome == "ok":
-            ledgers.append(_ledger(account, last, min(end_ns, loose_ns)))
+            timelines.append(_timeline(account, last, min(end_ns, loose_ns)))
         latest_ns = max(latest_ns, until(last))
-    return ledgers
+    return timelines
 
 
-def _ledger(account: Account, last: Operation, until_ns: int) -> Ledger:
+def _timeline(account: AccountModel, last: Operation, until_ns: int) -> BalanceTimeline:
     """Of the life that began with `last`. What was done before is not in it."""
     opening = int(last.args[1]) if last.op.startswith("init_") else 0
     draws = [(order, each) for order, each in account.draws if order.attempts]
     since_ns, set_ns = (last.invoked_ns, last.completed_ns) if last.op.startswith("init_") else (0, 0)
-    return Ledger(
+    return BalanceTimeline(
         account=account,
         opening=opening,
         since_ns=last.completed_ns,
@@ -156,13 +156,13 @@ def _move(move: Operation, since_ns: int, last: Operation) -> Effect:
     return Effect(move.invoked_ns, FOREVER if met else until(move), amount(move))
 
 
-def _sold(order: Order, share: int, set_ns: int) -> Effect | None:
+def _sold(order: OrderModel, share: int, set_ns: int) -> Effect | None:
     """What strict serializability lets a read see of this order; None if it was never paid.
 
     `set_ns`: when the account was set anew. A checkout that began before, also while that was done, may have come first.
     """
     tried = [attempt for attempt in order.attempts if attempt.outcome != "fail"]
-    if not tried or (order.paid is False and not order.told("ok")):
+    if not tried or (order.paid is False and not order.has_outcome("ok")):
         return None
     sure_ns = min((attempt.completed_ns for attempt in tried if attempt.outcome == "ok"), default=FOREVER)
     if order.begun_ns <= set_ns or order.paid is not True:
@@ -170,7 +170,7 @@ def _sold(order: Order, share: int, set_ns: int) -> Effect | None:
     return Effect(min(attempt.invoked_ns for attempt in tried), sure_ns, -share)
 
 
-def _may_show(order: Order, share: int) -> Effect:
+def _may_show(order: OrderModel, share: int) -> Effect:
     return Effect(order.begun_ns, FOREVER, -share)
 
 
@@ -182,7 +182,7 @@ def _unclear(shop: ShopModel) -> dict[str, int]:
     found = {ANY: FOREVER}
     for order in shop.orders.values():
         late = any(change.completed_ns > order.begun_ns for change in (*order.adds, *order.removes))
-        if order.attempts and (late or order.renewed or not order.known):
+        if order.attempts and (late or order.recreated or not order.known):
             items = {str(add.args[1]) for add in order.adds} | set(order.items or ())
             names = [f"user {order.user}", *(f"item {item}" for item in items)] if order.user and items else [ANY]
             for name in names:
@@ -190,14 +190,14 @@ def _unclear(shop: ShopModel) -> dict[str, int]:
     return found
 
 
-def _judge(history: History, ledger: Ledger, read: Operation) -> Iterator[Violation]:
+def _judge(history: History, timeline: BalanceTimeline, read: Operation) -> Iterator[Violation]:
     left = balance(read)
     assert left is not None
-    off = _off(ledger, ledger.strict, read, left)
+    off = _off(timeline, timeline.strict, read, left)
     if not off:
         return
-    name = _why(ledger, read, left)
-    account = ledger.account
+    name = _why(timeline, read, left)
+    account = timeline.account
     more = "more" if off > 0 else "less"
     what = f"{account.name} was read with {left} {account.holds}, {abs(off)} {more} than it can have had."
     orders = [order for order, _ in account.draws if order.attempts and order.begun_ns < read.completed_ns][-3:]
@@ -207,11 +207,11 @@ def _judge(history: History, ledger: Ledger, read: Operation) -> Iterator[Violat
     yield accuse(history, name, what, *made, *moves, *attempts, read)
 
 
-def _off(ledger: Ledger, sold: Effects, read: Operation, left: int, moves: Effects | None = None) -> int:
+def _off(timeline: BalanceTimeline, sold: Effects, read: Operation, left: int, moves: Effects | None = None) -> int:
     """How far the balance read is from the nearest that these effects explain."""
-    sure, unsure = (moves or ledger.moves).at(read)
+    sure, unsure = (moves or timeline.moves).at(read)
     gone, may_be_gone = sold.at(read)
-    return _nearest(left - ledger.opening - sure - gone, [*unsure, *may_be_gone])
+    return _nearest(left - timeline.opening - sure - gone, [*unsure, *may_be_gone])
 
 
 def _nearest(surplus: int, unsure: list[int]) -> int:
@@ -221,17 +221,17 @@ def _nearest(surplus: int, unsure: list[int]) -> int:
     return surplus - max(low, min(surplus, high))
 
 
-def _why(ledger: Ledger, read: Operation, left: int) -> str:
+def _why(timeline: BalanceTimeline, read: Operation, left: int) -> str:
     """The mildest explanation of a read that strict serializability excludes."""
-    if not _off(ledger, ledger.stale, read, left):
+    if not _off(timeline, timeline.stale, read, left):
         return "stale-read"
-    if not _off(ledger, ledger.dirty, read, left):
+    if not _off(timeline, timeline.dirty, read, left):
         return "dirty-read"
-    never_sure = Effects([each._replace(sure_ns=FOREVER) for each in ledger.moves.all])
-    if not _off(ledger, ledger.dirty, read, left, never_sure):
+    never_sure = Effects([each._replace(sure_ns=FOREVER) for each in timeline.moves.all])
+    if not _off(timeline, timeline.dirty, read, left, never_sure):
         return "acknowledged-move-missed"
-    future = Effects([each._replace(from_ns=0) for each in ledger.dirty.all])
-    future_moves = Effects([each._replace(from_ns=0) for each in ledger.moves.all])
-    if not _off(ledger, future, read, left, future_moves):
+    future = Effects([each._replace(from_ns=0) for each in timeline.dirty.all])
+    future_moves = Effects([each._replace(from_ns=0) for each in timeline.moves.all])
+    if not _off(timeline, future, read, left, future_moves):
         return "read-from-the-future"
     return "impossible-balance"

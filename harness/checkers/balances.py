@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from harness.checkers.formatting import some
-from harness.checkers.shop_model import Account, Order, amount, balance, build_model
+from harness.checkers.shop_model import AccountModel, OrderModel, amount, balance, build_model
 from harness.checkers.sums import Slack, subset
 from harness.history import History, Operation
 
 REPEATS = 3
 """An effect found more often than this many times too often is put down to something else."""
 
-Kind = Literal["taken", "not-taken", "repeated", "undone", "move-repeated", "move-lost", "unexplained"]
+DeviationKind = Literal["taken", "not-taken", "repeated", "undone", "move-repeated", "move-lost", "unexplained"]
 
 
 class Balance(NamedTuple):
@@ -25,7 +25,7 @@ class Balance(NamedTuple):
     `off` is the part of `surplus` that nothing unsure explains; `exact` is false if only its bounds could be judged.
     """
 
-    account: Account
+    account: AccountModel
     surplus: int
     unsure: tuple[int, ...]
     off: int
@@ -43,9 +43,9 @@ class Deviation:
     set of orders was tried.
     """
 
-    kind: Kind
+    kind: DeviationKind
     balance: Balance
-    order: Order | None = None
+    order: OrderModel | None = None
     move: Operation | None = None
     times: int = 1
     sure: bool = True
@@ -65,12 +65,14 @@ def reconcile(history: History) -> Reconciliation:
     if history.phase_ns("final") is None:
         return Reconciliation([], ["there is no final phase: nothing was read after the shop had come to rest"], [])
     opaque = [
-        order for order in shop.orders.values() if order.told("ok", "unknown") and (order.renewed or not order.known)
+        order
+        for order in shop.orders.values()
+        if order.has_outcome("ok", "unknown") and (order.recreated or not order.known)
     ]
     unsure = {("user", order.user) for order in opaque} | {
         ("item", str(add.args[1])) for order in opaque for add in order.adds
     }
-    if any(order.renewed or order.user is None or not order.adds for order in opaque):
+    if any(order.recreated or order.user is None or not order.adds for order in opaque):
         names = some(order.name for order in opaque)
         return Reconciliation([], [f"nobody knows what is in {names}, so any balance may be right"], [])
     judged, skipped = [], []
@@ -87,25 +89,25 @@ def reconcile(history: History) -> Reconciliation:
     return Reconciliation(judged, reasons, _deviations(judged))
 
 
-def _balance(account: Account) -> Balance | None:
+def _balance(account: AccountModel) -> Balance | None:
     """The nearest explanation: that no `batch_init` without an answer took effect, or that one did, after any of the others."""
-    left = balance(account.closing) if account.closing else None
+    left = balance(account.final_read) if account.final_read else None
     if left is None or account.opening is None:
         return None
     surely = _since_the_last(account, left, account.opening)
-    anew = (_after_any(account, left, opening) for opening in account.maybe_set) if surely.off else ()
+    anew = (_after_any(account, left, opening) for opening in account.possible_openings) if surely.off else ()
     return next((found for found in anew if not found.off), surely)
 
 
-def _after_any(account: Account, left: int, opening: int) -> Balance:
+def _after_any(account: AccountModel, left: int, opening: int) -> Balance:
     """It began anew with `opening` at a time that nobody knows: each effect may have come before it or after."""
-    gone = (-each for order, each in account.draws if order.paid or order.told("ok", "unknown"))
+    gone = (-each for order, each in account.draws if order.paid or order.has_outcome("ok", "unknown"))
     unsure = (*map(amount, account.moves), *gone)
     slack = Slack(unsure)
     return Balance(account, left - opening, unsure, slack.off(left - opening), slack.exact)
 
 
-def _since_the_last(account: Account, left: int, opening: int) -> Balance:
+def _since_the_last(account: AccountModel, left: int, opening: int) -> Balance:
     sure = sold = 0
     unsure: list[int] = []
     for move in account.moves:
@@ -116,7 +118,7 @@ def _since_the_last(account: Account, left: int, opening: int) -> Balance:
     for order, each in account.draws:
         if order.paid and order.begun_ns > account.set_ns:
             sold += each
-        elif order.paid or (order.paid is None and order.told("ok", "unknown")):
+        elif order.paid or (order.paid is None and order.has_outcome("ok", "unknown")):
             unsure.append(-each)
     surplus, slack = left - (opening + sure - sold), Slack(unsure)
     return Balance(account, surplus, tuple(unsure), slack.off(surplus), slack.exact)
@@ -124,7 +126,7 @@ def _since_the_last(account: Account, left: int, opening: int) -> Balance:
 
 def _deviations(balances: Sequence[Balance]) -> list[Deviation]:
     """Users first: they have few orders, and an order found there is the first suspect for its items."""
-    suspects: set[Order] = set()
+    suspects: set[OrderModel] = set()
     found: list[Deviation] = []
     for each in sorted(balances, key=lambda balance: balance.account.kind, reverse=True):
         if each.off:
@@ -134,10 +136,10 @@ def _deviations(balances: Sequence[Balance]) -> list[Deviation]:
     return found
 
 
-def explain(balance: Balance, suspects: set[Order]) -> list[Deviation]:
+def explain(balance: Balance, suspects: set[OrderModel]) -> list[Deviation]:
     """The explanation with the fewest wrong effects; half-done orders rather than repeated ones."""
     options = [[each] for each in _single(balance, suspects)]
-    kind: Kind = "taken" if balance.off < 0 else "not-taken"
+    kind: DeviationKind = "taken" if balance.off < 0 else "not-taken"
     pool = _ranked(balance, suspects, is_paid=balance.off > 0)
     several, tried_all = subset([each for _, each in pool], abs(balance.off))
     if len(several) > 1:
@@ -150,7 +152,7 @@ def explain(balance: Balance, suspects: set[Order]) -> list[Deviation]:
     return [replace(each, sure=sure) for each in best]
 
 
-def _single(balance: Balance, suspects: set[Order]) -> Iterator[Deviation]:
+def _single(balance: Balance, suspects: set[OrderModel]) -> Iterator[Deviation]:
     missing = -balance.off
     paid, unpaid = (_ranked(balance, suspects, is_paid=is_paid) for is_paid in (True, False))
     moves = [(move, amount(move)) for move in balance.account.moves]
@@ -171,10 +173,10 @@ def _single(balance: Balance, suspects: set[Order]) -> Iterator[Deviation]:
             yield Deviation("move-repeated", balance, move=move, times=times)
 
 
-def _ranked(balance: Balance, suspects: set[Order], *, is_paid: bool) -> list[tuple[Order, int]]:
+def _ranked(balance: Balance, suspects: set[OrderModel], *, is_paid: bool) -> list[tuple[OrderModel, int]]:
     """The orders with an attempt that are paid, or not; the likeliest culprits first."""
     pool = [(o, each) for o, each in balance.account.draws if o.paid is is_paid and o.attempts and each]
-    return sorted(pool, key=lambda draw: (draw[0] not in suspects, not draw[0].told("unknown")))
+    return sorted(pool, key=lambda draw: (draw[0] not in suspects, not draw[0].has_outcome("unknown")))
 
 
 def _times(whole: int, part: int) -> int:

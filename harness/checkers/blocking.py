@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from harness.checkers.claims import BLOCKED, OUTAGE, Promise
 from harness.checkers.finding import Finding, Violation, conclude
 from harness.checkers.formatting import in_order, narrate, seconds, some
-from harness.checkers.rejections import is_held_up, is_no_answer
+from harness.checkers.rejections import is_blocked, is_unanswered
 from harness.checkers.shop_model import DEPOSITS, build_model
 from harness.checkers.unavailability import Span, Unavailability, united
 from harness.history import History, Operation
@@ -124,13 +124,13 @@ def _blocks(history: History) -> Iterator[Block]:
 
 def _by_key(history: History) -> dict[tuple[str, str], list[Asked]]:
     """By user, item and order of which something was held up, what was asked of each and says anything."""
-    held_up = [operation for operation in history.operations if is_held_up(operation)]
+    held_up = [operation for operation in history.operations if is_blocked(operation)]
     found: dict[tuple[str, str], list[Asked]] = {}
     for operation in held_up:
         for key in _keys(history, operation):
             found.setdefault(key, []).append(Asked(operation, True))
     for operation in history.operations if found else ():
-        if not is_no_answer(operation) and not is_held_up(operation):
+        if not is_unanswered(operation) and not is_blocked(operation):
             for key in _keys(history, operation):
                 if key in found:
                     found[key].append(Asked(operation, False))

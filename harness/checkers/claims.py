@@ -80,7 +80,7 @@ def excludes(promise: Promise, history: History) -> bool:
     return getattr(claims, promise.claim) in promise.levels
 
 
-def told(promise: Promise, history: History) -> str:
+def claim_text(promise: Promise, history: History) -> str:
     """The claim in words: `isolation: serializable`."""
     if promise.claim == ALWAYS:
         return ALWAYS

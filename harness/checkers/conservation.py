@@ -10,7 +10,7 @@ from harness.checkers.balances import Balance, reconcile
 from harness.checkers.claims import ATOMIC, CONTRACT
 from harness.checkers.finding import Finding, Violation, conclude
 from harness.checkers.formatting import narrate, some
-from harness.checkers.shop_model import Account, balance, build_model
+from harness.checkers.shop_model import AccountModel, balance, build_model
 from harness.checkers.sums import Slack
 from harness.history import History, Operation
 
@@ -43,7 +43,7 @@ def check(history: History) -> Finding:
 
 def _imbalance(history: History, kind: str, balances: list[Balance], off: int) -> Violation:
     guilty = [each.account for each in balances if each.off]
-    closings = [account.closing for account in guilty[:20] if account.closing]
+    closings = [account.final_read for account in guilty[:20] if account.final_read]
     what = f"All {kind} plus all that was {'paid' if kind == 'credit' else 'sold'}"
     return Violation(
         name=f"{kind}-{'created' if off > 0 else 'destroyed'}",
@@ -63,7 +63,7 @@ def _negative(history: History) -> Iterator[Violation]:
                 break
 
 
-def _below_zero(history: History, account: Account, read: Operation) -> Violation:
+def _below_zero(history: History, account: AccountModel, read: Operation) -> Violation:
     return Violation(
         name=f"negative-{account.holds}",
         explanation=f"The {account.holds} of {account.name} was read as {balance(read)}, below zero.\n"

@@ -10,10 +10,10 @@ from typing import Literal
 from harness.checkers.shop_model import new_id
 from harness.history import History, Operation
 
-Thing = Literal["user", "item", "order"]
+EntityKind = Literal["user", "item", "order"]
 
-CREATES: dict[str, Thing] = {"create_user": "user", "create_item": "item", "create_order": "order"}
-INITS: dict[str, Thing] = {"init_users": "user", "init_items": "item", "init_orders": "order"}
+CREATES: dict[str, EntityKind] = {"create_user": "user", "create_item": "item", "create_order": "order"}
+INITS: dict[str, EntityKind] = {"init_users": "user", "init_items": "item", "init_orders": "order"}
 
 FOREVER = 1 << 100
 """An unknown operation may take effect until then."""
@@ -28,18 +28,18 @@ def until(operation: Operation) -> int:
 class Creations:
     """`created` are the successful creations of an id, `inits` all `batch_init` that were not refused, by time."""
 
-    created: dict[tuple[Thing, str], list[Operation]] = field(default_factory=dict)
-    inits: dict[Thing, list[Operation]] = field(default_factory=lambda: {"user": [], "item": [], "order": []})
+    created: dict[tuple[EntityKind, str], list[Operation]] = field(default_factory=dict)
+    inits: dict[EntityKind, list[Operation]] = field(default_factory=lambda: {"user": [], "item": [], "order": []})
     removed: dict[str, list[Operation]] = field(default_factory=dict)
 
-    def of(self, kind: Thing, name: str) -> Iterator[Operation]:
+    def of(self, kind: EntityKind, name: str) -> Iterator[Operation]:
         """All that made this one, or made it anew."""
         yield from self.created.get((kind, name), ())
         number = int(name) if name.isascii() and name.isdecimal() and str(int(name)) == name else None
         if number is not None:
             yield from (each for each in self.inits[kind] if number < int(each.args[0]))
 
-    def is_known(self, kind: Thing, name: str, at: Operation) -> bool:
+    def is_known(self, kind: EntityKind, name: str, at: Operation) -> bool:
         """Whether the shop said, before `at` began, that there is one, and it cannot have been removed since."""
         if kind == "order" and any(each.invoked_ns < at.completed_ns for each in self.removed.get(name, ())):
             return False

@@ -7,12 +7,12 @@ if its client was told that it is paid, and there is no trace of that anywhere.
 
 from collections.abc import Iterator
 
-from harness.checkers.atomicity import half_done, story
+from harness.checkers.atomicity import deviation_evidence, half_done
 from harness.checkers.balances import Deviation, reconcile
 from harness.checkers.claims import KEPT
 from harness.checkers.finding import Finding, Violation, conclude, explained
 from harness.checkers.formatting import describe, in_order, narrate
-from harness.checkers.shop_model import Account, Order, build_model, contents, denies
+from harness.checkers.shop_model import AccountModel, OrderModel, build_model, contents, denies
 from harness.checkers.sums import Slack
 from harness.history import History
 
@@ -55,7 +55,7 @@ def check(history: History) -> Finding:
         violations += _wrong_contents(history, order)
     figures = {
         "orders_checked_out_again": sum(len(order.attempts) > 1 for order in orders),
-        "checkouts_acknowledged": sum(order.told("ok") for order in orders),
+        "checkouts_acknowledged": sum(order.has_outcome("ok") for order in orders),
     }
     return conclude(violations, reconciliation.reasons, figures)
 
@@ -78,7 +78,7 @@ def _multiple(history: History, deviation: Deviation) -> Violation:
         what = f"'{move}', but at the end it is as if that had happened {often} more."
     if not deviation.sure:
         what += " (Another explanation fits as well.)"
-    evidence = story(deviation)
+    evidence = deviation_evidence(deviation)
     return Violation(
         name=NAMES[account.kind, deviation.kind],
         explanation=f"{what}\n{narrate(history, evidence)}",
@@ -90,7 +90,7 @@ def _multiple(history: History, deviation: Deviation) -> Violation:
 def _lost_checkouts(history: History) -> Iterator[Violation]:
     halves = half_done(history)
     for order in history.derive(build_model).orders.values():
-        if order.paid is False and order.told("ok") and order not in halves:
+        if order.paid is False and order.has_outcome("ok") and order not in halves:
             yield _violation(
                 history,
                 "acknowledged-checkout-lost",
@@ -101,10 +101,10 @@ def _lost_checkouts(history: History) -> Iterator[Violation]:
 
 def _lost_creations(history: History) -> Iterator[Violation]:
     shop = history.derive(build_model)
-    things: list[Account | Order] = [*shop.every_account(), *shop.orders.values()]
+    things: list[AccountModel | OrderModel] = [*shop.every_account(), *shop.orders.values()]
     for thing in things:
-        made, read = thing.created, thing.closing
-        removed = isinstance(thing, Order) and any(each.op == "remove_order" for each in thing.removes)
+        made, read = thing.created, thing.final_read
+        removed = isinstance(thing, OrderModel) and any(each.op == "remove_order" for each in thing.removes)
         if made and made.outcome == "ok" and read and denies(read) and not removed:
             yield Violation(
                 name="acknowledged-creation-lost",
@@ -115,9 +115,9 @@ def _lost_creations(history: History) -> Iterator[Violation]:
             )
 
 
-def _wrong_contents(history: History, order: Order) -> Iterator[Violation]:
+def _wrong_contents(history: History, order: OrderModel) -> Iterator[Violation]:
     """The quantity of each item in the order, against the answers to those who put it in."""
-    found = contents(order.closing) if order.closing and order.created else None
+    found = contents(order.final_read) if order.final_read and order.created else None
     if found is None:
         return
     sure: dict[str, int] = {}
@@ -140,7 +140,7 @@ def _wrong_contents(history: History, order: Order) -> Iterator[Violation]:
             yield _violation(history, name, what, order)
 
 
-def _violation(history: History, name: str, what: str, order: Order) -> Violation:
+def _violation(history: History, name: str, what: str, order: OrderModel) -> Violation:
     evidence = in_order(order.operations())
     return Violation(
         name=name,

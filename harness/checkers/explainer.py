@@ -6,8 +6,8 @@ from functools import cached_property
 from harness.checkers.dependencies import PROCESS, RW, WR, WW
 from harness.checkers.finding import Violation
 from harness.checkers.formatting import in_order, narrate, seconds, some
-from harness.checkers.sets import Sets
-from harness.checkers.shop_model import Order
+from harness.checkers.sets import SetHistory
+from harness.checkers.shop_model import OrderModel
 from harness.checkers.transactions import Anomaly
 from harness.history import History, Operation
 
@@ -26,7 +26,7 @@ DIRECT = {
 class Explainer:
     """Turns the anomalies of one history into violations."""
 
-    def __init__(self, history: History, sets: Sets) -> None:
+    def __init__(self, history: History, sets: SetHistory) -> None:
         self._history = history
         self._sets = sets
         self._txns = sets.txns
@@ -109,10 +109,10 @@ class Explainer:
     def _name(self, txn: int) -> str:
         """`T12 (checkout of order 5)`, or `R4 (find_user 3 by process 2)`."""
         origin = self._sets.origins[txn]
-        if isinstance(origin, Order):
+        if isinstance(origin, OrderModel):
             return f"T{txn} (checkout of {origin.name})"
         return f"R{txn} ({origin.op} {origin.args[0]} by process {origin.process})"
 
     def _operations(self, txn: int) -> list[Operation]:
         origin = self._sets.origins[txn]
-        return [*origin.adds, *origin.attempts] if isinstance(origin, Order) else [origin]
+        return [*origin.adds, *origin.attempts] if isinstance(origin, OrderModel) else [origin]

@@ -55,7 +55,7 @@ def impacts(history: History) -> list[Impact]:
     return found
 
 
-def in_vain(history: History) -> str:
+def ineffective_faults(history: History) -> str:
     """Why the faults of this run prove nothing: some were asked for, and none happened or met anything. Else empty."""
     begun = history.derive(impacts)
     refused = history.of_kind("fault-refused")

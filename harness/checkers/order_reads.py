@@ -14,8 +14,8 @@ from harness.checkers.answers import accuse, is_whole
 from harness.checkers.claims import CONTRACT, KEPT
 from harness.checkers.creations import FOREVER, Creations, find_creations, until
 from harness.checkers.finding import Finding, Violation, conclude
-from harness.checkers.rejections import is_own_reason
-from harness.checkers.shop_model import Order, build_model, contents, denies
+from harness.checkers.rejections import is_rejected_by_content
+from harness.checkers.shop_model import OrderModel, build_model, contents, denies
 from harness.checkers.sums import Slack
 from harness.checkers.totals import Line, possible_total
 from harness.history import History, Operation
@@ -41,10 +41,10 @@ CHANGES = frozenset({"add_item", "remove_item"})
 
 
 @dataclass(slots=True)
-class Story:
+class OrderHistory:
     """All that concerns one order. `maker` is None if several made it, or none that is known."""
 
-    order: Order
+    order: OrderModel
     maker: Operation | None
     removes: list[Operation]
     changes: list[Operation]
@@ -73,7 +73,7 @@ def check(history: History) -> Finding:
     for name, order in shop.orders.items():
         by_id = list(creations.of("order", name))
         mine = changes.get(name, [])
-        story = Story(
+        record = OrderHistory(
             order,
             by_id[0] if len(by_id) == 1 and name not in creations.removed else None,
             [each for each in mine if each.op == "remove_item"],
@@ -82,49 +82,49 @@ def check(history: History) -> Finding:
         )
         whole = [read for read in order.reads if is_whole(read)]
         reads += len(whole)
-        violations += _judge(history, creations, story, whole)
-        violations += removals.put_back(history, creations, order, by_id)
+        violations += _judge(history, creations, record, whole)
+        violations += removals.find_reappearances(history, creations, order, by_id)
     return conclude(violations, (), {"reads": reads})
 
 
-def _judge(history: History, creations: Creations, story: Story, reads: list[Operation]) -> Iterator[Violation]:
+def _judge(history: History, creations: Creations, record: OrderHistory, reads: list[Operation]) -> Iterator[Violation]:
     for read in reads:
-        yield from _total(history, creations, story, read)
-    if story.maker is None:
+        yield from _total(history, creations, record, read)
+    if record.maker is None:
         return
     for read in reads:
-        yield from _user(history, story, read)
-        yield from _lines(history, story, read)
-    yield from _paid(history, story, reads)
-    for attempt in story.order.attempts:
-        if is_own_reason(attempt) and not denies(attempt) and attempt.invoked_ns > story.paid_ns:
-            what = f"A client was told that {story.order.name} is paid; a checkout that began later was refused."
-            yield accuse(history, "paid-order-refused", what, *story.order.attempts, attempt)
-    for change in story.changes:
-        if change.outcome == "ok" and change.invoked_ns > story.paid_ns:
-            what = f"{story.order.name} was changed after a client had been told that it is paid."
-            yield accuse(history, "changed-after-payment", what, *story.order.attempts, change)
+        yield from _user(history, record, read)
+        yield from _lines(history, record, read)
+    yield from _paid(history, record, reads)
+    for attempt in record.order.attempts:
+        if is_rejected_by_content(attempt) and not denies(attempt) and attempt.invoked_ns > record.paid_ns:
+            what = f"A client was told that {record.order.name} is paid; a checkout that began later was refused."
+            yield accuse(history, "paid-order-refused", what, *record.order.attempts, attempt)
+    for change in record.changes:
+        if change.outcome == "ok" and change.invoked_ns > record.paid_ns:
+            what = f"{record.order.name} was changed after a client had been told that it is paid."
+            yield accuse(history, "changed-after-payment", what, *record.order.attempts, change)
 
 
-def _total(history: History, creations: Creations, story: Story, read: Operation) -> Iterator[Violation]:
+def _total(history: History, creations: Creations, record: OrderHistory, read: Operation) -> Iterator[Violation]:
     found = contents(read)
     if found is None:
         return
     items, total = found
-    lines = {item: _added(creations, story, item) for item in items}
+    lines = {item: _added(creations, record, item) for item in items}
     nearest = possible_total(items, lines, total)
     if nearest is not None and nearest != total:
-        what = f"{story.order.name} costs {total}, but its lines at the prices they were added at come to {nearest}."
-        yield accuse(history, "wrong-total", what, *_made(story), *story.order.adds, read)
+        what = f"{record.order.name} costs {total}, but its lines at the prices they were added at come to {nearest}."
+        yield accuse(history, "wrong-total", what, *_made(record), *record.order.adds, read)
 
 
-def _added(creations: Creations, story: Story, item: str) -> list[Line] | None:
+def _added(creations: Creations, record: OrderHistory, item: str) -> list[Line] | None:
     """The pieces of this item that may be in the order, with their prices; None if nobody knows a price."""
     lines = []
-    for made in creations.of("order", story.order.id):
+    for made in creations.of("order", record.order.id):
         if made.op == "init_orders":
             lines += [Line(1, frozenset({int(made.args[3])}))] * MADE_LINES
-    for add in story.order.adds:
+    for add in record.order.adds:
         if str(add.args[1]) == item:
             prices = creations.prices(item, add.invoked_ns, until(add))
             if not prices:
@@ -133,64 +133,64 @@ def _added(creations: Creations, story: Story, item: str) -> list[Line] | None:
     return lines or None
 
 
-def _user(history: History, story: Story, read: Operation) -> Iterator[Violation]:
-    assert story.maker is not None
+def _user(history: History, record: OrderHistory, read: Operation) -> Iterator[Violation]:
+    assert record.maker is not None
     found = str(read.value["user_id"])
-    if story.is_made_of_many:
-        right = found.isdecimal() and int(found) < int(story.maker.args[2]) and found == story.order.user
+    if record.is_made_of_many:
+        right = found.isdecimal() and int(found) < int(record.maker.args[2]) and found == record.order.user
     else:
-        right = found == str(story.maker.args[0])
+        right = found == str(record.maker.args[0])
     if not right:
-        what = f"{story.order.name} is said to be of user {found}, and is not."
-        earlier = [each for each in story.order.reads[:1] if each is not read]
-        yield accuse(history, "order-of-another-user", what, story.maker, *earlier, read)
+        what = f"{record.order.name} is said to be of user {found}, and is not."
+        earlier = [each for each in record.order.reads[:1] if each is not read]
+        yield accuse(history, "order-of-another-user", what, record.maker, *earlier, read)
 
 
-def _lines(history: History, story: Story, read: Operation) -> Iterator[Violation]:
+def _lines(history: History, record: OrderHistory, read: Operation) -> Iterator[Violation]:
     """Each item's quantity in the read, against what had certainly been put in and what may have been."""
     found = contents(read)
-    if found is None or (read.invoked_ns >= story.final_ns and not story.is_made_of_many):
+    if found is None or (read.invoked_ns >= record.final_ns and not record.is_made_of_many):
         return  # the checker exactly-once counts what is in it at the end
     sure: dict[str, int] = {}
     unsure: dict[str, list[int]] = {}
-    for add in story.order.adds:
+    for add in record.order.adds:
         item, quantity = str(add.args[1]), int(add.args[2])
-        if until(add) < read.invoked_ns and not _may_be_removed(story, item, read):
+        if until(add) < read.invoked_ns and not _may_be_removed(record, item, read):
             sure[item] = sure.get(item, 0) + quantity
         elif add.invoked_ns < read.completed_ns:
             unsure.setdefault(item, []).append(quantity)
     off = {item: found[0].get(item, 0) - sure.get(item, 0) for item in dict.fromkeys([*found[0], *sure])}
     off = {item: Slack(unsure.get(item, ())).off(each) for item, each in off.items()}
-    yield from _more_or_less(history, story, read, off)
+    yield from _more_or_less(history, record, read, off)
 
 
-def _may_be_removed(story: Story, item: str, read: Operation) -> bool:
-    return any(str(each.args[1]) == item and each.invoked_ns < read.completed_ns for each in story.removes)
+def _may_be_removed(record: OrderHistory, item: str, read: Operation) -> bool:
+    return any(str(each.args[1]) == item and each.invoked_ns < read.completed_ns for each in record.removes)
 
 
-def _more_or_less(history: History, story: Story, read: Operation, off: dict[str, int]) -> Iterator[Violation]:
-    evidence = (*_made(story), *story.changes, read)
+def _more_or_less(history: History, record: OrderHistory, read: Operation, off: dict[str, int]) -> Iterator[Violation]:
+    evidence = (*_made(record), *record.changes, read)
     extra = {item: more for item, more in off.items() if more > 0}
     for item, less in off.items():
         if less < 0:
-            what = f"{story.order.name} shows {-less} less of item {item} than it must hold by then."
+            what = f"{record.order.name} shows {-less} less of item {item} than it must hold by then."
             yield accuse(history, "acknowledged-item-missing", what, *evidence)
-    if story.is_made_of_many:
-        assert story.maker is not None
-        items = int(story.maker.args[1])
+    if record.is_made_of_many:
+        assert record.maker is not None
+        items = int(record.maker.args[1])
         known = all(item.isdecimal() and int(item) < items for item in extra)
-        if known and (sum(extra.values()) == MADE_LINES or story.removes):
+        if known and (sum(extra.values()) == MADE_LINES or record.removes):
             return
-        what = f"{story.order.name} was made with {MADE_LINES} pieces of items 0 to {items - 1}, and shows {extra} besides."
+        what = f"{record.order.name} was made with {MADE_LINES} pieces of items 0 to {items - 1}, and shows {extra} besides."
         yield accuse(history, "item-from-nowhere", what, *evidence)
     elif extra:
-        what = f"{story.order.name} shows {extra} more than was put in by then."
+        what = f"{record.order.name} shows {extra} more than was put in by then."
         yield accuse(history, "item-from-nowhere", what, *evidence)
 
 
-def _paid(history: History, story: Story, reads: list[Operation]) -> Iterator[Violation]:
+def _paid(history: History, record: OrderHistory, reads: list[Operation]) -> Iterator[Violation]:
     """Unpaid until a checkout is asked for that was not refused, paid once one is acknowledged, and never unpaid again."""
-    attempts = story.order.attempts
+    attempts = record.order.attempts
     first_ns = min((each.invoked_ns for each in attempts), default=FOREVER)
     paying_ns = min((each.invoked_ns for each in attempts if each.outcome != "fail"), default=FOREVER)
     seen: Operation | None = None
@@ -198,18 +198,18 @@ def _paid(history: History, story: Story, reads: list[Operation]) -> Iterator[Vi
         if read.value["paid"]:
             seen = seen or read
             if read.completed_ns < first_ns and attempts:
-                what = f"{story.order.name} was read as paid before anybody had checked it out."
+                what = f"{record.order.name} was read as paid before anybody had checked it out."
                 yield accuse(history, "paid-before-checkout", what, *attempts, read)
-            elif read.completed_ns < paying_ns and attempts and read.invoked_ns < story.final_ns:
-                what = f"{story.order.name} was read as paid, but every checkout of it until then was refused."
+            elif read.completed_ns < paying_ns and attempts and read.invoked_ns < record.final_ns:
+                what = f"{record.order.name} was read as paid, but every checkout of it until then was refused."
                 yield accuse(history, "refused-then-paid", what, *attempts, read)
-        elif read.invoked_ns > story.paid_ns and read.invoked_ns < story.final_ns:
-            what = f"A client was told that {story.order.name} is paid; a read that began later shows it unpaid."
+        elif read.invoked_ns > record.paid_ns and read.invoked_ns < record.final_ns:
+            what = f"A client was told that {record.order.name} is paid; a read that began later shows it unpaid."
             yield accuse(history, "acknowledged-checkout-missed", what, *attempts, read)
         elif seen and read.invoked_ns > seen.completed_ns:
-            what = f"{story.order.name} was read as paid, and later as unpaid."
+            what = f"{record.order.name} was read as paid, and later as unpaid."
             yield accuse(history, "paid-then-unpaid", what, *attempts, seen, read)
 
 
-def _made(story: Story) -> tuple[Operation, ...]:
-    return (story.maker,) if story.maker else ()
+def _made(record: OrderHistory) -> tuple[Operation, ...]:
+    return (record.maker,) if record.maker else ()

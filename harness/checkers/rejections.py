@@ -18,18 +18,18 @@ HELD_UP = re.compile(r"locked|time limit|tim(e|ed)[ -]?out|busy|conflict|pending
 """Words of a refusal which has no other reason than that somebody else was not done."""
 
 
-def is_no_answer(operation: Operation) -> bool:
+def is_unanswered(operation: Operation) -> bool:
     """Whether nobody knows what came of it, or nothing did because a service was not reached."""
     return operation.outcome == "unknown" or operation.status == UNREACHED
 
 
-def came_about(history: History, checkout: Operation) -> bool:
+def completed_later(history: History, checkout: Operation) -> bool:
     """Whether it was only accepted, and its order is paid at the end."""
     order = history.derive(build_model).orders.get(str(checkout.args[0])) if checkout.status == ACCEPTED else None
     return order is not None and order.paid is True
 
 
-def is_held_up(operation: Operation) -> bool:
+def is_blocked(operation: Operation) -> bool:
     """Whether a service that was there answered that it could not in time; a read that met a lock is recorded as unknown."""
     status = operation.status
     if operation.outcome == "ok" or status == UNREACHED:
@@ -38,6 +38,6 @@ def is_held_up(operation: Operation) -> bool:
     return status == UNFINISHED or (is_refusal and bool(HELD_UP.search(str(operation.value))))
 
 
-def is_own_reason(operation: Operation) -> bool:
+def is_rejected_by_content(operation: Operation) -> bool:
     """Whether it was refused for what it asked for."""
-    return operation.outcome == "fail" and not is_no_answer(operation) and not is_held_up(operation)
+    return operation.outcome == "fail" and not is_unanswered(operation) and not is_blocked(operation)

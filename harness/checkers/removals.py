@@ -6,13 +6,15 @@ from harness.checkers.answers import accuse
 from harness.checkers.claims import KEPT
 from harness.checkers.creations import Creations, until
 from harness.checkers.finding import Violation
-from harness.checkers.shop_model import Order, contents
+from harness.checkers.shop_model import OrderModel, contents
 from harness.history import History, Operation
 
 PROMISES = {"removed-order-served": KEPT, "removed-item-remains": KEPT}
 
 
-def put_back(history: History, creations: Creations, order: Order, made: list[Operation]) -> Iterator[Violation]:
+def find_reappearances(
+    history: History, creations: Creations, order: OrderModel, made: list[Operation]
+) -> Iterator[Violation]:
     """Of an order and all that made it."""
     for removal in creations.removed.get(order.id, ()):
         if removal.outcome == "ok" and all(until(each) < removal.invoked_ns for each in made):
@@ -26,7 +28,7 @@ def put_back(history: History, creations: Creations, order: Order, made: list[Op
             yield from _remains(history, order, read)
 
 
-def _remains(history: History, order: Order, read: Operation) -> Iterator[Violation]:
+def _remains(history: History, order: OrderModel, read: Operation) -> Iterator[Violation]:
     """Each removal took a line at least, so what is left is no more than all lines but the smallest."""
     found = contents(read)
     for item in dict.fromkeys(str(each.args[1]) for each in order.removes if each.op == "remove_item"):

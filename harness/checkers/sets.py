@@ -10,7 +10,7 @@ is not paid at the end: a saga may have shown it and then undone it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from harness.checkers.shop_model import Account, Order, ShopModel, amount, balance, build_model, paid
+from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, amount, balance, build_model, paid
 from harness.checkers.transactions import NO_SESSION, Status, Txn
 from harness.history import History, Operation
 
@@ -25,17 +25,17 @@ ALIAS = 1 << 64
 
 
 @dataclass(slots=True)
-class Sets:
+class SetHistory:
     """`origins[i]` is what `txns[i]` was made of: an order, or a read. Keys that are no sets are skipped."""
 
     txns: list[Txn] = field(default_factory=list)
-    origins: list[Order | Operation] = field(default_factory=list)
+    origins: list[OrderModel | Operation] = field(default_factory=list)
     keys: int = 0
     skipped: list[str] = field(default_factory=list)
 
     def append(
         self,
-        origin: Order | Operation,
+        origin: OrderModel | Operation,
         span: tuple[int, int, int | None],
         status: Status,
         adds: tuple[tuple[str, int], ...] = (),
@@ -50,18 +50,18 @@ class Sets:
 class _Key:
     """A balance that is a set; `aliases` are (element, its order's later success began, alias)."""
 
-    account: Account
+    account: AccountModel
     opening: int
     since_ns: int
     aliases: list[tuple[int, int, int]] = field(default_factory=list)
 
 
-def find_sets(history: History) -> Sets | None:
+def find_sets(history: History) -> SetHistory | None:
     """The transactions of the history, or None unless more than half of its balances are sets."""
     shop = history.derive(build_model)
-    if any(order.items is None and order.told("ok", "unknown") for order in shop.orders.values()):
+    if any(order.items is None and order.has_outcome("ok", "unknown") for order in shop.orders.values()):
         return None
-    sets, keys = Sets(), {}
+    sets, keys = SetHistory(), {}
     for account in shop.every_account():
         if any(order.attempts for order, _ in account.draws):
             key = _as_set(account)
@@ -80,9 +80,9 @@ def find_sets(history: History) -> Sets | None:
     return sets
 
 
-def _as_set(account: Account) -> _Key | None:
+def _as_set(account: AccountModel) -> _Key | None:
     """None if the opening is not known, or the amounts are not different powers of two."""
-    if account.opening is None or account.maybe_set or any(move.outcome != "ok" for move in account.moves):
+    if account.opening is None or account.possible_openings or any(move.outcome != "ok" for move in account.moves):
         return None
     amounts = [each for order, each in account.draws if order.attempts]
     if any(each.bit_count() != 1 or each < 0 for each in amounts) or len(set(amounts)) < len(amounts):
@@ -93,26 +93,26 @@ def _as_set(account: Account) -> _Key | None:
     return _Key(account, account.opening + sum(map(amount, account.moves)), since_ns)
 
 
-def _add_order(sets: Sets, keys: dict[str, _Key], order: Order) -> None:
+def _add_order(sets: SetHistory, keys: dict[str, _Key], order: OrderModel) -> None:
     shares = [(f"user {order.user}", order.total or 0)]
     shares += [(f"item {item}", quantity) for item, quantity in (order.items or {}).items()]
     adds = [(name, each) for name, each in shares if name in keys and each]
     adds.append((order.name, PAID))
     tried = [attempt for attempt in order.attempts if attempt.outcome != "fail"]
     refused = [attempt for attempt in order.attempts if attempt.outcome == "fail"]
-    if not tried or (order.paid is False and not order.told("ok")):
+    if not tried or (order.paid is False and not order.has_outcome("ok")):
         sets.append(order, _span(order.attempts), "aborted", tuple(adds))
         return
-    status: Status = "committed" if order.told("ok") else "unknown"
+    status: Status = "committed" if order.has_outcome("ok") else "unknown"
     sets.append(order, _span(tried), status, tuple(adds))
     if refused:
         _add_refused(sets, keys, order, refused, adds)
 
 
 def _add_refused(
-    sets: Sets,
+    sets: SetHistory,
     keys: dict[str, _Key],
-    order: Order,
+    order: OrderModel,
     refused: Sequence[Operation],
     adds: Sequence[tuple[str, int]],
 ) -> None:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from harness.history import History, Operation
 
-Kind = Literal["user", "item"]
+AccountKind = Literal["user", "item"]
 
-DEPOSITS: dict[str, tuple[Kind, int]] = {
+DEPOSITS: dict[str, tuple[AccountKind, int]] = {
     "add_funds": ("user", +1),
     "pay": ("user", -1),
     "add_stock": ("item", +1),
@@ -25,28 +25,28 @@ BALANCE = {"find_user": "credit", "find_item": "stock"}
 
 
 @dataclass(slots=True, eq=False)
-class Account:
+class AccountModel:
     """A user's credit or an item's stock. `opening` is None if nobody told what it began with.
 
     `moves` are the deposits and withdrawals that were not refused (`every_move`: also those before it was set anew); `draws` are
-    (order, amount) for every order whose contents are known; `closing` is the last read of the final phase. An account that
+    (order, amount) for every order whose contents are known; `final_read` is the last read of the final phase. An account that
     `batch_init` sets anew begins with that: `set_ns` is when it was answered, and operations asked before may count or not.
-    `maybe_set` has what it began anew with if a `batch_init` without an answer took effect, then or at any later time.
+    `possible_openings` has what it began anew with if a `batch_init` without an answer took effect, then or at any later time.
     """
 
-    kind: Kind
+    kind: AccountKind
     id: str
     opening: int | None = None
     prices: set[int] = field(default_factory=set)
     set_ns: int = -1
-    maybe_set: list[int] = field(default_factory=list)
+    possible_openings: list[int] = field(default_factory=list)
     touched: bool = False
     created: Operation | None = None
     moves: list[Operation] = field(default_factory=list)
     every_move: list[Operation] = field(default_factory=list)
     reads: list[Operation] = field(default_factory=list)
-    draws: list[tuple["Order", int]] = field(default_factory=list)
-    closing: Operation | None = None
+    draws: list[tuple["OrderModel", int]] = field(default_factory=list)
+    final_read: Operation | None = None
 
     @property
     def name(self) -> str:
@@ -63,11 +63,11 @@ class Account:
 
 
 @dataclass(slots=True, eq=False)
-class Order:
+class OrderModel:
     """An order; `items` and `total` are None if its contents cannot be known.
 
-    `paid` is whether it is at the end, None if nobody could read it; `closing` is the last read of the
-    final phase. `removes` took lines out of it, or the whole; `renewed` is one that `batch_init` made anew after a checkout.
+    `paid` is whether it is at the end, None if nobody could read it; `final_read` is the last read of the
+    final phase. `removes` took lines out of it, or the whole; `recreated` is one that `batch_init` made anew after a checkout.
     """
 
     id: str
@@ -75,10 +75,10 @@ class Order:
     created: Operation | None = None
     adds: list[Operation] = field(default_factory=list)
     removes: list[Operation] = field(default_factory=list)
-    renewed: bool = False
+    recreated: bool = False
     attempts: list[Operation] = field(default_factory=list)
     reads: list[Operation] = field(default_factory=list)
-    closing: Operation | None = None
+    final_read: Operation | None = None
     paid: bool | None = None
     items: dict[str, int] | None = None
     total: int | None = None
@@ -97,26 +97,26 @@ class Order:
         """When somebody first asked to check it out; never, if nobody did."""
         return min((attempt.invoked_ns for attempt in self.attempts), default=1 << 100)
 
-    def told(self, *outcomes: str) -> bool:
+    def has_outcome(self, *outcomes: str) -> bool:
         """Did any checkout of it end like this?"""
         return any(attempt.outcome in outcomes for attempt in self.attempts)
 
     @property
     def gone(self) -> bool:
         """Whether the shop says at the end that there is no such order: read, and lost with all that was known of it."""
-        return self.closing is not None and denies(self.closing)
+        return self.final_read is not None and denies(self.final_read)
 
     def operations(self) -> Iterator[Operation]:
         """All that was done with it, and how it was read at the end."""
-        yield from (op for op in (self.created, *self.adds, *self.removes, *self.attempts, self.closing) if op)
+        yield from (op for op in (self.created, *self.adds, *self.removes, *self.attempts, self.final_read) if op)
 
 
 class ShopModel:
     """Users, items and orders by id."""
 
     def __init__(self, history: History) -> None:
-        self.accounts: dict[Kind, dict[str, Account]] = {"user": {}, "item": {}}
-        self.orders: dict[str, Order] = {}
+        self.accounts: dict[AccountKind, dict[str, AccountModel]] = {"user": {}, "item": {}}
+        self.orders: dict[str, OrderModel] = {}
         final_ns = history.phase_ns("final")
         self.final_ns = float("inf") if final_ns is None else final_ns
         for operation in sorted(history.operations, key=lambda operation: operation.completed_ns):
@@ -126,24 +126,24 @@ class ShopModel:
         for order in self.orders.values():
             self._work_out(order)
 
-    def account(self, kind: Kind, name: str) -> Account:
+    def account(self, kind: AccountKind, name: str) -> AccountModel:
         found = self.accounts[kind].get(name)
         if found is None:
-            found = self.accounts[kind][name] = Account(kind, name)
+            found = self.accounts[kind][name] = AccountModel(kind, name)
         return found
 
-    def order(self, name: str) -> Order:
+    def order(self, name: str) -> OrderModel:
         found = self.orders.get(name)
         if found is None:
-            found = self.orders[name] = Order(name)
+            found = self.orders[name] = OrderModel(name)
         return found
 
-    def every_account(self) -> Iterator[Account]:
+    def every_account(self) -> Iterator[AccountModel]:
         yield from self.accounts["user"].values()
         yield from self.accounts["item"].values()
 
-    def _work_out(self, order: Order) -> None:
-        order.paid = paid(order.closing) if order.closing else None
+    def _work_out(self, order: OrderModel) -> None:
+        order.paid = paid(order.final_read) if order.final_read else None
         found = self._contents(order)
         if found is None or order.user is None:
             return
@@ -153,17 +153,17 @@ class ShopModel:
         for item, quantity in order.items.items():
             self.account("item", item).draws.append((order, quantity))
 
-    def _contents(self, order: Order) -> tuple[dict[str, int], int] | None:
+    def _contents(self, order: OrderModel) -> tuple[dict[str, int], int] | None:
         """The shop's own word at the end; else what was put in; else, for a made order, any read."""
-        if order.closing:
-            found = contents(order.closing)
+        if order.final_read:
+            found = contents(order.final_read)
             if found:
                 return found
         if order.created and not order.removes and all(add.outcome == "ok" for add in order.adds):
             return self._put_in(order)
         return contents(order.reads[-1]) if order.reads and not order.adds and not order.removes else None
 
-    def _put_in(self, order: Order) -> tuple[dict[str, int], int] | None:
+    def _put_in(self, order: OrderModel) -> tuple[dict[str, int], int] | None:
         items: dict[str, int] = {}
         total = 0
         for add in order.adds:
@@ -241,7 +241,7 @@ def new_id(operation: Operation, name: str) -> str:
 
 def _create_account(shop: ShopModel, operation: Operation) -> None:
     if operation.outcome == "ok":
-        kind: Kind = "user" if operation.op == "create_user" else "item"
+        kind: AccountKind = "user" if operation.op == "create_user" else "item"
         account = shop.account(kind, new_id(operation, f"{kind}_id"))
         account.opening, account.created = 0, operation
         if kind == "item":
@@ -251,7 +251,7 @@ def _create_account(shop: ShopModel, operation: Operation) -> None:
 def _init_accounts(shop: ShopModel, operation: Operation) -> None:
     if operation.outcome == "fail":
         return
-    kind: Kind = "user" if operation.op == "init_users" else "item"
+    kind: AccountKind = "user" if operation.op == "init_users" else "item"
     count, opening, *price = map(int, operation.args)
     for number in range(count):
         account = shop.account(kind, str(number))
@@ -260,7 +260,7 @@ def _init_accounts(shop: ShopModel, operation: Operation) -> None:
             account.opening, account.created, account.set_ns = opening, operation, operation.completed_ns
             account.moves = [move for move in account.moves if _may_come_after(move, operation)]
         else:
-            account.maybe_set.append(opening)
+            account.possible_openings.append(opening)
 
 
 def _may_come_after(move: Operation, init: Operation) -> bool:
@@ -271,7 +271,7 @@ def _init_orders(shop: ShopModel, operation: Operation) -> None:
     if operation.outcome != "fail":
         for number in range(int(operation.args[0])):
             order = shop.order(str(number))
-            order.renewed = order.renewed or order.told("ok", "unknown")
+            order.recreated = order.recreated or order.has_outcome("ok", "unknown")
 
 
 def _move(shop: ShopModel, operation: Operation) -> None:
@@ -283,13 +283,13 @@ def _move(shop: ShopModel, operation: Operation) -> None:
 
 
 def _read_account(shop: ShopModel, operation: Operation) -> None:
-    kind: Kind = "user" if operation.op == "find_user" else "item"
+    kind: AccountKind = "user" if operation.op == "find_user" else "item"
     account = shop.account(kind, str(operation.args[0]))
     account.touched = account.touched or not denies(operation)
     if operation.outcome == "ok":
         account.reads.append(operation)
-    if operation.invoked_ns >= shop.final_ns and _better(account.closing, operation):
-        account.closing = operation
+    if operation.invoked_ns >= shop.final_ns and _better(account.final_read, operation):
+        account.final_read = operation
 
 
 def _create_order(shop: ShopModel, operation: Operation) -> None:
@@ -318,8 +318,8 @@ def _read_order(shop: ShopModel, operation: Operation) -> None:
         order.reads.append(operation)
         if order.user is None and _field(operation, "user_id") is not None:
             order.user = str(_field(operation, "user_id"))
-    if operation.invoked_ns >= shop.final_ns and _better(order.closing, operation):
-        order.closing = operation
+    if operation.invoked_ns >= shop.final_ns and _better(order.final_read, operation):
+        order.final_read = operation
 
 
 def _better(old: Operation | None, new: Operation) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.checkers.claims import Promise
 from harness.checkers.finding import Finding, conclude
-from harness.checkers.rejections import came_about
+from harness.checkers.rejections import completed_later
 from harness.history import History, Outcome
 
 PROMISES: dict[str, Promise] = {}
@@ -19,7 +19,7 @@ def check(history: History) -> Finding:
     """
     tally = Counter((op.op, op.outcome) for op in history.operations)
     counts = {name: {outcome: tally[name, outcome] for outcome in OUTCOMES} for name, _ in tally}
-    later = {each.op for each in history.operations if each.op == "checkout" and came_about(history, each)}
+    later = {each.op for each in history.operations if each.op == "checkout" and completed_later(history, each)}
     never = [name for name, by in counts.items() if not by["ok"] and name not in later]
     reasons = [f"no {name} succeeded, of {sum(counts[name].values())}" for name in never]
     if not counts:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from harness.checkers import Judgement, Verdict, judge
-from harness.checkers.impact import ASKED, in_vain
+from harness.checkers.impact import ASKED, ineffective_faults
 from harness.history import History
 
 TROUBLE = "trouble"
@@ -33,7 +33,7 @@ def examine(history: History) -> Judgement:
         if each.checker in wanted and each.standing == "not-applicable"
         for reason in each.finding.reasons
     ]
-    vain = in_vain(history)
+    vain = ineffective_faults(history)
     if vain:
         reasons.append(vain)
     return _but(judgement, reasons)
