@@ -3,7 +3,7 @@
 import pytest
 
 from harness.checkers import Verdict
-from harness.checkers.impact import impacts, in_vain
+from harness.checkers.impact import impacts, ineffective_faults
 from harness.checkers.nodes import Nodes
 from harness.checkers.verdict import examine
 from harness.run.scenarios import Recurring
@@ -109,8 +109,8 @@ def test_a_crash_lasts_until_its_node_runs_again(run):
 def test_faults_in_vain_prove_nothing(run, begin, reason):
     run.op("checkout", "1", at=(900, 1100))
     begin(run)
-    assert in_vain(run.history()).startswith(reason)
-    assert bool(in_vain(run.history())) == bool(reason)
+    assert ineffective_faults(run.history()).startswith(reason)
+    assert bool(ineffective_faults(run.history())) == bool(reason)
 
 
 def test_a_history_without_the_faults_that_were_asked_for_is_unknown(story):
