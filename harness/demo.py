@@ -14,7 +14,7 @@ from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import Heard, ShopClient, all_at_once
 from protocols.errors import UsageError
-from protocols.service.tasks import begin
+from protocols.service.tasks import start_task
 
 Say = Callable[[str], None]
 
@@ -130,7 +130,7 @@ class Besieged:
         await client.need("init_users", USERS, CREDIT)
         await client.need("init_orders", ORDERS, ITEMS, USERS, PRICE)
         siege = Siege()
-        load = begin(self._load(), "load")
+        load = start_task(self._load(), "load")
         try:
             for name in victims:
                 recovered = await self._kill(name)

@@ -16,7 +16,7 @@ from harness.metrics.histogram import Histogram
 from harness.metrics.latency import latency_us
 from harness.run.load import ClientPool, LoadDriver, MakeLoad
 from harness.workload.base import Shop, stream
-from protocols.service.tasks import begin
+from protocols.service.tasks import start_task
 
 SEARCH_FROM_PER_S = 50.0
 SEARCH_UP_TO_PER_S = 12_800.0
@@ -90,7 +90,7 @@ class PacedLoad(LoadDriver):
             self._pace = replace(pace, rate_per_s=await self._search(pace.limit_p99_ms))
 
     def start(self, breaks_at: Sequence[float]) -> None:  # noqa: ARG002 - its pace is the same whatever breaks
-        self._work = begin(self._drive(), "load")
+        self._work = start_task(self._drive(), "load")
 
     async def broken(self) -> None:
         """Or when there are no more orders: the load is over then."""

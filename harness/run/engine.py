@@ -53,13 +53,13 @@ class RunEngine:
         self.recorder.phase("up")
         await runtime.up()
         nemesis = Nemesis(runtime, self.recorder, self.plan.seed)
-        crew = SupervisedTasks()
-        crew.add(_watching("nodes", self._watch_nodes()), "nodes")
+        tasks = SupervisedTasks()
+        tasks.start(_watching("nodes", self._watch_nodes()), "nodes")
         probes = quiescence.watch(self.recorder, self.environment.ask, self._protocol, LOOK_EVERY_S)
-        crew.add(_watching("unfinished transactions", probes), "probes")
-        crew.add(_watching("costs", self._watch_costs()), "costs")
+        tasks.start(_watching("unfinished transactions", probes), "probes")
+        tasks.start(_watching("costs", self._watch_costs()), "costs")
         try:
-            await crew.beside(self._examine(nemesis))
+            await tasks.run_beside(self._examine(nemesis))
             used = self.environment.usage()
             if used:
                 self.recorder.event("usage", nodes=used)

@@ -11,7 +11,7 @@ from harness.history.recorder import Recorder
 from harness.workload.base import Call, Client, Shop, Workload, stream
 from harness.workload.client import Caller
 from harness.workload.session import Session
-from protocols.service.tasks import begin
+from protocols.service.tasks import start_task
 
 AT_ONCE = 16
 GROUPS = 2
@@ -115,7 +115,7 @@ class ClosedLoad:
             self._bursts.append(loop.call_later(at_s + burst_s / 2, self._no_waiting.clear))
         for number in range(self._workload.clients):
             client = self._workload.client(self._shop, number, stream(self._seed, f"workload:{number}"))
-            self._tasks.append(begin(self._drive(client, number), f"client {number}"))
+            self._tasks.append(start_task(self._drive(client, number), f"client {number}"))
 
     async def broken(self) -> None:
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)

@@ -14,7 +14,7 @@ from harness.runtimes.environment import Ask
 from harness.workload.base import Call, call
 from protocols.core import Protocol, StateKind
 from protocols.service.links import poison
-from protocols.service.tasks import begin
+from protocols.service.tasks import start_task
 
 PROBE_EVERY_S = 0.1
 AFTER_THE_BOUND_S = 3.0
@@ -60,7 +60,7 @@ async def await_quiescence(
     """Probe until nothing is unfinished and every client has heard, but not long beyond the bound."""
     now = asyncio.get_running_loop().time
     deadline = now() + (WITHOUT_A_BOUND_S if bound_s is None else bound_s + AFTER_THE_BOUND_S)
-    waiting = begin(drained, "drained")
+    waiting = start_task(drained, "drained")
     while True:
         drained_before = waiting.done()  # a look at a shop that still works says nothing of the last checkout
         if (await probe(recorder, ask, protocol) and drained_before) or now() >= deadline:

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
-from protocols.service.tasks import begin
+from protocols.service.tasks import start_task
 
 
 def run(work: Coroutine[Any, Any, None]) -> bool:
@@ -16,7 +16,7 @@ def run(work: Coroutine[Any, Any, None]) -> bool:
 async def _until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
     """Whether SIGINT, SIGTERM or SIGHUP ended it. Only the first counts: cleaning up is not to be interrupted."""
     loop = asyncio.get_running_loop()
-    task = begin(work, "run")
+    task = start_task(work, "run")
     told = False
 
     def stop() -> None:

@@ -30,7 +30,7 @@ class _Collector:
         yield CounterMetricFamily("wdm_store_connects", "Connections to the store.", value=node.store.counts.connects)
         yield CounterMetricFamily("wdm_forced_writes", "Commands something waited for.", value=node.driver.forced)
         yield CounterMetricFamily("wdm_messages_sent", "Messages to other services.", value=node.link.counts.messages)
-        yield CounterMetricFamily("wdm_message_batches", "Parcels that carried them.", value=node.link.counts.batches)
+        yield CounterMetricFamily("wdm_message_batches", "Batches that carried them.", value=node.link.counts.batches)
         yield CounterMetricFamily(
             "wdm_messages_lost", "Messages that could not be handed over.", value=node.link.counts.lost
         )

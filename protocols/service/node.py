@@ -23,7 +23,7 @@ from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
 from protocols.service.tasks import Background
 from protocols.service.trace import Trace
-from protocols.service.valkey_connection import connector
+from protocols.service.valkey_connection import ServerAddress
 from protocols.shop.request_context import Answer
 
 LISTED = 10
@@ -40,7 +40,9 @@ class Node:
         config = protocol.configure(settings.options, settings.ablate, settings.timing)
         self.settings = settings
         self.clock = LoopClock()
-        self.store = ValkeyStore(connector(settings.store_url), source(protocol, config), self.clock, settings.limit_ms)
+        self.store = ValkeyStore(
+            ServerAddress.parse(settings.store_url), source(protocol, config), self.clock, settings.limit_ms
+        )
         self.link = transport(settings.transport).link(settings, Codec(protocol.messages))
         ports = Ports(
             self.store,

@@ -1,8 +1,8 @@
-"""A Valkey (or Redis 7) server behind the ``Store`` port.
+"""A Valkey (or Redis 7) server behind the `Store` port.
 
-One connection. What is asked for within one turn of the event loop leaves together, so it meets the server's log as one group;
-but never more than a ``BUNDLE``: a server that has to wait for the end of a long turn works while nobody else does.
-There is no hidden retry: this module repeats only commands that say they may run twice.
+One connection. The commands of one turn of the event loop leave together, so they reach the server's log as one group; but at
+most `MOST_IN_BATCH` at a time: a server that has to wait for the end of a long turn works while no other process does.
+There is no hidden retry: this module repeats only commands whose caller has declared that they may run twice.
 """
 
 import asyncio
@@ -11,36 +11,35 @@ from functools import cache
 from typing import Any
 
 import structlog
-from redis.asyncio import Connection
-from redis.exceptions import OutOfMemoryError, RedisError
 
+from protocols.backoff import Backoff
 from protocols.ports import Clock, StoreFault, StoreFull
 from protocols.service.bounded_log import LONGEST_TEXT, BoundedLog
 from protocols.service.codec import decode_result, encode_arguments
 from protocols.service.lua_library import NAME
 from protocols.service.store_queue import Entry, StoreQueue
 from protocols.service.tasks import Background
-from protocols.service.valkey_connection import LOST, Connect, ValkeyConnection
+from protocols.service.valkey_connection import LOST, Handshake, ServerAddress, ServerError, ValkeyConnection
 
-RECONNECT_S = 0.02
-BUNDLE = 16
-# The server is there but cannot serve: it is loading its log, its disk is full, a script hangs, a replica is missing, who
-# may do what has changed, or it has lost our library. It says so before it executes anything, so trying again after a new
-# connect is safe for every command.
+RECONNECT_MS, LONGEST_RECONNECT_MS = 20.0, 80.0
+MOST_IN_BATCH = 16
+# The server runs but cannot serve: its log is loading, its disk is full, a script hangs, a replica is missing, its access list
+# has changed, or it has lost our library. It answers so before it executes anything, so every command may be sent again after
+# a new connect.
 PASSING = (
     *("LOADING", "MISCONF", "READONLY", "BUSY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN"),
     *("NOAUTH", "NOPERM", "ERR FUNCTION NOT FOUND"),
 )
 FULL = "OOM"
-"""The server has as much as it may (``maxmemory``), and says so before it executes anything."""
+"""The server has reached its memory limit (`maxmemory`), and answers so before it executes anything."""
 
 log = structlog.get_logger()
-refusals = BoundedLog(log)
+bounded_log = BoundedLog(log)
 
 
 @dataclass(slots=True)
 class Counts:
-    """What this store was asked, since the start of the process."""
+    """Counts since the start of the process."""
 
     commands: int = 0
     batches: int = 0
@@ -48,22 +47,27 @@ class Counts:
 
 
 class ValkeyStore(StoreQueue):
-    """``library`` is the text of the Functions library, loaded at each connect. ``limit_ms`` bounds ``call`` and ``once``."""
+    """The store at `address`. `library` is the text of the Functions library, loaded at each connect.
 
-    def __init__(self, connect: Connect, library: str, clock: Clock, limit_ms: int) -> None:
+    `limit_ms` bounds `call` and `once`.
+    """
+
+    def __init__(self, address: ServerAddress, library: str, clock: Clock, limit_ms: int) -> None:
         super().__init__(clock, limit_ms)
-        self._connect = connect
+        self._address = address
         self._library = library
-        self._wire: ValkeyConnection | None = None
-        self._waking = False
+        self._connection: ValkeyConnection | None = None
+        self._send_scheduled = False
+        self._trouble = ""
         self._tasks = Background(log.error)
         self.counts = Counts()
 
     @property
     def up(self) -> bool:
-        return self._wire is not None
+        return self._connection is not None
 
     def start(self) -> None:
+        """Connect in the background, again after each loss."""
         self._tasks.keep(self._run, "store connection")
 
     async def stop(self) -> None:
@@ -72,90 +76,106 @@ class ValkeyStore(StoreQueue):
     # ------------------------------------------------------------ the connection
 
     async def _run(self) -> None:
+        backoff = Backoff(RECONNECT_MS, LONGEST_RECONNECT_MS)
         while True:
-            over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            wire = None
+            lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            connection = None
 
-            def lost(error: BaseException, over: asyncio.Future[None] = over) -> None:
-                self._wire = None  # at once: what is asked for from now on waits for the next one
-                if not over.done():
-                    over.set_exception(error)
+            def on_lost(error: BaseException, lost: asyncio.Future[None] = lost) -> None:
+                # At once, not when this coroutine continues: a command that is submitted in between must wait for the next
+                # connection. Handed to the dead one it would count as sent, and `once` would call it unknown.
+                self._connection = None
+                if not lost.done():
+                    lost.set_exception(error)
 
             try:
-                self._wire = wire = await ValkeyConnection.open(self._connect, self._hear, lost, self._load)
+                self._connection = connection = await ValkeyConnection.open(
+                    self._address, self._on_reply, on_lost, self._load_library
+                )
                 self.counts.connects += 1
+                self._trouble = ""
                 log.info("store connected")
+                backoff.reset()
                 self._wake()
-                await over
+                await lost
             except LOST as error:
-                if wire is not None:
-                    log.warning("store lost", error=str(error) or type(error).__name__, in_flight=len(self._sent))
+                self._note(str(error) or type(error).__name__, connected=connection is not None)
             finally:
-                self._wire = None
-                self._take_back()
-                if wire is not None:
-                    await wire.close()
-            await asyncio.sleep(RECONNECT_S)
+                self._connection = None
+                self._requeue()
+                if connection is not None:
+                    connection.close()
+            await asyncio.sleep(backoff.next_s())
 
-    async def _load(self, connection: Connection) -> None:
-        """Our library, which a full store does not take; it is of use all the same if it has this very one."""
+    def _note(self, trouble: str, *, connected: bool) -> None:
+        """Log the loss of a connection, and why there is no new one: once for each reason, however often it is tried."""
+        if connected:
+            log.warning("store lost", error=trouble, in_flight=len(self._sent))
+        elif trouble != self._trouble:
+            log.warning("store cannot be reached", error=trouble)
+            self._trouble = trouble
+
+    async def _load_library(self, handshake: Handshake) -> None:
+        """Load the library; a full server refuses that, and is of use all the same if it has this very library."""
         try:
-            await _ask(connection, "FUNCTION", "LOAD", "REPLACE", self._library)
-        except OutOfMemoryError:
-            listed = await _ask(connection, "FUNCTION", "LIST", "LIBRARYNAME", NAME, "WITHCODE")
+            await handshake.ask("FUNCTION", "LOAD", "REPLACE", self._library)
+        except ServerError as error:
+            if not str(error).startswith(FULL):
+                raise
+            listed = await handshake.ask("FUNCTION", "LIST", "LIBRARYNAME", NAME, "WITHCODE")
             if not any(self._library.encode() in library for library in listed):
                 raise
 
     def _wake(self) -> None:
-        if self._wire is None or not self._waiting:
+        if self._connection is None or not self._waiting:
             return
-        if len(self._waiting) >= BUNDLE:
+        if len(self._waiting) >= MOST_IN_BATCH:
             self._send()
-        elif not self._waking:
-            self._waking = True
+        elif not self._send_scheduled:
+            self._send_scheduled = True
             asyncio.get_running_loop().call_soon(self._send)
 
     def _send(self) -> None:
-        self._waking = False
-        if self._wire is None:
-            return
+        self._send_scheduled = False
+        if self._connection is None:
+            return  # lost since `_wake`: the entries wait for the next connection
         batch = [entry for entry in self._waiting if not entry.cancelled]
         self._waiting.clear()
         if not batch:
             return
         for entry in batch:
             entry.sent = True
+        # Before the write: it may end the connection, and `_requeue` then finds the entries where it looks for them.
         self._sent.extend(batch)
         self.counts.commands += len(batch)
         self.counts.batches += 1
-        self._wire.write(b"".join(map(_packed, batch)), len(batch))
+        self._connection.write(b"".join(map(_packed, batch)), len(batch))
 
-    def _hear(self, answer: Any) -> None:
-        if type(answer) is bytes:
-            self._sent.popleft().then(decode_result(answer))
+    def _on_reply(self, reply: Any) -> None:
+        """Settle the oldest command that was sent: a server answers in order."""
+        if type(reply) is bytes:
+            self._sent.popleft().then(decode_result(reply))
         else:
-            self._refused(str(answer))
+            self._on_error(str(reply))
 
-    def _refused(self, error: str) -> None:
+    def _on_error(self, error: str) -> None:
         if error.upper().startswith(FULL):
+            # Only this command: one that frees memory, or needs none, is still executed.
             self._sent.popleft().lost(StoreFull("the store's memory is full"))
             return
         if error.upper().startswith(PASSING):
-            self._sent[0].sent = False  # it stays in front of those that were sent after it
-            raise RedisError(error)
+            # Nothing was executed, so even a command that must not run twice may be sent again. It stays in front of the
+            # commands behind it, for the order in which commands were submitted is a promise of the port.
+            self._sent[0].sent = False
+            raise ServerError(error)
         entry = self._sent.popleft()
-        refusals.error("store refused a command", command=entry.command.name, error=error[:LONGEST_TEXT])
+        bounded_log.error("store refused a command", command=entry.command.name, error=error[:LONGEST_TEXT])
         entry.lost(StoreFault(error))
-
-
-async def _ask(connection: Connection, *command: str) -> Any:
-    await connection.send_command(*command)
-    return await connection.read_response()
 
 
 @cache
 def _head(name: str) -> bytes:
-    """The words of a call (RESP, the server's protocol) up to its argument."""
+    """Return the words of a call in RESP, the server's protocol, up to its argument."""
     function = b"wdm_" + name.encode()
     return b"*4\r\n$5\r\nFCALL\r\n$%d\r\n%b\r\n$1\r\n0\r\n" % (len(function), function)
 

@@ -1,9 +1,10 @@
-"""The half of a store's client that every runtime shares: commands that wait for their answers, in order.
+"""The half of a store's client that every runtime shares: commands that wait for their results, in order.
 
-What a connection is, and when it breaks, is the other half's business (``store.py``; the simulator has its own).
+The other half knows its connection and when that breaks (`store.py`; the simulator has its own).
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ FULL_PAUSE_MS = 100.0
 
 @dataclass(slots=True)
 class Entry:
-    """A command and who waits for its answer. ``now_ms`` is when it was handed over; ``again``: it may run twice."""
+    """A command with the callbacks for its result. `now_ms` is the time of its submission; `again`: it may run twice."""
 
     command: Command
     now_ms: int
@@ -27,9 +28,10 @@ class Entry:
     cancelled: bool = False
 
 
-class StoreQueue:
-    """A ``Store``: entries in ``waiting`` are still to be sent, those in ``sent`` to be answered. ``limit_ms`` bounds
-    ``call`` and ``once``.
+class StoreQueue(ABC):
+    """A `Store`: entries in `_waiting` are not sent yet, entries in `_sent` are not answered yet.
+
+    `limit_ms` bounds `call` and `once`.
     """
 
     def __init__(self, clock: Clock, limit_ms: int) -> None:
@@ -38,9 +40,9 @@ class StoreQueue:
         self._waiting: deque[Entry] = deque()
         self._sent: deque[Entry] = deque()
 
+    @abstractmethod
     def _wake(self) -> None:
-        """Something is waiting."""
-        raise NotImplementedError
+        """Send what waits, now or soon, if there is a connection."""
 
     # ------------------------------------------------------------ the port
 
@@ -48,6 +50,8 @@ class StoreQueue:
         self, command: Command, then: Callable[[Result], None], refused: Callable[[str], None] = lambda _: None
     ) -> None:
         def lost(error: Exception) -> None:
+            # StoreFull first: it is a StoreDown, and passes as soon as there is memory. The protocol waits with its locks
+            # held, so it must not become a refusal.
             if isinstance(error, StoreFull):
                 self._clock.call_later(FULL_PAUSE_MS, lambda: self.submit(command, then, refused))
             elif isinstance(error, StoreFault):
@@ -73,13 +77,15 @@ class StoreQueue:
                 answer.set_exception(error)
 
         entry = self._enter(command, then, lost, again)
-        limit = self._clock.call_later(self._limit_ms, lambda: self._give_up(entry))
+        limit = self._clock.call_later(self._limit_ms, lambda: self._expire(entry))
         try:
             return await answer
         finally:
             limit.cancel()
 
-    def _give_up(self, entry: Entry) -> None:
+    def _expire(self, entry: Entry) -> None:
+        # A sent entry stays in `_sent`, to be matched with its late reply; an entry that never left can still be withdrawn,
+        # and only then is it certain that it will never run.
         if entry.sent:
             entry.lost(StoreUnknown("the store did not answer in time"))
         else:
@@ -94,10 +100,10 @@ class StoreQueue:
         self._wake()
         return entry
 
-    # ------------------------------------------------------------ when a connection is gone
+    # ------------------------------------------------------------ after the loss of a connection
 
-    def _take_back(self) -> None:
-        """What may run twice or was rejected goes to the front again, in order; the rest is unknown."""
+    def _requeue(self) -> None:
+        """Put back in front, in order, what may run twice or was rejected unexecuted; the rest is unknown."""
         again = []
         for entry in self._sent:
             if entry.again or not entry.sent:

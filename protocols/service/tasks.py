@@ -1,11 +1,11 @@
-"""The one place that makes tasks, so that the end of each is seen (`tests/unit/test_background.py` forbids others).
+"""The one module that makes tasks, so that the end of each has an observer (`tests/unit/test_background.py` forbids others).
 
-- `Background` owns what runs beside other work: a failure is reported, and what has to go on begins again.
-- `SupervisedTasks` holds tasks that share a fate: the first failure ends all.
-- `begin` makes a task whose maker awaits it.
+- `Background` owns tasks that run beside other work: a failure is reported, and work that must go on begins again.
+- `SupervisedTasks` share a fate: the first failure ends all of them.
+- `start_task` makes a task whose maker awaits it.
 
-One cancellation is a request that may get lost: until Python 3.12 `asyncio.wait_for`, on which client libraries stand, drops
-one that comes in the same turn of the loop as the result. So `end` asks again.
+A cancellation may get lost: until Python 3.12 `asyncio.wait_for`, on which client libraries stand, drops one that arrives in the
+same turn of the loop as the result. So `end_tasks` cancels again.
 """
 
 import asyncio
@@ -14,91 +14,96 @@ from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-AGAIN_S = 1.0
-WITHIN_S = 6.0
-REPAIR_S, REPAIR_LATEST_S = 0.05, 5.0
+from protocols.backoff import Backoff
+
+CANCEL_AGAIN_S = 1.0
+END_WITHIN_S = 6.0
+RESTART_MS, LONGEST_RESTART_MS = 50.0, 5_000.0
 
 Task = asyncio.Task[Any]
 T = TypeVar("T")
 
 
-def begin(work: Coroutine[Any, Any, T], name: str, loop: asyncio.AbstractEventLoop | None = None) -> "asyncio.Task[T]":
-    """Make a task that its maker awaits to its end, and whose failure its maker thereby receives. `loop`: if none runs yet."""
+def start_task(
+    work: Coroutine[Any, Any, T], name: str, loop: asyncio.AbstractEventLoop | None = None
+) -> "asyncio.Task[T]":
+    """Make a task that its maker awaits to the end, so that its failure is raised there. `loop` is for callers outside one."""
     return (loop or asyncio.get_running_loop()).create_task(work, name=name)
 
 
-async def end(tasks: Iterable[Task]) -> None:
-    """Cancel them until they have ended, whatever they end with. One that has not after `WITHIN_S` is left to itself.
+async def end_tasks(tasks: Iterable[Task]) -> None:
+    """Cancel tasks until they have ended, whatever they end with; after `END_WITHIN_S` leave the rest and report their names.
 
-    A cancellation of the caller is carried out afterwards.
+    A cancellation of the caller is raised afterwards.
     """
     tasks, cancelled = tuple(tasks), None
-    deadline = asyncio.get_running_loop().time() + WITHIN_S
+    deadline = asyncio.get_running_loop().time() + END_WITHIN_S
     while left := [task for task in tasks if not task.done()]:
         if asyncio.get_running_loop().time() >= deadline:
             names = ", ".join(sorted(task.get_name() for task in left))
-            _tell_the_loop(f"tasks do not end within {WITHIN_S:g} s: {names}")
+            _report_to_loop(f"tasks do not end within {END_WITHIN_S:g} s: {names}")
             break
         for task in left:
             task.cancel()
         try:
-            await asyncio.wait(left, timeout=AGAIN_S)
+            await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
         except asyncio.CancelledError as error:
+            # Raised at the end: to leave now would leave tasks without an owner.
             cancelled = error
     for task in tasks:
         if task.done() and not task.cancelled():
-            task.exception()  # seen
+            task.exception()  # marked as seen
     if cancelled is not None:
         raise cancelled
 
 
 class Background:
-    """The owner of tasks that run beside other work. `failure` is the first that any of them ended with.
+    """The owner of tasks that run beside other work. `failure` is the first exception that any of them ended with.
 
-    `report` receives a line about each failure, once for each reason in a row. Without it the handler of the event loop
+    `report` receives a line about each failure, once for each reason in a row. Without it the event loop's exception handler
     receives the exception: in the simulator that makes the run fail.
     """
 
     def __init__(self, report: Callable[[str], None] | None = None) -> None:
         self.failure: Exception | None = None
         self._report = report
-        self._tasks: dict[Task, None] = {}  # in the order of their beginning
-        self._said: dict[str, str] = {}
+        self._tasks: dict[Task, None] = {}  # in the order of their start
+        self._reported: dict[str, str] = {}
 
     def run(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
-        """Begin work that ends by itself; its failure is reported and kept."""
-        task = begin(work, name)
+        """Start work that ends by itself; its failure is reported and kept."""
+        task = start_task(work, name)
         self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task
 
     def keep(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> Task:
-        """Begin work that has to go on until `stop`: after each end it begins again, later each time while it fails at once."""
+        """Start work that has to go on until `stop`: it begins again after each end, later each time while it fails at once."""
         return self.run(self._keep(work, name), name)
 
     async def stop(self) -> None:
-        """End all of them."""
-        await end(self._tasks)
+        """End all tasks."""
+        await end_tasks(self._tasks)
 
     # ------------------------------------------------------------ inside
 
     async def _keep(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        now, pause_s = asyncio.get_running_loop().time, REPAIR_S
+        now, backoff = asyncio.get_running_loop().time, Backoff(RESTART_MS, LONGEST_RESTART_MS)
         while True:
-            begun = now()
+            started_s = now()
             try:
                 await work()
                 self._failed(name, RuntimeError("it returned"))
             except asyncio.CancelledError:
-                if _is_wanted():
+                # A library that cancels the future which the work awaits looks the same as `stop` cancelling this task.
+                if _is_being_cancelled():
                     raise
                 self._failed(name, RuntimeError("it was cancelled"))
             except Exception as error:  # noqa: BLE001  whatever it was, the work has to go on
                 self._failed(name, error)
-            if now() - begun > REPAIR_LATEST_S:
-                pause_s = REPAIR_S
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, REPAIR_LATEST_S)
+            if now() - started_s > LONGEST_RESTART_MS / 1000:
+                backoff.reset()
+            await asyncio.sleep(backoff.next_s())
 
     def _ended(self, task: Task) -> None:
         self._tasks.pop(task, None)
@@ -108,11 +113,11 @@ class Background:
     def _failed(self, name: str, error: Exception) -> None:
         self.failure = self.failure or error
         reason = f"{type(error).__name__}: {error}"
-        if self._said.get(name) == reason:
+        if self._reported.get(name) == reason:
             return
-        self._said[name] = reason
+        self._reported[name] = reason
         if self._report is None:
-            _tell_the_loop(f"{name} failed", error)
+            _report_to_loop(f"{name} failed", error)
         else:
             self._report(f"{name} failed with {reason}{_place(error)}")
 
@@ -126,46 +131,46 @@ class SupervisedTasks:
         self._failed = asyncio.Event()
         self._over = False
 
-    def add(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Once the others are being ended, nothing more is begun."""
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Start a task; nothing once the others are being ended."""
         if self._over:
             work.close()
             return
-        task = begin(work, name)
+        task = start_task(work, name)
         self._tasks[task] = None
         task.add_done_callback(self._ended)
 
-    async def until_one_fails(self) -> None:
-        """Raises what the first to fail raised, once all have ended; so does a cancellation."""
+    async def wait_for_failure(self) -> None:
+        """Raise the first failure, once all tasks have ended. A cancellation of the caller ends them too."""
         try:
             await self._failed.wait()
         finally:
             self._over = True
-            await end(self._tasks)
+            await end_tasks(self._tasks)
         assert self._failure is not None
         raise self._failure
 
-    async def beside(self, work: Coroutine[Any, Any, T]) -> T:
-        """Carry out `work` while the others go on, and end them. The first of them to fail cancels it and is raised."""
-        main = begin(work, "main")
-        watch = begin(self.until_one_fails(), "crew")
+    async def run_beside(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return the result of `work`, and end the tasks then. The first failure of a task cancels `work` and is raised."""
+        main = start_task(work, "main")
+        watch = start_task(self.wait_for_failure(), "supervision")
         watch.add_done_callback(lambda _: main.cancel())
         try:
             result = await main
         except asyncio.CancelledError:
-            if self._failure is None or _is_wanted():
+            if self._failure is None or _is_being_cancelled():
                 raise
             raise self._failure from None
         else:
-            if self._failure is not None:  # the cancellation was lost
+            if self._failure is not None:  # the cancellation was lost: see the module's docstring
                 raise self._failure
             return result
         finally:
-            await end((main, watch))
+            await end_tasks((main, watch))
 
     def _ended(self, task: Task) -> None:
         self._tasks.pop(task, None)
-        # Nobody but us is to cancel it; a library that cancels what it makes us wait for does.
+        # Only this class may cancel its tasks; a library that cancels the future which a task awaits does it all the same.
         failure = RuntimeError(f"{task.get_name()} was cancelled") if task.cancelled() else task.exception()
         if isinstance(failure, Exception) and self._failure is None:
             self._failure = failure
@@ -173,18 +178,18 @@ class SupervisedTasks:
 
 
 def _place(error: Exception) -> str:
-    """Where a defect is, in one line: its whole traceback at each repair would fill a log."""
+    """Return the place of a defect in one line: its whole traceback at each restart would fill a log."""
     frames = traceback.extract_tb(error.__traceback__)
     return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
 
 
-def _is_wanted() -> bool:
-    """Whether the current task itself is being cancelled, and not only something that it awaits."""
+def _is_being_cancelled() -> bool:
+    """Return whether the current task itself is being cancelled, and not only a future that it awaits."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
-def _tell_the_loop(message: str, error: Exception | None = None) -> None:
+def _report_to_loop(message: str, error: Exception | None = None) -> None:
     context: dict[str, Any] = {"message": message}
     if error is not None:
         context["exception"] = error

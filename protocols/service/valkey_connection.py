@@ -1,201 +1,230 @@
-"""A connection to a Valkey server: commands leave as they are told, answers are handed out one by one, in their order.
+"""A connection to a Valkey server: commands leave at once, replies arrive one by one in the same order.
 
-redis-py opens it (names, passwords, encryption); from then on every byte is ours, for its own way of sending and reading costs
-more for each command than the command (``docs/performance.md``). It is closed for good after the first failure, and there
-is no hidden retry: what is repeated, and when, is the business of whoever asked.
+RESP (the server's protocol) is written and read here and nowhere else: a general client's own way of sending and reading costs
+more for each command than the command (`docs/performance.md`). A connection is closed for good after its first failure, and
+repeats nothing: which command is repeated, and when, is the caller's decision.
 """
 
 import asyncio
-import contextlib
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import hiredis
-from redis.asyncio import Connection, ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import InvalidResponse, RedisError
 
-ANSWER_WITHIN_S = 3.0
-LOST = (RedisError, OSError, TimeoutError)
-"""What a connection may end with."""
+from protocols.errors import UsageError
+
+REPLY_WITHIN_S = 3.0
+DEFAULT_PORT = 6379
+TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+
+
+class ServerError(Exception):
+    """An error reply, in the server's words."""
+
+
+class BrokenReply(Exception):
+    """Bytes of the server that are no RESP."""
+
+
+LOST = (ServerError, BrokenReply, OSError, TimeoutError)
+"""The exceptions that a connection may end with."""
 
 Command = tuple[Any, ...]
-Connect = Callable[[], Connection]
-Hear = Callable[[Any], None]
-Lost = Callable[[BaseException], None]
-First = Callable[[Connection], Awaitable[None]]
+OnReply = Callable[[Any], None]
+OnLost = Callable[[BaseException], None]
 
 
-def connector(url: str) -> Connect:
-    """A function that makes a new connection each time: no retry, no health check, no pool's surprises."""
-    pool = ConnectionPool.from_url(
-        url,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-        socket_connect_timeout=1,
-        socket_timeout=None,  # 5 s by default: it would end a connection that has nothing to say
-        protocol=2,
-    )
-    return lambda: cast("Connection", pool.connection_class(**pool.connection_kwargs))
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """The place of a server, and what it requires of a new connection. `tls` is None for plain TCP."""
+
+    host: str
+    port: int
+    username: str = ""
+    password: str = field(default="", repr=False)
+    database: int = 0
+    tls: ssl.SSLContext | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> "ServerAddress":
+        """Parse `redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?ssl_ca_certs=FILE&ssl_certfile=FILE&ssl_keyfile=FILE]`.
+
+        Raises `UsageError` that names the part which is wrong, and never the password.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("redis", "rediss"):
+            raise UsageError(f"a Valkey server's URL starts with redis:// or rediss://, not {parts.scheme!r}")
+        database = parts.path.strip("/") or "0"
+        if not (database.isascii() and database.isdecimal()):
+            raise UsageError(f"a Valkey server's URL ends with the number of a database, not {parts.path!r}")
+        try:
+            port = parts.port or DEFAULT_PORT
+        except ValueError:
+            raise UsageError("a Valkey server's URL has a port from 1 to 65535, or none") from None
+        options = dict(parse_qsl(parts.query))
+        for name in options:
+            if parts.scheme == "redis" or name not in TLS_OPTIONS:
+                known = ", ".join(TLS_OPTIONS)
+                raise UsageError(
+                    f"a Valkey server's URL has no option {name!r}; a rediss:// URL has: {known}; redis:// has none"
+                )
+        return cls(
+            unquote(parts.hostname or "127.0.0.1"),
+            port,
+            unquote(parts.username or ""),
+            unquote(parts.password or ""),
+            int(database),
+            _tls(options) if parts.scheme == "rediss" else None,
+        )
+
+
+def _tls(options: dict[str, str]) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
+        if "ssl_certfile" in options:
+            context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
+    except OSError as error:  # a missing file, or an `ssl.SSLError`: no certificate in it
+        raise UsageError(f"a Valkey server's URL names TLS files that cannot be used: {error}") from None
+    return context
 
 
 class ValkeyConnection(asyncio.Protocol):
-    """Made by ``open``. ``hear`` is called with each answer, a refusal being a ``hiredis.ReplyError``; what it raises of ``LOST``
-    ends the connection. ``lost`` is called once, with what it ended with, unless it was closed.
+    """One connection, made by `open`.
+
+    `on_reply` receives each reply; an error reply is a `ServerError`. If it raises one of `LOST`, the connection ends with
+    that. `on_lost` receives what the connection ended with, once; a connection that was closed by its owner has no such end.
     """
 
-    def __init__(self, connection: Connection, hear: Hear, lost: Lost) -> None:
-        self._connection = connection
-        self._hear = hear
-        self._lost = lost
-        # redis-py has no public way to what it opened.
-        self._transport = cast("asyncio.Transport", connection._writer.transport)  # type: ignore[union-attr]  # noqa: SLF001
+    def __init__(self, on_reply: OnReply, on_lost: OnLost) -> None:
+        self._on_reply = on_reply
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
-        self._answers = hiredis.Reader(protocolError=InvalidResponse)
+        self._replies = hiredis.Reader(protocolError=BrokenReply, replyError=ServerError)
         self._owed = 0
-        self._heard_s = 0.0  # when the server last said something, or was asked while it owed nothing
+        self._last_sign_s = 0.0  # of the last bytes of the server, or of the first command while it owed nothing
         self._closed = False
-        self._watch()
 
     @classmethod
-    async def open(cls, connect: Connect, hear: Hear, lost: Lost, first: First | None = None) -> "ValkeyConnection":
-        """``first`` has to succeed on the connection before anything else. Raises one of ``LOST``."""
-        connection = connect()
+    async def open(
+        cls, address: ServerAddress, on_reply: OnReply, on_lost: OnLost, setup: "Setup | None" = None
+    ) -> "ValkeyConnection":
+        """Connect and authenticate; `setup` may then ask for more. Raises one of `LOST` if any of that fails."""
+        handshake = Handshake()
+        connection = cls(handshake.on_reply, handshake.on_lost)
         try:
-            # All of it: a network cut right after the handshake leaves a server that will never answer to AUTH.
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                await connection.connect()  # type: ignore[no-untyped-call]
-                if first is not None:
-                    await first(connection)
+            # One limit for all of it: a network that is cut right after TCP's own handshake leaves a server that will never
+            # answer to AUTH, and nothing else would notice.
+            async with asyncio.timeout(REPLY_WITHIN_S):
+                await connection._loop.create_connection(
+                    lambda: connection, address.host, address.port, ssl=address.tls
+                )
+                handshake.connection = connection
+                await handshake.run(address)
+                if setup is not None:
+                    await setup(handshake)
         except BaseException:
-            await connection.disconnect(nowait=True)
+            connection.close()
             raise
-        wire = cls(connection, hear, lost)
-        wire._transport.set_protocol(wire)
-        return wire
+        connection._on_reply, connection._on_lost = on_reply, on_lost
+        return connection
 
-    def write(self, packed: bytes, answers: int) -> None:
-        """Send commands, to which there will be so many answers."""
+    def write(self, packed: bytes, replies: int) -> None:
+        """Send packed commands, to which the server owes so many replies."""
+        assert self._transport is not None
         if not self._owed:
-            self._heard_s = self._loop.time()
-        self._owed += answers
+            self._last_sign_s = self._loop.time()
+        self._owed += replies
         try:
             self._transport.write(packed)
-        except RuntimeError as error:  # uvloop's word for a connection that was reset a moment ago
+        except RuntimeError as error:
+            # uvloop raises this for a connection that was reset a moment ago, where asyncio only warns. At the next turn: the
+            # caller is in the middle of a send, and `on_lost` would take back commands that it still accounts for.
             self._loop.call_soon(self.give_up, ConnectionResetError(str(error)))
 
     def give_up(self, error: BaseException) -> None:
-        """End it with this. Whoever finds it of no use says so."""
+        """End the connection with `error`, as if it had been lost."""
         if not self._closed:
-            self._closed = True
-            self._transport.abort()
-            self._lost(error)
+            self.close()
+            self._on_lost(error)
 
-    async def close(self) -> None:
+    def close(self) -> None:
+        """End the connection; `on_lost` is not called."""
         self._closed = True
-        self._transport.abort()
-        with contextlib.suppress(*LOST):
-            await self._connection.disconnect(nowait=True)
+        if self._transport is not None:
+            self._transport.abort()
 
-    # ------------------------------------------------------------ what the loop tells
+    # ------------------------------------------------------------ callbacks of the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._watch()
 
     def data_received(self, data: bytes) -> None:
-        self._heard_s = self._loop.time()
-        answers, hear = self._answers, self._hear
+        self._last_sign_s = self._loop.time()
+        replies, on_reply = self._replies, self._on_reply
         try:
-            answers.feed(data)
-            while (answer := answers.gets()) is not False:
+            replies.feed(data)
+            while (reply := replies.gets()) is not False:
                 self._owed -= 1
-                hear(answer)
+                on_reply(reply)
         except LOST as error:
+            # The replies behind this one are dropped with the connection: their commands are repeated, or unknown.
             self.give_up(error)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.give_up(ConnectionResetError(str(error or "the server closed the connection")))
 
     def _watch(self) -> None:
-        """A server that keeps the connection but does not answer is as good as gone."""
+        """End a connection whose server owes a reply and is silent: a paused server, or a cut network, keeps TCP open."""
         if self._closed:
             return
-        silent_s = self._loop.time() - self._heard_s if self._owed else 0.0
-        if silent_s >= ANSWER_WITHIN_S:
-            self.give_up(TimeoutError(f"no answer for {ANSWER_WITHIN_S:g} s"))
+        silent_s = self._loop.time() - self._last_sign_s if self._owed else 0.0
+        if silent_s >= REPLY_WITHIN_S:
+            self.give_up(TimeoutError(f"no answer for {REPLY_WITHIN_S:g} s"))
         else:
-            self._loop.call_later(ANSWER_WITHIN_S - silent_s, self._watch)
+            # Exactly when the limit may end: a fixed period would find a server silent for up to twice as long.
+            self._loop.call_later(REPLY_WITHIN_S - silent_s, self._watch)
 
 
-class PipelinedClient:
-    """Questions over a wire of its own, and who waits for the answers. All that they are told in vain is one of ``LOST``."""
+class Handshake:
+    """The first commands of a connection, one at a time."""
 
     def __init__(self) -> None:
-        self._owed: deque[_Owed] = deque()
-        self._wire: ValkeyConnection
+        self.connection: ValkeyConnection
+        self._reply: asyncio.Future[Any] | None = None
         self._failure: BaseException | None = None
-        self._failed = asyncio.Event()
 
-    @classmethod
-    async def open(cls, connect: Connect) -> "PipelinedClient":
-        line = cls()
-        line._wire = await ValkeyConnection.open(connect, line._hear, line._lose)
-        return line
+    async def run(self, address: ServerAddress) -> None:
+        """Authenticate and select the database, where the address says so."""
+        if address.password:
+            await self.ask("AUTH", *filter(None, [address.username]), address.password)
+        if address.database:
+            await self.ask("SELECT", address.database)
 
-    def tell(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
-        """The answers to all, which leave in one write. A refusal is a ``RedisError`` with the server's words."""
-        owed = _Owed(len(commands))
+    async def ask(self, *command: Any) -> Any:
+        """Return the reply to one command. Raises `ServerError` for an error reply, or whatever ended the connection."""
         if self._failure is not None:
-            owed.fail(self._failure)
-        else:
-            self._owed.append(owed)
-            self._wire.write(b"".join([hiredis.pack_command(command) for command in commands]), len(commands))
-        return owed.answered
+            raise self._failure
+        self._reply = asyncio.get_running_loop().create_future()
+        self.connection.write(hiredis.pack_command(command), 1)
+        reply = await self._reply
+        if isinstance(reply, ServerError):
+            raise reply
+        return reply
 
-    async def until_lost(self) -> None:
-        """Raises what it ended with."""
-        await self._failed.wait()
-        assert self._failure is not None
-        raise self._failure
+    def on_reply(self, reply: Any) -> None:
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_result(reply)
 
-    def give_up(self, error: BaseException) -> None:
-        """It is of no more use."""
-        self._wire.give_up(error)
-
-    async def close(self) -> None:
-        self._lose(ConnectionResetError("the connection is closed"))
-        await self._wire.close()
-
-    def _hear(self, answer: Any) -> None:
-        owed = self._owed[0]
-        owed.answers.append(answer)
-        if len(owed.answers) == owed.count:
-            self._owed.popleft().settle()
-
-    def _lose(self, error: BaseException) -> None:
+    def on_lost(self, error: BaseException) -> None:
         self._failure = error
-        self._failed.set()
-        for owed in self._owed:
-            owed.fail(error)
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(error)
 
 
-class _Owed:
-    """Answers to what was asked together."""
-
-    __slots__ = ("answered", "answers", "count")
-
-    def __init__(self, count: int) -> None:
-        self.answers: list[Any] = []
-        self.count = count
-        self.answered: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-
-    def settle(self) -> None:
-        refused = next((answer for answer in self.answers if isinstance(answer, Exception)), None)
-        if refused is not None:
-            self.fail(RedisError(str(refused)))
-        elif not self.answered.done():
-            self.answered.set_result(self.answers)
-
-    def fail(self, error: BaseException) -> None:
-        if not self.answered.done():
-            self.answered.set_exception(error)
-            self.answered.exception()  # nobody need be interested
+Setup = Callable[[Handshake], Awaitable[None]]
+"""More commands that must succeed before a connection is of use."""

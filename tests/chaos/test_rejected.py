@@ -15,7 +15,7 @@ from protocols.saga.machine import Perform
 from protocols.service.codec import Codec
 from protocols.service.links import TRANSPORTS, dead_letter_log
 from protocols.service.links import http as http_link
-from protocols.service.links.broker import ROOM
+from protocols.service.links.broker import MOST_BATCHES_IN
 from protocols.two_phase.machine import Abort, Prepare
 from tests.brokers import missing
 from tests.contract.acts import item, order, state, user
@@ -32,7 +32,7 @@ PLACES = (
     pytest.param("rabbitmq", "2pc", marks=BROKERED),
     pytest.param("kafka", "2pc", marks=BROKERED),
 )
-assert MANY > 2 * ROOM
+assert MANY > 2 * MOST_BATCHES_IN
 
 
 def refused(protocol: str, number: int) -> Any:

@@ -17,7 +17,8 @@ from harness.runtimes.local.brokers import BROKERS
 from harness.runtimes.local.brokers.base import Broker, Setting
 from harness.runtimes.local.child import ChildLife
 from protocols.service.codec import Codec
-from protocols.service.links import Link, transport
+from protocols.service.links import transport
+from protocols.service.links.transport_link import TransportLink
 from protocols.service.settings import Settings
 from tests.brokers import missing
 
@@ -49,7 +50,7 @@ class Running:
     async def restart(self) -> None:
         await self._keeper.restart(WITHIN_S)
 
-    def link(self, node: str, instances: int = 2) -> Link:
+    def link(self, node: str, instances: int = 2) -> TransportLink:
         env = {
             "WDM_SERVICE": node.partition("-")[0],
             "WDM_NODE": node,
@@ -108,15 +109,15 @@ def _environment() -> dict[str, str]:
 
 @dataclass
 class Inbox:
-    """What a link brought, and what is to be said about each parcel. ``handle`` None: nothing, it is under way for ever."""
+    """What a link brought, and what is to be said about each batch. ``handle`` None: nothing, it is under way for ever."""
 
     handle: Callable[[Callable[[], None]], None] | None = lambda done: done()
     notes: list[Note] = field(default_factory=list)
     senders: set[str] = field(default_factory=set)
-    parcels: int = 0
+    batches: int = 0
 
     def __call__(self, sender: str, messages: Any, done: Callable[[], None]) -> None:
-        self.parcels += 1
+        self.batches += 1
         self.senders.add(sender)
         self.notes += messages
         if self.handle is not None:
@@ -131,7 +132,7 @@ class Inbox:
 
 
 @contextlib.asynccontextmanager
-async def started(link: Link, inbox: Inbox) -> AsyncIterator[Link]:
+async def started(link: TransportLink, inbox: Inbox) -> AsyncIterator[TransportLink]:
     await link.start(inbox)
     try:
         yield link
@@ -139,7 +140,7 @@ async def started(link: Link, inbox: Inbox) -> AsyncIterator[Link]:
         await link.stop()
 
 
-async def drained(link: Link) -> None:
+async def drained(link: TransportLink) -> None:
     """Until everything has left."""
     deadline = asyncio.get_running_loop().time() + WITHIN_S
     while link.waiting:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from protocols.service.links import LIMIT_BYTES, UNREADABLE_PREFIX, Handled, transport
-from protocols.service.links.broker import BATCH, ROOM
+from protocols.service.links.broker import MOST_BATCHES_IN
+from protocols.service.links.outbox import MOST_IN_BATCH
 from tests.links.conftest import CODEC, Inbox, Note, Running, drained, started
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.broker]
@@ -49,7 +50,7 @@ async def test_a_service_is_asked_and_the_instance_that_asked_is_answered(broker
     assert not set(at_other.notes) & answered
 
 
-async def test_instances_share_the_work_and_each_parcel_is_handled_by_one(broker: Running) -> None:
+async def test_instances_share_the_work_and_each_batch_is_handled_by_one(broker: Running) -> None:
     wanted = notes("shared", 400)
     one, other = Inbox(), Inbox()
     async with (
@@ -59,7 +60,7 @@ async def test_instances_share_the_work_and_each_parcel_is_handled_by_one(broker
     ):
         for note in wanted:
             order.send("stock", note)
-            await asyncio.sleep(0.001)  # many small parcels
+            await asyncio.sleep(0.001)  # many small batches
         await until(lambda: wanted <= {*one.notes, *other.notes})
     # Whoever joins takes partitions over, and what was under way meanwhile may come twice.
     assert len(set(one.notes) & set(other.notes) & wanted) < len(wanted) / 2
@@ -133,12 +134,12 @@ async def test_messages_that_are_rejected_are_buried_without_the_others_and_give
     broker: Running,
 ) -> None:
     there, url = transport(broker.kind), broker.broker.urls["order-1"]
-    wanted, inbox = notes("partly rejected", 3 * ROOM), Rejecting()
+    wanted, inbox = notes("partly rejected", 3 * MOST_BATCHES_IN), Rejecting()
     odd, letters = {note for note in wanted if inbox.refuses(note)}, set[Note]()
     async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox) as stock:
         for note in sorted(wanted, key=str):
             order.send("stock", note)
-            await drained(order)  # a parcel each
+            await drained(order)  # a batch each
         await inbox.until(wanted)
         async with asyncio.timeout(20):
             while not odd <= letters:
@@ -150,18 +151,18 @@ async def test_messages_that_are_rejected_are_buried_without_the_others_and_give
 
 
 async def test_a_slow_consumer_takes_only_so_much_and_then_everything(broker: Running) -> None:
-    wanted = notes("slow", 4 * ROOM)
+    wanted = notes("slow", 4 * MOST_BATCHES_IN)
     waiting: list[Callable[[], None]] = []
     slow = Inbox(handle=waiting.append)
     async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), slow):
         for note in wanted:
             order.send("stock", note)
-            await drained(order)  # a parcel each
-        await until(lambda: slow.parcels >= ROOM)
+            await drained(order)  # a batch each
+        await until(lambda: slow.batches >= MOST_BATCHES_IN)
         await asyncio.sleep(0.3)
-        assert slow.parcels == ROOM
+        assert slow.batches == MOST_BATCHES_IN
         while not wanted <= set(slow.notes):
-            assert len(waiting) <= ROOM
+            assert len(waiting) <= MOST_BATCHES_IN
             for done in waiting[:]:
                 waiting.remove(done)
                 done()
@@ -210,7 +211,7 @@ async def test_ten_thousand_queued_messages_outlast_a_restart_of_the_broker(brok
     async with started(broker.link("order-1"), Inbox()) as order:
         for at, note in enumerate(wanted):
             order.send("stock", note)
-            if at % BATCH == 0:
+            if at % MOST_IN_BATCH == 0:
                 await drained(order)
         await drained(order)
         await broker.restart()

@@ -15,7 +15,7 @@ from aiokafka.protocol.group import LeaveGroupRequest
 from structlog.testing import capture_logs
 
 from protocols.service.links import MOST_DEAD_LETTER_BYTES, MOST_DEAD_LETTERS, transport
-from protocols.service.links.broker import ROOM
+from protocols.service.links.broker import MOST_BATCHES_IN
 from protocols.service.links.kafka import routing
 from protocols.service.links.kafka_topics import DEAD
 from tests.links.conftest import Inbox, Note, Running, drained, started
@@ -30,7 +30,7 @@ SOON_S = 30.0
 
 
 class Holding(Inbox):
-    """An inbox that finishes a parcel when none of its notes is in ``held``; ``release`` finishes the rest."""
+    """An inbox that finishes a batch when none of its notes is in ``held``; ``release`` finishes the rest."""
 
     def __init__(self, held: set[Note]) -> None:
         super().__init__()
@@ -51,7 +51,10 @@ class Holding(Inbox):
 
 
 async def test_an_instance_that_joins_in_mid_batch_moves_no_offset_beyond_unfinished_work(broker: Running) -> None:
-    kept, given = notes_of(0, 5 * ROOM), notes_of(1, 1)  # the library gives the first member the first partition
+    kept, given = (
+        notes_of(0, 5 * MOST_BATCHES_IN),
+        notes_of(1, 1),
+    )  # the library gives the first member the first partition
     held = {*kept[10:], *given}
     one, other = Holding(held), Inbox()
     async with started(broker.link("order-1"), Inbox()) as order:
@@ -60,7 +63,9 @@ async def test_an_instance_that_joins_in_mid_batch_moves_no_offset_beyond_unfini
             await drained(order)  # a record each
     async with started(broker.link("stock-1"), one):
         await until_committed(broker, 0, 10)
-        await until(lambda: len(one.notes) >= ROOM + 10)  # it takes no more, and the next batch waits for room
+        await until(
+            lambda: len(one.notes) >= MOST_BATCHES_IN + 10
+        )  # it takes no more, and the next batch waits for room
         async with started(broker.link("stock-2"), other):
             await other.until(set(given))  # it has its partition
             held -= {*kept[30:], *given}

@@ -27,6 +27,7 @@ from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
 from protocols.service.tasks import Background, SupervisedTasks
 from protocols.service.transaction_ids import TransactionIds
+from protocols.service.valkey_connection import ServerAddress
 from tests.unit.service.test_links import CODEC, Failing, Note, until_left
 from tests.unit.service.test_parts import ENV
 
@@ -74,7 +75,7 @@ def test_work_that_has_to_go_on_begins_again_ever_later_and_says_each_reason_onc
         work, background = Dying(10**6), Background(words.append)
         background.keep(work, "work")
         await asyncio.sleep(600)
-        assert 600 / tasks.REPAIR_LATEST_S < work.lives < 600 / tasks.REPAIR_LATEST_S + 20
+        assert 600 / (tasks.LONGEST_RESTART_MS / 1000) < work.lives < 600 / (tasks.LONGEST_RESTART_MS / 1000) + 20
         assert len(words) == 1
         assert words[0].startswith("work failed with RuntimeError: killed (test_background.py:")
         await background.stop()
@@ -131,7 +132,7 @@ def test_without_a_reporter_the_loop_hears_of_it_at_once_and_not_when_memory_is_
 
 def test_a_crew_that_loses_one_ends_the_work_beside_it_with_that_failure() -> None:
     async def play() -> None:
-        crew, ended = SupervisedTasks(), asyncio.Event()
+        supervised, ended = SupervisedTasks(), asyncio.Event()
 
         async def main() -> None:
             try:
@@ -143,10 +144,10 @@ def test_a_crew_that_loses_one_ends_the_work_beside_it_with_that_failure() -> No
             await asyncio.sleep(1)
             raise RuntimeError("killed")
 
-        crew.add(fail(), "watch")
-        crew.add(Dying(0)(), "other")
+        supervised.start(fail(), "watch")
+        supervised.start(Dying(0)(), "other")
         with pytest.raises(RuntimeError, match="killed"):
-            await crew.beside(main())
+            await supervised.run_beside(main())
         assert ended.is_set()
         assert asyncio.get_running_loop().time() < 10
 
@@ -155,12 +156,12 @@ def test_a_crew_that_loses_one_ends_the_work_beside_it_with_that_failure() -> No
 
 def test_work_beside_a_crew_ends_it_and_a_cancellation_stays_one() -> None:
     async def play() -> None:
-        crew = SupervisedTasks()
-        crew.add(Dying(0)(), "watch")
-        assert await crew.beside(asyncio.sleep(1, "result")) == "result"
-        crew = SupervisedTasks()
-        crew.add(Dying(0)(), "watch")
-        whole = tasks.begin(crew.beside(asyncio.sleep(3_600)), "whole")
+        supervised = SupervisedTasks()
+        supervised.start(Dying(0)(), "watch")
+        assert await supervised.run_beside(asyncio.sleep(1, "result")) == "result"
+        supervised = SupervisedTasks()
+        supervised.start(Dying(0)(), "watch")
+        whole = tasks.start_task(supervised.run_beside(asyncio.sleep(3_600)), "whole")
         await asyncio.sleep(1)
         whole.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -173,14 +174,15 @@ def test_work_beside_a_crew_ends_it_and_a_cancellation_stays_one() -> None:
 # ---------------------------------------------------------------- in a service
 
 
-async def test_a_store_connects_again_after_any_error(said: list[str]) -> None:
+async def test_a_store_connects_again_after_any_error(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     tries: list[int] = []
 
-    def connect() -> Any:
+    async def connect(*_: object) -> Any:
         tries.append(1)
         raise RuntimeError("killed")
 
-    store = ValkeyStore(connect, "", LoopClock(), 100)
+    monkeypatch.setattr("protocols.service.store.ValkeyConnection.open", connect)
+    store = ValkeyStore(ServerAddress("127.0.0.1", 1), "", LoopClock(), 100)
     store.start()
     await until(lambda: len(tries) == 3)
     await store.stop()
@@ -208,11 +210,11 @@ async def test_a_defect_costs_one_batch_of_posts_and_never_what_waits_behind(
             raise RuntimeError("killed")
 
     monkeypatch.setattr(link, "_post", post)
-    monkeypatch.setattr("protocols.service.links.http.BATCH", 1)
+    monkeypatch.setattr("protocols.service.links.http.MOST_IN_BATCH", 1)
     for number in range(4):
         link.send("http://127.0.0.1:1", Note(f"a.{number}"))
     await until(lambda: len(posted) == 4)
-    await until(lambda: not any(peer.under_way for peer in link._peers.values()))
+    await until(lambda: not any(peer.requests for peer in link._peers.values()))
     await link.stop()
     assert posted == [["a.0"], ["a.1"], ["a.2"], ["a.3"]]
     assert len(said) == 1
@@ -245,7 +247,7 @@ async def test_attempts_that_fail_are_unknown_for_all_who_still_wait(monkeypatch
     ids.enlist(1)
     retrier = CheckoutRetrier("order", "order-1", SimpleNamespace(), ids, LoopClock(), Random(1), 500)  # type: ignore[arg-type]
     retrier._attempt_in_turn = Dying(9)  # type: ignore[assignment]
-    left, stays = (tasks.begin(retrier.run("o"), name) for name in ("left", "stays"))
+    left, stays = (tasks.start_task(retrier.run("o"), name) for name in ("left", "stays"))
     await asyncio.sleep(0)
     left.cancel()
     async with asyncio.timeout(5):

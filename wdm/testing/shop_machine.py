@@ -14,7 +14,7 @@ from harness.runtimes.base import Rule
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.sim.loop import VirtualLoop
 from harness.runtimes.sim.simulation import Simulation
-from protocols.service.tasks import begin
+from protocols.service.tasks import start_task
 
 USERS, ITEMS = 2, 3
 CREDIT, STOCK, PRICE = 12, 6, 1
@@ -48,13 +48,13 @@ class ShopMachine(RuleBasedStateMachine):
 
     @rule(user=st.integers(0, USERS - 1), bought=lines)
     def buy(self, user: int, bought: list[tuple[int, int]]) -> None:
-        self.running.append(begin(self._buy(user, bought), "buy", self.loop))
+        self.running.append(start_task(self._buy(user, bought), "buy", self.loop))
 
     @rule(which=st.integers(0, 9))
     def buy_again(self, which: int) -> None:
         orders = list(self.told)
         if orders:
-            self.running.append(begin(self._checkout(orders[which % len(orders)]), "checkout", self.loop))
+            self.running.append(start_task(self._checkout(orders[which % len(orders)]), "checkout", self.loop))
 
     @rule(ms=st.sampled_from((1, 2, 5, 20, 300, 3_000)))
     def wait(self, ms: int) -> None:

@@ -21,7 +21,7 @@ from protocols.core import Config, Protocol
 from protocols.registry import load
 from protocols.service.faults import Faults
 from protocols.service.links import transport
-from protocols.service.tasks import Background, begin
+from protocols.service.tasks import Background, start_task
 
 ALWAYS: frozenset[Capability] = frozenset({"signals", "messages", "clock", "failpoints"})
 IF_BREAKABLE: frozenset[Capability] = frozenset({"links", "log-tail"})
@@ -195,7 +195,7 @@ class Deployment(Supervisor):
 
 async def _to_its_end(work: Coroutine[None, None, None]) -> None:
     """Finish `work` even when cancelled meanwhile, and only then raise: half a stop would leave processes behind."""
-    task = begin(work, "stop")
+    task = start_task(work, "stop")
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:

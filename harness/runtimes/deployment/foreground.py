@@ -8,7 +8,7 @@ from harness.runtimes import table
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.deployment.supervisor import Supervisor, unbroken
-from protocols.service.tasks import begin
+from protocols.service.tasks import start_task
 
 
 async def run(
@@ -32,7 +32,7 @@ async def run(
         # nohup ignores SIGHUP for us, and means it; a shell's `&` ignores SIGINT too, but then somebody sent it on purpose
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             loop.add_signal_handler(number, tell, number)
-    starting = begin(supervisor.start(), "start")
+    starting = start_task(supervisor.start(), "start")
     await asyncio.wait((starting, told), return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
         starting.cancel()

@@ -12,7 +12,7 @@ from harness.runtimes.deployment import process
 from harness.runtimes.deployment.plan import NodeSpec
 from harness.runtimes.deployment.process import Identity
 from harness.runtimes.deployment.process_handle import Begin, ProcessHandle
-from protocols.service.tasks import Background, begin, end
+from protocols.service.tasks import Background, end_tasks, start_task
 
 PROBE_EVERY_S = 0.03
 LAST_WORDS_BYTES = 4_096
@@ -90,11 +90,11 @@ class NodeSupervisor:
             if self._ended.is_set() or left_s <= 0:
                 what = "ended before it served" if self._ended.is_set() else f"does not serve after {within_s:g} s"
                 raise EnvironmentFailure(f"{self.member.name} {what}: {self.last_words()} (log: {self.member.log})")
-            waits = begin(self._served.wait(), "served"), begin(self._ended.wait(), "ended")
+            waits = start_task(self._served.wait(), "served"), start_task(self._ended.wait(), "ended")
             try:
                 await asyncio.wait(waits, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                await end(waits)
+                await end_tasks(waits)
 
     async def stop(self, grace_s: float = process.GRACE_S) -> None:
         """End it for good: SIGTERM, after ``grace_s`` SIGKILL."""
@@ -200,7 +200,7 @@ class NodeSupervisor:
         try:
             await life.over()
         finally:
-            await end((watch,))
+            await end_tasks((watch,))
         self._life = None
         if self._state == "starting" or not self._respawn_after_s or self._stay_down:
             self._ended.set()  # waiting for it would be in vain

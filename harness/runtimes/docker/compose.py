@@ -11,7 +11,7 @@ from harness.errors import EnvironmentFailure
 from harness.runtimes.deployment.process import TAG
 from harness.runtimes.docker import project
 from harness.runtimes.docker.engine_client import endpoint, in_words
-from protocols.service.tasks import begin
+from protocols.service.tasks import start_task
 
 TOOLS = (("docker", "compose"), ("docker-compose",))
 OVERRIDE = "compose.json"
@@ -77,7 +77,7 @@ class Project:
             stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for us, and we do not leave half of it
         )
-        _, said = await asyncio.shield(begin(child.communicate(), "compose"))
+        _, said = await asyncio.shield(start_task(child.communicate(), "compose"))
         if child.returncode:
             raise EnvironmentFailure(
                 f"`{' '.join(self._tool.command)}` failed: {in_words(said.decode('utf-8', 'replace'))}"

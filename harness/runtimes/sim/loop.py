@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from contextvars import Context
 from typing import Any, TypeVar
 
-from protocols.service.tasks import begin
+from protocols.service.tasks import start_task
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 def run(loop: VirtualLoop, work: Coroutine[Any, Any, None]) -> bool:
     """Run ``work`` to its end, and close the loop. Whether it was interrupted by Ctrl-C; it then was cancelled."""
-    task = begin(work, "simulation", loop)
+    task = start_task(work, "simulation", loop)
     try:
         try:
             loop.run_until_complete(task)

@@ -90,7 +90,7 @@ class SimStore(StoreQueue):
             self._enter_life(self._lost)
 
     def _lost(self) -> None:
-        self._take_back()
+        self._requeue()
         self._soon_again()
 
     def _soon_again(self) -> None:

@@ -1,7 +1,7 @@
-"""Transports: how messages get from one service process to another. One file each, one row in ``TRANSPORTS``.
+"""Transports: the ways of messages from one service process to another. One file each, one row in `TRANSPORTS`.
 
-Each is a ``Link``; any protocol can use any of them. All deliver at least once at best: a message may be lost with a process,
-doubled, delayed and overtaken, and every protocol here expects that.
+Any protocol can use any of them. All deliver at least once at best: a message may be lost with a process, doubled, delayed and
+overtaken, and every protocol here expects that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,45 +14,45 @@ from protocols.errors import UsageError
 
 if TYPE_CHECKING:  # the command line lists the transports; it needs no more than their names
     from protocols.service.codec import Codec
-    from protocols.service.links.dead_letter_log import DeadLetterLog
+    from protocols.service.links.transport_link import TransportLink
     from protocols.service.settings import Settings
 
 Rejected = tuple[Any, str]
-"""A message that can never be carried out, and why."""
+"""A message that can never be carried out, and the reason."""
 
 
 class Handled(Protocol):
-    """Called when the effects of all messages of a batch have been carried out, but for those that were rejected."""
+    """Called once the effects of all messages of a batch have been carried out, except those of rejected messages."""
 
     def __call__(self, rejected: Sequence[Rejected] = (), /) -> None: ...
 
 
 def ignore_rejected(_: Sequence[Rejected] = (), /) -> None:
-    """A ``Handled`` of somebody whom it does not matter to."""
+    """Do nothing: the `Handled` of a caller without interest in the end of its messages."""
 
 
 Receive = Callable[[str, Sequence[Any], Handled], None]
-"""Takes messages from a sender in, and says in the end what became of them."""
+"""Handles messages of a sender, and calls `Handled` in the end."""
 
 
 UNREADABLE_PREFIX = b"\xc1 injected poison "
-"""How a message begins that was made so that nobody can read it: no packed value begins with this byte."""
+"""The beginning of a message that is unreadable on purpose: no packed value begins with this byte."""
 
 MOST_DEAD_LETTERS = 1_000
-"""So many dead letters a broker keeps, the newest."""
+"""The number of dead letters that a broker keeps, the newest ones."""
 
 MOST_DEAD_LETTER_BYTES = 64 * 2**20
-"""No more than this of them, where the broker can tell."""
+"""Their size in bytes, for brokers that can limit it."""
 
 LIMIT_BYTES = 900_000
-"""A batch of several messages is no larger: Kafka takes 1 MiB at most, the other transports take more."""
+"""The size of a batch of several messages: Kafka takes 1 MiB at most, the other transports take more."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """Since the start of the process. ``batches`` carried ``messages``.
+    """Counts since the start of the process. `batches` carried `messages`.
 
-    ``dead_lettered`` could not be read, carried out or sent (too large), and are out of the way.
+    `dead_lettered` messages were unreadable, were refused by the store, or are too large to send.
     """
 
     messages: int = 0
@@ -62,35 +62,12 @@ class Counts:
     dead_lettered: int = 0
 
 
-class Link(Protocol):
-    """A ``protocols.ports.Link`` with a life. ``waiting``: messages that have not left yet; ``up``: they can.
-
-    ``trouble`` says why they cannot. ``dead``: those that arrived in vain.
-    """
-
-    counts: Counts
-    dead: "DeadLetterLog"
-
-    @property
-    def up(self) -> bool: ...
-
-    @property
-    def trouble(self) -> str: ...
-
-    @property
-    def waiting(self) -> int: ...
-
-    async def start(self, receive: Receive) -> None: ...
-
-    async def stop(self) -> None: ...
-
-    def send(self, to: str, message: Any) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """``broker`` is the kind of broker it goes through, empty if services talk to each other. ``library`` is imported only
-    where it is used; ``package`` installs it. ``simulated``: the simulator has it.
+    """A row of the table. The module `links/NAME.py` has the functions `link`, `dead_letters` and `publish`.
+
+    `broker` is the kind of broker, empty for none. `library` is imported only where the transport is used, and `package`
+    installs it. `simulated`: the simulator has this transport.
     """
 
     name: str
@@ -101,30 +78,30 @@ class Transport:
     simulated: bool = False
 
     def missing(self) -> str:
-        """What has to be installed first, in words; empty if nothing has."""
+        """Return the sentence that says what to install first; empty if nothing is missing."""
         if self.library and find_spec(self.library) is None:
             return f"transport {self.name!r} needs the package {self.library}: pip install '{self.package}'"
         return ""
 
-    def link(self, settings: "Settings", codec: "Codec") -> Link:
-        """Raises ``UsageError`` saying what to install."""
+    def link(self, settings: "Settings", codec: "Codec") -> "TransportLink":
+        """Make the link of a process. Raises `UsageError` with the package to install, or the setting that is wrong."""
         why = self.missing()
         if why:
             raise UsageError(why)
-        made: Link = self._module().link(settings, codec)
-        return made
+        link: TransportLink = self._module().link(settings, codec)
+        return link
 
     async def dead_letters(self, broker_url: str) -> Sequence[bytes]:
-        """The messages that the broker keeps aside because somebody could not read or do them. Raises ``BrokerLost``."""
-        found: Sequence[bytes] = await self._module().dead_letters(broker_url)
-        return found
+        """Read the dead letters that the broker keeps; they stay there. Raises `BrokerLost`."""
+        bodies: Sequence[bytes] = await self._module().dead_letters(broker_url)
+        return bodies
 
     async def inject_poison(self, broker_url: str, service: str, name: str) -> None:
-        """Send a service a message that nobody can read. Raises ``BrokerLost``."""
+        """Send an unreadable message to a service. Raises `BrokerLost`."""
         await self.publish(broker_url, service, UNREADABLE_PREFIX + name.encode())
 
     async def publish(self, broker_url: str, service: str, *bodies: bytes) -> None:
-        """Send a service any bytes, over one connection. Raises ``BrokerLost``."""
+        """Send any bytes to a service, over one connection. Raises `BrokerLost`."""
         await self._module().publish(broker_url, service, *bodies)
 
     def _module(self) -> Any:
@@ -134,12 +111,12 @@ class Transport:
 _ALL = (
     Transport(
         "http",
-        "batched POSTs from process to process; what is under way when one dies is lost, and asked for again",
+        "batched POSTs between processes; a message is lost with its process and sent again by the protocol",
         simulated=True,
     ),
     Transport(
         "streams",
-        "Valkey streams: survives the receiver's death; claimed by another instance",
+        "Valkey streams: messages survive the receiver's death, and another instance claims them",
         "streams",
         simulated=True,  # as any broker that delivers until a message is handled
     ),
@@ -162,7 +139,7 @@ TRANSPORTS: Mapping[str, Transport] = {transport.name: transport for transport i
 
 
 def transport(name: str) -> Transport:
-    """Raises ``UsageError`` naming the transports there are."""
+    """Return the transport of this name. Raises `UsageError` that lists the transports."""
     if name not in TRANSPORTS:
         raise UsageError(f"no transport {name!r}; there are: {', '.join(TRANSPORTS)}")
     return TRANSPORTS[name]

@@ -1,7 +1,15 @@
-"""Messages as batched POSTs: all that is ready for one peer goes in one request, two requests a peer under way at a time.
+"""Messages as batched POSTs: the messages that are ready for one peer go in one request, at most two requests a peer at a time.
 
-A request is answered once its messages have been carried out, with whatever there is to say to its sender by then: votes and
-acknowledgements need no requests of their own. Nothing is sent twice: a batch that fails is lost; the protocol repeats.
+A request is answered once its messages have been carried out, and the response takes along the messages that are ready for
+its sender by then, so votes and acknowledgements need no requests of their own:
+
+      coordinator                                participant
+          | -- POST [prepare 1, prepare 2] --------> |  writes both records; the votes wait in `peer.waiting`,
+          |                                          |  for a request of this peer is unanswered
+          | <------------- 200 [vote 1, vote 2] ---- |  both handled, or `ANSWER_WITHIN_S` is over
+          | <------------- POST [vote 3] ----------- |  a message that came too late for a response
+
+Nothing is sent twice: a batch that fails is lost, and the protocol sends its messages again.
 """
 
 import asyncio
@@ -23,37 +31,38 @@ from protocols.service.tasks import Background
 
 PATH = "/internal/messages"
 SECRET = "x-wdm-secret"  # noqa: S105 - the header's name
-UNDER_WAY = 2
-BATCH = 512
-PASS_OVER_S = 2.0  # an instance to which a request failed, while the service has another one
-ANSWER_WITHIN_S = 1.0  # with a store that is away nothing is carried out, and there may be other things to say
+MOST_REQUESTS = 2  # to one peer at a time
+MOST_IN_BATCH = 512
+PASS_OVER_S = 2.0  # an instance whose request failed, while the service has another one
+ANSWER_WITHIN_S = 1.0  # while the store is away nothing is carried out, and other messages may be ready for the sender
 
 log = structlog.get_logger()
 
 
 class RejectedMessage(Exception):
-    """The messages could be read, and some of them can never be carried out; the others have been."""
+    """Some messages of a batch can never be carried out; the others have been."""
 
 
 class _Peer:
-    """One address: what waits for it, how many requests to it are under way, and how many of its own are not answered yet.
+    """One address: the messages that wait for it, and the requests under way in both directions.
 
-    ``idle`` are connections that nothing is under way on, ``failed_s`` is when a request to it failed, by the loop's clock.
+    `requests` are ours, `unanswered` are its own. `idle` are open connections without a request; `failed_s` is the time of
+    the last failure, by the event loop's clock.
     """
 
-    __slots__ = ("failed_s", "idle", "unanswered", "under_way", "url", "waiting")
+    __slots__ = ("failed_s", "idle", "requests", "unanswered", "url", "waiting")
 
     def __init__(self, url: str) -> None:
         self.url = url + PATH
         self.waiting: deque[Any] = deque()
         self.idle: list[HttpConnection] = []
         self.failed_s = -math.inf
-        self.under_way = 0
+        self.requests = 0
         self.unanswered = 0
 
     def take(self, codec: Codec, sender: str) -> tuple[int, bytes]:
-        """The first messages that wait, as many as one body may hold: ``(count, body)``; they wait no more."""
-        batch = [self.waiting.popleft() for _ in range(min(BATCH, len(self.waiting)))]
+        """Remove the first waiting messages, as many as fit one body: `(count, body)`."""
+        batch = [self.waiting.popleft() for _ in range(min(MOST_IN_BATCH, len(self.waiting)))]
         count, body = codec.encode_first(sender, batch, LIMIT_BYTES)
         self.waiting.extendleft(reversed(batch[count:]))
         return count, body
@@ -64,9 +73,10 @@ def link(settings: Settings, codec: Codec) -> "HttpLink":
 
 
 class HttpLink:
-    """``peers`` maps a service to the addresses of its instances, ``sender`` is where answers to this one go.
+    """A link without a broker.
 
-    ``routes`` maps an instance's address to the one by which this process reaches it, where that is another.
+    `sender` is the address for answers to this process, `peers` maps a service to the addresses of its instances. `routes`
+    maps an instance's address to the one by which this process reaches it, where the two differ.
     """
 
     def __init__(
@@ -87,7 +97,7 @@ class HttpLink:
 
     @property
     def up(self) -> bool:
-        return True  # each message finds out for itself
+        return True  # there is no connection that all messages share
 
     @property
     def waiting(self) -> int:
@@ -105,54 +115,59 @@ class HttpLink:
     def send(self, to: str, message: Any) -> None:
         peer = self._one_of(to) if to in self._instances else self._peer(to)
         peer.waiting.append(message)
+        # While a request of this peer is unanswered, the message waits for its response: see the picture above.
         if not peer.unanswered:
             self._post_soon(peer)
 
     async def answer(self, body: bytes) -> bytes:
-        """What another process has to say; returns what there is to say to it.
+        """Handle a batch of another process; return the batch for the response, empty for none.
 
-        Raises ``BadMessage`` for what cannot be read, and ``RejectedMessage`` if some of it can never be carried out.
+        Raises `BadMessage` for a body that is no batch, and `RejectedMessage` if some messages can never be carried out.
         """
         assert self._receive is not None
         try:
             sender, messages = self._codec.decode(body)
         except BadMessage as error:
-            self._bury(body, str(error), 1)
+            self._count_dead(body, str(error), 1)
             raise
         self.counts.received += len(messages)
         peer = self._peer(sender)
         peer.unanswered += 1
         loop = asyncio.get_running_loop()
-        over = loop.create_future()
+        answerable = loop.create_future()
 
-        def answer_now(rejected: Sequence[Rejected] = ()) -> None:
-            self._bury_all(sender, rejected)
-            if not over.done():
-                over.set_result(rejected)
+        def handled(rejected: Sequence[Rejected] = ()) -> None:
+            # Also after the limit, when the response has left: late rejections are dead letters all the same.
+            self._count_all_dead(sender, rejected)
+            if not answerable.done():
+                answerable.set_result(rejected)
 
-        limit = loop.call_later(ANSWER_WITHIN_S, answer_now)
-        self._receive(sender, messages, answer_now)
+        limit = loop.call_later(ANSWER_WITHIN_S, handled)
+        self._receive(sender, messages, handled)
         try:
-            rejected = await over
+            rejected = await answerable
         finally:
+            # Also if the peer hangs up and this handler is cancelled: while `unanswered` stayed above 0, no message for the
+            # peer would ever leave again.
             limit.cancel()
             peer.unanswered -= 1
         if rejected:
+            # A refusal has no room for messages, and none may wait for a response that does not come.
             if peer.waiting:
                 self._post_soon(peer)
             raise RejectedMessage(f"{len(rejected)} of {len(messages)} messages rejected: {rejected[0][1]}")
         if not peer.waiting:
             return b""
         count, body = peer.take(self._codec, self._sender)
-        if peer.waiting:
+        if peer.waiting:  # more than one body holds
             self._post_soon(peer)
         self.counts.messages += count
         return body
 
     def _one_of(self, service: str) -> _Peer:
-        """The next instance in turn: one that failed just now is passed over, as long as there is another.
+        """Return the next instance in turn, past those whose request failed just now, as long as there is another one.
 
-        Else each message to it would be lost and repeated much later, while everything waits that its transaction holds.
+        A message to a dead instance would be lost and repeated much later, and its transaction would hold its locks until then.
         """
         now = asyncio.get_running_loop().time()
         peer = self._peer(next(self._instances[service]))
@@ -169,21 +184,22 @@ class HttpLink:
         return peer
 
     def _post_soon(self, peer: _Peer) -> None:
-        if peer.under_way < UNDER_WAY:
-            peer.under_way += 1
+        # With one request at a time a message waits for a whole round trip; with many, batches are small and cost more.
+        if peer.requests < MOST_REQUESTS:
+            peer.requests += 1
             self._posts.run(self._post_all(peer), f"posts to {peer.url}")
 
     async def _post_all(self, peer: _Peer) -> None:
-        """The task starts at the loop's next turn: by then everything this turn had to say is waiting."""
+        """Post until nothing waits. The task starts at the loop's next turn, so all messages of this turn are waiting."""
         try:
             while peer.waiting:
                 await self._post(peer, *peer.take(self._codec, self._sender))
         except Exception:
-            if peer.waiting:  # a defect may cost a batch, and never what waits behind it
+            if peer.waiting:  # a defect may cost a batch, and never the messages behind it
                 asyncio.get_running_loop().call_soon(self._post_soon, peer)
             raise
         finally:
-            peer.under_way -= 1
+            peer.requests -= 1
 
     async def _post(self, peer: _Peer, count: int, batch: bytes) -> None:
         self.counts.batches += 1
@@ -195,10 +211,11 @@ class HttpLink:
                 peer.idle.append(connection)
             peer.failed_s = -math.inf
             if status in (200, 204):
-                self._hear(body)
+                self._receive_response(body)
                 return
             reason = f"status {status}"
-        except (TimeoutError, OSError, ValueError) as error:  # a sender may have said that it is at no address
+        except (TimeoutError, OSError, ValueError) as error:
+            # ValueError: the address came with a message, and its sender may have written anything there.
             reason = str(error) or type(error).__name__
             peer.failed_s = asyncio.get_running_loop().time()
         self.counts.lost += count
@@ -211,18 +228,18 @@ class HttpLink:
                 return connection
         return await HttpConnection.connect(peer.url, self._headers)
 
-    def _hear(self, body: bytes) -> None:
+    def _receive_response(self, body: bytes) -> None:
         assert self._receive is not None
         if body:
             sender, messages = self._codec.decode(body)
             self.counts.received += len(messages)
-            self._receive(sender, messages, partial(self._bury_all, sender))
+            self._receive(sender, messages, partial(self._count_all_dead, sender))
 
-    def _bury_all(self, sender: str, rejected: Sequence[Rejected] = ()) -> None:
+    def _count_all_dead(self, sender: str, rejected: Sequence[Rejected] = ()) -> None:
         if rejected:
             body = self._codec.encode(sender, [message for message, _ in rejected])
-            self._bury(body, rejected[0][1], len(rejected))
+            self._count_dead(body, rejected[0][1], len(rejected))
 
-    def _bury(self, body: bytes, why: str, messages: int) -> None:
+    def _count_dead(self, body: bytes, why: str, messages: int) -> None:
         self.counts.dead_lettered += messages
         self.dead.add(body, why, messages)

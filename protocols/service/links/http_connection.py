@@ -1,8 +1,8 @@
-"""A connection that does one thing: POST a body to one address and read the answer, one at a time, again and again.
+"""A connection that POSTs a body to one address and reads the answer, one request at a time, again and again.
 
-Between two services of this shop nothing else is ever said, and a general client of HTTP costs several times what the
-message costs: with 50 clients aiohttp's took a quarter of the coordinator's time (``docs/performance.md``). The server's side is
-aiohttp's. Nothing is ever sent twice.
+Services send each other nothing else, and a general HTTP client costs several times what the message costs: with 50 clients
+aiohttp's took a quarter of the coordinator's time (`docs/performance.md`). The server's side is aiohttp's. Nothing is ever
+sent twice.
 """
 
 import asyncio
@@ -18,22 +18,24 @@ _CLOSE = b"\r\nconnection: close"
 
 
 class HttpConnection(asyncio.Protocol):
-    """Made by ``connect``. It is closed for good after the first failure; make another one."""
+    """One connection, made by `connect`. It is closed for good after its first failure."""
 
     def __init__(self, head: bytes) -> None:
         self._head = head
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
-        self._heard = b""
+        self._received = b""
 
     @classmethod
     async def connect(cls, url: str, headers: Mapping[str, str]) -> "HttpConnection":
-        """Raises ``OSError`` or ``TimeoutError``."""
-        at = urlsplit(url)
-        said = "".join(f"{name}: {value}\r\n" for name, value in {"host": at.netloc, **headers}.items())
-        connection = cls(f"POST {at.path} HTTP/1.1\r\n{said}content-length: ".encode())
+        """Connect to the host of `url`; `headers` go with every request. Raises `OSError` or `TimeoutError`."""
+        parts = urlsplit(url)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in {"host": parts.netloc, **headers}.items())
+        connection = cls(f"POST {parts.path} HTTP/1.1\r\n{lines}content-length: ".encode())
         async with asyncio.timeout(CONNECT_WITHIN_S):
-            await asyncio.get_running_loop().create_connection(lambda: connection, at.hostname or "", at.port or 80)
+            await asyncio.get_running_loop().create_connection(
+                lambda: connection, parts.hostname or "", parts.port or 80
+            )
         return connection
 
     @property
@@ -41,7 +43,7 @@ class HttpConnection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     async def post(self, body: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer. Raises ``OSError`` or ``TimeoutError``."""
+        """Send a request; return status and body of the answer. Raises `OSError` or `TimeoutError`."""
         if self._transport is None or not self.usable:
             raise ConnectionResetError("the connection is closed")
         loop = asyncio.get_running_loop()
@@ -54,30 +56,31 @@ class HttpConnection(asyncio.Protocol):
         finally:
             limit.cancel()
             if not answer.done() or answer.cancelled():
+                # A late answer would be taken for the one to the next request.
                 self.close()
 
     def close(self) -> None:
         if self._transport is not None:
             self._transport.abort()
 
-    # ------------------------------------------------------------ what the loop tells
+    # ------------------------------------------------------------ callbacks of the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        self._heard += data
-        end = self._heard.find(_END_OF_HEAD)
+        self._received += data
+        end = self._received.find(_END_OF_HEAD)
         if end < 0:
             return
-        head, start = self._heard[:end].lower(), end + len(_END_OF_HEAD)
+        head, start = self._received[:end].lower(), end + len(_END_OF_HEAD)
         try:
             status, length = int(head[9:12]), _length(head)
         except ValueError:
             self._fail(ConnectionError(f"no answer of HTTP: {head[:40]!r}"))
             return
-        if len(self._heard) >= start + length:
-            answer, self._heard = (status, self._heard[start : start + length]), b""
+        if len(self._received) >= start + length:
+            answer, self._received = (status, self._received[start : start + length]), b""
             if _CLOSE in head:
                 self.close()
             if self._answer is not None and not self._answer.done():
@@ -93,6 +96,6 @@ class HttpConnection(asyncio.Protocol):
 
 
 def _length(head: bytes) -> int:
-    """What the head says of the length of the body; an answer that does not say has none."""
+    """Return the length of the body according to the head; without a length there is no body."""
     at = head.find(_LENGTH)
     return int(head[at + len(_LENGTH) :].partition(b"\r\n")[0]) if at >= 0 else 0

@@ -1,11 +1,11 @@
-"""Messages over Kafka: a topic a service, which its instances share as a consumer group, and a partition an instance for answers.
+"""Messages over Kafka: a topic a service, shared by its instances as a consumer group, and a partition an instance for answers.
 
 A service's topic has as many partitions as there are instances: more would only make the batches smaller.
 
-A transaction keeps its partition, so its messages arrive in the order in which they were sent. The producer is idempotent and
-waits for all replicas: a record is there once when ``publish`` returns. An offset is committed when the effects of all records up
-to it have been carried out, never by time; after a rebalance the rest is delivered again, to whoever has the partition
-then. Members are static: one that is back at once gets its partitions back, without a rebalance.
+A transaction keeps its partition, so its messages arrive in the order of their sending. The producer is idempotent and waits
+for all replicas: a record is there once when `publish` returns. An offset is committed when the effects of all records up to it
+have been carried out, never by time; after a rebalance the rest is delivered again, to the partition's next owner. Members are
+static: one that is back at once gets its partitions back, without a rebalance.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from protocols.errors import UsageError
 from protocols.service.codec import Codec
 from protocols.service.links import MOST_DEAD_LETTERS
-from protocols.service.links.broker import ROOM, Batch, BrokerLink, BrokerLost, Done
-from protocols.service.links.kafka_reader import LOST, WAIT_MS, Fetched, Reader, words
+from protocols.service.links.broker import MOST_BATCHES_IN, Batch, BrokerLink, BrokerLost, Collector
+from protocols.service.links.kafka_reader import LOST, WAIT_MS, Fetched, Reader, describe
 from protocols.service.links.kafka_topics import DEAD, Topics
 from protocols.service.settings import SERVICES, Settings
 from protocols.service.tasks import SupervisedTasks
@@ -35,15 +35,19 @@ METADATA_MS = 2_000  # a partition that is added or created again is assigned th
 
 
 def link(settings: Settings, codec: Codec) -> BrokerLink:
-    """Raises ``UsageError`` for an instance whose name does not say which of its service's it is."""
+    """Make the link. Raises `UsageError` for an instance whose name has no number: it would have no partition."""
     _partition_of(settings.node)
-    # What its log has to say while the broker is away is said by the link, once.
+    # Its log repeats at every attempt that the broker is away; the link logs that once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return BrokerLink(settings.node, codec, lambda: connected(settings), routing(_partitions(settings)))
 
 
 def routing(partitions: Mapping[str, int]) -> Callable[[str, Any], str]:
-    """``stock/3``: the service's topic, the transaction's partition; ``replies.order/0``: the partition of an instance."""
+    """Return a route for `BrokerLink`; `partitions` is the number of instances of each service.
+
+    It leads to `stock/3`, a transaction's partition of a service's topic, or to `replies.order/0`, an instance's partition. It
+    raises `UsageError` for an unknown destination.
+    """
 
     def route(to: str, message: Any) -> str:
         if to in partitions:
@@ -66,24 +70,25 @@ def _partition_of(node: str) -> tuple[str, int]:
 
 
 async def dead_letters(url: str) -> Sequence[bytes]:
-    """See ``Transport.dead_letters``."""
-    there = TopicPartition(DEAD, 0)
+    """See `Transport.dead_letters`."""
+    partition = TopicPartition(DEAD, 0)
     reader = AIOKafkaConsumer(
         bootstrap_servers=urlsplit(url).netloc, request_timeout_ms=ANSWER_WITHIN_MS, auto_offset_reset="earliest"
     )
-    found: list[bytes] = []
+    bodies: list[bytes] = []
     async with _started(reader):
-        reader.assign([there])
-        first, end = (await reader.beginning_offsets([there]))[there], (await reader.end_offsets([there]))[there]
-        reader.seek(there, max(first, end - MOST_DEAD_LETTERS))
-        while await reader.position(there) < end and len(found) < MOST_DEAD_LETTERS:
-            records = await reader.getmany(there, timeout_ms=WAIT_MS, max_records=MOST_DEAD_LETTERS - len(found))
-            found += [record.value for record in records.get(there, ())]
-    return found
+        reader.assign([partition])
+        first = (await reader.beginning_offsets([partition]))[partition]
+        end = (await reader.end_offsets([partition]))[partition]
+        reader.seek(partition, max(first, end - MOST_DEAD_LETTERS))
+        while await reader.position(partition) < end and len(bodies) < MOST_DEAD_LETTERS:
+            records = await reader.getmany(partition, timeout_ms=WAIT_MS, max_records=MOST_DEAD_LETTERS - len(bodies))
+            bodies += [record.value for record in records.get(partition, ())]
+    return bodies
 
 
 async def publish(url: str, service: str, *bodies: bytes) -> None:
-    """See ``Transport.publish``."""
+    """See `Transport.publish`."""
     producer = AIOKafkaProducer(bootstrap_servers=urlsplit(url).netloc, request_timeout_ms=ANSWER_WITHIN_MS)
     async with _started(producer):
         for body in bodies:
@@ -97,7 +102,7 @@ async def _started(client: Any) -> AsyncIterator[None]:
             await client.start()
             yield
     except LOST as error:
-        raise BrokerLost(words(error)) from error
+        raise BrokerLost(describe(error)) from error
     finally:
         await client.stop()
 
@@ -115,12 +120,12 @@ async def connected(settings: Settings) -> AsyncIterator["KafkaChannel"]:
                 stack.push_async_callback(channel.close)
                 await channel.open()
         except LOST as error:
-            raise BrokerLost(words(error)) from error
+            raise BrokerLost(describe(error)) from error
         yield channel
 
 
 class KafkaChannel:
-    """A producer, and two consumers: of the service's topic, and of this instance's partition of the answers."""
+    """A producer and two consumers: of the service's topic, and of this instance's partition of the answers."""
 
     def __init__(self, servers: str, settings: Settings, topics: Topics) -> None:
         service, node = settings.service, settings.node
@@ -143,9 +148,9 @@ class KafkaChannel:
             **reading,
         )
         self._own = AIOKafkaConsumer(group_id=f"wdm.replies.{node}", **reading)
-        self._arrived: asyncio.Queue[Fetched] = asyncio.Queue(ROOM)
-        self._buried = Done()
-        self._crew = SupervisedTasks()
+        self._arrived: asyncio.Queue[Fetched] = asyncio.Queue(MOST_BATCHES_IN)
+        self._rejected = Collector()
+        self._tasks = SupervisedTasks()
         self._readers = (Reader(self._shared), Reader(self._own))
 
     async def open(self) -> None:
@@ -159,15 +164,15 @@ class KafkaChannel:
         self._shared.subscribe([f"wdm.{self._service}"], listener=self._readers[0])
 
     async def close(self) -> None:
-        """All at once: a stop that is in a hurry cancels this, and none of them may be left as it is."""
+        """Stop all clients at once: a stop in a hurry cancels this, and each of them has begun to stop by then."""
         await asyncio.gather(*(_stopped(client) for client in (self._producer, self._shared, self._own)))
 
     def publish(self, to: str, body: bytes, confirmed: Callable[[], None]) -> None:
         topic, _, partition = to.rpartition("/")
-        self._crew.add(self._publish(f"wdm.{topic}", int(partition), body, confirmed), "kafka publish")
+        self._tasks.start(self._publish(f"wdm.{topic}", int(partition), body, confirmed), "kafka publish")
 
     def put_aside(self, body: bytes, why: str, confirmed: Callable[[], None]) -> None:
-        self._crew.add(self._publish(DEAD, 0, body, confirmed, why), "kafka put aside")
+        self._tasks.start(self._publish(DEAD, 0, body, confirmed, why), "kafka put aside")
 
     async def _publish(
         self, topic: str, partition: int, body: bytes, confirmed: Callable[[], None], why: str = ""
@@ -177,31 +182,31 @@ class KafkaChannel:
                 topic, body, partition=partition, headers=[("why", why.encode())] * bool(why)
             )
         except LOST as error:
-            raise BrokerLost(words(error)) from error
+            raise BrokerLost(describe(error)) from error
         confirmed()
 
-    async def parcels(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncIterator[Batch]:
         while True:
             fetched = await self._arrived.get()
-            if not fetched.account.closed:
-                yield fetched.parcel
+            if not fetched.tracker.closed:
+                yield fetched.batch
 
     async def work(self) -> None:
         for reader in self._readers:
-            self._crew.add(reader.read(self._arrived, self._buried), "kafka read")
-            self._crew.add(reader.commit(), "kafka commit")
-        self._crew.add(self._bury(), "kafka bury")
-        self._crew.add(self._topics.watch(self._shared.assignment, self._join), "kafka watch")
+            self._tasks.start(reader.read(self._arrived, self._rejected), "kafka read")
+            self._tasks.start(reader.commit(), "kafka commit")
+        self._tasks.start(self._publish_rejected(), "kafka dead letters")
+        self._tasks.start(self._topics.watch(self._shared.assignment, self._join), "kafka watch")
         try:
-            await self._crew.until_one_fails()
+            await self._tasks.wait_for_failure()
         except asyncio.CancelledError:
             for reader in self._readers:
                 await reader.commit_rest()
             raise
 
-    async def _bury(self) -> None:
+    async def _publish_rejected(self) -> None:
         while True:
-            for body, why, done in await self._buried.take():
+            for body, why, done in await self._rejected.take():
                 await self._publish(DEAD, 0, body, done, why)
 
 

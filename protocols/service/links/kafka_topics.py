@@ -1,10 +1,12 @@
-"""The topics of the shop: created before a link uses them, and looked after while it does.
+"""The topics of the shop: created before a link uses them, and checked while it does.
 
-A deleted topic makes no noise: the client library goes on fetching it, and a group whose topic is gone has an empty assignment.
-So a link asks the broker every second whether all is there, and begins anew with a new connection if something is not.
+A deleted topic is not reported to anyone: the client library goes on fetching it, and a group whose topic is gone has an empty
+assignment. So a link checks every second that all topics exist, and ends its connection if one does not; the next connection
+creates it.
 
-A static member that joins again gets its old assignment, without a rebalance, were it empty (KAFKA-13435). So an instance to
-which nothing is assigned joins once more as the member that it is then: when the group's leader does, the group rebalances.
+A static member that joins again gets its old assignment back without a rebalance, even an empty one (KAFKA-13435). So an
+instance without any partition joins once more as the member that it is then: when the group's leader does, the group
+rebalances.
 """
 
 import asyncio
@@ -18,10 +20,10 @@ from aiokafka.errors import InvalidPartitionsError, TopicAlreadyExistsError
 
 from protocols.service.links import MOST_DEAD_LETTER_BYTES
 from protocols.service.links.broker import BrokerLost
-from protocols.service.links.kafka_reader import LOST, words
+from protocols.service.links.kafka_reader import LOST, describe
 
 DEAD = "wdm.dead"
-# The oldest segment goes when there are more bytes: time does not matter to somebody who comes to look.
+# By size alone: a dead letter is as useful after a week as after an hour.
 KEPT = {"retention.bytes": MOST_DEAD_LETTER_BYTES, "retention.ms": -1, "segment.bytes": MOST_DEAD_LETTER_BYTES // 8}
 WATCH_EVERY_S = 1.0
 IDLE_LOOKS = 3
@@ -30,7 +32,7 @@ log = structlog.get_logger()
 
 
 class Topics:
-    """``partitions``: how many instances each service has. A topic has as many partitions, or more."""
+    """The topics of all services. `partitions` is the number of instances of each; a topic has as many partitions, or more."""
 
     def __init__(self, servers: str, partitions: Mapping[str, int], within_ms: int) -> None:
         self._wanted = {
@@ -39,15 +41,15 @@ class Topics:
         self._admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=within_ms)
 
     async def open(self) -> None:
-        """Create them, or let them grow: there may be more instances now than when they were created."""
+        """Create missing topics, and missing partitions: there may be more instances now than at the creation."""
         await self._admin.start()
         new = [NewTopic(name, count, 1) for name, count in self._wanted.items()]
         new.append(NewTopic(DEAD, 1, 1, topic_configs={name: str(value) for name, value in KEPT.items()}))
         with contextlib.suppress(TopicAlreadyExistsError):
             await self._admin.create_topics(new)
-        there = await self._there()
+        existing = await self._existing()
         for name, count in self._wanted.items():
-            if 0 < there.get(name, 0) < count:
+            if 0 < existing.get(name, 0) < count:
                 with contextlib.suppress(InvalidPartitionsError):  # another instance was first
                     await self._admin.create_partitions({name: NewPartitions(count)})
 
@@ -55,26 +57,26 @@ class Topics:
         await self._admin.close()
 
     async def watch(self, assigned: Callable[[], Collection[Any]], join_again: Callable[[], None]) -> None:
-        """Raise ``BrokerLost`` as soon as a topic or a partition is gone; ``join_again`` when nothing is ``assigned``."""
+        """Check for ever; call `join_again` while nothing is `assigned`. Raises `BrokerLost` for a missing topic or partition."""
         idle = 0
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             try:
-                gone = await self._gone()
+                missing = await self._missing()
             except LOST as error:
-                raise BrokerLost(words(error)) from error
-            if gone:
-                raise BrokerLost(f"topics or partitions are gone: {', '.join(gone)}")
+                raise BrokerLost(describe(error)) from error
+            if missing:
+                raise BrokerLost(f"topics or partitions are gone: {', '.join(missing)}")
             idle = 0 if assigned() else idle + 1
             if idle and idle % IDLE_LOOKS == 0:
                 log.warning("no partition is assigned", after_s=idle * WATCH_EVERY_S)
                 join_again()
 
-    async def _gone(self) -> Sequence[str]:
-        there = await self._there()
-        return [name for name, count in {**self._wanted, DEAD: 1}.items() if there.get(name, 0) < count]
+    async def _missing(self) -> Sequence[str]:
+        existing = await self._existing()
+        return [name for name, count in {**self._wanted, DEAD: 1}.items() if existing.get(name, 0) < count]
 
-    async def _there(self) -> Mapping[str, int]:
-        """How many partitions each topic has; 0: there is none of this name."""
-        found = await self._admin.describe_topics([*self._wanted, DEAD])
-        return {topic["topic"]: len(topic["partitions"]) for topic in found}
+    async def _existing(self) -> Mapping[str, int]:
+        """Return the number of partitions of each topic; 0 for a topic that does not exist."""
+        descriptions = await self._admin.describe_topics([*self._wanted, DEAD])
+        return {topic["topic"]: len(topic["partitions"]) for topic in descriptions}

@@ -89,7 +89,7 @@ async def test_what_is_said_later_is_a_request_of_its_own() -> None:
         order.link.send(stock.url, Note("early"))
         await heard(stock, 1)
         async with asyncio.timeout(5):
-            while order.link._peers[stock.url].under_way:
+            while order.link._peers[stock.url].requests:
                 await asyncio.sleep(0.005)
         stock.link.send(order.url, Note("late"))
         await heard(order, 1)

@@ -1,4 +1,4 @@
-"""What a link over Kafka commits, and when: the reader's accounts, on a consumer whose rebalances come where the test says."""
+"""What a link over Kafka commits, and when: the reader's trackers, on a consumer whose rebalances come where the test says."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from protocols.errors import UsageError
 from protocols.service.links import kafka, kafka_reader
-from protocols.service.links.broker import BrokerLost, Done
+from protocols.service.links.broker import BrokerLost, Collector
 from tests.unit.service.test_links import Note
 
 HERE = TopicPartition("wdm.stock", 0)
@@ -53,7 +53,7 @@ class Reading:
         self.queue: asyncio.Queue[kafka_reader.Fetched] = asyncio.Queue(2)
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self.reader.read(self.queue, Done()))
+        self._task = asyncio.create_task(self.reader.read(self.queue, Collector()))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -81,7 +81,7 @@ class Reading:
 
 def finish(fetched: Sequence[kafka_reader.Fetched]) -> None:
     for one in fetched:
-        one.parcel.done()
+        one.batch.done()
 
 
 async def test_a_rebalance_in_mid_batch_commits_no_offset_beyond_unfinished_work() -> None:
@@ -122,7 +122,7 @@ async def test_a_revocation_commits_what_is_finished_and_drops_what_waits() -> N
         finish(fetched[:2])
         await reading.reader.on_partitions_revoked([HERE])
         assert reading.consumer.committed == 2
-        assert fetched[2].account.closed
+        assert fetched[2].tracker.closed
         finish(fetched[2:])
         assert await reading.committed() == 2
 
@@ -157,14 +157,14 @@ async def test_a_commit_that_a_rebalance_refuses_costs_no_connection(refusal: Ex
 
 @pytest.mark.parametrize("order", list(permutations(range(5, 9))))
 def test_an_offset_is_committed_when_all_before_it_are_done(order: tuple[int, ...]) -> None:
-    account, done = kafka_reader.Account(HERE), set()
+    tracker, done = kafka_reader.OffsetTracker(HERE), set()
     for offset in range(5, 9):
-        account.begin(offset)
+        tracker.begin(offset)
     for offset in order:
         done.add(offset)
-        account.finish(offset)
+        tracker.finish(offset)
         first_missing = next((offset for offset in range(5, 9) if offset not in done), 9)
-        assert account.position == (first_missing if first_missing > 5 else 0)
+        assert tracker.position == (first_missing if first_missing > 5 else 0)
 
 
 def test_a_transaction_keeps_its_partition_and_an_instance_has_its_own() -> None:

@@ -13,7 +13,17 @@ from protocols.errors import UsageError
 from protocols.service import links, tasks
 from protocols.service.bounded_log import LONGEST_TEXT
 from protocols.service.codec import Codec
-from protocols.service.links import LIMIT_BYTES, TRANSPORTS, Handled, Transport, broker, kafka, rabbitmq, transport
+from protocols.service.links import (
+    LIMIT_BYTES,
+    TRANSPORTS,
+    Handled,
+    Transport,
+    broker,
+    kafka,
+    outbox,
+    rabbitmq,
+    transport,
+)
 from protocols.service.links.broker import Batch, BrokerLink, BrokerLost
 from protocols.service.service import countdown
 from protocols.service.settings import Settings
@@ -57,7 +67,7 @@ class Failing:
         else:
             asyncio.get_running_loop().call_soon(confirmed)
 
-    async def parcels(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncIterator[Batch]:
         await asyncio.Event().wait()
         yield Batch(b"", lambda: None, lambda _: None)
 
@@ -82,7 +92,7 @@ async def until_left(link: BrokerLink) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_what_is_said_together_leaves_in_one_parcel_for_each_destination() -> None:
+async def test_what_is_said_together_leaves_in_one_batch_for_each_destination() -> None:
     failing = Failing()
     async with link_to(failing) as link:
         await asyncio.sleep(0.01)
@@ -95,9 +105,9 @@ async def test_what_is_said_together_leaves_in_one_parcel_for_each_destination()
 
 
 async def test_what_was_not_confirmed_is_sent_again_in_order_and_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker, "BATCH", 2)
-    monkeypatch.setattr(broker, "UNDER_WAY", 1)
-    monkeypatch.setattr(broker, "RECONNECT_S", 0.01)
+    monkeypatch.setattr(outbox, "MOST_IN_BATCH", 2)
+    monkeypatch.setattr(broker, "MOST_BATCHES_OUT", 1)
+    monkeypatch.setattr(broker, "RECONNECT_MS", 10.0)
     failing = Failing(losses=2)
     wanted = [Note(f"a.{number}") for number in range(6)]
     async with link_to(failing) as link:
@@ -112,7 +122,7 @@ async def test_what_was_not_confirmed_is_sent_again_in_order_and_first(monkeypat
 async def test_a_message_that_waits_already_is_not_queued_again_and_a_full_box_loses_what_comes_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(broker, "BOX", 3)
+    monkeypatch.setattr(broker, "MOST_WAITING", 3)
     link = BrokerLink("order-1", CODEC, Failing().channel)
     for number in (0, 1, 0, 2, 1, 3, 2):
         link.send("stock", Note(f"a.{number}"))
@@ -170,11 +180,11 @@ async def test_a_crew_that_is_being_ended_begins_nothing_more() -> None:
     async def work() -> None:
         begun.append("work")
 
-    crew = tasks.SupervisedTasks()
-    crew.add(fail(), "fail")
+    supervised = tasks.SupervisedTasks()
+    supervised.start(fail(), "fail")
     with pytest.raises(BrokerLost):
-        await crew.until_one_fails()
-    crew.add(work(), "late")
+        await supervised.wait_for_failure()
+    supervised.start(work(), "late")
     await asyncio.sleep(0.01)
     assert not begun
 
@@ -201,7 +211,7 @@ class Deaf(Failing):
         super().__init__(losses=1)
         self.deaf_to = deaf_to
 
-    async def parcels(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncIterator[Batch]:
         while True:
             try:
                 await asyncio.Event().wait()
@@ -214,8 +224,8 @@ class Deaf(Failing):
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "AGAIN_S", 0.02)
-    monkeypatch.setattr(tasks, "WITHIN_S", 0.3)
+    monkeypatch.setattr(tasks, "CANCEL_AGAIN_S", 0.02)
+    monkeypatch.setattr(tasks, "END_WITHIN_S", 0.3)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -225,7 +235,7 @@ async def test_a_stop_ends_though_cancellations_are_lost(deaf_to: float) -> None
     async with asyncio.timeout(10), link_to(deaf):
         await asyncio.sleep(0.05)
     deaf.deaf_to = 0
-    await tasks.end(asyncio.all_tasks() - {asyncio.current_task()})
+    await tasks.end_tasks(asyncio.all_tasks() - {asyncio.current_task()})
 
 
 @pytest.mark.usefixtures("impatient")
@@ -264,7 +274,7 @@ class Delivering(Failing):
     def _finish(self) -> None:
         self.done += 1
 
-    async def parcels(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncIterator[Batch]:
         for body in self.bodies:
             yield Batch(body, self._finish, lambda _: None)
         await asyncio.Event().wait()
@@ -277,7 +287,7 @@ def reject_odd(_: str, messages: Sequence[Note], handled: Handled) -> None:
 async def test_messages_that_can_never_be_carried_out_are_buried_without_the_others_and_give_their_places_back() -> (
     None
 ):
-    batches = [[Note(str(number)), Note(str(number + 1))] for number in range(0, 8 * broker.ROOM, 2)]
+    batches = [[Note(str(number)), Note(str(number + 1))] for number in range(0, 8 * broker.MOST_BATCHES_IN, 2)]
     delivering = Delivering(*(CODEC.encode("order-1", batch) for batch in batches))
     link = BrokerLink("stock-1", CODEC, delivering.channel)
     await link.start(reject_odd)
@@ -304,7 +314,7 @@ async def test_what_a_broker_has_nowhere_to_put_is_lost_and_keeps_no_box() -> No
             link.send(f"gone-{number}", Note("a.1"))
         await until_left(link)
     assert (link.counts.lost, link.counts.messages, failing.connects) == (50, 0, 1)
-    assert not link._boxes
+    assert not link._outboxes
 
 
 class Useless(Failing):

@@ -10,10 +10,10 @@ import pytest
 
 from protocols.core import Command
 from protocols.ports import LoopClock, StoreDown, StoreFault, StoreFull, StoreUnknown
-from protocols.service import valkey_connection as wire_module
+from protocols.service import valkey_connection
 from protocols.service.codec import encode_arguments
-from protocols.service.store import BUNDLE, ValkeyStore
-from protocols.service.valkey_connection import connector
+from protocols.service.store import MOST_IN_BATCH, ValkeyStore
+from protocols.service.valkey_connection import ServerAddress
 
 OK = encode_arguments(7, ())  # any msgpack array will do as an answer
 ANSWER = b"$%d\r\n%s\r\n" % (len(OK), OK)
@@ -56,7 +56,7 @@ async def store_of(
     server = Server(behave)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    store = ValkeyStore(connector(f"redis://127.0.0.1:{port}/0"), "#!lua", LoopClock(), limit_ms)
+    store = ValkeyStore(ServerAddress.parse(f"redis://127.0.0.1:{port}/0"), "#!lua", LoopClock(), limit_ms)
     store.start()
     try:
         yield store, server
@@ -71,7 +71,7 @@ async def test_what_is_asked_together_leaves_in_bundles() -> None:
         await store.call(Command("first"))
         before = store.counts.batches
         await asyncio.gather(*(store.call(Command(f"c{number}")) for number in range(50)))
-        assert store.counts.batches == before + math.ceil(50 / BUNDLE)
+        assert store.counts.batches == before + math.ceil(50 / MOST_IN_BATCH)
         assert server.calls[1:] == [f"wdm_c{number}".encode() for number in range(50)]
 
 
@@ -99,7 +99,7 @@ async def test_the_order_survives_a_lost_connection() -> None:
 async def test_a_store_that_cannot_be_reached_never_executes_the_command(
     call: Callable[[ValkeyStore, Command], Awaitable[object]],
 ) -> None:
-    store = ValkeyStore(connector("redis://127.0.0.1:1/0"), "#!lua", LoopClock(), limit_ms=100)
+    store = ValkeyStore(ServerAddress.parse("redis://127.0.0.1:1/0"), "#!lua", LoopClock(), limit_ms=100)
     store.start()
     with pytest.raises(StoreDown):
         await call(store, Command("add"))
@@ -193,9 +193,9 @@ async def test_a_connection_found_closed_by_a_write_is_opened_anew() -> None:
     """uvloop raises RuntimeError where asyncio only warns. Found by `wdm chaos flaky-network --seed 1`: it never came back."""
     async with store_of(lambda _: ANSWER) as (store, server):
         await store.call(Command("first"))
-        wire = store._wire
-        assert wire is not None
-        wire._transport = Closed(wire._transport)  # type: ignore[assignment]
+        connection = store._connection
+        assert connection is not None
+        connection._transport = Closed(connection._transport)  # type: ignore[assignment]
         assert await store.call(Command("fenced")) == (7,)
         assert server.calls[1:] == [b"wdm_fenced"]
         assert store.counts.connects == 2
@@ -205,9 +205,9 @@ async def test_what_is_asked_for_the_moment_a_connection_is_lost_waits_for_the_n
     """It was not sent, so it is not unknown."""
     async with store_of(lambda _: ANSWER) as (store, server):
         await store.call(Command("first"))
-        wire = store._wire
-        assert wire is not None
-        wire.give_up(ConnectionResetError("on purpose"))
+        connection = store._connection
+        assert connection is not None
+        connection.give_up(ConnectionResetError("on purpose"))
         assert await store.once(Command("add")) == (7,)
         assert server.calls[1:] == [b"wdm_add"]
 
@@ -216,7 +216,7 @@ async def test_a_server_that_falls_silent_is_left_after_the_time_it_has_to_answe
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Found with a store cut off from its network: what was asked in the middle of a look waited for the end of the next."""
-    monkeypatch.setattr(wire_module, "ANSWER_WITHIN_S", 0.4)
+    monkeypatch.setattr(valkey_connection, "REPLY_WITHIN_S", 0.4)
     async with store_of(lambda number: b"" if number == 2 else ANSWER) as (store, server):
         await store.call(Command("first"))
         await asyncio.sleep(0.2)
@@ -231,7 +231,7 @@ async def test_a_server_that_takes_the_connection_and_never_says_a_word_is_asked
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As when the network is cut between the handshake of TCP and the password: nobody ever hears that it is over."""
-    monkeypatch.setattr(wire_module, "ANSWER_WITHIN_S", 0.2)
+    monkeypatch.setattr(valkey_connection, "REPLY_WITHIN_S", 0.2)
     taken = itertools.count(1)
     server = Server(lambda _: ANSWER)
 
@@ -244,7 +244,7 @@ async def test_a_server_that_takes_the_connection_and_never_says_a_word_is_asked
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
-        store = ValkeyStore(connector(f"redis://:secret@127.0.0.1:{port}/0"), "#!lua", LoopClock(), 2_000)
+        store = ValkeyStore(ServerAddress.parse(f"redis://:secret@127.0.0.1:{port}/0"), "#!lua", LoopClock(), 2_000)
         store.start()
         assert await store.call(Command("fenced")) == (7,)
         await store.stop()

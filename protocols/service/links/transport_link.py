@@ -1,0 +1,31 @@
+"""The link of a service process, whatever its transport."""
+
+from typing import Protocol
+
+from protocols.ports import Link
+from protocols.service.links import Counts, Receive
+from protocols.service.links.dead_letter_log import DeadLetterLog
+
+
+class TransportLink(Link, Protocol):
+    """A link of a service process, from `start` to `stop`.
+
+    `waiting` counts the messages that have not left yet. `up`: they can leave; `trouble` is the reason why not, or empty.
+    `dead` are the messages that this process can never carry out.
+    """
+
+    counts: Counts
+    dead: DeadLetterLog
+
+    @property
+    def up(self) -> bool: ...
+
+    @property
+    def trouble(self) -> str: ...
+
+    @property
+    def waiting(self) -> int: ...
+
+    async def start(self, receive: Receive) -> None: ...
+
+    async def stop(self) -> None: ...
