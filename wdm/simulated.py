@@ -1,4 +1,4 @@
-"""Many seeds in the simulator, as the command line shows them; the first that fails is kept, and made as small as it gets."""
+"""Many seeds in the simulator on the command line; the first failing run is shrunk and kept."""
 
 import hashlib
 import sys
@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.chaos import seeds
-from harness.chaos.seeds import Told
+from harness.chaos.seeds import SeedResult, run_seeds
 from harness.chaos.shrink import Shrinker
 from harness.checkers import Verdict
 from harness.report import text
@@ -27,40 +26,40 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 HOUR_S = 3_600.0
-TOLD = 20
-"""Failing seeds that are named; the others are counted."""
+MOST_LINES = 20
+"""The number of failing seeds with a line of their own."""
 
 
 @dataclass
 class Tally:
-    """What a number of seeds came to."""
+    """The results of the seeds of one plan."""
 
     plan: Plan
-    told: list[Told] = field(default_factory=list)
+    results: list[SeedResult] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
 
     @property
-    def failing(self) -> list[Told]:
-        return [each for each in self.told if each.verdict != Verdict.HOLDS]
+    def failing(self) -> list[SeedResult]:
+        return [result for result in self.results if result.verdict != Verdict.HOLDS]
 
     @property
     def digest(self) -> str:
-        """Equal for the same seeds that took the same courses."""
-        return hashlib.blake2b("".join(each.digest for each in self.told).encode(), digest_size=8).hexdigest()
+        """A digest of all courses, equal for the same seeds with the same courses."""
+        return hashlib.blake2b("".join(result.digest for result in self.results).encode(), digest_size=8).hexdigest()
 
     @property
     def code(self) -> int:
-        if self.interrupted or not self.told:
+        if self.interrupted or not self.results:
             return INTERRUPTED
-        return max((CODES[Verdict(each.verdict)] for each in self.told), key=WORST.index)
+        return max((CODES[Verdict(result.verdict)] for result in self.results), key=WORST.index)
 
     def lines(self) -> Iterator[str]:
-        counts = Counter(each.verdict for each in self.told)
-        yield f"{len(self.told)} seeds: {', '.join(f'{count} {verdict}' for verdict, count in sorted(counts.items()))}"
-        checkouts, faults = (sum(getattr(each, name) for each in self.told) for name in ("checkouts", "faults"))
-        simulated_s = sum(each.simulated_s for each in self.told)
-        least = [min((getattr(each, name) for each in self.told), default=0) for name in ("checkouts", "faults")]
+        counts = Counter(result.verdict for result in self.results)
+        yield f"{len(self.results)} seeds: {', '.join(f'{count} {verdict}' for verdict, count in sorted(counts.items()))}"
+        checkouts, faults = (sum(getattr(result, name) for result in self.results) for name in ("checkouts", "faults"))
+        simulated_s = sum(result.simulated_s for result in self.results)
+        least = [min((getattr(result, name) for result in self.results), default=0) for name in ("checkouts", "faults")]
         yield f"{checkouts} checkouts (at least {least[0]} a seed), {faults} faults (at least {least[1]})"
         ratio = simulated_s / self.seconds if self.seconds else 0
         yield f"{simulated_s / HOUR_S:.1f} h simulated in {self.seconds:.1f} s: {ratio:.0f} to 1"
@@ -70,29 +69,29 @@ class Tally:
         return {
             "protocol": self.plan.protocol,
             "scenario": self.plan.scenario.name,
-            "seeds": len(self.told),
-            "verdicts": dict(Counter(each.verdict for each in self.told)),
-            "checkouts": sum(each.checkouts for each in self.told),
-            "faults": sum(each.faults for each in self.told),
-            "simulated_s": round(sum(each.simulated_s for each in self.told), 3),
+            "seeds": len(self.results),
+            "verdicts": dict(Counter(result.verdict for result in self.results)),
+            "checkouts": sum(result.checkouts for result in self.results),
+            "faults": sum(result.faults for result in self.results),
+            "simulated_s": round(sum(result.simulated_s for result in self.results), 3),
             "seconds": round(self.seconds, 3),
             "trace": self.digest,
-            "digests": {str(each.seed): each.digest for each in self.told},
+            "digests": {str(result.seed): result.digest for result in self.results},
             "failing": [
                 {
-                    "seed": each.seed,
-                    "verdict": each.verdict,
-                    "headline": each.headline,
-                    "command": _again(self.plan, each),
+                    "seed": result.seed,
+                    "verdict": result.verdict,
+                    "headline": result.headline,
+                    "command": _again(self.plan, result),
                 }
-                for each in self.failing
+                for result in self.failing
             ],
             "exit": self.code,
         }
 
 
 def seeds_in_the_simulator(plan: Plan, count: int, runs: Path, as_json: bool) -> int:
-    """Run them all, tell of the first that fails at once, and return the exit code of the worst."""
+    """Run `count` seeds, print the failing ones at once, and return the exit code of the worst result."""
     ui.say(f"seeds {plan.seed} to {plan.seed + count - 1}: {plan.scenario.name} on {plan.protocol}, in the simulator")
     tally = _run(plan, count, as_json)
     small = (
@@ -104,11 +103,11 @@ def seeds_in_the_simulator(plan: Plan, count: int, runs: Path, as_json: bool) ->
         for line in tally.lines():
             click.echo(line)
         if small is not None:
-            click.echo(f"\nthe first that failed, with as little as still fails, kept in {small.folder.path}:\n")
+            click.echo(f"\nthe first failing run, shrunk and kept in {small.folder.path}:\n")
             click.echo(text.render(small.history, small.judgement), nl=False)
     if small is not None:
         ui.next_step(
-            f"`wdm replay {small.folder.path}` runs that again, `wdm report {small.folder.path.name}` shows it"
+            f"`wdm replay {small.folder.path}` repeats the shrunk run, `wdm report {small.folder.path.name}` shows its report"
         )
     else:
         scenario = plan.named or plan.scenario.name
@@ -123,12 +122,12 @@ def _run(plan: Plan, count: int, as_json: bool) -> Tally:
     with _bar() as bar:
         task = bar.add_task("seeds", total=count)
         try:
-            for told in seeds.each(plan, count):
-                tally.told.append(told)
+            for result in run_seeds(plan, count):
+                tally.results.append(result)
                 bar.advance(task)
-                if told.verdict != Verdict.HOLDS and not as_json and len(tally.failing) <= TOLD:
+                if result.verdict != Verdict.HOLDS and not as_json and len(tally.failing) <= MOST_LINES:
                     bar.console.print(end="")
-                    click.echo(f"seed {told.seed}: {told.headline}; `{_again(plan, told)}`")
+                    click.echo(f"seed {result.seed}: {result.headline}; `{_again(plan, result)}`")
         except KeyboardInterrupt:
             tally.interrupted = True
     tally.seconds = time.monotonic() - started
@@ -151,13 +150,13 @@ def _bar() -> "Progress":
 
 
 def _smallest(plan: Plan, runs: Path) -> Finished:
-    """Shrink what failed, then run it once more into a folder."""
-    ui.say(f"seed {plan.seed}: looking for the fewest faults and the least load that still fail")
+    """Shrink the failing run, and repeat the smallest run with a run folder."""
+    ui.say(f"seed {plan.seed}: search for the fewest faults and the least load that still fail")
     shrinker = Shrinker(plan, in_memory.run(plan))
     small = shrinker.run()
     ui.say(f"tried {shrinker.tried} smaller runs; {len(small.schedule or ())} faults are left")
     return finish(record(small, runs))
 
 
-def _again(plan: Plan, told: Told) -> str:
-    return replace(plan, seed=told.seed).command()
+def _again(plan: Plan, result: SeedResult) -> str:
+    return replace(plan, seed=result.seed).command()

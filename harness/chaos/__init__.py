@@ -1,1 +1,1 @@
-"""A chaos run: a shop under load and under faults, recorded, healed and judged."""
+"""Campaigns of many runs under faults: seeds, shrinking, replay, the hunt for ablated safeguards and their table."""

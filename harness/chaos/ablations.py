@@ -1,7 +1,7 @@
 """The ablation table of `docs/ablations.md`: `python -m harness.chaos.ablations` writes it to stdout, `make docs` into the file.
 
-Every safeguard of every protocol is taken out once. A column is a title and a function of a row; a test compares the file
-with what this says today.
+The table has a row for each safeguard of each protocol. A column is a title and a function of a row; a test compares the
+file with the output of this module.
 """
 
 import sys
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.chaos.hunt import GROUNDS, Catch, hunt
+from harness.chaos.hunt import GROUNDS, Detection, hunt
 from harness.explore.search import Found
 from harness.explore.suite import Question, worst
 from protocols.claims import Safeguard
@@ -58,11 +58,13 @@ REAL: dict[tuple[str, str], str] = {
     ("saga", "force-undo"): "none in 14 runs",
     ("saga", "force-confirm"): "`left-for-dead` 1",
 }
-"""Scenario and seed in which `python -m harness.chaos.hunt` saw it on real processes, at its last run."""
+"""The scenario and seed of the violation on real processes in the last run of `python -m harness.chaos.hunt`."""
 
 
 @dataclass(frozen=True)
-class Row:
+class AblationRow:
+    """One safeguard of one protocol; each column is computed when it is read."""
+
     protocol: str
     safeguard: Safeguard
 
@@ -72,55 +74,55 @@ class Row:
 
     @property
     def under(self) -> str:
-        """The options that it is for, as they stand in the table."""
+        """The protocol options that the safeguard belongs to, as flags in brackets."""
         flags = " ".join(f"--{name} {value}" for name, value in self.safeguard.under)
         return f" (`{flags}`)" if flags else ""
 
     @property
     def found(self) -> Found:
-        found = worst(self.answers)
-        assert found is not None, f"{self.protocol} without {self.safeguard.name}: nothing breaks"
-        return found
+        broken = worst(self.answers)
+        assert broken is not None, f"{self.protocol} without {self.safeguard.name}: no invariant is violated"
+        return broken
 
     @cached_property
-    def catch(self) -> Catch | None:
+    def detection(self) -> Detection | None:
         return hunt(self.protocol, self.safeguard.name)
 
 
-Column = tuple[str, Callable[[Row], object]]
+Column = tuple[str, Callable[[AblationRow], object]]
 SEARCHED: tuple[Column, ...] = (
     ("safeguard", lambda row: f"`{row.safeguard.name}`: {row.safeguard.summary}{row.under}"),
     ("fault without it", lambda row: row.safeguard.opens),
     ("case", lambda row: row.found.case.name),
     ("violated invariant", lambda row: row.found.promise),
     ("steps", lambda row: len(row.found.path)),
-    ("states", lambda row: sum(found.states for found in row.answers)),
+    ("states", lambda row: sum(answer.states for answer in row.answers)),
 )
 COLUMNS: tuple[Column, ...] = (
     *SEARCHED,
-    ("seed", lambda row: f"`{row.catch.scenario}` {row.catch.seed}" if row.catch else "none"),
-    ("runs", lambda row: row.catch.runs if row.catch else sum(count for _, count in GROUNDS)),
+    ("seed", lambda row: f"`{row.detection.scenario}` {row.detection.seed}" if row.detection else "none"),
+    ("runs", lambda row: row.detection.runs if row.detection else sum(count for _, count in GROUNDS)),
     ("real processes", lambda row: REAL.get((row.protocol, row.safeguard.name), "not searched yet")),
 )
 
 
-def rows() -> Iterator[Row]:
-    """One for each safeguard of each protocol, in their order."""
+def rows() -> Iterator[AblationRow]:
+    """Yield a row for each safeguard of each protocol, in their order."""
     for name in names():
-        yield from (Row(name, safeguard) for safeguard in load(name).safeguards)
+        yield from (AblationRow(name, safeguard) for safeguard in load(name).safeguards)
 
 
-def cells(row: Row, columns: tuple[Column, ...] = COLUMNS) -> list[str]:
-    """The row as it stands in the table."""
+def cells(row: AblationRow, columns: tuple[Column, ...] = COLUMNS) -> list[str]:
+    """Return the row as texts."""
     return [str(value(row)) for _, value in columns]
 
 
 def render() -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = [HEAD]
     for name in names():
-        mine = [row for row in rows() if row.protocol == name]
-        if mine:
+        of_protocol = [row for row in rows() if row.protocol == name]
+        if of_protocol:
             titles = [title for title, _ in COLUMNS]
             parts.append(
                 "\n".join(
@@ -129,7 +131,7 @@ def render() -> str:
                         "",
                         _line(titles),
                         _line("---" for _ in titles),
-                        *(_line(cells(row)) for row in mine),
+                        *(_line(cells(row)) for row in of_protocol),
                     ]
                 )
                 + "\n"

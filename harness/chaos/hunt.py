@@ -1,19 +1,19 @@
-"""How soon chaos finds a safeguard missing: seed by seed, through the scenarios that break most.
+"""The number of chaos runs until an ablated safeguard shows as a violation, in the scenarios with the most faults first.
 
-`python -m harness.chaos.hunt [SAFEGUARD ...]` hunts on real processes, which takes minutes, and says what came of it.
+`python -m harness.chaos.hunt [SAFEGUARD ...]` hunts on real processes for some minutes, and prints a line a safeguard.
 """
 
 import sys
 from typing import NamedTuple
 
 from harness.run import in_memory, scenarios
-from harness.run.in_memory import Single
+from harness.run.in_memory import InMemoryRun
 from harness.run.plan import Plan, simulated
 from harness.runtimes.table import SIMULATED
 from protocols.registry import load, names
 
 Grounds = tuple[tuple[str, int], ...]
-"""Scenarios in the order in which they are tried, and so many seeds of each."""
+"""Scenarios in the order of the hunt, with the number of seeds of each."""
 
 GROUNDS: Grounds = (
     ("kill-one-at-a-time", 10),
@@ -34,43 +34,43 @@ REAL_GROUNDS: Grounds = (
     ("impatient", 1),
     ("everything", 3),
 )
-"""Fewer where a seed takes as long as it says."""
+"""Fewer seeds than in the simulator, because a real run takes its whole duration."""
 
 
-class Catch(NamedTuple):
-    """Where something was found: the first seed of the scenario that shows it, and how many runs it took in all."""
+class Detection(NamedTuple):
+    """The first violation: its scenario, the first seed of it, and the number of runs until then in all scenarios."""
 
     scenario: str
     seed: int
     runs: int
 
 
-def hunt(protocol: str, safeguard: str, runtime: str = SIMULATED, grounds: Grounds = GROUNDS) -> Catch | None:
-    """Where the protocol without it is first violated; None if nowhere."""
+def hunt(protocol: str, safeguard: str, runtime: str = SIMULATED, grounds: Grounds = GROUNDS) -> Detection | None:
+    """Return the first violation of the protocol without `safeguard`; None if no seed shows one."""
     runs = 0
     for scenario, count in grounds:
         for seed in range(1, count + 1):
             runs += 1
-            if without(protocol, safeguard, scenario, seed, runtime).names:
-                return Catch(scenario, seed, runs)
+            if run_without(protocol, safeguard, scenario, seed, runtime).names:
+                return Detection(scenario, seed, runs)
     return None
 
 
-def without(protocol: str, safeguard: str, scenario: str, seed: int, runtime: str = SIMULATED) -> Single:
-    """One seed of a scenario with the safeguard taken out, under the options that it is for."""
-    under = next(one.under for one in load(protocol).safeguards if one.name == safeguard)
-    found = scenarios.load(scenario)
+def run_without(protocol: str, safeguard: str, scenario: str, seed: int, runtime: str = SIMULATED) -> InMemoryRun:
+    """Run one seed of a scenario without `safeguard`, under the protocol options that the safeguard belongs to."""
+    under = next(rule.under for rule in load(protocol).safeguards if rule.name == safeguard)
+    loaded = scenarios.load(scenario)
     if runtime == SIMULATED:
-        found = simulated(found)
-    return in_memory.run(Plan(found, protocol, seed, runtime=runtime, options=dict(under), ablate=(safeguard,)))
+        loaded = simulated(loaded)
+    return in_memory.run(Plan(loaded, protocol, seed, runtime=runtime, options=dict(under), ablate=(safeguard,)))
 
 
 def main(wanted: list[str]) -> None:
     for protocol in names():
         for safeguard in load(protocol).safeguards:
             if not wanted or safeguard.name in wanted:
-                catch = hunt(protocol, safeguard.name, "local", REAL_GROUNDS)
-                where = f"{catch.scenario} seed {catch.seed}, run {catch.runs}" if catch else "nowhere"
+                detection = hunt(protocol, safeguard.name, "local", REAL_GROUNDS)
+                where = f"{detection.scenario} seed {detection.seed}, run {detection.runs}" if detection else "nowhere"
                 sys.stdout.write(f"{protocol} without {safeguard.name}: {where}\n")
                 sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""The plan of a run that was kept, read back from its `run.toml`."""
+"""The plan of a kept run, read back from its `run.toml`."""
 
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -20,11 +20,11 @@ WAY_OUT = "`wdm check-history` judges what was seen, and `command` in the file, 
 
 
 class OtherVersion(EnvironmentFailure):
-    """The run is of another version of wdm, whose code took another course."""
+    """The refusal of a run of another version of wdm, whose code takes another course."""
 
 
-class RunSaid(msgspec.Struct, frozen=True):
-    """`[run]`, as far as a run is made of it."""
+class RunSection(msgspec.Struct, frozen=True):
+    """The keys of `[run]` that a plan needs."""
 
     wdm: str
     ablate: tuple[str, ...]
@@ -36,8 +36,8 @@ class RunSaid(msgspec.Struct, frozen=True):
     must_hold: tuple[str, ...]
 
 
-class Said(msgspec.Struct, frozen=True):
-    """`run.toml`, as far as a run is made of it."""
+class RunRecord(msgspec.Struct, frozen=True):
+    """The keys of `run.toml` that a plan needs."""
 
     protocol: str
     runtime: str
@@ -48,13 +48,13 @@ class Said(msgspec.Struct, frozen=True):
     salt: int
     workload: dict[str, Any]
     options: dict[str, str]
-    run: RunSaid
+    run: RunSection
     faults: int
     fault: list[dict[str, Any]] = []
 
 
-class Row(msgspec.Struct, frozen=True):
-    """What every `[[fault]]` says; its other keys are settings of its kind."""
+class FaultRecord(msgspec.Struct, frozen=True):
+    """The keys that every `[[fault]]` has; the others are settings of its kind."""
 
     kind: str
     target: tuple[str, ...]
@@ -62,11 +62,14 @@ class Row(msgspec.Struct, frozen=True):
     for_s: float
 
 
-def plan_of(folder: Path) -> Plan:
-    """Raises `UsageError` if `run.toml` is missing or damaged, `OtherVersion` if it cannot mean the same any more."""
+def load_plan(folder: Path) -> Plan:
+    """Read the plan of the run in `folder`.
+
+    Raises `UsageError` if `run.toml` is missing or damaged, and `OtherVersion` if another version wrote it.
+    """
     file = TomlFile(folder / FILE, "the record of the run")
-    found = file.document.get("run")
-    theirs, ours = found.get("wdm") if isinstance(found, dict) else None, version("wdm")
+    section = file.document.get("run")
+    theirs, ours = section.get("wdm") if isinstance(section, dict) else None, version("wdm")
     if isinstance(theirs, str) and theirs != ours:
         raise OtherVersion(f"{file.path}: the run is of wdm {theirs}, this is wdm {ours}: install that to replay it")
     try:
@@ -74,35 +77,35 @@ def plan_of(folder: Path) -> Plan:
     except formats.Unreadable as error:
         raise OtherVersion(str(error)) from error
     try:
-        said = msgspec.convert(file.document, Said)
-        _whole(file, said)
-        return _plan(said)
+        record = msgspec.convert(file.document, RunRecord)
+        _check_whole(file, record)
+        return _plan(record)
     except msgspec.ValidationError as error:
         raise file.error_at(f"not a whole record of a run: {error}; {WAY_OUT}") from None
 
 
-def _whole(file: TomlFile, said: Said) -> None:
-    """Raise `UsageError` unless every fault of the run is there: without some, it would be another run."""
-    if said.faults == NEVER_DRAWN:
+def _check_whole(file: TomlFile, record: RunRecord) -> None:
+    """Raise `UsageError` unless the record has every fault of the run: a replay without some is another run."""
+    if record.faults == NEVER_DRAWN:
         raise file.error_at("the run ended before its faults were drawn: run it again with its `command`", "faults")
-    if said.faults != len(said.fault):
+    if record.faults != len(record.fault):
         raise file.error_at(
-            f"faults = {said.faults}, and there are {len(said.fault)}: the record of the run is not whole", "faults"
+            f"faults = {record.faults}, and there are {len(record.fault)}: the record of the run is not whole", "faults"
         )
 
 
-def _plan(said: Said) -> Plan:
-    name, load = said.workload.get("name"), {key: value for key, value in said.workload.items() if key != "name"}
+def _plan(record: RunRecord) -> Plan:
+    name, load = record.workload.get("name"), {key: value for key, value in record.workload.items() if key != "name"}
     if not isinstance(name, str) or name not in WORKLOADS:
         raise msgspec.ValidationError(f"there is no workload {name!r}")
-    run = said.run
+    run = record.run
     scenario = Scenario(
-        name=said.scenario,
-        summary=said.summary,
+        name=record.scenario,
+        summary=record.summary,
         workload_name=name,
         workload=msgspec.convert(load, WORKLOADS[name]),
         duration_s=run.duration_s,
-        durability=said.durability,
+        durability=record.durability,
         workers=run.workers,
         time_limit_s=run.time_limit_s,
         respawn_after_s=run.respawn_after_s,
@@ -110,19 +113,19 @@ def _plan(said: Said) -> Plan:
     )
     return Plan(
         scenario=scenario,
-        protocol=said.protocol,
-        seed=said.seed,
-        runtime=said.runtime,
-        options=said.options,
+        protocol=record.protocol,
+        seed=record.seed,
+        runtime=record.runtime,
+        options=record.options,
         ablate=run.ablate,
         transport=run.transport,
-        schedule=tuple(_schedule(said.fault)),
-        salt=said.salt,
+        schedule=tuple(_schedule(record.fault)),
+        salt=record.salt,
     )
 
 
 def _schedule(rows: list[dict[str, Any]]) -> Iterator[faults.Fault]:
     for row in rows:
-        said = msgspec.convert(row, Row)
+        fault = msgspec.convert(row, FaultRecord)
         settings = {key: value for key, value in row.items() if key not in FAULT_KEYS}
-        yield faults.fault(said.kind, said.target, said.at_s, said.for_s, settings)
+        yield faults.fault(fault.kind, fault.target, fault.at_s, fault.for_s, settings)

@@ -1,4 +1,4 @@
-"""Many seeds of one plan, spread over the cores: what each came to, in the order of the seeds."""
+"""Many seeds of one plan on all cores: the result of each run, in the order of the seeds."""
 
 import multiprocessing
 import os
@@ -12,12 +12,12 @@ from harness.run.plan import Plan
 
 CHUNK = 5
 ALONE = 8
-"""So few seeds are done sooner than other processes start."""
+"""The largest number of seeds that one process finishes before other processes have started."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What is known of one seed. `simulated_s` from its start to its end."""
+class SeedResult:
+    """The result of the run of one seed; `simulated_s` is the virtual time from its start to its end."""
 
     seed: int
     verdict: str
@@ -28,33 +28,33 @@ class Told:
     digest: str
 
 
-def each(plan: Plan, count: int, workers: int | None = None) -> Iterator[Told]:
-    """Run `count` seeds from the plan's on. Whoever stops listening stops the rest."""
+def run_seeds(plan: Plan, count: int, workers: int | None = None) -> Iterator[SeedResult]:
+    """Run `count` seeds from the plan's seed on. Closing the iterator stops the rest."""
     plans = (replace(plan, seed=seed) for seed in range(plan.seed, plan.seed + count))
     workers = min(workers or os.cpu_count() or 1, -(-count // CHUNK))
     if count <= ALONE or workers == 1:
-        yield from map(_one, plans)
+        yield from map(_run_seed, plans)
         return
-    # Processes that start from nothing: a fork would take threads and locks of this one along.
+    # A forked process would inherit threads and locks of this one, so each worker is a new interpreter.
     with multiprocessing.get_context("spawn").Pool(workers, _leave_signals_to_the_parent) as pool:
-        yield from pool.imap(_one, plans, CHUNK)
+        yield from pool.imap(_run_seed, plans, CHUNK)
 
 
 def _leave_signals_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _one(plan: Plan) -> Told:
-    done = in_memory.run(plan)
-    if done.interrupted:
+def _run_seed(plan: Plan) -> SeedResult:
+    run = in_memory.run(plan)
+    if run.interrupted:
         raise KeyboardInterrupt
-    history = done.history
-    return Told(
+    history = run.history
+    return SeedResult(
         seed=plan.seed,
-        verdict=str(done.judgement.verdict),
-        headline=headline(history, done.judgement),
+        verdict=str(run.judgement.verdict),
+        headline=headline(history, run.judgement),
         checkouts=sum(operation.op == "checkout" for operation in history.operations),
         faults=len(history.of_kind("fault-start")),
         simulated_s=(history.end_ns - history.start_ns) / 1e9,
-        digest=done.digest,
+        digest=run.digest,
     )

@@ -1,8 +1,9 @@
-"""The smallest run that still fails: fewer faults, less load, one after the other left out for as long as it fails the same way.
+"""Shrinking of a failing run: a smaller plan, with fewer faults and less load, that still fails the same way.
 
-In the simulator only, where the same plan always takes the same course. What is left out changes the course of all that
-follows, so each smaller plan has several tries, with another salt each. Zeller and Hildebrandt, "Simplifying and
-isolating failure-inducing input", TSE 28(2), 2002, section 3, for the order in which faults are left out.
+Shrinking runs in the simulator only, where the same plan always takes the same course. A fault that is left out changes
+the course of everything after it, so each smaller plan has several tries, each with another salt. The order in which
+faults are left out is that of Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", TSE 28(2),
+2002, section 3 (`ddmin`).
 """
 
 import time
@@ -13,11 +14,13 @@ import msgspec
 
 from harness.faults import Fault
 from harness.run import in_memory
-from harness.run.in_memory import Single
+from harness.run.in_memory import InMemoryRun
 from harness.run.plan import Plan
 
 SALTS = 6
-MORE_SALTS = 20  # where few faults are left, and each of them counts
+MORE_SALTS = 20
+"""The number of tries of a plan with fewer than `FEW` faults: a failure that needs each of them is rarer."""
+
 FEW = 10
 BUDGET_S = 60.0
 LOADS_S = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0)
@@ -25,10 +28,10 @@ CLIENTS = (1, 2, 3)
 
 
 class Shrinker:
-    """Makes `plan`, which failed as `failed` says, smaller and smaller until `budget_s` is over or nothing helps."""
+    """The search for a smaller plan than `plan`, whose run is `failed`, for at most `budget_s` seconds."""
 
     def __init__(
-        self, plan: Plan, failed: Single, budget_s: float = BUDGET_S, say: Callable[[str], None] = lambda _: None
+        self, plan: Plan, failed: InMemoryRun, budget_s: float = BUDGET_S, say: Callable[[str], None] = lambda _: None
     ) -> None:
         self._names = failed.names
         self._best = replace(plan, schedule=failed.schedule)
@@ -37,7 +40,8 @@ class Shrinker:
         self.tried = 0
 
     def run(self) -> Plan:
-        """The smallest plan found. Shorter runs first: whatever follows takes less time with them."""
+        """Return the smallest failing plan of the search."""
+        # A shorter run comes first, because every later try then takes less time.
         self._first_that_fails(self._shorter())
         self._fewer_faults()
         self._first_that_fails(self._only_one())
@@ -49,26 +53,33 @@ class Shrinker:
     # ------------------------------------------------------------ what is left out
 
     def _fewer_faults(self) -> None:
+        """Leave out parts of the schedule, larger parts first (`ddmin`)."""
         parts = 2
+        # `ddmin` tries each part alone before its complement; here `_only_one` tries single faults once, which is cheaper.
+        # The bound lets a round of single faults pass before the end. The result then is 1-minimal as far as the tries
+        # show: no single fault can be left out.
         while (faults := self._faults()) and parts <= 2 * len(faults):
             if self._first_that_fails(self._without(faults, min(parts, len(faults)))):
                 self._say(f"{len(self._faults())} faults")
+                # The rest keeps its granularity, one part less: coarser parts were tried before, without success.
                 parts = max(parts - 1, 2)
             else:
                 parts *= 2
 
     def _only_one(self) -> Iterator[Plan]:
+        """Yield a plan for each single fault: `ddmin` can end in a local minimum of several faults."""
         faults = self._faults()
         if 1 < len(faults) < FEW:
             yield from (replace(self._best, schedule=(fault,)) for fault in faults)
 
     def _without(self, faults: tuple[Fault, ...], parts: int) -> Iterator[Plan]:
-        """Without each of so many parts; those with fewer faults first."""
+        """Yield the plan without each of `parts` equal parts of `faults`."""
         size = -(-len(faults) // parts)
         for first in range(0, len(faults), size):
             yield replace(self._best, schedule=faults[:first] + faults[first + size :])
 
     def _shorter(self) -> Iterator[Plan]:
+        """Yield plans of a shorter load, without the faults after its end."""
         scenario = self._best.scenario
         for load_s in LOADS_S:
             if load_s < scenario.duration_s:
@@ -76,6 +87,7 @@ class Shrinker:
                 yield replace(self._best, scenario=replace(scenario, duration_s=load_s), schedule=kept)
 
     def _fewer_clients(self) -> Iterator[Plan]:
+        """Yield plans of fewer clients at the same rate a client."""
         scenario = self._best.scenario
         for clients in CLIENTS:
             if clients < scenario.workload.clients:
@@ -88,14 +100,16 @@ class Shrinker:
     # ------------------------------------------------------------ whether it still fails
 
     def _first_that_fails(self, plans: Iterator[Plan]) -> bool:
-        """Take over the first plan that fails the same way. False if none does."""
+        """Keep the first plan that fails the same way. Return False if none does."""
         for plan in plans:
             salts = MORE_SALTS if len(plan.schedule or ()) < FEW else SALTS
+            # A run without a violation proves nothing about the plan: another salt draws other delays.
             for salt in dict.fromkeys((self._best.salt, *range(salts))):
                 if time.monotonic() > self._until:
                     return False
                 salted = replace(plan, salt=salt)
                 self.tried += 1
+                # Another violation could stem from another fault of the code, which the user did not see.
                 if self._names & in_memory.run(salted).names:
                     self._best = salted
                     return True

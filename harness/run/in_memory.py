@@ -1,4 +1,4 @@
-"""One run that leaves nothing behind but what is known of it: for runs of which there are thousands."""
+"""One run without a run folder, for campaigns of thousands of runs."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from harness.run.record import abandon, digest, whole
 
 
 @dataclass(frozen=True, slots=True)
-class Single:
-    """`schedule` are the faults that there were, `digest` is equal for two runs that took the same course."""
+class InMemoryRun:
+    """A judged run. `schedule` has the drawn faults; `digest` is equal for two runs of the same course."""
 
     history: History
     judgement: Judgement
@@ -26,25 +26,27 @@ class Single:
 
     @property
     def names(self) -> frozenset[str]:
-        """Of what was claimed and violated."""
-        return frozenset(each.name for result in self.judgement.results for each in result.violated)
+        """The names of the violations of claimed properties."""
+        return frozenset(violation.name for result in self.judgement.results for violation in result.violated)
 
 
-def run(plan: Plan) -> Single:
-    """Run and judge, in memory. What goes wrong inside the simulation makes the verdict `unknown`."""
+def run(plan: Plan) -> InMemoryRun:
+    """Run `plan` and judge its history, both in memory. A failure of the environment makes the verdict `unknown`."""
     there = plan.environment()
     names = Names()
-    tape = MemoryRecorder(plan.header(), there.clock, names)
-    engine = RunEngine(plan, there, tape, names)
+    recorder = MemoryRecorder(plan.header(), there.clock, names)
+    engine = RunEngine(plan, there, recorder, names)
     interrupted = False
     try:
         interrupted = there.run(whole(engine))
         if interrupted:
-            abandon(tape, "interrupted")
+            abandon(recorder, "interrupted")
     except EnvironmentFailure as failure:
-        with suppress(HistoryError):  # it was told before
-            abandon(tape, str(failure))
+        with suppress(HistoryError):  # `whole` has recorded the reason before
+            abandon(recorder, str(failure))
     finally:
         there.clear()
-    history = tape.history()
-    return Single(history, examine(history), tuple(engine.schedule or ()), digest(there.trace(), history), interrupted)
+    history = recorder.history()
+    return InMemoryRun(
+        history, examine(history), tuple(engine.schedule or ()), digest(there.trace(), history), interrupted
+    )

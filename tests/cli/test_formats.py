@@ -11,7 +11,7 @@ import pytest
 from harness import formats
 from harness.bench.cases import Candidate, Case
 from harness.bench.execute import case_settings
-from harness.chaos.replay import OtherVersion, plan_of
+from harness.chaos.replay import OtherVersion, load_plan
 from harness.report.server.shelf import Shelf
 from harness.run.bench_manifest import BenchFolder, BenchManifest, BenchRun
 from harness.run.counterexample import Counterexample
@@ -219,7 +219,7 @@ def test_the_record_of_a_run_is_read_as_its_format_or_not_at_all(
 ) -> None:
     file = runs / RUN / "run.toml"
     whole, document = file.read_text(), TomlFile(file, "x").document
-    assert plan_of(runs / RUN).seed == 7
+    assert load_plan(runs / RUN).seed == 7
     for found in (99, 0, "1", 1.0, True, [1]):
         file.write_text(toml({**document, "format": found}))
         code, out, err = said(capsys, "replay", RUN)
@@ -240,16 +240,16 @@ def test_wrong_types_in_the_record_of_a_run_are_named(runs: Path) -> None:
     for key in document.keys() - idle:
         file.write_text(toml({**document, key: [[1.5]] if key != "fault" else 3}))
         with pytest.raises((UsageError, OtherVersion), match=r"run\.toml"):
-            plan_of(runs / RUN)
+            load_plan(runs / RUN)
     for table in ("run", "workload"):
         for key in document[table].keys() - idle:
             file.write_text(toml({**document, table: {**document[table], key: [[1.5]]}}))
             with pytest.raises(UsageError, match="not a whole record of a run"):
-                plan_of(runs / RUN)
+                load_plan(runs / RUN)
     for row in ({}, {"kind": "crash"}, {"kind": "crash", "target": 3, "at_s": 1, "for_s": 1}, {"kind": [1]}):
         file.write_text(toml({**document, "faults": 1, "fault": [{"x": 1, **row}]}))
         with pytest.raises(UsageError):
-            plan_of(runs / RUN)
+            load_plan(runs / RUN)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.chaos.ablations import SEARCHED, Row, cells, render, rows
-from harness.chaos.hunt import without
+from harness.chaos.ablations import SEARCHED, AblationRow, cells, render, rows
+from harness.chaos.hunt import run_without
 
 PAGE = (Path(__file__).parents[2] / "docs/ablations.md").read_text("utf-8")
 
 
-def told(row: Row) -> list[str]:
+def told(row: AblationRow) -> list[str]:
     """The row's cells as they stand on the page."""
     section = PAGE.partition(f"\n## {row.protocol}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith(f"| `{row.safeguard.name}`:")]
@@ -31,13 +31,13 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_without_a_safeguard_it_breaks_as_the_page_says(row: Row) -> None:
+def test_without_a_safeguard_it_breaks_as_the_page_says(row: AblationRow) -> None:
     assert row.found.shortest
     page = told(row)
     assert page[: len(SEARCHED)] == cells(row, SEARCHED), "`make docs` writes the page anew"
     scenario, _, seed = page[len(SEARCHED)].replace("`", "").partition(" ")
     if scenario != "none":
-        assert without(row.protocol, row.safeguard.name, scenario, int(seed)).names
+        assert run_without(row.protocol, row.safeguard.name, scenario, int(seed)).names
 
 
 def test_the_page_has_every_safeguard_and_nothing_else() -> None:

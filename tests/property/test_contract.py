@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from harness.chaos.replay import FILE, plan_of
+from harness.chaos.replay import FILE, load_plan
 from harness.run.folder import toml
 from harness.run.plan import Plan, as_table
 from wdm.testing import ProtocolContract, ShopMachine, plans
@@ -99,4 +99,4 @@ def test_the_control_is_caught_step_by_step() -> None:
 def test_a_run_is_read_back_from_its_record_as_it_was(plan: Plan) -> None:
     with TemporaryDirectory() as folder:
         (Path(folder) / FILE).write_text(toml(as_table(plan, list(plan.schedule or ()))))
-        assert plan_of(Path(folder)) == plan
+        assert load_plan(Path(folder)) == plan

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.run import in_memory, scenarios
-from harness.run.in_memory import Single
+from harness.run.in_memory import InMemoryRun
 from harness.run.plan import Plan, simulated
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.sim.loop import VirtualLoop, run
@@ -17,7 +17,7 @@ def plan_of(scenario: str, protocol: str = "2pc", seed: int = 1, **changes: Any)
     return replace(Plan(simulated(scenarios.load(scenario)), protocol, seed, runtime="sim"), **changes)
 
 
-def examined(scenario: str, protocol: str = "2pc", seed: int = 1, **changes: Any) -> Single:
+def examined(scenario: str, protocol: str = "2pc", seed: int = 1, **changes: Any) -> InMemoryRun:
     return in_memory.run(plan_of(scenario, protocol, seed, **changes))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from harness.run import in_memory, scenarios
-from harness.run.in_memory import Single
+from harness.run.in_memory import InMemoryRun
 from harness.run.plan import Plan, simulated
 from harness.workload import WORKLOADS
 from protocols import registry
@@ -18,7 +18,7 @@ SHOPS = [("2pc", {}), ESCROW, ("saga", {}), ("lua", {})]
 CHANGES = {"init_items", "init_users", "init_orders", "remove_item", "remove_order"}
 
 
-def bought(scenario: str, protocol: str, seed: int, **changes: Any) -> Single:
+def bought(scenario: str, protocol: str, seed: int, **changes: Any) -> InMemoryRun:
     """A packaged scenario in which clients have carts, whatever its workload is. Isolation is nothing that carts show."""
     found = scenarios.load(scenario)
     if found.workload_name != "carts":

@@ -8,7 +8,7 @@ import pytest
 
 from harness.checkers.isolation import check
 from harness.run import in_memory, scenarios
-from harness.run.in_memory import Single
+from harness.run.in_memory import InMemoryRun
 from harness.run.plan import Plan
 from harness.workload.sets import Sets
 from tests.sim.conftest import examined
@@ -18,7 +18,7 @@ MEETING = Sets(clients=16, users=2, items=2, checkouts=40, pairs=0.0, readers=0.
 SEEDS = range(1, 6)
 
 
-def runs(reads: str) -> Iterator[Single]:
+def runs(reads: str) -> Iterator[InMemoryRun]:
     scenario = replace(scenarios.load("flaky-network"), workload=MEETING, duration_s=8.0)
     options = {"locks": "escrow", "reads": reads}
     return (in_memory.run(Plan(scenario, "2pc", seed, runtime="sim", options=options)) for seed in SEEDS)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.chaos.hunt import without
+from harness.chaos.hunt import run_without
 from harness.chaos.shrink import Shrinker
 from harness.errors import EnvironmentFailure
 from harness.run import in_memory
@@ -67,11 +67,11 @@ def test_a_planted_bug_is_found_shrunk_and_replayed_elsewhere(safeguard: str, tm
 
 
 def test_what_is_taken_out_is_found_where_it_was_found_before() -> None:
-    assert without("2pc", "guard", "hot-item", 1).names
+    assert run_without("2pc", "guard", "hot-item", 1).names
 
 
 def test_a_run_of_another_version_cannot_be_replayed(tmp_path: Path) -> None:
-    from harness.chaos.replay import plan_of as read_back
+    from harness.chaos.replay import load_plan as read_back
 
     kept = conduct(plan_of("hot-item"), tmp_path).folder.path
     record = kept / "run.toml"

@@ -14,7 +14,7 @@ from harness.checkers.recovery import LEFT
 from harness.explore.case import ONE_AFTER_ANOTHER
 from harness.explore.search import Bounds, Search
 from harness.faults import Fault
-from harness.run.in_memory import Single
+from harness.run.in_memory import InMemoryRun
 from protocols import records, registry
 from protocols.core import Protocol, StateKind
 from protocols.errors import UsageError
@@ -65,7 +65,7 @@ def all_named() -> dict[str, frozenset[StateKind]]:
     return {OTHER_NAMES.get(state, state): kinds for state, kinds in registry.load("2pc").states.items()}
 
 
-def most(done: Single) -> dict[str, int]:
+def most(done: InMemoryRun) -> dict[str, int]:
     """The largest count of each kind that a probe of the run found."""
     return {name: max(probe.data[name] for probe in done.history.of_kind("probe")) for name in LEFT}
 

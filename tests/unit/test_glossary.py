@@ -57,7 +57,7 @@ PERSONS = re.compile(r"\b(is|are|was|were|be|been) told\b|\btells?\b|\bhears?\b|
 STILL_TWICE = listed(
     """
     Account Answer BoundedLog Case Claims Clock Counts Done Kind Link Loss Meter Network Node Order Place Plan
-    Ports Row Sets Setting Story Tail Trace Used Verdict View Way
+    Ports Sets Setting Story Tail Trace Used Verdict View Way
     """
 )
 

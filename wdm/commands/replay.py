@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import click
 
-from harness.chaos.replay import FILE, OtherVersion, plan_of
+from harness.chaos.replay import FILE, OtherVersion, load_plan
 from harness.formats import Unreadable
 from harness.report import results
 from harness.run.counterexample import COUNTEREXAMPLE, Unwalkable, load, told, walk_again
@@ -65,7 +65,7 @@ def _counterexample(folder: Path, _runs: Path, as_json: bool) -> int:
 def _chaos(folder: Path, runs: Path, as_json: bool) -> int:
     former = _digest(RunFolder(folder))
     try:
-        plan = plan_of(folder)
+        plan = load_plan(folder)
     except OtherVersion as error:
         ui.complain(str(error))
         return UNKNOWN

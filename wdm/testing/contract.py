@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from harness.explore.breadth import Bounds
 from harness.explore.suite import Question
 from harness.run import in_memory
-from harness.run.in_memory import Single
+from harness.run.in_memory import InMemoryRun
 from harness.run.plan import Plan
 from harness.run.scenarios import Scenario
 from harness.workload import WORKLOADS
@@ -71,7 +71,7 @@ def scenario_of(workload: str, duration_s: float = LONGEST_S) -> Scenario:
     return Scenario("drawn", "drawn", workload, WORKLOADS[workload]().lighter(), duration_s)
 
 
-def explained(done: Single) -> str:
+def explained(done: InMemoryRun) -> str:
     """Why a run did not hold, for whoever reads the failure."""
     told = [each.explanation for result in done.judgement.results for each in result.violated]
     return "\n".join([str(done.judgement.verdict), *done.judgement.reasons, *told])
