@@ -101,6 +101,7 @@ class ClosedLoad:
         self._over = asyncio.Event()
         self._no_waiting = asyncio.Event()
         """Set while there is a burst, and from the end on: nobody waits for a turn then."""
+        self._breaks = False
         self._bursts: list[asyncio.TimerHandle] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -108,6 +109,7 @@ class ClosedLoad:
         """Nothing."""
 
     def start(self, breaks_at: Sequence[float]) -> None:
+        self._breaks = bool(breaks_at)
         loop, burst_s = asyncio.get_running_loop(), self._workload.burst_s
         for at_s in breaks_at if burst_s else ():
             self._bursts.append(loop.call_later(max(0.0, at_s - burst_s), self._no_waiting.set))
@@ -121,7 +123,8 @@ class ClosedLoad:
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             task.result()
-        await asyncio.sleep(math.inf)
+        if self._breaks:  # the faults are still due, and so is the time in which they happen
+            await asyncio.sleep(math.inf)
 
     def stop(self) -> None:
         for burst in self._bursts:

@@ -6,6 +6,7 @@ from harness.workload.bank import Bank
 from harness.workload.base import Workload
 from harness.workload.carts import Carts
 from harness.workload.checkout import Checkout
+from harness.workload.flash_sale import FlashSale
 from harness.workload.hot_item import HotItem
 from harness.workload.orders import Orders
 from harness.workload.retry import Retry
@@ -15,6 +16,7 @@ WORKLOADS: Mapping[str, type[Workload]] = {
     "checkout": Checkout,
     "retry": Retry,
     "hot-item": HotItem,
+    "flash-sale": FlashSale,
     "bank": Bank,
     "sets": Sets,
     "orders": Orders,

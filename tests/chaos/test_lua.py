@@ -5,11 +5,11 @@ import asyncio
 import pytest
 import redis
 
-from harness.demo import Besieged
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import ShopClient
 from protocols.service.codec import decode_result, encode_arguments
+from tests.chaos.siege import Besieged
 from tests.chaos.test_shop import quiet, sells_what_there_is, take_down
 from tests.contract.acts import credit_of, is_paid, item, order, state, stock_of, user
 from tests.runtimes import DOCKER, LOCAL, deployment

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from harness.demo import Besieged
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import ShopClient
+from tests.chaos.siege import Besieged
 from tests.chaos.test_shop import quiet, rests, sells_what_there_is
 from tests.contract.acts import credit_of, is_paid, item, order, state, stock_of, user
 

@@ -6,10 +6,10 @@ import time
 import aiohttp
 import pytest
 
-from harness.demo import RUSH_STOCK, RUSH_USERS, Besieged, rush_of
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import Heard, ShopClient
+from tests.chaos.siege import RUSH_STOCK, RUSH_USERS, Besieged, rush_of
 from tests.contract.acts import credit_of, is_paid, item, order, state, stock_of, user
 from tests.runtimes import DOCKER, EVERY_RUNTIME, deployment
 

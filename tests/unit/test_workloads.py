@@ -65,10 +65,14 @@ class Notes:
         """Each client in turn, one step at a time."""
         shop = self.set_up(workload, seed)
         clients = [workload.client(shop, n, stream(seed, f"workload:{n}")) for n in range(workload.clients)]
-        asked = [next(client) for client in clients]
+        asked = {number: next(client) for number, client in enumerate(clients)}
         for step in range(steps):
             number = step % len(clients)
-            asked[number] = clients[number].send(self.ask(number + 1, asked[number]))
+            if number in asked:
+                try:
+                    asked[number] = clients[number].send(self.ask(number + 1, asked[number]))
+                except StopIteration:
+                    del asked[number]
 
     def read_all(self) -> int:
         """Returns when the final phase began."""

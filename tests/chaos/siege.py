@@ -1,6 +1,6 @@
-"""The demonstration: a real shop, a thousand checkouts at once, and every node killed once under load.
+"""A shop under kills whose figures a test counts by hand: an oracle that shares nothing with the checkers.
 
-Its figures come from the shop itself, read back when everything has come to rest.
+The figures come from the shop itself, read back when everything has come to rest.
 """
 
 import asyncio
@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from harness.runtimes.admin import AdminClient
-from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import Heard, ShopClient, all_at_once
-from protocols.errors import UsageError
 from protocols.service.tasks import start_task
 
 Say = Callable[[str], None]
@@ -67,19 +65,6 @@ class Siege:
     @property
     def holds(self) -> bool:
         return self.sold == 2 * self.paid and self.spent == self.charged and not self.stuck and not self.untrue
-
-
-async def run(protocol: str, say: Say, rounds: int = 1) -> tuple[Rush, Siege]:
-    """Bring a shop up, do both, take it down. Every service and store is killed once in each round."""
-    if rounds < 1:
-        raise UsageError(f"rounds={rounds!r}: without a kill nothing is shown; give at least 1")
-    say(f"starting a shop on {protocol}")
-    async with LocalDeployment(Spec(protocol=protocol, durability="always")) as shop, ShopClient(shop.url) as client:
-        say(f"it has {', '.join(node.name for node in shop.nodes())}")
-        rush = await rush_of(client, say)
-        victims = [node.name for node in shop.nodes() if node.kind in ("service", "store")]
-        siege = await Besieged(shop, client, say).run(victims * rounds)
-    return rush, siege
 
 
 # ---------------------------------------------------------------- a thousand at once

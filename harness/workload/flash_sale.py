@@ -1,0 +1,31 @@
+"""A flash sale: every client checks out one piece of one item, all at the same time, and there are too few."""
+
+from random import Random
+from typing import Self
+
+import msgspec
+
+from harness.workload.base import Amount, Client, Count, Setup, Shop, Workload, call, open_shop_of_many
+
+
+class FlashSale(Workload, frozen=True, kw_only=True):
+    """`clients` orders of one item with `stock` pieces, put together before the load; each client has one checkout."""
+
+    clients: Count = 1_000
+    rate_per_s: float = 1_000_000.0
+    stock: Amount = 100
+
+    def lighter(self) -> Self:
+        lighter = super().lighter()
+        return msgspec.structs.replace(lighter, stock=max(1, self.stock * lighter.clients // self.clients))
+
+    def setup(self, rng: Random) -> Setup:
+        shop = yield from open_shop_of_many(self.clients, 1, 1, self.stock, 1)
+        orders = yield [call("create_order", user) for user in shop.users]
+        shop.tray = [str(order.value) for order in orders]
+        yield [call("add_item", order, shop.items[0], 1) for order in shop.tray]
+        rng.shuffle(shop.tray)
+        return shop
+
+    def client(self, shop: Shop, number: int, rng: Random) -> Client:  # noqa: ARG002
+        yield call("checkout", shop.tray[number])
