@@ -22,10 +22,10 @@ class FlashSale(Workload, frozen=True, kw_only=True):
     def setup(self, rng: Random) -> Setup:
         shop = yield from open_shop_of_many(self.clients, 1, 1, self.stock, 1)
         orders = yield [call("create_order", user) for user in shop.users]
-        shop.tray = [str(order.value) for order in orders]
-        yield [call("add_item", order, shop.items[0], 1) for order in shop.tray]
-        rng.shuffle(shop.tray)
+        shop.order_pool = [str(order.value) for order in orders]
+        yield [call("add_item", order, shop.items[0], 1) for order in shop.order_pool]
+        rng.shuffle(shop.order_pool)
         return shop
 
     def client(self, shop: Shop, number: int, rng: Random) -> Client:  # noqa: ARG002
-        yield call("checkout", shop.tray[number])
+        yield call("checkout", shop.order_pool[number])
