@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from harness.history import Event, Operation
-from harness.report.glance import OUTCOMES, Glance
+from harness.report.live_stats import OUTCOMES, LiveStats
 from harness.report.text import READERS, last_words
 from wdm import ui
 
@@ -28,7 +28,7 @@ class Progress:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._glance = Glance()
+        self._stats = LiveStats()
         self._began = self._shown = time.monotonic()
         self._live: live.Live | None = None
         if sys.stderr.isatty() and not ui.Voice.quiet:
@@ -50,7 +50,7 @@ class Progress:
             self._live.stop()
 
     def __call__(self, record: Operation | Event) -> None:
-        self._glance(record)
+        self._stats(record)
         if isinstance(record, Event):
             words = last_words(record)
             if words and not self._live:
@@ -60,9 +60,9 @@ class Progress:
             if now - self._shown >= REFRESH_S:
                 self._shown = now
                 self._live.refresh()
-        elif now - self._shown >= LINE_EVERY_S and self._glance.phase in {"load", "search"}:
+        elif now - self._shown >= LINE_EVERY_S and self._stats.phase in {"load", "search"}:
             self._shown = now
-            self._say("; ".join(filter(None, (f"checkouts: {self._glance.words()}", self._glance.pace()))))
+            self._say("; ".join(filter(None, (f"checkouts: {self._stats.outcome_counts()}", self._stats.speed()))))
 
     # ------------------------------------------------------------ inside
 
@@ -74,20 +74,20 @@ class Progress:
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
-        glance = self._glance
+        stats = self._stats
         head = Text.assemble(
             (self._title, "bold"),
-            f"   {glance.phase}   {time.monotonic() - self._began:.0f} s   ",
-            (glance.pace(), "cyan"),
+            f"   {stats.phase}   {time.monotonic() - self._began:.0f} s   ",
+            (stats.speed(), "cyan"),
         )
         table = Table("", *READERS.values(), box=None, pad_edge=False)
-        for operation in dict.fromkeys(name for name, _ in glance.tally):
-            counts = (Text(str(glance.tally[operation, each]), style=COLOURS[each]) for each in OUTCOMES)
+        for operation in dict.fromkeys(name for name, _ in stats.tally):
+            counts = (Text(str(stats.tally[operation, each]), style=COLOURS[each]) for each in OUTCOMES)
             table.add_row(operation, *counts)
-        left = ", ".join(f"{count} {name}" for name, count in glance.left.items()) or "nothing"
+        left = ", ".join(f"{count} {name}" for name, count in stats.left.items()) or "nothing"
         lines = [
-            Text(f"faults now: {', '.join(glance.faults) or 'none'}", style="red" if glance.faults else ""),
-            Text(f"not running: {', '.join(glance.down) or 'none'}"),
+            Text(f"faults now: {', '.join(stats.faults) or 'none'}", style="red" if stats.faults else ""),
+            Text(f"not running: {', '.join(stats.down) or 'none'}"),
             Text(f"unfinished inside: {left}"),
         ]
         return Group(head, table, *lines)

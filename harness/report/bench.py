@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from harness.report import comparison, junit, pages, tables
-from harness.report.runs import Rows, read_bench
+from harness.report.runs import BenchResults, read_bench
 from harness.run.bench_manifest import BenchFolder
 
 
@@ -19,7 +19,7 @@ def finish(folder: BenchFolder) -> dict[str, Any]:
     return document
 
 
-def _write(folder: BenchFolder, rows: Rows, document: dict[str, Any]) -> None:
+def _write(folder: BenchFolder, rows: BenchResults, document: dict[str, Any]) -> None:
     folder.write(folder.results.name, json.dumps(document, indent=2) + "\n")
     folder.write("results.csv", tables.as_csv(document["rows"]))
     folder.write("summary.md", tables.as_markdown(document))

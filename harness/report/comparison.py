@@ -9,12 +9,12 @@ from harness import formats
 from harness.checkers import Verdict
 from harness.metrics import thresholds
 from harness.metrics.aggregate import merged, spread, worst
-from harness.report.runs import Rows, Run, claims_of
+from harness.report.runs import BenchResults, Run, claims_of
 
 KIND = "bench"
 
 
-def render(rows: Rows) -> dict[str, Any]:
+def render(rows: BenchResults) -> dict[str, Any]:
     """Plain values only; `results.schema.json` says which."""
     manifest = rows.manifest
     found = [

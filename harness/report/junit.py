@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from harness.checkers import Judgement, Result
 from harness.history import History
-from harness.report.runs import Rows
+from harness.report.runs import BenchResults
 
 _FORBIDDEN = {code: "\ufffd" for code in (*range(32), 0xFFFE, 0xFFFF) if code not in (9, 10, 13)}
 
@@ -17,7 +17,7 @@ def render(history: History, judgement: Judgement) -> bytes:
     return _written(_suite(f"{header.scenario} {header.protocol} seed {header.seed}", judgement))
 
 
-def render_bench(document: Mapping[str, Any], rows: Rows) -> bytes:
+def render_bench(document: Mapping[str, Any], rows: BenchResults) -> bytes:
     """A suite each run, and one of the thresholds."""
     suites = Element("testsuites", name="wdm bench")
     for run in rows.every():

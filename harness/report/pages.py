@@ -7,7 +7,7 @@ from typing import Any
 from harness.report import results
 from harness.report.html import views
 from harness.report.html.page import environment, render
-from harness.report.runs import Rows, Run
+from harness.report.runs import BenchResults, Run
 from harness.run.counterexample import COUNTEREXAMPLE, load, shown
 
 
@@ -19,7 +19,7 @@ def of_two(first: Run, second: Run) -> str:
     return render(views.of_two(first, second, {}))
 
 
-def of_bench(rows: Rows, document: Mapping[str, Any]) -> str:
+def of_bench(rows: BenchResults, document: Mapping[str, Any]) -> str:
     """`document` is what `comparison.render` made of these rows."""
     return render(views.of_bench(rows, document))
 

@@ -50,7 +50,7 @@ def read(path: Path, case: str = "", number: int = 1) -> Run:
 
 
 @dataclass(frozen=True)
-class Rows:
+class BenchResults:
     """A bench as its report reads it: the runs of each case that left a whole history, and why others did not."""
 
     manifest: BenchManifest
@@ -62,7 +62,7 @@ class Rows:
             yield from several
 
 
-def read_bench(path: Path) -> Rows:
+def read_bench(path: Path) -> BenchResults:
     """Raises `ValueError` if the manifest cannot be read."""
 
     manifest = benches.read(path)
@@ -73,7 +73,7 @@ def read_bench(path: Path) -> Rows:
             runs.setdefault(kept.case, []).append(read(BenchFolder(path).runs / kept.folder, kept.case, kept.round))
         except HistoryError as error:
             damaged.append(f"{kept.case}: {error}")
-    return Rows(manifest, runs, damaged)
+    return BenchResults(manifest, runs, damaged)
 
 
 def claims_of(run: Run) -> dict[str, Any]:

@@ -17,8 +17,8 @@ class Bank(Workload, frozen=True, kw_only=True):
     most: Count = 5
 
     def setup(self, rng: Random) -> Setup:
-        shelf = [(rng.randint(1, 3), self.stock) for _ in range(self.items)]
-        return (yield from open_shop([self.credit] * self.users, shelf))
+        goods = [(rng.randint(1, 3), self.stock) for _ in range(self.items)]
+        return (yield from open_shop([self.credit] * self.users, goods))
 
     def client(self, shop: Shop, number: int, rng: Random) -> Client:
         yield from self._read(shop) if number % 3 == 2 else self._move(shop, rng)

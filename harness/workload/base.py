@@ -103,14 +103,14 @@ def stream(seed: int | str, name: str) -> Random:
     return Random(f"{seed}:{name}")
 
 
-def open_shop(credit_each: Sequence[int], shelf: Sequence[tuple[int, int]]) -> Setup:
+def open_shop(credit_each: Sequence[int], goods: Sequence[tuple[int, int]]) -> Setup:
     """Users with these credit_each, and items of these (price, stock)."""
     users = [str(made.value) for made in (yield [call("create_user")] * len(credit_each))]
-    items = [str(made.value) for made in (yield [call("create_item", price) for price, _ in shelf])]
+    items = [str(made.value) for made in (yield [call("create_item", price) for price, _ in goods])]
     funds = [call("add_funds", user, credit) for user, credit in zip(users, credit_each, strict=True) if credit]
-    stock = [call("add_stock", item, amount) for item, (_, amount) in zip(items, shelf, strict=True) if amount]
+    stock = [call("add_stock", item, amount) for item, (_, amount) in zip(items, goods, strict=True) if amount]
     yield funds + stock
-    return Shop(users, items, [price for price, _ in shelf])
+    return Shop(users, items, [price for price, _ in goods])
 
 
 def open_shop_of_many(users: int, credit: int, items: int, stock: int, price: int) -> Setup:

@@ -216,8 +216,8 @@ def list_txns(tables: Tables, config: Config, now: int) -> Result:
 
 def list_ended(tables: Tables, config: Config, now: int) -> Result:
     """The last that ended here, as ``list_txns``, the youngest first."""
-    shelf = ((state, row) for state in ("paid", "undone") for row in tables.get(f"note:{state}", {}).values())
-    ended = sorted(((since, txn, state, subject) for state, (txn, subject, since, _) in shelf), reverse=True)
+    archived = ((state, row) for state in ("paid", "undone") for row in tables.get(f"note:{state}", {}).values())
+    ended = sorted(((since, txn, state, subject) for state, (txn, subject, since, _) in archived), reverse=True)
     return tuple((txn, state, subject, since) for since, txn, state, subject in ended[:LISTED])
 
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
-from harness.report.kinds import described
+from harness.report.run_folders import described
 from tests.cli.conftest import until
 from wdm.cli import main
 

@@ -30,7 +30,7 @@ for_s = 0.5
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs that were kept."""
-    made = tmp_path_factory.mktemp("shelf")
+    made = tmp_path_factory.mktemp("catalog")
     for seed in (1, 2):
         conduct(Plan(simulated(scenarios.load("store-crash")), "2pc", seed, runtime="sim"), made / "wdm-runs")
     return made

@@ -23,7 +23,7 @@ from harness.errors import EnvironmentFailure
 from harness.history import load
 from harness.history import recorder as recorder_module
 from harness.report.finish import Finished
-from harness.report.kinds import every
+from harness.report.run_folders import every
 from harness.run import in_memory, nemesis, scenarios
 from harness.run.engine import RunEngine
 from harness.run.plan import Plan

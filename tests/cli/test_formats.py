@@ -12,7 +12,7 @@ from harness import formats
 from harness.bench.cases import Candidate, Case
 from harness.bench.execute import case_settings
 from harness.chaos.replay import OtherVersion, load_plan
-from harness.report.server.shelf import Shelf
+from harness.report.server.catalog import RunCatalog
 from harness.run.bench_manifest import BenchFolder, BenchManifest, BenchRun
 from harness.run.counterexample import Counterexample
 from harness.run.folder import toml
@@ -86,7 +86,7 @@ def verdict(name: str, capsys: pytest.CaptureFixture[str]) -> str:
     """As `wdm runs` and `wdm serve` list it."""
     code, out, _ = said(capsys, "runs", "--json")
     (line,) = (str(row["verdict"]) for row in json.loads(out) if row["run"] == name)
-    assert (code, [row["verdict"] for row in Shelf(Path("wdm-runs")).list() if row["run"] == name]) == (0, [line])
+    assert (code, [row["verdict"] for row in RunCatalog(Path("wdm-runs")).list() if row["run"] == name]) == (0, [line])
     return line
 
 
@@ -151,7 +151,7 @@ def test_results_that_cannot_be_read_are_not_believed(runs: Path, capsys: pytest
         for damaged in damages(file):
             file.write_bytes(damaged)
             assert re.match(r"unreadable: results.json: it .*; `wdm report` judges", verdict(name, capsys)), damaged
-            assert Shelf(runs).page(runs / name) is not None
+            assert RunCatalog(runs).page(runs / name) is not None
     assert said(capsys, "report", BENCH)[0] == 0  # from the histories, and makes it anew
     assert verdict(BENCH, capsys) == "holds"
 
@@ -188,7 +188,7 @@ def test_a_record_that_cannot_be_read_is_named_with_the_way_out(
             assert re.search(rf"{file}: it .*; `wdm .* anew", err), err
         assert verdict(name, capsys).startswith(f"unreadable: {file}: it ")
         with pytest.raises(formats.Unreadable):
-            Shelf(runs).page(runs / name)
+            RunCatalog(runs).page(runs / name)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from harness.history import Claims, Event, Header, History, Operation
 from harness.metrics.aggregate import merged, spread, worst
 from harness.metrics.measure import Measured, measure
-from harness.report.glance import Glance
+from harness.report.live_stats import LiveStats
 from harness.runtimes.deployment.meter import Used
 
 HEADER = Header(
@@ -66,16 +66,16 @@ def test_what_is_unknown_or_late_was_not_available() -> None:
 
 
 def test_a_glance_is_of_the_last_seconds() -> None:
-    glance = Glance()
-    glance(Event("phase", 0, {"name": "load"}))
+    stats = LiveStats()
+    stats(Event("phase", 0, {"name": "load"}))
     for at in range(10):
-        glance(Operation(1, "checkout", ["1"], at * S, at * S + 50_000_000, "ok", "paid"))
-    assert glance.words() == "10 acknowledged, 0 rejected, 0 unknown"
-    assert glance.rate_per_s == pytest.approx(4 / 3)
-    assert glance.latency_ms(0.5) == pytest.approx(50, rel=0.002)
-    glance(Event("fault-start", 10 * S, {"fault": "crash", "target": "order"}))
-    glance(Event("node", 10 * S, {"name": "order-1", "state": "down"}))
-    assert (glance.faults, glance.down) == (["crash order"], ["order-1 down"])
-    glance(Event("healed", 20 * S, {}))
-    assert glance.faults == []
-    assert glance.pace() == ""
+        stats(Operation(1, "checkout", ["1"], at * S, at * S + 50_000_000, "ok", "paid"))
+    assert stats.outcome_counts() == "10 acknowledged, 0 rejected, 0 unknown"
+    assert stats.rate_per_s == pytest.approx(4 / 3)
+    assert stats.latency_ms(0.5) == pytest.approx(50, rel=0.002)
+    stats(Event("fault-start", 10 * S, {"fault": "crash", "target": "order"}))
+    stats(Event("node", 10 * S, {"name": "order-1", "state": "down"}))
+    assert (stats.faults, stats.down) == (["crash order"], ["order-1 down"])
+    stats(Event("healed", 20 * S, {}))
+    assert stats.faults == []
+    assert stats.speed() == ""

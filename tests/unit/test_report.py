@@ -9,7 +9,7 @@ from harness.checkers import Verdict
 from harness.checkers.verdict import examine
 from harness.history import Claims, Event, Header, History, Operation
 from harness.report import junit, results, summary, text
-from harness.report.kinds import find
+from harness.report.run_folders import find
 from harness.run.folder import RunFolder
 from harness.run.quiescence import count
 from protocols.errors import UsageError

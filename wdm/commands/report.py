@@ -8,8 +8,8 @@ import click
 
 from harness.errors import EnvironmentFailure
 from harness.history import HistoryError
-from harness.report import bench, kinds, pages, runs, text
-from harness.report.kinds import Kind
+from harness.report import bench, pages, run_folders, runs, text
+from harness.report.run_folders import FolderKind
 from harness.run import counterexample as counterexamples
 from harness.run.bench_manifest import BenchFolder
 from harness.run.counterexample import Unwalkable
@@ -36,7 +36,7 @@ def report(run: tuple[str, ...], runs_dir: Path, in_browser: bool, where: Path |
     """
     if len(run) > 2:
         raise UsageError(f"one run is shown and two are compared, not {len(run)}")
-    paths = [kinds.find(runs_dir, name) for name in run or (LATEST,)]
+    paths = [run_folders.find(runs_dir, name) for name in run or (LATEST,)]
     try:
         page, code = _two(paths[0], paths[1], runs_dir) if len(paths) == 2 else _one(paths[0])
     except (
@@ -61,11 +61,11 @@ def report(run: tuple[str, ...], runs_dir: Path, in_browser: bool, where: Path |
 def _one(path: Path) -> tuple[Path, int]:
     """Print the text of a run, and return its page and the exit code. Both come from the history alone."""
     folder = RunFolder(path)
-    match kinds.kind(path):
-        case Kind.BENCH:
+    match run_folders.folder_kind(path):
+        case FolderKind.BENCH:
             document = bench.finish(BenchFolder(path))
             show(document)
-        case Kind.CHECK:
+        case FolderKind.CHECK:
             kept = counterexamples.load(path / counterexamples.COUNTEREXAMPLE)
             click.echo(counterexamples.shown(kept), nl=False)
             _write(folder.page, pages.of_check(path))
@@ -79,13 +79,13 @@ def _one(path: Path) -> tuple[Path, int]:
 def _two(first: Path, second: Path, runs_dir: Path) -> tuple[Path, int]:
     """Print the figures of two runs, and return the page that compares them, in the folder of the runs."""
     for path in (first, second):
-        found = kinds.kind(path)
-        if found is not None and found is not Kind.RUN:
+        found = run_folders.folder_kind(path)
+        if found is not None and found is not FolderKind.RUN:
             raise UsageError(f"{path.name} is a {found.value}, not one run: only single runs are compared")
     one, other = runs.read(first), runs.read(second)
     page = runs_dir / f"compare-{first.name}-{second.name}.html"
     _write(page, pages.of_two(one, other))
-    ui.table(("", "A", "B", "B / A"), list(kinds.differences(one, other)))
+    ui.table(("", "A", "B", "B / A"), list(run_folders.compare_runs(one, other)))
     return page, OK
 
 

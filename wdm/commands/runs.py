@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from harness.report.kinds import described, every
+from harness.report.run_folders import describe, list_folders
 from wdm import ui
 from wdm.exits import OK
 from wdm.options import as_json, common, runs_folder
@@ -21,7 +21,7 @@ def runs(runs_dir: Path, as_json: bool) -> int:
 
     The list has runs of `wdm chaos`, benches, and counterexamples of `wdm check`.
     """
-    found = [described(path) for path in every(runs_dir)]
+    found = [describe(path) for path in list_folders(runs_dir)]
     if as_json:
         ui.document(found)
     else:

@@ -8,8 +8,8 @@ from harness.checkers import Result, Violation
 from harness.report.html import words
 from harness.report.html.charts import bars, distribution, ranges, sequence, timeline
 from harness.report.html.charts.frame import target
-from harness.report.html.story import Library, examples, service_of
-from harness.report.html.views import Page, View
+from harness.report.html.sequence_diagram import SequenceIndex, examples, service_of
+from harness.report.html.views import CaseView, Page
 from harness.report.tables import shown, told
 from harness.report.text import DURABILITY, STANDING
 
@@ -19,7 +19,7 @@ BESIDE = frozenset(
 """The columns of the table side by side; what a checkout costs has its own section."""
 
 MOST_TIMELINES = 12
-MOST_STORIES = 6
+MOST_DIAGRAMS = 6
 MOST_EXAMPLES = 3
 
 COSTS = (
@@ -65,7 +65,7 @@ def verdict(page: Page) -> Mapping[str, Any]:
                 "verdict": view.verdict,
                 "mark": words.MARKS[view.verdict],
                 "counts": [each for run in view.runs for each in words.counts(run.judgement)][:6],
-                "facts": _at_a_glance(view),
+                "facts": _summary(view),
             }
             for view in page.views
         ],
@@ -78,7 +78,7 @@ def words_of(verdicts: list[str]) -> str:
     return next((each for each in ("violated", "unknown", "holds") if each in verdicts), "unknown")
 
 
-def _at_a_glance(view: View) -> str:
+def _summary(view: CaseView) -> str:
     measured = view.measured
     faults = sum(len(run.measured.faults) for run in view.runs)
     counts = f"{measured.ok} acknowledged, {measured.fail} rejected, {measured.unknown} unknown"
@@ -87,13 +87,13 @@ def _at_a_glance(view: View) -> str:
 
 
 def wrong(page: Page) -> Mapping[str, Any] | None:
-    """Every order that something claimed was broken for, with its story, and what concerns no single order."""
+    """Return the violations of each order with its checkout, and the violations of no single order."""
     found = [each for view in page.views for each in _wrong_in(view)]
     return {"views": found} if found else None
 
 
-def _wrong_in(view: View) -> Iterator[Mapping[str, Any]]:
-    for run, library in zip(view.runs, view.libraries, strict=True):
+def _wrong_in(view: CaseView) -> Iterator[Mapping[str, Any]]:
+    for run, index in zip(view.runs, view.sequences, strict=True):
         broken = [violation for result in run.judgement.results for violation in result.violated]
         if not broken:
             continue
@@ -102,30 +102,30 @@ def _wrong_in(view: View) -> Iterator[Mapping[str, Any]]:
         for violation in broken:
             order = next((key.removeprefix("order ") for key in violation.keys if key.startswith("order ")), None)
             by_order.setdefault(order, []).append(violation) if order else others.append(violation)
-        stories = [_told(library, order, each) for order, each in islice(by_order.items(), MOST_STORIES)]
+        diagrams = [_told(index, order, each) for order, each in islice(by_order.items(), MOST_DIAGRAMS)]
         yield {
             "label": view.label if len(view.runs) == 1 else f"{view.label}, round {run.round}",
             "counts": words.counts(run.judgement),
-            "stories": stories,
-            "left_out": len(by_order) - len(stories),
+            "checkouts": diagrams,
+            "left_out": len(by_order) - len(diagrams),
             "others": [words.first_line(each) for each in others[:8]],
         }
 
 
-def _told(library: Library, order: str, violations: list[Violation]) -> Mapping[str, Any]:
-    story, history = library.story(order), library.run.history
+def _told(index: SequenceIndex, order: str, violations: list[Violation]) -> Mapping[str, Any]:
+    diagram, history = index.diagram(order), index.run.history
     short = words.shortened(order)
-    attempts = story.attempts if story else ()
+    attempts = diagram.attempts if diagram else ()
     figure = None
-    if story:
-        figure = sequence.figure(f"story-{short}", f"The checkout of order {short}", story)
+    if diagram:
+        figure = sequence.figure(f"order-{short}", f"The checkout of order {short}", diagram)
     return {
         "order": short,
-        "what": [words.first_line(each) for each in violations],
-        "asked": words.asked(history, attempts[:4]),
-        "meanwhile": words.meanwhile(history, library.run.measured.faults, attempts),
+        "violations": [words.first_line(violation) for violation in violations],
+        "attempts": words.asked(history, attempts[:4]),
+        "meanwhile": words.meanwhile(history, index.run.measured.faults, attempts),
         "figure": figure,
-        "left_out": story.left_out if story else 0,
+        "left_out": diagram.left_out if diagram else 0,
     }
 
 
@@ -217,7 +217,7 @@ def _fault(each: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _refused(view: View) -> list[str]:
+def _refused(view: CaseView) -> list[str]:
     refused = view.first.history.of_kind("fault-refused")
     return list(
         dict.fromkeys(f"{each.data.get('fault')} {each.data.get('target')}: {each.data.get('why')}" for each in refused)
@@ -226,7 +226,7 @@ def _refused(view: View) -> list[str]:
 
 def spread(page: Page) -> Mapping[str, Any] | None:
     """The distribution of latencies, all cases with the same faults in one picture."""
-    by: dict[str, list[View]] = {}
+    by: dict[str, list[CaseView]] = {}
     for view in page.views:
         by.setdefault(view.first.history.header.scenario if page.kind == "bench" else "", []).append(view)
     figures = [
@@ -249,28 +249,28 @@ def course(page: Page) -> Mapping[str, Any] | None:
         name = view.first.candidate
         if name in found or len(found) >= MOST_EXAMPLES:
             continue
-        drawn = [_example(name, outcome, story) for outcome, story in examples(view.libraries[0]).items()]
+        drawn = [_example(name, outcome, diagram) for outcome, diagram in examples(view.sequences[0]).items()]
         if drawn:
             found[name] = drawn
     return {"candidates": found} if found else None
 
 
-def _example(name: str, outcome: str, story: Any) -> Mapping[str, Any]:
-    undone = " and undone" if len({service_of(node) for node in story.nodes}) > 1 else ""
+def _example(name: str, outcome: str, diagram: Any) -> Mapping[str, Any]:
+    undone = " and undone" if len({service_of(node) for node in diagram.nodes}) > 1 else ""
     title = "A checkout that succeeded" if outcome == "ok" else f"A checkout that was rejected{undone}"
-    short = words.shortened(story.order)
+    short = words.shortened(diagram.order)
     answer = "acknowledged" if outcome == "ok" else "rejected"
-    said = str(story.attempts[0].value or "")
+    said = str(diagram.attempts[0].value or "")
     return {
         "title": title,
         "about": f"Order {short}; its checkout was {answer}{f': {said}' if outcome == 'fail' and said else ''}.",
-        "figure": sequence.figure(f"course-{name}-{outcome}".replace(" ", "-"), f"{title}, {name}", story),
+        "figure": sequence.figure(f"course-{name}-{outcome}".replace(" ", "-"), f"{title}, {name}", diagram),
     }
 
 
 def claims(page: Page) -> Mapping[str, Any]:
     """A table a candidate: what it claims, and what was observed in each of its cases."""
-    by: dict[str, list[View]] = {}
+    by: dict[str, list[CaseView]] = {}
     for view in page.views:
         by.setdefault(view.first.candidate if page.kind == "bench" else view.label, []).append(view)
     found = []
@@ -293,7 +293,7 @@ def claims(page: Page) -> Mapping[str, Any]:
     }
 
 
-def _seen(view: View, checker: str) -> Mapping[str, str]:
+def _seen(view: CaseView, checker: str) -> Mapping[str, str]:
     """The worst of all rounds."""
     results = [each for run in view.runs for each in run.judgement.results if each.checker == checker]
     return _claim(min(results, key=lambda each: WORST_FIRST.index(each.standing)))

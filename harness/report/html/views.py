@@ -7,16 +7,16 @@ from typing import Any
 
 from harness.metrics.aggregate import merged, worst
 from harness.metrics.measure import Measured
-from harness.report.html.story import Library
+from harness.report.html.sequence_diagram import SequenceIndex
 from harness.report.html.svg import Look
-from harness.report.runs import Rows, Run
+from harness.report.runs import BenchResults, Run
 from harness.report.tables import setting
 
 PLAIN = Look()
 
 
 @dataclass(frozen=True)
-class View:
+class CaseView:
     """One case: all its rounds. `row` is its row of the comparison where there is one, `look` how charts tell it apart."""
 
     label: str
@@ -37,8 +37,8 @@ class View:
         return worst([run.judgement.verdict for run in self.runs])
 
     @cached_property
-    def libraries(self) -> list[Library]:
-        return [Library(run) for run in self.runs]
+    def sequences(self) -> list[SequenceIndex]:
+        return [SequenceIndex(run) for run in self.runs]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Page:
 
     kind: str
     title: str
-    views: Sequence[View]
+    views: Sequence[CaseView]
     document: Mapping[str, Any]
     reasons: Sequence[str] = ()
     partial: str = ""
@@ -60,7 +60,7 @@ def of_run(run: Run, document: Mapping[str, Any]) -> Page:
     return Page(
         kind="run",
         title=f"{run.candidate} under {header.scenario}, seed {header.seed}",
-        views=[View(run.candidate, [run])],
+        views=[CaseView(run.candidate, [run])],
         document=document,
         reasons=run.judgement.reasons,
         partial="" if run.history.complete else "the run was cut short; its history until then is judged",
@@ -71,7 +71,7 @@ def of_run(run: Run, document: Mapping[str, Any]) -> Page:
 
 def of_two(first: Run, second: Run, document: Mapping[str, Any]) -> Page:
     views = [
-        View(f"{letter}: {run.candidate}, {run.history.header.scenario}", [run], look=Look(number))
+        CaseView(f"{letter}: {run.candidate}, {run.history.header.scenario}", [run], look=Look(number))
         for number, (letter, run) in enumerate(zip("AB", (first, second), strict=True))
     ]
     commands = [str(run.history.header.config.get("command") or "") for run in (first, second)]
@@ -86,14 +86,14 @@ def of_two(first: Run, second: Run, document: Mapping[str, Any]) -> Page:
     )
 
 
-def of_bench(rows: Rows, document: Mapping[str, Any]) -> Page:
+def of_bench(rows: BenchResults, document: Mapping[str, Any]) -> Page:
     manifest = rows.manifest
     by_name = {row["name"]: row for row in document["rows"]}
     told = {setting(row) for row in document["rows"]}
     candidates = list(dict.fromkeys(runs[0].candidate for runs in rows.runs.values() if runs))
     scenarios = list(dict.fromkeys(runs[0].history.header.scenario for runs in rows.runs.values() if runs))
     views = [
-        View(
+        CaseView(
             _label(runs[0], by_name[name], several=len(told) > 1),
             runs,
             by_name[name],

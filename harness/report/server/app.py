@@ -15,7 +15,7 @@ from harness.errors import EnvironmentFailure
 from harness.history import HistoryError
 from harness.report.html.page import static
 from harness.report.server import guard
-from harness.report.server.shelf import SHOWN, Shelf
+from harness.report.server.catalog import SHOWN, RunCatalog
 from harness.run.counterexample import Unwalkable
 from protocols.service.http import LOOPBACK, BoundedRunner, listen
 
@@ -31,8 +31,8 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Pages:
     """One shelf, shown. `port` is known once it listens."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
+    def __init__(self, catalog: RunCatalog) -> None:
+        self.catalog = catalog
         self.port = 0
         self.environment = Environment(loader=PackageLoader(HERE), autoescape=True, undefined=StrictUndefined)
         self._ending = asyncio.Event()
@@ -55,16 +55,16 @@ class Pages:
         self._ending.set()
 
     async def _list(self, _: web.Request) -> web.Response:
-        lines = await asyncio.to_thread(self.shelf.list)
-        return self._page("list.html.j2", lines=lines, folder=str(self.shelf.folder), files=sorted(SHOWN))
+        lines = await asyncio.to_thread(self.catalog.list)
+        return self._page("list.html.j2", lines=lines, folder=str(self.catalog.folder), files=sorted(SHOWN))
 
     async def _report(self, request: web.Request) -> web.StreamResponse:
         name, part = request.match_info["name"], request.match_info.get("part", "")
-        path = self.shelf.find(name, part)
+        path = self.catalog.find(name, part)
         if path is None:
             return self._nothing(f"there is no run {part or name}")
         try:
-            page = await asyncio.to_thread(self.shelf.page, path)
+            page = await asyncio.to_thread(self.catalog.page, path)
         except UNREADABLE as error:
             return self._nothing(f"no report can be made of this run: {error}", 409)
         if page is None:
@@ -74,8 +74,8 @@ class Pages:
         )
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
-        path, name = self.shelf.find(request.match_info["name"]), request.match_info["file"]
-        found = self.shelf.file(path, name) if path else None
+        path, name = self.catalog.find(request.match_info["name"]), request.match_info["file"]
+        found = self.catalog.file(path, name) if path else None
         if found is None:
             return self._nothing(f"there is no such file of a run: {name}")
         return web.FileResponse(found, headers={"Content-Type": f"{SHOWN[name]}; charset=utf-8"})
@@ -83,7 +83,7 @@ class Pages:
     async def _compare(self, request: web.Request) -> web.Response:
         first, second = request.query.get("a", ""), request.query.get("b", "")
         try:
-            page = await asyncio.to_thread(self.shelf.compared, first, second)
+            page = await asyncio.to_thread(self.catalog.compared, first, second)
         except UNREADABLE as error:
             return self._nothing(f"these runs cannot be compared: {error}", 409)
         if page is None:
@@ -97,7 +97,7 @@ class Pages:
         known = ""
         try:
             while not self._ending.is_set():
-                lines = json.dumps(await asyncio.to_thread(self.shelf.list))
+                lines = json.dumps(await asyncio.to_thread(self.catalog.list))
                 await response.write(f"data: {lines}\n\n".encode() if lines != known else b": still here\n\n")
                 known = lines
                 await _within(self._ending, LOOK_EVERY_S)
@@ -136,7 +136,7 @@ async def _within(event: asyncio.Event, seconds: float) -> None:
 @asynccontextmanager
 async def served(folder: Path, port: int) -> AsyncIterator[str]:
     """The page's address while it is served. Port 0 takes any free one. Raises `EnvironmentFailure` if it is taken."""
-    pages = Pages(Shelf(folder))
+    pages = Pages(RunCatalog(folder))
     runner = BoundedRunner(pages.application(), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:

@@ -18,7 +18,7 @@ from harness.report.runs import Run
 from harness.report.text import last_words
 
 CLIENT = "client"
-MOST_BEATS = 56
+MOST_ENTRIES = 56
 EXAMPLES = 60
 """Among so many an example is looked for."""
 
@@ -39,7 +39,7 @@ Kind = Literal["message", "lost", "store", "client", "note", "fault"]
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class SequenceEntry:
     """One line of the story. `took_ms` of a store's answer; `forced`: somebody waited until it was durable."""
 
     kind: Kind
@@ -52,23 +52,23 @@ class Beat:
 
 
 @dataclass(frozen=True)
-class Story:
+class SequenceDiagram:
     """`order` and `attempts` say whose it is; `left_out` beats were too many to draw."""
 
     order: str
     attempts: tuple[Operation, ...]
     nodes: tuple[str, ...]
-    beats: tuple[Beat, ...]
+    entries: tuple[SequenceEntry, ...]
     left_out: int = 0
     start_ns: int = 0
 
     @property
     def disturbed(self) -> bool:
-        return any(beat.kind == "fault" for beat in self.beats)
+        return any(entry.kind == "fault" for entry in self.entries)
 
 
 @dataclass
-class Library:
+class SequenceIndex:
     """The stories of one run. Indexes once what all of them need."""
 
     run: Run
@@ -89,7 +89,7 @@ class Library:
         ]
         self._times = [event.at_ns for event in self._faults]
 
-    def story(self, order: str) -> Story | None:
+    def diagram(self, order: str) -> SequenceDiagram | None:
         """None if nobody checked the order out."""
         attempts = tuple(sorted(self._attempts.get(order, ()), key=lambda each: each.invoked_ns))
         if not attempts:
@@ -98,26 +98,26 @@ class Library:
             (step for txn in self._txns.get(order, ()) for step in self._steps[txn]), key=lambda step: step.at_ns
         )
         nodes = _nodes(steps)
-        beats = [*_clients(attempts, nodes), *_services(steps)]
-        begin = min(beat.at_ns for beat in beats)
-        end = max(beat.at_ns for beat in beats)
-        beats += self._broken(begin - AROUND_NS, end, nodes)
-        beats = [self._unheard(beat) for beat in beats]
-        beats.sort(key=lambda beat: beat.at_ns)
-        kept = _bounded(beats)
+        entries = [*_clients(attempts, nodes), *_services(steps)]
+        begin = min(entry.at_ns for entry in entries)
+        end = max(entry.at_ns for entry in entries)
+        entries += self._broken(begin - AROUND_NS, end, nodes)
+        entries = [self._unheard(entry) for entry in entries]
+        entries.sort(key=lambda entry: entry.at_ns)
+        kept = _bounded(entries)
         start_ns = self.run.history.start_ns
-        return Story(order, attempts, nodes, tuple(kept), len(beats) - len(kept), start_ns)
+        return SequenceDiagram(order, attempts, nodes, tuple(kept), len(entries) - len(kept), start_ns)
 
-    def _unheard(self, beat: Beat) -> Beat:
+    def _unheard(self, entry: SequenceEntry) -> SequenceEntry:
         """What nobody waits for may be answered together with others': only where a node died meanwhile is it lost."""
-        if beat.kind != "lost" or beat.forced or not beat.target.endswith("-store"):
-            return beat
+        if entry.kind != "lost" or entry.forced or not entry.target.endswith("-store"):
+            return entry
         later = self._faults[
-            bisect_left(self._times, beat.at_ns) : bisect_right(self._times, beat.at_ns + DIED_WITHIN_NS)
+            bisect_left(self._times, entry.at_ns) : bisect_right(self._times, entry.at_ns + DIED_WITHIN_NS)
         ]
-        names = {beat.source, beat.target, service_of(beat.source)}
+        names = {entry.source, entry.target, service_of(entry.source)}
         died = any(names & {str(each.data.get("name")), str(each.data.get("target"))} for each in later)
-        return beat if died else replace(beat, kind="store")
+        return entry if died else replace(entry, kind="store")
 
     def orders(self, outcome: str) -> Iterator[str]:
         """Those checked out once, with this outcome, of which steps were noted; in the order of time, under load."""
@@ -131,12 +131,12 @@ class Library:
             ):
                 yield order
 
-    def _broken(self, begin_ns: int, end_ns: int, nodes: Sequence[str]) -> Iterator[Beat]:
+    def _broken(self, begin_ns: int, end_ns: int, nodes: Sequence[str]) -> Iterator[SequenceEntry]:
         for event in self._faults[bisect_left(self._times, begin_ns) : bisect_right(self._times, end_ns)]:
             words = self._fault(event, nodes)
             if words:
                 where = _column(str(event.data.get("name") or event.data.get("target") or ""), nodes)
-                yield Beat("fault", event.at_ns, where, where, words)
+                yield SequenceEntry("fault", event.at_ns, where, where, words)
 
     def _fault(self, event: Event, nodes: Sequence[str]) -> str:
         """What broke, in words; nothing of nodes that have no part in this, or that was told already."""
@@ -159,17 +159,17 @@ class Library:
         return bool(targets & {name, service_of(name) if not name.endswith("-store") else name})
 
 
-def examples(library: Library) -> dict[str, Story]:
+def examples(index: SequenceIndex) -> dict[str, SequenceDiagram]:
     """One checkout that went well, and one that was refused after something of it had been done and was undone."""
-    found: dict[str, Story] = {}
+    found: dict[str, SequenceDiagram] = {}
     for outcome, most in (("ok", False), ("fail", True)):
-        stories: list[Story] = []
-        for order in islice(library.orders(outcome), EXAMPLES):
-            told = library.story(order)
+        diagrams: list[SequenceDiagram] = []
+        for order in islice(index.orders(outcome), EXAMPLES):
+            told = index.diagram(order)
             if told and not told.left_out and len(told.nodes) > 1:
-                stories.append(told)
-        stories.sort(key=lambda each: len(each.beats))
-        plain = [each for each in stories if not each.disturbed] or stories
+                diagrams.append(told)
+        diagrams.sort(key=lambda each: len(each.entries))
+        plain = [each for each in diagrams if not each.disturbed] or diagrams
         if plain:
             found[outcome] = plain[-1] if most else plain[len(plain) // 2]
     return found
@@ -205,16 +205,16 @@ def _nodes(steps: Sequence[Span]) -> tuple[str, ...]:
     return tuple(found) or ("the shop",)
 
 
-def _clients(attempts: Sequence[Operation], nodes: Sequence[str]) -> Iterator[Beat]:
+def _clients(attempts: Sequence[Operation], nodes: Sequence[str]) -> Iterator[SequenceEntry]:
     for each in attempts:
         waited_ms = (each.completed_ns - each.invoked_ns) / 1e6
         said = str(each.value) if each.outcome == "fail" and each.value else ""
         answer = f"{ANSWERS[each.outcome]}{f': {said[:60]}' if said else ''}"
-        yield Beat("client", each.invoked_ns, CLIENT, nodes[0], "checkout")
-        yield Beat("client", each.completed_ns, nodes[0], CLIENT, answer, took_ms=waited_ms)
+        yield SequenceEntry("client", each.invoked_ns, CLIENT, nodes[0], "checkout")
+        yield SequenceEntry("client", each.completed_ns, nodes[0], CLIENT, answer, took_ms=waited_ms)
 
 
-def _services(steps: Sequence[Span]) -> Iterator[Beat]:
+def _services(steps: Sequence[Span]) -> Iterator[SequenceEntry]:
     """Sends paired with the receipts they led to, commands with their answers."""
     heard = [step for step in steps if step.what.startswith("received:")]
     taken: set[int] = set()
@@ -225,20 +225,20 @@ def _services(steps: Sequence[Span]) -> Iterator[Beat]:
         elif action in {"persist", "do"}:
             yield _stored(step, action, name, steps[at + 1 :])
         elif action == "recovered":
-            yield Beat("note", step.at_ns, step.node, step.node, "recovers it after a restart")
+            yield SequenceEntry("note", step.at_ns, step.node, step.node, "recovers it after a restart")
         elif action == "timer":
-            yield Beat("note", step.at_ns, step.node, step.node, f"its timer '{name}' fires")
+            yield SequenceEntry("note", step.at_ns, step.node, step.node, f"its timer '{name}' fires")
 
 
-def _sent(step: Span, name: str, heard: Sequence[Span], taken: set[int], steps: Sequence[Span]) -> Beat:
+def _sent(step: Span, name: str, heard: Sequence[Span], taken: set[int], steps: Sequence[Span]) -> SequenceEntry:
     for number, each in enumerate(heard):
         fits = each.what == f"received:{name}" and each.txn == step.txn and each.at_ns >= step.at_ns
         there = each.node != step.node and (step.detail in SERVICES) <= (service_of(each.node) == step.detail)
         if fits and there and number not in taken:
             taken.add(number)
             took_ms = (each.at_ns - step.at_ns) / 1e6
-            return Beat("message", each.at_ns, step.node, each.node, name, took_ms=took_ms)
-    return Beat("lost", step.at_ns, step.node, _meant(step, steps), name)
+            return SequenceEntry("message", each.at_ns, step.node, each.node, name, took_ms=took_ms)
+    return SequenceEntry("lost", step.at_ns, step.node, _meant(step, steps), name)
 
 
 def _meant(step: Span, steps: Sequence[Span]) -> str:
@@ -250,7 +250,7 @@ def _meant(step: Span, steps: Sequence[Span]) -> str:
     return others[-1] if others else step.node
 
 
-def _stored(step: Span, action: str, name: str, later: Sequence[Span]) -> Beat:
+def _stored(step: Span, action: str, name: str, later: Sequence[Span]) -> SequenceEntry:
     wanted = f"persisted:{name}" if action == "persist" else f"done:{name}"
     answer = next(
         (each for each in later if each.what == wanted and each.node == step.node and each.txn == step.txn), None
@@ -258,20 +258,22 @@ def _stored(step: Span, action: str, name: str, later: Sequence[Span]) -> Beat:
     store = f"{service_of(step.node)}-store"
     forced = action == "persist"
     if answer is None:
-        return Beat("lost", step.at_ns, step.node, store, name, forced=forced)
+        return SequenceEntry("lost", step.at_ns, step.node, store, name, forced=forced)
     said = "" if answer.detail in {"", "ok"} else f": {answer.detail}"
-    return Beat("store", answer.at_ns, step.node, store, f"{name}{said}", (answer.at_ns - step.at_ns) / 1e6, forced)
+    return SequenceEntry(
+        "store", answer.at_ns, step.node, store, f"{name}{said}", (answer.at_ns - step.at_ns) / 1e6, forced
+    )
 
 
-def _bounded(beats: list[Beat]) -> list[Beat]:
+def _bounded(entries: list[SequenceEntry]) -> list[SequenceEntry]:
     """The beginning and the end; what is repeated in the middle is left out first."""
-    if len(beats) <= MOST_BEATS:
-        return beats
+    if len(entries) <= MOST_ENTRIES:
+        return entries
     seen: dict[tuple[str, str, str, str], int] = defaultdict(int)
     kept = []
-    for beat in beats:
-        key = (beat.kind, beat.source, beat.target, beat.words)
+    for entry in entries:
+        key = (entry.kind, entry.source, entry.target, entry.words)
         seen[key] += 1
-        if beat.kind in {"fault", "client"} or seen[key] <= 2:
-            kept.append(beat)
-    return kept if len(kept) <= MOST_BEATS else [*kept[: MOST_BEATS // 2], *kept[-MOST_BEATS // 2 :]]
+        if entry.kind in {"fault", "client"} or seen[key] <= 2:
+            kept.append(entry)
+    return kept if len(kept) <= MOST_ENTRIES else [*kept[: MOST_ENTRIES // 2], *kept[-MOST_ENTRIES // 2 :]]

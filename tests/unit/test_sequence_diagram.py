@@ -4,7 +4,7 @@ from harness.checkers import Judgement, Verdict
 from harness.history import Claims, Event, Header, History, Operation
 from harness.history.spans import Span
 from harness.report.html.charts.sequence import figure, sentence
-from harness.report.html.story import Beat, Library, examples
+from harness.report.html.sequence_diagram import SequenceEntry, SequenceIndex, examples
 from harness.report.runs import Run
 
 HEADER = Header(
@@ -23,9 +23,9 @@ def checkout(order: str, begin: int, end: int, outcome: str = "ok", value: objec
     return Operation(1, "checkout", [order], begin * MS, end * MS, outcome, value)  # type: ignore[arg-type]
 
 
-def library(operations: list[Operation], steps: list[Span], events: list[Event] | None = None) -> Library:
+def index(operations: list[Operation], steps: list[Span], events: list[Event] | None = None) -> SequenceIndex:
     history = History(HEADER, operations, [Event("phase", 0, {"name": "load"}), *(events or [])])
-    return Library(Run("run", history, Judgement(verdict=Verdict.HOLDS, reasons=(), results=()), steps))
+    return SequenceIndex(Run("run", history, Judgement(verdict=Verdict.HOLDS, reasons=(), results=()), steps))
 
 
 def step(at: int, node: str, what: str, detail: str = "", txn: str = "a.1") -> Span:
@@ -45,15 +45,15 @@ COMMIT = [
 ]
 
 
-def told(beats: tuple[Beat, ...]) -> list[tuple[str, str, str, str]]:
-    return [(beat.kind, beat.source, beat.target, beat.words) for beat in beats]
+def told(entries: tuple[SequenceEntry, ...]) -> list[tuple[str, str, str, str]]:
+    return [(entry.kind, entry.source, entry.target, entry.words) for entry in entries]
 
 
 def test_sends_meet_receipts_and_commands_their_answers() -> None:
-    story = library([checkout("5", 10, 18)], COMMIT).story("5")
-    assert story is not None
-    assert story.nodes == ("order-1", "order-store", "stock-1", "stock-store")
-    assert told(story.beats) == [
+    diagram = index([checkout("5", 10, 18)], COMMIT).diagram("5")
+    assert diagram is not None
+    assert diagram.nodes == ("order-1", "order-store", "stock-1", "stock-store")
+    assert told(diagram.entries) == [
         ("client", "client", "order-1", "checkout"),
         ("message", "order-1", "stock-1", "prepare"),
         ("store", "stock-1", "stock-store", "prepare"),
@@ -61,10 +61,10 @@ def test_sends_meet_receipts_and_commands_their_answers() -> None:
         ("store", "order-1", "order-store", "end: ended"),
         ("client", "order-1", "client", "acknowledged"),
     ]
-    prepare = story.beats[2]
+    prepare = diagram.entries[2]
     assert (prepare.forced, prepare.took_ms) == (True, 2.0)
-    assert story.beats[4].forced is False
-    assert sentence(prepare, story.start_ns) == "0.015 s: stock-1 to stock-store: prepare (a forced write), 2.00 ms"
+    assert diagram.entries[4].forced is False
+    assert sentence(prepare, diagram.start_ns) == "0.015 s: stock-1 to stock-store: prepare (a forced write), 2.00 ms"
 
 
 def test_each_send_meets_one_receipt_and_what_nobody_received_is_lost() -> None:
@@ -75,9 +75,9 @@ def test_each_send_meets_one_receipt_and_what_nobody_received_is_lost() -> None:
         step(15, "stock-1", "received:prepare", "x"),
         step(20, "order-1", "send:prepare", "payment"),
     ]
-    story = library([checkout("5", 10, 30)], steps).story("5")
-    assert story is not None
-    kinds = [(beat.kind, beat.target) for beat in story.beats if beat.words == "prepare"]
+    diagram = index([checkout("5", 10, 30)], steps).diagram("5")
+    assert diagram is not None
+    kinds = [(entry.kind, entry.target) for entry in diagram.entries if entry.words == "prepare"]
     assert kinds == [("lost", "stock-1"), ("message", "stock-1"), ("lost", "payment-1")]
 
 
@@ -90,48 +90,48 @@ def test_a_dead_node_shows_where_it_died_and_takes_its_answer_with_it() -> None:
         Event("node", 19 * MS, {"name": "stock-1", "state": "running"}),
         Event("node", 19 * MS, {"name": "payment-1", "state": "running"}),
     ]
-    story = library([checkout("5", 10, 30, "unknown", "502")], steps, events).story("5")
-    assert story is not None
-    assert [(beat.kind, beat.source, beat.words) for beat in story.beats][2:] == [
+    diagram = index([checkout("5", 10, 30, "unknown", "502")], steps, events).diagram("5")
+    assert diagram is not None
+    assert [(entry.kind, entry.source, entry.words) for entry in diagram.entries][2:] == [
         ("lost", "stock-1", "prepare"),
         ("fault", "stock-1", "stock is killed"),
         ("fault", "stock-1", "stock-1 runs"),
         ("note", "order-1", "its timer 'resend' fires"),
         ("client", "order-1", "no answer"),
     ]
-    assert story.disturbed
+    assert diagram.disturbed
 
 
 def test_what_nobody_waits_for_is_lost_only_where_somebody_died() -> None:
     unanswered = COMMIT[:-1]
-    quiet = library([checkout("5", 10, 18)], unanswered).story("5")
+    quiet = index([checkout("5", 10, 18)], unanswered).diagram("5")
     assert quiet is not None
-    assert [beat.kind for beat in quiet.beats if beat.words == "end"] == ["store"]
+    assert [entry.kind for entry in quiet.entries if entry.words == "end"] == ["store"]
     killed = [Event("fault-start", 17 * MS, {"fault": "crash", "target": "order"})]
-    broken = library([checkout("5", 10, 18)], unanswered, killed).story("5")
+    broken = index([checkout("5", 10, 18)], unanswered, killed).diagram("5")
     assert broken is not None
-    assert [beat.kind for beat in broken.beats if beat.words == "end"] == ["lost"]
+    assert [entry.kind for entry in broken.entries if entry.words == "end"] == ["lost"]
 
 
 def test_a_shop_that_notes_nothing_still_has_a_client() -> None:
-    story = library([checkout("5", 10, 18, "fail", "short")], []).story("5")
-    assert story is not None
-    assert told(story.beats) == [
+    diagram = index([checkout("5", 10, 18, "fail", "short")], []).diagram("5")
+    assert diagram is not None
+    assert told(diagram.entries) == [
         ("client", "client", "the shop", "checkout"),
         ("client", "the shop", "client", "rejected: short"),
     ]
-    assert library([], []).story("5") is None
+    assert index([], []).diagram("5") is None
 
 
 def test_too_many_steps_are_bounded_and_counted() -> None:
     steps = [step(11, "order-1", "start", "5")]
     steps += [step(12 + at, "order-1", "send:prepare", "stock") for at in range(500)]
-    story = library([checkout("5", 10, 700)], steps).story("5")
-    assert story is not None
-    assert len(story.beats) <= 56
-    assert story.left_out == 502 - len(story.beats)
-    assert story.beats[0].words == "checkout"
-    assert story.beats[-1].words == "acknowledged"
+    diagram = index([checkout("5", 10, 700)], steps).diagram("5")
+    assert diagram is not None
+    assert len(diagram.entries) <= 56
+    assert diagram.left_out == 502 - len(diagram.entries)
+    assert diagram.entries[0].words == "checkout"
+    assert diagram.entries[-1].words == "acknowledged"
 
 
 def test_examples_are_plain_and_of_both_outcomes() -> None:
@@ -144,13 +144,13 @@ def test_examples_are_plain_and_of_both_outcomes() -> None:
     operations = [checkout("5", 10, 18), checkout("6", 110, 118, "fail", "short"), checkout("7", 210, 218)]
     steps = [*of("a.1", "5", 0), *of("a.2", "6", 100), *of("a.3", "7", 200)]
     killed = [Event("fault-start", 212 * MS, {"fault": "crash", "target": "stock"})]
-    found = examples(library(operations, steps, killed))
-    assert {outcome: story.order for outcome, story in found.items()} == {"ok": "5", "fail": "6"}
+    found = examples(index(operations, steps, killed))
+    assert {outcome: diagram.order for outcome, diagram in found.items()} == {"ok": "5", "fail": "6"}
 
 
 def test_a_picture_has_a_row_a_step_and_says_each() -> None:
-    story = library([checkout("5", 10, 18)], COMMIT).story("5")
-    assert story is not None
-    drawn = figure("name", "A checkout", story)
-    assert len(drawn.rows) == len(story.beats) == drawn.wide.count('class="hit"')
-    assert drawn.wide.count("<title>") == len(story.beats)
+    diagram = index([checkout("5", 10, 18)], COMMIT).diagram("5")
+    assert diagram is not None
+    drawn = figure("name", "A checkout", diagram)
+    assert len(drawn.rows) == len(diagram.entries) == drawn.wide.count('class="hit"')
+    assert drawn.wide.count("<title>") == len(diagram.entries)

@@ -18,7 +18,7 @@ RECENT_NS = 3_000_000_000
 
 
 @dataclass
-class Glance:
+class LiveStats:
     """Hears every operation and event. Rates and latencies are of the checkouts that ended in the last seconds."""
 
     phase: str = "up"
@@ -66,18 +66,18 @@ class Glance:
     def down(self) -> list[str]:
         return [f"{name} {state}" for name, state in self.nodes.items() if state != "running"]
 
-    def words(self, operation: str = CHECKOUT) -> str:
+    def outcome_counts(self, operation: str = CHECKOUT) -> str:
         """`12 acknowledged, 3 rejected, 0 unknown`."""
         return ", ".join(f"{self.tally[operation, outcome]} {READERS[outcome]}" for outcome in OUTCOMES)
 
-    def pace(self) -> str:
+    def speed(self) -> str:
         """`98/s, median 9 ms, 99th percentile 31 ms`; empty before anybody was answered."""
         p50, p99 = self.latency_ms(0.5), self.latency_ms(0.99)
         if p50 is None or p99 is None:
             return ""
         return f"{self.rate_per_s:.0f}/s, median {p50:.0f} ms, 99th percentile {p99:.0f} ms"
 
-    def told(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """Plain values, for a page."""
         return {
             "phase": self.phase,
@@ -111,11 +111,11 @@ class Glance:
                 self.nodes[str(data.get("name"))] = str(data.get("state"))
 
 
-class Tail:
+class HistoryFollower:
     """Follows a history that somebody else writes."""
 
     def __init__(self, path: Path) -> None:
-        self.glance = Glance()
+        self.stats = LiveStats()
         self.header: Header | None = None
         self.over = False
         self._path = path
@@ -153,4 +153,4 @@ class Tail:
             case Footer():
                 self.over = True
             case _:
-                self.glance(record)
+                self.stats(record)

@@ -31,48 +31,48 @@ COMPARED = (
 )
 
 
-class Kind(Enum):
+class FolderKind(Enum):
     RUN = "run"
     BENCH = "bench"
     CHECK = "counterexample of wdm check"
 
 
-def kind(path: Path) -> Kind | None:
+def folder_kind(path: Path) -> FolderKind | None:
     """None for a folder that is none of ours."""
     if benches.is_bench(path):
-        return Kind.BENCH
+        return FolderKind.BENCH
     if (path / COUNTEREXAMPLE).is_file():
-        return Kind.CHECK
-    return Kind.RUN if (path / HISTORY).is_file() else None
+        return FolderKind.CHECK
+    return FolderKind.RUN if (path / HISTORY).is_file() else None
 
 
-def every(runs: Path) -> list[Path]:
+def list_folders(runs: Path) -> list[Path]:
     """All folders of ours, the oldest first."""
     if not runs.is_dir():
         return []
-    return sorted(path for path in runs.iterdir() if path.is_dir() and not path.is_symlink() and kind(path))
+    return sorted(path for path in runs.iterdir() if path.is_dir() and not path.is_symlink() and folder_kind(path))
 
 
 def find(runs: Path, name: str) -> Path:
     """By its path, its name in `runs`, or a part of its name that only one has. Raises `UsageError`."""
     for path in (Path(name), runs / name):
-        if path.is_dir() and kind(path):
+        if path.is_dir() and folder_kind(path):
             return path.resolve() if path.is_symlink() else path
-    fitting = [path for path in every(runs) if name in path.name]
+    fitting = [path for path in list_folders(runs) if name in path.name]
     if len(fitting) == 1:
         return fitting[0]
     what = "several runs are" if fitting else "no run is"
     raise UsageError(f"{what} called {name!r} in {runs}; `wdm runs` lists them")
 
 
-def described(path: Path) -> dict[str, Any]:
+def describe(path: Path) -> dict[str, Any]:
     """`{"run", "kind", "verdict", "scenario", "protocol", "seed", "folder"}`; what cannot be read says so."""
-    what = kind(path)
+    what = folder_kind(path)
     line: dict[str, Any] = {"run": path.name, "kind": what.name.lower() if what else "", "folder": str(path)}
-    if what is Kind.CHECK:
+    if what is FolderKind.CHECK:
         return {**line, **_counterexample(path)}
     said = _results(RunFolder(path))
-    if what is Kind.BENCH:
+    if what is FolderKind.BENCH:
         return {**line, **_bench(path, said)}
     found = {key: said.get(key) for key in ("verdict", "scenario", "protocol", "seed")}
     if not said:
@@ -119,7 +119,7 @@ def _results(folder: RunFolder) -> dict[str, Any]:
         return {"verdict": f"unreadable: {str(error).removeprefix(f'{folder.path}/')}"}
 
 
-def differences(one: Run, other: Run) -> Iterator[tuple[str, str, str, str]]:
+def compare_runs(one: Run, other: Run) -> Iterator[tuple[str, str, str, str]]:
     """(figure, of one, of the other, ratio) each."""
 
     rows = [{"measured": msgspec.to_builtins(run.measured)} for run in (one, other)]

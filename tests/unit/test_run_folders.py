@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.report.kinds import described
+from harness.report.run_folders import describe
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ from harness.report.kinds import described
 def test_an_unknown_format_or_verdict_is_not_believed(tmp_path: Path, said: dict[str, object], verdict: str) -> None:
     (tmp_path / "history.ndjson").touch()
     (tmp_path / "results.json").write_text(json.dumps(said), "utf-8")
-    assert str(described(tmp_path)["verdict"]).startswith(verdict)
+    assert str(describe(tmp_path)["verdict"]).startswith(verdict)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.report import bench as benches
-from harness.report import kinds, pages, runs
-from harness.report.glance import Tail
+from harness.report import pages, run_folders, runs
 from harness.report.html.page import current
-from harness.report.kinds import Kind
+from harness.report.live_stats import HistoryFollower
+from harness.report.run_folders import FolderKind
 from harness.run.bench_manifest import BenchFolder
 from harness.run.folder import RunFolder
 
@@ -32,20 +32,20 @@ SHOWN: dict[str, str] = {
 """The files of a run that may be asked for, and what they are."""
 
 
-class Shelf:
+class RunCatalog:
     """`folder` is where the runs are. Names are looked up among what is there; nothing else can be reached."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._tails: dict[Path, Tail] = {}
+        self._followers: dict[Path, HistoryFollower] = {}
         self._lines: dict[Path, tuple[float, dict[str, Any]]] = {}
 
     def find(self, name: str, part: str = "") -> Path | None:
         """The folder of a run, or of one run of a bench."""
-        path = next((each for each in kinds.every(self.folder) if each.name == name), None)
+        path = next((each for each in run_folders.list_folders(self.folder) if each.name == name), None)
         if path is None or not part:
             return path
-        return next((each for each in kinds.every(BenchFolder(path).runs) if each.name == part), None)
+        return next((each for each in run_folders.list_folders(BenchFolder(path).runs) if each.name == part), None)
 
     def file(self, path: Path, name: str) -> Path | None:
         """One of the files of a run that may be asked for."""
@@ -54,22 +54,22 @@ class Shelf:
 
     def list(self) -> list[dict[str, Any]]:
         """A line each, the youngest first; one that goes on has `live`."""
-        return [self._line(path) for path in reversed(kinds.every(self.folder))]
+        return [self._line(path) for path in reversed(run_folders.list_folders(self.folder))]
 
     def live(self, path: Path) -> dict[str, Any] | None:
         """How a run that goes on stands; None if it does not."""
         target = self._going_on(path)
         if target is None:
             return None
-        tail = self._tails.setdefault(target, Tail(target))
-        tail.follow()
-        if tail.over:
-            self._tails.pop(target).close()
+        follower = self._followers.setdefault(target, HistoryFollower(target))
+        follower.follow()
+        if follower.over:
+            self._followers.pop(target).close()
             return None
-        header = tail.header
+        header = follower.header
         what = f"{header.protocol}, {header.scenario}" if header else ""
         who = {"protocol": header.protocol, "scenario": header.scenario, "seed": header.seed} if header else {}
-        return {"what": what, "who": who, **tail.glance.told()}
+        return {"what": what, "who": who, **follower.stats.document()}
 
     def page(self, path: Path) -> Path | None:
         """The page of a run, made where it is missing or another version's; None while the run goes on.
@@ -81,10 +81,10 @@ class Shelf:
             return None
         if page.is_file() and current(page.read_text("utf-8", errors="replace")) and _believed(path):
             return page
-        match kinds.kind(path):
-            case Kind.BENCH:
+        match run_folders.folder_kind(path):
+            case FolderKind.BENCH:
                 benches.finish(BenchFolder(path))
-            case Kind.CHECK:
+            case FolderKind.CHECK:
                 RunFolder(path).write(page.name, pages.of_check(path))
             case _:
                 RunFolder(path).write(page.name, pages.of_run(runs.read(path)))
@@ -93,7 +93,7 @@ class Shelf:
     def compared(self, first: str, second: str) -> str | None:
         """The page of two runs; None if there are no such runs. Raises `HistoryError` if one is not whole."""
         paths = [self.find(name) for name in (first, second)]
-        found = [path for path in paths if path is not None and kinds.kind(path) is Kind.RUN]
+        found = [path for path in paths if path is not None and run_folders.folder_kind(path) is FolderKind.RUN]
         if len(found) < 2:
             return None
         return pages.of_two(runs.read(found[0]), runs.read(found[1]))
@@ -106,7 +106,7 @@ class Shelf:
         changed = path.stat().st_mtime
         known = self._lines.get(path)
         if known is None or known[0] != changed or live:
-            known = changed, {key: value for key, value in kinds.described(path).items() if key != "folder"}
+            known = changed, {key: value for key, value in run_folders.describe(path).items() if key != "folder"}
             self._lines[path] = known
         line = known[1]
         if not live:
@@ -116,10 +116,10 @@ class Shelf:
 
     def _going_on(self, path: Path) -> Path | None:
         """The history that is being written: the run's own, or that of the last run of a bench."""
-        if kinds.kind(path) is Kind.BENCH:
+        if run_folders.folder_kind(path) is FolderKind.BENCH:
             if RunFolder(path).results.is_file():
                 return None
-            parts = kinds.every(BenchFolder(path).runs)
+            parts = run_folders.list_folders(BenchFolder(path).runs)
             history = RunFolder(parts[-1]).history if parts else None
         else:
             history = None if RunFolder(path).results.is_file() else RunFolder(path).history
@@ -130,4 +130,4 @@ class Shelf:
 
 def _believed(path: Path) -> bool:
     """Whether what lies beside a page can be read by this version: else the page is not shown either, but made anew."""
-    return not str(kinds.described(path)["verdict"]).startswith("unreadable")
+    return not str(run_folders.describe(path)["verdict"]).startswith("unreadable")
