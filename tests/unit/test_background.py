@@ -28,7 +28,7 @@ from protocols.service.store import ValkeyStore
 from protocols.service.tasks import Background, SupervisedTasks
 from protocols.service.transaction_ids import TransactionIds
 from protocols.service.valkey_connection import ServerAddress
-from tests.unit.service.test_links import CODEC, Failing, Note, until_left
+from tests.unit.service.fake_broker import CODEC, Failing, Note, until_left
 from tests.unit.service.test_parts import ENV
 
 

@@ -13,7 +13,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from protocols.errors import UsageError
 from protocols.service.links import kafka, kafka_reader
 from protocols.service.links.broker import BrokerLost, Collector
-from tests.unit.service.test_links import Note
+from tests.unit.service.fake_broker import Note
 
 HERE = TopicPartition("wdm.stock", 0)
 
