@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from harness.errors import EnvironmentFailure
 
 DEFAULT = "wdm-runs"
@@ -67,7 +69,7 @@ class RunFolder:
         """Copy what the nodes said."""
         try:
             if logs is not None and logs.is_dir():
-                shutil.copytree(logs, self.path / "logs", dirs_exist_ok=True, copy_function=_without_steps)
+                shutil.copytree(logs, self.path / "logs", dirs_exist_ok=True, copy_function=_without_spans)
         except (OSError, shutil.Error) as error:
             raise EnvironmentFailure(f"{self.path}/logs: cannot keep the logs: {error}") from error
 
@@ -80,51 +82,20 @@ class RunFolder:
 
 
 def toml(document: dict[str, Any]) -> str:
-    """A document of tables, lists of tables, texts, numbers, booleans and lists of these. What is None is left out."""
-    tables = {name: each for name, each in document.items() if isinstance(each, dict) or _is_tables(each)}
-    lines = _lines({key: value for key, value in document.items() if key not in tables})
-    for name, found in tables.items():
-        for table in found if isinstance(found, list) else [found]:
-            header = f"[[{_key(name)}]]" if isinstance(found, list) else f"[{_key(name)}]"
-            lines += ["", header, *_lines(table)]
-    return "\n".join(lines) + "\n"
+    """Encode a document as TOML. Values that are None are left out: TOML has none."""
+    return tomli_w.dumps(_without_none(document))
 
 
-def _is_tables(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(inner) for inner in value]
+    return value
 
 
-def _lines(table: dict[str, Any]) -> list[str]:
-    return [f"{_key(key)} = {_value(value)}" for key, value in table.items() if value is not None]
-
-
-def _key(name: str) -> str:
-    return name if name.replace("-", "").replace("_", "").isalnum() and name.isascii() else _value(name)
-
-
-def _value(value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return repr(value)
-        case dict():
-            inside = ", ".join(f"{_key(key)} = {_value(each)}" for key, each in value.items() if each is not None)
-            return f"{{ {inside} }}" if inside else "{}"
-        case list() | tuple():
-            return f"[{', '.join(map(_value, value))}]"
-        case _:
-            return '"' + "".join(_escaped(letter) for letter in str(value)) + '"'
-
-
-def _escaped(letter: str) -> str:
-    if letter in '"\\':
-        return f"\\{letter}"
-    return letter if letter.isprintable() else f"\\U{ord(letter):08x}"
-
-
-def _without_steps(source: str, target: str) -> None:
-    """A log without the steps of transactions, which are kept in a file of their own."""
+def _without_spans(source: str, target: str) -> None:
+    """Copy a log without the spans of transactions, which have a file of their own."""
     from protocols.service.trace import MARK  # noqa: PLC0415 - asyncio, where only the name of the folder is wanted
 
     mark = f"{MARK} ".encode()
