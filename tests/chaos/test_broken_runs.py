@@ -17,7 +17,7 @@ from harness.errors import EnvironmentFailure
 from harness.history import load
 from harness.history import recorder as recorder_module
 from harness.report.finish import Finished
-from harness.report.run_folders import every
+from harness.report.run_folders import list_folders
 from harness.run import nemesis
 from harness.run.engine import RunEngine
 from harness.run.plan import Plan
@@ -144,7 +144,7 @@ def test_a_watch_that_dies_ends_the_run_and_makes_the_verdict_unknown(
 def test_a_runtime_that_does_not_come_up_is_the_environment(fake: Callable[..., Finished], tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFailure, match="no room on this machine"):
         fake(FakeShop(Model().answer, fails="no room on this machine"))
-    (run,) = every(tmp_path / "runs")
+    (run,) = list_folders(tmp_path / "runs")
     assert load(run / "history.ndjson").of_kind("trouble")[0].data["why"] == "no room on this machine"
 
 
@@ -167,7 +167,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_written(
         fake(shop, scenario(duration_s=60.0, workload=WORKLOADS["checkout"](clients=32, rate_per_s=2_000)))  # type: ignore[call-arg]
     assert time.monotonic() - started < 30
     assert shop.stopped == 1
-    (run,) = every(tmp_path / "runs")
+    (run,) = list_folders(tmp_path / "runs")
     history = load(run / "history.ndjson")
     assert not history.complete
     assert len(history.operations) > 100

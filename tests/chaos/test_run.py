@@ -15,7 +15,7 @@ import pytest
 from harness.checkers import Verdict
 from harness.checkers.verdict import examine
 from harness.history import load
-from harness.report.run_folders import every
+from harness.report.run_folders import list_folders
 from harness.run import in_memory, scenarios
 from harness.run.plan import Plan
 from harness.run.scenarios import Recurring
@@ -151,7 +151,7 @@ def test_an_interrupt_leaves_the_history_and_no_process(tmp_path: Path, number: 
     assert said[0].startswith("seed 1:")
     assert tagged(folder) == []
     assert list(folder.iterdir()) == []
-    (run,) = every(tmp_path / "wdm-runs")
+    (run,) = list_folders(tmp_path / "wdm-runs")
     history = load(run / "history.ndjson")
     assert not history.complete
     # What clients asked once the set-up was over; on a busy machine the pause comes before the first checkout.
