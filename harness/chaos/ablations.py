@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from harness.chaos.hunt import GROUNDS, Detection, hunt
-from harness.explore.search import Found
-from harness.explore.suite import Question, worst
+from harness.explore.search import SearchResult
+from harness.explore.suite import ModelCheck, worst
 from protocols.claims import Safeguard
 from protocols.registry import load, names
 
@@ -25,9 +25,9 @@ untested.
 `wdm check --protocol PROTOCOL --ablate SAFEGUARD`, with the options in brackets, repeats one line
 of this table and prints the path. *Steps* is the length of the shortest path, *states* the number
 of visited states in all cases together. The invariants are defined in
-[harness/explore/promises.py](../harness/explore/promises.py); *stuck* is a state from which a
-transaction never ends. *Seed* is the first seed of the first scenario in which the simulator finds
-a violation, *runs* the number of runs until then
+[harness/explore/invariants.py](../harness/explore/invariants.py); *unfinished* is a state
+from which a transaction never ends. *Seed* is the first seed of the first scenario in which the
+simulator finds a violation, *runs* the number of runs until then
 ([harness/chaos/hunt.py](../harness/chaos/hunt.py)):
 `wdm chaos SCENARIO --seed SEED --ablate SAFEGUARD` repeats it. *Real processes* has the scenario
 and seed in which `python -m harness.chaos.hunt` found a violation with `--runtime local`, where the
@@ -69,8 +69,8 @@ class AblationRow:
     safeguard: Safeguard
 
     @cached_property
-    def answers(self) -> tuple[Found, ...]:
-        return tuple(Question(self.protocol, dict(self.safeguard.under), (self.safeguard.name,)).answers())
+    def results(self) -> tuple[SearchResult, ...]:
+        return tuple(ModelCheck(self.protocol, dict(self.safeguard.under), (self.safeguard.name,)).results())
 
     @property
     def under(self) -> str:
@@ -79,8 +79,8 @@ class AblationRow:
         return f" (`{flags}`)" if flags else ""
 
     @property
-    def found(self) -> Found:
-        broken = worst(self.answers)
+    def found(self) -> SearchResult:
+        broken = worst(self.results)
         assert broken is not None, f"{self.protocol} without {self.safeguard.name}: no invariant is violated"
         return broken
 
@@ -94,9 +94,9 @@ SEARCHED: tuple[Column, ...] = (
     ("safeguard", lambda row: f"`{row.safeguard.name}`: {row.safeguard.summary}{row.under}"),
     ("fault without it", lambda row: row.safeguard.opens),
     ("case", lambda row: row.found.case.name),
-    ("violated invariant", lambda row: row.found.promise),
+    ("violated invariant", lambda row: row.found.invariant),
     ("steps", lambda row: len(row.found.path)),
-    ("states", lambda row: sum(answer.states for answer in row.answers)),
+    ("states", lambda row: sum(result.states for result in row.results)),
 )
 COLUMNS: tuple[Column, ...] = (
     *SEARCHED,

@@ -8,21 +8,21 @@ from typing import NamedTuple, Protocol
 from harness.explore.moves import Moves, Reductions
 from harness.explore.space import Move, Space, Transition
 
-Places = tuple[int, ...]
-Watch = Callable[[int, int], None]
+NodeStates = tuple[int, ...]
+Progress = Callable[[int, int], None]
 LOOK_EVERY = 500  # states between two looks at the clock
 
 
 class State(NamedTuple):
     """``places`` has the number of each node's place, ``packets`` (a bit mask) all that were ever sent."""
 
-    places: Places
+    node_states: NodeStates
     packets: int
     crashes: int
 
     def after(self, move: Move) -> "State":
-        places = (*self.places[: move.at], move.place, *self.places[move.at + 1 :])
-        return State(places, self.packets | move.packets, self.crashes + move.crashes)
+        node_states = (*self.node_states[: move.at], move.node_state, *self.node_states[move.at + 1 :])
+        return State(node_states, self.packets | move.packets, self.crashes + move.crashes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Bounds:
     seconds: float = 300.0
 
 
-class Clock:
+class TimeLimit:
     """When time is up, asked now and then."""
 
     def __init__(self, seconds: float) -> None:
@@ -61,28 +61,28 @@ class BreadthFirst:
         space: Space,
         reductions: Reductions,
         bounds: Bounds,
-        clock: Clock,
-        watch: Watch = lambda _states, _depth: None,
-        worth: Callable[[Places, int], bool] = lambda _places, _depth: True,
+        clock: TimeLimit,
+        progress: Progress = lambda _states, _depth: None,
+        worth: Callable[[NodeStates, int], bool] = lambda _node_states, _depth: True,
         mapped: bool = False,
     ) -> None:
         self.states: list[State] = []
-        self.edges: list[tuple[Places, Places]] = []
+        self.edges: list[tuple[NodeStates, NodeStates]] = []
         self.depth = 0
         self.limit = ""
         self._moves = Moves(space, reductions)
         self._bounds = bounds
         self._clock = clock
-        self._watch = watch
+        self._progress = progress
         self._worth = worth
         self._mapped = mapped
-        self._known: _Known = _Uncovered() if reductions.covered else _Everything()
+        self._known: _KnownStates = _MaximalStates() if reductions.covered_states else _AllStates()
         self._came: list[tuple[int, Move | None]] = []
         self._meet(State(space.initial, 0, 0), (-1, None))
 
-    def until(self, wanted: Callable[[Places], object]) -> int | None:
+    def until(self, wanted: Callable[[NodeStates], object]) -> int | None:
         """The number of the first state with wanted places, which is as near as any; None if there is none or a bound is met."""
-        if wanted(self.states[0].places):
+        if wanted(self.states[0].node_states):
             return 0
         level_ends = 1
         for at, state in enumerate(self.states):
@@ -95,52 +95,52 @@ class BreadthFirst:
             if at % LOOK_EVERY == 0 and self._late():
                 self.limit = "seconds"
                 return None
-            for move in self._moves.of(state.places, state.packets):
+            for move in self._moves.of(state.node_states, state.packets):
                 after = state.after(move)
-                if after.crashes > self._bounds.crashes or not self._worth(after.places, self.depth + 1):
+                if after.crashes > self._bounds.crashes or not self._worth(after.node_states, self.depth + 1):
                     continue
                 if self._mapped:
-                    self.edges.append((state.places, after.places))
+                    self.edges.append((state.node_states, after.node_states))
                 if not self._meet(after, (at, move)):
                     continue
                 if self._bounds.depth and self.depth == self._bounds.depth:
                     self.limit = "depth"
                     return None
-                if wanted(self.states[-1].places):
+                if wanted(self.states[-1].node_states):
                     return len(self.states) - 1
         return None
 
-    def places(self) -> dict[Places, int]:
+    def node_states(self) -> dict[NodeStates, int]:
         """All places that were met, each with its first state."""
-        found: dict[Places, int] = {}
+        found: dict[NodeStates, int] = {}
         for at, state in enumerate(self.states):
-            found.setdefault(state.places, at)
+            found.setdefault(state.node_states, at)
         return found
 
-    def way(self, to: int) -> list[Places]:
+    def path(self, to: int) -> list[NodeStates]:
         """The places on the way to a state, from the beginning."""
-        return [self.states[at].places for at, _ in self._way(to)]
+        return [self.states[at].node_states for at, _ in self._path(to)]
 
     def steps(self, to: int) -> tuple[Transition, ...]:
         """The steps on the way to a state."""
-        return tuple(move.step for _, move in self._way(to) if move is not None)
+        return tuple(move.step for _, move in self._path(to) if move is not None)
 
     # ------------------------------------------------------------ inside
 
-    def _way(self, to: int) -> list[tuple[int, Move | None]]:
+    def _path(self, to: int) -> list[tuple[int, Move | None]]:
         """The states on the way, each with the move that led to it."""
-        way = []
+        path = []
         while to >= 0:
             before, move = self._came[to]
-            way.append((to, move))
+            path.append((to, move))
             to = before
-        return way[::-1]
+        return path[::-1]
 
     def _meet(self, state: State, came: tuple[int, Move | None]) -> bool:
         """Whether it is new: not covered by what is known."""
         if self._known.covers(state):
             return False
-        sent = state._replace(packets=self._moves.sent(state.places, state.packets))
+        sent = state._replace(packets=self._moves.sent(state.node_states, state.packets))
         if sent.packets != state.packets and self._known.covers(sent):
             return False
         self._known.add(sent)
@@ -149,16 +149,16 @@ class BreadthFirst:
         return True
 
     def _late(self) -> bool:
-        self._watch(len(self.states), self.depth)
+        self._progress(len(self.states), self.depth)
         return self._clock.up()
 
 
-class _Known(Protocol):
+class _KnownStates(Protocol):
     def covers(self, state: State) -> bool: ...
     def add(self, state: State) -> None: ...
 
 
-class _Everything:
+class _AllStates:
     """Every state for itself."""
 
     def __init__(self) -> None:
@@ -171,21 +171,21 @@ class _Everything:
         self._states.add(state)
 
 
-class _Uncovered:
+class _MaximalStates:
     """For each places the states that no other covers: (packets, crashes) each."""
 
     def __init__(self) -> None:
-        self._states: dict[Places, list[tuple[int, int]]] = {}
+        self._states: dict[NodeStates, list[tuple[int, int]]] = {}
 
     def covers(self, state: State) -> bool:
-        places, packets, crashes = state
-        for more, fewer in self._states.get(places, ()):  # noqa: SIM110 - the inner loop, and any() is slow
+        node_states, packets, crashes = state
+        for more, fewer in self._states.get(node_states, ()):  # noqa: SIM110 - the inner loop, and any() is slow
             if fewer <= crashes and not packets & ~more:
                 return True
         return False
 
     def add(self, state: State) -> None:
-        places, packets, crashes = state
-        others = self._states.setdefault(places, [])
+        node_states, packets, crashes = state
+        others = self._states.setdefault(node_states, [])
         others[:] = [other for other in others if other[1] < crashes or other[0] & ~packets]
         others.append((packets, crashes))

@@ -11,7 +11,7 @@ Branches = tuple[tuple[str, int, tuple[Change, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class OrderSpec:
     """What one user buys. ``branches`` are given if this shop's services are not the participants, else it plans them.
 
     ``renewed``: somebody removes it and makes another one of the same number, once, at any time; it is of two pieces of one item.
@@ -46,7 +46,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AccountSpec:
     """``deposit``: what somebody adds to it, once, at any time. ``anew``: somebody sets it anew, likewise."""
 
     service: str
@@ -58,7 +58,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class SearchCase:
     """``checkouts``: the order that each client checks out, in turn. Every item costs 1.
 
     ``in_turn``: a client begins only when the one before it has heard something. ``rival``: the coordinator's service has a
@@ -68,11 +68,11 @@ class Case:
 
     name: str
     checkouts: tuple[str, ...]
-    orders: tuple[Order, ...]
-    accounts: tuple[Account, ...]
-    in_turn: bool = False
-    rival: bool = False
-    late: bool = False
+    orders: tuple[OrderSpec, ...]
+    accounts: tuple[AccountSpec, ...]
+    sequential: bool = False
+    second_instance: bool = False
+    late_commands: bool = False
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 MOST = len(NUMBERS) - 1
 
 
-def cases(participants: int = 2, transactions: int | None = None) -> tuple[Case, ...]:
+def cases(participants: int = 2, transactions: int | None = None) -> tuple[SearchCase, ...]:
     """The cases with so many concurrent checkouts, 1 to 9; by default those with one and those with two.
 
     Those with one come once more at the end, beside a second instance; and one in which what was refused could be paid later,
@@ -105,17 +105,17 @@ def cases(participants: int = 2, transactions: int | None = None) -> tuple[Case,
     numbers = (1, 2) if transactions is None else (transactions,)
     found = tuple(case for number in numbers for case in _cases(participants, number))
     alone = (case for case in found if len(case.checkouts) == 1)
-    rivals = (replace(case, name=f"{case.name}, two instances", rival=True) for case in alone)
+    rivals = (replace(case, name=f"{case.name}, two instances", second_instance=True) for case in alone)
     return (*found, *rivals, *(_changed(participants) if 1 in numbers else ()))
 
 
-def _cases(participants: int, number: int) -> tuple[Case, ...]:
+def _cases(participants: int, number: int) -> tuple[SearchCase, ...]:
     if number == 1:
         order = _order("o", participants, 2)
         short = (*[3] * (participants - 1), 1)
         return (
-            Case("one checkout", ("o",), (order,), _accounts([3] * participants)),
-            Case("one checkout without credit", ("o",), (order,), _accounts(short)),
+            SearchCase("one checkout", ("o",), (order,), _accounts([3] * participants)),
+            SearchCase("one checkout without credit", ("o",), (order,), _accounts(short)),
         )
     names = "opqrstuvw"[:number]
     many = NUMBERS[number]
@@ -124,63 +124,66 @@ def _cases(participants: int, number: int) -> tuple[Case, ...]:
     scarce = _accounts([2 * number - 1, *[9 * number] * (participants - 1)])
     twice = "twice" if number == 2 else f"{many} times"
     return (
-        Case(
+        SearchCase(
             f"one order checked out {twice}",
             ("o",) * number,
             (_order("o", participants, 1),),
             _accounts([number + 1] * participants),
         ),
-        Case(f"{many} orders for one item and one user", tuple(names), orders, scarce),
-        Case(
+        SearchCase(f"{many} orders for one item and one user", tuple(names), orders, scarce),
+        SearchCase(
             f"{many} orders, one after another",
             tuple(names),
             orders,
             _accounts([9 * number] * participants),
-            in_turn=True,
+            sequential=True,
         ),
     )
 
 
-def _changed(participants: int) -> Iterator[Case]:
+def _changed(participants: int) -> Iterator[SearchCase]:
     """Those in which somebody changes something meanwhile."""
-    late = _late(participants)
-    yield late
+    late_commands = _late(participants)
+    yield late_commands
     yield _anew(participants)
     if participants == len((STOCK, PAYMENT)):
-        order = Order("0", "u", (("i", 2),), renewed=True)
+        order = OrderSpec("0", "u", (("i", 2),), renewed=True)
         yield replace(
-            late, name="one checkout, then enough credit, an order made anew", checkouts=("0",), orders=(order,)
+            late_commands,
+            name="one checkout, then enough credit, an order made anew",
+            checkouts=("0",),
+            orders=(order,),
         )
 
 
-def _late(participants: int) -> Case:
+def _late(participants: int) -> SearchCase:
     accounts = _accounts([*[3] * (participants - 1), 1])
     accounts = (*accounts[:-1], replace(accounts[-1], deposit=1))
     order = _order("o", participants, 2)
-    return Case("one checkout, then enough credit, late commands", ("o",), (order,), accounts, late=True)
+    return SearchCase("one checkout, then enough credit, late commands", ("o",), (order,), accounts, late_commands=True)
 
 
-def _anew(participants: int) -> Case:
+def _anew(participants: int) -> SearchCase:
     first, *others = _accounts([*[3] * (participants - 1), 1])
     first = replace(first, key="item:0", anew=True)  # accounts that are set anew have numbers
     given = tuple((one.service, 0, ((one.key, -2),)) for one in (first, *others))
-    order = Order("o", "u", (("0", 2),)) if participants == 2 else Order("o", "u", (), given)
-    return Case("one checkout without credit, set anew", ("o",), (order,), (first, *others))
+    order = OrderSpec("o", "u", (("0", 2),)) if participants == 2 else OrderSpec("o", "u", (), given)
+    return SearchCase("one checkout without credit, set anew", ("o",), (order,), (first, *others))
 
 
-def _order(name: str, participants: int, amount: int) -> Order:
+def _order(name: str, participants: int, amount: int) -> OrderSpec:
     """The shop's own order for its own two services; for any other number, one that names its branches."""
     if participants == 2:
-        return Order(name, "u", (("i", amount),))
+        return OrderSpec(name, "u", (("i", amount),))
     branches = tuple((one.service, 0, ((one.key, -amount),)) for one in _accounts([0] * participants))
-    return Order(name, "u", (), branches)
+    return OrderSpec(name, "u", (), branches)
 
 
-def _accounts(balances: Sequence[int]) -> tuple[Account, ...]:
+def _accounts(balances: Sequence[int]) -> tuple[AccountSpec, ...]:
     """One account a participant: of an item, of a user, and of services that this shop has not."""
     kept = [(STOCK, "item:i", 1), (PAYMENT, "user:u", 0)]
     kept += [(f"service-{number}", f"account:{number}", 0) for number in range(3, len(balances) + 1)]
-    return tuple(Account(*one[:2], balance, one[2]) for one, balance in zip(kept, balances, strict=False))
+    return tuple(AccountSpec(*one[:2], balance, one[2]) for one, balance in zip(kept, balances, strict=False))
 
 
-ONE, SHORT, TWICE, SHARED, ONE_AFTER_ANOTHER, RIVALS, SHORT_RIVALS, LATE, ANEW, RENEWED = CASES = cases()
+ONE, SHORT, TWICE, SHARED, ONE_AFTER_ANOTHER, TWO_INSTANCES, SHORT_TWO_INSTANCES, LATE, ANEW, RENEWED = CASES = cases()

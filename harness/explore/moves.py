@@ -31,14 +31,14 @@ from harness.explore.space import Move, Space
 
 @dataclass(frozen=True, slots=True)
 class Reductions:
-    ways: bool = True
-    covered: bool = True
-    eager: bool = True
+    covered_moves: bool = True
+    covered_states: bool = True
+    eager_sends: bool = True
 
 
 ALL = Reductions()
-SHORTEST = Reductions(eager=False)
-NONE = Reductions(ways=False, covered=False, eager=False)
+SHORTEST = Reductions(eager_sends=False)
+NONE = Reductions(covered_moves=False, covered_states=False, eager_sends=False)
 
 
 class Moves:
@@ -48,41 +48,43 @@ class Moves:
         self._space = space
         self._reductions = reductions
         self._faultless = faultless
-        self._spots: tuple[dict[int, _Spot], ...] = tuple({} for _ in space.nodes)
+        self._by_node_state: tuple[dict[int, _NodeMoves], ...] = tuple({} for _ in space.nodes)
 
-    def of(self, places: tuple[int, ...], packets: int) -> Iterator[Move]:
+    def of(self, node_states: tuple[int, ...], packets: int) -> Iterator[Move]:
         """Every move that has to be tried in a state."""
-        for at, place in enumerate(places):
-            yield from self._spot(at, place).moves(packets & self._space.addressed[at])
+        for at, node_state in enumerate(node_states):
+            yield from self._node_moves(at, node_state).moves(packets & self._space.addressed[at])
 
-    def sent(self, places: tuple[int, ...], packets: int) -> int:
+    def sent(self, node_states: tuple[int, ...], packets: int) -> int:
         """These packets, and all that is sent at once."""
         before = -1
-        while self._reductions.eager and packets != before:
+        while self._reductions.eager_sends and packets != before:
             before = packets
-            for at, place in enumerate(places):
-                packets |= self._spot(at, place).sends(packets & self._space.addressed[at])
+            for at, node_state in enumerate(node_states):
+                packets |= self._node_moves(at, node_state).sends(packets & self._space.addressed[at])
         return packets
 
-    def _spot(self, at: int, place: int) -> "_Spot":
-        spot = self._spots[at].get(place)
+    def _node_moves(self, at: int, node_state: int) -> "_NodeMoves":
+        spot = self._by_node_state[at].get(node_state)
         if spot is None:
-            spot = self._spots[at][place] = _Spot(self._space, self._reductions, self._faultless, at, place)
+            spot = self._by_node_state[at][node_state] = _NodeMoves(
+                self._space, self._reductions, self._faultless, at, node_state
+            )
         return spot
 
 
-class _Spot:
+class _NodeMoves:
     """What can happen to one node in one place, for each set of packets that waits for it."""
 
-    def __init__(self, space: Space, reductions: Reductions, faultless: bool, at: int, place: int) -> None:
+    def __init__(self, space: Space, reductions: Reductions, faultless: bool, at: int, node_state: int) -> None:
         self._space = space
         self._reductions = reductions
         self._faultless = faultless
         self._at = at
-        self._place = place
-        own = list(space.own_moves(at, place))
-        if not reductions.ways:
-            own += space.crashes(at, place)
+        self._node_state = node_state
+        own = list(space.own_moves(at, node_state))
+        if not reductions.covered_moves:
+            own += space.crashes(at, node_state)
         self._own = self._options(own)
         self._deliveries: dict[int, _Options] = {}
         self._moves: dict[int, tuple[Move, ...]] = {}
@@ -112,21 +114,23 @@ class _Spot:
             packets ^= lowest
             found = self._deliveries.get(lowest)
             if found is None:
-                moves = self._space.deliveries(self._at, self._place, lowest.bit_length() - 1)
+                moves = self._space.deliveries(self._at, self._node_state, lowest.bit_length() - 1)
                 found = self._deliveries[lowest] = self._options(moves)
             yield found
 
     def _options(self, moves: Iterable[Move]) -> "_Options":
         """``sends`` is what goes without a change of place and without a crash, if that goes at once."""
         if self._faultless:
-            moves = [move for move in moves if not move.crashes and not move.step.gives_up]
+            moves = [move for move in moves if not move.crashes and not move.step.is_deadline]
         sends = 0
-        if self._reductions.eager:
+        if self._reductions.eager_sends:
             moves = list(moves)
             for move in moves:
-                if move.place == self._place and not move.crashes:
+                if move.node_state == self._node_state and not move.crashes:
                     sends |= move.packets
-        return _Options(tuple(_uncovered(moves, self._place, sends) if self._reductions.ways else moves), sends)
+        return _Options(
+            tuple(_uncovered(moves, self._node_state, sends) if self._reductions.covered_moves else moves), sends
+        )
 
 
 class _Options(NamedTuple):
@@ -134,15 +138,15 @@ class _Options(NamedTuple):
     sends: int
 
 
-def _uncovered(moves: Iterable[Move], place: int, sends: int) -> list[Move]:
+def _uncovered(moves: Iterable[Move], node_state: int, sends: int) -> list[Move]:
     """Those that no other covers. To stay in ``place`` and send no more than ``sends`` is to do nothing."""
     kept: list[Move] = []
     for move in moves:
-        idle = move.place == place and not move.packets & ~sends
+        idle = move.node_state == node_state and not move.packets & ~sends
         if not idle and not any(_covers(other, move) for other in kept):
             kept = [*(other for other in kept if not _covers(move, other)), move]
     return kept
 
 
 def _covers(move: Move, other: Move) -> bool:
-    return move.place == other.place and move.crashes <= other.crashes and not other.packets & ~move.packets
+    return move.node_state == other.node_state and move.crashes <= other.crashes and not other.packets & ~move.packets

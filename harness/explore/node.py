@@ -37,7 +37,7 @@ Tables = tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
 Live = tuple[tuple[str, Any, tuple[str, ...]], ...]
 
 
-class Local(NamedTuple):
+class InstanceState(NamedTuple):
     """A node's whole state: ``live`` has (txn, state, armed timers) each, ``tables`` its store."""
 
     live: Live
@@ -58,59 +58,68 @@ class Late:
     args: tuple[Any, ...]
 
 
-class Way(NamedTuple):
+class Execution(NamedTuple):
     """One way an event can go. ``crashed`` names the failpoint after which the node died, or is empty.
 
     ``effects`` are what was carried out, in words.
     """
 
-    local: Local
+    local: InstanceState
     sent: tuple[Packet, ...]
-    told: tuple[tuple[str, Outcome], ...]
+    replies: tuple[tuple[str, Outcome], ...]
     crashed: str
     effects: tuple[str, ...]
 
 
-class Node:
+class NodeModel:
     """The pure machine and the pure store of one service. It remembers at which failpoints it was seen to crash.
 
     ``name`` is the instance's, where a service has more than one: answers to it go there. ``late``: see ``Case``.
     """
 
     def __init__(
-        self, service: str, role: Role, protocol: Protocol, config: Config, name: str = "", *, late: bool = False
+        self,
+        service: str,
+        role: Role,
+        protocol: Protocol,
+        config: Config,
+        name: str = "",
+        *,
+        late_commands: bool = False,
     ) -> None:
         self.service = service
         self.name = name or service
         self.role = role
-        self.late = late
+        self.late_commands = late_commands
         self.failpoints: set[str] = set()
         self._protocol = protocol
         self._config = config
 
-    def ways(self, local: Local, txn: str, event: Event) -> tuple[Way, ...]:
+    def executions(self, local: InstanceState, txn: str, event: Event) -> tuple[Execution, ...]:
         """How ``event`` can go: undisturbed first, then with a crash after each effect."""
         return self._work_out(_Run(self, local), [(txn, event)])
 
-    def receive(self, local: Local, packet: Packet) -> tuple[Way, ...]:
+    def receive(self, local: InstanceState, packet: Packet) -> tuple[Execution, ...]:
         """How a packet can go. A late command is the store's, and its answer nobody's."""
         if isinstance(packet.message, Late):
             return (self.carry_out(local, Command(packet.message.name, packet.message.args)),)
-        return self.ways(local, packet.message.txn, Received(packet.message, packet.sender))
+        return self.executions(local, packet.message.txn, Received(packet.message, packet.sender))
 
-    def carry_out(self, local: Local, command: Command) -> Way:
+    def carry_out(self, local: InstanceState, command: Command) -> Execution:
         """What a command on the store makes of it."""
         twin = self.twin(local.tables)
         result = twin.run(command, 0)
-        return Way(Local(local.live, freeze(twin.tables)), (), (), "", (_executed("do", command, result),))
+        return Execution(
+            InstanceState(local.live, freeze(twin.tables)), (), (), "", (_executed("do", command, result),)
+        )
 
-    def sweep(self, local: Local) -> tuple[Way, ...]:
+    def sweep(self, local: InstanceState) -> tuple[Execution, ...]:
         """How the recovery sweep can go: every unfinished transaction that is not live is taken up."""
         run = _Run(self, local)
         found = run.twin.run(Command(self.role.recovery, (self.name, -1)), 0)
         return self._work_out(run, [(txn, Recovered(record)) for txn, record in found if txn not in run.live])
 
-    def unfinished(self, local: Local) -> tuple[str, ...]:
+    def unfinished(self, local: InstanceState) -> tuple[str, ...]:
         """What here, volatile or stored, has not ended: names of transactions, sorted.
 
         Raises `UsageError` naming a state that the protocol lists and does not map.
@@ -128,10 +137,10 @@ class Node:
     def step(self, state: Any, event: Event) -> tuple[Any, tuple[Effect, ...]]:
         return self.role.step(self._config, state, event)
 
-    def _work_out(self, run: "_Run", events: list[tuple[str, Event]]) -> tuple[Way, ...]:
+    def _work_out(self, run: "_Run", events: list[tuple[str, Event]]) -> tuple[Execution, ...]:
         run.handle(events)
-        self.failpoints.update(way.crashed for way in run.crashes)
-        return (run.undisturbed(), *run.crashes)
+        self.failpoints.update(execution.crashed for execution in run.crashes)
+        return (run.without_crash(), *run.crashes)
 
 
 class _Run:
@@ -140,27 +149,27 @@ class _Run:
     At a crash the commands that were asked for since the last forced write either still reach the store or do not.
     """
 
-    def __init__(self, node: Node, local: Local) -> None:
+    def __init__(self, node: NodeModel, local: InstanceState) -> None:
         self.node = node
         self.twin = node.twin(local.tables)
         self.live = {txn: (state, set(timers)) for txn, state, timers in local.live}
-        self.crashes: list[Way] = []
-        self._asked: list[tuple[str, Command]] = []
+        self.crashes: list[Execution] = []
+        self._pending: list[tuple[str, Command]] = []
         self._sent: list[Packet] = []
-        self._told: list[tuple[str, Outcome]] = []
+        self._replies: list[tuple[str, Outcome]] = []
         self._words: list[str] = []
 
     def handle(self, events: list[tuple[str, Event]]) -> None:
         waiting = list(events)
-        while waiting or self._asked:
+        while waiting or self._pending:
             if not waiting:
-                waiting = [(txn, Done(command, self._execute(command))) for txn, command in self._asked]
-                self._asked = []
+                waiting = [(txn, Done(command, self._execute(command))) for txn, command in self._pending]
+                self._pending = []
             waiting[:1] = self._handle(*waiting[0])
 
-    def undisturbed(self) -> Way:
+    def without_crash(self) -> Execution:
         live = tuple(sorted((txn, state, tuple(sorted(timers))) for txn, (state, timers) in self.live.items()))
-        return self._way(Local(live, freeze(self.twin.tables)), "", self._words)
+        return self._way(InstanceState(live, freeze(self.twin.tables)), "", self._words)
 
     def _handle(self, txn: str, event: Event) -> list[tuple[str, Event]]:
         state, timers = self.live.get(txn, (None, set()))
@@ -178,12 +187,12 @@ class _Run:
         match effect:
             case Persist(command):
                 self._may_be_late(command)
-                done = [(name, Done(earlier, self._execute(earlier))) for name, earlier in self._asked]
-                self._asked = []
+                done = [(name, Done(earlier, self._execute(earlier))) for name, earlier in self._pending]
+                self._pending = []
                 done.append((txn, Done(command, self._execute(command, "persist"))))
             case Do(command):
                 self._may_be_late(command)
-                self._asked.append((txn, command))
+                self._pending.append((txn, command))
             case Send(to, message):
                 self._sent.append(Packet(to, self.node.name, message))
                 self._words.append(f"send to {to}: {words(message)}")
@@ -192,13 +201,13 @@ class _Run:
             case CancelTimer(name):
                 timers.discard(name)
             case Reply(outcome):
-                self._told.append((txn, outcome))
+                self._replies.append((txn, outcome))
                 self._words.append(f"tell the client: {outcome.verdict} {outcome.why}".rstrip())
         self._crash(f"{self.node.service}:after-{effect_name(effect)}")
         return done
 
     def _may_be_late(self, command: Command) -> None:
-        if self.node.late:
+        if self.node.late_commands:
             self._sent.append(Packet(self.node.name, self.node.name, Late(command.name, command.args)))
 
     def _execute(self, command: Command, how: str = "do") -> tuple[Any, ...]:
@@ -209,14 +218,14 @@ class _Run:
     def _crash(self, failpoint: str) -> None:
         """What a crash here leaves: the store alone, with what was asked for or without."""
         tables = freeze(self.twin.tables)
-        if self._asked:
+        if self._pending:
             twin = self.node.twin(tables)
-            did = [_executed("do", command, twin.run(command, 0)) for _, command in self._asked]
-            self.crashes.append(self._way(Local((), freeze(twin.tables)), failpoint, [*self._words, *did]))
-        self.crashes.append(self._way(Local((), tables), failpoint, self._words))
+            did = [_executed("do", command, twin.run(command, 0)) for _, command in self._pending]
+            self.crashes.append(self._way(InstanceState((), freeze(twin.tables)), failpoint, [*self._words, *did]))
+        self.crashes.append(self._way(InstanceState((), tables), failpoint, self._words))
 
-    def _way(self, local: Local, crashed: str, words: list[str]) -> Way:
-        return Way(local, tuple(self._sent), tuple(self._told), crashed, tuple(words))
+    def _way(self, local: InstanceState, crashed: str, words: list[str]) -> Execution:
+        return Execution(local, tuple(self._sent), tuple(self._replies), crashed, tuple(words))
 
 
 def freeze(tables: dict[str, dict[str, Any]]) -> Tables:

@@ -13,17 +13,17 @@ from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
-from harness.explore.breadth import Bounds, BreadthFirst, Clock, Places, Watch
+from harness.explore.breadth import Bounds, BreadthFirst, NodeStates, Progress, TimeLimit
 from harness.explore.moves import ALL, SHORTEST
 from harness.explore.space import Space, Transition
 
-Wanted = Callable[[Places], str]
+Wanted = Callable[[NodeStates], str]
 
 
-class Way(NamedTuple):
+class ShortestPath(NamedTuple):
     """Its end and its steps. ``shortest``: it is certain that no other is shorter."""
 
-    to: Places
+    to: NodeStates
     steps: tuple[Transition, ...]
     shortest: bool
 
@@ -31,50 +31,54 @@ class Way(NamedTuple):
 class Nearest:
     """Looks for the shortest way to ``wanted`` places within the bounds and the time that is left."""
 
-    def __init__(self, space: Space, bounds: Bounds, wanted: Wanted, clock: Clock, watch: Watch) -> None:
+    def __init__(self, space: Space, bounds: Bounds, wanted: Wanted, clock: TimeLimit, progress: Progress) -> None:
         self._space = space
         self._bounds = bounds
         self._wanted = wanted
         self._clock = clock
-        self._watch = watch
+        self._progress = progress
         self._sure = True
         self.states = 0
 
-    def find(self, way: list[Places]) -> Way:
+    def find(self, path: list[NodeStates]) -> ShortestPath:
         """``way`` are the places on a way that is the shortest if everything is sent eagerly."""
-        by = frozenset(way)
+        by = frozenset(path)
         endless = Bounds(self._bounds.crashes, states=sys.maxsize)
-        known = self._exact(endless, Clock(inf), lambda places, _: places in by)
+        known = self._exact(endless, TimeLimit(inf), lambda node_states, _: node_states in by)
         assert known is not None, "the way was there"
-        if len(known.steps) > len(way) - 1:
+        if len(known.steps) > len(path) - 1:
             away = self._map(len(known.steps) - 1)
             bounds = replace(self._bounds, depth=0)
             most = len(known.steps)
-            shorter = self._exact(bounds, self._clock, lambda places, steps: steps + away.get(places, inf) < most)
+            shorter = self._exact(
+                bounds, self._clock, lambda node_states, steps: steps + away.get(node_states, inf) < most
+            )
             known = shorter or known
         return known._replace(shortest=self._sure and not self._clock.up())
 
-    def _exact(self, bounds: Bounds, clock: Clock, worth: Callable[[Places, int], bool]) -> Way | None:
-        met = BreadthFirst(self._space, SHORTEST, bounds, clock, self._watch, worth)
+    def _exact(self, bounds: Bounds, clock: TimeLimit, worth: Callable[[NodeStates, int], bool]) -> ShortestPath | None:
+        met = BreadthFirst(self._space, SHORTEST, bounds, clock, self._progress, worth)
         found = met.until(self._wanted)
         self.states += len(met.states)
         self._sure = self._sure and not met.limit
-        return None if found is None else Way(met.states[found].places, met.steps(found), False)
+        return None if found is None else ShortestPath(met.states[found].node_states, met.steps(found), False)
 
-    def _map(self, depth: int) -> dict[Places, int]:
+    def _map(self, depth: int) -> dict[NodeStates, int]:
         """How many changes of places it takes at least to wanted ones, from all that are no further than ``depth`` changes."""
-        met = BreadthFirst(self._space, ALL, replace(self._bounds, depth=depth), self._clock, self._watch, mapped=True)
+        met = BreadthFirst(
+            self._space, ALL, replace(self._bounds, depth=depth), self._clock, self._progress, mapped=True
+        )
         met.until(lambda _: False)
         self.states += len(met.states)
         self._sure = self._sure and met.limit in ("", "depth")
-        back: dict[Places, list[Places]] = {}
+        back: dict[NodeStates, list[NodeStates]] = {}
         for before, after in met.edges:
             back.setdefault(after, []).append(before)
-        away = {places: 0 for places in met.places() if self._wanted(places)}
+        away = {node_states: 0 for node_states in met.node_states() if self._wanted(node_states)}
         waiting = list(away)
-        for places in waiting:
-            for before in back.get(places, ()):
+        for node_states in waiting:
+            for before in back.get(node_states, ()):
                 if before not in away:
-                    away[before] = away[places] + 1
+                    away[before] = away[node_states] + 1
                     waiting.append(before)
         return away

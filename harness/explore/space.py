@@ -12,15 +12,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from harness.explore.case import Case
-from harness.explore.node import Live, Local, Node, Packet, Way, freeze, words
+from harness.explore.case import SearchCase
+from harness.explore.node import Execution, InstanceState, Live, NodeModel, Packet, freeze, words
 from protocols.core import Command, Config, Protocol, Request, Role, Start, TimerFired, Timing, Verdict
 from protocols.errors import UsageError
 from protocols.lives import horizon, parts, prefix_of
 from protocols.service.lua_library import Twin
 
 DEADLINE = "deadline"
-HEARD = {Verdict.COMMITTED: "yes", Verdict.REFUSED: "no", Verdict.CONFLICT: "no", Verdict.ACCEPTED: "later"}
+REPLY_NAMES = {Verdict.COMMITTED: "yes", Verdict.REFUSED: "no", Verdict.CONFLICT: "no", Verdict.ACCEPTED: "later"}
 
 
 class Clients(NamedTuple):
@@ -30,19 +30,19 @@ class Clients(NamedTuple):
     """
 
     begun: tuple[str, ...]
-    told: tuple[str, ...]
+    replies: tuple[str, ...]
     lives: int = 0
 
 
-class Place(NamedTuple):
+class NodeState(NamedTuple):
     """Where one node is; ``clients`` at the coordinator only, and there None if nobody is to begin any more.
 
     Two instances of a service share its store, so they are in one place: ``rival`` is what the second has in memory.
     """
 
-    local: Local
+    local: InstanceState
     clients: Clients | None
-    rival: Live = ()
+    second_instance: Live = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Transition:
     effects: tuple[str, ...]
 
     @property
-    def gives_up(self) -> bool:
+    def is_deadline(self) -> bool:
         """Whether it happens only because somebody ran out of patience."""
         return self.kind == "timer" and self.what == DEADLINE
 
@@ -65,7 +65,7 @@ class Move(NamedTuple):
     """The node ``at`` goes to ``place``, ``packets`` (a bit mask) are sent, ``crashes`` is 0 or 1."""
 
     at: int
-    place: int
+    node_state: int
     packets: int
     crashes: int
     step: Transition
@@ -77,95 +77,100 @@ class Space:
     ``patience`` 0 lets an undecided transaction be ended by an inquiry at any moment, anything else never does.
     """
 
-    def __init__(self, protocol: Protocol, config: Config, case: Case, patience: int = 0) -> None:
+    def __init__(self, protocol: Protocol, config: Config, case: SearchCase, patience: int = 0) -> None:
         # Nothing takes time here, so no pause is worth a state of its own.
         config = Config(config.options, config.ablated, Timing(ask=0, tell=0, patience=patience, doubt=0, sweep=0))
         self.case = case
         self.nodes = tuple(
-            Node(service, role, protocol, config, late=case.late) for service, role in _cast(protocol, case)
+            NodeModel(service, role, protocol, config, late_commands=case.late_commands)
+            for service, role in _roles(protocol, case)
         )
         self.names = tuple(node.service for node in self.nodes)
         self.home = next(at for at, node in enumerate(self.nodes) if node.role.name == "coordinator")
         coordinator = self.nodes[self.home]
         name = f"{coordinator.service}-2"
-        self._rival = Node(coordinator.service, coordinator.role, protocol, config, name) if case.rival else None
+        self._second_instance = (
+            NodeModel(coordinator.service, coordinator.role, protocol, config, name) if case.second_instance else None
+        )
         self.addressed = [0] * len(self.nodes)  # to each node: the packets that are addressed to it
-        self._places: list[list[Place]] = [[] for _ in self.nodes]
-        self._place_numbers: list[dict[Place, int]] = [{} for _ in self.nodes]
+        self._node_states: list[list[NodeState]] = [[] for _ in self.nodes]
+        self._node_state_numbers: list[dict[NodeState, int]] = [{} for _ in self.nodes]
         self._packets: list[Packet] = []
         self._packet_numbers: dict[Packet, int] = {}
         self._unfinished: dict[tuple[int, int], tuple[str, ...]] = {}
         self.initial = tuple(self._initial(at, Twin(protocol, config)) for at in range(len(self.nodes)))
 
-    def place(self, at: int, number: int) -> Place:
-        return self._places[at][number]
+    def node_state(self, at: int, number: int) -> NodeState:
+        return self._node_states[at][number]
 
-    def number(self, at: int, place: Place) -> int:
+    def number(self, at: int, node_state: NodeState) -> int:
         """The number of a place, a new one if it was never met."""
-        numbers = self._place_numbers[at]
-        found = numbers.get(place)
+        numbers = self._node_state_numbers[at]
+        found = numbers.get(node_state)
         if found is None:
-            found = numbers[place] = len(self._places[at])
-            self._places[at].append(place)
+            found = numbers[node_state] = len(self._node_states[at])
+            self._node_states[at].append(node_state)
         return found
 
-    def unfinished(self, places: tuple[int, ...]) -> dict[str, tuple[str, ...]]:
+    def unfinished(self, node_states: tuple[int, ...]) -> dict[str, tuple[str, ...]]:
         """The transactions that have not ended, by node; a node without any is left out."""
         found = {}
-        for at, number in enumerate(places):
+        for at, number in enumerate(node_states):
             left = self._unfinished.get((at, number))
             if left is None:
-                left = self._unfinished[at, number] = self._left(at, self._places[at][number])
+                left = self._unfinished[at, number] = self._left(at, self._node_states[at][number])
             if left:
                 found[self.names[at]] = left
         return found
 
     def own_moves(self, at: int, number: int) -> Iterator[Move]:
         """What a node can do by itself: let a client begin, let a timer fire, look for what is unfinished."""
-        place = self._places[at][number]
-        if place.clients is not None:
-            yield from self._start(at, place, place.clients)
-        for node, local in self._instances(at, place):
+        node_state = self._node_states[at][number]
+        if node_state.clients is not None:
+            yield from self._start(at, node_state, node_state.clients)
+        for node, local in self._instances(at, node_state):
             for txn, _, timers in local.live:
                 for timer in timers:
-                    yield from self._moves(at, place, node, "timer", timer, node.ways(local, txn, TimerFired(timer)))
-            yield from self._moves(at, place, node, "sweep", "", node.sweep(local))
-        yield from self._deposits(at, place)
-        yield from self._set_anew(at, place)
-        yield from self._renewed(at, place)
+                    yield from self._moves(
+                        at, node_state, node, "timer", timer, node.executions(local, txn, TimerFired(timer))
+                    )
+            yield from self._moves(at, node_state, node, "sweep", "", node.sweep(local))
+        yield from self._deposits(at, node_state)
+        yield from self._set_anew(at, node_state)
+        yield from self._renewed(at, node_state)
 
     def deliveries(self, at: int, number: int, packet: int) -> Iterator[Move]:
         """What a node can make of a packet that is addressed to it."""
-        place, found = self._places[at][number], self._packets[packet]
-        for node, local in self._instances(at, place):
+        node_state, found = self._node_states[at][number], self._packets[packet]
+        for node, local in self._instances(at, node_state):
             if node.name == found.to:
-                ways = node.receive(local, found)
-                yield from self._moves(at, place, node, "deliver", words(found.message), ways)
+                executions = node.receive(local, found)
+                yield from self._moves(at, node_state, node, "deliver", words(found.message), executions)
 
     def crashes(self, at: int, number: int) -> Iterator[Move]:
         """What a crash between two events leaves, of each instance that has anything to forget."""
-        place = self._places[at][number]
-        for node, local in self._instances(at, place):
+        node_state = self._node_states[at][number]
+        for node, local in self._instances(at, node_state):
             if local.live:
-                way = Way(Local((), local.tables), (), (), "idle", ())
-                (move,) = self._moves(at, place, node, "crash", "", (way,))
+                execution = Execution(InstanceState((), local.tables), (), (), "idle", ())
+                (move,) = self._moves(at, node_state, node, "crash", "", (execution,))
                 yield move._replace(step=replace(move.step, crashed=""))
 
     def failpoints(self) -> set[str]:
         """The names of all points after an effect at which a crash has been tried."""
-        rivals = (self._rival,) if self._rival else ()
+        rivals = (self._second_instance,) if self._second_instance else ()
         return set().union(*(node.failpoints for node in (*self.nodes, *rivals)))
 
     # ------------------------------------------------------------ inside
 
-    def _instances(self, at: int, place: Place) -> Iterator[tuple[Node, Local]]:
+    def _instances(self, at: int, node_state: NodeState) -> Iterator[tuple[NodeModel, InstanceState]]:
         """The instances of a service, each with what it sees: its own memory, and the store."""
-        yield self.nodes[at], place.local
-        if at == self.home and self._rival:
-            yield self._rival, Local(place.rival, place.local.tables)
+        yield self.nodes[at], node_state.local
+        if at == self.home and self._second_instance:
+            yield self._second_instance, InstanceState(node_state.second_instance, node_state.local.tables)
 
-    def _left(self, at: int, place: Place) -> tuple[str, ...]:
-        return tuple(sorted({txn for node, local in self._instances(at, place) for txn in node.unfinished(local)}))
+    def _left(self, at: int, node_state: NodeState) -> tuple[str, ...]:
+        return tuple(sorted({txn for node, local in self._instances(at, node_state) for txn in node.unfinished(local)}))
 
     def _initial(self, at: int, twin: Twin) -> int:
         home = at == self.home
@@ -174,100 +179,114 @@ class Space:
             twin.run(command, 0)
         nobody = ("",) * len(self.case.checkouts)
         clients = Clients(nobody, nobody) if home else None
-        return self.number(at, Place(Local((), freeze(twin.tables)), clients))
+        return self.number(at, NodeState(InstanceState((), freeze(twin.tables)), clients))
 
-    def _start(self, at: int, place: Place, clients: Clients) -> Iterator[Move]:
+    def _start(self, at: int, node_state: NodeState, clients: Clients) -> Iterator[Move]:
         """The clients begin in turn; each has one try. A life has its number before its first, and knows what has ended."""
         client = sum(map(bool, clients.begun))
-        if client == len(clients.begun) or (self.case.in_turn and client and not clients.told[client - 1]):
+        if client == len(clients.begun) or (self.case.sequential and client and not clients.replies[client - 1]):
             return
         home, order, node = self.names[at], self.case.checkouts[client], self.nodes[at]
         life = clients.lives + 1
-        twin = node.twin(place.local.tables)
+        twin = node.twin(node_state.local.tables)
         twin.run(Command("enlist", (home, life)), 0)
         prefix = prefix_of(home, life)
         sequence = sum(begun.startswith(prefix + ".") for begun in clients.begun)
-        oldest = min([sequence, *(parts(txn)[1][1] for txn, _, _ in place.local.live if txn.startswith(prefix + "."))])
+        oldest = min(
+            [sequence, *(parts(txn)[1][1] for txn, _, _ in node_state.local.live if txn.startswith(prefix + "."))]
+        )
         unfinished = [txn for txn, _ in twin.run(Command(node.role.recovery, (home, -1)), 0)]
         # The later client is the older one: ages and arrivals need not agree.
         request = Request(order, home, home, 10 - client, horizon(home, life, oldest, unfinished))
         txn = f"{prefix}.{sequence}"
         begun = (*clients.begun[:client], txn, *clients.begun[client + 1 :])
-        begins = place._replace(clients=clients._replace(begun=begun))
-        local = Local(place.local.live, freeze(twin.tables))
-        yield from self._moves(at, begins, node, "start", order, node.ways(local, txn, Start(txn, request)))
+        begins = node_state._replace(clients=clients._replace(begun=begun))
+        local = InstanceState(node_state.local.live, freeze(twin.tables))
+        yield from self._moves(at, begins, node, "start", order, node.executions(local, txn, Start(txn, request)))
 
-    def _deposits(self, at: int, place: Place) -> Iterator[Move]:
+    def _deposits(self, at: int, node_state: NodeState) -> Iterator[Move]:
         """What is added to accounts."""
         for account in self.case.accounts:
-            if account.deposit and at == self._keeper(account.service):
+            if account.deposit and at == self._account_node(account.service):
                 adjust = Command("adjust", (account.key, account.deposit))
-                yield from self._once(at, place, "deposit", account.key, account.deposit, adjust)
+                yield from self._once(at, node_state, "deposit", account.key, account.deposit, adjust)
 
-    def _set_anew(self, at: int, place: Place) -> Iterator[Move]:
+    def _set_anew(self, at: int, node_state: NodeState) -> Iterator[Move]:
         """Accounts that begin once more with what they began with."""
         for account in self.case.accounts:
-            if account.anew and at == self._keeper(account.service):
+            if account.anew and at == self._account_node(account.service):
                 prefix, _, number = account.key.partition(":")
                 init = Command("init_accounts", (prefix, int(number), 1, account.balance, account.price))
-                yield from self._once(at, place, "anew", account.key, 1, init)
+                yield from self._once(at, node_state, "anew", account.key, 1, init)
 
-    def _renewed(self, at: int, place: Place) -> Iterator[Move]:
+    def _renewed(self, at: int, node_state: NodeState) -> Iterator[Move]:
         """Orders that are removed and made anew."""
         for order in self.case.orders if at == self.home else ():
             if order.renewed:
-                yield from self._once(at, place, "renew", order.name, 1, *order.renewal())
+                yield from self._once(at, node_state, "renew", order.name, 1, *order.renewal())
 
-    def _once(self, at: int, place: Place, kind: str, key: str, made: int, *commands: Command) -> Iterator[Move]:
+    def _once(
+        self, at: int, node_state: NodeState, kind: str, key: str, made: int, *commands: Command
+    ) -> Iterator[Move]:
         """What somebody does at any time, unless it was done already or somebody's lock is in the way of its first step."""
         marker = (f"{kind}:{key}", (("made", made),))
-        node, local = self.nodes[at], place.local
+        node, local = self.nodes[at], node_state.local
         if marker in local.tables:
             return
         first, *others = commands
-        way = node.carry_out(local, first)
-        if way.local.tables == local.tables:
+        execution = node.carry_out(local, first)
+        if execution.local.tables == local.tables:
             return
         for command in others:
-            further = node.carry_out(way.local, command)
-            way = further._replace(effects=(*way.effects, *further.effects))
-        tables = tuple(sorted((*way.local.tables, marker)))
-        yield from self._moves(at, place, node, kind, key, (way._replace(local=Local(local.live, tables)),))
+            further = node.carry_out(execution.local, command)
+            execution = further._replace(effects=(*execution.effects, *further.effects))
+        tables = tuple(sorted((*execution.local.tables, marker)))
+        yield from self._moves(
+            at, node_state, node, kind, key, (execution._replace(local=InstanceState(local.live, tables)),)
+        )
 
-    def _keeper(self, service: str) -> int:
+    def _account_node(self, service: str) -> int:
         """Where a service's accounts are."""
         return self.names.index(service) if service in self.names else self.home
 
-    def _moves(self, at: int, place: Place, node: Node, kind: str, what: str, ways: Iterable[Way]) -> Iterator[Move]:
-        for way in ways:
+    def _moves(
+        self, at: int, node_state: NodeState, node: NodeModel, kind: str, what: str, executions: Iterable[Execution]
+    ) -> Iterator[Move]:
+        for execution in executions:
             packets = 0
-            for packet in way.sent:
+            for packet in execution.sent:
                 packets |= 1 << self._packet(packet)
-            number = self.number(at, self._after(place, node, way))
-            step = Transition(kind, node.name, what, way.crashed, way.effects)
-            yield Move(at, number, packets, int(bool(way.crashed)), step)
+            number = self.number(at, self._after(node_state, node, execution))
+            step = Transition(kind, node.name, what, execution.crashed, execution.effects)
+            yield Move(at, number, packets, int(bool(execution.crashed)), step)
 
-    def _after(self, place: Place, node: Node, way: Way) -> Place:
+    def _after(self, node_state: NodeState, node: NodeModel, execution: Execution) -> NodeState:
         """The place once one of its instances has gone this way. Whose clients live on has no new life to count."""
-        if node is self._rival:
-            clients = place.clients and _heard(place.clients, way, 0)
-            return Place(Local(place.local.live, way.local.tables), clients, way.local.live)
-        return Place(way.local, place.clients and _heard(place.clients, way, int(bool(way.crashed))), place.rival)
+        if node is self._second_instance:
+            clients = node_state.clients and _with_replies(node_state.clients, execution, 0)
+            return NodeState(
+                InstanceState(node_state.local.live, execution.local.tables), clients, execution.local.live
+            )
+        return NodeState(
+            execution.local,
+            node_state.clients and _with_replies(node_state.clients, execution, int(bool(execution.crashed))),
+            node_state.second_instance,
+        )
 
     def _packet(self, packet: Packet) -> int:
         found = self._packet_numbers.get(packet)
         if found is None:
             found = self._packet_numbers[packet] = len(self._packets)
             self._packets.append(packet)
-            self.addressed[self._whereabouts(packet.to)] |= 1 << found
+            self.addressed[self._instance_node(packet.to)] |= 1 << found
         return found
 
-    def _whereabouts(self, name: str) -> int:
+    def _instance_node(self, name: str) -> int:
         """Where an instance of that name is."""
-        return self.home if self._rival and name == self._rival.name else self.names.index(name)
+        return self.home if self._second_instance and name == self._second_instance.name else self.names.index(name)
 
 
-def _cast(protocol: Protocol, case: Case) -> tuple[tuple[str, Role], ...]:
+def _roles(protocol: Protocol, case: SearchCase) -> tuple[tuple[str, Role], ...]:
     """Who plays what: the coordinator, and a participant for each service of the case.
 
     A service that the protocol does not name plays as the ones that it names do. Where all data is on the coordinator's store,
@@ -284,10 +303,10 @@ def _cast(protocol: Protocol, case: Case) -> tuple[tuple[str, Role], ...]:
     return tuple(cast)
 
 
-def _heard(clients: Clients, way: Way, lives: int) -> Clients:
+def _with_replies(clients: Clients, execution: Execution, lives: int) -> Clients:
     """What the clients know after it, and so many lives of their coordinator."""
-    told = list(clients.told)
-    for txn, outcome in way.told:
+    replies = list(clients.replies)
+    for txn, outcome in execution.replies:
         if txn in clients.begun:
-            told[clients.begun.index(txn)] = HEARD[outcome.verdict]
-    return Clients(clients.begun, tuple(told), 0 if all(clients.begun) else clients.lives + lives)
+            replies[clients.begun.index(txn)] = REPLY_NAMES[outcome.verdict]
+    return Clients(clients.begun, tuple(replies), 0 if all(clients.begun) else clients.lives + lives)

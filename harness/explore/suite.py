@@ -8,17 +8,17 @@ from functools import partial
 
 from harness.checkers import Verdict
 from harness.explore.breadth import Bounds
-from harness.explore.case import Case, cases
-from harness.explore.search import Found, Search
+from harness.explore.case import SearchCase, cases
+from harness.explore.search import Search, SearchResult
 from protocols.core import Config, Protocol
 from protocols.errors import UsageError
 from protocols.registry import load
 
-Watch = Callable[[Case, int, int], None]
+Progress = Callable[[SearchCase, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ModelCheck:
     """Does it hold? ``participants`` None: as many as the protocol has; ``transactions`` None: one, and two at once.
 
     ``bounds`` but for the crashes are for all cases together. Raises ``UsageError`` where it is asked of a protocol, option or
@@ -36,13 +36,13 @@ class Question:
         if not 0 < self.bounds.seconds < float("inf"):  # nor is nan, which no clock ever reaches
             raise UsageError(f"a search of {self.bounds.seconds!r} seconds would not end: give a finite number above 0")
 
-    def cases(self) -> tuple[Case, ...]:
+    def cases(self) -> tuple[SearchCase, ...]:
         here = participants(load(self.protocol))
         if self.participants is not None and not here:
             raise UsageError(f"{self.protocol} has no participants: leave --participants away")
         return cases(self.participants or here or 2, self.transactions)
 
-    def search(self, case: Case, bounds: Bounds | None = None) -> Search:
+    def search(self, case: SearchCase, bounds: Bounds | None = None) -> Search:
         protocol, config = self.configured()
         return Search(protocol, config, case, bounds or self.bounds)
 
@@ -52,7 +52,7 @@ class Question:
         protocol.refuse_idle_ablation(config)
         return protocol, config
 
-    def answers(self, watch: Watch = lambda _case, _states, _depth: None) -> Iterator[Found]:
+    def results(self, progress: Progress = lambda _case, _states, _depth: None) -> Iterator[SearchResult]:
         """What each case came to. ``watch`` hears states and depth now and then.
 
         It ends with the first unsafe one: a way to a wrong state says more than a way to one from which nothing ends.
@@ -62,7 +62,7 @@ class Question:
         for search in searches:
             left = self.bounds.seconds - (time.monotonic() - began)
             search.bounds = replace(self.bounds, seconds=left, states=self.bounds.states - states)
-            found = search.run(partial(watch, search.case))
+            found = search.run(partial(progress, search.case))
             states += found.states
             yield found
             if found.unsafe:
@@ -84,34 +84,34 @@ def participants(protocol: Protocol) -> int:
     return len(stores) - 1
 
 
-def configuration(question: Question) -> list[str]:
+def configuration(model_check: ModelCheck) -> list[str]:
     """The flags that say which protocol and how."""
-    flags = ["--protocol", question.protocol]
-    for name, value in question.options.items():
+    flags = ["--protocol", model_check.protocol]
+    for name, value in model_check.options.items():
         flags += ["--option", f"{name}={value}"]
-    for name in question.ablate:
+    for name in model_check.ablate:
         flags += ["--ablate", name]
     return flags
 
 
-def worst(answers: Sequence[Found]) -> Found | None:
+def worst(results: Sequence[SearchResult]) -> SearchResult | None:
     """The violation to tell: an unsafe state if there is one, else the first state from which something never ends."""
-    broken = [found for found in answers if found.violation]
+    broken = [found for found in results if found.violation]
     return next((found for found in broken if found.unsafe), broken[0] if broken else None)
 
 
-def verdict(answers: Sequence[Found]) -> Verdict:
+def verdict(results: Sequence[SearchResult]) -> Verdict:
     """``holds`` only if every state of every case was seen."""
-    if any(found.violation for found in answers):
+    if any(found.violation for found in results):
         return Verdict.VIOLATED
-    return Verdict.HOLDS if all(found.exhausted for found in answers) else Verdict.UNKNOWN
+    return Verdict.HOLDS if all(found.exhausted for found in results) else Verdict.UNKNOWN
 
 
-def on_real_processes(question: Question, found: Found) -> str:
+def on_real_processes(model_check: ModelCheck, found: SearchResult) -> str:
     """The command that lets a real service die where this way has its first crash, or nothing if it has none there."""
-    services = load(question.protocol).roles
+    services = load(model_check.protocol).roles
     for step in found.path:
         if step.crashed and step.node in services:
-            flags = [*configuration(question), "--crash-at", step.crashed]
+            flags = [*configuration(model_check), "--crash-at", step.crashed]
             return shlex.join(["wdm", "chaos", "--runtime", "local", *flags])
     return ""

@@ -14,9 +14,9 @@ import msgspec
 from harness import formats
 from harness.errors import EnvironmentFailure
 from harness.explore.breadth import Bounds
-from harness.explore.search import Found
+from harness.explore.search import SearchResult
 from harness.explore.space import Transition
-from harness.explore.suite import Question, on_real_processes
+from harness.explore.suite import ModelCheck, on_real_processes
 from harness.explore.transcript import render
 from harness.run.folder import RunFolder
 
@@ -47,33 +47,33 @@ class Counterexample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: tuple[Transition, ...]
 
     @classmethod
-    def of(cls, question: Question, found: Found) -> "Counterexample":
+    def of(cls, model_check: ModelCheck, found: SearchResult) -> "Counterexample":
         return cls(
             format=formats.COUNTEREXAMPLE,
             wdm=version("wdm"),
-            protocol=question.protocol,
-            options=dict(question.options),
-            ablate=question.ablate,
-            participants=question.participants,
-            transactions=question.transactions,
+            protocol=model_check.protocol,
+            options=dict(model_check.options),
+            ablate=model_check.ablate,
+            participants=model_check.participants,
+            transactions=model_check.transactions,
             case=found.case.name,
-            crashes=question.bounds.crashes,
+            crashes=model_check.bounds.crashes,
             violation=found.violation,
             shortest=found.shortest,
             steps=found.path,
         )
 
-    def question(self) -> Question:
+    def model_check(self) -> ModelCheck:
         bounds = Bounds(crashes=self.crashes)
-        return Question(self.protocol, self.options, self.ablate, self.participants, self.transactions, bounds)
+        return ModelCheck(self.protocol, self.options, self.ablate, self.participants, self.transactions, bounds)
 
 
-def keep(runs: Path, question: Question, found: Found) -> Path:
+def keep(runs: Path, model_check: ModelCheck, found: SearchResult) -> Path:
     """A new run folder with the way to a violation. Raises `EnvironmentFailure` if the disk does not let it."""
-    folder = RunFolder(_made(runs, question.protocol))
-    kept = msgspec.json.format(msgspec.json.encode(Counterexample.of(question, found)))
+    folder = RunFolder(_made(runs, model_check.protocol))
+    kept = msgspec.json.format(msgspec.json.encode(Counterexample.of(model_check, found)))
     folder.write(COUNTEREXAMPLE, kept)
-    folder.write("counterexample.txt", told(question, found))
+    folder.write("counterexample.txt", told(model_check, found))
     return folder.path
 
 
@@ -88,37 +88,37 @@ def load(file: Path) -> Counterexample:
 
 def shown(kept: Counterexample) -> str:
     """The violation as it was found, without walking to it. Raises `Unwalkable` where today's protocol has no such case."""
-    return told(kept.question(), _found(kept))
+    return told(kept.model_check(), _found(kept))
 
 
-def walk_again(kept: Counterexample) -> Found:
+def walk_again(kept: Counterexample) -> SearchResult:
     """What it leads to today. Raises `Unwalkable` if it is another version's, a step is not possible, or nothing breaks."""
-    again = f"`{kept.question().command()}` searches anew"
+    again = f"`{kept.model_check().command()}` searches anew"
     if kept.wdm != version("wdm"):
         raise Unwalkable(f"found by wdm {kept.wdm}, and this is wdm {version('wdm')}; {again}")
     found = _found(kept)
-    search = kept.question().search(found.case)
+    search = kept.model_check().search(found.case)
     state = search.initial
     for number, step in enumerate(kept.steps, start=1):
         after = next((after for possible, after in search.successors(state) if possible == step), None)
         if after is None:
             raise Unwalkable(f"step {number} ({step.kind} {step.node} {step.what}) is not possible any more; {again}")
         state = after
-    violation = search.broken(state.places) or search.stuck(state.places)
+    violation = search.safety_violation(state.node_states) or search.liveness_violation(state.node_states)
     if not violation:
         raise Unwalkable(f"all {len(kept.steps)} steps are possible, and nothing breaks any more; {again}")
     return replace(found, violation=violation)
 
 
-def _found(kept: Counterexample) -> Found:
-    question = kept.question()
-    case = next((case for case in question.cases() if case.name == kept.case), None)
+def _found(kept: Counterexample) -> SearchResult:
+    model_check = kept.model_check()
+    case = next((case for case in model_check.cases() if case.name == kept.case), None)
     if case is None:
-        raise Unwalkable(f"there is no case {kept.case!r} any more; `{question.command()}` searches anew")
-    return Found(case, 0, 0, 0.0, violation=kept.violation, path=kept.steps, shortest=kept.shortest)
+        raise Unwalkable(f"there is no case {kept.case!r} any more; `{model_check.command()}` searches anew")
+    return SearchResult(case, 0, 0, 0.0, violation=kept.violation, path=kept.steps, shortest=kept.shortest)
 
 
-def told(question: Question, found: Found) -> str:
+def told(model_check: ModelCheck, found: SearchResult) -> str:
     """The violation as a person reads it. It ends with a newline."""
     how = "the shortest way there has" if found.shortest else "a way there (perhaps not the shortest) has"
     lines = [
@@ -126,9 +126,9 @@ def told(question: Question, found: Found) -> str:
         f"{how} {len(found.path)} steps:",
         "",
         render(found.path),
-        f"again: {question.command()}",
+        f"again: {model_check.command()}",
     ]
-    real = on_real_processes(question, found)
+    real = on_real_processes(model_check, found)
     if real:
         lines.append(f"its crash on real processes: {real}")
     return "\n".join(lines) + "\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.bench.cases import atomic
-from harness.explore.suite import Question
+from harness.explore.suite import ModelCheck
 from harness.run import scenarios
 from harness.run.counterexample import keep
 from harness.run.plan import Plan, simulated
@@ -224,7 +224,7 @@ def test_two_runs_are_compared(runs: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_counterexample_of_check_has_a_page_and_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    question = Question("2pc", {}, ("unanimous",))
+    question = ModelCheck("2pc", {}, ("unanimous",))
     found = next(one for one in question.answers() if one.violation)
     folder = keep(Path("wdm-runs"), question, found)
     assert main(["report", folder.name]) == 0

@@ -60,11 +60,11 @@ def test_a_violation_is_told_and_kept_and_walked_again(capsys: pytest.CaptureFix
     out, err = capsys.readouterr()
     told = out[out.index("violated in") : out.rindex("\nverdict: ")]
     assert told.startswith(
-        "violated in 'one checkout': told yes: client 0 was told that order o is paid, and it is not\n"
+        "violated in 'one checkout': false acknowledgement: client 0 was told that order o is paid, and it is not\n"
     )
     assert " 5. order: receives Vote(order~1.0, payment/0, -)\n" in told
     assert "      CRASH order:after-reply:committed\n" in told
-    assert out.splitlines()[-1] == "verdict: violated: told yes"
+    assert out.splitlines()[-1] == "verdict: violated: false acknowledgement"
     folder = kept().parent
     assert folder.name.endswith("-check-2pc")
     assert f"next: `wdm replay {folder}` walks it again" in err

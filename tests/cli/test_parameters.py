@@ -198,7 +198,7 @@ def test_what_is_a_number_is_taken() -> None:
 
 def test_refusals_are_the_same_for_whoever_uses_the_library() -> None:
     from harness.explore.breadth import Bounds
-    from harness.explore.suite import Question
+    from harness.explore.suite import ModelCheck
     from harness.run.plan import Plan
     from harness.runtimes.deployment.spec import Spec
     from harness.workload import WORKLOADS
@@ -210,7 +210,7 @@ def test_refusals_are_the_same_for_whoever_uses_the_library() -> None:
             scenario_of("checkout", value)
         if value != 1e308:
             with pytest.raises(UsageError, match="would not end"):
-                Question("2pc", bounds=Bounds(seconds=value))
+                ModelCheck("2pc", bounds=Bounds(seconds=value))
         for name in ("respawn_after_s", "time_limit_s"):
             if (name, value) != ("respawn_after_s", 0.0):
                 with pytest.raises(UsageError, match=name.replace("_", "-")):

@@ -10,7 +10,7 @@ from harness.chaos.hunt import run_without
 PAGE = (Path(__file__).parents[2] / "docs/ablations.md").read_text("utf-8")
 
 
-def told(row: AblationRow) -> list[str]:
+def page_cells(row: AblationRow) -> list[str]:
     """The row's cells as they stand on the page."""
     section = PAGE.partition(f"\n## {row.protocol}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith(f"| `{row.safeguard.name}`:")]
@@ -33,7 +33,7 @@ ROWS = [
 @pytest.mark.parametrize("row", ROWS)
 def test_without_a_safeguard_it_breaks_as_the_page_says(row: AblationRow) -> None:
     assert row.found.shortest
-    page = told(row)
+    page = page_cells(row)
     assert page[: len(SEARCHED)] == cells(row, SEARCHED), "`make docs` writes the page anew"
     scenario, _, seed = page[len(SEARCHED)].replace("`", "").partition(" ")
     if scenario != "none":

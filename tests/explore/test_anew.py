@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.explore.case import ANEW, Case
+from harness.explore.case import ANEW, SearchCase
 from harness.explore.search import Bounds, Search
 from protocols.registry import load
 from protocols.two_phase import PROTOCOL as TWO_PHASE
@@ -24,8 +24,10 @@ ENOUGH = replace(ANEW, name="one checkout, set anew", accounts=(ANEW.accounts[0]
 
 
 @pytest.mark.parametrize(("name", "options"), CONFIGURED, ids=str)
-@pytest.mark.parametrize("case", [ANEW, ENOUGH, replace(ANEW, late=True)], ids=lambda case: f"{case.name}, {case.late}")
-def test_what_is_set_anew_gets_nothing_back(name: str, options: dict[str, str], case: Case) -> None:
+@pytest.mark.parametrize(
+    "case", [ANEW, ENOUGH, replace(ANEW, late_commands=True)], ids=lambda case: f"{case.name}, {case.late_commands}"
+)
+def test_what_is_set_anew_gets_nothing_back(name: str, options: dict[str, str], case: SearchCase) -> None:
     protocol = load(name)
     found = Search(protocol, protocol.configure(options), case, Bounds(crashes=1)).run()
     assert (found.violation, found.exhausted) == ("", True)

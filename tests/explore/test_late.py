@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.explore.case import LATE, ONE, RENEWED, TWICE, Case
+from harness.explore.case import LATE, ONE, RENEWED, TWICE, SearchCase
 from harness.explore.search import Bounds, Search
 from protocols.core import Command, Protocol
 from protocols.registry import load
@@ -18,16 +18,24 @@ from tests.runtimes import EVERY_PROTOCOL
 
 @pytest.mark.parametrize("name", EVERY_PROTOCOL)
 @pytest.mark.parametrize(
-    "case", [LATE, replace(ONE, late=True), replace(LATE, rival=True), RENEWED, replace(RENEWED, rival=True)], ids=str
+    "case",
+    [
+        LATE,
+        replace(ONE, late_commands=True),
+        replace(LATE, second_instance=True),
+        RENEWED,
+        replace(RENEWED, second_instance=True),
+    ],
+    ids=str,
 )
-def test_what_arrives_late_changes_nothing(name: str, case: Case) -> None:
+def test_what_arrives_late_changes_nothing(name: str, case: SearchCase) -> None:
     protocol = load(name)
     found = Search(protocol, protocol.configure(), case, Bounds(crashes=1)).run()
     assert (found.violation, found.exhausted) == ("", True)
 
 
 RICH = tuple(replace(account, balance=5, deposit=0) for account in RENEWED.accounts)
-RENEWED_TWICE = replace(RENEWED, checkouts=("0", "0"), accounts=RICH, in_turn=True)
+RENEWED_TWICE = replace(RENEWED, checkouts=("0", "0"), accounts=RICH, sequential=True)
 
 
 @pytest.mark.parametrize("name", EVERY_PROTOCOL)
@@ -41,16 +49,16 @@ def test_nor_is_another_order_of_the_same_number_charged_for_the_former(name: st
 @pytest.mark.parametrize("name", EVERY_PROTOCOL)
 def test_nor_with_two_checkouts_of_one_order(name: str) -> None:
     protocol = load(name)
-    found = Search(protocol, protocol.configure(), replace(TWICE, late=True), Bounds(crashes=0)).run()
+    found = Search(protocol, protocol.configure(), replace(TWICE, late_commands=True), Bounds(crashes=0)).run()
     assert (found.violation, found.exhausted) == ("", True)
 
 
 def test_a_deposit_is_made_once_and_is_no_creation_of_value() -> None:
     protocol = load("unprotected")
-    search = Search(protocol, protocol.configure(), replace(LATE, late=False), Bounds(crashes=0))
+    search = Search(protocol, protocol.configure(), replace(LATE, late_commands=False), Bounds(crashes=0))
     after = [state for step, state in search.successors(search.initial) if step.kind == "deposit"]
     assert len(after) == 1
-    assert not search.broken(after[0].places)
+    assert not search.safety_violation(after[0].node_states)
     assert not [step for step, _ in search.successors(after[0]) if step.kind == "deposit"]
 
 

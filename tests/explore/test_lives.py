@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.explore.case import ONE_AFTER_ANOTHER, Case
-from harness.explore.search import Bounds, Found, Search
+from harness.explore.case import ONE_AFTER_ANOTHER, SearchCase
+from harness.explore.search import Bounds, Search, SearchResult
 from protocols import records
 from protocols.lives import Tables, parts
 from protocols.registry import load
@@ -18,11 +18,11 @@ from protocols.shop import ledger
 from protocols.two_phase import commands as two_phase
 from tests.runtimes import EVERY_PROTOCOL
 
-LATE_LIVES = replace(ONE_AFTER_ANOTHER, in_turn=False, late=True)
+LATE_LIVES = replace(ONE_AFTER_ANOTHER, sequential=False, late_commands=True)
 """The second order may be checked out by a new life while commands of the former one are still on their way."""
 
 
-def search(protocol: str, case: Case) -> Found:
+def search(protocol: str, case: SearchCase) -> SearchResult:
     return Search(load(protocol), load(protocol).configure(), case, Bounds(crashes=1)).run()
 
 
@@ -37,7 +37,7 @@ def test_what_a_former_life_asked_of_its_store_changes_nothing(protocol: str) ->
 @pytest.mark.slow
 def test_nor_beside_a_second_instance() -> None:
     """Of two-phase commit: a saga's case has so many states that five minutes do not search it."""
-    found = search("2pc", replace(LATE_LIVES, rival=True))
+    found = search("2pc", replace(LATE_LIVES, second_instance=True))
     assert (found.violation, found.exhausted) == ("", True)
 
 
@@ -66,4 +66,4 @@ def test_a_former_life_must_not_begin_a_saga(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("protocol", ["2pc", "saga"])
 def test_fences_of_former_lives_that_stay_are_found(monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
     monkeypatch.setattr(records, "_drop_lives", lambda *_: None)
-    assert search(protocol, ONE_AFTER_ANOTHER).violation.startswith("stuck")
+    assert search(protocol, ONE_AFTER_ANOTHER).violation.startswith("unfinished")

@@ -4,11 +4,11 @@ from dataclasses import fields, replace
 
 import pytest
 
-from harness.explore.case import ONE, RIVALS, SHORT, SHORT_RIVALS, Case, cases
+from harness.explore.case import ONE, SHORT, SHORT_TWO_INSTANCES, TWO_INSTANCES, SearchCase, cases
 from harness.explore.moves import ALL, NONE, Reductions
 from harness.explore.node import freeze
 from harness.explore.search import Bounds, Search
-from harness.explore.space import Place
+from harness.explore.space import NodeState
 from protocols.two_phase import PROTOCOL
 
 WITHOUT_ONE = tuple(replace(ALL, **{one.name: False}) for one in fields(Reductions))
@@ -16,7 +16,9 @@ SAFEGUARDS = [safeguard.name for safeguard in PROTOCOL.safeguards]
 BOTH_AT_ONCE, SHARED_BY_ONE, IN_TURN = cases(1, 2)  # one participant: small enough for a search without any reduction
 
 
-def judged(case: Case, crashes: int, reductions: Reductions, *ablate: str) -> tuple[str, int, set[tuple[Place, ...]]]:
+def judged(
+    case: SearchCase, crashes: int, reductions: Reductions, *ablate: str
+) -> tuple[str, int, set[tuple[NodeState, ...]]]:
     """The kind of violation, how many steps lead to it, and where the nodes can be, if there is none."""
     search = Search(PROTOCOL, PROTOCOL.configure(ablate=ablate), case, Bounds(crashes), reductions)
     found = search.run()
@@ -25,22 +27,22 @@ def judged(case: Case, crashes: int, reductions: Reductions, *ablate: str) -> tu
     reached = (
         set()
         if found.violation
-        else {tuple(search.space.place(at, places[at]) for at in nodes) for places in search.reached}
+        else {tuple(search.space.node_state(at, node_states[at]) for at in nodes) for node_states in search.reached}
     )
-    return found.promise, len(found.path), reached
+    return found.invariant, len(found.path), reached
 
 
 @pytest.mark.parametrize("without", [*WITHOUT_ONE, NONE], ids=str)
 @pytest.mark.parametrize(
-    ("case", "crashes"), [(ONE, 2), (SHORT, 2), (IN_TURN, 1), (RIVALS, 1), (SHORT_RIVALS, 2)], ids=str
+    ("case", "crashes"), [(ONE, 2), (SHORT, 2), (IN_TURN, 1), (TWO_INSTANCES, 1), (SHORT_TWO_INSTANCES, 2)], ids=str
 )
-def test_what_is_left_out_is_nowhere_new(case: Case, crashes: int, without: Reductions) -> None:
+def test_what_is_left_out_is_nowhere_new(case: SearchCase, crashes: int, without: Reductions) -> None:
     assert judged(case, crashes, without) == judged(case, crashes, ALL)
 
 
 @pytest.mark.parametrize("safeguard", SAFEGUARDS)
-@pytest.mark.parametrize("case", [ONE, SHORT, SHARED_BY_ONE, SHORT_RIVALS], ids=lambda case: case.name)
-def test_what_is_left_out_hides_no_violation(case: Case, safeguard: str) -> None:
+@pytest.mark.parametrize("case", [ONE, SHORT, SHARED_BY_ONE, SHORT_TWO_INSTANCES], ids=lambda case: case.name)
+def test_what_is_left_out_hides_no_violation(case: SearchCase, safeguard: str) -> None:
     assert judged(case, 1, NONE, safeguard) == judged(case, 1, ALL, safeguard)
 
 

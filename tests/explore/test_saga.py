@@ -4,36 +4,46 @@ from dataclasses import replace
 
 import pytest
 
-from harness.explore.case import CASES, ONE, ONE_AFTER_ANOTHER, RIVALS, SHARED, SHORT, SHORT_RIVALS, TWICE, Case
+from harness.explore.case import (
+    CASES,
+    ONE,
+    ONE_AFTER_ANOTHER,
+    SHARED,
+    SHORT,
+    SHORT_TWO_INSTANCES,
+    TWICE,
+    TWO_INSTANCES,
+    SearchCase,
+)
 from harness.explore.search import Bounds, Search
 from protocols.saga import PROTOCOL
 
-ALONE = (ONE, SHORT, RIVALS, SHORT_RIVALS)
+ALONE = (ONE, SHORT, TWO_INSTANCES, SHORT_TWO_INSTANCES)
 TOGETHER = (TWICE, SHARED, ONE_AFTER_ANOTHER)
 
 
-def holds(case: Case, crashes: int, reply: str = "wait") -> None:
+def holds(case: SearchCase, crashes: int, reply: str = "wait") -> None:
     found = Search(PROTOCOL, PROTOCOL.configure({"reply": reply}), case, Bounds(crashes)).run()
     assert (found.violation, found.path) == ("", ())
     assert found.exhausted
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_it_holds_in_every_state(case: Case) -> None:
+def test_it_holds_in_every_state(case: SearchCase) -> None:
     holds(case, crashes=1)
 
 
 @pytest.mark.parametrize("case", ALONE, ids=lambda case: case.name)
-def test_it_holds_with_two_crashes(case: Case) -> None:
+def test_it_holds_with_two_crashes(case: SearchCase) -> None:
     holds(case, crashes=2)
 
 
 @pytest.mark.parametrize("case", ALONE, ids=lambda case: case.name)
-def test_it_holds_if_a_checkout_is_answered_at_once(case: Case) -> None:
+def test_it_holds_if_a_checkout_is_answered_at_once(case: SearchCase) -> None:
     holds(case, crashes=1, reply="accepted")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", TOGETHER, ids=lambda case: case.name)
-def test_it_holds_with_two_instances_at_two_transactions(case: Case) -> None:
-    holds(replace(case, rival=True), crashes=0)
+def test_it_holds_with_two_instances_at_two_transactions(case: SearchCase) -> None:
+    holds(replace(case, second_instance=True), crashes=0)

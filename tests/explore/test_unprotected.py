@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.explore.case import CASES, ONE, Case
+from harness.explore.case import CASES, ONE, SearchCase
 from harness.explore.search import Bounds, Search
 from harness.explore.transcript import walk
 from protocols.unprotected import PROTOCOL
@@ -18,9 +18,9 @@ BOUGHT = (
 
 @pytest.mark.parametrize("crashes", [0, 1])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_it_breaks(case: Case, crashes: int) -> None:
+def test_it_breaks(case: SearchCase, crashes: int) -> None:
     found = Search(PROTOCOL, PROTOCOL.configure(), case, Bounds(crashes)).run()
-    assert found.promise == "undecided"
+    assert found.invariant == "uncommitted effect"
     assert len(found.path) == 2
 
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.explore.case import ONE, RIVALS, SHORT, Case
+from harness.explore.case import ONE, SHORT, TWO_INSTANCES, SearchCase
 from harness.explore.search import Bounds, Search
 from harness.explore.transcript import render, walk
 from protocols.saga import PROTOCOL
 
 RESERVED = ("start order", "deliver stock Perform", "deliver order Performed(order~1.0, stock/0")
 CHARGED = (*RESERVED, "deliver payment Perform")
-SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
+SITUATIONS: dict[str, tuple[SearchCase, str, tuple[str, ...]]] = {
     "paid": (ONE, "wait", (*CHARGED, "deliver order Performed(order~1.0, payment/0")),
     "accepted": (ONE, "accepted", (*CHARGED, "deliver order Performed(order~1.0, payment/0")),
     "refusal": (
@@ -73,7 +73,7 @@ SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
         ),
     ),
     "two-instances-one-decision": (
-        RIVALS,
+        TWO_INSTANCES,
         "wait",
         (
             *RESERVED,
@@ -90,9 +90,9 @@ SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
 def test_the_transcript_is_as_written(name: str, request: pytest.FixtureRequest) -> None:
     case, reply, choices = SITUATIONS[name]
     search = Search(PROTOCOL, PROTOCOL.configure({"reply": reply}), case, Bounds(crashes=1))
-    told = render(walk(search, choices))
+    replies = render(walk(search, choices))
     golden = Path(__file__).parent / "saga" / f"{name}.txt"
     if request.config.getoption("--rewrite-golden"):
         golden.parent.mkdir(exist_ok=True)
-        golden.write_text(told, "utf-8")
-    assert told == golden.read_text("utf-8")
+        golden.write_text(replies, "utf-8")
+    assert replies == golden.read_text("utf-8")

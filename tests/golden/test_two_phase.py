@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.explore.case import ONE, SHARED, SHORT, Case
+from harness.explore.case import ONE, SHARED, SHORT, SearchCase
 from harness.explore.search import Bounds, Search
 from harness.explore.transcript import render, walk
 from protocols.two_phase import PROTOCOL
 
 PREPARED = ("start order", "deliver stock Prepare", "deliver payment Prepare")
 VOTED = (*PREPARED, "deliver order Vote(order~1.0, stock/0")
-SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
+SITUATIONS: dict[str, tuple[SearchCase, str, tuple[str, ...]]] = {
     "commit": (
         ONE,
         "wait-die",
@@ -94,9 +94,9 @@ SITUATIONS: dict[str, tuple[Case, str, tuple[str, ...]]] = {
 def test_the_transcript_is_as_written(name: str, request: pytest.FixtureRequest) -> None:
     case, locks, choices = SITUATIONS[name]
     search = Search(PROTOCOL, PROTOCOL.configure({"locks": locks}), case, Bounds(crashes=1))
-    told = render(walk(search, choices))
+    replies = render(walk(search, choices))
     golden = Path(__file__).parent / "two_phase" / f"{name}.txt"
     if request.config.getoption("--rewrite-golden"):
         golden.parent.mkdir(exist_ok=True)
-        golden.write_text(told, "utf-8")
-    assert told == golden.read_text("utf-8")
+        golden.write_text(replies, "utf-8")
+    assert replies == golden.read_text("utf-8")

@@ -74,7 +74,7 @@ class UnprotectedShop(ShopMachine):
 
 
 def test_the_control_is_caught_by_the_search() -> None:
-    with pytest.raises(AssertionError, match="undecided"):
+    with pytest.raises(AssertionError, match="uncommitted effect"):
         Unprotected().test_no_reachable_state_of_a_small_case_breaks_its_claims()
 
 

@@ -139,7 +139,7 @@ def test_the_search_finds_them_as_well(name: str, monkeypatch: pytest.MonkeyPatc
     kept(monkeypatch)
     protocol = registry.load(name)
     found = Search(protocol, protocol.configure(), ONE_AFTER_ANOTHER, Bounds(crashes=0)).run()
-    assert found.violation.startswith("stuck")
+    assert found.violation.startswith("unfinished")
 
 
 @pytest.mark.parametrize("name", EVERY_PROTOCOL)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.explore.suite import Question, participants
+from harness.explore.suite import ModelCheck, participants
 from harness.runtimes.deployment.plan import DeploymentPlan as Plan
 from harness.runtimes.deployment.spec import SERVICES, Spec
 from harness.runtimes.deployment.state import StateFolder
@@ -47,4 +47,4 @@ def test_services_apart_never_share_one(tmp_path: Path) -> None:
 def test_who_shares_a_store_has_no_participants() -> None:
     assert (participants(load("lua")), participants(load("2pc"))) == (0, 2)
     with pytest.raises(UsageError, match="lua has no participants"):
-        Question("lua", participants=2).cases()
+        ModelCheck("lua", participants=2).cases()

@@ -12,7 +12,7 @@ from markupsafe import escape
 
 from harness.checkers import Verdict
 from harness.checkers.verdict import examine
-from harness.explore.suite import Question
+from harness.explore.suite import ModelCheck
 from harness.history import Event, History
 from harness.metrics.measure import measure
 from harness.report import pages
@@ -62,7 +62,7 @@ def test_a_run_that_holds_has_a_page_without_anything_wrong(saga: Finished, run:
 
 def kept_way(folder: Path) -> Path:
     """A counterexample of `wdm check`."""
-    case = Question("2pc").cases()[0].name
+    case = ModelCheck("2pc").cases()[0].name
     kept = Counterexample(1, "0.1", "2pc", {}, (), None, None, case, 1, "<script>1</script>", True, ())
     (folder / COUNTEREXAMPLE).write_bytes(msgspec.json.encode(kept))
     return folder

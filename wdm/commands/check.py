@@ -9,9 +9,9 @@ import msgspec
 
 from harness.checkers import Verdict
 from harness.explore.breadth import Bounds
-from harness.explore.case import MOST, Case
-from harness.explore.search import Found
-from harness.explore.suite import Question, on_real_processes, verdict, worst
+from harness.explore.case import MOST, SearchCase
+from harness.explore.search import SearchResult
+from harness.explore.suite import ModelCheck, on_real_processes, verdict, worst
 from harness.run.counterexample import keep, told
 from wdm import ui
 from wdm.exits import CODES
@@ -57,21 +57,23 @@ def check(participants: int | None, transactions: int | None, runs_dir: Path, as
     ui.name_leftovers()
     bounds = Bounds(given["crashes"], given["depth"] or 0, given["states"], given["seconds"])
     options = chosen(given)
-    question = Question(given["protocol"], options, tuple(given["ablate"]), participants, transactions, bounds)
-    question.configured()
-    cases = question.cases()
-    ui.say(f"{question.protocol}: {len(cases)} cases, {len(cases[0].services)} participants, crashes: {bounds.crashes}")
-    answers = list(question.answers(_Progress()))
-    broken = worst(answers)
-    folder = keep(runs_dir, question, broken) if broken else None
+    model_check = ModelCheck(given["protocol"], options, tuple(given["ablate"]), participants, transactions, bounds)
+    model_check.configured()
+    cases = model_check.cases()
+    ui.say(
+        f"{model_check.protocol}: {len(cases)} cases, {len(cases[0].services)} participants, crashes: {bounds.crashes}"
+    )
+    results = list(model_check.results(_Progress()))
+    broken = worst(results)
+    folder = keep(runs_dir, model_check, broken) if broken else None
     if as_json:
-        ui.document(_document(question, answers, folder))
+        ui.document(_document(model_check, results, folder))
     else:
-        ui.table(COLUMNS, [_row(found) for found in answers])
-        click.echo(f"\n{told(question, broken)}" if broken else "")
-        click.echo(f"verdict: {_verdict(question, answers)}")
-    _what_next(question, folder)
-    return CODES[verdict(answers)]
+        ui.table(COLUMNS, [_row(found) for found in results])
+        click.echo(f"\n{told(model_check, broken)}" if broken else "")
+        click.echo(f"verdict: {_verdict(model_check, results)}")
+    _what_next(model_check, folder)
+    return CODES[verdict(results)]
 
 
 class _Progress:
@@ -80,30 +82,30 @@ class _Progress:
     def __init__(self) -> None:
         self._began = self._said = time.monotonic()
 
-    def __call__(self, case: Case, states: int, depth: int) -> None:
+    def __call__(self, case: SearchCase, states: int, depth: int) -> None:
         now = time.monotonic()
         if now - self._said >= SAY_EVERY_S:
             self._said = now
             ui.say(f"{now - self._began:6.1f} s  {case.name}: {states} states, depth {depth}")
 
 
-def _row(found: Found) -> tuple[object, ...]:
+def _row(found: SearchResult) -> tuple[object, ...]:
     return found.case.name, verdict([found]), found.states, found.depth, f"{found.seconds:.1f}"
 
 
-def _verdict(question: Question, answers: list[Found]) -> str:
-    said = verdict(answers)
+def _verdict(model_check: ModelCheck, results: list[SearchResult]) -> str:
+    said = verdict(results)
     if said == Verdict.VIOLATED:
-        return f"{said}: {', '.join(dict.fromkeys(found.promise for found in answers if found.violation))}"
-    limits = sorted({found.limit for found in answers if found.limit})
+        return f"{said}: {', '.join(dict.fromkeys(found.invariant for found in results if found.violation))}"
+    limits = sorted({found.limit for found in results if found.limit})
     if limits:
-        bounds = " and at ".join(f"{getattr(question.bounds, limit):g} {_UNITS[limit]}" for limit in limits)
+        bounds = " and at ".join(f"{getattr(model_check.bounds, limit):g} {_UNITS[limit]}" for limit in limits)
         return f"{said}: the search gave up at {bounds}; until there nothing was violated"
     return f"{said}: every reachable state was seen"
 
 
-def _document(question: Question, answers: list[Found], folder: Path | None) -> dict[str, Any]:
-    broken = worst(answers)
+def _document(model_check: ModelCheck, results: list[SearchResult], folder: Path | None) -> dict[str, Any]:
+    broken = worst(results)
     violation = None
     if broken is not None:
         violation = {
@@ -111,37 +113,39 @@ def _document(question: Question, answers: list[Found], folder: Path | None) -> 
             "what": broken.violation,
             "shortest": broken.shortest,
             "steps": msgspec.to_builtins(broken.path),
-            "on_real_processes": on_real_processes(question, broken) or None,
+            "on_real_processes": on_real_processes(model_check, broken) or None,
             "folder": str(folder),
         }
-    said = verdict(answers)
+    said = verdict(results)
     return {
         "verdict": said,
-        "reason": _verdict(question, answers),
-        "command": question.command(),
-        "protocol": question.protocol,
-        "options": dict(question.options),
-        "ablate": list(question.ablate),
-        "participants": len(answers[0].case.services),
-        "bounds": msgspec.to_builtins(question.bounds),
+        "reason": _verdict(model_check, results),
+        "command": model_check.command(),
+        "protocol": model_check.protocol,
+        "options": dict(model_check.options),
+        "ablate": list(model_check.ablate),
+        "participants": len(results[0].case.services),
+        "bounds": msgspec.to_builtins(model_check.bounds),
         "cases": [
             {
                 **dict(zip(COLUMNS, _row(found), strict=True)),
                 "seconds": round(found.seconds, 3),
                 "limit": found.limit or None,
             }
-            for found in answers
+            for found in results
         ],
         "violation": violation,
         "exit": CODES[said],
     }
 
 
-def _what_next(question: Question, folder: Path | None) -> None:
+def _what_next(model_check: ModelCheck, folder: Path | None) -> None:
     if folder is not None:
         ui.say(f"kept in {folder}")
         ui.next_step(f"`wdm replay {folder}` walks it again")
-    elif not question.ablate:
-        ui.next_step(f"`wdm protocols` lists the safeguards; `{question.command()} --ablate NAME` goes without one")
+    elif not model_check.ablate:
+        ui.next_step(f"`wdm protocols` lists the safeguards; `{model_check.command()} --ablate NAME` goes without one")
     else:
-        ui.next_step(f"`wdm chaos --protocol {question.protocol} --runtime local` injects faults into real processes")
+        ui.next_step(
+            f"`wdm chaos --protocol {model_check.protocol} --runtime local` injects faults into real processes"
+        )

@@ -53,12 +53,12 @@ def _counterexample(folder: Path, _runs: Path, as_json: bool) -> int:
     except (Unreadable, Unwalkable) as error:
         ui.complain(str(error))
         return UNKNOWN
-    text = told(kept.question(), found)
+    text = told(kept.model_check(), found)
     if as_json:
         ui.document({"verdict": "violated", "violation": found.violation, "transcript": text})
     else:
         click.echo(text, nl=False)
-    ui.next_step(f"`{kept.question().command()}` searches anew")
+    ui.next_step(f"`{kept.model_check().command()}` searches anew")
     return VIOLATED
 
 

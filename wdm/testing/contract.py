@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 
 from harness.explore.breadth import Bounds
-from harness.explore.suite import Question
+from harness.explore.suite import ModelCheck
 from harness.run import in_memory
 from harness.run.in_memory import InMemoryRun
 from harness.run.plan import Plan
@@ -43,7 +43,7 @@ class ProtocolContract:
         assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), explained(done)
 
     def test_no_reachable_state_of_a_small_case_breaks_its_claims(self) -> None:
-        for found in Question(self.protocol, self.options, bounds=self.bounds).answers():
+        for found in ModelCheck(self.protocol, self.options, bounds=self.bounds).results():
             assert not found.violation, f"{found.case.name}: {found.violation}"
 
     def test_it_keeps_its_claims_whatever_is_drawn(self) -> None:

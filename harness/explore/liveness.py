@@ -13,43 +13,43 @@ Only the places matter. More packets would only make more possible, so this also
 from collections.abc import Iterable
 
 from harness.explore.moves import Moves
-from harness.explore.space import Place, Space
+from harness.explore.space import NodeState, Space
 
-Places = tuple[int, ...]
+NodeStates = tuple[int, ...]
 
 
-class Ending:
+class Liveness:
     """Remembers from which places the end is reached and from which it is not."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
         self._moves = Moves(space, faultless=True)
-        self._ends: dict[Places, bool] = {}
+        self._ends: dict[NodeStates, bool] = {}
 
-    def ends(self, nodes: Iterable[Place]) -> bool:
+    def ends(self, nodes: Iterable[NodeState]) -> bool:
         """Whether some faultless way leads from here to where nothing is unfinished."""
-        start = self._places(nodes)
+        start = self._node_states(nodes)
         if start not in self._ends:
             seen = self._search(start)
             # None of those on the way to nowhere reached an end with more packets than it has by itself.
             self._ends.update(dict.fromkeys(seen, False) if seen else {start: True})
         return self._ends[start]
 
-    def _search(self, start: Places) -> set[Places]:
+    def _search(self, start: NodeStates) -> set[NodeStates]:
         """Nothing if the end was reached, else the places that were seen."""
         first = (start, self._moves.sent(start, 0))
         seen, waiting = {first}, [first]
-        for places, packets in waiting:
-            if self._ends.get(places) or not self._space.unfinished(places):
+        for node_states, packets in waiting:
+            if self._ends.get(node_states) or not self._space.unfinished(node_states):
                 return set()
-            for move in self._moves.of(places, packets):
-                then = (*places[: move.at], move.place, *places[move.at + 1 :])
+            for move in self._moves.of(node_states, packets):
+                then = (*node_states[: move.at], move.node_state, *node_states[move.at + 1 :])
                 after = (then, self._moves.sent(then, packets | move.packets))
                 if after not in seen:
                     seen.add(after)
                     waiting.append(after)
-        return {places for places, _ in seen}
+        return {node_states for node_states, _ in seen}
 
-    def _places(self, nodes: Iterable[Place]) -> Places:
+    def _node_states(self, nodes: Iterable[NodeState]) -> NodeStates:
         """The same places for this space, without clients: nobody begins any more."""
         return tuple(self._space.number(at, node._replace(clients=None)) for at, node in enumerate(nodes))

@@ -21,17 +21,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from harness.explore.case import Account, Case
+from harness.explore.case import AccountSpec, SearchCase
 from harness.explore.space import Clients
 from protocols.core import Config, Protocol
 
 Tables = Mapping[str, Mapping[str, Any]]
 
 
-class Promises:
+class Invariants:
     """What one protocol, so configured, promises in one case."""
 
-    def __init__(self, protocol: Protocol, config: Config, case: Case) -> None:
+    def __init__(self, protocol: Protocol, config: Config, case: SearchCase) -> None:
         self._case = case
         self._atomicity = protocol.claims(config).atomicity
         self._locks: Callable[[Tables], Iterable[tuple[str, str]]] = lambda tables: protocol.locks(tables, config)
@@ -39,10 +39,10 @@ class Promises:
         everything = [self._charges[order] for order in case.checkouts]
         self._most = {account.key: sum(taken.get(account.key, 0) for taken in everything) for account in case.accounts}
 
-    def broken(self, stores: Sequence[Tables], clients: Clients, ended: bool) -> str:
+    def violated(self, stores: Sequence[Tables], clients: Clients, ended: bool) -> str:
         """``PROMISE: how it is broken`` for the first that is, or nothing. ``stores`` are all nodes' tables."""
         tables = {name: fields for store in stores for name, fields in store.items()}
-        found = (*self._told(tables, clients), *self._conservation(tables), *self._exclusive(stores))
+        found = (*self._replies(tables, clients), *self._conservation(tables), *self._exclusive(stores))
         if not found and self._atomicity == "atomic":
             found = tuple(self._decided(tables))
         if not found and ended and self._atomicity in ("atomic", "eventually"):
@@ -53,14 +53,14 @@ class Promises:
 
     # ------------------------------------------------------------ one promise each
 
-    def _told(self, tables: Tables, clients: Clients) -> Iterator[str]:
+    def _replies(self, tables: Tables, clients: Clients) -> Iterator[str]:
         for client, order in enumerate(self._case.checkouts):
-            paid, told = tables[f"order:{order}"]["paid"], clients.told[client]
-            if told == "yes" and not paid:
-                yield f"told yes: client {client} was told that order {order} is paid, and it is not"
+            paid, replies = tables[f"order:{order}"]["paid"], clients.replies[client]
+            if replies == "yes" and not paid:
+                yield f"false acknowledgement: client {client} was told that order {order} is paid, and it is not"
             # Somebody else's checkout of the same order may have paid it.
-            if told == "no" and paid and self._case.checkouts.count(order) == 1:
-                yield f"told no: client {client} was told that order {order} is not paid, and it is"
+            if replies == "no" and paid and self._case.checkouts.count(order) == 1:
+                yield f"false rejection: client {client} was told that order {order} is not paid, and it is"
 
     def _conservation(self, tables: Tables) -> Iterator[str]:
         for account in self._case.accounts:
@@ -76,9 +76,9 @@ class Promises:
             held: dict[str, str] = {}
             for key, txn in self._locks(store):
                 if held.setdefault(key, txn) != txn:
-                    yield f"locks: {key} is held by {held[key]} and by {txn}"
+                    yield f"mutual exclusion: {key} is held by {held[key]} and by {txn}"
 
-    def _sums(self, account: Account, paid: list[str]) -> set[int]:
+    def _sums(self, account: AccountSpec, paid: list[str]) -> set[int]:
         """What some of the paid orders may take from it together."""
         charges = [self._charges[order].get(account.key, 0) for order in paid]
         return {sum(some) for size in range(len(charges) + 1) for some in combinations(charges, size)}
@@ -91,7 +91,7 @@ class Promises:
             if lost not in self._sums(account, paid):
                 takes = sum(self._charges[order].get(account.key, 0) for order in paid)
                 yield (
-                    f"undecided: {account.key} lost {lost}, and what is decided takes {takes} "
+                    f"uncommitted effect: {account.key} lost {lost}, and what is decided takes {takes} "
                     f"(paid: {', '.join(paid) or 'no order'})"
                 )
 
@@ -112,12 +112,12 @@ class Promises:
         for account in self._case.accounts:
             fields = tables[account.key]
             if fields["lock"] or fields.get("held") or fields.get("due"):
-                yield f"left over: everything has ended, and of {account.key} something is locked or set aside: {dict(fields)}"
+                yield f"unreleased: everything has ended, and of {account.key} something is locked or set aside: {dict(fields)}"
 
     def _paid(self, tables: Tables) -> list[str]:
         return [order for order in self._charges if tables[f"order:{order}"]["paid"]]
 
 
-def had(account: Account, tables: Tables) -> int:
+def had(account: AccountSpec, tables: Tables) -> int:
     """What an account had before anybody checked out, with what was added to it since."""
     return account.balance + int(tables.get(f"deposit:{account.key}", {}).get("made", 0))

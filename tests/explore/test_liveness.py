@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from harness.explore.case import ONE, SHARED, SHORT, Case
-from harness.explore.search import Bounds, Found, Search
+from harness.explore.case import ONE, SHARED, SHORT, SearchCase
+from harness.explore.search import Bounds, Search, SearchResult
 from protocols.core import CancelTimer, Config, Effects, Event, Protocol, Role, SetTimer, TimerFired
 from protocols.two_phase import PROTOCOL
 
@@ -22,7 +22,7 @@ def altered(service: str, change: Any) -> Protocol:
     return replace(PROTOCOL, roles={**PROTOCOL.roles, service: Role(role.name, step, role.recovery, role.orphan)})
 
 
-def search(protocol: Protocol, case: Case, crashes: int = 0) -> Found:
+def search(protocol: Protocol, case: SearchCase, crashes: int = 0) -> SearchResult:
     return Search(protocol, protocol.configure(), case, Bounds(crashes)).run()
 
 
@@ -36,7 +36,7 @@ def without(*names: str) -> Any:
 def test_a_message_that_nobody_repeats_is_missed() -> None:
     """Though it is still in the network of the search, where it could be delivered: it may as well have been lost."""
     found = search(altered("order", without("resend")), ONE)
-    assert found.promise == "stuck"
+    assert found.invariant == "unfinished"
     assert [step.kind for step in found.path] == ["start"]
 
 
@@ -46,12 +46,12 @@ def test_a_timer_that_is_not_set_again_has_fired_once() -> None:
         return tuple(effect for effect in effects if not (again and isinstance(effect, SetTimer)))
 
     found = search(altered("order", once), ONE)
-    assert found.promise == "stuck"
+    assert found.invariant == "unfinished"
     assert [(step.kind, step.what) for step in found.path] == [("start", "o"), ("timer", "resend")]
 
 
 @pytest.mark.parametrize("case", [ONE, SHORT, SHARED], ids=lambda case: case.name)
-def test_nobody_has_to_give_up(case: Case) -> None:
+def test_nobody_has_to_give_up(case: SearchCase) -> None:
     """Without a deadline it ends as well: no transaction waits for ever for one that waits."""
     found = search(altered("order", without("deadline")), case)
     assert found.exhausted

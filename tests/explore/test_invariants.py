@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from harness.explore.case import SHARED, TWICE, Case
-from harness.explore.promises import Promises
+from harness.explore.case import SHARED, TWICE, SearchCase
+from harness.explore.invariants import Invariants
 from harness.explore.space import Clients
 from protocols.core import Config
 from protocols.service.lua_library import Twin
@@ -17,7 +17,7 @@ Tables = dict[str, dict[str, Any]]
 UNDECIDED = Clients(("c0.0", "c0.1"), ("", ""))
 
 
-def stores(case: Case) -> list[Tables]:
+def stores(case: SearchCase) -> list[Tables]:
     """What the shop has before anybody checks out."""
     config = PROTOCOL.configure()
     found = []
@@ -33,7 +33,7 @@ def broken(
     change: Callable[[Tables, Tables, Tables], None],
     clients: Clients = UNDECIDED,
     *,
-    case: Case = SHARED,
+    case: SearchCase = SHARED,
     ended: bool = True,
     atomicity: str = "atomic",
 ) -> str:
@@ -41,7 +41,7 @@ def broken(
     order, stock, payment = found = stores(case)
     change(order, stock, payment)
     protocol = replace(PROTOCOL, claims=lambda config: replace(PROTOCOL.claims(config), atomicity=atomicity))
-    return Promises(protocol, PROTOCOL.configure(), case).broken(found, clients, ended).partition(":")[0]
+    return Invariants(protocol, PROTOCOL.configure(), case).violated(found, clients, ended).partition(":")[0]
 
 
 def pay(name: str) -> Callable[[Tables, Tables, Tables], None]:
@@ -61,8 +61,8 @@ def test_nothing_is_broken_before_and_after() -> None:
 
 
 def test_who_was_told_yes_has_paid_and_who_was_told_no_has_not() -> None:
-    assert broken(lambda *_: None, Clients(("c0.0", ""), ("yes", "")), ended=False) == "told yes"
-    assert broken(pay("o"), Clients(("c0.0", ""), ("no", "")), ended=False) == "told no"
+    assert broken(lambda *_: None, Clients(("c0.0", ""), ("yes", "")), ended=False) == "false acknowledgement"
+    assert broken(pay("o"), Clients(("c0.0", ""), ("no", "")), ended=False) == "false rejection"
     both = Clients(("c0.0", "c0.1"), ("yes", "no"))
     assert broken(lambda order, *_: order["order:o"].update(paid=1), both, case=TWICE, ended=False) == ""
 
@@ -89,12 +89,12 @@ def test_locks_are_exclusive() -> None:
         return lambda _, stock, __: stock.update(prepared=dict.fromkeys(txns, record))
 
     assert broken(prepared("c0.0"), ended=False) == ""
-    assert broken(prepared("c0.0", "c0.1"), ended=False) == "locks"
+    assert broken(prepared("c0.0", "c0.1"), ended=False) == "mutual exclusion"
 
 
 @pytest.mark.parametrize(
     ("atomicity", "meanwhile", "at_the_end"),
-    [("atomic", "undecided", "undecided"), ("eventually", "", "atomicity"), ("none", "", "")],
+    [("atomic", "uncommitted effect", "uncommitted effect"), ("eventually", "", "atomicity"), ("none", "", "")],
 )
 def test_an_effect_without_a_decision(atomicity: str, meanwhile: str, at_the_end: str) -> None:
     def change(_: Tables, stock: Tables, __: Tables) -> None:
@@ -121,5 +121,5 @@ def test_a_configuration_decides_what_is_claimed() -> None:
         return PROTOCOL.claims(config)
 
     config = PROTOCOL.configure({"reads": "committed"})
-    Promises(replace(PROTOCOL, claims=claims), config, SHARED)
+    Invariants(replace(PROTOCOL, claims=claims), config, SHARED)
     assert asked == [config]
