@@ -35,7 +35,7 @@ class Bounds:
     seconds: float = 300.0
 
 
-class TimeLimit:
+class TimeBudget:
     """When time is up, asked now and then."""
 
     def __init__(self, seconds: float) -> None:
@@ -61,7 +61,7 @@ class BreadthFirst:
         space: Space,
         reductions: Reductions,
         bounds: Bounds,
-        clock: TimeLimit,
+        clock: TimeBudget,
         progress: Progress = lambda _states, _depth: None,
         worth: Callable[[NodeStates, int], bool] = lambda _node_states, _depth: True,
         mapped: bool = False,

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from harness.explore.breadth import Bounds, BreadthFirst, TimeLimit
+from harness.explore.breadth import Bounds, BreadthFirst, TimeBudget
 from harness.explore.case import CASES
 from harness.explore.moves import ALL
 from harness.explore.space import Space
@@ -24,6 +24,6 @@ def _failpoints(name: str, options: tuple[tuple[str, str], ...], ablated: tuple[
     after: set[str] = set()
     for case in CASES:
         space = Space(protocol, config, case)
-        BreadthFirst(space, ALL, BOUNDS, TimeLimit(BOUNDS.seconds)).until(lambda _node_states: False)
+        BreadthFirst(space, ALL, BOUNDS, TimeBudget(BOUNDS.seconds)).until(lambda _node_states: False)
         after |= space.failpoints()
     return tuple(sorted({*after, *(failpoint.replace(":after-", ":before-", 1) for failpoint in after)}))

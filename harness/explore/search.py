@@ -8,7 +8,7 @@ that everything ends from there (``ending.py``). If something is broken, a secon
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.explore.breadth import Bounds, BreadthFirst, NodeStates, Progress, State, TimeLimit
+from harness.explore.breadth import Bounds, BreadthFirst, NodeStates, Progress, State, TimeBudget
 from harness.explore.case import SearchCase
 from harness.explore.invariants import Invariants, Tables
 from harness.explore.liveness import Liveness
@@ -75,7 +75,7 @@ class Search:
 
     def run(self, progress: Progress = lambda _states, _depth: None) -> SearchResult:
         """Search until everything is seen, a violation is found, or a bound is reached. ``watch`` hears states and depth."""
-        clock = TimeLimit(self.bounds.seconds)
+        clock = TimeBudget(self.bounds.seconds)
         first = BreadthFirst(self.space, self._reductions, self.bounds, clock, progress)
         bad = first.until(self.safety_violation)
         if bad is None and not first.limit:
@@ -113,7 +113,7 @@ class Search:
 
     # ------------------------------------------------------------ inside
 
-    def _first_unfinished(self, met: BreadthFirst, clock: TimeLimit, progress: Progress) -> int | None:
+    def _first_unfinished(self, met: BreadthFirst, clock: TimeBudget, progress: Progress) -> int | None:
         """The later places are asked first: they know the end of the way for the others."""
         first = None
         for count, (node_states, at) in enumerate(reversed(met.node_states().items())):
@@ -126,7 +126,7 @@ class Search:
                 first = at
         return first
 
-    def _explain(self, found: SearchResult, met: BreadthFirst, bad: int, clock: TimeLimit, progress: Progress) -> None:
+    def _explain(self, found: SearchResult, met: BreadthFirst, bad: int, clock: TimeBudget, progress: Progress) -> None:
         """Tell what is broken, and the shortest way there."""
         node_states, found.path = met.states[bad].node_states, met.steps(bad)
         wanted = self.safety_violation if self.safety_violation(node_states) else self.liveness_violation

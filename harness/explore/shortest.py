@@ -13,7 +13,7 @@ from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
-from harness.explore.breadth import Bounds, BreadthFirst, NodeStates, Progress, TimeLimit
+from harness.explore.breadth import Bounds, BreadthFirst, NodeStates, Progress, TimeBudget
 from harness.explore.moves import ALL, SHORTEST
 from harness.explore.space import Space, Transition
 
@@ -31,7 +31,7 @@ class ShortestPath(NamedTuple):
 class Nearest:
     """Looks for the shortest way to ``wanted`` places within the bounds and the time that is left."""
 
-    def __init__(self, space: Space, bounds: Bounds, wanted: Wanted, clock: TimeLimit, progress: Progress) -> None:
+    def __init__(self, space: Space, bounds: Bounds, wanted: Wanted, clock: TimeBudget, progress: Progress) -> None:
         self._space = space
         self._bounds = bounds
         self._wanted = wanted
@@ -44,7 +44,7 @@ class Nearest:
         """``way`` are the places on a way that is the shortest if everything is sent eagerly."""
         by = frozenset(path)
         endless = Bounds(self._bounds.crashes, states=sys.maxsize)
-        known = self._exact(endless, TimeLimit(inf), lambda node_states, _: node_states in by)
+        known = self._exact(endless, TimeBudget(inf), lambda node_states, _: node_states in by)
         assert known is not None, "the way was there"
         if len(known.steps) > len(path) - 1:
             away = self._map(len(known.steps) - 1)
@@ -56,7 +56,9 @@ class Nearest:
             known = shorter or known
         return known._replace(shortest=self._sure and not self._clock.up())
 
-    def _exact(self, bounds: Bounds, clock: TimeLimit, worth: Callable[[NodeStates, int], bool]) -> ShortestPath | None:
+    def _exact(
+        self, bounds: Bounds, clock: TimeBudget, worth: Callable[[NodeStates, int], bool]
+    ) -> ShortestPath | None:
         met = BreadthFirst(self._space, SHORTEST, bounds, clock, self._progress, worth)
         found = met.until(self._wanted)
         self.states += len(met.states)
