@@ -23,7 +23,7 @@ import uvloop
 from harness.bench.load_generator import LoadGenerator, SessionPool, over_after
 from harness.history import Claims, FileRecorder, Header
 from harness.run.load import ClientPool
-from harness.runtimes.deployment.meter import Meter
+from harness.runtimes.deployment.cost_meter import CostMeter
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import ShopClient
@@ -54,7 +54,7 @@ async def main(chosen: argparse.Namespace) -> float:
         recorder = stack.enter_context(FileRecorder(folder / "history.ndjson", _header(chosen.protocol)))
         generator = LoadGenerator(SessionPool(ClientPool(client, recorder)), _numbers(orders), time.monotonic_ns)
         bare = Bare(await stack.enter_async_context(ShopClient(plain.url)), _numbers(orders))
-        watching = asyncio.create_task(_watch(Meter(shop), recorder))
+        watching = asyncio.create_task(_watch(CostMeter(shop), recorder))
         try:
             for _ in range(2):
                 await bare.rate(chosen.clients, 0.5)  # warm-up, not counted
@@ -136,7 +136,7 @@ def _header(protocol: str) -> Header:
     )
 
 
-async def _watch(meter: Meter, recorder: FileRecorder) -> None:
+async def _watch(meter: CostMeter, recorder: FileRecorder) -> None:
     with suppress(asyncio.CancelledError):
         while True:
             recorder.event("cost", nodes=await meter.look())

@@ -59,7 +59,7 @@ class Candidate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class BenchCase:
     """One row of the comparison. `items` is the number of lines of an order, `skew` how much some items are preferred."""
 
     candidate: Candidate
@@ -82,7 +82,7 @@ class Case:
     @property
     def name(self) -> str:
         """With the settings that are not the usual ones."""
-        usual = Case(self.candidate)
+        usual = BenchCase(self.candidate)
         told = [
             f"{name} {getattr(self, name):g}"
             for name in ("workers", "items", "skew")
@@ -91,7 +91,7 @@ class Case:
         load = describe_pace(self.pace.rate_per_s, self.pace.clients, self.pace.limit_p99_ms)
         return ", ".join((self.candidate.name, self.faults, load, *told))
 
-    def with_(self, name: str, value: float) -> "Case":
+    def with_(self, name: str, value: float) -> "BenchCase":
         """With another value of what is swept."""
         match name:
             case "clients":
@@ -112,7 +112,7 @@ class Case:
 class Bench:
     """Everything that has to be known to repeat it. `command` is the command line that does."""
 
-    cases: tuple[Case, ...]
+    cases: tuple[BenchCase, ...]
     seed: int
     rounds: int = 1
     duration_s: float = 20.0
@@ -120,20 +120,20 @@ class Bench:
     durability: str = "everysec"
     command: str = "wdm bench"
 
-    def turns(self) -> Iterator[tuple[int, Case]]:
+    def turns(self) -> Iterator[tuple[int, BenchCase]]:
         """(round, case): in each round every case once, so that what changes with time changes for all."""
         for number in range(1, self.rounds + 1):
             for case in self.cases:
                 yield number, case
 
-    def pace(self, case: Case) -> Pace:
+    def pace(self, case: BenchCase) -> Pace:
         """How the shop of this case is driven: how much it can do is asked where nothing is broken."""
         capacity_s = case.pace.capacity_s if case.scenario == FAULT_FREE else 0.0
         return replace(
             case.pace, capacity_s=capacity_s, reserve=case.pace.for_load(self.duration_s, ready_made=case.ready_made)
         )
 
-    def plan(self, case: Case, number: int) -> Plan:
+    def plan(self, case: BenchCase, number: int) -> Plan:
         """The run of a case in a round. Raises `UsageError` if it cannot be."""
         pace = self.pace(case)
         broken = scenarios.load(case.scenario) if case.scenario != FAULT_FREE else None
@@ -178,7 +178,7 @@ def atomic() -> list[str]:
     return found
 
 
-def swept(cases: Iterable[Case], texts: Sequence[str]) -> list[Case]:
+def swept(cases: Iterable[BenchCase], texts: Sequence[str]) -> list[BenchCase]:
     """Every case with every combination of the values in `NAME=V,V,...`. Raises `UsageError` naming what is wrong."""
     axes = [_axis(text) for text in texts]
     found = list(cases)

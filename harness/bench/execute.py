@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from harness.bench.cases import Bench, Case
+from harness.bench.cases import Bench, BenchCase
 from harness.errors import EnvironmentFailure
 from harness.report.finish import Finished, finish
 from harness.run.bench_manifest import BenchFolder, BenchManifest, BenchRun
@@ -21,7 +21,7 @@ from harness.run.record import Listener, record
 class Turn(NamedTuple):
     """What is about to be run: the `number`-th of `of` runs."""
 
-    case: Case
+    case: BenchCase
     round: int
     number: int
     of: int
@@ -33,7 +33,7 @@ Begin = Callable[[Turn], Listener]
 End = Callable[[Finished], None]
 
 
-def case_settings(case: Case) -> dict[str, Any]:
+def case_settings(case: BenchCase) -> dict[str, Any]:
     """A case as it is written down."""
     return {
         "protocol": case.candidate.protocol,

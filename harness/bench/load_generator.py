@@ -37,11 +37,11 @@ class SessionPool:
     """Sessions to be borrowed: one for each request that is under way."""
 
     def __init__(self, clients: ClientPool) -> None:
-        self._crowd = clients
+        self._clients = clients
         self._idle: list[Session] = []
 
     def acquire(self) -> Session:
-        return self._idle.pop() if self._idle else self._crowd.session()
+        return self._idle.pop() if self._idle else self._clients.session()
 
     def release(self, session: Session) -> None:
         self._idle.append(session)

@@ -96,7 +96,7 @@ class ClosedLoad:
     def __init__(self, workload: Workload, shop: Shop, clients: ClientPool, seed: int) -> None:
         self._workload = workload
         self._shop = shop
-        self._crowd = clients
+        self._clients = clients
         self._seed = seed
         self._over = asyncio.Event()
         self._no_waiting = asyncio.Event()
@@ -141,7 +141,7 @@ class ClosedLoad:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _drive(self, client: Client, number: int) -> None:
-        session = self._crowd.session()
+        session = self._clients.session()
         every_s = self._workload.clients / self._workload.rate_per_s
         now = asyncio.get_running_loop().time
         turn = now() + every_s * (number % GROUPS) / GROUPS

@@ -24,7 +24,7 @@ class Environment:
     `connect` gives a client that waits so many seconds for an answer. `clock` is in nanoseconds, `run` runs a coroutine and
     returns whether it was interrupted: both in the environment's own time. `trace` is the text by which two runs are compared,
     `usage` the resources that each node has used so far, where the runtime knows them, `spans` the trace of each transaction,
-    `costs` the usage until now, as `harness.runtimes.deployment.meter.Meter` returns it.
+    `costs` the usage until now, as `harness.runtimes.deployment.cost_meter.CostMeter` returns it.
     """
 
     runtime: Breakable

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
-from harness.report.run_folders import described
+from harness.report.run_folders import describe
 from tests.cli.conftest import until
 from wdm.cli import main
 
@@ -51,7 +51,7 @@ def document(bench: Path) -> dict[str, Any]:
 def test_it_leaves_every_report_and_is_listed(bench: Path) -> None:
     left = {path.name for path in bench.iterdir()}
     assert left == {"bench.json", "runs", "results.json", "results.csv", "summary.md", "junit.xml", "report.html"}
-    line = described(bench)
+    line = describe(bench)
     assert (line["kind"], line["verdict"], line["protocol"], line["seed"]) == ("bench", "holds", "saga", 5)
 
 

@@ -32,9 +32,9 @@ HEADER = Header(
 async def shop(orders: int) -> AsyncIterator[tuple[LocalDeployment, LoadGenerator, MemoryRecorder]]:
     async with LocalDeployment(Spec(protocol="2pc")) as deployment, ShopClient(deployment.url) as client:
         tape = MemoryRecorder(HEADER, time.monotonic_ns)
-        crowd = ClientPool(client, tape)
-        made = await set_up(Orders(orders=orders, poor=0.0), crowd, 1)
-        yield deployment, LoadGenerator(SessionPool(crowd), iter(made.order_pool), tape.now_ns), tape
+        clients = ClientPool(client, tape)
+        made = await set_up(Orders(orders=orders, poor=0.0), clients, 1)
+        yield deployment, LoadGenerator(SessionPool(clients), iter(made.order_pool), tape.now_ns), tape
 
 
 async def stall(deployment: LocalDeployment, after_s: float) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.bench.cases import Bench, Candidate, Case, atomic, swept
+from harness.bench.cases import Bench, BenchCase, Candidate, atomic, swept
 from harness.bench.load_generator import LoadGenerator, SessionPool, arrivals
 from harness.bench.pace import Pace
 from harness.history import Operation
@@ -106,7 +106,7 @@ def test_a_threshold_on_what_was_not_measured_is_not_met() -> None:
 
 
 def test_a_sweep_makes_every_combination_and_names_what_differs() -> None:
-    cases = swept([Case(Candidate("2pc"))], ["clients=1,8", "skew=0,1.2"])
+    cases = swept([BenchCase(Candidate("2pc"))], ["clients=1,8", "skew=0,1.2"])
     assert [case.name for case in cases] == [
         "2pc, fault-free, 1 client",
         "2pc, fault-free, 1 client, skew 1.2",
@@ -114,8 +114,8 @@ def test_a_sweep_makes_every_combination_and_names_what_differs() -> None:
         "2pc, fault-free, 8 clients, skew 1.2",
     ]
     assert cases[2].pace.rate_per_s is None
-    assert Case(Candidate("2pc"), pace=Pace(limit_p99_ms=20)).name == "2pc, fault-free, p99 within 20 ms"
-    (case,) = swept([Case(Candidate("saga", "streams"))], ["rate=50", "workers=2", "items=5"])
+    assert BenchCase(Candidate("2pc"), pace=Pace(limit_p99_ms=20)).name == "2pc, fault-free, p99 within 20 ms"
+    (case,) = swept([BenchCase(Candidate("saga", "streams"))], ["rate=50", "workers=2", "items=5"])
     assert case.name == "saga over streams, fault-free, 50/s, workers 2, items 5"
 
 
@@ -124,13 +124,13 @@ def test_a_sweep_makes_every_combination_and_names_what_differs() -> None:
 )
 def test_what_cannot_be_swept_is_refused_by_name(text: str) -> None:
     with pytest.raises(UsageError, match="--sweep"):
-        swept([Case(Candidate("2pc"))], [text])
+        swept([BenchCase(Candidate("2pc"))], [text])
     with pytest.raises(UsageError, match="sweep fewer"):
-        swept([Case(Candidate("2pc"))], [f"clients={','.join(map(str, range(1, 70)))}"])
+        swept([BenchCase(Candidate("2pc"))], [f"clients={','.join(map(str, range(1, 70)))}"])
 
 
 def test_rounds_take_turns() -> None:
-    cases = (Case(Candidate("2pc")), Case(Candidate("saga")))
+    cases = (BenchCase(Candidate("2pc")), BenchCase(Candidate("saga")))
     bench = Bench(cases, seed=7, rounds=2)
     assert [(number, case.candidate.protocol) for number, case in bench.turns()] == [
         (1, "2pc"),
@@ -142,14 +142,14 @@ def test_rounds_take_turns() -> None:
 
 
 def test_faults_come_from_the_scenario_and_the_load_from_the_bench() -> None:
-    case = Case(Candidate("2pc"), "kill-one-at-a-time", pace=Pace(rate_per_s=50, capacity_s=3))
+    case = BenchCase(Candidate("2pc"), "kill-one-at-a-time", pace=Pace(rate_per_s=50, capacity_s=3))
     bench = Bench((case,), seed=1, duration_s=12)
     plan = bench.plan(case, 1)
     assert (plan.scenario.workload_name, plan.scenario.duration_s) == ("orders", 12)
     assert [fault.kind for fault in plan.scenario.faults] == ["crash"]
     assert bench.pace(case).capacity_s == 0
     assert plan.spec().trace == 1
-    assert bench.plan(Case(Candidate("2pc")), 1).scenario.faults == ()
+    assert bench.plan(BenchCase(Candidate("2pc")), 1).scenario.faults == ()
 
 
 def test_who_takes_part_by_itself_does_something_for_what_it_claims() -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from harness import formats
-from harness.bench.cases import Candidate, Case
+from harness.bench.cases import BenchCase, Candidate
 from harness.bench.execute import case_settings
 from harness.chaos.replay import OtherVersion, load_plan
 from harness.report.server.catalog import RunCatalog
@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = conduct(plan, runs).folder.path
     bench = BenchFolder(runs / BENCH)
     shutil.copytree(run, bench.runs / "one")
-    case = Case(Candidate("2pc"))
+    case = BenchCase(Candidate("2pc"))
     bench.keep(
         BenchManifest(
             wdm="0", command="wdm bench", seed=7, rounds=1, duration_s=2.0, runtime="local", durability="everysec",

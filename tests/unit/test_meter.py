@@ -6,7 +6,7 @@ from harness.history import Claims, Event, Header, History, Operation
 from harness.metrics.aggregate import merged, spread, worst
 from harness.metrics.measure import Measured, measure
 from harness.report.live_stats import LiveStats
-from harness.runtimes.deployment.meter import Used
+from harness.runtimes.deployment.cost_meter import NodeCosts
 
 HEADER = Header(
     protocol="2pc",
@@ -21,7 +21,7 @@ S = 1_000_000_000
 
 
 def test_a_new_life_counts_from_zero_and_what_the_old_one_counted_stays() -> None:
-    used = Used()
+    used = NodeCosts()
     used.count(10, {"cpu_s": 2.0, "messages": 5})
     used.count(10, {"cpu_s": 3.0, "messages": 9})
     assert used.total() == {"cpu_s": 3.0, "messages": 9.0}

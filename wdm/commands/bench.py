@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from harness.bench import cases
-from harness.bench.cases import DEFAULT_SCENARIOS, FAULT_FREE, Bench, Candidate, Case, atomic, swept
+from harness.bench.cases import DEFAULT_SCENARIOS, FAULT_FREE, Bench, BenchCase, Candidate, atomic, swept
 from harness.bench.execute import Turn, execute
 from harness.bench.pace import Pace
 from harness.checkers import Verdict
@@ -180,7 +180,9 @@ def plan(given: dict[str, Any], fail_if: tuple[str, ...] = ()) -> Bench:
         raise UsageError("--find-max looks for the rate: give neither --rate nor --clients")
     seed = given["seed"] if given["seed"] is not None else secrets.randbelow(LARGEST_SEED)
     chosen = [
-        Case(Candidate(protocol, transport), scenario, given["workers"], given["items"], given["skew"], _pace(given))
+        BenchCase(
+            Candidate(protocol, transport), scenario, given["workers"], given["items"], given["skew"], _pace(given)
+        )
         for protocol in dict.fromkeys(given["protocol"] or atomic())
         for transport in _carriers(protocol, given["transport"])
         for scenario in dict.fromkeys(given["scenario"] or ((FAULT_FREE,) if given["find_max"] else DEFAULT_SCENARIOS))

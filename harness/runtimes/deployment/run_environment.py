@@ -5,8 +5,8 @@ from pathlib import Path
 from harness.history import spans
 from harness.runtimes.admin import AdminClient
 from harness.runtimes.deployment import temporary
+from harness.runtimes.deployment.cost_meter import CostMeter
 from harness.runtimes.deployment.deployment import Deployment
-from harness.runtimes.deployment.meter import Meter
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.environment import Environment
 
@@ -26,5 +26,5 @@ def environment(kind: type[Deployment], spec: Spec) -> Environment:
         logs,
         lambda: temporary.remove(folder),
         spans=lambda: spans.from_logs(logs),
-        costs=Meter(shop).look,
+        costs=CostMeter(shop).look,
     )

@@ -30,7 +30,7 @@ from harness.runtimes.docker.images import variables as variables_of
 from harness.runtimes.docker.links import VARIABLE
 from harness.runtimes.docker.network_controller import NetworkController
 from harness.runtimes.docker.tail import ContainerLog
-from harness.runtimes.docker.usage import Meter
+from harness.runtimes.docker.usage_sampler import UsageSampler
 from harness.runtimes.network.proxy import Proxy
 from protocols.registry import load
 from protocols.service.links import transport
@@ -54,7 +54,7 @@ class ContainerPlatform:
         self.network: Network = Proxy()
         self._say = say
         self._plan: DeploymentPlan | None = None
-        self._meter: Meter | None = None
+        self._sampler: UsageSampler | None = None
         self.containers: dict[str, Container] = {}
         self._volatile = volatile
         self._protocol = load(spec.protocol)
@@ -302,12 +302,12 @@ class ContainerPlatform:
         return {store.name: ContainerLog(self.containers[store.name], self.spec.durability) for store in stores}
 
     def watches(self) -> Iterable[tuple[Callable[[], Coroutine[Any, Any, None]], str]]:
-        self._meter = Meter(self.containers)
-        return [(self._meter.run, "the watch of the containers' usage")]
+        self._sampler = UsageSampler(self.containers)
+        return [(self._sampler.run, "the watch of the containers' usage")]
 
     def usage(self) -> list[dict[str, Any]]:
         """Return the usage of each container so far; empty before it is up."""
-        return self._meter.rows() if self._meter else []
+        return self._sampler.rows() if self._sampler else []
 
     async def largest_file(self, store: str) -> int:
         return int(await asyncio.to_thread(self.containers[store].ask, ["sh", "-c", LARGEST]))

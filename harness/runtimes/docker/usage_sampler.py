@@ -1,4 +1,4 @@
-"""What the containers use: processor time over all their lives, and memory at its highest."""
+"""The usage of the containers: processor time over all their lives, and their highest memory."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,23 +15,23 @@ MB = 2**20
 
 
 @dataclass(slots=True)
-class Used:
-    """One node's. ``memory_mb`` leaves out what the kernel would give back; ``seen_s`` is of this life."""
+class ContainerUsage:
+    """The usage of one container. `memory_mb` is without the inactive file cache; `seen_s` is the processor time of this life."""
 
     cpu_s: float = 0.0
     memory_mb: float = 0.0
     seen_s: float = 0.0
 
 
-class Meter:
-    """Looks at every container every two seconds."""
+class UsageSampler:
+    """The readings of every container, every two seconds."""
 
     def __init__(self, containers: Mapping[str, Container]) -> None:
         self._containers = containers
-        self._used = {name: Used() for name in containers}
+        self._used = {name: ContainerUsage() for name in containers}
 
     def rows(self) -> list[dict[str, Any]]:
-        """``{"node", "cpu_s", "memory_mb"}`` each."""
+        """Return `{"node", "cpu_s", "memory_mb"}` of each container."""
         return [
             {"node": name, "cpu_s": round(used.cpu_s, 2), "memory_mb": round(used.memory_mb, 1)}
             for name, used in self._used.items()
@@ -48,7 +48,7 @@ class Meter:
                 _add(self._used[name], container.handle.stats(stream=False, one_shot=True))
 
 
-def _add(used: Used, figures: Mapping[str, Any]) -> None:
+def _add(used: ContainerUsage, figures: Mapping[str, Any]) -> None:
     memory = figures["memory_stats"]
     given_back = memory["stats"].get("total_inactive_file", memory["stats"].get("inactive_file", 0))
     used.memory_mb = max(used.memory_mb, (memory["usage"] - given_back) / MB)

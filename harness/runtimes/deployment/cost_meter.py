@@ -1,7 +1,7 @@
-"""What each node of a shop has used so far, over all its lives: processor time, memory, messages, store commands.
+"""The costs of each node of a shop over all its lives: processor time, memory, messages, forced writes, store commands.
 
-What a process counts is gone with it, so its last words count until then: of a killed node the time since the last look is
-missing. Processor time and memory come from `/proc`; where there is none they are not told.
+The counters of a process end with it, so the last reading before its death stays: the time from that reading to the death
+of a killed node is missing. Processor time and memory come from `/proc`; a system without `/proc` has neither.
 """
 
 import asyncio
@@ -29,18 +29,20 @@ METRICS = {
     "wdm_store_commands_total": "store_commands",
 }
 STORE = {"total_commands_processed": "store_operations"}
-"""What a store executed: a script, and each command in it."""
+"""The counter of a store: each script, and each command of a script."""
 
 
 class Metered(Protocol):
+    """The part of a deployment that the meter needs."""
+
     def nodes(self) -> tuple[Node, ...]: ...
 
     def store_url(self, service: str) -> str: ...
 
 
 @dataclass(slots=True)
-class Used:
-    """By name: what former lives counted, and what this life, `pid`, has counted until now."""
+class NodeCosts:
+    """The counters of one node by name: `before` of its former lives, `now` of its present life `pid`."""
 
     pid: int | None = None
     before: dict[str, float] = field(default_factory=dict)
@@ -48,6 +50,7 @@ class Used:
     memory_mb: float = 0.0
 
     def count(self, pid: int | None, seen: Mapping[str, float]) -> None:
+        """Take a reading of process `pid`; another pid begins another life, whose counters start at zero."""
         if pid != self.pid:
             for name, value in self.now.items():
                 self.before[name] = self.before.get(name, 0.0) + value
@@ -55,31 +58,32 @@ class Used:
         self.now.update(seen)
 
     def total(self) -> dict[str, float]:
+        """Return the sum of all lives by name."""
         names = dict.fromkeys((*self.before, *self.now))
         return {name: round(self.before.get(name, 0.0) + self.now.get(name, 0.0), 3) for name in names}
 
 
-class Meter:
-    """Looks at the nodes of one shop. A node that does not answer is told as it was."""
+class CostMeter:
+    """The readings of all nodes of one shop. A node without an answer keeps its last reading."""
 
     def __init__(self, shop: Metered) -> None:
         self._shop = shop
-        self._used: dict[str, Used] = {}
+        self._used: dict[str, NodeCosts] = {}
 
     async def look(self) -> list[dict[str, Any]]:
-        """``{"node", "kind", "memory_mb", "cpu_s", ...}`` each: memory is the highest seen, all else adds up."""
+        """Read the nodes. Return `{"node", "kind", "memory_mb", "cpu_s", ...}` of each: the highest memory, sums of all else."""
         nodes = self._shop.nodes()
         timeout = aiohttp.ClientTimeout(total=WITHIN_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            await asyncio.gather(*(self._one(node, session) for node in nodes))
+            await asyncio.gather(*(self._read(node, session) for node in nodes))
         return [
             {"node": node.name, "kind": node.kind, "memory_mb": round(used.memory_mb, 1), **used.total()}
             for node in nodes
             if (used := self._used.get(node.name))
         ]
 
-    async def _one(self, node: Node, session: aiohttp.ClientSession) -> None:
-        used = self._used.setdefault(node.name, Used())
+    async def _read(self, node: Node, session: aiohttp.ClientSession) -> None:
+        used = self._used.setdefault(node.name, NodeCosts())
         seen: dict[str, float] = {}
         if node.pid:
             with suppress(OSError, ValueError, IndexError):
@@ -96,13 +100,13 @@ class Meter:
 
 
 def _cpu_s(pid: int) -> float:
-    """proc(5): fields 14 and 15 are utime and stime."""
+    """Return the processor time of a process (proc(5): fields 14 and 15 are utime and stime)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory_mb(pid: int) -> float:
-    """What is resident: the second field of statm, in pages."""
+    """Return the resident memory of a process (the second field of `statm`, in pages)."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MB
 
 
@@ -118,5 +122,5 @@ async def _info(url: str) -> dict[str, float]:
         url, retry=Retry(NoBackoff(), 0), socket_timeout=WITHIN_S, socket_connect_timeout=WITHIN_S
     )
     async with client:
-        said = await client.info("stats")
-    return {STORE[name]: float(said[name]) for name in STORE if name in said}
+        info = await client.info("stats")
+    return {STORE[name]: float(info[name]) for name in STORE if name in info}
