@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,12 +12,15 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from harness.runtimes.deployment import process, registry, watchdog
+from harness.runtimes.deployment import process, registry, temporary, watchdog
 from harness.runtimes.deployment.spec import Spec
-from harness.runtimes.deployment.state import DeploymentRecord, StateFolder
+from harness.runtimes.deployment.state import DeploymentRecord, Record, StateFolder
 from harness.runtimes.deployment.watchdog import Guarded, clean_up, outstanding
+from tests.cli.conftest import until
 from tests.cli.test_lifecycle import watchdogs
+from tests.runtimes import deployment
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MAKES = """
 import sys
 from harness.runtimes.deployment import temporary
@@ -47,7 +49,10 @@ class Owner:
         return Path(self._running.stdout.readline().strip())
 
     def watchdog(self) -> process.Identity:
+        """Its shell, once it has got as far as to ignore signals."""
         (found,) = watchdogs(self._running.pid)
+        status = process.PROC / str(found.pid) / "status"
+        until(lambda: all(ignored(status.read_text()) >> number - 1 & 1 for number in SIGNALS))
         return found
 
     def kill(self) -> None:
@@ -64,33 +69,30 @@ def owner() -> Iterator[Owner]:
     one.kill()
 
 
-def until_gone(folder: Path) -> None:
-    deadline = time.monotonic() + 30
-    while folder.exists():
-        assert time.monotonic() < deadline, folder
-        time.sleep(0.01)
+def ignored(status: str) -> int:
+    """The signals that a process ignores, a bit each, as its table in /proc says."""
+    return next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigIgn:"))
 
 
 def test_a_folder_is_removed_with_the_whole_group_of_its_owner(owner: Owner) -> None:
     folder = owner.make()
     assert folder.is_dir()
     owner.kill()
-    until_gone(folder)
+    until(lambda: not folder.exists())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_watchdog_outlives_the_signals_that_end_others(owner: Owner, number: signal.Signals) -> None:
     folder = owner.make()
     assert process.send(owner.watchdog(), number)
     owner.kill()
-    until_gone(folder)
+    until(lambda: not folder.exists())
 
 
 def test_an_owner_without_a_watchdog_goes_on(owner: Owner) -> None:
     first, shell = owner.make(), owner.watchdog()
     process.send(shell, signal.SIGKILL)
-    while process.alive(shell):
-        time.sleep(0.01)
+    until(lambda: not process.alive(shell))
     assert owner.make().is_dir()
     assert first.is_dir()
 
@@ -120,17 +122,40 @@ def test_processes_that_no_record_names_are_ended(tmp_path: Path) -> None:
         assert stray.wait(5) == -signal.SIGTERM
 
 
-def test_a_later_deployment_of_the_same_folder_is_left_alone(tmp_path: Path) -> None:
+def test_recorded_processes_are_ended_unless_a_later_deployment_has_the_folder(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path)
-    later = DeploymentRecord(
-        tag="later", phase="up", supervisor=0, gateway="", spec=Spec(protocol="2pc"), secret="", store_urls={}, nodes=[]
-    )
-    folder.write(later)
-    with subprocess.Popen(["sleep", "60"], env={process.TAG: "later"}) as running:
+    with subprocess.Popen(["sleep", "60"]) as running:
+        identity = process.identify(running.pid)
+        assert identity is not None
+        node = Record(
+            name="order-1", kind="service", service="order", url="", port=1, pid=identity.pid, started=identity.started
+        )
+        record = DeploymentRecord(
+            tag="later",
+            phase="up",
+            supervisor=0,
+            gateway="",
+            spec=Spec(protocol="2pc"),
+            secret="",
+            store_urls={},
+            nodes=[node],
+        )
+        folder.write(record)
         clean_up(Guarded(folder=str(tmp_path), tag="former"))
         assert running.poll() is None
         clean_up(Guarded(folder=str(tmp_path), tag="later"))
         assert running.wait(5) == -signal.SIGTERM
+
+
+async def test_everything_guarded_is_released_once_it_has_ended_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, Guarded]] = []
+    monkeypatch.setattr(watchdog._LINE, "write", lambda sign, one: said.append((sign, one)))
+    temporary.remove(temporary.make())
+    async with deployment("local", Spec(protocol="2pc")):
+        assert [sign for sign, _ in said[:2]] == ["+", "-"]
+        assert any(one.tag for _, one in said[2:])
+    assert {one for sign, one in said if sign == "+"} == {one for sign, one in said if sign == "-"}
+    assert len(said) == 2 * len({one for _, one in said})
 
 
 def test_one_that_resists_is_logged_and_does_not_keep_the_others(
