@@ -155,6 +155,19 @@ async def test_a_member_that_another_one_of_its_name_fences_consumes_again_when_
         await until_committed(broker, 0, await end_of(broker, 0))
 
 
+async def test_a_deleted_topic_of_dead_letters_is_created_again(broker: Running) -> None:
+    async with started(broker.link("stock-1"), Inbox()) as stock, administration(broker) as admin:
+        await until(lambda: stock.up)
+        await admin.delete_topics([DEAD])
+        await until(lambda: not stock.up)
+        await until(lambda: stock.up)
+        await transport("kafka").publish(servers_url(broker), "stock", b"late")
+        await until(lambda: stock.counts.dead_lettered == 1)
+        async with asyncio.timeout(SOON_S):
+            while list(await transport("kafka").dead_letters(servers_url(broker))) != [b"late"]:
+                await asyncio.sleep(0.2)
+
+
 async def test_dead_letters_are_bounded_and_the_newest_are_looked_at(broker: Running) -> None:
     async with started(broker.link("order-1"), Inbox()) as order, administration(broker) as admin:
         await until(lambda: order.up)
@@ -169,7 +182,7 @@ async def test_dead_letters_are_bounded_and_the_newest_are_looked_at(broker: Run
         await asyncio.gather(*sending)
     finally:
         await producer.stop()
-    found = await transport("kafka").dead_letters(broker.broker.urls["order-2"])
+    found = await transport("kafka").dead_letters(servers_url(broker))
     assert list(found) == [str(number).encode() for number in range(5, MOST_DEAD_LETTERS + 5)]
 
 
@@ -250,8 +263,12 @@ async def administration(broker: Running) -> AsyncIterator[Any]:
         await admin.close()
 
 
+def servers_url(broker: Running) -> str:
+    return broker.broker.urls["order-2"]
+
+
 def servers(broker: Running) -> str:
-    return urlsplit(broker.broker.urls["order-2"]).netloc
+    return urlsplit(servers_url(broker)).netloc
 
 
 async def until(happened: Callable[[], bool]) -> None:

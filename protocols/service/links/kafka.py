@@ -81,7 +81,7 @@ async def dead_letters(url: str) -> Sequence[bytes]:
         first = (await reader.beginning_offsets([partition]))[partition]
         end = (await reader.end_offsets([partition]))[partition]
         reader.seek(partition, max(first, end - MOST_DEAD_LETTERS))
-        while await reader.position(partition) < end and len(bodies) < MOST_DEAD_LETTERS:
+        while await reader.position(partition) < end:
             records = await reader.getmany(partition, timeout_ms=WAIT_MS, max_records=MOST_DEAD_LETTERS - len(bodies))
             bodies += [record.value for record in records.get(partition, ())]
     return bodies

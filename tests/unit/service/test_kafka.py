@@ -1,7 +1,8 @@
 """What a link over Kafka commits, and when: the reader's trackers, on a consumer whose rebalances come where the test says."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any, Self
@@ -32,10 +33,14 @@ class Consumer:
         self.committed = 0
         self.refuses: Exception | None = None
 
+    async def meanwhile(self) -> None:
+        """While a commit is under way."""
+
     async def getmany(self, **_: Any) -> Mapping[TopicPartition, list[Record]]:
         return await self.batches.get()
 
     async def commit(self, positions: dict[TopicPartition, int]) -> None:
+        await self.meanwhile()
         if self.refuses:
             raise self.refuses
         self.committed = positions[HERE]
@@ -72,6 +77,14 @@ class Reading:
     async def rebalance(self) -> None:
         await self.reader.on_partitions_revoked([HERE])
         await self.reader.on_partitions_assigned([HERE])
+
+    @contextlib.asynccontextmanager
+    async def committing(self) -> AsyncIterator[asyncio.Task[None]]:
+        """Commit meanwhile whatever may be, as a connected link does."""
+        task = asyncio.create_task(self.reader.commit())
+        yield task
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     async def committed(self) -> int:
         """The last position that was committed, once every one that may be is."""
@@ -127,13 +140,34 @@ async def test_a_revocation_commits_what_is_finished_and_drops_what_waits() -> N
         assert await reading.committed() == 2
 
 
-async def test_a_log_that_begins_anew_has_an_account_of_its_own() -> None:
+async def test_records_after_a_revocation_have_an_account_of_their_own() -> None:
     async with Reading() as reading:
+        reading.consumer.fetch(0, 1)
+        finish(await reading.take(2))
+        await reading.rebalance()
+        reading.consumer.fetch(2, 3)
+        finish(await reading.take(2))
+        assert await reading.committed() == 4
+
+
+async def test_a_record_that_is_finished_after_its_revocation_is_not_committed() -> None:
+    async with Reading() as reading, reading.committing():
+        reading.consumer.fetch(0)
+        former = await reading.take(1)
+        await reading.rebalance()
+        finish(former)
+        await asyncio.sleep(3 * kafka_reader.COMMIT_EVERY_S)
+        assert reading.consumer.committed == 0
+
+
+async def test_a_log_that_begins_anew_has_an_account_of_its_own() -> None:
+    async with Reading() as reading, reading.committing():
         reading.consumer.fetch(500, 501)
         old = await reading.take(2)
         reading.consumer.fetch(0, 1)
         new = await reading.take(2)
         finish(old)
+        await asyncio.sleep(3 * kafka_reader.COMMIT_EVERY_S)
         assert await reading.committed() == 0, "500 was an offset of the log that is gone"
         finish(new[:1])
         assert await reading.committed() == 1
@@ -153,6 +187,37 @@ async def test_a_commit_that_a_rebalance_refuses_costs_no_connection(refusal: Ex
         committing.cancel()
         (ended,) = await asyncio.gather(committing, return_exceptions=True)
         assert isinstance(ended, BrokerLost if lost else asyncio.CancelledError)
+
+
+async def test_an_error_of_a_commit_that_a_rebalance_overtook_costs_no_connection() -> None:
+    async with Reading() as reading, reading.committing() as committing:
+
+        async def revoke() -> None:
+            reading.consumer.meanwhile = nothing  # type: ignore[method-assign]
+            await reading.reader.on_partitions_revoked([HERE])
+
+        nothing, reading.consumer.meanwhile = reading.consumer.meanwhile, revoke  # type: ignore[method-assign]
+        reading.consumer.refuses = KafkaError("x")
+        reading.consumer.fetch(0)
+        finish(await reading.take(1))
+        done, _ = await asyncio.wait([committing], timeout=3 * kafka_reader.COMMIT_EVERY_S)
+        assert not done
+        assert reading.consumer.meanwhile is nothing
+
+
+async def test_records_that_wait_while_their_partition_is_revoked_are_dropped() -> None:
+    channel = object.__new__(kafka.KafkaChannel)  # no connection is needed to hand records on
+    channel._arrived = asyncio.Queue()
+    async with Reading() as reading:
+        reading.consumer.fetch(0, 1)
+        for fetched in await reading.take(2):
+            channel._arrived.put_nowait(fetched)
+        await reading.rebalance()
+        reading.consumer.fetch(1)
+        (again,) = await reading.take(1)
+        channel._arrived.put_nowait(again)
+        async with asyncio.timeout(5):
+            assert await anext(channel.batches()) is again.batch
 
 
 @pytest.mark.parametrize("order", list(permutations(range(5, 9))))
