@@ -1,4 +1,4 @@
-"""``python -m wdm``: the same as ``wdm``."""
+"""`python -m wdm`: the same as `wdm`."""
 
 import sys
 

@@ -90,7 +90,7 @@ def wdm(quiet: bool) -> None:
 
     Start with `wdm demo`, or with `wdm up` for a shop of your own.
     """
-    ui.Voice.quiet = quiet
+    ui.Output.quiet = quiet
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,11 +103,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         code, words = _explained(error)
         if words:
-            ui.complain(words)
+            ui.error(words)
     code = code if isinstance(code, int) else OK
     unwritten = streams.failure()
     if unwritten is not None:
-        ui.complain(f"the output could not be written: {unwritten.strerror}")
+        ui.error(f"the output could not be written: {unwritten.strerror}")
         return code or ENVIRONMENT
     return code
 

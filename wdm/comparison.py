@@ -22,7 +22,10 @@ STANDING = {
 
 
 def show(document: dict[str, Any]) -> None:
-    """A row a case, then each checker's standing, then what the caller asked for. Without a terminal: plain aligned lines."""
+    """Print a row for each case, the standing of each checker, and the --fail-if conditions.
+
+    Without a terminal the tables are plain aligned lines.
+    """
     rows = document["rows"]
     if rows:
         _figures(rows)
@@ -38,23 +41,32 @@ def show(document: dict[str, Any]) -> None:
     for row in rows:
         for name, count in row["violations"].items():
             click.echo(f"{row['name']}: {name}, {count} times")
-    for each in document["thresholds"]:
-        how = "not measured" if each["unmeasured"] else "no" if each["met"] else f"yes: {'; '.join(each['crossed_by'])}"
-        click.echo(f"fail if {each['text']}: {how}")
+    for condition in document["thresholds"]:
+        how = (
+            "not measured"
+            if condition["unmeasured"]
+            else "no"
+            if condition["met"]
+            else f"yes: {'; '.join(condition['crossed_by'])}"
+        )
+        click.echo(f"fail if {condition['text']}: {how}")
     for reason in document["reasons"]:
         click.echo(f"because {reason}")
     click.echo(f"verdict: {document['verdict']}")
 
 
 def _figures(rows: list[dict[str, Any]]) -> None:
-    """One wide table for whatever reads lines; in a terminal two that fit, with a name a row."""
+    """Print one wide table for programs, or two narrow tables with the name of each row for a terminal."""
     columns = shown(rows)
     parts = [columns]
     if sys.stdout.isatty():
-        rest = [each for each in columns if each.name not in NAMES]
-        parts = [[NAME, *(each for each in rest if (each.name in COST) is cost)] for cost in (False, True)]
+        rest = [column for column in columns if column.name not in NAMES]
+        parts = [[NAME, *(column for column in rest if (column.name in COST) is cost)] for cost in (False, True)]
     for part in parts:
-        _table([each.title for each in part], [[told(each.of(row), each.digits) for each in part] for row in rows])
+        _table(
+            [column.title for column in part],
+            [[told(column.of(row), column.digits) for column in part] for row in rows],
+        )
         click.echo()
 
 
@@ -62,7 +74,7 @@ def _table(headers: list[str], cells: list[list[str]]) -> None:
     if not sys.stdout.isatty():
         ui.table(headers, cells)
         return
-    from rich.console import Console  # noqa: PLC0415 - only where a terminal is seen to be there
+    from rich.console import Console  # noqa: PLC0415 - only for a terminal
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""``wdm.toml``: defaults for the options of the commands, below flags and ``WDM_*`` variables.
+"""`wdm.toml`: defaults for the options of the commands, below flags and `WDM_*` variables.
 
 A key is an option's long name, at the top for every command that has it, or in a table named after one command:
 
@@ -8,8 +8,8 @@ A key is an option's long name, at the top for every command that has it, or in 
     [up]
     workers = 2
 
-What is not known, or not of the option's type, is refused with file, line and key: a misspelt setting that is
-silently ignored is worse than none.
+An unknown key or a value of another type is an error with file, line and key, since a misspelt setting without effect is
+worse than none.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ Defaults = dict[str, Any]
 
 
 class ConfigFile:
-    """A checked file. ``commands`` are all commands by name; groups stand for their subcommands."""
+    """A checked `wdm.toml`. `commands` are all commands by name; a group stands for its subcommands."""
 
     def __init__(self, file: Path, commands: Mapping[str, click.Command]) -> None:
         self._file = TomlFile(file, "configuration file")
@@ -38,7 +38,7 @@ class ConfigFile:
         self._tables = {name: self._table(name, table) for name, table in tables.items()}
 
     def defaults(self, command: str) -> Defaults:
-        """What the file says for one command, by parameter name. A command's own table goes first."""
+        """Return the defaults of one command by parameter name. The table of the command has precedence."""
         options = self._options[command]
         said = {**self._flat, **self._tables.get(command, {})}
         return {str(options[key].name): value for key, value in said.items() if key in options}
@@ -68,19 +68,19 @@ class ConfigFile:
 
 
 def find(asked: Path | None) -> Path | None:
-    """The file that was asked for, else the current folder's if it has one."""
+    """Return the file that the user named, else `wdm.toml` of the current folder if it exists."""
     if asked is not None:
         return asked
     return Path(FILE) if Path(FILE).is_file() else None
 
 
 def _options(command: click.Command) -> Iterator[tuple[str, click.Option]]:
-    """By long name, without its dashes."""
+    """Yield the options of a command by long name, without dashes."""
     if isinstance(command, click.Group):
-        for one in command.commands.values():
-            yield from _options(one)
+        for subcommand in command.commands.values():
+            yield from _options(subcommand)
     for option in command.params:
-        # --config cannot choose itself, and what a single call asks for is no setting
+        # --config cannot choose itself, and --json belongs to a single call
         if isinstance(option, click.Option) and option.name not in ("config", "as_json"):
             yield max(option.opts, key=len).lstrip("-"), option
 
@@ -90,12 +90,12 @@ def _spelt(key: str) -> str:
 
 
 def _check(option: click.Option, value: Any) -> None:
-    """Raise ``click.BadParameter`` if the value is not of the option's type."""
+    """Raise `click.BadParameter` if the value is not of the option's type."""
     if option.multiple:
         if not isinstance(value, list):
             raise click.BadParameter("must be a list")
-        for one in value:
-            _check_one(option, one)
+        for item in value:
+            _check_one(option, item)
     else:
         _check_one(option, value)
 

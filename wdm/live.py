@@ -1,6 +1,6 @@
-"""A run as it goes: a picture that changes where there is a terminal, lines where there is none.
+"""The progress of a run: a picture that changes in a terminal, lines elsewhere.
 
-A reader of what the run records; nothing here reaches into it.
+It reads the records of the run and has no access to the run itself.
 """
 
 import os
@@ -14,7 +14,7 @@ from harness.report.live_stats import OUTCOMES, LiveStats
 from harness.report.text import READERS, last_words
 from wdm import ui
 
-if TYPE_CHECKING:  # imported where a terminal is seen to be there
+if TYPE_CHECKING:  # imported for a terminal only
     from rich import live
     from rich.console import RenderableType
 
@@ -24,14 +24,14 @@ COLOURS = {"ok": "green", "fail": "yellow", "unknown": "red"}
 
 
 class Progress:
-    """Hears every operation and event of one run. Use it as a context manager around the run."""
+    """The progress of one run, which receives every operation and event. It is a context manager around the run."""
 
     def __init__(self, title: str) -> None:
         self._title = title
         self._stats = LiveStats()
         self._began = self._shown = time.monotonic()
         self._live: live.Live | None = None
-        if sys.stderr.isatty() and not ui.Voice.quiet:
+        if sys.stderr.isatty() and not ui.Output.quiet:
             from rich.console import Console  # noqa: PLC0415 - see above
             from rich.live import Live  # noqa: PLC0415
 
@@ -67,7 +67,7 @@ class Progress:
     # ------------------------------------------------------------ inside
 
     def _say(self, words: str) -> None:
-        ui.say(f"{time.monotonic() - self._began:6.1f} s  {words}")
+        ui.progress(f"{time.monotonic() - self._began:6.1f} s  {words}")
 
     def _picture(self) -> "RenderableType":
         from rich.console import Group  # noqa: PLC0415 - see above
@@ -82,12 +82,12 @@ class Progress:
         )
         table = Table("", *READERS.values(), box=None, pad_edge=False)
         for operation in dict.fromkeys(name for name, _ in stats.tally):
-            counts = (Text(str(stats.tally[operation, each]), style=COLOURS[each]) for each in OUTCOMES)
+            counts = (Text(str(stats.tally[operation, outcome]), style=COLOURS[outcome]) for outcome in OUTCOMES)
             table.add_row(operation, *counts)
         left = ", ".join(f"{count} {name}" for name, count in stats.left.items()) or "nothing"
         lines = [
             Text(f"faults now: {', '.join(stats.faults) or 'none'}", style="red" if stats.faults else ""),
             Text(f"not running: {', '.join(stats.down) or 'none'}"),
-            Text(f"unfinished inside: {left}"),
+            Text(f"unfinished: {left}"),
         ]
         return Group(head, table, *lines)

@@ -85,15 +85,16 @@ def of_the_protocols(command: F) -> F:
     command = option("--option", multiple=True, metavar="NAME=VALUE", help="Protocol option by name; may be repeated.")(
         command
     )
-    for one in _protocol_options():
-        text = f"{one.summary[:1].upper()}{one.summary[1:]} ({', '.join(one.choices)}).  [default: {one.defaults}]"
-        command = option(f"--{one.name}", default=None, help=text)(command)
+    for declared in _protocol_options():
+        summary = declared.summary[:1].upper() + declared.summary[1:]
+        text = f"{summary} ({', '.join(declared.choices)}).  [default: {declared.defaults}]"
+        command = option(f"--{declared.name}", default=None, help=text)(command)
     return command
 
 
 def chosen(given: dict[str, Any]) -> dict[str, str]:
     """Remove the protocol's options from the parameters `given` to a command, and return them."""
-    spelt = {one.name: given.pop(one.name.replace("-", "_")) for one in _protocol_options()}
+    spelt = {declared.name: given.pop(declared.name.replace("-", "_")) for declared in _protocol_options()}
     options = {name: value for name, value in spelt.items() if value is not None}
     also = pairs("option", given.pop("option"))
     for name, value in also.items():
@@ -106,10 +107,10 @@ def _protocol_options() -> Iterator[Option]:
     """Yield every option of every installed protocol, once."""
     seen: set[str] = set()
     for name in registry.names():
-        for one in _options_of(name):
-            if one.name not in seen:
-                seen.add(one.name)
-                yield one
+        for declared in _options_of(name):
+            if declared.name not in seen:
+                seen.add(declared.name)
+                yield declared
 
 
 def _options_of(name: str) -> Iterable[Option]:
@@ -134,7 +135,7 @@ def hint(folder: StateFolder) -> str:
 
 
 def _be_quiet(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    ui.Voice.quiet = ui.Voice.quiet or value
+    ui.Output.quiet = ui.Output.quiet or value
 
 
 def _configure(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:

@@ -1,8 +1,8 @@
-"""The types of all parameters: what is no number, no name or no path is refused by name, before anything is done with it.
+"""The types of all parameters: an invalid number, name or path is an error that names it, before any work begins.
 
-click alone lets `nan` and `inf` through a range that is open or that they compare with as false, and takes an empty text for a
-text; then a run never ends, or the current folder is filled. Every parameter of every command has one of these types, is a
-choice or is a flag: a test walks over them. `wdm.toml` and the `WDM_*` variables go through the same types.
+click alone accepts `nan` and `inf` in a range, since every comparison with `nan` is false, and accepts an empty text; then a
+run never ends, or a command fills the current folder. Every parameter of every command has one of these types, is a choice or
+is a flag; a test checks it. `wdm.toml` and the `WDM_*` variables have the same types.
 """
 
 import math
@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _WHOLE = re.compile(r"[-+]?[0-9]{1,30}")
 
 MOST_SEED = 2**63 - 1
-"""What every format that keeps a seed can hold."""
+"""The largest seed that every file format with a seed can hold."""
 
 
 class Number(click.FloatRange):
@@ -45,18 +45,18 @@ class Whole(click.IntRange):
 
 
 class Text(click.ParamType):  # type: ignore[type-arg]  # generic only in the newest click
-    """A text that says something: not empty, not blank, and no NUL, which no file name and no variable can have."""
+    """A text that is neither empty nor blank, and has no NUL, which no file name and no variable can have."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str) or not value.strip() or "\0" in value:
-            self.fail(f"{value!r} says nothing; give a text that is not blank, or leave it out", param, ctx)
+            self.fail(f"{value!r} is blank or has a NUL; give a text, or leave it out", param, ctx)
         return value
 
 
 class Location(click.ParamType):  # type: ignore[type-arg]
-    """The path of a file or a folder. Nothing is not "here": `.` is."""
+    """The path of a file or a folder. `.` is the current folder, an empty text is an error."""
 
     name = "path"
 
@@ -70,7 +70,7 @@ class Location(click.ParamType):  # type: ignore[type-arg]
 
 
 class EnvironmentOption(click.Option):
-    """An option whose variable, if it is set, says something: an empty one is refused, not read as unset."""
+    """An option with a variable, which is an error if it is set and blank, and not the same as unset."""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         for name in [self.envvar] if isinstance(self.envvar, str) else self.envvar or ():

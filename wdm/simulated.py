@@ -45,7 +45,7 @@ class Tally:
 
     @property
     def digest(self) -> str:
-        """A digest of all courses, equal for the same seeds with the same courses."""
+        """A digest of all executions, equal for the same seeds with the same executions."""
         return hashlib.blake2b("".join(result.digest for result in self.results).encode(), digest_size=8).hexdigest()
 
     @property
@@ -92,7 +92,9 @@ class Tally:
 
 def seeds_in_the_simulator(plan: Plan, count: int, runs: Path, as_json: bool) -> int:
     """Run `count` seeds, print the failing ones at once, and return the exit code of the worst result."""
-    ui.say(f"seeds {plan.seed} to {plan.seed + count - 1}: {plan.scenario.name} on {plan.protocol}, in the simulator")
+    ui.progress(
+        f"seeds {plan.seed} to {plan.seed + count - 1}: {plan.scenario.name} on {plan.protocol}, in the simulator"
+    )
     tally = _run(plan, count, as_json)
     small = (
         _smallest(replace(plan, seed=tally.failing[0].seed), runs) if tally.failing and not tally.interrupted else None
@@ -145,16 +147,16 @@ def _bar() -> "Progress":
     )
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    seen = sys.stderr.isatty() and not ui.Voice.quiet
+    seen = sys.stderr.isatty() and not ui.Output.quiet
     return Progress(*columns, console=Console(stderr=True), transient=True, disable=not seen)
 
 
 def _smallest(plan: Plan, runs: Path) -> Finished:
     """Shrink the failing run, and repeat the smallest run with a run folder."""
-    ui.say(f"seed {plan.seed}: search for the fewest faults and the least load that still fail")
+    ui.progress(f"seed {plan.seed}: search for the fewest faults and the least load that still fail")
     shrinker = Shrinker(plan, in_memory.run(plan))
     small = shrinker.run()
-    ui.say(f"tried {shrinker.tried} smaller runs; {len(small.schedule or ())} faults are left")
+    ui.progress(f"tried {shrinker.tried} smaller runs; {len(small.schedule or ())} faults are left")
     return finish(record(small, runs))
 
 

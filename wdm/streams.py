@@ -1,9 +1,9 @@
-"""Standard streams that outlive their readers: an exit code says how a command ended, whoever read its output.
+"""Standard streams that outlive their readers: the exit code of a command does not depend on the reader of its output.
 
-A write to a pipe that nobody reads any more raises `BrokenPipeError` wherever the command happens to be, and once more when
-the interpreter flushes at its end; either would replace the exit code. So the error is caught where the bytes leave, the
-descriptor is turned into `/dev/null`, and the command goes on to its verdict. Any other error of a write (a full disk) is
-kept for `failure`: then the output is not whole, which the reader is told by the exit code.
+A write to a pipe without a reader raises `BrokenPipeError` in the midst of a command, and again at the last flush of the
+interpreter; either would replace the exit code. So the lowest layer catches the error, turns the descriptor into `/dev/null`,
+and the command continues to its verdict. `failure` returns any other error of a write (a full disk), which makes the output
+incomplete and changes the exit code.
 """
 
 import errno
@@ -20,7 +20,7 @@ STANDARD = (0, 1, 2)
 
 
 class Outlet(io.RawIOBase):
-    """The bytes of one descriptor, into nothing once they cannot be written. `error` is why, None as long as they can."""
+    """The byte stream of one descriptor, which discards data after the first failed write. `error`: the reason, or None."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -39,7 +39,7 @@ class Outlet(io.RawIOBase):
         while True:
             try:
                 return os.write(self._descriptor, data)
-            except BlockingIOError:  # somebody shares the pipe with us and wants no waiting; we do
+            except BlockingIOError:  # another process made the shared pipe non-blocking
                 select.select((), (self._descriptor,), ())
             except OSError as error:
                 self.error = error
@@ -51,10 +51,10 @@ _outlets: dict[str, Outlet] = {}
 
 
 def outlive_readers() -> None:
-    """Make stdout and stderr of this process such streams; those that are not its own any more (a test's) stay.
+    """Replace stdout and stderr of this process by such streams; replaced ones (a test's) stay.
 
-    A descriptor that was closed before the start becomes `/dev/null`: else the next file that is opened would take its
-    number, and with it what others print.
+    A descriptor that was closed before the start becomes `/dev/null`: else the next opened file would take its number, and
+    the output of others.
     """
     for descriptor in STANDARD:
         try:
@@ -81,13 +81,13 @@ def _text(name: str, descriptor: int, encoding: str, errors: str) -> TextIO:
 
 
 def reader_gone() -> bool:
-    """Whether nobody reads stdout any more, as far as a write has shown: what only prints may end."""
+    """Return whether a write has shown that stdout has no reader, so that a command without another purpose may end."""
     outlet = _outlets.get("stdout")
     return outlet is not None and outlet.error is not None
 
 
 def failure() -> OSError | None:
-    """Why results did not get out, if that was anything but a reader who had seen enough. Flushes first."""
+    """Flush, and return the error that made the output incomplete; a reader that closed the pipe is none."""
     sys.stdout.flush()
     sys.stderr.flush()
     outlet = _outlets.get("stdout")

@@ -1,4 +1,4 @@
-"""How the command line speaks: results on stdout, everything else on stderr, colour only where somebody sees it."""
+"""Output of the command line: results on stdout, everything else on stderr, colour only in a terminal."""
 
 import json
 import os
@@ -19,44 +19,44 @@ _COLOURS = {
 }
 
 
-class Voice:
-    """Whether progress and hints are wanted; ``--quiet`` sets it for the whole process."""
+class Output:
+    """The choice between progress and silence, which `--quiet` makes for the whole process."""
 
     quiet = False
 
 
-def say(text: str) -> None:
-    """Progress: one line on stderr, unless ``--quiet``."""
-    if not Voice.quiet:
+def progress(text: str) -> None:
+    """Print a line of progress on stderr, unless `--quiet`."""
+    if not Output.quiet:
         click.echo(text, err=True)
 
 
 def next_step(text: str) -> None:
-    """The next useful command."""
-    say(f"next: {text}")
+    """Print the next useful command on stderr, unless `--quiet`."""
+    progress(f"next: {text}")
 
 
 def name_leftovers() -> None:
-    """Name whatever a command that was killed has left behind, and the command that removes it."""
+    """Name the leftovers of a killed command, and the command that removes them."""
     from harness.runtimes import leftovers  # noqa: PLC0415 - not every command looks
 
     for words in leftovers.found():
-        say(f"left behind by a command that was killed: {words}; `{leftovers.REMOVE}` removes it")
+        progress(f"left behind by a killed command: {words}; `{leftovers.REMOVE}` removes it")
 
 
-def complain(text: str) -> None:
-    """What went wrong: one line on stderr, always."""
+def error(text: str) -> None:
+    """Print an error as one line on stderr, also with `--quiet`."""
     click.echo(f"{_painted('error', 'red', sys.stderr.isatty())}: {' '.join(text.split())}", err=True)
 
 
 def document(value: Any) -> None:
-    """A result as one JSON document."""
+    """Print a result as one JSON document on stdout."""
     click.echo(json.dumps(value, indent=2))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, err: bool = False) -> None:
-    """Aligned columns. On stdout it is a result; with ``err`` it is progress, and ``--quiet`` drops it."""
-    if err and Voice.quiet:
+    """Print aligned columns: a result on stdout, or with `err` progress, which `--quiet` drops."""
+    if err and Output.quiet:
         return
     cells = [tuple(headers), *(tuple("-" if cell is None else str(cell) for cell in row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]

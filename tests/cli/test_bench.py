@@ -27,7 +27,7 @@ from wdm.commands.bench import plan
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(ui.Voice, "quiet", False)
+    monkeypatch.setattr(ui.Output, "quiet", False)
     for name in [name for name in os.environ if name.startswith("WDM_")]:
         monkeypatch.delenv(name)
 
@@ -92,10 +92,10 @@ def test_the_command_that_is_told_makes_the_same_bench_again(flags: list[str]) -
         (["--find-max", "--rate", "5"], "give neither --rate nor --clients"),
         (["--find-max", "--sweep", "rate=5,6"], "neither give nor sweep --rate"),
         (["--find-max", "--sweep", "clients=5,6"], "neither give nor sweep --clients"),
-        (["--clients", "5", "--arrivals", "fixed"], "--arrivals is of an open loop"),
-        (["--sweep", "clients=5,6", "--arrivals", "poisson"], "--arrivals is of an open loop"),
+        (["--clients", "5", "--arrivals", "fixed"], "--arrivals belongs to an open loop"),
+        (["--sweep", "clients=5,6", "--arrivals", "poisson"], "--arrivals belongs to an open loop"),
         (["--p99-ms", "20"], "--p99-ms is the limit of --find-max"),
-        (["--workers", "2", "--sweep", "workers=1,2"], "--workers and --sweep workers= both say it"),
+        (["--workers", "2", "--sweep", "workers=1,2"], "--workers and --sweep workers= both set it"),
         (["--rate", "5", "--sweep", "clients=1,2"], "give or sweep one of them"),
         (["--rate", "0"], "Invalid value for '--rate'"),
         (["--duration", "0"], "Invalid value for '--duration'"),

@@ -57,7 +57,7 @@ class Shops:
 @pytest.fixture(autouse=True)
 def shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shops:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(ui.Voice, "quiet", False)
+    monkeypatch.setattr(ui.Output, "quiet", False)
     for name in ("WDM_PROTOCOL", "WDM_SEED", "WDM_CONFIG", "WDM_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     made = Shops()

@@ -18,7 +18,7 @@ FOUND = ["check", "--ablate", "force-commit"]
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(ui.Voice, "quiet", False)
+    monkeypatch.setattr(ui.Output, "quiet", False)
     for name in ("WDM_PROTOCOL", "WDM_CONFIG", "WDM_DEBUG", "WDM_CRASHES", "WDM_STATES"):
         monkeypatch.delenv(name, raising=False)
 
@@ -67,7 +67,7 @@ def test_a_violation_is_told_and_kept_and_walked_again(capsys: pytest.CaptureFix
     assert out.splitlines()[-1] == "verdict: violated: false acknowledgement"
     folder = kept().parent
     assert folder.name.endswith("-check-2pc")
-    assert f"next: `wdm replay {folder}` walks it again" in err
+    assert f"next: `wdm replay {folder}` repeats it" in err
     assert (folder / "counterexample.txt").read_text() == told
     for again in (["replay"], ["replay", str(folder)], ["replay", folder.name], ["replay", "check-2pc"]):
         assert main(again) == 1

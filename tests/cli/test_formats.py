@@ -171,7 +171,7 @@ def test_a_replay_does_not_compare_with_results_that_cannot_be_read(
     (runs / RUN / "results.json").write_text("[]")
     code, _, err = said(capsys, "replay", RUN)
     assert code == 0
-    assert "the course of the run is unknown" in err
+    assert "the execution of the run is unknown" in err
 
 
 @pytest.mark.parametrize(("name", "file"), [(BENCH, "bench.json"), (CHECK, "counterexample.json")])

@@ -17,7 +17,7 @@ RUN = ["chaos", "participant-crash", "--runtime", "sim", "--protocol"]
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(ui.Voice, "quiet", False)
+    monkeypatch.setattr(ui.Output, "quiet", False)
     for name in ("WDM_PROTOCOL", "WDM_SEED", "WDM_RUNTIME", "WDM_CONFIG", "WDM_DEBUG"):
         monkeypatch.delenv(name, raising=False)
 
@@ -72,7 +72,7 @@ def test_a_failing_seed_is_told_at_once_kept_small_and_replayed(capsys: pytest.C
     (kept,) = Path("wdm-runs").glob("2*")
     assert f"again: wdm replay {kept}\n" in (kept / "report.txt").read_text(), "the command names the folder"
     assert main(["replay"]) == 1
-    assert "the same course as before" in capsys.readouterr().err
+    assert "the same execution as before" in capsys.readouterr().err
     assert main(["replay", "wdm-runs/latest", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["verdict"] == "violated"
 
@@ -83,7 +83,7 @@ def test_one_seed_is_kept_and_takes_the_same_course_again(capsys: pytest.Capture
     assert out.splitlines()[0] == "participant-crash: 2pc on the sim runtime, seed 3"
     assert Path("wdm-runs/latest/trace.txt").read_text().count("\n") > 100
     assert main(["replay", "wdm-runs/latest"]) == 0
-    assert "the same course as before" in capsys.readouterr().err
+    assert "the same execution as before" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

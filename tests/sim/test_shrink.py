@@ -62,7 +62,7 @@ def test_a_planted_bug_is_found_shrunk_and_replayed_elsewhere(safeguard: str, tm
     assert len(kept.history.operations) <= len(found.history.operations)
     again = replayed(kept.folder.path)
     assert again.returncode == 1, again.stderr
-    assert f"the same course as before: trace {kept.digest}" in again.stderr
+    assert f"the same execution as before: trace {kept.digest}" in again.stderr
     assert "CLAIMED AND VIOLATED" in again.stdout
 
 

@@ -149,13 +149,13 @@ def bench(runs_dir: Path, as_json: bool, fail_if: tuple[str, ...], **given: Any)
     ui.name_leftovers()
     wanted = plan(given, fail_if)
     refuse_idle_load(given, [text.partition("=")[0] for text in given["sweep"]])
-    ui.say(
+    ui.progress(
         f"seed {wanted.seed}: {len(wanted.cases)} rows, {wanted.rounds} rounds, {wanted.duration_s:g} s of load each"
     )
     stage = Stage()
     try:
         folder, _ = execute(
-            wanted, runs_dir, fail_if, stage.begin, stage.end, lambda made: ui.say(f"run folder {made.path}")
+            wanted, runs_dir, fail_if, stage.begin, stage.end, lambda made: ui.progress(f"run folder {made.path}")
         )
     except HistoryError as error:
         raise EnvironmentFailure(str(error)) from error
@@ -167,7 +167,7 @@ def bench(runs_dir: Path, as_json: bool, fail_if: tuple[str, ...], **given: Any)
         ui.document({**document, "folder": str(folder.path), "exit": code})
     else:
         show(document)
-    ui.say(f"kept in {folder.path}")
+    ui.progress(f"kept in {folder.path}")
     ui.next_step(f"`wdm report {folder.path.name} --open` shows it in a browser, `{wanted.command}` runs it again")
     return code
 
@@ -231,8 +231,8 @@ def _command(given: dict[str, Any], fail_if: tuple[str, ...], seed: int) -> str:
         if value is True:
             parts.append(flag)
         else:
-            for each in value if isinstance(value, tuple) else (value,):
-                parts += [flag, f"{each:g}" if isinstance(each, float) else str(each)]
+            for item in value if isinstance(value, tuple) else (value,):
+                parts += [flag, f"{item:g}" if isinstance(item, float) else str(item)]
     return shlex.join([*parts, "--seed", str(seed)])
 
 
@@ -245,13 +245,13 @@ class Stage:
     def begin(self, turn: Turn) -> Progress:
         self.close()
         title = f"{turn.case.name} ({turn.number} of {turn.of})"
-        ui.say(f"{title}{f', round {turn.round}' if turn.of > turn.number or turn.round > 1 else ''}")
+        ui.progress(f"{title}{f', round {turn.round}' if turn.of > turn.number or turn.round > 1 else ''}")
         self._progress = Progress(title).__enter__()
         return self._progress
 
     def end(self, finished: Finished) -> None:
         self.close()
-        ui.say(f"  {text.headline(finished.history, finished.judgement)}")
+        ui.progress(f"  {text.headline(finished.history, finished.judgement)}")
 
     def close(self) -> None:
         if self._progress is not None:
@@ -263,9 +263,9 @@ def _code(document: dict[str, Any], folder: BenchFolder) -> int:
     trouble = folder.manifest().trouble
     if trouble == "interrupted":
         return INTERRUPTED
-    if document["verdict"] == Verdict.VIOLATED or any(not each["met"] for each in document["thresholds"]):
+    if document["verdict"] == Verdict.VIOLATED or any(not condition["met"] for condition in document["thresholds"]):
         return VIOLATED
     if trouble:
-        ui.complain(trouble)
+        ui.error(trouble)
         return ENVIRONMENT
     return CODES[Verdict(document["verdict"])]

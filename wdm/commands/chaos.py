@@ -127,16 +127,16 @@ def _changed(scenario: Scenario, given: dict[str, Any]) -> tuple[Scenario, tuple
 
 
 def once(plan: Plan, runs: Path, as_json: bool) -> tuple[int, str]:
-    """Conduct one run with its progress on stderr. Returns the exit code and the digest of its course."""
-    ui.say(f"seed {plan.seed}: {plan.scenario.name} on {plan.protocol}, {plan.scenario.duration_s:g} s of load")
+    """Conduct one run with its progress on stderr. Returns the exit code and the digest of its execution."""
+    ui.progress(f"seed {plan.seed}: {plan.scenario.name} on {plan.protocol}, {plan.scenario.duration_s:g} s of load")
     finished = _run(plan, runs)
     if as_json:
         ui.document(_document(finished))
     else:
         click.echo(text.render(finished.history, finished.judgement), nl=False)
-    ui.say(f"kept in {finished.folder.path}")
+    ui.progress(f"kept in {finished.folder.path}")
     if finished.digest:
-        ui.say(f"trace {finished.digest}: `wdm replay {finished.folder.path}` takes the same course")
+        ui.progress(f"trace {finished.digest}: `wdm replay {finished.folder.path}` repeats the execution")
     command = finished.history.header.config["command"]
     ui.next_step(f"`{command}` repeats it, `wdm check-history {finished.folder.history}` judges it again")
     return _code(finished), finished.digest
@@ -150,7 +150,7 @@ def _again_and_again(plan: Plan, seeds: int, runs: Path, as_json: bool) -> int:
         try:
             finished = _run(one, runs, quiet=True)
         except EnvironmentFailure as failure:
-            ui.complain(f"seed {seed}: {failure}")
+            ui.error(f"seed {seed}: {failure}")
             codes.append(ENVIRONMENT)
             break
         code = _code(finished)
@@ -181,7 +181,7 @@ def _run(plan: Plan, runs: Path, *, quiet: bool = False) -> Finished:
 
 
 def _announce(folder: RunFolder) -> None:
-    ui.say(f"run folder {folder.path}")
+    ui.progress(f"run folder {folder.path}")
 
 
 def _document(finished: Finished) -> dict[str, Any]:

@@ -29,7 +29,9 @@ COLUMNS = ("case", "verdict", "states", "depth", "seconds")
 @option("--protocol", default="2pc", show_default=True, help="Protocol to run; `wdm protocols` lists them.")
 @option("--participants", type=Whole(1, MOST), help="Number of participants.  [default: all of the protocol]")
 @option("--transactions", type=Whole(1, MOST), help="Number of concurrent checkouts.  [default: one, then two]")
-@option("--crashes", type=Whole(0, MOST), default=1, show_default=True, help="Highest number of crashes in one course.")
+@option(
+    "--crashes", type=Whole(0, MOST), default=1, show_default=True, help="Highest number of crashes in one execution."
+)
 @option("--depth", type=Whole(1, MOST_DEPTH), help="Limit of the search: steps that change a node.  [default: none]")
 @option(
     "--states", type=Whole(1, MOST_STATES), default=2_000_000, show_default=True, help="Limit of the search: states."
@@ -60,7 +62,7 @@ def check(participants: int | None, transactions: int | None, runs_dir: Path, as
     model_check = ModelCheck(given["protocol"], options, tuple(given["ablate"]), participants, transactions, bounds)
     model_check.configured()
     cases = model_check.cases()
-    ui.say(
+    ui.progress(
         f"{model_check.protocol}: {len(cases)} cases, {len(cases[0].services)} participants, crashes: {bounds.crashes}"
     )
     results = list(model_check.results(_Progress()))
@@ -86,7 +88,7 @@ class _Progress:
         now = time.monotonic()
         if now - self._said >= SAY_EVERY_S:
             self._said = now
-            ui.say(f"{now - self._began:6.1f} s  {case.name}: {states} states, depth {depth}")
+            ui.progress(f"{now - self._began:6.1f} s  {case.name}: {states} states, depth {depth}")
 
 
 def _row(found: SearchResult) -> tuple[object, ...]:
@@ -141,10 +143,10 @@ def _document(model_check: ModelCheck, results: list[SearchResult], folder: Path
 
 def _what_next(model_check: ModelCheck, folder: Path | None) -> None:
     if folder is not None:
-        ui.say(f"kept in {folder}")
-        ui.next_step(f"`wdm replay {folder}` walks it again")
+        ui.progress(f"kept in {folder}")
+        ui.next_step(f"`wdm replay {folder}` repeats it")
     elif not model_check.ablate:
-        ui.next_step(f"`wdm protocols` lists the safeguards; `{model_check.command()} --ablate NAME` goes without one")
+        ui.next_step(f"`wdm protocols` lists the safeguards; `{model_check.command()} --ablate NAME` switches one off")
     else:
         ui.next_step(
             f"`wdm chaos --protocol {model_check.protocol} --runtime local` injects faults into real processes"

@@ -27,7 +27,7 @@ def check_history(file: Path, as_json: bool) -> int:
     try:
         history = load(file / HISTORY if file.is_dir() else file)
     except HistoryError as error:
-        ui.complain(str(error))
+        ui.error(str(error))
         return UNKNOWN
     judgement = examine(history)
     if as_json:

@@ -76,7 +76,9 @@ def _run(plan: "Plan", runs: Path) -> "Finished":
     from harness.run.record import record  # noqa: PLC0415
     from wdm.live import Progress  # noqa: PLC0415
 
-    ui.say(f"{plan.scenario.name}: {plan.scenario.summary} ({plan.protocol}, {plan.scenario.duration_s:g} s of load)")
+    ui.progress(
+        f"{plan.scenario.name}: {plan.scenario.summary} ({plan.protocol}, {plan.scenario.duration_s:g} s of load)"
+    )
     try:
         with Progress(f"{plan.scenario.name}: {plan.protocol}") as progress:
             return finish(record(plan, runs, (progress,)))

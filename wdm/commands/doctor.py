@@ -29,10 +29,13 @@ def doctor(folder: StateFolder, port: int, as_json: bool) -> int:
     """
     ui.name_leftovers()
     found = examine(port, folder.path)
-    fine = not any(one.state == "missing" for one in found)
+    fine = not any(requirement.state == "missing" for requirement in found)
     if as_json:
-        ui.document([asdict(one) for one in found])
+        ui.document([asdict(requirement) for requirement in found])
     else:
-        ui.table(("what", "state", "found"), [(one.what, one.state, one.found) for one in found])
+        ui.table(
+            ("what", "state", "found"),
+            [(requirement.what, requirement.state, requirement.found) for requirement in found],
+        )
     ui.next_step("`wdm up`" if fine else "install the missing requirements, then run `wdm doctor` again")
     return OK if fine else ENVIRONMENT

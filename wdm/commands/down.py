@@ -30,7 +30,7 @@ def down(folder: StateFolder, everywhere: bool, volumes: bool) -> int:
     folders = {folder.path: folder}
     if everywhere:
         folders |= {path: StateFolder(path) for path in all_folders()}
-    failures = [failure for one in folders.values() if (failure := _stop(one, volumes)) is not None]
+    failures = [failure for state_folder in folders.values() if (failure := _stop(state_folder, volumes)) is not None]
     if everywhere:
         failures += [
             *_remove_strays(lambda: resources.remove_all(volumes=volumes)),
@@ -52,7 +52,7 @@ def _remove_strays(remove: Callable[[], list[str]]) -> list[str]:
     except EnvironmentFailure as error:
         return [str(error)]
     if removed:
-        ui.say(f"removed {', '.join(removed)}")
+        ui.progress(f"removed {', '.join(removed)}")
     return []
 
 
@@ -62,5 +62,5 @@ def _stop(folder: StateFolder, volumes: bool) -> str | None:
         stopped = take_down(folder, volumes=volumes)
     except EnvironmentFailure as error:
         return str(error)
-    ui.say(f"{folder.path}: stopped {', '.join(stopped)}" if stopped else f"{folder.path}: nothing was running")
+    ui.progress(f"{folder.path}: stopped {', '.join(stopped)}" if stopped else f"{folder.path}: nothing was running")
     return None

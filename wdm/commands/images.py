@@ -35,7 +35,7 @@ def build(offline: bool, brokers: tuple[str, ...]) -> int:
     The images have to be built again after each change of the sources, which is quick.
     """
     with closing(engine_client.connect(timeout_s=600)) as client:
-        done = (build_offline if offline else made.build)(client, ui.say, brokers)
-    ui.say(f"made {', '.join(done.values())}")
+        done = (build_offline if offline else made.build)(client, ui.progress, brokers)
+    ui.progress(f"made {', '.join(done.values())}")
     ui.next_step("`wdm up --runtime docker`, or `wdm chaos --runtime docker`")
     return OK

@@ -24,7 +24,7 @@ def protocols(as_json: bool) -> int:
         for protocol in found:
             _show(protocol)
         click.echo("transports, for every protocol:\n")
-        ui.table(("transport", "summary"), [(one.name, one.summary) for one in TRANSPORTS.values()])
+        ui.table(("transport", "summary"), [(transport.name, transport.summary) for transport in TRANSPORTS.values()])
     ui.next_step(f"`wdm up --protocol {found[0].name if found else 'NAME'}`")
     return 0
 
@@ -45,11 +45,11 @@ def _show(protocol: Protocol) -> None:
     click.echo()
     ui.table(
         ("option", "default", "choices", "effect"),
-        [(one.name, one.defaults, " ".join(one.choices), one.summary) for one in protocol.options],
+        [(option.name, option.defaults, " ".join(option.choices), option.summary) for option in protocol.options],
     )
     click.echo()
     ui.table(
         ("safeguard", "rule", "fault without it"),
-        [(one.name, one.summary, one.opens) for one in protocol.safeguards],
+        [(safeguard.name, safeguard.summary, safeguard.opens) for safeguard in protocol.safeguards],
     )
     click.echo()

@@ -37,8 +37,8 @@ class Replayer(NamedTuple):
 def replay(run: str | None, runs_dir: Path, as_json: bool) -> int:
     """Repeat a kept run or counterexample.
 
-    RUN is a run folder, its name or a part of the name such as the seed; by default the last run. A simulated run takes exactly
-    the same course, with every fault and every message at the same moment; a run on real processes has the same faults at the
+    RUN is a run folder, its name or a part of the name such as the seed; by default the last run. A simulated run repeats the
+    execution exactly, with every fault and every message at the same moment; a run on real processes has the same faults at the
     same times. The exit code is that of the run. A counterexample of `wdm check` is replayed step by step on the code of this
     version: exit code 1 if the violation shows again, 3 if a step is no longer possible.
     """
@@ -51,7 +51,7 @@ def _counterexample(folder: Path, _runs: Path, as_json: bool) -> int:
         kept = load(folder / COUNTEREXAMPLE)
         found = walk_again(kept)
     except (Unreadable, Unwalkable) as error:
-        ui.complain(str(error))
+        ui.error(str(error))
         return UNKNOWN
     text = told(kept.model_check(), found)
     if as_json:
@@ -67,26 +67,26 @@ def _chaos(folder: Path, runs: Path, as_json: bool) -> int:
     try:
         plan = load_plan(folder)
     except OtherVersion as error:
-        ui.complain(str(error))
+        ui.error(str(error))
         return UNKNOWN
     code, digest = once(plan, runs, as_json)
     if not former or not digest:
         return code
     if digest == former:
-        ui.say(f"the same course as before: trace {digest}")
+        ui.progress(f"the same execution as before: trace {digest}")
         return code
-    ui.complain(f"another course than before: trace {digest}, not {former}; the code has changed since")
+    ui.error(f"another execution than before: trace {digest}, not {former}; the code has changed since")
     return code or UNKNOWN
 
 
 def _digest(folder: RunFolder) -> str:
-    """Return the digest of the course that the run took; empty if it has none."""
+    """Return the digest of the execution of a run; empty if it has none."""
     if not folder.results.is_file():
         return ""
     try:
         return results.read(folder.results).get("trace") or ""
     except Unreadable as error:
-        ui.complain(f"the course of the run is unknown: {error}")
+        ui.error(f"the execution of the run is unknown: {error}")
         return ""
 
 

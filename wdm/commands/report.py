@@ -44,7 +44,7 @@ def report(run: tuple[str, ...], runs_dir: Path, in_browser: bool, where: Path |
         ValueError,
         Unwalkable,
     ) as error:  # it was killed, the disk was full, or it is of another version
-        ui.complain(str(error))
+        ui.error(str(error))
         ui.next_step("`wdm runs` lists the runs that can be shown")
         return UNKNOWN
     if where is not None:

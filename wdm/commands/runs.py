@@ -25,6 +25,6 @@ def runs(runs_dir: Path, as_json: bool) -> int:
     if as_json:
         ui.document(found)
     else:
-        ui.table(COLUMNS, [[one.get(column) for column in COLUMNS] for one in found])
+        ui.table(COLUMNS, [[run.get(column) for column in COLUMNS] for run in found])
     ui.next_step("`wdm report RUN`, or `wdm serve`" if found else "`wdm chaos`")
     return OK

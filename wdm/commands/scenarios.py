@@ -19,22 +19,24 @@ def scenarios(as_json: bool) -> int:
     """List the scenarios for `wdm chaos` and `wdm bench`."""
     found = [book.read(path) for path in book.packaged().values()]
     if as_json:
-        ui.document([_described(one) for one in found])
+        ui.document([_described(scenario) for scenario in found])
     else:
-        rows = [(one.name, one.workload_name, f"{one.duration_s:g}", one.summary) for one in found]
+        rows = [
+            (scenario.name, scenario.workload_name, f"{scenario.duration_s:g}", scenario.summary) for scenario in found
+        ]
         ui.table(("scenario", "workload", "seconds", "faults"), rows)
     ui.next_step(f"`wdm chaos {book.DEFAULT}`")
     return OK
 
 
-def _described(one: Scenario) -> dict[str, Any]:
+def _described(scenario: Scenario) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "summary": one.summary,
-        "workload": {"name": one.workload_name, **msgspec.to_builtins(one.workload)},
-        "duration_s": one.duration_s,
-        "workers": one.workers,
-        "durability": one.durability,
-        "must_hold": list(one.must_hold),
-        "faults": [each.kind for each in one.faults],
+        "name": scenario.name,
+        "summary": scenario.summary,
+        "workload": {"name": scenario.workload_name, **msgspec.to_builtins(scenario.workload)},
+        "duration_s": scenario.duration_s,
+        "workers": scenario.workers,
+        "durability": scenario.durability,
+        "must_hold": list(scenario.must_hold),
+        "faults": [fault.kind for fault in scenario.faults],
     }

@@ -47,7 +47,7 @@ async def _until_told(folder: Path, port: int, in_browser: bool) -> None:
         loop.add_signal_handler(number, told.set)
     async with served(folder, port) as url:
         click.echo(url)
-        ui.say("Ctrl-C ends it")
+        ui.progress("Ctrl-C ends it")
         if in_browser:
             await asyncio.to_thread(webbrowser.open, url)
         await told.wait()

@@ -32,7 +32,7 @@ def status(folder: StateFolder, as_json: bool) -> int:
         rows = [(node.name, node.kind, node.service, node.pid, node.url, node.state) for node in found.nodes]
         ui.table(("node", "kind", "service", "pid", "url", "state"), rows)
     for trouble in found.troubles:
-        ui.complain(trouble)
+        ui.error(trouble)
     if found.supervised:
         ui.next_step(f"`wdm logs{hint(folder)} --follow`, or `wdm txn list{hint(folder)}`")
     else:

@@ -116,7 +116,7 @@ def up(folder: StateFolder, **given: Any) -> int:
         ui.next_step(f"curl -X POST {found.deployment.gateway}/stock/item/create/5")
         ui.next_step(f"`wdm status{hint(folder)}` shows it, `wdm down{hint(folder)}` stops it")
         return OK
-    number = asyncio.run(run(spec, folder, _ready(folder), ui.say))
+    number = asyncio.run(run(spec, folder, _ready(folder), ui.progress))
     ui.next_step(f"`wdm up{hint(folder)}` starts it again, its data is kept")
     return INTERRUPTED if number == signal.SIGINT else OK
 
@@ -141,4 +141,4 @@ def _announce(url: str, nodes: Iterable[Node]) -> None:
     ui.table(
         ("node", "kind", "pid", "url", "state"), [(n.name, n.kind, n.pid, n.url, n.state) for n in nodes], err=True
     )
-    ui.say(f"the shop serves at {url}")
+    ui.progress(f"the shop serves at {url}")

@@ -1,4 +1,4 @@
-"""What every protocol has to keep, as a class of tests."""
+"""The contract of a protocol, as a class of tests."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +20,7 @@ from wdm.testing.strategies import LONGEST_S, plans
 
 
 class ProtocolContract:
-    """What a protocol has to keep. `bounds` of the search and `examples` drawn by Hypothesis may be set in a subclass."""
+    """The tests of one protocol. A subclass may set the `bounds` of the search and the number of Hypothesis `examples`."""
 
     protocol: ClassVar[str]
     options: ClassVar[Mapping[str, str]] = {}
@@ -67,11 +67,11 @@ class ProtocolContract:
 
 
 def scenario_of(workload: str, duration_s: float = LONGEST_S) -> Scenario:
-    """A small scenario without faults."""
+    """Return a small scenario without faults."""
     return Scenario("drawn", "drawn", workload, WORKLOADS[workload]().lighter(), duration_s)
 
 
 def explained(done: InMemoryRun) -> str:
-    """Why a run did not hold, for whoever reads the failure."""
-    told = [each.explanation for result in done.judgement.results for each in result.violated]
-    return "\n".join([str(done.judgement.verdict), *done.judgement.reasons, *told])
+    """Return the reasons for a failed run, for the message of the assertion."""
+    reasons = [violation.explanation for result in done.judgement.results for violation in result.violated]
+    return "\n".join([str(done.judgement.verdict), *done.judgement.reasons, *reasons])

@@ -1,4 +1,4 @@
-"""A simulated shop in the hands of Hypothesis: what clients ask and what breaks, one step after the other, as it likes."""
+"""A simulated shop under Hypothesis, which chooses the requests of the clients and the faults, one step after the other."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -26,7 +26,7 @@ lines = st.lists(st.tuples(st.integers(0, ITEMS - 1), st.integers(1, 3)), min_si
 
 
 class ShopMachine(RuleBasedStateMachine):
-    """Checkouts run side by side while nodes die, freeze and lose each other; at the end all is healed and counted."""
+    """A state machine of concurrent checkouts and faults; its end heals the faults and counts the effects."""
 
     protocol: ClassVar[str]
     options: ClassVar[dict[str, str]] = {}
@@ -125,7 +125,7 @@ class ShopMachine(RuleBasedStateMachine):
         await self.shop.down()
 
     async def _left(self) -> list[Any]:
-        """What is unfinished, or why that cannot be told yet."""
+        """Return the unfinished transactions, or the reason why they are unknown yet."""
         try:
             return await self.shop.unfinished()
         except EnvironmentFailure as failure:
@@ -153,7 +153,7 @@ class ShopMachine(RuleBasedStateMachine):
         return heard.value
 
     def _named(self, node: str) -> str:
-        """The node that has this name here: services may share a store."""
+        """Return the node of this name in this layout: services may share a store."""
         return nodes(self.shop, "nodes", [node])[0].name
 
     def _play(self, work: Coroutine[Any, Any, None]) -> None:

@@ -1,4 +1,4 @@
-"""What Hypothesis draws: faults, schedules of faults, whole runs."""
+"""Hypothesis strategies for faults, schedules and runs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ AT_RANDOM: Mapping[str, tuple[str, ...]] = {
     "stores": ("order-store", "stock-store", "payment-store"),
     "links": ("order<->stock", "order<->payment", "order-1<->order-store", "stock-1<->stock-store", "any"),
 }
-"""By what a kind of fault aims at: what it may hit in a drawn schedule."""
+"""The targets of a drawn fault, by the aim of its kind."""
 
 LIMITS = {
     "delay_ms": 1_500.0,
@@ -29,7 +29,7 @@ LIMITS = {
     "passing": 30.0,
     "offset_ms": 8_000.0,
 }
-"""So far a drawn setting goes; others as far as they may."""
+"""Limits of drawn settings; other settings have their own limits."""
 
 
 def a_setting(setting: Setting) -> st.SearchStrategy[Any]:
@@ -44,7 +44,7 @@ def a_setting(setting: Setting) -> st.SearchStrategy[Any]:
 
 @st.composite
 def a_fault(draw: st.DrawFn, kinds: tuple[Kind, ...]) -> Fault:
-    """Any fault of these kinds, at any time of a short run."""
+    """Return a strategy for a fault of these kinds, at any time of a short run."""
     kind = draw(st.sampled_from(kinds))
     drawn = {setting.name: draw(a_setting(setting)) for setting in kind.settings if setting.name != "failpoint"}
     target = draw(st.sampled_from(AT_RANDOM[kind.aim]))
@@ -53,11 +53,11 @@ def a_fault(draw: st.DrawFn, kinds: tuple[Kind, ...]) -> Fault:
 
 
 KINDS = tuple(kind for kind in faults.KINDS.values() if kind.name not in ("power-cut", "disk-full"))
-"""What a store loses in a power cut or with a full disk no protocol gives back, so a drawn schedule has none, nor a lost tail."""
+"""Kinds that a drawn schedule leaves out: no protocol restores the writes that a store loses by them."""
 
 
 def schedules(kinds: tuple[Kind, ...] = KINDS) -> st.SearchStrategy[tuple[Fault, ...]]:
-    """Up to `MOST_FAULTS` faults in order of time."""
+    """Return a strategy for up to `MOST_FAULTS` faults in order of time."""
     without = tuple(kind for kind in kinds if kind.name != "lost-tail")
     return st.lists(a_fault(without), max_size=MOST_FAULTS).map(
         lambda found: tuple(sorted(found, key=lambda f: f.at_s))
@@ -66,7 +66,7 @@ def schedules(kinds: tuple[Kind, ...] = KINDS) -> st.SearchStrategy[tuple[Fault,
 
 @st.composite
 def plans(draw: st.DrawFn, protocol: str) -> Plan:
-    """Any workload, any schedule, any seed, one or two workers."""
+    """Return a strategy for a plan: any workload, schedule and seed, one or two instances."""
     name = draw(st.sampled_from(sorted(WORKLOADS)))
     scenario = Scenario(
         name="drawn",
