@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from protocols.service.trace import MARK
+from protocols.service.trace import PREFIX
 
 FILE = "spans.ndjson"
 """In a run folder: one span a line, in the order of time."""
@@ -32,7 +32,7 @@ class Span(msgspec.Struct, frozen=True, gc=False):
 def parse(node: str, line: str) -> Span | None:
     """Parse a line of the log of `node`; None for any other line, and for half a line of a process that was killed."""
     words = line.rstrip("\n").split(" ", 4)
-    if len(words) < 4 or words[0] != MARK or not words[1].isdigit() or not line.endswith("\n"):
+    if len(words) < 4 or words[0] != PREFIX or not words[1].isdigit() or not line.endswith("\n"):
         return None
     return Span(int(words[1]), node, words[2], words[3], words[4] if len(words) > 4 else "")
 

@@ -96,9 +96,9 @@ def _without_none(value: Any) -> Any:
 
 def _without_spans(source: str, target: str) -> None:
     """Copy a log without the spans of transactions, which have a file of their own."""
-    from protocols.service.trace import MARK  # noqa: PLC0415 - asyncio, where only the name of the folder is wanted
+    from protocols.service.trace import PREFIX  # noqa: PLC0415 - asyncio, where only the name of the folder is wanted
 
-    mark = f"{MARK} ".encode()
+    mark = f"{PREFIX} ".encode()
     with Path(source).open("rb") as lines, Path(target).open("wb") as kept:
         kept.writelines(line for line in lines if not line.startswith(mark))
 

@@ -1,9 +1,12 @@
-"""``python -m protocols.service``: one service process, told by its environment what it is (``settings.py``)."""
+"""`python -m protocols.service`: one service process, configured by its environment (`settings.py`).
+
+Exit codes: 2 for a wrong variable, 4 if the address cannot be listened on.
+"""
 
 import sys
 
-# structlog imports rich for its console, where it is installed: a fifth of the time until a service serves, and never used here.
-sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # documented: an import of it then finds nothing
+# structlog imports rich for its console output, where it is installed: a fifth of the startup time, for output never used here.
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # documented: a later import of it fails
 
 import asyncio
 import gc
@@ -22,12 +25,13 @@ from protocols.service.http import BoundedRunner, bound_logs
 from protocols.service.node import Node
 from protocols.service.settings import Settings, environment
 
-STOP_WITHIN_S = 0.3  # twice: for what is being answered, and for what follows an answer
+STOP_WITHIN_S = 0.3  # twice: for requests under way, and for the transactions that they leave behind
 
-COLLECT_AFTER = 20_000  # objects more than there were
+COLLECT_AFTER = 20_000  # new objects
 
 
 def main() -> int:
+    """Run the service until SIGTERM or SIGINT; return the exit code."""
     try:
         settings = Settings.read(environment(os.environ))
         _log_to_stderr(settings)
@@ -65,7 +69,7 @@ async def _serve(settings: Settings) -> None:
 
 
 def _collect_rarely() -> None:
-    """Almost nothing here is part of a cycle: looking for those after every few hundred objects is a tenth of all work."""
+    """Collect garbage rarely: almost no object here is in a cycle, and the default (700 objects) costs a tenth of all work."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 20, 100)

@@ -1,4 +1,4 @@
-"""What an operator may see and do: the unfinished transactions of this service's store, one of them, and ending one."""
+"""The operator's functions: list the transactions of this service's store, show one of them, end one."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +11,15 @@ LOG, ENDED = "txn_log", "list_ended"
 
 
 async def unfinished(node: "Node") -> list[dict[str, Any]]:
-    """``[{"txn", "service", "state", "subject", "since_ms"}]``: every transaction that this store has not ended.
+    """Return every transaction that this store has not ended, as `[{"txn", "service", "state", "subject", "since_ms"}]`.
 
-    ``since_ms`` is 0 for what a clock wrote that is ahead of this one.
+    `since_ms` is its time in this state; 0 if it was written by a clock ahead of this one.
     """
     return await _listed(node, "list_txns")
 
 
 async def ended(node: "Node") -> list[dict[str, Any]]:
-    """The same of those that ended last, where the protocol remembers any."""
+    """Return the transactions that ended last, in the same form; none where the protocol keeps no such list."""
     return await _listed(node, ENDED) if ENDED in node.protocol.commands else []
 
 
@@ -39,24 +39,24 @@ async def _listed(node: "Node", command: str) -> list[dict[str, Any]]:
 
 
 async def show(node: "Node", txn: str) -> list[dict[str, Any]]:
-    """What this store knows of one: as ``unfinished``, or its verdict if it has ended and is still remembered.
+    """Return one transaction as `unfinished` does, or with its verdict if it has ended and is still recorded; else `[]`.
 
-    Where the protocol keeps a log, with ``"log": [{"at_ms", "what", "branch", "why"}]``, times since the epoch.
+    Where the protocol keeps a log, with `"log": [{"at_ms", "what", "branch", "why"}]`, times since the epoch.
     """
-    found = [row for row in await unfinished(node) if row["txn"] == txn]
-    if not found:
+    rows = [row for row in await unfinished(node) if row["txn"] == txn]
+    if not rows:
         (verdict,) = await node.store.call(Command("txn_verdict", (txn,)))
-        found = [{"txn": txn, "service": node.settings.service, "state": verdict}] if verdict else []
-    if found and LOG in node.protocol.commands:
+        rows = [{"txn": txn, "service": node.settings.service, "state": verdict}] if verdict else []
+    if rows and LOG in node.protocol.commands:
         lines = await node.store.call(Command(LOG, (txn,)))
-        found[0]["log"] = [dict(zip(("at_ms", "what", "branch", "why"), line, strict=True)) for line in lines]
-    return found
+        rows[0]["log"] = [dict(zip(("at_ms", "what", "branch", "why"), line, strict=True)) for line in lines]
+    return rows
 
 
 async def resolve(node: "Node", txn: str) -> dict[str, Any]:
-    """End it now: an undecided transaction is aborted (its owner can no longer commit), a decided one is told again."""
-    found = [
+    """Recover a transaction now: an undecided one is aborted (its owner can no longer commit), a decision is sent again."""
+    records = [
         record for name, record in await node.store.call(Command(node.service.role.recovery, ("", -1))) if name == txn
     ]
-    node.driver.recover([(txn, record) for record in found])
-    return {"txn": txn, "resolved": bool(found)}
+    node.driver.recover([(txn, record) for record in records])
+    return {"txn": txn, "resolved": bool(records)}

@@ -1,4 +1,4 @@
-"""The aiohttp face of a node: the public contract, what services say to each other, health and metrics."""
+"""The HTTP interface of a node: the public contract, messages between services, health, metrics and the operator's functions."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -9,7 +9,7 @@ from aiohttp import web
 
 from protocols.service import admin, faults
 from protocols.service.codec import BadMessage
-from protocols.service.http import body_of, json_response, shows
+from protocols.service.http import body_of, has_secret, json_response
 from protocols.service.links.http import PATH, SECRET, HttpLink, RejectedMessage
 from protocols.service.metrics import exposition
 from protocols.service.node import Node
@@ -17,13 +17,13 @@ from protocols.shop.ids import BadId, check_escapes
 from protocols.shop.request_context import Answer, refused, serve
 from protocols.shop.routes import PREFIXES, ROUTES, Route
 
-Served = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 log = structlog.get_logger()
 
 
 def application(node: Node) -> web.Application:
-    """The contract's routes of this node's service, with the service's prefix and without."""
+    """Return the application with the contract's routes of this node's service, with and without the service's prefix."""
     app = web.Application(client_max_size=64 * 2**20)
     service = node.settings.service
     for route in ROUTES:
@@ -47,21 +47,21 @@ def application(node: Node) -> web.Application:
     return app
 
 
-def _public(node: Node, route: Route) -> Served:
+def _public(node: Node, route: Route) -> Handler:
     context, handler = node.service.context, route.handler
     tally = node.requests.setdefault(route.path, {})
 
-    async def served(request: web.Request) -> web.Response:
+    async def handle(request: web.Request) -> web.Response:
         own = replace(context, gone=lambda: request.transport is None) if route.long else context
         try:
             check_escapes(request.raw_path.partition("?")[0])
             answer = await serve(handler, own, **request.match_info)
         except BadId as error:
-            answer = refused(400, str(error))  # in whatever statuses this shop answers
+            answer = refused(400, str(error))  # a 400 whatever statuses this shop has: no route has such a parameter
         tally[answer.status] = tally.get(answer.status, 0) + 1
         return _response(answer)
 
-    return served
+    return handle
 
 
 def _response(answer: Answer) -> web.Response:
@@ -70,19 +70,19 @@ def _response(answer: Answer) -> web.Response:
     return json_response(answer.body, answer.status)
 
 
-def _trusted(node: Node, handler: Served) -> Served:
+def _trusted(node: Node, handler: Handler) -> Handler:
     secret = node.settings.secret.encode()
 
-    async def served(request: web.Request) -> web.Response:
-        if not shows(request, SECRET, secret):
-            return web.Response(status=403, text="this is between services: the shared secret is missing or wrong")
+    async def handle(request: web.Request) -> web.Response:
+        if not has_secret(request, SECRET, secret):
+            return web.Response(status=403, text="only services may send this: the shared secret is missing or wrong")
         return await handler(request)
 
-    return served
+    return handle
 
 
-def _messages(link: HttpLink) -> Served:
-    async def served(request: web.Request) -> web.Response:
+def _messages(link: HttpLink) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
         try:
             answer = await link.answer(await body_of(request))
         except BadMessage as error:
@@ -91,23 +91,23 @@ def _messages(link: HttpLink) -> Served:
             return web.Response(status=422, text=str(error))
         return web.Response(body=answer) if answer else web.Response(status=204)
 
-    return served
+    return handle
 
 
-def _faults(node: Node) -> Served:
-    async def served(request: web.Request) -> web.Response:
+def _faults(node: Node) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
         try:
             if request.method == "POST":
-                node.injected.become(faults.read(await body_of(request)))
+                node.fault_injector.apply(faults.from_json(await body_of(request)))
         except ValueError as error:
             return web.Response(status=400, text=str(error))
-        return web.Response(body=faults.written(node.injected.faults), content_type="application/json")
+        return web.Response(body=faults.to_json(node.fault_injector.faults), content_type="application/json")
 
-    return served
+    return handle
 
 
-def _health(node: Node) -> Served:
-    async def served(request: web.Request) -> web.Response:
+def _health(node: Node) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
         body = {
             "service": node.settings.service,
             "node": node.settings.node,
@@ -119,47 +119,47 @@ def _health(node: Node) -> Served:
             body["trouble"] = node.link.trouble
         return json_response(body, 200 if node.store.up else 503)
 
-    return served
+    return handle
 
 
-def _metrics(node: Node) -> Served:
-    async def served(request: web.Request) -> web.Response:
+def _metrics(node: Node) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
         return web.Response(body=exposition(node), headers={"content-type": "text/plain; version=0.0.4"})
 
-    return served
+    return handle
 
 
-def _dead_letters(node: Node) -> Served:
-    async def served(request: web.Request) -> web.Response:
+def _dead_letters(node: Node) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
         return json_response({"count": node.link.dead.count, "last": node.link.dead.last()})
 
-    return served
+    return handle
 
 
-def _listed(node: Node) -> Served:
-    async def served(request: web.Request) -> web.Response:
+def _listed(node: Node) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
         return json_response(await admin.unfinished(node))
 
-    return served
+    return handle
 
 
-def _ended(node: Node) -> Served:
-    async def served(request: web.Request) -> web.Response:
+def _ended(node: Node) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
         return json_response(await admin.ended(node))
 
-    return served
+    return handle
 
 
-def _shown(node: Node) -> Served:
-    async def served(request: web.Request) -> web.Response:
+def _shown(node: Node) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
         return json_response(await admin.show(node, request.match_info["txn"]))
 
-    return served
+    return handle
 
 
-def _resolved(node: Node) -> Served:
-    async def served(request: web.Request) -> web.Response:
+def _resolved(node: Node) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
         verdict: dict[str, Any] = await admin.resolve(node, request.match_info["txn"])
         return json_response(verdict)
 
-    return served
+    return handle

@@ -1,7 +1,7 @@
 """Faults inside a service process: a crash between two effects, a wrong clock, messages doubled and overtaken.
 
-The harness asks for them, at the start (``WDM_FAULTS``) or later (``POST /internal/faults``), each time with all that there
-shall be from now on. Where nothing is asked for, the driver has no failpoint to call and the link is the bare one.
+The harness sets them at the start (`WDM_FAULTS`) or later (`POST /internal/faults`), each time all that apply from then on.
+Without any, the driver has no failpoint to call and the link is the bare one.
 """
 
 import os
@@ -22,11 +22,11 @@ PATH = "/internal/faults"
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """All that is wrong with one process. ``Faults()`` is nothing.
+    """All faults of one process; `Faults()` is none.
 
-    ``crash_at``: failpoints, and at which passing of each the process dies. ``skew_ms`` is added to the clock. A message is
-    sent a second time with probability ``duplicate``, held back with probability ``reorder``; the copy, or what is held
-    back, leaves within ``hold_ms``. ``seed`` decides which.
+    `crash_at` maps failpoints to the passing at which the process dies: 1 for the first. `skew_ms` is added to the clock. A
+    message is sent a second time with probability `duplicate` and held back with probability `reorder`; the copy, or the held
+    message, leaves within `hold_ms`. `seed` makes the choices.
     """
 
     crash_at: dict[str, Annotated[int, msgspec.Meta(ge=1)]] = {}
@@ -37,37 +37,37 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seed: int = 0
 
     def __or__(self, other: "Faults") -> "Faults":
-        """Both at once: offsets add up, of two probabilities the larger counts."""
+        """Return both at once: offsets add up, the larger of two probabilities counts."""
         return Faults(
             crash_at=self.crash_at | other.crash_at,
             skew_ms=self.skew_ms + other.skew_ms,
             duplicate=max(self.duplicate, other.duplicate),
             reorder=max(self.reorder, other.reorder),
-            hold_ms=max((one.hold_ms for one in (self, other) if one.disturbs), default=HOLD_MS),
+            hold_ms=max((faults.hold_ms for faults in (self, other) if faults.disturbs), default=HOLD_MS),
             seed=self.seed ^ other.seed,
         )
 
     @property
     def disturbs(self) -> bool:
-        """Whether it touches messages."""
+        """Whether the faults affect messages."""
         return bool(self.duplicate or self.reorder)
 
 
 def power_off() -> None:
-    """End this process the way a power switch would: no handler runs, nothing is flushed."""
+    """End this process as a power switch would: no handler runs, nothing is flushed."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Crashes:
-    """A driver's failpoint hook: ``die`` there."""
+class CrashPoints:
+    """A `Failpoint` that calls `die` at the given passings of failpoints."""
 
     def __init__(self, at: dict[str, int], die: Callable[[], None]) -> None:
         self._left = dict(at)
         self._die = die
 
-    def but(self, at: dict[str, int]) -> "Crashes":
-        """The same with other failpoints; those that stay are not counted anew."""
-        return Crashes({name: self._left.get(name, passing) for name, passing in at.items()}, self._die)
+    def replace(self, at: dict[str, int]) -> "CrashPoints":
+        """Return the hook for other failpoints; those that stay keep their counts."""
+        return CrashPoints({name: self._left.get(name, passing) for name, passing in at.items()}, self._die)
 
     def __call__(self, name: str) -> None:
         left = self._left.get(name)
@@ -78,7 +78,7 @@ class Crashes:
 
 
 class DisturbedLink:
-    """A ``Link`` that doubles messages and lets them overtake each other on their way into the real one."""
+    """A `Link` that doubles messages, and lets them overtake each other on their way into the real one."""
 
     def __init__(self, link: Link, clock: Clock, faults: Faults) -> None:
         self._link = link
@@ -100,30 +100,31 @@ class DisturbedLink:
 
 
 class FaultInjector:
-    """What is wrong with this process at the moment."""
+    """Applies faults to the driver, the link and the clock of this process. `faults` are the current ones."""
 
     def __init__(self, driver: Driver, link: Link, clock: SkewedClock, die: Callable[[], None] = power_off) -> None:
         self._driver = driver
         self._link = link
         self._clock = clock
-        self._crashes = Crashes({}, die)
+        self._crashes = CrashPoints({}, die)
         self.faults = Faults()
 
-    def become(self, faults: Faults) -> None:
-        """From now on this and nothing else."""
+    def apply(self, faults: Faults) -> None:
+        """Replace the current faults."""
         self.faults = faults
-        self._crashes = self._crashes.but(faults.crash_at)
+        self._crashes = self._crashes.replace(faults.crash_at)
         self._driver.failpoint = self._crashes if faults.crash_at else None
         self._driver.link = DisturbedLink(self._link, self._clock, faults) if faults.disturbs else self._link
         self._clock.offset_us = faults.skew_ms * 1000
 
 
-def written(faults: Faults) -> bytes:
+def to_json(faults: Faults) -> bytes:
+    """Return the faults as JSON."""
     return msgspec.json.encode(faults)
 
 
-def read(body: bytes) -> Faults:
-    """Raises ``ValueError`` saying what is wrong with the JSON."""
+def from_json(body: bytes) -> Faults:
+    """Parse faults. Raises `ValueError` that names the wrong part of the JSON."""
     try:
         return msgspec.json.decode(body, type=Faults)
     except msgspec.DecodeError as error:

@@ -1,9 +1,9 @@
-"""HTTP servers whose costs strangers cannot drive up: bounded time, connections and log lines.
+"""HTTP servers with bounded costs for hostile clients: time, connections and log lines.
 
-Every server of this project is made here: the services', the gateway's and the page's.
+Every server of this project is made here: of the services, the gateway and the report pages.
 
-- A connection must complete the head of a request within ``HEAD_WITHIN_S`` of its opening or of the head's first byte, however
-  slowly its bytes trickle in, and may be idle for ``IDLE_S`` between two requests.
+- A connection must complete the head of a request within `HEAD_WITHIN_S` of its opening or of the head's first byte, however
+  slowly its bytes arrive, and may be idle for `IDLE_S` between two requests.
 - Connections beyond the limit that the open-files limit allows are answered 429 at once: nothing happened.
 - Input that is no HTTP is answered 400 and costs at most one log line, at level debug.
 - A log line is bounded in length, and all log lines together in rate.
@@ -27,7 +27,9 @@ from aiohttp.web_protocol import RequestHandler
 LOOPBACK, LOOPBACK_6 = "127.0.0.1", "::1"
 HEAD_WITHIN_S = 10.0
 BODY_WITHIN_S = 10.0
-IDLE_S = 75.0  # longer than the gateway keeps a connection to a service: it must never meet one that is being closed
+IDLE_S = (
+    75.0  # longer than the gateway keeps a connection to a service, so that it never sends on one that is being closed
+)
 KEPT_FILES = 32  # for logs, stores, brokers and the listening sockets
 MOST_CONNECTIONS = 16_384
 LONGEST_LINE = 400
@@ -44,12 +46,12 @@ compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def json_response(body: Any, status: int = 200) -> web.Response:
-    """``body`` as JSON without spaces, as the course's template answers it."""
+    """Return a response with `body` as JSON without spaces, as in the course's template."""
     return web.json_response(body, status=status, dumps=compact)
 
 
 def most_connections(files: int | None = None) -> int:
-    """The limit of connections for a limit of ``files`` open files (None: this process'): half of what is not kept."""
+    """Return the limit of connections for a limit of open files (None: that of this process): half of those not reserved."""
     if files is None:
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return max(4, min((files - KEPT_FILES) // 2, MOST_CONNECTIONS))
@@ -78,7 +80,7 @@ class BoundedHandler(RequestHandler):
             self._close_at(self._loop.time() + server.head_within_s)
 
     def _close_at(self, at: float) -> None:
-        """Close the connection then, if it waits for a request until then; never later than was said before."""
+        """Close the connection at that time if it still waits for a request; a former, earlier time stays."""
         if at >= self._next_keepalive_close_time and self._keepalive_handle is not None:
             return
         self._next_keepalive_close_time = at
@@ -93,7 +95,7 @@ class BoundedHandler(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """As aiohttp does, but a client's malformed request is no error of the server, and no traceback."""
+        """Answer as aiohttp does, but log no error and no traceback for a client's malformed request."""
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         self.logger.debug("malformed request: %s", message)
@@ -105,7 +107,7 @@ class BoundedHandler(RequestHandler):
 
 
 class BoundedServer(web.Server):
-    """As ``aiohttp.web.Server``. ``limit``: of connections; None derives it from the limit of open files."""
+    """An `aiohttp.web.Server` with at most `limit` connections; None derives it from the limit of open files."""
 
     def __init__(
         self, handler: Any, *, limit: int | None = None, head_within_s: float = HEAD_WITHIN_S, **kwargs: Any
@@ -121,7 +123,7 @@ class BoundedServer(web.Server):
 
 
 class BoundedRunner(web.AppRunner):
-    """An ``AppRunner`` whose server is a ``BoundedServer``."""
+    """An `AppRunner` whose server is a `BoundedServer`."""
 
     def __init__(self, app: web.Application, *, head_within_s: float = HEAD_WITHIN_S, **kwargs: Any) -> None:
         super().__init__(app, **kwargs)
@@ -133,43 +135,43 @@ class BoundedRunner(web.AppRunner):
             made.request_handler,
             request_factory=made.request_factory,
             head_within_s=self._head_within_s,
-            **made._kwargs,  # noqa: SLF001 - an application has no other door for a server of one's own
+            **made._kwargs,  # noqa: SLF001 - an application offers no other way to a server of one's own
         )
 
 
 async def listen(runner: web.BaseRunner, host: str, port: int, backlog: int = 128) -> int:
-    """Serve at ``host`` and, if that is 127.0.0.1, at ::1 as well: clients may find that first under ``localhost``.
+    """Serve at `host` and, if that is 127.0.0.1, at ::1 too, to which some clients resolve `localhost` first.
 
-    Returns the port, which is any free one for 0. Raises ``OSError`` if ``host`` cannot be listened on; a machine without IPv6,
-    or on which somebody else has the port there, is no error.
+    Return the port; for 0 it is any free one. Raises `OSError` if `host` cannot be listened on; a machine without IPv6, or with
+    another server on that port of ::1, is no error.
     """
     await web.TCPSite(runner, host, port, backlog=backlog).start()
-    found = int(runner.addresses[0][1])
+    bound_port = int(runner.addresses[0][1])
     if host == LOOPBACK:
         with suppress(OSError):
-            await web.TCPSite(runner, LOOPBACK_6, found, backlog=backlog).start()
-    return found
+            await web.TCPSite(runner, LOOPBACK_6, bound_port, backlog=backlog).start()
+    return bound_port
 
 
-def shows(request: web.BaseRequest, header: str, secret: bytes) -> bool:
-    """Whether the request's ``header`` is the ``secret``; compared in constant time, whatever bytes a stranger sends."""
+def has_secret(request: web.BaseRequest, header: str, secret: bytes) -> bool:
+    """Return whether the request's `header` is the `secret`; the comparison takes constant time and accepts any bytes."""
     return hmac.compare_digest(request.headers.get(header, "").encode("utf-8", "surrogateescape"), secret)
 
 
 async def body_of(request: web.BaseRequest) -> bytes:
-    """The whole body. Raises ``HTTPRequestTimeout`` (408) where it does not come, ``HTTPRequestEntityTooLarge`` (413)."""
+    """Return the whole body. Raises `HTTPRequestTimeout` (408) if it does not arrive, `HTTPRequestEntityTooLarge` (413)."""
     if request.headers.get("Expect", "").lower() == "100-continue" and not isinstance(request, web.Request):
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # an application's router has said so by itself
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # an application's router has sent this already
         request.writer.output_size = 0
     try:
         async with asyncio.timeout(BODY_WITHIN_S):
             return await request.read()
     except TimeoutError:
-        raise web.HTTPRequestTimeout(text="the request's body did not come in time; nothing happened") from None
+        raise web.HTTPRequestTimeout(text="the request's body did not arrive in time; nothing happened") from None
 
 
-class BoundedLog(logging.Handler):
-    """Log lines of libraries, one each, JSON like the services' own, bounded in length and in rate."""
+class LibraryLog(logging.Handler):
+    """A handler for libraries' log records: one JSON line each, like the services' own, bounded in length and in rate."""
 
     def __init__(self, stream: TextIO | None = None, lines_per_s: int = LINES_PER_S) -> None:
         super().__init__(logging.WARNING)
@@ -197,10 +199,10 @@ class BoundedLog(logging.Handler):
 
 
 def _bounded(text: str, most: int) -> str:
-    """The text, without its middle where it is too long: both ends say most."""
+    """Return the text, without its middle where it is too long: both ends carry most of the meaning."""
     return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
 
 
 def bound_logs() -> None:
-    """What this process' libraries log goes through one ``BoundedLog`` to stderr."""
-    logging.basicConfig(handlers=[BoundedLog()], level=logging.WARNING, force=True)
+    """Send the log records of all libraries of this process through one `LibraryLog` to stderr."""
+    logging.basicConfig(handlers=[LibraryLog()], level=logging.WARNING, force=True)

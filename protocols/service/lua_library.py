@@ -1,4 +1,4 @@
-"""A protocol's store commands as one Valkey Functions library, and as the pure twin in memory."""
+"""The store commands of a protocol, as one Valkey Functions library and as the pure twin in memory."""
 
 from importlib.resources import files
 from typing import Any
@@ -11,7 +11,7 @@ NAME = "wdm"
 
 
 def source(protocol: Protocol, config: Config) -> str:
-    """The Lua text for ``FUNCTION LOAD REPLACE``: the configuration, the shop's commands, the protocol's own."""
+    """Return the Lua text for `FUNCTION LOAD REPLACE`: the configuration, the shop's commands, the protocol's own."""
     shared, shop = files("protocols"), files("protocols.shop")
     return "\n".join(
         (
@@ -33,7 +33,7 @@ def _fields(table: dict[str, Any]) -> str:
 
 
 class Twin:
-    """The store in memory: the same commands as pure functions over ``tables``. Used by the simulator and the explorer."""
+    """The store in memory: the same commands as pure functions over `tables`, for the simulator and the search."""
 
     def __init__(self, protocol: Protocol, config: Config) -> None:
         self.tables: dict[str, dict[str, Any]] = {}
@@ -41,5 +41,5 @@ class Twin:
         self._config = config
 
     def run(self, command: Command, now: int) -> tuple[Any, ...]:
-        """The command's reply; ``tables`` hold its effect."""
+        """Execute a command; return its reply. `tables` hold its effect."""
         return self._commands[command.name](self.tables, self._config, now, *command.args)

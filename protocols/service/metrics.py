@@ -1,4 +1,4 @@
-"""What a node counted, in Prometheus' text format. Plain integers while the node works; made up only when asked."""
+"""The counts of a node in Prometheus' text format. The node counts plain integers; the text is made for each request."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -28,7 +28,9 @@ class _Collector:
             "wdm_store_batches", "Writes to the store's connection.", value=node.store.counts.batches
         )
         yield CounterMetricFamily("wdm_store_connects", "Connections to the store.", value=node.store.counts.connects)
-        yield CounterMetricFamily("wdm_forced_writes", "Commands something waited for.", value=node.driver.forced)
+        yield CounterMetricFamily(
+            "wdm_forced_writes", "Commands that a transaction waited for.", value=node.driver.forced
+        )
         yield CounterMetricFamily("wdm_messages_sent", "Messages to other services.", value=node.link.counts.messages)
         yield CounterMetricFamily("wdm_message_batches", "Batches that carried them.", value=node.link.counts.batches)
         yield CounterMetricFamily(
@@ -36,11 +38,11 @@ class _Collector:
         )
         yield CounterMetricFamily(
             "wdm_messages_dead_lettered",
-            "Messages that could not be read or carried out.",
+            "Messages that were unreadable or refused.",
             value=node.link.counts.dead_lettered,
         )
         yield CounterMetricFamily(
-            "wdm_commands_refused", "Commands that the store will never execute.", value=node.driver.refused
+            "wdm_commands_refused", "Commands that the store refused for good.", value=node.driver.refused
         )
         yield GaugeMetricFamily("wdm_messages_waiting", "Messages that have not left yet.", value=node.link.waiting)
         yield GaugeMetricFamily("wdm_link_up", "0 while the broker cannot be reached.", value=float(node.link.up))
@@ -49,7 +51,7 @@ class _Collector:
 
 
 def exposition(node: "Node") -> bytes:
-    """The text for ``GET /metrics``."""
+    """Return the text for `GET /metrics`."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(node))
     return generate_latest(registry)

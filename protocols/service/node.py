@@ -1,4 +1,4 @@
-"""One service process, put together from its settings: the service behind the ports that a real process has."""
+"""One service process, assembled from its settings: the service behind the ports of a real process."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from protocols.service.service import Ports, Service
 from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
 from protocols.service.tasks import Background
-from protocols.service.trace import Trace
+from protocols.service.trace import TraceWriter
 from protocols.service.valkey_connection import ServerAddress
 from protocols.shop.request_context import Answer
 
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 class Node:
-    """Everything a service process runs. ``start`` and ``stop`` it inside an event loop."""
+    """The parts of a service process. `start` and `stop` run inside an event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self.protocol = protocol = load(settings.protocol)
@@ -56,21 +56,22 @@ class Node:
         self.service = Service(name, node, protocol, config, ports, limit_ms, settings, _Log())
         self.driver = self.service.driver
         if settings.trace:
-            self.driver.observer = Trace(settings.trace)
-        self.injected = FaultInjector(self.driver, self.link, self.clock)
-        self.injected.become(settings.faults)
+            self.driver.observer = TraceWriter(settings.trace)
+        self.fault_injector = FaultInjector(self.driver, self.link, self.clock)
+        self.fault_injector.apply(settings.faults)
         self.requests: dict[str, dict[int, int]] = {}
         self._session: aiohttp.ClientSession | None = None
         self._tasks = Background(log.error)
 
     async def start(self) -> None:
+        """Connect to store and broker in the background, and begin to sweep."""
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(use_dns_cache=False))
         await self.link.start(self.service.receive)
         self.store.start()
         self._tasks.keep(self.service.sweep, "sweep")
 
     async def stop(self, drain_s: float = 0.3) -> None:
-        """Let what is under way end, for a moment; what does not is recovered by the next one to start."""
+        """Give transactions under way `drain_s` to end, then stop; the next process of this node recovers the rest."""
         deadline = asyncio.get_running_loop().time() + drain_s
         while self.driver.live and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.02)
@@ -90,12 +91,12 @@ class Node:
                 if response.status < 500:
                     return Answer(response.status, _parsed(await response.text(errors="replace")))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            log.debug("asked in vain", service=service, error=str(error) or type(error).__name__)
+            log.debug("query failed", service=service, error=str(error) or type(error).__name__)
         return None
 
 
 def _parsed(text: str) -> dict[str, Any] | str:
-    """An answer's body: as JSON if it is an object, else as the text that it is."""
+    """Return the body of an answer: an object if it is a JSON object, else its text."""
     with contextlib.suppress(ValueError, RecursionError):
         body = json.loads(text)
         if isinstance(body, dict):

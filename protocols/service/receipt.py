@@ -1,4 +1,4 @@
-"""What becomes of a message that a link has brought: carried out, or refused by the store."""
+"""The fate of a message that a link has delivered: carried out, or refused by the store."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,9 @@ from protocols.core import Event
 
 
 class Receipt:
-    """``open`` counts what of the message is still under way; once it is 0 the link is told, once.
+    """A count of the effects of a message that are under way, `open`, and the callbacks for its end.
 
-    ``handled`` is called in any case, after ``rejected`` with the reason if the message cannot be carried out.
+    Once `open` is 0, `handled` is called, and before it `rejected` with the reason if the message cannot be carried out.
     """
 
     __slots__ = ("event", "handled", "open", "rejected", "why")
@@ -21,6 +21,7 @@ class Receipt:
         self.why = ""
 
     def close(self) -> None:
+        """End one effect of the message."""
         self.open -= 1
         if not self.open:
             if self.why:

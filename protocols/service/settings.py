@@ -1,4 +1,4 @@
-"""What a service process is told, through its environment. Unknown values are refused by name."""
+"""The settings of a service process, from its environment. A wrong value is rejected by the name of its variable."""
 
 import json
 import re
@@ -20,16 +20,18 @@ MOST = 10**9
 _WHOLE = re.compile(r"[0-9]{1,10}")
 SERVICES = ("order", "stock", "payment")
 EXAMPLE = "choose-your-own"
-ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what a container listens on, to be told from an address
+ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - a container listens on all addresses
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``limit_ms``: how long a client's request may take before it hears that the outcome is unknown.
+    """The settings of one process of `service`; `node` is the instance's name, and no other process may have it.
 
-    ``routes``: where messages to an instance's address go instead. ``transport``: one of ``links.TRANSPORTS``;
-    ``broker_url``: where its broker is, if it needs one, as this process reaches it. ``trace``: one of so many transactions
-    is traced, 0 for none. ``statuses``: one of ``request_context.STATUSES``. ``store_memory_mb``: the store's limit.
+    It listens on `host:port`; `advertise` is the URL for messages to it. `peers` maps each service to the URLs of its
+    instances, and `routes` maps such a URL to another one that this process must use instead. `transport` is one of
+    `links.TRANSPORTS`; `broker_url` is the address of its broker, if it has one. `limit_ms` bounds a client's request, whose
+    outcome is unknown after that. One of `trace` transactions is traced; 0 for none. `statuses` is one of
+    `request_context.STATUSES`. `store_memory_mb` is the memory limit of the service's store.
     """
 
     service: str
@@ -59,27 +61,30 @@ class Settings:
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> "Settings":
-        """From ``WDM_*`` variables. Raises ``UsageError`` naming the variable and what it must be."""
+        """Read `WDM_*` variables. Raises `UsageError` that names the variable and the values that it may have."""
         service = _need(env, "WDM_SERVICE")
         if service not in SERVICES:
             raise UsageError(f"WDM_SERVICE={service!r} is not one of: {', '.join(SERVICES)}")
         host, _, port = _need(env, "WDM_LISTEN").rpartition(":")
-        # A container's own name is the one by which its peers reach this instance and no other of its service.
-        own, reached = (socket.gethostname(),) * 2 if host in ANY_ADDRESS else (f"{service}-1", host)
+        if host in ANY_ADDRESS:
+            # In a container: its host name is unique among the instances, and its peers reach it by that name.
+            default_node = reachable_host = socket.gethostname()
+        else:
+            default_node, reachable_host = f"{service}-1", host
         peers = _json(env, "WDM_PEERS", "{}")
         return cls(
             service=service,
-            node=env.get("WDM_NODE") or own,
+            node=env.get("WDM_NODE") or default_node,
             protocol=_need(env, "WDM_PROTOCOL"),
             host=host,
             port=_number("WDM_LISTEN's port", port, 0, 65_535),
-            advertise=env.get("WDM_ADVERTISE") or f"http://{reached}:{port}",
+            advertise=env.get("WDM_ADVERTISE") or f"http://{reachable_host}:{port}",
             store_url=_need(env, "WDM_STORE_URL"),
             peers={name: tuple(addresses) for name, addresses in peers.items()},
             routes=_json(env, "WDM_ROUTES", "{}"),
             transport=env.get("WDM_TRANSPORT") or "http",
             broker_url=env.get("WDM_BROKER_URL", ""),
-            secret=_own(env, "WDM_SECRET"),
+            secret=_secret(env, "WDM_SECRET"),
             options=_json(env, "WDM_OPTIONS", "{}"),
             ablate=tuple(filter(None, env.get("WDM_ABLATE", "").split(","))),
             faults=_faults(env.get("WDM_FAULTS") or "{}"),
@@ -94,28 +99,28 @@ class Settings:
 
 
 def environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The variables, and over them what the JSON file ``WDM_ENVIRONMENT_FILE`` says, if it is there.
+    """Return the variables, replaced by those in the JSON file `WDM_ENVIRONMENT_FILE`, if that exists.
 
-    A container keeps its variables from one life to the next; whoever starts it again can only change a file. Raises
-    ``UsageError`` for a file that is no JSON object of texts.
+    A container keeps its variables from one life to the next, so only a file can change them at a restart. Raises `UsageError`
+    for a file that is no JSON object of texts.
     """
     name = env.get("WDM_ENVIRONMENT_FILE")
     if not name or not Path(name).is_file():
         return dict(env)
-    said = _json({name: Path(name).read_text("utf-8")}, name, "{}")
-    for variable, value in said.items():
+    replaced = _json({name: Path(name).read_text("utf-8")}, name, "{}")
+    for variable, value in replaced.items():
         if not isinstance(value, str):
             raise UsageError(f"{name}: {variable} must be a text, not {value!r}")
-    return {**env, **said}
+    return {**env, **replaced}
 
 
 def timing_for(limit_ms: int) -> Timing:
-    """How a service is timed whose requests take at most so long: patience must outlast them."""
+    """Return the timing of a service whose requests take at most `limit_ms`: its patience must outlast them."""
     return Timing(patience=limit_ms + PATIENCE_MS)
 
 
-def _own(env: Mapping[str, str], name: str) -> str:
-    """A secret. The examples that were once published are nobody's."""
+def _secret(env: Mapping[str, str], name: str) -> str:
+    """Return a secret. The published example is rejected."""
     if (value := _need(env, name)).startswith(EXAMPLE):
         raise UsageError(f"{name} is an example that everybody knows; make it your own")
     return value
@@ -141,7 +146,7 @@ def _statuses(text: str) -> str:
 
 def _faults(text: str) -> faults.Faults:
     try:
-        return faults.read(text.encode())
+        return faults.from_json(text.encode())
     except ValueError as error:
         raise UsageError(f"WDM_FAULTS: {error}") from None
 

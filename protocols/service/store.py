@@ -118,11 +118,11 @@ class ValkeyStore(StoreQueue):
     async def _load_library(self, handshake: Handshake) -> None:
         """Load the library; a full server refuses that, and is of use all the same if it has this very library."""
         try:
-            await handshake.ask("FUNCTION", "LOAD", "REPLACE", self._library)
+            await handshake.execute("FUNCTION", "LOAD", "REPLACE", self._library)
         except ServerError as error:
             if not str(error).startswith(FULL):
                 raise
-            listed = await handshake.ask("FUNCTION", "LIST", "LIBRARYNAME", NAME, "WITHCODE")
+            listed = await handshake.execute("FUNCTION", "LIST", "LIBRARYNAME", NAME, "WITHCODE")
             if not any(self._library.encode() in library for library in listed):
                 raise
 

@@ -1,9 +1,14 @@
-"""What a node does for each transaction, for whoever draws it afterwards: a line each, beside what the node says.
+"""The trace of a node: one line for each event and effect of each transaction, from which `wdm` draws the spans.
 
     ~ 81234567890123 1f3a9c04d2be.17 send:prepare stock
 
-The time is the machine's monotonic clock in nanoseconds, the same for all its processes and containers. Lines are kept for one
-turn of the event loop: a process that is killed loses the last of them, and what they tell of may have happened.
+The fields are the prefix, the machine's monotonic clock in nanoseconds (the same for all its processes and containers), the
+transaction, the event or effect, and a detail.
+
+The lines go to stderr, among the JSON lines of the log, because that is the one stream that the harness reads from every
+runtime: of a container it gets nothing else. A log line begins with `{`, so the prefix tells the two apart, and a reader of
+logs leaves out the lines with it. Lines are kept for one turn of the event loop: a process that is killed loses the last ones,
+and their effects may have happened.
 """
 
 import asyncio
@@ -16,14 +21,14 @@ from protocols.core import Do, Done, Effect, Event, Persist, Received, Recovered
 from protocols.ports import Result
 
 Observer = Callable[[str, str, str], None]
-"""Hears the transaction, what happened, and a detail of it."""
+"""Receives the transaction, the event or effect, and a detail of it."""
 
-MARK = "~"
-LONGEST = 120
+PREFIX = "~"
+LONGEST_DETAIL = 120
 
 
 def describe_event(event: Event) -> tuple[str, str]:
-    """An event in words, and its detail: whom it came from, what came of it, what it is about."""
+    """Return an event in words, and its detail: the sender, the result's code, or the subject."""
     match event:
         case Start(_, request):
             return "start", request.subject
@@ -38,12 +43,12 @@ def describe_event(event: Event) -> tuple[str, str]:
 
 
 def result_code(result: Result) -> str:
-    """What a command came to, where it is a word; most answer with one first."""
+    """Return the first word of a command's result; empty if the result begins with no word."""
     return result[0] if result and isinstance(result[0], str) else ""
 
 
 def describe_effect(effect: Effect) -> tuple[str, str] | None:
-    """An effect in words, and its detail; None for one that nobody outside can see."""
+    """Return an effect in words, and its detail; None for an effect that no other node can see."""
     match effect:
         case Persist(command):
             return f"persist:{command.name}", ""
@@ -57,8 +62,8 @@ def describe_effect(effect: Effect) -> tuple[str, str] | None:
             return None
 
 
-class Trace:
-    """An observer that writes to ``descriptor``. ``every``: of so many transactions of a process one is traced."""
+class TraceWriter:
+    """An observer that writes lines to `descriptor`. One of `every` transactions of a process is traced."""
 
     def __init__(self, every: int, descriptor: int | None = None) -> None:
         self._every = every
@@ -66,16 +71,16 @@ class Trace:
         self._lines: list[str] = []
 
     def __call__(self, txn: str, what: str, detail: str) -> None:
-        if self._every > 1 and not self._chosen(txn):
+        if self._every > 1 and not self._is_chosen(txn):
             return
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._write)
         if "\n" in detail:
             detail = detail.replace("\n", " ")
-        self._lines.append(f"{MARK} {time.monotonic_ns()} {txn} {what} {detail[:LONGEST]}\n")
+        self._lines.append(f"{PREFIX} {time.monotonic_ns()} {txn} {what} {detail[:LONGEST_DETAIL]}\n")
 
-    def _chosen(self, txn: str) -> bool:
-        """The same for every node that takes part: it depends on the id alone."""
+    def _is_chosen(self, txn: str) -> bool:
+        """Return whether the transaction is traced. Every participant chooses alike: the id alone decides."""
         sequence = txn.rpartition(".")[2]
         return sequence.isdigit() and int(sequence) % self._every == 0
 

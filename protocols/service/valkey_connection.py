@@ -112,7 +112,7 @@ class ValkeyConnection(asyncio.Protocol):
     async def open(
         cls, address: ServerAddress, on_reply: OnReply, on_lost: OnLost, setup: "Setup | None" = None
     ) -> "ValkeyConnection":
-        """Connect and authenticate; `setup` may then ask for more. Raises one of `LOST` if any of that fails."""
+        """Connect and authenticate; `setup` may execute further commands. Raises one of `LOST` if any of that fails."""
         handshake = Handshake()
         connection = cls(handshake.on_reply, handshake.on_lost)
         try:
@@ -201,11 +201,11 @@ class Handshake:
     async def run(self, address: ServerAddress) -> None:
         """Authenticate and select the database, where the address says so."""
         if address.password:
-            await self.ask("AUTH", *filter(None, [address.username]), address.password)
+            await self.execute("AUTH", *filter(None, [address.username]), address.password)
         if address.database:
-            await self.ask("SELECT", address.database)
+            await self.execute("SELECT", address.database)
 
-    async def ask(self, *command: Any) -> Any:
+    async def execute(self, *command: Any) -> Any:
         """Return the reply to one command. Raises `ServerError` for an error reply, or whatever ended the connection."""
         if self._failure is not None:
             raise self._failure

@@ -1,9 +1,9 @@
-"""Items and users: what the stock and the payment service answer. An account is a balance that never goes below zero."""
+"""The handlers of the stock and the payment service: items and users. An account is a balance that never goes below zero."""
 
 from protocols.core import Command
 from protocols.ports import Result, TimeLimit
 from protocols.shop.amounts import LIMIT, parse
-from protocols.shop.batches import ACCOUNT_BYTES, how_many, in_pieces
+from protocols.shop.batches import ACCOUNT_BYTES, in_chunks, parse_count
 from protocols.shop.request_context import DONE, Answer, RequestContext, refused
 
 CHUNK = 1_000
@@ -54,28 +54,28 @@ async def pay(context: RequestContext, user: str, amount: str) -> Answer:
 
 
 async def pay_order(context: RequestContext, user: str, order: str, amount: str) -> Answer:
-    """Older clients' way to pay for an order by hand. Said again, it takes nothing more."""
+    """Pay for an order by hand, as older clients do. A repetition takes nothing more."""
     command = Command("pay_order", (f"user:{user}", order, parse("amount", amount)))
     result = await context.retry_while_locked(context.store.once, command)
     return DONE if result[0] == "ok" else _refusal(result, user_id=user, order_id=order)
 
 
 async def cancel_order(context: RequestContext, user: str, order: str) -> Answer:
-    """Give back what ``pay_order`` took. Said again, it gives nothing more; a checkout is nothing that can be cancelled."""
+    """Give back the amount of `pay_order`. A repetition gives nothing more; a checkout cannot be cancelled."""
     result = await context.retry_while_locked(context.store.once, Command("cancel_order", (f"user:{user}", order)))
     return DONE if result[0] == "ok" else _refusal(result, user_id=user, order_id=order)
 
 
 async def status(context: RequestContext, user: str, order: str) -> Answer:
-    """Older clients' question: is this order paid, by its checkout or by hand?"""
+    """Return whether an order is paid, by its checkout or by hand: a request of older clients."""
     _, amount = await context.store.call(Command("find_payment", (f"user:{user}", order)))
     return Answer(200, {"paid": True}) if amount else await order_status(context, order)
 
 
 async def order_status(context: RequestContext, order: str) -> Answer:
-    """The same of a checkout alone, where the client names no user."""
-    found = await context.read("order", "/find", order)
-    return found if isinstance(found, Answer) else Answer(200, {"paid": found["paid"]})
+    """Return whether an order is paid by its checkout: the request names no user, so no payment by hand can be found."""
+    fields = await context.read("order", "/find", order)
+    return fields if isinstance(fields, Answer) else Answer(200, {"paid": fields["paid"]})
 
 
 async def init_items(context: RequestContext, n: str, starting_stock: str, item_price: str) -> Answer:
@@ -86,35 +86,37 @@ async def init_users(context: RequestContext, n: str, starting_money: str) -> An
     return await _init(context, "user", n, parse("starting_money", starting_money), 0)
 
 
-async def _adjust(context: RequestContext, key: str, delta: int, **what: str) -> Answer:
+async def _adjust(context: RequestContext, key: str, delta: int, **subjects: str) -> Answer:
     result = await context.retry_while_locked(context.store.once, Command("adjust", (key, delta)))
-    return DONE if result[0] == "ok" else _refusal(result, **what)
+    return DONE if result[0] == "ok" else _refusal(result, **subjects)
 
 
 async def _init(context: RequestContext, prefix: str, n: str, balance: int, price: int) -> Answer:
-    count = how_many(context, n, ACCOUNT_BYTES)
+    count = parse_count(context, n, ACCOUNT_BYTES)
 
-    async def init(first: int, some: int, limit: TimeLimit) -> Result:
-        # Once: a copy that comes late would take back what has happened since.
-        command = Command("init_accounts", (prefix, first, some, balance, price))
+    async def init(first: int, chunk: int, limit: TimeLimit) -> Result:
+        # `once`: a repeated command that arrives late would reset accounts that have changed since.
+        command = Command("init_accounts", (prefix, first, chunk, balance, price))
         return await context.retry_while_locked(context.store.once, command, limit)
 
-    short = await in_pieces(context, count, CHUNK, init, _refusal)
+    short = await in_chunks(context, count, CHUNK, init, _refusal)
     return short or Answer(200, {"msg": f"{count} {prefix}s initialised"})
 
 
-def _refusal(result: Result, **what: str) -> Answer:
+def _refusal(result: Result, **subjects: str) -> Answer:
     match result:
         case ("missing",):
-            return refused(404, "unknown id", **what)
+            return refused(404, "unknown id", **subjects)
         case ("unpaid",):
-            return refused(404, "nothing was paid for this order through /payment/pay; a checkout stays", **what)
+            return refused(404, "nothing was paid for this order through /payment/pay; a checkout stays", **subjects)
         case ("other", paid):
-            return refused(409, f"{paid} is paid for this order already; cancel that first", **what)
+            return refused(409, f"{paid} is paid for this order already; cancel that first", **subjects)
         case ("short", balance):
-            return refused(409, f"only {balance} left", **what)
+            return refused(409, f"only {balance} left", **subjects)
         case ("over", balance):
-            return refused(409, f"{balance} there already, and no balance may exceed {LIMIT}", **what)
+            return refused(409, f"{balance} there already, and no balance may exceed {LIMIT}", **subjects)
         case ("locked", holder):
-            return refused(409, f"locked by transaction {holder} for all of the time limit; nothing happened", **what)
+            return refused(
+                409, f"locked by transaction {holder} for all of the time limit; nothing happened", **subjects
+            )
     raise AssertionError(f"the ledger answered {result!r}")

@@ -1,7 +1,7 @@
-"""``batch_init``: many things in one request, a bounded number of them in one command.
+"""`batch_init`: many objects in one request, a bounded number of them in one command.
 
-A request ends at its time limit, and when its client has left. What had been set anew by then stays so, and the answer says how
-much that was: a 5xx, for a 4xx would say that nothing has happened.
+A request ends at its time limit, and when its client has left. The objects that were reset by then stay so, and the answer
+has their number: a 5xx, for a 4xx would mean that nothing has happened.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,12 +13,12 @@ from protocols.shop.request_context import Answer, RequestContext
 
 ACCOUNT_BYTES = 160
 ORDER_BYTES = 320
-"""What one takes in a store, its key and the store's own tables included, with some room for what is added to it later."""
+"""The size of one object in a store, with its key, the store's own tables and some room for later additions."""
 
 
-def how_many(context: RequestContext, text: str, each: int) -> int:
-    """``n``, at most as many things of ``each`` bytes as a store has memory for. Raises ``BadAmount``."""
-    count, most = parse("n", text), context.memory // each
+def parse_count(context: RequestContext, text: str, bytes_each: int) -> int:
+    """Parse the parameter `n`. Raises `BadAmount` if the store has no memory for so many objects of `bytes_each`."""
+    count, most = parse("n", text), context.memory // bytes_each
     if count > most:
         raise BadAmount(
             f"n must be at most {most}, not {count}: a store of {context.memory // MB} MB holds no more of these"
@@ -26,14 +26,17 @@ def how_many(context: RequestContext, text: str, each: int) -> int:
     return count
 
 
-async def in_pieces(
+async def in_chunks(
     context: RequestContext,
     count: int,
     most: int,
     init: Callable[[int, int, TimeLimit], Awaitable[Result]],
     refusal: Callable[[Result], Answer],
 ) -> Answer | None:
-    """``init(first, how many, limit)`` for ``most`` at a time until all are done: None, or how far it came and why no further."""
+    """Call `init(first, how many, limit)` for at most `most` objects at a time, until `count` are reset.
+
+    Return None, or the answer that says how many were reset and why the others were not.
+    """
     limit = TimeLimit(context.limit_ms)
     for first in range(0, count, most):
         if first and context.gone():
@@ -52,4 +55,4 @@ async def in_pieces(
 
 
 def _cut_short(first: int, count: int, why: str) -> Answer:
-    return Answer(503, {"error": f"{first} of {count} are set anew, the others are as they were: {why}"})
+    return Answer(503, {"error": f"{first} of {count} are reset, the others are as they were: {why}"})

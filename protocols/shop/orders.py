@@ -1,9 +1,9 @@
-"""Orders and their checkout: what the order service answers."""
+"""The handlers of the order service: orders and their checkout."""
 
 from protocols.core import Command, Outcome, Verdict
 from protocols.ports import Result, TimeLimit
 from protocols.shop.amounts import LIMIT, parse
-from protocols.shop.batches import ORDER_BYTES, how_many, in_pieces
+from protocols.shop.batches import ORDER_BYTES, in_chunks, parse_count
 from protocols.shop.request_context import DONE, UNKNOWN, Answer, RequestContext, refused
 
 CHUNK = 500
@@ -19,8 +19,8 @@ async def find(context: RequestContext, order: str) -> Answer:
     match await context.store.call(Command("find_order", (order,))):
         case ("found", user, paid, total, items):
             lines = [[item, quantity] for item, quantity in items]
-            found = {"order_id": order, "paid": bool(paid), "items": lines, "user_id": user, "total_cost": total}
-            return Answer(200, found)
+            fields = {"order_id": order, "paid": bool(paid), "items": lines, "user_id": user, "total_cost": total}
+            return Answer(200, fields)
         case result:
             return _refusal(result, order_id=order)
 
@@ -37,7 +37,7 @@ async def add_item(context: RequestContext, order: str, item: str, quantity: str
 
 
 async def add_one(context: RequestContext, order: str, item: str) -> Answer:
-    """Older clients name no quantity."""
+    """Add one piece: older clients send no quantity."""
     return await add_item(context, order, item, "1")
 
 
@@ -54,38 +54,38 @@ async def remove(context: RequestContext, order: str) -> Answer:
 async def checkout(context: RequestContext, order: str) -> Answer:
     assert context.checkout is not None
     outcome = await context.checkout(order)
-    return _told(order, outcome)
+    return _answer(order, outcome)
 
 
 async def batch_init(context: RequestContext, n: str, n_items: str, n_users: str, item_price: str) -> Answer:
-    count = how_many(context, n, ORDER_BYTES)
+    count = parse_count(context, n, ORDER_BYTES)
     price = parse("item_price", item_price, limit=LIMIT // 2)
     items, users = parse("n_items", n_items), parse("n_users", n_users)
     if count and not (items and users):
         return refused(400, f"{count} orders need at least one item and one user, not {items} and {users}")
     draw = context.rng.randrange
 
-    async def init(first: int, some: int, _limit: TimeLimit) -> Result:
-        rows = tuple((str(draw(users)), str(draw(items)), str(draw(items))) for _ in range(some))
-        # Once: a copy that comes late would take back what has happened since.
+    async def init(first: int, chunk: int, _limit: TimeLimit) -> Result:
+        rows = tuple((str(draw(users)), str(draw(items)), str(draw(items))) for _ in range(chunk))
+        # `once`: a repeated command that arrives late would reset orders that have changed since.
         return await context.store.once(Command("init_orders", (first, price, rows)))
 
-    short = await in_pieces(context, count, CHUNK, init, _refusal)
+    short = await in_chunks(context, count, CHUNK, init, _refusal)
     return short or Answer(200, {"msg": f"{count} orders initialised"})
 
 
 async def _price(context: RequestContext, item: str) -> int | Answer:
-    """The item's price, or the answer that says why there is none. Only a read: nothing has happened yet."""
-    found = await context.read("stock", "/find", item)
-    if isinstance(found, Answer):
-        return found
-    price = found.get("price")
+    """Return the item's price, or the answer that says why there is none. Only a read: nothing has happened yet."""
+    fields = await context.read("stock", "/find", item)
+    if isinstance(fields, Answer):
+        return fields
+    price = fields.get("price")
     if type(price) is not int or not 0 <= price <= LIMIT:
         return refused(424, f"the stock service answered {price!r} as the price; nothing happened", item_id=item)
     return price
 
 
-def _told(order: str, outcome: Outcome | None) -> Answer:
+def _answer(order: str, outcome: Outcome | None) -> Answer:
     if outcome is None:
         return UNKNOWN
     if outcome.verdict is Verdict.COMMITTED:
@@ -112,16 +112,16 @@ def _not_paid(order: str, why: str) -> Answer:
     return refused(409, f"refused: {why}", order_id=order)
 
 
-def _refusal(result: Result, **what: str) -> Answer:
+def _refusal(result: Result, **subjects: str) -> Answer:
     match result:
         case ("missing",):
-            return refused(404, "unknown order", **what)
+            return refused(404, "unknown order", **subjects)
         case ("paid",):
-            return refused(409, "the order is paid", **what)
+            return refused(409, "the order is paid", **subjects)
         case ("busy", txn):
-            return refused(409, f"the order is being checked out by transaction {txn}", **what)
+            return refused(409, f"the order is being checked out by transaction {txn}", **subjects)
         case ("absent",):
-            return refused(404, "the order has no such item", **what)
+            return refused(404, "the order has no such item", **subjects)
         case ("over", total):
-            return refused(409, f"total {total} or quantities would exceed {LIMIT}", **what)
+            return refused(409, f"total {total} or quantities would exceed {LIMIT}", **subjects)
     raise AssertionError(f"the ledger answered {result!r}")

@@ -1,4 +1,4 @@
-"""What a request handler of the shop works with, and what it answers. The same under aiohttp and in the simulator."""
+"""The context of a request handler of the shop, and its answers. The same under aiohttp and in the simulator."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 from urllib.parse import quote
 
+from protocols.backoff import Backoff
 from protocols.core import Command, Outcome
 from protocols.ports import Clock, Result, Store, StoreDown, StoreUnknown, TimeLimit
 from protocols.shop.amounts import BadAmount
@@ -13,22 +14,25 @@ from protocols.shop.ids import BadId, check_all
 from protocols.shop.memory import MB, STORE_MEMORY_MB
 
 STATUSES = ("exact", "course")
-"""``exact`` tells an unknown id (404) from a refusal (409); ``course`` answers 400 for both, as the course's template does."""
+"""`exact` tells an unknown id (404) from a refusal (409); `course` answers 400 for both, as the course's template does."""
 FIRST_PAUSE_MS = 1.0
 LONGEST_PAUSE_MS = 50.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``body`` is JSON when it is a dict, else text. 2xx happened, 4xx definitely did not, 5xx is unknown."""
+    """The answer to a request; `body` is sent as JSON if it is a dict, else as text.
+
+    2xx: it happened. 4xx: it definitely did not happen. 5xx: unknown.
+    """
 
     status: int
     body: dict[str, Any] | str
 
 
-def refused(status: int, error: str, **what: Any) -> Answer:
-    """A 4xx that says what and which: nothing changed."""
-    return Answer(status, {"error": error, **what})
+def refused(status: int, error: str, **subjects: Any) -> Answer:
+    """Return a 4xx with an error message and the ids that it is about: nothing has changed."""
+    return Answer(status, {"error": error, **subjects})
 
 
 DONE = Answer(200, "done")
@@ -37,18 +41,18 @@ UNKNOWN = Answer(503, {"error": "the outcome is unknown: ask again or look at wh
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """One service's counter: its store, its clock, its random stream and how it reaches others.
+    """The store, the clock and the random stream of one service, and its ways to other services.
 
-    ``ask(service, path)`` is a read of another service's public interface, ids in the path quoted. ``checkout`` runs
-    the protocol (None: unknown). ``limit_ms`` bounds each request. ``statuses``: one of ``STATUSES``. ``memory`` is what a
-    store may have, in bytes; ``gone``: whether the client has left.
+    `query(service, path)` reads from another service's public interface; ids in the path are quoted. `checkout` runs the
+    protocol and returns None for an unknown outcome. `limit_ms` bounds each request. `statuses` is one of `STATUSES`. `memory`
+    is the store's limit in bytes. `gone()` returns whether the client has left.
     """
 
     store: Store
     clock: Clock
     rng: Random
     limit_ms: int
-    ask: Callable[[str, str], Awaitable[Answer]]
+    query: Callable[[str, str], Awaitable[Answer]]
     checkout: Callable[[str], Awaitable[Outcome | None]] | None = None
     new_id: Callable[[], str] = field(default=lambda: "")
     statuses: str = "exact"
@@ -56,8 +60,8 @@ class RequestContext:
     gone: Callable[[], bool] = field(default=lambda: False)
 
     async def read(self, service: str, path: str, name: str) -> dict[str, Any] | Answer:
-        """What ``service`` knows of ``name``; or its 4xx, or a 424 where it gave no answer of the contract."""
-        answer = await self.ask(service, f"{path}/{quote(name, safe='')}")
+        """Read the object `name` of another service: its fields, its 4xx, or a 424 for an answer outside the contract."""
+        answer = await self.query(service, f"{path}/{quote(name, safe='')}")
         if answer.status == 200 and isinstance(answer.body, dict):
             return answer.body
         if 400 <= answer.status < 500:
@@ -67,32 +71,31 @@ class RequestContext:
     async def retry_while_locked(
         self, run: Callable[[Command], Awaitable[Result]], command: Command, limit: TimeLimit | None = None
     ) -> Result:
-        """The command's result once nobody's lock is in its way; ``("locked", holder)`` when the time is up."""
+        """Run a command until no lock of a transaction is in its way; return `("locked", holder)` at the time limit."""
         limit = limit or TimeLimit(self.limit_ms)
-        pause = FIRST_PAUSE_MS
+        backoff = Backoff(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, self.rng)
         while True:
             result = await run(command)
-            if result[0] != "locked" or limit.left_ms < pause:
+            if result[0] != "locked" or limit.left_ms < backoff.pause_ms:
                 return result
-            await self.clock.sleep(pause * (0.5 + self.rng.random()))
-            pause = min(2 * pause, LONGEST_PAUSE_MS)
+            await self.clock.sleep(backoff.next_ms())
 
 
 Handler = Callable[..., Awaitable[Answer]]
 
 
 async def serve(handler: Handler, context: RequestContext, **parameters: str) -> Answer:
-    """The handler's answer, or the one that its failure stands for, with the status that this shop's clients know."""
-    answer = await _served(handler, context, parameters)
+    """Return the handler's answer, or the one for its exception, with the status that this shop's clients know."""
+    answer = await _answer(handler, context, parameters)
     return Answer(status_of(answer.status, context.statuses), answer.body)
 
 
 def status_of(status: int, statuses: str) -> int:
-    """``status`` as it is, or the course's one status for all that did not happen."""
+    """Return the status as it is, or the course's one status for all requests that did not happen."""
     return 400 if statuses == "course" and 400 <= status < 500 else status
 
 
-async def _served(handler: Handler, context: RequestContext, parameters: Mapping[str, str]) -> Answer:
+async def _answer(handler: Handler, context: RequestContext, parameters: Mapping[str, str]) -> Answer:
     try:
         check_all(parameters)
         return await handler(context, **parameters)

@@ -1,4 +1,4 @@
-"""The public HTTP contract as one table: which service answers which request, and how."""
+"""The public HTTP contract as one table: the service and the handler of each request."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,10 @@ PREFIXES = {"order": "/orders", "stock": "/stock", "payment": "/payment"}
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``path`` is without the service's prefix; its ``{parameters}`` are the handler's. ``long``: it does one thing after the
-    other, and stops when its client has left.
+    """A row of the table.
+
+    `path` is without the service's prefix; its `{parameters}` are the handler's. A `long` request consists of many commands,
+    and stops when its client has left.
     """
 
     service: str

@@ -79,7 +79,7 @@ async def test_a_request_ends_at_its_limit_and_says_how_far_it_came() -> None:
         assert (heard.outcome, heard.status) == ("unknown", 503)
         done = int(heard.value["error"].split()[0])
         assert 0 < done < MOST
-        assert f"{done} of {MOST} are set anew" in heard.value["error"]
+        assert f"{done} of {MOST} are reset" in heard.value["error"]
         with closing(store(shop, "stock")) as server:
             assert await comes_to_rest(server) == done
 

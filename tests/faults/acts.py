@@ -12,7 +12,7 @@ from harness.runtimes.admin import AdminClient
 from harness.runtimes.base import Node
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import ShopClient
-from protocols.service.faults import PATH, Faults, read
+from protocols.service.faults import PATH, Faults, from_json
 from tests.contract.acts import item, order, user
 
 
@@ -74,7 +74,7 @@ async def injected(shop: LocalDeployment, name: str) -> Faults:
         aiohttp.ClientSession(headers={"x-wdm-secret": shop.secret}) as session,
         session.get(shop.node(name).url + PATH) as response,
     ):
-        return read(await response.read())
+        return from_json(await response.read())
 
 
 async def rests(shop: LocalDeployment) -> None:

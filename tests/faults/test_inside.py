@@ -10,7 +10,7 @@ from harness import faults
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import ShopClient, all_at_once
 from protocols.ports import LoopClock
-from protocols.service.faults import PATH, Crashes, DisturbedLink, FaultInjector, Faults, read
+from protocols.service.faults import PATH, CrashPoints, DisturbedLink, FaultInjector, Faults, from_json
 from tests.contract.acts import credit_of, stock_of
 from tests.faults.acts import begin, checkout, healed, injected, placed, rests, services, states, until
 
@@ -71,12 +71,12 @@ class Bare:
 
 def test_where_nothing_is_injected_nothing_is_in_the_way() -> None:
     driver, wire, clock = Bare(), LinkId(), LoopClock()
-    injected = FaultInjector(driver, wire, clock)  # type: ignore[arg-type]
-    injected.become(Faults(crash_at={"order:after-do:end": 1}, skew_ms=-5_000, duplicate=0.1))
-    assert isinstance(driver.failpoint, Crashes)
+    injector = FaultInjector(driver, wire, clock)  # type: ignore[arg-type]
+    injector.apply(Faults(crash_at={"order:after-do:end": 1}, skew_ms=-5_000, duplicate=0.1))
+    assert isinstance(driver.failpoint, CrashPoints)
     assert isinstance(driver.link, DisturbedLink)
     assert clock.offset_us == -5_000_000
-    injected.become(Faults())
+    injector.apply(Faults())
     assert (driver.failpoint, driver.link, clock.offset_us) == (None, wire, 0)
 
 
@@ -101,7 +101,7 @@ def test_two_at_once_add_up() -> None:
 )
 def test_nonsense_is_refused_by_name(body: bytes, what: str) -> None:
     with pytest.raises(ValueError, match=what):
-        read(body)
+        from_json(body)
 
 
 @shared

@@ -32,7 +32,7 @@ def test_a_batch_that_meets_a_lock_half_way_is_not_refused_as_if_nothing_had_hap
         async with in_doubt(shop, items=1_100, bought=1_050) as client:
             heard = await client.call("init_items", 1_100, 50, 1)
             assert (heard.outcome, heard.status) == ("unknown", 503)
-            assert "1000 of 1100 are set anew" in heard.value["error"]
+            assert "1000 of 1100 are reset" in heard.value["error"]
             assert "locked by transaction" in heard.value["error"]
             assert (await client.call("find_item", 999)).value["stock"] == 50
             assert (await client.call("find_item", 1_099)).value["stock"] == 9

@@ -8,7 +8,7 @@ import pytest
 
 from harness.history.spans import Span, encode, from_logs, from_simulation, parse, read
 from protocols.core import Command, Done, Outcome, Persist, Received, Reply, Send, Start, Verdict
-from protocols.service.trace import Trace
+from protocols.service.trace import TraceWriter
 from tests.unit.service.test_driver import YES, Note, Scripted
 
 
@@ -35,7 +35,7 @@ def test_an_observer_hears_events_and_effects_in_the_order_in_which_they_happen(
 async def _noted(every: int, *txns: str) -> str:
     read_end, write_end = os.pipe()
     try:
-        trace = Trace(every, write_end)
+        trace = TraceWriter(every, write_end)
         for txn in txns:
             trace(txn, "reply:refused", "short:item\n5")
         await asyncio.sleep(0)

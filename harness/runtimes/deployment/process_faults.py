@@ -10,7 +10,7 @@ from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Node
 from harness.runtimes.deployment.injected_faults import InjectedFaults
 from harness.runtimes.deployment.node_supervisor import NodeSupervisor
-from protocols.service.faults import PATH, Faults, written
+from protocols.service.faults import PATH, Faults, to_json
 from protocols.service.links.http import SECRET
 from protocols.service.tasks import Background
 
@@ -59,7 +59,7 @@ class ProcessFaultInjector:
             former = self._telling.pop(name, None)
             if former is not None:
                 former.cancel()
-            self._keeper(name).injected = {"WDM_FAULTS": written(self._wanted.lasting(name)).decode()}
+            self._keeper(name).injected = {"WDM_FAULTS": to_json(self._wanted.lasting(name)).decode()}
             task = self._telling[name] = self._tasks.run(self._until_heard(name), f"tell {name}")
             task.add_done_callback(partial(self._told, name))
             tasks.append(task)
@@ -78,7 +78,7 @@ class ProcessFaultInjector:
         while self._keeper(name).beginning:  # by the time it can be asked who it is, it was told what was true before
             await asyncio.sleep(AGAIN_S)
         life = self._keeper(name).identity
-        body = written(self._wanted.of(name))
+        body = to_json(self._wanted.of(name))
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
         async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
             while (node := self._node(name)).pid is not None and self._keeper(name).identity == life:

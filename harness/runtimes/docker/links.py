@@ -16,7 +16,7 @@ from aiohttp import web
 
 from harness.runtimes.base import Rule
 from harness.runtimes.network.proxy import Proxy
-from protocols.service.http import BoundedServer, body_of, bound_logs, shows
+from protocols.service.http import BoundedServer, body_of, bound_logs, has_secret
 from protocols.service.links.http import SECRET
 from protocols.service.settings import environment
 
@@ -46,7 +46,7 @@ class Control:
     async def handle(self, request: web.BaseRequest) -> web.Response:
         if request.path == "/health":
             return web.Response(text="ok")
-        if not shows(request, SECRET, self._secret):
+        if not has_secret(request, SECRET, self._secret):
             return web.Response(status=403, text="the secret is missing or wrong")
         try:
             self._carry_out(msgspec.json.decode(await body_of(request), type=Order))

@@ -134,8 +134,8 @@ class Process(Machine):
         self.runs = Service(self.service, self.name, there.protocol, there.config, ports, there.limit_ms, there.spec)
         if there.spec.trace:
             self.runs.driver.observer = lambda txn, what, detail: world.steps.add(self.name, f"{txn} {what} {detail}")
-        self.injected = FaultInjector(self.runs.driver, link, clock, self._die)
-        self.injected.become(there.lasting(self.name))
+        self.fault_injector = FaultInjector(self.runs.driver, link, clock, self._die)
+        self.fault_injector.apply(there.lasting(self.name))
         self._tasks.run(self.runs.sweep(), "sweep")  # here its failure is a defect, which no restart is to hide
 
     def died(self) -> None:

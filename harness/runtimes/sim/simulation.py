@@ -211,7 +211,7 @@ class Simulation:
             process = self._machine(name)
             assert isinstance(process, Process)
             if process.accepts:
-                process.enter(process.life, lambda p=process: p.injected.become(self._wanted.of(p.name)))  # type: ignore[misc]
+                process.enter(process.life, lambda p=process: p.fault_injector.apply(self._wanted.of(p.name)))  # type: ignore[misc]
 
     def _refused(self, command: Command, why: str) -> None:
         """A command that fails is a defect of a protocol, unless somebody wanted it to."""

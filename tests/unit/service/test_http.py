@@ -14,9 +14,9 @@ from aiohttp import web
 from protocols.service.http import (
     LINES_PER_S,
     LONGEST_LINE,
-    BoundedLog,
     BoundedRunner,
     BoundedServer,
+    LibraryLog,
     listen,
     most_connections,
 )
@@ -133,7 +133,7 @@ def test_log_lines_are_bounded_in_length_and_in_rate() -> None:
     kept = io.StringIO()
     log = logging.getLogger("a library of nobody")
     log.propagate = False
-    log.addHandler(BoundedLog(kept))
+    log.addHandler(LibraryLog(kept))
     for _ in range(200):
         log.warning("%s", "long\n" * 10_000)
     lines = kept.getvalue().splitlines()
