@@ -22,7 +22,7 @@ from aiohttp import web
 from protocols.errors import UsageError
 from protocols.service.app import application
 from protocols.service.http import BoundedRunner, bound_logs
-from protocols.service.node import Node
+from protocols.service.service_process import ServiceProcess
 from protocols.service.settings import Settings, environment
 
 STOP_WITHIN_S = 0.3  # twice: for requests under way, and for the transactions that they leave behind
@@ -56,16 +56,16 @@ async def _serve(settings: Settings) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    node = Node(settings)
-    runner = BoundedRunner(application(node), access_log=None, shutdown_timeout=STOP_WITHIN_S)
+    process = ServiceProcess(settings)
+    runner = BoundedRunner(application(process), access_log=None, shutdown_timeout=STOP_WITHIN_S)
     await runner.setup()
-    await node.start()
+    await process.start()
     await web.TCPSite(runner, settings.host, settings.port, backlog=4096).start()
     _collect_rarely()
     structlog.get_logger().info("serving", listen=f"{settings.host}:{settings.port}", protocol=settings.protocol)
     await stopped.wait()
     await runner.cleanup()
-    await node.stop(STOP_WITHIN_S)
+    await process.stop(STOP_WITHIN_S)
 
 
 def _collect_rarely() -> None:

@@ -1,4 +1,4 @@
-"""The HTTP interface of a node: the public contract, messages between services, health, metrics and the operator's functions."""
+"""The HTTP interface of a service process: the public contract, messages, health, metrics and the operator's functions."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -12,7 +12,7 @@ from protocols.service.codec import BadMessage
 from protocols.service.http import body_of, has_secret, json_response
 from protocols.service.links.http import PATH, SECRET, HttpLink, RejectedMessage
 from protocols.service.metrics import exposition
-from protocols.service.node import Node
+from protocols.service.service_process import ServiceProcess
 from protocols.shop.ids import BadId, check_escapes
 from protocols.shop.request_context import Answer, refused, serve
 from protocols.shop.routes import PREFIXES, ROUTES, Route
@@ -22,34 +22,34 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 log = structlog.get_logger()
 
 
-def application(node: Node) -> web.Application:
-    """Return the application with the contract's routes of this node's service, with and without the service's prefix."""
+def application(process: ServiceProcess) -> web.Application:
+    """Return the application with the contract's routes of this process's service, with and without the service's prefix."""
     app = web.Application(client_max_size=64 * 2**20)
-    service = node.settings.service
+    service = process.settings.service
     for route in ROUTES:
         if route.service == service:
             for prefix in ("", PREFIXES[service]):
                 methods = ("GET", "HEAD") if route.method == "GET" else (route.method,)
                 for method in methods:
-                    app.router.add_route(method, prefix + route.path, _public(node, route))
+                    app.router.add_route(method, prefix + route.path, _public(process, route))
     for prefix in ("", PREFIXES[service]):
-        app.router.add_get(prefix + "/health", _health(node))
-    app.router.add_get("/metrics", _metrics(node))
-    if isinstance(node.link, HttpLink):
-        app.router.add_post(PATH, _trusted(node, _messages(node.link)))
-    app.router.add_post(faults.PATH, _trusted(node, _faults(node)))
-    app.router.add_get(faults.PATH, _trusted(node, _faults(node)))
-    app.router.add_get("/internal/dead-letters", _trusted(node, _dead_letters(node)))
-    app.router.add_get("/internal/txns", _trusted(node, _listed(node)))
-    app.router.add_get("/internal/ended", _trusted(node, _ended(node)))
-    app.router.add_get("/internal/txns/{txn}", _trusted(node, _shown(node)))
-    app.router.add_post("/internal/txns/{txn}/resolve", _trusted(node, _resolved(node)))
+        app.router.add_get(prefix + "/health", _health(process))
+    app.router.add_get("/metrics", _metrics(process))
+    if isinstance(process.link, HttpLink):
+        app.router.add_post(PATH, _trusted(process, _messages(process.link)))
+    app.router.add_post(faults.PATH, _trusted(process, _faults(process)))
+    app.router.add_get(faults.PATH, _trusted(process, _faults(process)))
+    app.router.add_get("/internal/dead-letters", _trusted(process, _dead_letters(process)))
+    app.router.add_get("/internal/txns", _trusted(process, _listed(process)))
+    app.router.add_get("/internal/ended", _trusted(process, _ended(process)))
+    app.router.add_get("/internal/txns/{txn}", _trusted(process, _shown(process)))
+    app.router.add_post("/internal/txns/{txn}/resolve", _trusted(process, _resolved(process)))
     return app
 
 
-def _public(node: Node, route: Route) -> Handler:
-    context, handler = node.service.context, route.handler
-    tally = node.requests.setdefault(route.path, {})
+def _public(process: ServiceProcess, route: Route) -> Handler:
+    context, handler = process.service.context, route.handler
+    tally = process.requests.setdefault(route.path, {})
 
     async def handle(request: web.Request) -> web.Response:
         own = replace(context, gone=lambda: request.transport is None) if route.long else context
@@ -70,8 +70,8 @@ def _response(answer: Answer) -> web.Response:
     return json_response(answer.body, answer.status)
 
 
-def _trusted(node: Node, handler: Handler) -> Handler:
-    secret = node.settings.secret.encode()
+def _trusted(process: ServiceProcess, handler: Handler) -> Handler:
+    secret = process.settings.secret.encode()
 
     async def handle(request: web.Request) -> web.Response:
         if not has_secret(request, SECRET, secret):
@@ -94,72 +94,72 @@ def _messages(link: HttpLink) -> Handler:
     return handle
 
 
-def _faults(node: Node) -> Handler:
+def _faults(process: ServiceProcess) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         try:
             if request.method == "POST":
-                node.fault_injector.apply(faults.from_json(await body_of(request)))
+                process.fault_injector.apply(faults.from_json(await body_of(request)))
         except ValueError as error:
             return web.Response(status=400, text=str(error))
-        return web.Response(body=faults.to_json(node.fault_injector.faults), content_type="application/json")
+        return web.Response(body=faults.to_json(process.fault_injector.faults), content_type="application/json")
 
     return handle
 
 
-def _health(node: Node) -> Handler:
+def _health(process: ServiceProcess) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         body = {
-            "service": node.settings.service,
-            "node": node.settings.node,
-            "store": node.store.up,
-            "link": node.link.up,
-            "dead_letters": node.link.dead.count,
+            "service": process.settings.service,
+            "node": process.settings.node,
+            "store": process.store.up,
+            "link": process.link.up,
+            "dead_letters": process.link.dead.count,
         }
-        if node.link.trouble:
-            body["trouble"] = node.link.trouble
-        return json_response(body, 200 if node.store.up else 503)
+        if process.link.trouble:
+            body["trouble"] = process.link.trouble
+        return json_response(body, 200 if process.store.up else 503)
 
     return handle
 
 
-def _metrics(node: Node) -> Handler:
+def _metrics(process: ServiceProcess) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        return web.Response(body=exposition(node), headers={"content-type": "text/plain; version=0.0.4"})
+        return web.Response(body=exposition(process), headers={"content-type": "text/plain; version=0.0.4"})
 
     return handle
 
 
-def _dead_letters(node: Node) -> Handler:
+def _dead_letters(process: ServiceProcess) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        return json_response({"count": node.link.dead.count, "last": node.link.dead.last()})
+        return json_response({"count": process.link.dead.count, "last": process.link.dead.last()})
 
     return handle
 
 
-def _listed(node: Node) -> Handler:
+def _listed(process: ServiceProcess) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        return json_response(await admin.unfinished(node))
+        return json_response(await admin.unfinished(process))
 
     return handle
 
 
-def _ended(node: Node) -> Handler:
+def _ended(process: ServiceProcess) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        return json_response(await admin.ended(node))
+        return json_response(await admin.ended(process))
 
     return handle
 
 
-def _shown(node: Node) -> Handler:
+def _shown(process: ServiceProcess) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        return json_response(await admin.show(node, request.match_info["txn"]))
+        return json_response(await admin.show(process, request.match_info["txn"]))
 
     return handle
 
 
-def _resolved(node: Node) -> Handler:
+def _resolved(process: ServiceProcess) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        verdict: dict[str, Any] = await admin.resolve(node, request.match_info["txn"])
+        verdict: dict[str, Any] = await admin.resolve(process, request.match_info["txn"])
         return json_response(verdict)
 
     return handle

@@ -30,7 +30,7 @@ Returns None where there was no answer, or a 5xx.
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class ServicePorts:
     """Everything outside a service that it uses. `new_id` names the objects that clients create, never one name twice."""
 
     store: Store
@@ -95,7 +95,7 @@ class Service:
         node: str,
         protocol: Protocol,
         config: Config,
-        ports: Ports,
+        ports: ServicePorts,
         limit_ms: int,
         options: ServiceOptions = DefaultOptions(),
         log: ServiceLog = NO_LOG,

@@ -38,7 +38,7 @@ bounded_log = BoundedLog(log)
 
 
 @dataclass(slots=True)
-class Counts:
+class StoreCounts:
     """Counts since the start of the process."""
 
     commands: int = 0
@@ -60,7 +60,7 @@ class ValkeyStore(StoreQueue):
         self._send_scheduled = False
         self._trouble = ""
         self._tasks = Background(log.error)
-        self.counts = Counts()
+        self.counts = StoreCounts()
 
     @property
     def up(self) -> bool:

@@ -22,7 +22,7 @@ from protocols.service.checkout_retrier import CheckoutRetrier
 from protocols.service.faults import Faults
 from protocols.service.links.broker import BrokerLink
 from protocols.service.links.http import HttpLink
-from protocols.service.node import Node
+from protocols.service.service_process import ServiceProcess
 from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
 from protocols.service.tasks import Background, SupervisedTasks
@@ -57,7 +57,7 @@ class Dying:
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What services log as errors."""
     words: list[str] = []
-    for module in ("store", "node", "links.http", "links.broker"):
+    for module in ("store", "service_process", "links.http", "links.broker"):
         monkeypatch.setattr(f"protocols.service.{module}.log.error", words.append, raising=False)
     return words
 
@@ -191,7 +191,7 @@ async def test_a_store_connects_again_after_any_error(said: list[str], monkeypat
 
 
 async def test_a_sweep_goes_on_after_any_error(said: list[str]) -> None:
-    node, sweep = Node(Settings.read(ENV)), Dying(2)
+    node, sweep = ServiceProcess(Settings.read(ENV)), Dying(2)
     node.service.sweep = sweep  # type: ignore[method-assign]
     await node.start()
     await until(lambda: sweep.lives == 3)

@@ -21,7 +21,7 @@ from protocols.service.codec import BadMessage, Codec
 from protocols.service.faults import FaultInjector, Faults
 from protocols.service.links import MOST_DEAD_LETTERS, transport
 from protocols.service.links.poison import SENDER_PREFIX
-from protocols.service.service import Ports, Service, countdown
+from protocols.service.service import Service, ServicePorts, countdown
 from protocols.service.tasks import Background
 from protocols.shop.request_context import Answer, Handler, serve
 from protocols.shop.routes import ROUTES
@@ -123,7 +123,7 @@ class Process(Machine):
         self._store = SimStore(world, there.network, wire, self._server, enter, clock, there.limit_ms, rng)
         kind = BrokeredLink if transport(there.spec.transport).broker else SimLink
         link = kind(self, life, there.network, there.instances)
-        ports = Ports(
+        ports = ServicePorts(
             self._store,
             link,
             clock,

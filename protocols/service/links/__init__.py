@@ -49,7 +49,7 @@ LIMIT_BYTES = 900_000
 
 
 @dataclass(slots=True)
-class Counts:
+class MessageCounts:
     """Counts since the start of the process. `batches` carried `messages`.
 
     `dead_lettered` messages were unreadable, were refused by the store, or are too large to send.

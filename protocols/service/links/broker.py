@@ -24,7 +24,7 @@ from protocols.backoff import Backoff
 from protocols.errors import UsageError
 from protocols.service.bounded_log import LONGEST_TEXT, BoundedLog
 from protocols.service.codec import BadMessage, Codec
-from protocols.service.links import LIMIT_BYTES, MOST_DEAD_LETTERS, Counts, Receive, Rejected
+from protocols.service.links import LIMIT_BYTES, MOST_DEAD_LETTERS, MessageCounts, Receive, Rejected
 from protocols.service.links.dead_letter_log import DeadLetterLog
 from protocols.service.links.outbox import Outbox
 from protocols.service.tasks import Background, SupervisedTasks
@@ -101,7 +101,7 @@ class BrokerLink:
         self._log = BoundedLog(log)
         self._trouble = ""
         self._connected_s = math.inf
-        self.counts = Counts()
+        self.counts = MessageCounts()
         self.dead = DeadLetterLog()
 
     @property

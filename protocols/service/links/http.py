@@ -23,7 +23,7 @@ from typing import Any
 import structlog
 
 from protocols.service.codec import BadMessage, Codec
-from protocols.service.links import LIMIT_BYTES, Counts, Receive, Rejected
+from protocols.service.links import LIMIT_BYTES, MessageCounts, Receive, Rejected
 from protocols.service.links.dead_letter_log import DeadLetterLog
 from protocols.service.links.http_connection import HttpConnection
 from protocols.service.settings import Settings
@@ -92,7 +92,7 @@ class HttpLink:
         self._posts = Background(log.error)
         self._receive: Receive | None = None
         self.trouble = ""
-        self.counts = Counts()
+        self.counts = MessageCounts()
         self.dead = DeadLetterLog()
 
     @property

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from protocols.ports import Link
-from protocols.service.links import Counts, Receive
+from protocols.service.links import MessageCounts, Receive
 from protocols.service.links.dead_letter_log import DeadLetterLog
 
 
@@ -14,7 +14,7 @@ class TransportLink(Link, Protocol):
     `dead` are the messages that this process can never carry out.
     """
 
-    counts: Counts
+    counts: MessageCounts
     dead: DeadLetterLog
 
     @property

@@ -164,7 +164,7 @@ def test_an_unknown_transport_names_the_known_ones() -> None:
 def test_every_transport_makes_a_link(name: str) -> None:
     settings = replace(Settings.read(ENV), transport=name, broker_url="redis://127.0.0.1:1/0")
     link = transport(name).link(settings, CODEC)
-    assert (link.waiting, link.counts) == (0, links.Counts())
+    assert (link.waiting, link.counts) == (0, links.MessageCounts())
 
 
 def test_a_library_that_is_missing_is_named_with_how_to_get_it() -> None:

@@ -11,7 +11,7 @@ from protocols.core import Command
 from protocols.ports import Result
 from protocols.registry import load
 from protocols.service.lua_library import Twin
-from protocols.service.service import Ports, Service
+from protocols.service.service import Service, ServicePorts
 
 AGE = 1_700_000_000_000_000
 
@@ -25,7 +25,7 @@ class OneStore:
         self.refuses: set[str] = set()
         self.sent: list[object] = []
         self.superseded_by: list[tuple[int, int]] = []
-        ports = Ports(self, self, self, Random(1), self._fetch, lambda: "x")  # type: ignore[arg-type]
+        ports = ServicePorts(self, self, self, Random(1), self._fetch, lambda: "x")  # type: ignore[arg-type]
         self.service = Service("order", "order-1", protocol, protocol.configure(), ports, 10_000, log=self)
 
     def recovering(self, txns: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from protocols.service.codec import Codec
 from protocols.service.faults import FaultInjector
 from protocols.service.links import transport
 from protocols.service.lua_library import source
-from protocols.service.service import Ports, Service
+from protocols.service.service import Service, ServicePorts
 from protocols.service.settings import Settings
 from protocols.service.store import ValkeyStore
 from protocols.service.tasks import Background
@@ -32,7 +32,7 @@ LONGEST_TEXT = 300
 log = structlog.get_logger()
 
 
-class Node:
+class ServiceProcess:
     """The parts of a service process. `start` and `stop` run inside an event loop."""
 
     def __init__(self, settings: Settings) -> None:
@@ -44,7 +44,7 @@ class Node:
             ServerAddress.parse(settings.store_url), source(protocol, config), self.clock, settings.limit_ms
         )
         self.link = transport(settings.transport).link(settings, Codec(protocol.messages))
-        ports = Ports(
+        ports = ServicePorts(
             self.store,
             self.link,
             self.clock,
