@@ -16,8 +16,8 @@ RUN_RECORD = 2
 BENCH_RECORD = 1
 """Of `bench.json`."""
 
-COUNTEREXAMPLE = 1
-"""Of `counterexample.json`."""
+COUNTEREXAMPLE = 2
+"""Of `counterexample.json`. Format 1 has other words for invariants and effects, by which steps are compared."""
 
 RESULTS = 2
 """Of `results.json`. Format 1 has no `not_judged`."""

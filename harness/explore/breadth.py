@@ -27,7 +27,9 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """``crashes`` in a run; the others are where a search gives up. ``depth``: steps that change a node, 0 for no limit."""
+    """``crashes`` in a run; the others are where a search gives up. ``depth``: steps that change a node, 0 for no
+    limit.
+    """
 
     crashes: int = 1
     depth: int = 0
@@ -81,7 +83,9 @@ class BreadthFirst:
         self._meet(State(space.initial, 0, 0), (-1, None))
 
     def until(self, wanted: Callable[[NodeStates], object]) -> int | None:
-        """The number of the first state with wanted places, which is as near as any; None if there is none or a bound is met."""
+        """The number of the first state with wanted places, which is as near as any; None if there is none or a bound
+        is met.
+        """
         if wanted(self.states[0].node_states):
             return 0
         level_ends = 1

@@ -1,4 +1,4 @@
-"""A small case to search: who buys what, and what the shop has."""
+"""A small case to search: the orders, the accounts, and the concurrent checkouts."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +12,11 @@ Branches = tuple[tuple[str, int, tuple[Change, ...]], ...]
 
 @dataclass(frozen=True, slots=True)
 class OrderSpec:
-    """What one user buys. ``branches`` are given if this shop's services are not the participants, else it plans them.
+    """An order of one user. The shop plans its branches, unless ``branches`` gives them for participants of other
+    services.
 
-    ``renewed``: somebody removes it and makes another one of the same number, once, at any time; it is of two pieces of one item.
+    ``renewed``: an operation removes the order and creates another one of the same number, once, at any time; such an
+    order has two pieces of one item.
     """
 
     name: str
@@ -24,19 +26,20 @@ class OrderSpec:
     renewed: bool = False
 
     def setup(self) -> tuple[Command, ...]:
+        """The commands that create the order."""
         lines = (Command("add_item", (self.name, item, quantity, 1)) for item, quantity in self.lines)
         given = (Command("add_branch", (self.name, *branch)) for branch in self.branches)
         return (Command("create_order", (self.name, self.user)), *lines, *given)
 
     def renewal(self) -> tuple[Command, ...]:
-        """The commands by which somebody removes it and makes another one of its number."""
+        """Return the commands that remove the order and create another one of its number."""
         ((item, _),) = self.lines
         return Command("remove_order", (self.name,)), Command(
             "init_orders", (int(self.name), 1, ((self.user, item, item),))
         )
 
     def charge(self) -> dict[str, int]:
-        """What a checkout takes from each account."""
+        """Return the amount that a checkout takes from each account, by the account's key."""
         if self.branches:
             return {key: -delta for _, _, changes in self.branches for key, delta in changes}
         taken = {f"user:{self.user}": sum(quantity for _, quantity in self.lines)}
@@ -47,7 +50,9 @@ class OrderSpec:
 
 @dataclass(frozen=True, slots=True)
 class AccountSpec:
-    """``deposit``: what somebody adds to it, once, at any time. ``anew``: somebody sets it anew, likewise."""
+    """An account and its first balance. ``deposit``: an amount added once, at any time; ``anew``: set anew once, at
+    any time.
+    """
 
     service: str
     key: str
@@ -59,11 +64,12 @@ class AccountSpec:
 
 @dataclass(frozen=True, slots=True)
 class SearchCase:
-    """``checkouts``: the order that each client checks out, in turn. Every item costs 1.
+    """A case: accounts, orders, and ``checkouts``, the order that each client checks out. Every item costs 1.
 
-    ``in_turn``: a client begins only when the one before it has heard something. ``rival``: the coordinator's service has a
-    second instance on the same store, which takes up what the first is still at. ``late``: a connection to a store may break, so
-    that every command ever asked for may be carried out once more, at any later time, without anybody who hears the answer.
+    ``sequential``: a client begins once the client before it has a reply. ``second_instance``: the coordinator's
+    service has a second instance on the same store, which recovers transactions that the first one still runs.
+    ``late_commands``: a connection to a store may break, so that the store may execute every command once more, at
+    any later time, with a reply that is lost.
     """
 
     name: str
@@ -76,11 +82,11 @@ class SearchCase:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """The participants, each named once."""
+        """The names of the participants' services, each once."""
         return tuple(dict.fromkeys(account.service for account in self.accounts))
 
     def setup(self, keeps: Callable[[str], bool], *, orders: bool) -> tuple[Command, ...]:
-        """The commands that fill a store: the accounts of the services that it ``keeps``, and the ``orders``."""
+        """Return the commands that fill a store: the accounts of the services that it ``keeps``, and the ``orders``."""
         accounts = (
             Command("create_account", (account.key, account.balance, account.price))
             for account in self.accounts
@@ -96,17 +102,17 @@ MOST = len(NUMBERS) - 1
 
 
 def cases(participants: int = 2, transactions: int | None = None) -> tuple[SearchCase, ...]:
-    """The cases with so many concurrent checkouts, 1 to 9; by default those with one and those with two.
+    """Return the cases with so many concurrent checkouts, 1 to 9; by default the cases with one and the cases with two.
 
-    Those with one come once more at the end, beside a second instance; and one in which what was refused could be paid later,
-    one in which the first account is set anew, and, for this shop's own two services, one in which the order is removed and made
-    anew.
+    The cases with one checkout follow once more with a second instance of the coordinator's service. Last come a case
+    with enough credit only after the rejection, a case whose first account is set anew, and, for the shop's own two
+    services, a case whose order is removed and created again.
     """
     numbers = (1, 2) if transactions is None else (transactions,)
-    found = tuple(case for number in numbers for case in _cases(participants, number))
-    alone = (case for case in found if len(case.checkouts) == 1)
-    rivals = (replace(case, name=f"{case.name}, two instances", second_instance=True) for case in alone)
-    return (*found, *rivals, *(_changed(participants) if 1 in numbers else ()))
+    concurrent = tuple(case for number in numbers for case in _cases(participants, number))
+    single = (case for case in concurrent if len(case.checkouts) == 1)
+    with_second_instance = (replace(case, name=f"{case.name}, two instances", second_instance=True) for case in single)
+    return (*concurrent, *with_second_instance, *(_changed(participants) if 1 in numbers else ()))
 
 
 def _cases(participants: int, number: int) -> tuple[SearchCase, ...]:
@@ -120,7 +126,7 @@ def _cases(participants: int, number: int) -> tuple[SearchCase, ...]:
     names = "opqrstuvw"[:number]
     many = NUMBERS[number]
     orders = tuple(_order(name, participants, 2) for name in names)
-    # The first service has enough for all but one of them, the others for everybody.
+    # Scarce at the first service only: the checkouts compete there, and the loser's branches elsewhere have to be undone.
     scarce = _accounts([2 * number - 1, *[9 * number] * (participants - 1)])
     twice = "twice" if number == 2 else f"{many} times"
     return (
@@ -142,7 +148,7 @@ def _cases(participants: int, number: int) -> tuple[SearchCase, ...]:
 
 
 def _changed(participants: int) -> Iterator[SearchCase]:
-    """Those in which somebody changes something meanwhile."""
+    """Yield the cases in which an account or the order changes during the checkout."""
     late_commands = _late(participants)
     yield late_commands
     yield _anew(participants)
@@ -165,25 +171,42 @@ def _late(participants: int) -> SearchCase:
 
 def _anew(participants: int) -> SearchCase:
     first, *others = _accounts([*[3] * (participants - 1), 1])
-    first = replace(first, key="item:0", anew=True)  # accounts that are set anew have numbers
-    given = tuple((one.service, 0, ((one.key, -2),)) for one in (first, *others))
+    first = replace(first, key="item:0", anew=True)  # `batch_init` sets accounts by number
+    given = tuple((account.service, 0, ((account.key, -2),)) for account in (first, *others))
     order = OrderSpec("o", "u", (("0", 2),)) if participants == 2 else OrderSpec("o", "u", (), given)
     return SearchCase("one checkout without credit, set anew", ("o",), (order,), (first, *others))
 
 
 def _order(name: str, participants: int, amount: int) -> OrderSpec:
-    """The shop's own order for its own two services; for any other number, one that names its branches."""
+    """Return an order that the shop plans itself for its own two services; for any other number, one that names its
+    branches.
+    """
     if participants == 2:
         return OrderSpec(name, "u", (("i", amount),))
-    branches = tuple((one.service, 0, ((one.key, -amount),)) for one in _accounts([0] * participants))
+    branches = tuple((account.service, 0, ((account.key, -amount),)) for account in _accounts([0] * participants))
     return OrderSpec(name, "u", (), branches)
 
 
 def _accounts(balances: Sequence[int]) -> tuple[AccountSpec, ...]:
-    """One account a participant: of an item, of a user, and of services that this shop has not."""
-    kept = [(STOCK, "item:i", 1), (PAYMENT, "user:u", 0)]
-    kept += [(f"service-{number}", f"account:{number}", 0) for number in range(3, len(balances) + 1)]
-    return tuple(AccountSpec(*one[:2], balance, one[2]) for one, balance in zip(kept, balances, strict=False))
+    """Return one account for each participant: an item, a user, and accounts of services that the shop does not have."""
+    kinds = [(STOCK, "item:i", 1), (PAYMENT, "user:u", 0)]
+    kinds += [(f"service-{number}", f"account:{number}", 0) for number in range(3, len(balances) + 1)]
+    return tuple(
+        AccountSpec(service, key, balance, price)
+        for (service, key, price), balance in zip(kinds, balances, strict=False)
+    )
 
 
-ONE, SHORT, TWICE, SHARED, ONE_AFTER_ANOTHER, TWO_INSTANCES, SHORT_TWO_INSTANCES, LATE, ANEW, RENEWED = CASES = cases()
+CASES = cases()
+
+_BY_NAME = {case.name: case for case in CASES}
+ONE = _BY_NAME["one checkout"]
+SHORT = _BY_NAME["one checkout without credit"]
+TWICE = _BY_NAME["one order checked out twice"]
+SHARED = _BY_NAME["two orders for one item and one user"]
+ONE_AFTER_ANOTHER = _BY_NAME["two orders, one after another"]
+TWO_INSTANCES = _BY_NAME["one checkout, two instances"]
+SHORT_TWO_INSTANCES = _BY_NAME["one checkout without credit, two instances"]
+LATE = _BY_NAME["one checkout, then enough credit, late commands"]
+ANEW = _BY_NAME["one checkout without credit, set anew"]
+RENEWED = _BY_NAME["one checkout, then enough credit, an order made anew"]

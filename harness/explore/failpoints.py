@@ -1,4 +1,4 @@
-"""Every named point between two effects of a protocol, found by running its pure machines through the small cases."""
+"""The failpoints of a protocol, named points between two effects, from a search of the small cases."""
 
 from functools import cache
 
@@ -13,7 +13,9 @@ BOUNDS = Bounds(crashes=1, states=2_000)
 
 
 def failpoints(protocol: Protocol, config: Config) -> tuple[str, ...]:
-    """``service:before-effect`` and ``service:after-effect`` for each effect that any service of it can have, sorted."""
+    """Return ``service:before-effect`` and ``service:after-effect`` of each effect that a service of it can have,
+    sorted.
+    """
     return _failpoints(protocol.name, tuple(sorted(config.options.items())), tuple(sorted(config.ablated)))
 
 

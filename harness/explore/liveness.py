@@ -1,13 +1,16 @@
 """Liveness: from every state, once faults end, every transaction ends.
 
-What was under way is lost together with the faults: the judgement starts without a single packet, so nothing ends that
-relies on a message which nobody would repeat. From then on nothing crashes, nobody new begins, and nobody gives up: no
-deadline fires, and an inquiry about an undecided transaction finds it pending for as long as its owner has it in memory. Whoever
-waits for ever is found waiting. Every step that is left is one which must happen in the end (a node that is up works off its
-messages and its timers), so it is enough that some way leads to the end from wherever the nodes may be: whatever else happens
-on the way leads to places of which the same is known.
+The messages in flight are lost with the last fault: the judgement starts without a packet, so a transaction that
+relies on a message without a retry does not end. From then on there is no crash, no new transaction and no deadline,
+and an inquiry finds an undecided transaction pending for as long as its coordinator has it in memory. Two
+transactions that wait for each other for ever are found, and no deadline hides them.
 
-Only the places matter. More packets would only make more possible, so this also speaks for every state that had some.
+The search shows that an end is reachable from every state, AG EF of CTL (Clarke, Emerson and Sistla, TOPLAS 8(2),
+1986). That implies termination: the moves that remain are receipts, timers and sweeps, each of which happens
+eventually where it stays possible, and a fair run of a finite space cannot pass by a reachable end for ever.
+
+Only the node states count. More packets only make more moves possible, so the result also holds for every state with
+packets.
 """
 
 from collections.abc import Iterable
@@ -19,7 +22,7 @@ NodeStates = tuple[int, ...]
 
 
 class Liveness:
-    """Remembers from which places the end is reached and from which it is not."""
+    """A memory of the node states from which every transaction can end, and of those from which one cannot."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
@@ -27,16 +30,17 @@ class Liveness:
         self._ends: dict[NodeStates, bool] = {}
 
     def ends(self, nodes: Iterable[NodeState]) -> bool:
-        """Whether some faultless way leads from here to where nothing is unfinished."""
+        """Whether a path without faults leads from these node states to a state without an unfinished transaction."""
         start = self._node_states(nodes)
         if start not in self._ends:
             seen = self._search(start)
-            # None of those on the way to nowhere reached an end with more packets than it has by itself.
+            # A failed search proves its whole set: each of its states was tried with at least as many packets as a search of
+            # its own would start with. A successful one proves only the start, since other states may lie beside the path.
             self._ends.update(dict.fromkeys(seen, False) if seen else {start: True})
         return self._ends[start]
 
     def _search(self, start: NodeStates) -> set[NodeStates]:
-        """Nothing if the end was reached, else the places that were seen."""
+        """Return an empty set if an end is reachable, else all node states that were visited."""
         first = (start, self._moves.sent(start, 0))
         seen, waiting = {first}, [first]
         for node_states, packets in waiting:
@@ -51,5 +55,5 @@ class Liveness:
         return {node_states for node_states, _ in seen}
 
     def _node_states(self, nodes: Iterable[NodeState]) -> NodeStates:
-        """The same places for this space, without clients: nobody begins any more."""
+        """Return the numbers of the states in this space without their clients: no new transaction begins."""
         return tuple(self._space.number(at, node._replace(clients=None)) for at, node in enumerate(nodes))

@@ -15,11 +15,13 @@ nothing passes between places but packets. Three reductions follow. Each can be 
   they could as well have done afterwards, since neither sees the other. So it is not tried on its own. It holds for a second
   instance on the same store as well: a crash between two events takes only memory, which the other does not see.
 
-What they are worth, two orders for one item with 2 participants and 1 crash, in seconds of one core: all three 22 thousand states
-in 1.2; without ``covered`` 28 thousand in 1.3, without ``ways`` 25 thousand in 2.3, without ``eager`` 378 thousand in 16.
+What they are worth, two orders for one item with 2 participants and 1 crash, in seconds of one core: all three 22
+thousand states in 1.2; without ``covered`` 28 thousand in 1.3, without ``ways`` 25 thousand in 2.3, without ``eager``
+378 thousand in 16.
 
-They follow the theory of well-structured transition systems (Finkel and Schnoebelen, "Well-structured transition systems
-everywhere!", TCS 256, 2001). They say nothing about liveness, which is judged without any packet at all (``ending.py``).
+They follow the theory of well-structured transition systems (Finkel and Schnoebelen, "Well-structured transition
+systems everywhere!", TCS 256, 2001). They say nothing about liveness, which is judged without any packet at all
+(``ending.py``).
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,11 +1,13 @@
-"""One node in the search: its volatile states and its store as one hashable value, and every way an event can go.
+"""One node in the search: its memory and its store as one hashable value, and every execution of an event.
 
-A node runs an event to its end at once: what it does until then touches only its own store and the network, so no other
-node could tell the difference. A crash may fall between any two effects, and takes with it what was asked for
-(``Do``) but not waited for: each of these is one more way the event can go.
+A node handles an event to its end in one step. Until then it touches only its own store and the network, so the steps
+of other nodes commute with its effects, and any interleaving with them equals one in which the event runs alone
+(Lipton, "Reduction", CACM 18(12), 1975). A crash may fall between any two effects; commands that were issued (``Do``)
+but not awaited may be lost with it or not, and each of these outcomes is one more execution.
 
-What the driver interleaves inside one node is not tried here: it handles other events while a command is with the store. Nor is
-what two instances of a service do at once: between two events of one, the other has all of its turn or none.
+Two interleavings are not tried: the driver handles other events of one node while a command is in the store, and two
+instances of a service may work on their store at once. Here an instance handles an event wholly before or wholly
+after another event.
 """
 
 from dataclasses import dataclass
@@ -38,13 +40,17 @@ Live = tuple[tuple[str, Any, tuple[str, ...]], ...]
 
 
 class InstanceState(NamedTuple):
-    """A node's whole state: ``live`` has (txn, state, armed timers) each, ``tables`` its store."""
+    """The state of an instance: ``live`` has (txn, state, armed timers) of each transaction in memory, ``tables`` is
+    the store.
+    """
 
     live: Live
     tables: Tables
 
 
 class Packet(NamedTuple):
+    """A message from the instance ``sender`` to the instance ``to``."""
+
     to: str
     sender: str
     message: Any
@@ -52,16 +58,19 @@ class Packet(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """A copy of a command on a connection that its sender has given up: the store may still get it, at any time."""
+    """A copy of a command on a connection that its sender has closed: the store may still execute it, at any later
+    time.
+    """
 
     name: str
     args: tuple[Any, ...]
 
 
 class Execution(NamedTuple):
-    """One way an event can go. ``crashed`` names the failpoint after which the node died, or is empty.
+    """One execution of an event: the state after it, the packets sent, and the replies to clients, (txn, outcome) each.
 
-    ``effects`` are what was carried out, in words.
+    ``crashed`` names the failpoint at which the instance crashed, or is empty; ``effects`` describes each effect in a
+    line.
     """
 
     local: InstanceState
@@ -72,9 +81,11 @@ class Execution(NamedTuple):
 
 
 class NodeModel:
-    """The pure machine and the pure store of one service. It remembers at which failpoints it was seen to crash.
+    """The pure machine and the pure store of one service. ``failpoints`` collects the points at which a crash was
+    tried.
 
-    ``name`` is the instance's, where a service has more than one: answers to it go there. ``late``: see ``Case``.
+    ``name`` is the instance's, where a service has more than one: replies are addressed to it. ``late_commands``: see
+    ``SearchCase``.
     """
 
     def __init__(
@@ -96,17 +107,19 @@ class NodeModel:
         self._config = config
 
     def executions(self, local: InstanceState, txn: str, event: Event) -> tuple[Execution, ...]:
-        """How ``event`` can go: undisturbed first, then with a crash after each effect."""
-        return self._work_out(_Run(self, local), [(txn, event)])
+        """Return the executions of an event: the one without a crash first, then one or two for a crash after each
+        effect.
+        """
+        return self._execute_all(_Run(self, local), [(txn, event)])
 
     def receive(self, local: InstanceState, packet: Packet) -> tuple[Execution, ...]:
-        """How a packet can go. A late command is the store's, and its answer nobody's."""
+        """Return the executions of a packet. A late command goes to the store alone, and its result is lost."""
         if isinstance(packet.message, Late):
             return (self.carry_out(local, Command(packet.message.name, packet.message.args)),)
         return self.executions(local, packet.message.txn, Received(packet.message, packet.sender))
 
     def carry_out(self, local: InstanceState, command: Command) -> Execution:
-        """What a command on the store makes of it."""
+        """Execute one command on the store."""
         twin = self.twin(local.tables)
         result = twin.run(command, 0)
         return Execution(
@@ -114,13 +127,15 @@ class NodeModel:
         )
 
     def sweep(self, local: InstanceState) -> tuple[Execution, ...]:
-        """How the recovery sweep can go: every unfinished transaction that is not live is taken up."""
+        """Return the executions of the recovery sweep, which recovers every unfinished transaction that is not in
+        memory.
+        """
         run = _Run(self, local)
-        found = run.twin.run(Command(self.role.recovery, (self.name, -1)), 0)
-        return self._work_out(run, [(txn, Recovered(record)) for txn, record in found if txn not in run.live])
+        unfinished = run.twin.run(Command(self.role.recovery, (self.name, -1)), 0)
+        return self._execute_all(run, [(txn, Recovered(record)) for txn, record in unfinished if txn not in run.live])
 
     def unfinished(self, local: InstanceState) -> tuple[str, ...]:
-        """What here, volatile or stored, has not ended: names of transactions, sorted.
+        """Return the sorted names of the transactions in memory or in the store that have not ended.
 
         Raises `UsageError` naming a state that the protocol lists and does not map.
         """
@@ -130,23 +145,25 @@ class NodeModel:
         return tuple(sorted({*(txn for txn, *_ in stored), *(txn for txn, _, _ in local.live)}))
 
     def twin(self, tables: Tables) -> Twin:
+        """Return a store with these tables."""
         twin = Twin(self._protocol, self._config)
         twin.tables = {name: dict(fields) for name, fields in tables}
         return twin
 
     def step(self, state: Any, event: Event) -> tuple[Any, tuple[Effect, ...]]:
+        """Run the machine for one event; return its next state and its effects."""
         return self.role.step(self._config, state, event)
 
-    def _work_out(self, run: "_Run", events: list[tuple[str, Event]]) -> tuple[Execution, ...]:
+    def _execute_all(self, run: "_Run", events: list[tuple[str, Event]]) -> tuple[Execution, ...]:
         run.handle(events)
         self.failpoints.update(execution.crashed for execution in run.crashes)
         return (run.without_crash(), *run.crashes)
 
 
 class _Run:
-    """One pass through events to their end; ``crashes`` collects the ways in which it could have been cut short.
+    """One run of events to their end; ``crashes`` collects the executions that a crash cuts short.
 
-    At a crash the commands that were asked for since the last forced write either still reach the store or do not.
+    At a crash the commands issued since the last forced write have all reached the store, or none of them has.
     """
 
     def __init__(self, node: NodeModel, local: InstanceState) -> None:
@@ -157,11 +174,13 @@ class _Run:
         self._pending: list[tuple[str, Command]] = []
         self._sent: list[Packet] = []
         self._replies: list[tuple[str, Outcome]] = []
-        self._words: list[str] = []
+        self._effects: list[str] = []
 
     def handle(self, events: list[tuple[str, Event]]) -> None:
         waiting = list(events)
         while waiting or self._pending:
+            # Pending commands return only once no event is left, as late as the driver allows: every effect up to here is a
+            # crash that may lose them. To run them earlier would hide exactly the executions without a forced write.
             if not waiting:
                 waiting = [(txn, Done(command, self._execute(command))) for txn, command in self._pending]
                 self._pending = []
@@ -169,7 +188,7 @@ class _Run:
 
     def without_crash(self) -> Execution:
         live = tuple(sorted((txn, state, tuple(sorted(timers))) for txn, (state, timers) in self.live.items()))
-        return self._way(InstanceState(live, freeze(self.twin.tables)), "", self._words)
+        return self._execution(InstanceState(live, freeze(self.twin.tables)), "", self._effects)
 
     def _handle(self, txn: str, event: Event) -> list[tuple[str, Event]]:
         state, timers = self.live.get(txn, (None, set()))
@@ -177,7 +196,7 @@ class _Run:
             timers.discard(event.name)
         state, effects = self.node.step(state, event)
         self.live[txn] = (state, timers)
-        done = [found for effect in effects for found in self._carry_out(txn, timers, effect)]
+        done = [event for effect in effects for event in self._carry_out(txn, timers, effect)]
         if state is None:
             del self.live[txn]
         return done
@@ -186,56 +205,62 @@ class _Run:
         done: list[tuple[str, Event]] = []
         match effect:
             case Persist(command):
-                self._may_be_late(command)
+                self._add_late_copy(command)
+                # A forced write takes all earlier commands of the connection with it: the store executes them in order.
                 done = [(name, Done(earlier, self._execute(earlier))) for name, earlier in self._pending]
                 self._pending = []
                 done.append((txn, Done(command, self._execute(command, "persist"))))
             case Do(command):
-                self._may_be_late(command)
+                self._add_late_copy(command)
                 self._pending.append((txn, command))
             case Send(to, message):
                 self._sent.append(Packet(to, self.node.name, message))
-                self._words.append(f"send to {to}: {words(message)}")
+                self._effects.append(f"send to {to}: {describe_message(message)}")
             case SetTimer(name):
                 timers.add(name)
             case CancelTimer(name):
                 timers.discard(name)
             case Reply(outcome):
                 self._replies.append((txn, outcome))
-                self._words.append(f"tell the client: {outcome.verdict} {outcome.why}".rstrip())
+                self._effects.append(f"reply to the client: {outcome.verdict} {outcome.why}".rstrip())
         self._crash(f"{self.node.service}:after-{effect_name(effect)}")
         return done
 
-    def _may_be_late(self, command: Command) -> None:
+    def _add_late_copy(self, command: Command) -> None:
         if self.node.late_commands:
             self._sent.append(Packet(self.node.name, self.node.name, Late(command.name, command.args)))
 
     def _execute(self, command: Command, how: str = "do") -> tuple[Any, ...]:
         result = self.twin.run(command, 0)
-        self._words.append(_executed(how, command, result))
+        self._effects.append(_executed(how, command, result))
         return result
 
     def _crash(self, failpoint: str) -> None:
-        """What a crash here leaves: the store alone, with what was asked for or without."""
+        """Collect the executions that crash here: only the store remains, with the pending commands or without them.
+
+        All of them or none: a part is tried only as the crash right after its last command.
+        """
         tables = freeze(self.twin.tables)
         if self._pending:
             twin = self.node.twin(tables)
             did = [_executed("do", command, twin.run(command, 0)) for _, command in self._pending]
-            self.crashes.append(self._way(InstanceState((), freeze(twin.tables)), failpoint, [*self._words, *did]))
-        self.crashes.append(self._way(InstanceState((), tables), failpoint, self._words))
+            self.crashes.append(
+                self._execution(InstanceState((), freeze(twin.tables)), failpoint, [*self._effects, *did])
+            )
+        self.crashes.append(self._execution(InstanceState((), tables), failpoint, self._effects))
 
-    def _way(self, local: InstanceState, crashed: str, words: list[str]) -> Execution:
+    def _execution(self, local: InstanceState, crashed: str, words: list[str]) -> Execution:
         return Execution(local, tuple(self._sent), tuple(self._replies), crashed, tuple(words))
 
 
 def freeze(tables: dict[str, dict[str, Any]]) -> Tables:
-    """The store as a value, without its notes: tables that are only written down for an operator, and decide nothing."""
+    """Return the tables as a hashable value, without the notes for operators, which no command reads."""
     kept = ((name, fields) for name, fields in tables.items() if not name.startswith("note:"))
     return tuple(sorted((name, tuple(sorted(fields.items()))) for name, fields in kept))
 
 
-def words(message: Any) -> str:
-    """A message as a transcript shows it: its name, then the values of its fields."""
+def describe_message(message: Any) -> str:
+    """Return a message as a transcript shows it: its name, then the values of its fields."""
     values = (getattr(message, name) for name in type(message).__match_args__)
     return f"{type(message).__name__}{_short(tuple(values))}"
 

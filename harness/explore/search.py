@@ -1,8 +1,11 @@
 """Search of every reachable state of a small case: the shipped machines and the pure store commands, with every crash.
 
-A state is where each node is, which packets were ever sent, and how many crashes there have been (``space.py``). The search
-leaves out states that others cover (``moves.py``) and asserts in all places that it meets what must hold (``promises.py``) and
-that everything ends from there (``ending.py``). If something is broken, a second search finds the shortest way to it.
+A state has the state of each node, the packets ever sent, and the number of crashes (``space.py``). The search leaves
+out states that others cover (``moves.py``) and judges safety (``invariants.py``) and liveness (``liveness.py``) of
+all node states that it visits. After a violation a second search finds the shortest path to it (``shortest.py``).
+
+This is explicit-state model checking (Clarke, Grumberg and Peled, "Model Checking", 1999) of the code that runs in
+production. States are stored and matched, unlike in the stateless search of VeriSoft (Godefroid, POPL 1997).
 """
 
 from collections.abc import Iterator
@@ -20,15 +23,15 @@ from protocols.core import Config, Protocol
 __all__ = ["Bounds", "Search", "SearchResult", "State", "Transition"]
 
 UNFINISHED = "unfinished"
-LOOK_EVERY = 256  # places between two looks at the clock
+LOOK_EVERY = 256  # node states between two looks at the clock
 
 
 @dataclass(slots=True)
 class SearchResult:
-    """What a search came to. ``violation`` is ``PROMISE: how`` or empty, ``path`` a way to it, ``shortest`` if none is shorter.
+    """The result of a search. ``violation`` is ``INVARIANT: explanation`` or empty, ``path`` leads to it.
 
-    ``limit`` names the bound that ended the search, or is empty: every state was seen, or the violation. ``depth`` counts steps
-    that change a node.
+    ``shortest``: certainly no other path is shorter. ``limit`` names the bound that ended the search, or is empty:
+    every state was visited, or there is a violation. ``depth`` counts steps that change a node.
     """
 
     case: SearchCase
@@ -42,21 +45,22 @@ class SearchResult:
 
     @property
     def exhausted(self) -> bool:
+        """Whether every state was visited and none violates an invariant."""
         return not self.limit and not self.violation
 
     @property
     def invariant(self) -> str:
-        """The name of what is broken."""
+        """The name of the violated invariant."""
         return self.violation.partition(":")[0]
 
     @property
     def unsafe(self) -> bool:
-        """Whether a state is wrong, and not only one from which something never ends."""
+        """Whether safety is violated, and not only liveness."""
         return bool(self.violation) and self.invariant != UNFINISHED
 
 
 class Search:
-    """All reachable states of one case under one protocol and configuration."""
+    """The search of one case under one protocol and configuration; ``reached`` has the node states of the last run."""
 
     def __init__(
         self, protocol: Protocol, config: Config, case: SearchCase, bounds: Bounds, reductions: Reductions = ALL
@@ -65,7 +69,7 @@ class Search:
         self.bounds = bounds
         self.space = Space(protocol, config, case)
         self.initial = State(self.space.initial, 0, 0)
-        self.reached: tuple[NodeStates, ...] = ()  # by the last run
+        self.reached: tuple[NodeStates, ...] = ()
         self._reductions = reductions
         self._invariants = Invariants(protocol, config, case)
         self._liveness = Liveness(Space(protocol, config, case, patience=1))
@@ -74,38 +78,41 @@ class Search:
         self._judged: dict[NodeStates, str] = {}
 
     def run(self, progress: Progress = lambda _states, _depth: None) -> SearchResult:
-        """Search until everything is seen, a violation is found, or a bound is reached. ``watch`` hears states and depth."""
-        clock = TimeBudget(self.bounds.seconds)
-        first = BreadthFirst(self.space, self._reductions, self.bounds, clock, progress)
-        bad = first.until(self.safety_violation)
-        if bad is None and not first.limit:
-            bad = self._first_unfinished(first, clock, progress)
+        """Search until every state is visited, a violation is found, or a bound is reached.
+
+        ``progress`` is called with the number of states and the depth now and then.
+        """
+        time_budget = TimeBudget(self.bounds.seconds)
+        first = BreadthFirst(self.space, self._reductions, self.bounds, time_budget, progress)
+        violating = first.until(self.safety_violation)
+        if violating is None and not first.limit:
+            violating = self._first_unfinished(first, time_budget, progress)
         self.reached = tuple(first.node_states())
-        found = SearchResult(self.case, len(first.states), first.depth, clock.spent(), first.limit)
-        if bad is not None:
-            self._explain(found, first, bad, clock, progress)
-        return found
+        result = SearchResult(self.case, len(first.states), first.depth, time_budget.spent(), first.limit)
+        if violating is not None:
+            self._explain(result, first, violating, time_budget, progress)
+        return result
 
     def safety_violation(self, node_states: NodeStates) -> str:
-        """The first promise that is broken in these places, or nothing."""
-        found = self._judged.get(node_states)
-        if found is None:
+        """Return the first invariant that these node states violate, with an explanation, or ""."""
+        violation = self._judged.get(node_states)
+        if violation is None:
             stores = [self._tables(at, number) for at, number in enumerate(node_states)]
             clients = self.space.node_state(self.space.home, node_states[self.space.home]).clients
             assert clients is not None, "the coordinator has clients"
             ended = not self.space.unfinished(node_states)
-            found = self._judged[node_states] = self._invariants.violated(stores, clients, ended)
-        return found
+            violation = self._judged[node_states] = self._invariants.violated(stores, clients, ended)
+        return violation
 
     def liveness_violation(self, node_states: NodeStates) -> str:
-        """What can never end from these places, or nothing."""
+        """Return the transactions that can never end from these node states, with an explanation, or ""."""
         if self._liveness.ends(self.space.node_state(at, number) for at, number in enumerate(node_states)):
             return ""
         left = "; ".join(f"{node}: {', '.join(txns)}" for node, txns in self.space.unfinished(node_states).items())
-        return f"{UNFINISHED}: without any more faults, and without what was under way, it never ends ({left})"
+        return f"{UNFINISHED}: without further faults, and without the messages in flight, it never ends ({left})"
 
     def successors(self, state: State) -> Iterator[tuple[Transition, State]]:
-        """Every single way to go on, with nothing left out."""
+        """Yield every step and the state after it, with no reduction."""
         for move in self._all.of(state.node_states, state.packets):
             after = state.after(move)
             if after.crashes <= self.bounds.crashes and after != state:
@@ -113,30 +120,36 @@ class Search:
 
     # ------------------------------------------------------------ inside
 
-    def _first_unfinished(self, met: BreadthFirst, clock: TimeBudget, progress: Progress) -> int | None:
-        """The later places are asked first: they know the end of the way for the others."""
-        first = None
-        for count, (node_states, at) in enumerate(reversed(met.node_states().items())):
+    def _first_unfinished(self, first: BreadthFirst, time_budget: TimeBudget, progress: Progress) -> int | None:
+        """Return the number of the first state from which a transaction cannot end, or None.
+
+        The last states are judged first: most lie near an end, and the search from an earlier state stops at a judged
+        one.
+        """
+        earliest = None
+        for count, (node_states, at) in enumerate(reversed(first.node_states().items())):
             if count % LOOK_EVERY == 0:
-                progress(len(met.states), met.depth)
-                if clock.up():
-                    met.limit = "seconds" if first is None else ""
+                progress(len(first.states), first.depth)
+                if time_budget.up():
+                    first.limit = "seconds" if earliest is None else ""
                     break
             if self.liveness_violation(node_states):
-                first = at
-        return first
+                earliest = at
+        return earliest
 
-    def _explain(self, found: SearchResult, met: BreadthFirst, bad: int, clock: TimeBudget, progress: Progress) -> None:
-        """Tell what is broken, and the shortest way there."""
-        node_states, found.path = met.states[bad].node_states, met.steps(bad)
-        wanted = self.safety_violation if self.safety_violation(node_states) else self.liveness_violation
-        found.shortest = True
+    def _explain(
+        self, result: SearchResult, first: BreadthFirst, violating: int, time_budget: TimeBudget, progress: Progress
+    ) -> None:
+        """Add the violation and the shortest path to it to the result."""
+        node_states, result.path = first.states[violating].node_states, first.steps(violating)
+        goal = self.safety_violation if self.safety_violation(node_states) else self.liveness_violation
+        result.shortest = True
         if self._reductions.eager_sends:
-            nearest = Nearest(self.space, self.bounds, wanted, clock, progress)
-            node_states, found.path, found.shortest = nearest.find(met.path(bad))
-            found.states += nearest.states
-        found.violation = wanted(node_states)
-        found.seconds = clock.spent()
+            nearest = Nearest(self.space, self.bounds, goal, time_budget, progress)
+            node_states, result.path, result.shortest = nearest.find(first.path(violating))
+            result.states += nearest.states
+        result.violation = goal(node_states)
+        result.seconds = time_budget.spent()
 
     def _tables(self, at: int, number: int) -> Tables:
         tables = self._stores[at].get(number)

@@ -1,10 +1,11 @@
-"""The shortest way to a violation that is known to exist.
+"""The shortest path to a violation that is known to exist.
 
-A pass that sends eagerly counts only moves that change a place, so its way is a lower bound of the shortest one, and perhaps not
-a whole way: what was sent at once takes steps of its own. A pass through the same places, with every step counted, gives a whole
-way and an upper bound. Where the two differ, a third pass counts every step as well, but leaves out each state from
-which the violation is further away than the upper bound allows, by a map of the changes of places (A* with that map
-as its heuristic, level by level).
+A pass with eager sends counts only moves that change a node state, so its path is a lower bound and perhaps
+incomplete: each message that was sent at once takes a step of its own. A second pass visits the same node states and
+counts every step: its path is complete and an upper bound. Where the bounds differ, a third pass counts every step of
+all states, but leaves out each state that is further from the violation than the upper bound allows, by a map of
+distances in changes of node states (A* with that map as an admissible heuristic, level by level: Hart, Nilsson and
+Raphael, IEEE TSSC 4(2), 1968).
 """
 
 import sys
@@ -17,11 +18,11 @@ from harness.explore.breadth import Bounds, BreadthFirst, NodeStates, Progress, 
 from harness.explore.moves import ALL, SHORTEST
 from harness.explore.space import Space, Transition
 
-Wanted = Callable[[NodeStates], str]
+Goal = Callable[[NodeStates], str]
 
 
 class ShortestPath(NamedTuple):
-    """Its end and its steps. ``shortest``: it is certain that no other is shorter."""
+    """The node states at its end, and its steps. ``shortest``: certainly no other path is shorter."""
 
     to: NodeStates
     steps: tuple[Transition, ...]
@@ -29,58 +30,62 @@ class ShortestPath(NamedTuple):
 
 
 class Nearest:
-    """Looks for the shortest way to ``wanted`` places within the bounds and the time that is left."""
+    """A search for the shortest path to node states that fulfil ``goal``, within the bounds and the time that is left."""
 
-    def __init__(self, space: Space, bounds: Bounds, wanted: Wanted, clock: TimeBudget, progress: Progress) -> None:
+    def __init__(self, space: Space, bounds: Bounds, goal: Goal, time_budget: TimeBudget, progress: Progress) -> None:
         self._space = space
         self._bounds = bounds
-        self._wanted = wanted
-        self._clock = clock
+        self._goal = goal
+        self._time_budget = time_budget
         self._progress = progress
-        self._sure = True
+        self._certain = True
         self.states = 0
 
     def find(self, path: list[NodeStates]) -> ShortestPath:
-        """``way`` are the places on a way that is the shortest if everything is sent eagerly."""
-        by = frozenset(path)
-        endless = Bounds(self._bounds.crashes, states=sys.maxsize)
-        known = self._exact(endless, TimeBudget(inf), lambda node_states, _: node_states in by)
-        assert known is not None, "the way was there"
+        """Return a complete path. ``path`` has the node states on a shortest path with eager sends."""
+        on_path = frozenset(path)
+        unlimited = Bounds(self._bounds.crashes, states=sys.maxsize)
+        known = self._exact(unlimited, TimeBudget(inf), lambda node_states, _: node_states in on_path)
+        assert known is not None, "the states of the path are reachable one after the other"
         if len(known.steps) > len(path) - 1:
-            away = self._map(len(known.steps) - 1)
+            distances = self._distances(len(known.steps) - 1)
             bounds = replace(self._bounds, depth=0)
             most = len(known.steps)
             shorter = self._exact(
-                bounds, self._clock, lambda node_states, steps: steps + away.get(node_states, inf) < most
+                bounds, self._time_budget, lambda node_states, steps: steps + distances.get(node_states, inf) < most
             )
             known = shorter or known
-        return known._replace(shortest=self._sure and not self._clock.up())
+        return known._replace(shortest=self._certain and not self._time_budget.up())
 
     def _exact(
-        self, bounds: Bounds, clock: TimeBudget, worth: Callable[[NodeStates, int], bool]
+        self, bounds: Bounds, time_budget: TimeBudget, worth: Callable[[NodeStates, int], bool]
     ) -> ShortestPath | None:
-        met = BreadthFirst(self._space, SHORTEST, bounds, clock, self._progress, worth)
-        found = met.until(self._wanted)
-        self.states += len(met.states)
-        self._sure = self._sure and not met.limit
-        return None if found is None else ShortestPath(met.states[found].node_states, met.steps(found), False)
+        search = BreadthFirst(self._space, SHORTEST, bounds, time_budget, self._progress, worth)
+        number = search.until(self._goal)
+        self.states += len(search.states)
+        self._certain = self._certain and not search.limit
+        return None if number is None else ShortestPath(search.states[number].node_states, search.steps(number), False)
 
-    def _map(self, depth: int) -> dict[NodeStates, int]:
-        """How many changes of places it takes at least to wanted ones, from all that are no further than ``depth`` changes."""
-        met = BreadthFirst(
-            self._space, ALL, replace(self._bounds, depth=depth), self._clock, self._progress, mapped=True
+    def _distances(self, depth: int) -> dict[NodeStates, int]:
+        """Return the number of changes of node states from each state to the goal, for all within ``depth`` changes.
+
+        Each change is one step at least and sends are free here, so a distance never exceeds the true one: the
+        heuristic is admissible, and the third pass leaves out no shortest path.
+        """
+        search = BreadthFirst(
+            self._space, ALL, replace(self._bounds, depth=depth), self._time_budget, self._progress, mapped=True
         )
-        met.until(lambda _: False)
-        self.states += len(met.states)
-        self._sure = self._sure and met.limit in ("", "depth")
-        back: dict[NodeStates, list[NodeStates]] = {}
-        for before, after in met.edges:
-            back.setdefault(after, []).append(before)
-        away = {node_states: 0 for node_states in met.node_states() if self._wanted(node_states)}
-        waiting = list(away)
+        search.until(lambda _: False)
+        self.states += len(search.states)
+        self._certain = self._certain and search.limit in ("", "depth")
+        predecessors: dict[NodeStates, list[NodeStates]] = {}
+        for before, after in search.edges:
+            predecessors.setdefault(after, []).append(before)
+        distances = {node_states: 0 for node_states in search.node_states() if self._goal(node_states)}
+        waiting = list(distances)
         for node_states in waiting:
-            for before in back.get(node_states, ()):
-                if before not in away:
-                    away[before] = away[node_states] + 1
+            for before in predecessors.get(node_states, ()):
+                if before not in distances:
+                    distances[before] = distances[node_states] + 1
                     waiting.append(before)
-        return away
+        return distances

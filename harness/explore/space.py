@@ -1,11 +1,11 @@
-"""A case as small integers: every place in which a node can be, every packet, and every move from one place to another.
+"""A case as small integers: every state of each node, every packet, and every move from one node state to another.
 
-The network is the set of all packets ever sent: each may be delivered at any time, any number of times, in any order, or never.
-That is loss, duplication and reordering without a bound and without a step of their own. (The trick is the TLA+
-specification's of two-phase commit: Gray and Lamport, "Consensus on transaction commit", TODS 31(1), 2006.) Time-outs
-fire whenever they are armed; a crash may fall between any two effects.
+The network is the set of all packets ever sent: each may be delivered at any time, any number of times, in any order,
+or never. This covers loss, duplication and reordering without a bound and without a step of their own. (The trick is
+the TLA+ specification's of two-phase commit: Gray and Lamport, "Consensus on transaction commit", TODS 31(1), 2006.)
+Time-outs fire whenever they are armed; a crash may fall between any two effects.
 
-What an event does to a place is worked out once, however many states share that place.
+The moves of a node state are computed once, however many states of the whole system contain it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,20 +13,29 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from harness.explore.case import SearchCase
-from harness.explore.node import Execution, InstanceState, Live, NodeModel, Packet, freeze, words
+from harness.explore.node import Execution, InstanceState, Live, NodeModel, Packet, describe_message, freeze
 from protocols.core import Command, Config, Protocol, Request, Role, Start, TimerFired, Timing, Verdict
 from protocols.errors import UsageError
 from protocols.lives import horizon, parts, prefix_of
 from protocols.service.lua_library import Twin
 
 DEADLINE = "deadline"
-REPLY_NAMES = {Verdict.COMMITTED: "yes", Verdict.REFUSED: "no", Verdict.CONFLICT: "no", Verdict.ACCEPTED: "later"}
+ACKNOWLEDGED, REJECTED, PENDING = "acknowledged", "rejected", "pending"
+REPLY_NAMES = {
+    Verdict.COMMITTED: ACKNOWLEDGED,
+    Verdict.REFUSED: REJECTED,
+    Verdict.CONFLICT: REJECTED,
+    Verdict.ACCEPTED: PENDING,
+}
 
 
 class Clients(NamedTuple):
-    """The coordinator's clients: ``begun`` has the txn of each or "", ``told`` what it heard: "", "yes", "no", "later".
+    """The coordinator's clients: ``begun`` has the transaction of each or "", ``replies`` the name of its last reply
+    or "".
 
-    ``lives`` counts the coordinator's crashes, as long as somebody has still to begin: a new life names transactions anew.
+    ``lives`` counts the coordinator's crashes for as long as a client has still to begin: each life of a coordinator
+    names its transactions afresh. Afterwards it is 0, so that states which differ only in a number without a further
+    use are one state.
     """
 
     begun: tuple[str, ...]
@@ -35,9 +44,10 @@ class Clients(NamedTuple):
 
 
 class NodeState(NamedTuple):
-    """Where one node is; ``clients`` at the coordinator only, and there None if nobody is to begin any more.
+    """The state of one node; ``clients`` only at the coordinator, and None there if no transaction is to begin any
+    more.
 
-    Two instances of a service share its store, so they are in one place: ``rival`` is what the second has in memory.
+    Two instances of a service share its store and are one node here: ``second_instance`` is the memory of the second.
     """
 
     local: InstanceState
@@ -47,7 +57,9 @@ class NodeState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """How a state came about: ``kind`` start, deliver, timer, sweep or crash; ``crashed``, ``effects`` as in ``Way``."""
+    """The label of a step: ``kind`` is a key of ``transcript.STEPS``, ``what`` its object; the rest as in
+    ``Execution``.
+    """
 
     kind: str
     node: str
@@ -57,12 +69,12 @@ class Transition:
 
     @property
     def is_deadline(self) -> bool:
-        """Whether it happens only because somebody ran out of patience."""
+        """Whether the deadline of a transaction fires."""
         return self.kind == "timer" and self.what == DEADLINE
 
 
 class Move(NamedTuple):
-    """The node ``at`` goes to ``place``, ``packets`` (a bit mask) are sent, ``crashes`` is 0 or 1."""
+    """Node number ``at`` goes to ``node_state`` and sends ``packets`` (a bit mask); ``crashes`` is 0 or 1."""
 
     at: int
     node_state: int
@@ -72,13 +84,13 @@ class Move(NamedTuple):
 
 
 class Space:
-    """The places and moves of one case under one protocol. Raises ``UsageError`` if nobody there coordinates.
+    """The node states and moves of one case under one protocol. Raises ``UsageError`` if it has no coordinator.
 
-    ``patience`` 0 lets an undecided transaction be ended by an inquiry at any moment, anything else never does.
+    With ``patience`` 0 an inquiry may end an undecided transaction at any moment, with any other value it never does.
     """
 
     def __init__(self, protocol: Protocol, config: Config, case: SearchCase, patience: int = 0) -> None:
-        # Nothing takes time here, so no pause is worth a state of its own.
+        # Time does not pass here: a timer may fire whenever it is armed, so the length of a pause would only multiply the states.
         config = Config(config.options, config.ablated, Timing(ask=0, tell=0, patience=patience, doubt=0, sweep=0))
         self.case = case
         self.nodes = tuple(
@@ -92,7 +104,7 @@ class Space:
         self._second_instance = (
             NodeModel(coordinator.service, coordinator.role, protocol, config, name) if case.second_instance else None
         )
-        self.addressed = [0] * len(self.nodes)  # to each node: the packets that are addressed to it
+        self.addressed = [0] * len(self.nodes)  # for each node a mask of the packets addressed to it
         self._node_states: list[list[NodeState]] = [[] for _ in self.nodes]
         self._node_state_numbers: list[dict[NodeState, int]] = [{} for _ in self.nodes]
         self._packets: list[Packet] = []
@@ -101,30 +113,33 @@ class Space:
         self.initial = tuple(self._initial(at, Twin(protocol, config)) for at in range(len(self.nodes)))
 
     def node_state(self, at: int, number: int) -> NodeState:
+        """Return the state that has this number at node ``at``."""
         return self._node_states[at][number]
 
     def number(self, at: int, node_state: NodeState) -> int:
-        """The number of a place, a new one if it was never met."""
+        """Return the number of a node state, a new one if it is new."""
         numbers = self._node_state_numbers[at]
-        found = numbers.get(node_state)
-        if found is None:
-            found = numbers[node_state] = len(self._node_states[at])
+        known = numbers.get(node_state)
+        if known is None:
+            known = numbers[node_state] = len(self._node_states[at])
             self._node_states[at].append(node_state)
-        return found
+        return known
 
     def unfinished(self, node_states: tuple[int, ...]) -> dict[str, tuple[str, ...]]:
-        """The transactions that have not ended, by node; a node without any is left out."""
-        found = {}
+        """Return the transactions that have not ended, by the name of each node that has any."""
+        by_node = {}
         for at, number in enumerate(node_states):
-            left = self._unfinished.get((at, number))
-            if left is None:
-                left = self._unfinished[at, number] = self._left(at, self._node_states[at][number])
-            if left:
-                found[self.names[at]] = left
-        return found
+            txns = self._unfinished.get((at, number))
+            if txns is None:
+                txns = self._unfinished[at, number] = self._find_unfinished(at, self._node_states[at][number])
+            if txns:
+                by_node[self.names[at]] = txns
+        return by_node
 
     def own_moves(self, at: int, number: int) -> Iterator[Move]:
-        """What a node can do by itself: let a client begin, let a timer fire, look for what is unfinished."""
+        """Yield the moves without a packet: a client begins, a timer fires, the recovery sweep runs, an account or
+        order changes.
+        """
         node_state = self._node_states[at][number]
         if node_state.clients is not None:
             yield from self._start(at, node_state, node_state.clients)
@@ -140,15 +155,17 @@ class Space:
         yield from self._renewed(at, node_state)
 
     def deliveries(self, at: int, number: int, packet: int) -> Iterator[Move]:
-        """What a node can make of a packet that is addressed to it."""
-        node_state, found = self._node_states[at][number], self._packets[packet]
+        """Yield the moves by which a node receives a packet that is addressed to it."""
+        node_state, received = self._node_states[at][number], self._packets[packet]
         for node, local in self._instances(at, node_state):
-            if node.name == found.to:
-                executions = node.receive(local, found)
-                yield from self._moves(at, node_state, node, "deliver", words(found.message), executions)
+            if node.name == received.to:
+                executions = node.receive(local, received)
+                yield from self._moves(at, node_state, node, "deliver", describe_message(received.message), executions)
 
     def crashes(self, at: int, number: int) -> Iterator[Move]:
-        """What a crash between two events leaves, of each instance that has anything to forget."""
+        """Yield a crash between two events for each instance with anything in memory: the store stays, the memory is
+        lost.
+        """
         node_state = self._node_states[at][number]
         for node, local in self._instances(at, node_state):
             if local.live:
@@ -157,19 +174,19 @@ class Space:
                 yield move._replace(step=replace(move.step, crashed=""))
 
     def failpoints(self) -> set[str]:
-        """The names of all points after an effect at which a crash has been tried."""
+        """Return the names of the points after an effect at which a crash was tried."""
         rivals = (self._second_instance,) if self._second_instance else ()
         return set().union(*(node.failpoints for node in (*self.nodes, *rivals)))
 
     # ------------------------------------------------------------ inside
 
     def _instances(self, at: int, node_state: NodeState) -> Iterator[tuple[NodeModel, InstanceState]]:
-        """The instances of a service, each with what it sees: its own memory, and the store."""
+        """Yield the instances of a node, each with its own memory and the store."""
         yield self.nodes[at], node_state.local
         if at == self.home and self._second_instance:
             yield self._second_instance, InstanceState(node_state.second_instance, node_state.local.tables)
 
-    def _left(self, at: int, node_state: NodeState) -> tuple[str, ...]:
+    def _find_unfinished(self, at: int, node_state: NodeState) -> tuple[str, ...]:
         return tuple(sorted({txn for node, local in self._instances(at, node_state) for txn in node.unfinished(local)}))
 
     def _initial(self, at: int, twin: Twin) -> int:
@@ -177,12 +194,17 @@ class Space:
         name = self.names[at]
         for command in self.case.setup(lambda s: s == name or (home and s not in self.names), orders=home):
             twin.run(command, 0)
-        nobody = ("",) * len(self.case.checkouts)
-        clients = Clients(nobody, nobody) if home else None
+        none = ("",) * len(self.case.checkouts)
+        clients = Clients(none, none) if home else None
         return self.number(at, NodeState(InstanceState((), freeze(twin.tables)), clients))
 
     def _start(self, at: int, node_state: NodeState, clients: Clients) -> Iterator[Move]:
-        """The clients begin in turn; each has one try. A life has its number before its first, and knows what has ended."""
+        """Yield the begin of the next client's transaction.
+
+        The clients begin in a fixed order: two clients with equal orders would only double the states by symmetry. As
+        in the service, a life is enlisted in the store before its first transaction, and the request carries its
+        horizon.
+        """
         client = sum(map(bool, clients.begun))
         if client == len(clients.begun) or (self.case.sequential and client and not clients.replies[client - 1]):
             return
@@ -196,7 +218,7 @@ class Space:
             [sequence, *(parts(txn)[1][1] for txn, _, _ in node_state.local.live if txn.startswith(prefix + "."))]
         )
         unfinished = [txn for txn, _ in twin.run(Command(node.role.recovery, (home, -1)), 0)]
-        # The later client is the older one: ages and arrivals need not agree.
+        # The later client has the higher priority: with wound-wait and wait-die, order of arrival and of age need not agree.
         request = Request(order, home, home, 10 - client, horizon(home, life, oldest, unfinished))
         txn = f"{prefix}.{sequence}"
         begun = (*clients.begun[:client], txn, *clients.begun[client + 1 :])
@@ -205,14 +227,14 @@ class Space:
         yield from self._moves(at, begins, node, "start", order, node.executions(local, txn, Start(txn, request)))
 
     def _deposits(self, at: int, node_state: NodeState) -> Iterator[Move]:
-        """What is added to accounts."""
+        """Yield the deposits."""
         for account in self.case.accounts:
             if account.deposit and at == self._account_node(account.service):
                 adjust = Command("adjust", (account.key, account.deposit))
                 yield from self._once(at, node_state, "deposit", account.key, account.deposit, adjust)
 
     def _set_anew(self, at: int, node_state: NodeState) -> Iterator[Move]:
-        """Accounts that begin once more with what they began with."""
+        """Yield the resets of accounts to their first balance."""
         for account in self.case.accounts:
             if account.anew and at == self._account_node(account.service):
                 prefix, _, number = account.key.partition(":")
@@ -220,7 +242,7 @@ class Space:
                 yield from self._once(at, node_state, "anew", account.key, 1, init)
 
     def _renewed(self, at: int, node_state: NodeState) -> Iterator[Move]:
-        """Orders that are removed and made anew."""
+        """Yield the removals of orders that are created again."""
         for order in self.case.orders if at == self.home else ():
             if order.renewed:
                 yield from self._once(at, node_state, "renew", order.name, 1, *order.renewal())
@@ -228,7 +250,11 @@ class Space:
     def _once(
         self, at: int, node_state: NodeState, kind: str, key: str, made: int, *commands: Command
     ) -> Iterator[Move]:
-        """What somebody does at any time, unless it was done already or somebody's lock is in the way of its first step."""
+        """Yield an operation of the public API that happens once, at any time, unless a lock rejects its first command.
+
+        A marker in the store records that it happened: without one the operation would be possible for ever and the
+        space infinite.
+        """
         marker = (f"{kind}:{key}", (("made", made),))
         node, local = self.nodes[at], node_state.local
         if marker in local.tables:
@@ -246,7 +272,7 @@ class Space:
         )
 
     def _account_node(self, service: str) -> int:
-        """Where a service's accounts are."""
+        """Return the number of the node whose store has a service's accounts."""
         return self.names.index(service) if service in self.names else self.home
 
     def _moves(
@@ -255,13 +281,15 @@ class Space:
         for execution in executions:
             packets = 0
             for packet in execution.sent:
-                packets |= 1 << self._packet(packet)
-            number = self.number(at, self._after(node_state, node, execution))
+                packets |= 1 << self._packet_number(packet)
+            number = self.number(at, self._apply(node_state, node, execution))
             step = Transition(kind, node.name, what, execution.crashed, execution.effects)
             yield Move(at, number, packets, int(bool(execution.crashed)), step)
 
-    def _after(self, node_state: NodeState, node: NodeModel, execution: Execution) -> NodeState:
-        """The place once one of its instances has gone this way. Whose clients live on has no new life to count."""
+    def _apply(self, node_state: NodeState, node: NodeModel, execution: Execution) -> NodeState:
+        """Return the node state after an execution by one of its instances. Only a crash of the first instance begins
+        a new life.
+        """
         if node is self._second_instance:
             clients = node_state.clients and _with_replies(node_state.clients, execution, 0)
             return NodeState(
@@ -273,38 +301,38 @@ class Space:
             node_state.second_instance,
         )
 
-    def _packet(self, packet: Packet) -> int:
-        found = self._packet_numbers.get(packet)
-        if found is None:
-            found = self._packet_numbers[packet] = len(self._packets)
+    def _packet_number(self, packet: Packet) -> int:
+        number = self._packet_numbers.get(packet)
+        if number is None:
+            number = self._packet_numbers[packet] = len(self._packets)
             self._packets.append(packet)
-            self.addressed[self._instance_node(packet.to)] |= 1 << found
-        return found
+            self.addressed[self._instance_node(packet.to)] |= 1 << number
+        return number
 
     def _instance_node(self, name: str) -> int:
-        """Where an instance of that name is."""
+        """Return the number of the node that has the instance of this name."""
         return self.home if self._second_instance and name == self._second_instance.name else self.names.index(name)
 
 
 def _roles(protocol: Protocol, case: SearchCase) -> tuple[tuple[str, Role], ...]:
-    """Who plays what: the coordinator, and a participant for each service of the case.
+    """Return (service, role) of each node: the coordinator first, then a participant for each service of the case.
 
-    A service that the protocol does not name plays as the ones that it names do. Where all data is on the coordinator's store,
-    nobody else has a part.
+    A service that the protocol does not name has the role of one that it names. Where all data is in the
+    coordinator's store, the coordinator is the only node.
     """
     home = next((service for service, role in protocol.roles.items() if role.name == "coordinator"), None)
     if home is None:
-        raise UsageError(f"{protocol.name} has no role named 'coordinator', so nobody could begin a transaction")
+        raise UsageError(f"{protocol.name} has no role named 'coordinator', so no transaction could begin")
     known = {service: role for service, role in protocol.roles.items() if protocol.store_of(service) != home}
-    cast = [(home, protocol.roles[home])]
+    roles = [(home, protocol.roles[home])]
     if known:
-        anybody = next(iter(known.values()))
-        cast += [(service, known.get(service, anybody)) for service in case.services]
-    return tuple(cast)
+        any_role = next(iter(known.values()))
+        roles += [(service, known.get(service, any_role)) for service in case.services]
+    return tuple(roles)
 
 
 def _with_replies(clients: Clients, execution: Execution, lives: int) -> Clients:
-    """What the clients know after it, and so many lives of their coordinator."""
+    """Return the clients after the replies of an execution, their coordinator having crashed ``lives`` times in it."""
     replies = list(clients.replies)
     for txn, outcome in execution.replies:
         if txn in clients.begun:

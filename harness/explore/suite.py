@@ -1,4 +1,4 @@
-"""What one `wdm check` searches: a protocol, the cases it is put through, and what they came to together."""
+"""One `wdm check`: a protocol, the cases to search, and the verdict over all of them."""
 
 import shlex
 import time
@@ -19,9 +19,10 @@ Progress = Callable[[SearchCase, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class ModelCheck:
-    """Does it hold? ``participants`` None: as many as the protocol has; ``transactions`` None: one, and two at once.
+    """A check of one protocol. ``participants`` None: as many as the protocol has; ``transactions`` None: one, and
+    two at once.
 
-    ``bounds`` but for the crashes are for all cases together. Raises ``UsageError`` where it is asked of a protocol, option or
+    ``bounds``, except for the crashes, are for all cases together. ``UsageError`` is raised for a protocol, option or
     safeguard that does not exist.
     """
 
@@ -33,10 +34,11 @@ class ModelCheck:
     bounds: Bounds = field(default_factory=Bounds)
 
     def __post_init__(self) -> None:
-        if not 0 < self.bounds.seconds < float("inf"):  # nor is nan, which no clock ever reaches
+        if not 0 < self.bounds.seconds < float("inf"):  # false for nan as well, which no clock ever reaches
             raise UsageError(f"a search of {self.bounds.seconds!r} seconds would not end: give a finite number above 0")
 
     def cases(self) -> tuple[SearchCase, ...]:
+        """Return the cases to search."""
         here = participants(load(self.protocol))
         if self.participants is not None and not here:
             raise UsageError(f"{self.protocol} has no participants: leave --participants away")
@@ -53,39 +55,39 @@ class ModelCheck:
         return protocol, config
 
     def results(self, progress: Progress = lambda _case, _states, _depth: None) -> Iterator[SearchResult]:
-        """What each case came to. ``watch`` hears states and depth now and then.
+        """Yield the result of each case. ``progress`` is called with the case, states and depth now and then.
 
-        It ends with the first unsafe one: a way to a wrong state says more than a way to one from which nothing ends.
+        The first violation of safety ends the check: it says more than a violation of liveness in a later case.
         """
         searches = [self.search(case) for case in self.cases()]
         began, states = time.monotonic(), 0
         for search in searches:
             left = self.bounds.seconds - (time.monotonic() - began)
             search.bounds = replace(self.bounds, seconds=left, states=self.bounds.states - states)
-            found = search.run(partial(progress, search.case))
-            states += found.states
-            yield found
-            if found.unsafe:
+            result = search.run(partial(progress, search.case))
+            states += result.states
+            yield result
+            if result.unsafe:
                 return
 
     def command(self) -> str:
-        """The command line that asks it again."""
-        said = {"participants": self.participants, "transactions": self.transactions}
+        """Return the command line that repeats this check."""
+        values = {"participants": self.participants, "transactions": self.transactions}
         for bound in fields(Bounds):
             value = getattr(self.bounds, bound.name)
-            said[bound.name] = None if value == bound.default else value
-        flags = [word for name, value in said.items() if value is not None for word in (f"--{name}", str(value))]
+            values[bound.name] = None if value == bound.default else value
+        flags = [word for name, value in values.items() if value is not None for word in (f"--{name}", str(value))]
         return shlex.join(["wdm", "check", *configuration(self), *flags])
 
 
 def participants(protocol: Protocol) -> int:
-    """How many services have a store of their own beside the coordinator's, and so a part in a transaction."""
+    """Count the participants: the stores beside the coordinator's."""
     stores = {protocol.store_of(service) for service in protocol.roles}
     return len(stores) - 1
 
 
 def configuration(model_check: ModelCheck) -> list[str]:
-    """The flags that say which protocol and how."""
+    """Return the flags for the protocol, its options and the ablated safeguards."""
     flags = ["--protocol", model_check.protocol]
     for name, value in model_check.options.items():
         flags += ["--option", f"{name}={value}"]
@@ -95,22 +97,24 @@ def configuration(model_check: ModelCheck) -> list[str]:
 
 
 def worst(results: Sequence[SearchResult]) -> SearchResult | None:
-    """The violation to tell: an unsafe state if there is one, else the first state from which something never ends."""
-    broken = [found for found in results if found.violation]
-    return next((found for found in broken if found.unsafe), broken[0] if broken else None)
+    """Return the violation to report: one of safety if there is one, else the first of liveness; None without a
+    violation.
+    """
+    violations = [result for result in results if result.violation]
+    return next((result for result in violations if result.unsafe), violations[0] if violations else None)
 
 
 def verdict(results: Sequence[SearchResult]) -> Verdict:
-    """``holds`` only if every state of every case was seen."""
-    if any(found.violation for found in results):
+    """Return ``holds`` only if every state of every case was visited."""
+    if any(result.violation for result in results):
         return Verdict.VIOLATED
-    return Verdict.HOLDS if all(found.exhausted for found in results) else Verdict.UNKNOWN
+    return Verdict.HOLDS if all(result.exhausted for result in results) else Verdict.UNKNOWN
 
 
-def on_real_processes(model_check: ModelCheck, found: SearchResult) -> str:
-    """The command that lets a real service die where this way has its first crash, or nothing if it has none there."""
+def on_real_processes(model_check: ModelCheck, result: SearchResult) -> str:
+    """Return the command that kills a real service at the first crash of the path, or "" if no service crashes on it."""
     services = load(model_check.protocol).roles
-    for step in found.path:
+    for step in result.path:
         if step.crashed and step.node in services:
             flags = [*configuration(model_check), "--crash-at", step.crashed]
             return shlex.join(["wdm", "chaos", "--runtime", "local", *flags])

@@ -1,26 +1,26 @@
-"""A path through the search as a person reads it, and a way to walk one on purpose."""
+"""A path through the search as text, and a walk along chosen steps."""
 
 from collections.abc import Iterable
 
 from harness.explore.search import Search, Transition
 
-_HOW = {
+STEPS = {
     "start": "a client checks out order {what}",
     "deliver": "receives {what}",
-    "timer": "its timer {what} fires",
-    "sweep": "looks for what is unfinished",
+    "timer": "timer {what} fires",
+    "sweep": "sweeps for unfinished transactions",
     "crash": "crashes",
-    "deposit": "somebody adds to {what}",
-    "anew": "somebody sets {what} anew",
-    "renew": "somebody removes order {what} and makes another one of its number",
+    "deposit": "a deposit is added to {what}",
+    "anew": "{what} is set anew",
+    "renew": "order {what} is removed and another one of its number is created",
 }
 
 
 def render(path: Iterable[Transition]) -> str:
-    """One paragraph a step: who it happens to, what, and what follows; a crash is said where it falls."""
+    """Return one paragraph for each step: the node, the event, its effects, and the crash, if any, at its place."""
     lines = []
     for number, step in enumerate(path, start=1):
-        lines.append(f"{number:2}. {step.node}: {_HOW[step.kind].format(what=step.what)}")
+        lines.append(f"{number:2}. {step.node}: {STEPS[step.kind].format(what=step.what)}")
         lines += [f"      {effect}" for effect in step.effects]
         if step.crashed:
             lines.append(f"      CRASH {step.crashed}")
@@ -28,9 +28,9 @@ def render(path: Iterable[Transition]) -> str:
 
 
 def walk(search: Search, choices: Iterable[str]) -> tuple[Transition, ...]:
-    """The steps that ``choices`` name, one after the other: ``KIND NODE [BEGINNING OF WHAT] [! FAILPOINT]``.
+    """Return the steps that ``choices`` name, in order: ``KIND NODE [BEGINNING OF WHAT] [! FAILPOINT]``.
 
-    Raises ``LookupError`` with what was possible where a choice fits nothing.
+    Raises ``LookupError`` with the possible steps where a choice matches none.
     """
     state, path = search.initial, []
     for choice in choices:
@@ -43,6 +43,6 @@ def walk(search: Search, choices: Iterable[str]) -> tuple[Transition, ...]:
                 state = after
                 break
         else:
-            seen = sorted({f"{step.kind} {step.node} {step.what} ! {step.crashed}" for step, _ in possible})
-            raise LookupError(f"{choice!r} fits nothing; possible: {seen}")
+            labels = sorted({f"{step.kind} {step.node} {step.what} ! {step.crashed}" for step, _ in possible})
+            raise LookupError(f"{choice!r} matches no step; possible: {labels}")
     return tuple(path)

@@ -60,7 +60,7 @@ def test_a_violation_is_told_and_kept_and_walked_again(capsys: pytest.CaptureFix
     out, err = capsys.readouterr()
     told = out[out.index("violated in") : out.rindex("\nverdict: ")]
     assert told.startswith(
-        "violated in 'one checkout': false acknowledgement: client 0 was told that order o is paid, and it is not\n"
+        "violated in 'one checkout': false acknowledgement: client 0 received an acknowledgement of order o, which is not paid\n"
     )
     assert " 5. order: receives Vote(order~1.0, payment/0, -)\n" in told
     assert "      CRASH order:after-reply:committed\n" in told

@@ -1,4 +1,4 @@
-"""What must hold in a state: every promise is asserted, and only of those who make it."""
+"""Safety in a state: every invariant is asserted, and only of protocols that claim it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +37,7 @@ def broken(
     ended: bool = True,
     atomicity: str = "atomic",
 ) -> str:
-    """Which promise is broken after ``change`` has been made to the three stores."""
+    """Return the name of the invariant that is violated after ``change`` has been made to the three stores."""
     order, stock, payment = found = stores(case)
     change(order, stock, payment)
     protocol = replace(PROTOCOL, claims=lambda config: replace(PROTOCOL.claims(config), atomicity=atomicity))
@@ -57,13 +57,13 @@ def pay(name: str) -> Callable[[Tables, Tables, Tables], None]:
 
 def test_nothing_is_broken_before_and_after() -> None:
     assert broken(lambda *_: None) == ""
-    assert broken(pay("o"), Clients(("c0.0", "c0.1"), ("yes", "no"))) == ""
+    assert broken(pay("o"), Clients(("c0.0", "c0.1"), ("acknowledged", "rejected"))) == ""
 
 
 def test_who_was_told_yes_has_paid_and_who_was_told_no_has_not() -> None:
-    assert broken(lambda *_: None, Clients(("c0.0", ""), ("yes", "")), ended=False) == "false acknowledgement"
-    assert broken(pay("o"), Clients(("c0.0", ""), ("no", "")), ended=False) == "false rejection"
-    both = Clients(("c0.0", "c0.1"), ("yes", "no"))
+    assert broken(lambda *_: None, Clients(("c0.0", ""), ("acknowledged", "")), ended=False) == "false acknowledgement"
+    assert broken(pay("o"), Clients(("c0.0", ""), ("rejected", "")), ended=False) == "false rejection"
+    both = Clients(("c0.0", "c0.1"), ("acknowledged", "rejected"))
     assert broken(lambda order, *_: order["order:o"].update(paid=1), both, case=TWICE, ended=False) == ""
 
 
