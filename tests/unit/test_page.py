@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from markupsafe import escape
 
+from harness import formats
 from harness.checkers import Verdict
 from harness.checkers.verdict import examine
 from harness.explore.suite import ModelCheck
@@ -63,7 +64,9 @@ def test_a_run_that_holds_has_a_page_without_anything_wrong(saga: Finished, run:
 def kept_way(folder: Path) -> Path:
     """A counterexample of `wdm check`."""
     case = ModelCheck("2pc").cases()[0].name
-    kept = Counterexample(1, "0.1", "2pc", {}, (), None, None, case, 1, "<script>1</script>", True, ())
+    kept = Counterexample(
+        formats.COUNTEREXAMPLE, "0.1", "2pc", {}, (), None, None, case, 1, "<script>1</script>", True, ()
+    )
     (folder / COUNTEREXAMPLE).write_bytes(msgspec.json.encode(kept))
     return folder
 
