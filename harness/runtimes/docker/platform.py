@@ -6,13 +6,12 @@ import resource
 from base64 import b64decode
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from ipaddress import IPv4Network
-from pathlib import Path
 from secrets import randbelow, token_hex
 from typing import Any
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes import base
-from harness.runtimes.deployment.plan import BROKER, DeploymentPlan, NodeSpec
+from harness.runtimes.deployment.plan import DeploymentPlan, NodeSpec
 from harness.runtimes.deployment.platform import Network
 from harness.runtimes.deployment.ports import Ports
 from harness.runtimes.deployment.process_handle import ProcessHandle
@@ -21,18 +20,17 @@ from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.deployment.store_log import Log
 from harness.runtimes.deployment.supervisor import START_WITHIN_S
 from harness.runtimes.docker import layout, owner, project, resources
-from harness.runtimes.docker.brokers import BROKERS, Kind
-from harness.runtimes.docker.compose import LINKS, OVERRIDE, Project
-from harness.runtimes.docker.container import TOLD_IN, Container
+from harness.runtimes.docker.compose import LINKS, Project
+from harness.runtimes.docker.container import Container
 from harness.runtimes.docker.engine_client import connect, filters, labels, told
 from harness.runtimes.docker.images import choose
 from harness.runtimes.docker.images import variables as variables_of
 from harness.runtimes.docker.links import VARIABLE
 from harness.runtimes.docker.network_controller import NetworkController
+from harness.runtimes.docker.planner import Planner
 from harness.runtimes.docker.tail import ContainerLog
 from harness.runtimes.docker.usage_sampler import UsageSampler
 from harness.runtimes.network.proxy import Proxy
-from protocols.registry import load
 from protocols.service.links import transport
 
 GATEWAY_PORT = 8000
@@ -57,160 +55,39 @@ class ContainerPlatform:
         self._sampler: UsageSampler | None = None
         self.containers: dict[str, Container] = {}
         self._volatile = volatile
-        self._protocol = load(spec.protocol)
         self._client: Any = None
         self._project: Project | None = None
         self._helper: Container | None = None
-        self._password = token_hex(16)
-        self._nets: dict[str, IPv4Network] = {}
-        self._links: list[layout.Link] = []
+        self._planner: Planner | None = None
 
     # ------------------------------------------------------------ before anything runs
 
     def plan(self, ports: Ports) -> DeploymentPlan:
         self._client = client = connect()
         resources.note_use()
-        kind = transport(self.spec.transport).broker
-        images = choose(client, kind)
+        images = choose(client, transport(self.spec.transport).broker)
         tag, secret = resources.project(self.folder.path, self.spec.protocol), token_hex(16)
-        port = self.spec.port or ports.take()
-        self._nets = layout.subnets(self._free_pool(tag), randbelow)
+        own = {**labels(tag, volatile=self._volatile), **owner.labels(self.folder.path)}
+        nets = layout.subnets(self._free_pool(tag, own), randbelow)
+        self._planner = planner = Planner(self.spec, self.folder, tag, secret, own, nets)
         if self.spec.breakable:
-            self._links = layout.links(self._places(), self._nets, self._broker_ports())
-            self.network = NetworkController(self._places(), self._links, secret)
-        variables = {**variables_of(images), **self._variables(tag, secret, port)}
-        owners = dict.fromkeys(self._protocol.store_of(service) for service in SERVICES)
-        together = () if len(owners) == len(SERVICES) else (project.together(),)
-        self._project = Project(tag, variables, *together, self._override(tag))
-        brokers = (self._member(BROKER, "broker", ""),) if kind else ()
-        stores = tuple(self._member(f"{owner}-store", "store", owner) for owner in owners)
-        services = tuple(
-            self._member(name, "service", service)
-            for service in SERVICES
-            for name in layout.instances(service, self.spec.workers)
-        )
-        gateway = self._member("gateway", "gateway", "", f"http://127.0.0.1:{port}")
-        self._plan = DeploymentPlan(tag, secret, {}, {}, self._broker_urls(), stores, brokers, services, gateway)
+            self.network = NetworkController(planner.places(), planner.links, secret)
+        port = self.spec.port or ports.take()
+        variables = {**variables_of(images), **planner.variables(port)}
+        together = (project.together(),) if planner.shares_a_store else ()
+        self._project = Project(tag, variables, *together, planner.override())
+        self._plan = planner.plan(port, lambda name: self.containers[name].serves())
         return self._plan
 
-    def _places(self) -> list[layout.Place]:
-        store_of, broker = self._protocol.store_of, self._kind is not None
-        return layout.places(self._nets, self.spec.workers, broker=broker, store_of=store_of)
-
-    # ------------------------------------------------------------ the broker, if there is one
-
-    @property
-    def _kind(self) -> Kind | None:
-        return BROKERS.get(transport(self.spec.transport).broker)
-
-    def _broker_ports(self) -> dict[str, int]:
-        """Where it expects each service process."""
-        clients = [name for service in SERVICES for name in layout.instances(service, self.spec.workers)]
-        return self._kind.ports(clients) if self._kind else {}
-
-    def _broker_ways(self) -> dict[str, str]:
-        """The address by which each service process reaches it, where something stands between them."""
-        return {link.source: f"{link.at[0]}:{link.at[1]}" for link in self._links if link.to == BROKER}
-
-    def _broker_urls(self) -> dict[str, str]:
-        if self._kind is None:
-            return {}
-        ways = self._broker_ways() or dict.fromkeys(self._broker_ports(), f"{BROKER}:{self._kind.port(0)}")
-        return {name: self._kind.url(at, self._password) for name, at in ways.items()}
-
-    def _variables(self, tag: str, secret: str, port: int) -> dict[str, str]:
-        spec = self.spec
-        own = self._labels(tag)
-        return {
-            **{name.upper().replace(".", "_"): value for name, value in own.items()},
-            "WDM_RESTART": "no",
-            "WDM_HEALTH_EVERY": NEVER,
-            **(self._kind.variables(self._broker_ways(), spec.durability) if self._kind else {}),
-            "WDM_PROTOCOL": spec.protocol,
-            "WDM_TRANSPORT": spec.transport,
-            "WDM_SECRET": secret,
-            "WDM_STORE_PASSWORD": self._password,
-            "WDM_OPTIONS": json.dumps(spec.options),
-            "WDM_ABLATE": ",".join(spec.ablate),
-            "WDM_DURABILITY": spec.durability,
-            "WDM_STORE_MEMORY_MB": str(spec.store_memory_mb),
-            "WDM_STORE_LIMIT": f"{2 * spec.store_memory_mb}m",
-            "WDM_TIME_LIMIT_MS": str(round(spec.time_limit_s * 1000)),
-            "WDM_LOG_LEVEL": spec.log_level,
-            "WDM_STATUSES": spec.statuses,
-            "WDM_PORT": str(port),
-        }
-
-    def _labels(self, tag: str) -> dict[str, str]:
-        return {**labels(tag, volatile=self._volatile), **owner.labels(self.folder.path)}
-
-    def _free_pool(self, tag: str) -> IPv4Network:
+    def _free_pool(self, tag: str, own: Mapping[str, str]) -> IPv4Network:
         """Addresses that the engine would give to a new network: it knows what is in use."""
         with told("the engine makes no network"):
-            own = self._labels(tag)
-            probe = self._client.networks.create(f"{tag}-probe", internal=True, labels=own, check_duplicate=True)
+            probe = self._client.networks.create(f"{tag}-probe", internal=True, labels={**own}, check_duplicate=True)
             try:
                 probe.reload()
                 return IPv4Network(probe.attrs["IPAM"]["Config"][0]["Subnet"])
             finally:
                 probe.remove()
-
-    def _override(self, tag: str) -> Path:
-        """A second file for Compose: nodes keep their addresses, also when they are unplugged, so a network says which it has.
-
-        Some versions of Compose put a network of the second file in the place of the first one's, so it is said whole.
-        """
-        own = self._labels(tag)
-        nets = {
-            name: {"internal": name in layout.TALKS, "labels": own, "ipam": {"config": [{"subnet": str(net)}]}}
-            for name, net in self._nets.items()
-        }
-        told_by_file = (*SERVICES, *([LINKS] if self.spec.breakable else []))
-        # A container whose root cannot be written takes a file into a volume only; one without a name goes with its container.
-        services = {name: {"volumes": [f"/{TOLD_IN}"]} for name in told_by_file}
-        document = {"services": services, "networks": nets}
-        return self.folder.write_private(OVERRIDE, json.dumps(document, indent=2).encode())
-
-    def _member(self, name: str, kind: base.Kind, service: str, url: str = "") -> NodeSpec:
-        async def serves() -> bool:
-            return await self.containers[name].serves()
-
-        return NodeSpec(
-            name=name,
-            kind=kind,
-            service=service,
-            url=url or f"docker:{name}",
-            port=0,
-            command=("docker", "start", name),
-            environment=self._own_environment(name) if service and kind == "service" else {},
-            once={"WDM_FAULTS": json.dumps({"crash_at": {self.spec.crash_at: 1}})} if self.spec.crash_at else {},
-            log=self.folder.logs / f"{name}.log",
-            serves=serves,
-        )
-
-    def _own_environment(self, name: str) -> dict[str, str]:
-        """What one instance is told that the others of its service are not."""
-        own = {"WDM_NODE": name, "WDM_ADVERTISE": _advertised(name), "WDM_TRACE": str(self.spec.trace)}
-        own["WDM_BROKER_URL"] = self._broker_urls().get(name, "")
-        peers = {one: [_advertised(at) for at in layout.instances(one, self.spec.workers)] for one in SERVICES}
-        if not self.spec.breakable:
-            return {**own, "WDM_PEERS": json.dumps(peers)}
-        routes: dict[str, str] = {}
-        store = ""
-        for link in self._links:
-            if link.source != name or link.to == BROKER:
-                continue
-            if link.to.endswith("-store"):
-                store = f"redis://:{self._password}@{link.at[0]}:{link.at[1]}/0"
-            else:
-                routes[_advertised(link.to)] = f"http://{link.at[0]}:{link.at[1]}"
-        peers = {one: [routes.get(address, address) for address in addresses] for one, addresses in peers.items()}
-        return {
-            **own,
-            "WDM_STORE_URL": store,
-            "WDM_PEERS": json.dumps(peers),
-            "WDM_ROUTES": json.dumps(routes),
-        }
 
     # ------------------------------------------------------------ making and removing
 
@@ -253,10 +130,10 @@ class ContainerPlatform:
         with told("the containers cannot be connected"):
             found = self._client.networks.list(filters=filters(deployment=self._planned.tag))
             networks = {net.name.rpartition("_")[2]: net for net in found}
-            for place in self._places():
+            for place in self._layout.places():
                 self._connect(self.containers[place.node], networks[place.network], place)
             if self._helper is not None:
-                for place in layout.helper_places(self._nets):
+                for place in layout.helper_places(self._layout.nets):
                     self._connect(self._helper, networks[place.network], place)
         return networks
 
@@ -269,8 +146,8 @@ class ContainerPlatform:
         """The proxy has to be there before those that it stands between."""
         cables = self.network
         assert isinstance(cables, NetworkController)
-        said = [(link.source, link.to, link.host, link.port, link.at[1]) for link in self._links]
-        member = self._member(LINKS, "service", "")
+        said = [(link.source, link.to, link.host, link.port, link.at[1]) for link in self._layout.links]
+        member = self._layout.node(LINKS, "service", "", helper.serves)
         life = await helper.begin(member, {VARIABLE: json.dumps(said)})
         deadline = asyncio.get_running_loop().time() + START_WITHIN_S
         while not await helper.serves():
@@ -289,6 +166,11 @@ class ContainerPlatform:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    @property
+    def _layout(self) -> Planner:
+        assert self._planner is not None, "asked before it was planned"
+        return self._planner
 
     @property
     def _planned(self) -> DeploymentPlan:
@@ -342,8 +224,3 @@ class ContainerPlatform:
         for container in self.containers.values():
             await container.thaw()
         await self.settled()
-
-
-def _advertised(name: str) -> str:
-    """A service's own address, as its messages name it. Everybody who hears it has a route for it."""
-    return f"http://{name}:{layout.SERVICE_PORT}"
