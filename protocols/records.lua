@@ -28,11 +28,13 @@ end
 
 -- fences --------------------------------------------------------------------------------------------------------------
 
-local function horizon_of(instance)
-  local packed = call('HGET', 'horizon', instance)
+local function point_of(name, instance)
+  local packed = call('HGET', name, instance)
   if not packed then return 0, 0 end
   return unpack(cmsgpack.unpack(packed))
 end
+
+local function horizon_of(instance) return point_of('horizon', instance) end
 
 local function stale(txn)
   local instance, life, sequence = parts(txn)
@@ -64,6 +66,15 @@ local function drop_lives(instance, first)
   end
 end
 
+-- Apart from `collect`, so that fences which are never collected are seen by `uncollected`.
+local function announce(txn, horizon)
+  local instance = parts(txn)
+  local life, sequence = horizon[1], horizon[2]
+  if sequence > COLLECTED_AT_ONCE then return end
+  local known, last = point_of('announced', instance)
+  if before(known, last, life, sequence) then call('HSET', 'announced', instance, pack({life, sequence})) end
+end
+
 local function collect(txn, horizon)
   local instance = parts(txn)
   local life, sequence = horizon[1], horizon[2]
@@ -80,13 +91,22 @@ local function collect(txn, horizon)
   call('HSET', 'horizon', instance, pack({life, last}))
 end
 
--- {txn, 'fenced', '', now} for each fence below its horizon, as a list of transactions has it: there should be none.
+-- {txn, 'fenced', '', now} for each fence that should have been collected, as a list of transactions has it.
 local function uncollected(now, found)
-  for _, instance in ipairs(call('HKEYS', 'horizon')) do
+  local instances = {}
+  for _, name in ipairs({'announced', 'horizon'}) do
+    for _, instance in ipairs(call('HKEYS', name)) do instances[instance] = true end
+  end
+  for instance in pairs(instances) do
+    local horizon_life, horizon_sequence = horizon_of(instance)
+    local announced_life, announced_sequence = point_of('announced', instance)
     for _, prefix in ipairs(call('HVALS', 'lives:' .. instance)) do
-      for _, sequence in ipairs(call('HKEYS', 'fence:' .. prefix)) do
-        local txn = prefix .. '.' .. sequence
-        if stale(txn) then found[#found + 1] = {txn, 'fenced', '', now} end
+      for _, number in ipairs(call('HKEYS', 'fence:' .. prefix)) do
+        local txn = prefix .. '.' .. number
+        local _, life, sequence = parts(txn)
+        if before(life, sequence, horizon_life, horizon_sequence) or before(life, sequence, announced_life, announced_sequence) then
+          found[#found + 1] = {txn, 'fenced', '', now}
+        end
       end
     end
   end

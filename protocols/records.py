@@ -6,6 +6,8 @@ transactions (``protocols.lives``) below which all of them have ended, those of 
 - ``fence:PREFIX``    sequence -> what the protocol remembers of the transaction here: a verdict, a record
 - ``lives:INSTANCE``  life -> PREFIX           the lives of the instance that have such a table
 - ``horizon``         instance -> (life, sequence)   all before it have ended: fences collected, what still arrives is stale
+- ``announced``       instance -> (life, sequence)   the highest horizon that a message brought with a sequence of at most 1,000:
+                                                     collection reaches it at once, so a fence below it should be gone
 
 No fence has a time-to-live, for a message may be late by any amount; the memory of a store does not grow with what has ended,
 nor with how often a coordinator was started: an instance has one horizon, whatever its lives.
@@ -69,6 +71,14 @@ def remember(tables: Tables, txn: str, what: Any) -> None:
     table(tables, f"lives:{instance}")[str(life)] = prefix
 
 
+def announce(tables: Tables, txn: str, horizon: Point) -> None:
+    """Record a horizon apart from its collection, so that fences which are never collected are seen by `uncollected`."""
+    instance, _ = parts(txn)
+    if horizon > FIRST and horizon[1] <= COLLECTED_AT_ONCE:
+        announced = table(tables, "announced")
+        announced[instance] = max(announced.get(instance, FIRST), tuple(horizon))
+
+
 def collect(tables: Tables, txn: str, horizon: Point) -> None:
     """Drop the fences of what ended: of former lives as a whole, of the horizon's own a bounded number at a time."""
     instance, _ = parts(txn)
@@ -98,11 +108,12 @@ def _drop_lives(tables: Tables, instance: str, before: int) -> None:
 
 
 def uncollected(tables: Tables, now: int) -> list[tuple[str, str, str, int]]:
-    """(txn, ``fenced``, "", now) for each fence below its horizon, as a list of transactions has it: there should be none."""
-    named = [
-        f"{prefix}.{sequence}"
-        for instance in tables.get("horizon", {})
-        for prefix in tables.get(f"lives:{instance}", {}).values()
-        for sequence in tables.get(f"fence:{prefix}", {})
-    ]
-    return [(txn, FENCED, "", now) for txn in named if stale(tables, txn)]
+    """(txn, ``fenced``, "", now) for each fence that should have been collected, as a list of transactions has it."""
+    found = []
+    announced = tables.get("announced", {})
+    for instance in {**announced, **tables.get("horizon", {})}:
+        reached = max(_horizon(tables, instance), announced.get(instance, FIRST))
+        for prefix in tables.get(f"lives:{instance}", {}).values():
+            named = (f"{prefix}.{sequence}" for sequence in tables.get(f"fence:{prefix}", {}))
+            found += [(txn, FENCED, "", now) for txn in named if parts(txn)[1] < reached]
+    return found

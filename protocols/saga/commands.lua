@@ -171,6 +171,7 @@ local function set_balances(changes, balances)
 end
 
 command('perform', function(now, txn, branch, horizon, changes)
+  announce(txn, horizon)
   collect(txn, horizon)
   if stale(txn) and keeps('refuse-stale') then return {'conflict:stale'} end
   local verdict, why = fence_of(txn, branch)

@@ -19,7 +19,7 @@ from typing import Any
 
 from protocols.core import Config
 from protocols.lives import Point
-from protocols.records import collect, drop, recall, remember, stale, table, uncollected, waited
+from protocols.records import announce, collect, drop, recall, remember, stale, table, uncollected, waited
 from protocols.shop import ledger
 from protocols.shop.ledger import Result, Tables
 
@@ -139,6 +139,7 @@ def perform(
     sender: str,
 ) -> Result:
     """``(why,)``: empty if it is done, now or earlier; else why it never will be."""
+    announce(tables, txn, horizon)
     collect(tables, txn, horizon)
     if stale(tables, txn) and config.keeps("refuse-stale"):
         return ("conflict:stale",)

@@ -87,6 +87,7 @@ end
 -- participant ---------------------------------------------------------------------------------------------------------
 
 command('prepare', function(now, txn, home, branch, age, horizon, changes, coordinator)
+  announce(txn, horizon)
   collect(txn, horizon)
   local verdict = verdict_of(txn)
   if verdict ~= '' then return {{{coordinator, txn, branch, verdict == COMMITTED and '' or verdict}}, {}} end

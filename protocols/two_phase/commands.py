@@ -21,7 +21,7 @@ from typing import Any
 
 from protocols.core import Config
 from protocols.lives import Point
-from protocols.records import collect, drop, recall, remember, stale, table, uncollected, waited
+from protocols.records import announce, collect, drop, recall, remember, stale, table, uncollected, waited
 from protocols.shop import ledger
 from protocols.shop.ledger import Result, Tables
 from protocols.two_phase import locks
@@ -129,6 +129,7 @@ def prepare(
 
     ``votes`` is empty while it waits.
     """
+    announce(tables, txn, horizon)
     collect(tables, txn, horizon)
     verdict = _verdict(tables, config, txn)
     if verdict:

@@ -8,7 +8,18 @@ from protocols.service.codec import decode_result
 
 _NUMBERS = {"balance", "price", "paid", "held", "due", "life"}
 _COUNTERS = {"enlisted", "note:next"}
-_PACKED = {"horizon", "prepared", "queued", "open", "committed", "saga", "note:log", "note:paid", "note:undone"}
+_PACKED = {
+    "horizon",
+    "announced",
+    "prepared",
+    "queued",
+    "open",
+    "committed",
+    "saga",
+    "note:log",
+    "note:paid",
+    "note:undone",
+}
 _ARRAYS = range(0x90, 0xA0)  # how a short packed array begins, and no text does
 
 

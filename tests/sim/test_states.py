@@ -15,7 +15,7 @@ from harness.explore.case import ONE_AFTER_ANOTHER
 from harness.explore.search import Bounds, Search
 from harness.faults import Fault
 from harness.run.in_memory import InMemoryRun
-from protocols import records, registry
+from protocols import records, registry, saga, two_phase
 from protocols.core import Protocol, StateKind
 from protocols.errors import UsageError
 from tests.runtimes import EVERY_PROTOCOL
@@ -124,9 +124,18 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "_drop_lives", lambda *_: None)
 
 
+def uncollected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No fence is ever collected, and no store records up to where it should have been."""
+    for commands in (saga.commands, two_phase.commands):
+        monkeypatch.setattr(commands, "collect", lambda *_: None)
+
+
+@pytest.mark.parametrize("defect", [kept, uncollected])
 @pytest.mark.parametrize("name", FENCED)
-def test_fences_that_nobody_collects_are_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept(monkeypatch)
+def test_fences_that_nobody_collects_are_found(
+    name: str, defect: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defect(monkeypatch)
     done = examined("kill-one-at-a-time", name)
     assert done.names == {"fence-left"}
     (probe, *_) = reversed(done.history.of_kind("probe"))
@@ -134,9 +143,12 @@ def test_fences_that_nobody_collects_are_found(name: str, monkeypatch: pytest.Mo
     assert any(" fenced in stock" in told for told in probe.data["unfinished"])
 
 
+@pytest.mark.parametrize("defect", [kept, uncollected])
 @pytest.mark.parametrize("name", FENCED)
-def test_the_search_finds_them_as_well(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept(monkeypatch)
+def test_the_search_finds_them_as_well(
+    name: str, defect: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defect(monkeypatch)
     protocol = registry.load(name)
     found = Search(protocol, protocol.configure(), ONE_AFTER_ANOTHER, Bounds(crashes=0)).run()
     assert found.violation.startswith("unfinished")
