@@ -20,7 +20,7 @@ from typing import Any
 from harness.checkers import judge
 from harness.checkers.anomalies import find_anomalies
 from harness.checkers.transactions import Txn
-from harness.history import Claims, FileRecorder, Header, History, load, uncollected
+from harness.history import FileRecorder, Header, History, RecordedClaims, load, uncollected
 
 CLIENTS = 20
 PER_KEY = 40
@@ -88,7 +88,7 @@ class Shop:
 def header(seed: int, workload: str) -> Header:
     return Header(
         protocol="none",
-        claims=Claims(atomicity="atomic", isolation="strict-serializable", durability="always", recovery_s=10),
+        claims=RecordedClaims(atomicity="atomic", isolation="strict-serializable", durability="always", recovery_s=10),
         scenario="bench",
         workload=workload,
         durability="always",

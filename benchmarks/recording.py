@@ -21,7 +21,7 @@ from pathlib import Path
 import uvloop
 
 from harness.bench.load_generator import LoadGenerator, SessionPool, over_after
-from harness.history import Claims, FileRecorder, Header
+from harness.history import FileRecorder, Header, RecordedClaims
 from harness.run.load import ClientPool
 from harness.runtimes.deployment.cost_meter import CostMeter
 from harness.runtimes.deployment.spec import Spec
@@ -30,7 +30,7 @@ from harness.workload.client import ShopClient
 
 ITEMS, USERS, CREDIT = 500, 200, 2**40
 PER_S = 2_500
-CLAIMS = Claims(atomicity="atomic", isolation="none", durability="everysec")
+CLAIMS = RecordedClaims(atomicity="atomic", isolation="none", durability="everysec")
 
 
 def arguments() -> argparse.Namespace:

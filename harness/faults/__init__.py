@@ -13,7 +13,7 @@ from random import Random
 
 from harness.errors import EnvironmentFailure
 from harness.faults import targets as names
-from harness.faults.base import LONGEST_S, Fault, Kind, Setting, Value
+from harness.faults.base import LONGEST_S, Fault, FaultKind, Setting, Value
 from harness.faults.crash import Crash
 from harness.faults.crash_at import CrashAt
 from harness.faults.delay import Delay
@@ -35,7 +35,7 @@ __all__ = [
     "KINDS",
     "LONGEST_S",
     "Fault",
-    "Kind",
+    "FaultKind",
     "Setting",
     "Value",
     "aimed_at",
@@ -47,7 +47,7 @@ __all__ = [
     "start",
 ]
 
-_ALL: tuple[Kind, ...] = (
+_ALL: tuple[FaultKind, ...] = (
     Crash(),
     CrashAt(),
     Pause(),
@@ -63,10 +63,10 @@ _ALL: tuple[Kind, ...] = (
     Poison(),
     DiskFull(),
 )
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
+KINDS: Mapping[str, FaultKind] = {kind.name: kind for kind in _ALL}
 
 
-def kind(name: str) -> Kind:
+def kind(name: str) -> FaultKind:
     """Raises ``UsageError`` naming the kinds there are."""
     if name not in KINDS:
         raise UsageError(f"no fault {name!r}; there are: {', '.join(KINDS)}")

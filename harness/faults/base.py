@@ -63,7 +63,7 @@ class Setting:
         return value
 
 
-class Kind(Protocol):
+class FaultKind(Protocol):
     """One entry of the vocabulary. It keeps nothing: what it did to a runtime, the runtime knows.
 
     ``needs``: without these capabilities of a runtime it cannot be injected. ``aim``: what its targets are, ``default``

@@ -4,13 +4,12 @@
 the trace of each transaction through the services.
 """
 
-from harness.history.format import VERSION, Claims, Event, Footer, Header, HistoryError, Operation, Outcome
+from harness.history.format import VERSION, Event, Footer, Header, HistoryError, Operation, Outcome, RecordedClaims
 from harness.history.reader import History, load, uncollected
 from harness.history.recorder import FileRecorder, Listener, MemoryRecorder, Pending, Processes
 
 __all__ = [
     "VERSION",
-    "Claims",
     "Event",
     "FileRecorder",
     "Footer",
@@ -23,6 +22,7 @@ __all__ = [
     "Outcome",
     "Pending",
     "Processes",
+    "RecordedClaims",
     "Recorder",
     "load",
     "uncollected",

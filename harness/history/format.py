@@ -23,7 +23,7 @@ class HistoryError(Exception):
     """The history cannot be written or read; the message names the file, the line and what is wrong."""
 
 
-class Claims(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedClaims(msgspec.Struct, frozen=True, kw_only=True):
     """The claims of the protocol for this run; `recovery_s` and `blocking_s` are None where it promises no bound.
 
     `blocking_s` is that of the blocking of others while an instance stays away, `outage_s` while a whole service does.
@@ -41,7 +41,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """First line: everything needed to say what was run, and to run it again."""
 
     protocol: str
-    claims: Claims
+    claims: RecordedClaims
     scenario: str
     workload: str
     durability: str

@@ -14,7 +14,7 @@ from harness import faults, formats
 from harness.checkers.impact import ASKED
 from harness.checkers.verdict import MUST_HOLD
 from harness.explore.failpoints import failpoints
-from harness.history import Claims, Header
+from harness.history import Header, RecordedClaims
 from harness.run.scenarios import Recurring, Scenario
 from harness.runtimes import table
 from harness.runtimes.base import Capability
@@ -92,7 +92,7 @@ class Plan:
         """Make the surroundings of the run. Raises `UsageError` naming the runtimes there are, or the fault of the plan."""
         return table.runtime(self.runtime).environment(self.spec(), self.seed, self.salt)
 
-    def claims(self) -> Claims:
+    def claims(self) -> RecordedClaims:
         """What the protocol promises, configured like this. Raises `UsageError` if that is none of the known promises."""
         protocol = load(self.protocol)
         timing = timing_for(int(self.scenario.time_limit_s * 1000))
@@ -106,7 +106,7 @@ class Plan:
             "outage_s": made.outage_s,
         }
         try:
-            return msgspec.convert(said, Claims)
+            return msgspec.convert(said, RecordedClaims)
         except msgspec.ValidationError as error:
             raise UsageError(f"protocol {self.protocol!r} claims what no checker knows: {error}") from None
 

@@ -23,7 +23,7 @@ TRIES = 3
 TOLD = 20
 """Unfinished transactions that a probe names."""
 READ_WITHIN_S = 45.0
-BURIED_WITHIN_S = 5.0
+DEAD_LETTERS_WITHIN_S = 5.0
 
 
 def count(rows: Iterable[dict[str, Any]], protocol: Protocol) -> dict[str, int]:
@@ -74,7 +74,7 @@ async def record_dead_letters(
 ) -> None:
     """Record what the broker keeps aside, once all that was planted is there, by its names, or some seconds later."""
     now = asyncio.get_running_loop().time
-    deadline = now() + BURIED_WITHIN_S
+    deadline = now() + DEAD_LETTERS_WITHIN_S
     while True:
         try:
             found = await dead_letters()

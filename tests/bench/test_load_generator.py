@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from harness.bench.load_generator import LoadGenerator, SessionPool, over_after
-from harness.history import Claims, Header, MemoryRecorder, Operation
+from harness.history import Header, MemoryRecorder, Operation, RecordedClaims
 from harness.metrics.histogram import Histogram
 from harness.metrics.latency import latency_us
 from harness.metrics.measure import measure
@@ -22,7 +22,7 @@ from harness.workload.orders import Orders
 
 RATE_PER_S = 200
 PAUSE_S = 2.0
-CLAIMS = Claims(atomicity="atomic", isolation="none", durability="everysec")
+CLAIMS = RecordedClaims(atomicity="atomic", isolation="none", durability="everysec")
 HEADER = Header(
     protocol="2pc", claims=CLAIMS, scenario="-", workload="orders", durability="everysec", runtime="local", seed=1
 )

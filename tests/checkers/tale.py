@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from harness.history import Claims, Event, Header, History, Operation
+from harness.history import Event, Header, History, Operation, RecordedClaims
 
 MS = 1_000_000
 STRICT, LOOSE = "strict-serializable", "none"
@@ -57,7 +57,7 @@ class Tale:
 
     def history(self, protocol: str = "2pc", workload: str = "checkout", complete: bool = True) -> History:
         atomicity, isolation = PROTOCOLS[protocol]
-        claims = Claims(
+        claims = RecordedClaims(
             atomicity=atomicity, isolation=isolation, durability="always", recovery_s=5, blocking_s=5, outage_s=5
         )
         header = Header(

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness.history import Claims, FileRecorder, Header
+from harness.history import FileRecorder, Header, RecordedClaims
 from wdm.exits import ENVIRONMENT, OK, UNKNOWN, VIOLATED
 from wdm.streams import Outlet
 
-CLAIMS = Claims(atomicity="atomic", isolation="none", durability="always", recovery_s=1.0)
+CLAIMS = RecordedClaims(atomicity="atomic", isolation="none", durability="always", recovery_s=1.0)
 HEADER = Header(protocol="2pc", claims=CLAIMS, scenario="s", workload="w", durability="always", runtime="local", seed=1)
 
 

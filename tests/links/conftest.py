@@ -14,7 +14,7 @@ from harness.runtimes.deployment.node_supervisor import NodeSupervisor
 from harness.runtimes.deployment.plan import NodeSpec
 from harness.runtimes.deployment.ports import Ports
 from harness.runtimes.local.brokers import BROKERS
-from harness.runtimes.local.brokers.base import Broker, Setting
+from harness.runtimes.local.brokers.base import Broker, BrokerSetting
 from harness.runtimes.local.child import ChildLife
 from protocols.service.codec import Codec
 from protocols.service.links import transport
@@ -77,7 +77,7 @@ async def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         return folder / name
 
     laid = BROKERS[kind].lay_out(
-        Setting(folder / "data", "everysec", CLIENTS, ports.take, lambda _, port: port, private)
+        BrokerSetting(folder / "data", "everysec", CLIENTS, ports.take, lambda _, port: port, private)
     )
     member = NodeSpec(
         name="broker",

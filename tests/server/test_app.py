@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from harness.errors import EnvironmentFailure
-from harness.history import Claims, FileRecorder, Header
+from harness.history import FileRecorder, Header, RecordedClaims
 from harness.report.server.app import served
 from harness.run import scenarios
 from harness.run.plan import Plan, simulated
@@ -17,7 +17,7 @@ from tests.running import conduct
 
 HEADER = Header(
     protocol="saga",
-    claims=Claims(atomicity="eventually", isolation="none", durability="everysec"),
+    claims=RecordedClaims(atomicity="eventually", isolation="none", durability="everysec"),
     scenario="by hand",
     workload="checkout",
     durability="everysec",

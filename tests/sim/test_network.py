@@ -3,7 +3,7 @@
 import asyncio
 
 from harness.runtimes.sim.loop import VirtualLoop, run
-from harness.runtimes.sim.network import QUICKEST_S, USUAL_S, Network, Pipe
+from harness.runtimes.sim.network import QUICKEST_S, USUAL_S, Pipe, SimulatedNetwork
 from harness.runtimes.sim.world import World
 
 WIRE = ("stock-1", "stock-store")
@@ -13,7 +13,7 @@ SOON_S = 2 * (QUICKEST_S + USUAL_S)
 
 def test_a_slow_packet_arrives_soon_after_the_roughness_has_ended() -> None:
     loop = VirtualLoop()
-    network = Network(World(1, loop), [WIRE])
+    network = SimulatedNetwork(World(1, loop), [WIRE])
     arrived: list[str] = []
 
     async def play() -> None:

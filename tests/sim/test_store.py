@@ -9,7 +9,7 @@ import pytest
 from harness.runtimes.base import Rule
 from harness.runtimes.sim.loop import VirtualLoop, run
 from harness.runtimes.sim.machine import Machine
-from harness.runtimes.sim.network import Network
+from harness.runtimes.sim.network import SimulatedNetwork
 from harness.runtimes.sim.process import SimClock
 from harness.runtimes.sim.server import Server
 from harness.runtimes.sim.store import SimStore
@@ -28,7 +28,7 @@ class Bench:
     def __init__(self, seed: int = 1, durability: str = "everysec") -> None:
         self.loop = VirtualLoop()
         self.world = World(seed, self.loop)
-        self.network = Network(self.world, [WIRE])
+        self.network = SimulatedNetwork(self.world, [WIRE])
         self.network.rough = False
         protocol = load("2pc")
         self.server = Server(self.world, "stock", 1, 0.5, protocol, protocol.configure(), durability)

@@ -260,14 +260,14 @@ async def test_attempts_that_fail_are_unknown_for_all_who_still_wait(monkeypatch
 
 
 async def test_orders_to_the_network_of_containers_go_on_and_settled_says_what_was_not_done() -> None:
-    cables = NetworkController((), (), "s")
-    await cables.start()
-    cables._tell = Dying(9)  # type: ignore[method-assign]
+    controller = NetworkController((), (), "s")
+    await controller.start()
+    controller._tell = Dying(9)  # type: ignore[method-assign]
     for _ in range(2):
-        cables.apply_rule("test", (), Rule(cut=True), Random(1))
+        controller.apply_rule("test", (), Rule(cut=True), Random(1))
         with pytest.raises(EnvironmentFailure, match="killed"):
-            await cables.settled()
-    await cables.stop()
+            await controller.settled()
+    await controller.stop()
 
 
 async def test_a_process_that_refuses_late_is_named_by_the_heal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,23 @@ import msgspec
 import pytest
 
 from harness.checkers import judge
-from harness.history import Claims, Event, FileRecorder, Header, History, HistoryError, Operation, Processes, load
+from harness.history import (
+    Event,
+    FileRecorder,
+    Header,
+    History,
+    HistoryError,
+    Operation,
+    Processes,
+    RecordedClaims,
+    load,
+)
 from harness.history.recorder import FLUSH_BYTES
 
 SECOND = 1_000_000_000
 HEADER = Header(
     protocol="2pc",
-    claims=Claims(atomicity="atomic", isolation="serializable", durability="always", recovery_s=5),
+    claims=RecordedClaims(atomicity="atomic", isolation="serializable", durability="always", recovery_s=5),
     scenario="default",
     workload="checkout",
     durability="always",

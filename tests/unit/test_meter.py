@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.history import Claims, Event, Header, History, Operation
+from harness.history import Event, Header, History, Operation, RecordedClaims
 from harness.metrics.aggregate import merged, spread, worst
 from harness.metrics.measure import Measured, measure
 from harness.report.live_stats import LiveStats
@@ -10,7 +10,7 @@ from harness.runtimes.deployment.cost_meter import NodeCosts
 
 HEADER = Header(
     protocol="2pc",
-    claims=Claims(atomicity="atomic", isolation="none", durability="everysec"),
+    claims=RecordedClaims(atomicity="atomic", isolation="none", durability="everysec"),
     scenario="-",
     workload="-",
     durability="everysec",

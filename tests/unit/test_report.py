@@ -7,7 +7,7 @@ import pytest
 
 from harness.checkers import Verdict
 from harness.checkers.verdict import examine
-from harness.history import Claims, Event, Header, History, Operation
+from harness.history import Event, Header, History, Operation, RecordedClaims
 from harness.report import junit, results, summary, text
 from harness.report.run_folders import find
 from harness.run.folder import RunFolder
@@ -20,7 +20,7 @@ MS = 1_000_000
 
 def history(*events: Event, told: str = "ok", paid: bool = True, **config: object) -> History:
     """One checkout of 2 for 10 credit, as its client was told and as it was read at the end."""
-    claims = Claims(atomicity="atomic", isolation="serializable", durability="always", recovery_s=2)
+    claims = RecordedClaims(atomicity="atomic", isolation="serializable", durability="always", recovery_s=2)
     header = Header(
         protocol="p",
         claims=claims,

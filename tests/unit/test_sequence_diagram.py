@@ -1,7 +1,7 @@
 """A checkout as a story: sends meet their receipts, commands their answers, and what died shows where."""
 
 from harness.checkers import Judgement, Verdict
-from harness.history import Claims, Event, Header, History, Operation
+from harness.history import Event, Header, History, Operation, RecordedClaims
 from harness.history.spans import Span
 from harness.report.html.charts.sequence import figure, sentence
 from harness.report.html.sequence_diagram import SequenceEntry, SequenceIndex, examples
@@ -9,7 +9,7 @@ from harness.report.runs import Run
 
 HEADER = Header(
     protocol="2pc",
-    claims=Claims(atomicity="atomic", isolation="none", durability="everysec"),
+    claims=RecordedClaims(atomicity="atomic", isolation="none", durability="everysec"),
     scenario="-",
     workload="-",
     durability="everysec",

@@ -8,7 +8,7 @@ import pytest
 
 from harness.checkers import Verdict, judge
 from harness.checkers.sets import find_sets
-from harness.history import Claims, Event, FileRecorder, Header, History, Operation, load
+from harness.history import Event, FileRecorder, Header, History, Operation, RecordedClaims, load
 from harness.run.load import ClientPool, SetupFailed, set_up
 from harness.run.quiescence import Names
 from harness.workload import WORKLOADS
@@ -20,7 +20,7 @@ from tests.chaos.fakes import Model, Server
 
 HEADER = Header(
     protocol="2pc",
-    claims=Claims(atomicity="atomic", isolation="strict-serializable", durability="always", recovery_s=2),
+    claims=RecordedClaims(atomicity="atomic", isolation="strict-serializable", durability="always", recovery_s=2),
     scenario="test",
     workload="test",
     durability="always",

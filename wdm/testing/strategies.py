@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from harness import faults
-from harness.faults import Fault, Kind, Setting
+from harness.faults import Fault, FaultKind, Setting
 from harness.run.plan import Plan
 from harness.run.scenarios import Scenario
 from harness.workload import WORKLOADS
@@ -43,7 +43,7 @@ def a_setting(setting: Setting) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def a_fault(draw: st.DrawFn, kinds: tuple[Kind, ...]) -> Fault:
+def a_fault(draw: st.DrawFn, kinds: tuple[FaultKind, ...]) -> Fault:
     """Return a strategy for a fault of these kinds, at any time of a short run."""
     kind = draw(st.sampled_from(kinds))
     drawn = {setting.name: draw(a_setting(setting)) for setting in kind.settings if setting.name != "failpoint"}
@@ -56,7 +56,7 @@ KINDS = tuple(kind for kind in faults.KINDS.values() if kind.name not in ("power
 """Kinds that a drawn schedule leaves out: no protocol restores the writes that a store loses by them."""
 
 
-def schedules(kinds: tuple[Kind, ...] = KINDS) -> st.SearchStrategy[tuple[Fault, ...]]:
+def schedules(kinds: tuple[FaultKind, ...] = KINDS) -> st.SearchStrategy[tuple[Fault, ...]]:
     """Return a strategy for up to `MOST_FAULTS` faults in order of time."""
     without = tuple(kind for kind in kinds if kind.name != "lost-tail")
     return st.lists(a_fault(without), max_size=MOST_FAULTS).map(

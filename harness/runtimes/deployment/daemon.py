@@ -23,7 +23,7 @@ from harness.runtimes.deployment.supervisor import Supervisor
 from protocols.errors import UsageError
 
 
-class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):
+class LaunchResult(msgspec.Struct, kw_only=True, omit_defaults=True):
     code: int = 0
     error: str = ""
 
@@ -74,7 +74,7 @@ def _ask(child: subprocess.Popen[bytes], question: bytes) -> bytes:
 
 def _raise(told: bytes, folder: StateFolder) -> None:
     try:
-        answer = msgspec.json.decode(told, type=Answer)
+        answer = msgspec.json.decode(told, type=LaunchResult)
     except msgspec.MsgspecError:
         raise EnvironmentFailure(f"the supervisor died; see {folder.logs / 'supervisor.log'}") from None
     if answer.code == 2:
@@ -83,7 +83,7 @@ def _raise(told: bytes, folder: StateFolder) -> None:
         raise EnvironmentFailure(answer.error)
 
 
-def _tell(answer: Answer) -> None:
+def _tell(answer: LaunchResult) -> None:
     """The one line, and the end of the pipe: whoever waits there has its answer."""
     try:
         os.write(1, msgspec.json.encode(answer) + b"\n")
@@ -93,7 +93,7 @@ def _tell(answer: Answer) -> None:
 
 def _ready(_: Supervisor) -> None:
     with suppress(BrokenPipeError):  # a command that was killed meanwhile does not take the shop with it
-        _tell(Answer())
+        _tell(LaunchResult())
 
 
 def _say(text: str) -> None:
@@ -107,9 +107,9 @@ def main(arguments: list[str]) -> int:
         spec = msgspec.json.decode(sys.stdin.buffer.read(), type=Spec)
         asyncio.run(run(spec, folder, _ready, _say))
     except UsageError as error:
-        _tell(Answer(code=2, error=str(error)))
+        _tell(LaunchResult(code=2, error=str(error)))
     except EnvironmentFailure as error:
-        _tell(Answer(code=4, error=str(error)))
+        _tell(LaunchResult(code=4, error=str(error)))
     return 0
 
 

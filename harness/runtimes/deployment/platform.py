@@ -13,7 +13,7 @@ from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.deployment.store_log import Log
 
 
-class Network(Protocol):
+class LinkNetwork(Protocol):
     """The proxies on the links of a deployment, if it was made for faults of links (``NetworkFaults``)."""
 
     @property
@@ -37,7 +37,7 @@ class Network(Protocol):
 class Platform(Protocol):
     """A strategy of a deployment. Everything may raise ``EnvironmentFailure``."""
 
-    network: Network
+    network: LinkNetwork
 
     @property
     def begin(self) -> Begin:

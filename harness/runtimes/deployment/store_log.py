@@ -36,7 +36,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class CutTail:
     """What becomes of a file: it ends after ``kept`` bytes, then comes ``torn``."""
 
     kept: int
@@ -70,15 +70,15 @@ class Tail:
         while self._samples and self._samples[0].at_s <= now_s - SURE_AFTER_S:
             self._certain = self._samples.popleft()
 
-    def lose(self, now_s: float, name: str, size: int, rng: Random) -> Loss:
+    def lose(self, now_s: float, name: str, size: int, rng: Random) -> CutTail:
         """Decide about this file. It is taken for done: what is kept is certain from now on."""
         if self._durability == "always":
             torn = TORN[: rng.randrange(1, len(TORN))]
-            return Loss(size, torn, f"left {len(torn)} bytes of a torn write")
+            return CutTail(size, torn, f"left {len(torn)} bytes of a torn write")
         kept = rng.randint(min(self._sure(name, now_s), size), size)
         self._samples.clear()
         self._certain = Sample(now_s, name, kept)
-        return Loss(kept, b"", f"cut {size - kept} of {size} bytes")
+        return CutTail(kept, b"", f"cut {size - kept} of {size} bytes")
 
     def _sure(self, name: str, now_s: float) -> int:
         """So much of the file was certainly on disk: what was there a second ago, or when this file was found."""

@@ -10,7 +10,7 @@ Listeners = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class BrokerService:
     """``url`` of a broker ``at`` an address; ``port`` where it expects its client number 0, 1, ...; ``variables`` for
     Compose, with this durability.
     """
@@ -40,8 +40,8 @@ def _kafka(told: Listeners, durability: str) -> Mapping[str, str]:
 
 KAFKA_PORT = 9092
 
-BROKERS: Mapping[str, Kind] = {
-    "streams": Kind(lambda at, password: f"redis://:{password}@{at}/0", lambda _: 6379),
-    "rabbitmq": Kind(lambda at, password: f"amqp://{BROKER_USER}:{password}@{at}/", lambda _: 5672),
-    "kafka": Kind(lambda at, _: f"kafka://{at}", lambda number: KAFKA_PORT + number, _kafka),
+BROKERS: Mapping[str, BrokerService] = {
+    "streams": BrokerService(lambda at, password: f"redis://:{password}@{at}/0", lambda _: 6379),
+    "rabbitmq": BrokerService(lambda at, password: f"amqp://{BROKER_USER}:{password}@{at}/", lambda _: 5672),
+    "kafka": BrokerService(lambda at, _: f"kafka://{at}", lambda number: KAFKA_PORT + number, _kafka),
 }

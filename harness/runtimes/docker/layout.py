@@ -24,7 +24,7 @@ FIRST_LINK_PORT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Attachment:
     """A node on a network, at an address of its own."""
 
     node: str
@@ -34,7 +34,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class PlannedLink:
     """``source`` goes to ``at`` on the network instead of to ``to`` itself, which listens at ``host`` and ``port``."""
 
     source: str
@@ -66,7 +66,7 @@ def instances(service: str, workers: int) -> list[str]:
 
 def places(
     nets: Mapping[str, IPv4Network], workers: int, *, broker: bool = False, store_of: Callable[[str], str] = str
-) -> list[Place]:
+) -> list[Attachment]:
     """Where every node of the shop is. ``store_of``: the service whose store keeps the data of a service."""
     stores = {f"{service}-data": (service, f"{store_of(service)}-store") for service in SERVICES}
     sides = {**DOORS, **TALKS, **stores}
@@ -74,21 +74,21 @@ def places(
     return [place for place in there if broker or place.node != BROKER]
 
 
-def helper_places(nets: Mapping[str, IPv4Network]) -> list[Place]:
+def helper_places(nets: Mapping[str, IPv4Network]) -> list[Attachment]:
     """Where the proxy of the links is: wherever two talk, and at a door of its own."""
     where = ("links-door", *TALKS)
-    return [Place("links", network, str(nets[network][LINKS_HOST]), ("links",)) for network in where]
+    return [Attachment("links", network, str(nets[network][LINKS_HOST]), ("links",)) for network in where]
 
 
 def links(
-    there: Iterable[Place], nets: Mapping[str, IPv4Network], broker_ports: Mapping[str, int] | None = None
-) -> list[Link]:
+    there: Iterable[Attachment], nets: Mapping[str, IPv4Network], broker_ports: Mapping[str, int] | None = None
+) -> list[PlannedLink]:
     """A link for each direction in which connections are opened: services to each other, to their stores, to the broker.
 
     ``broker_ports``: the port at which the broker expects each service process.
     """
-    found: list[Link] = []
-    by_network: dict[str, list[Place]] = {}
+    found: list[PlannedLink] = []
+    by_network: dict[str, list[Attachment]] = {}
     for place in there:
         if place.network not in TALKS:
             continue
@@ -101,14 +101,14 @@ def links(
                     continue
                 port = _port(source.node, to.node, broker_ports or {})
                 at = (near, FIRST_LINK_PORT + len(found))
-                found.append(Link(source.node, to.node, network, at, to.address, port))
+                found.append(PlannedLink(source.node, to.node, network, at, to.address, port))
     return found
 
 
-def _on(network: str, sides: tuple[str, str], net: IPv4Network, workers: int) -> Iterator[Place]:
+def _on(network: str, sides: tuple[str, str], net: IPv4Network, workers: int) -> Iterator[Attachment]:
     nodes = [(side, node) for side in sides for node in instances(side, workers)]
     for number, (side, node) in enumerate(nodes):
-        yield Place(node, network, str(net[FIRST_HOST + number]), tuple(dict.fromkeys((side, node))))
+        yield Attachment(node, network, str(net[FIRST_HOST + number]), tuple(dict.fromkeys((side, node))))
 
 
 def _opens(source: str, to: str) -> bool:

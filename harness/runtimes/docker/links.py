@@ -25,7 +25,7 @@ VARIABLE = "WDM_LINKS"
 CONTROL_PORT = 5000
 
 
-class Order(msgspec.Struct, kw_only=True):
+class RuleOrder(msgspec.Struct, kw_only=True):
     """One call of ``apply_rule``, ``remove_rules`` or ``remove_all_rules``. ``by`` names the owner of the rule."""
 
     do: Literal["apply", "remove", "remove-all"]
@@ -49,12 +49,12 @@ class Control:
         if not has_secret(request, SECRET, self._secret):
             return web.Response(status=403, text="the secret is missing or wrong")
         try:
-            self._carry_out(msgspec.json.decode(await body_of(request), type=Order))
+            self._carry_out(msgspec.json.decode(await body_of(request), type=RuleOrder))
         except (msgspec.MsgspecError, KeyError) as error:
             return web.Response(status=400, text=f"no order that can be carried out: {error}")
         return web.Response(status=204)
 
-    def _carry_out(self, order: Order) -> None:
+    def _carry_out(self, order: RuleOrder) -> None:
         match order.do:
             case "apply":
                 self._proxy.apply_rule(order.by, order.wires, order.rule, Random(order.seed))

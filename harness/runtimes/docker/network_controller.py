@@ -16,8 +16,8 @@ import msgspec
 from harness.errors import EnvironmentFailure
 from harness.runtimes.base import LinkId, Rule
 from harness.runtimes.docker.engine_client import told
-from harness.runtimes.docker.layout import Link, Place, serves_only
-from harness.runtimes.docker.links import PATH, Order
+from harness.runtimes.docker.layout import Attachment, PlannedLink, serves_only
+from harness.runtimes.docker.links import PATH, RuleOrder
 from protocols.service.links.http import SECRET
 from protocols.service.tasks import Background
 
@@ -25,13 +25,13 @@ ANSWER_WITHIN_S = 5.0
 CARRIED_OUT_WITHIN_S = 20.0
 
 
-def to_unplug(places: Iterable[Place], links: Iterable[Link], cut: set[LinkId]) -> set[Place]:
+def to_unplug(places: Iterable[Attachment], links: Iterable[PlannedLink], cut: set[LinkId]) -> set[Attachment]:
     """Who is to be disconnected from where, for these wires to be cut: only whose every wire on that network is.
 
     Of two that would do, the store or the broker rather than its service.
     """
     links = tuple(links)
-    unplugged: set[Place] = set()
+    unplugged: set[Attachment] = set()
     covered: set[tuple[str, LinkId]] = set()
     for place in sorted(places, key=lambda place: not serves_only(place.node)):
         mine = {(one.network, one.wire) for one in links if one.network == place.network and place.node in one.wire}
@@ -44,14 +44,14 @@ def to_unplug(places: Iterable[Place], links: Iterable[Link], cut: set[LinkId]) 
 class NetworkController:
     """A ``Network`` of a deployment that was made to be broken. What is asked of it takes effect in order, a little later."""
 
-    def __init__(self, places: Iterable[Place], links: Iterable[Link], secret: str) -> None:
+    def __init__(self, places: Iterable[Attachment], links: Iterable[PlannedLink], secret: str) -> None:
         self._places = tuple(places)
         self._links = tuple(links)
         self._headers = {SECRET: secret, "content-type": "application/json"}
         self._names: dict[Hashable, str] = {}
         self._cuts: dict[Hashable, set[LinkId]] = {}
-        self._unplugged: set[Place] = set()
-        self._orders: asyncio.Queue[tuple[Order, set[Place]]] = asyncio.Queue()
+        self._unplugged: set[Attachment] = set()
+        self._orders: asyncio.Queue[tuple[RuleOrder, set[Attachment]]] = asyncio.Queue()
         self._trouble: list[str] = []
         self._tasks = Background(self._trouble.append)
         self._networks: Mapping[str, Any] = {}
@@ -67,7 +67,7 @@ class NetworkController:
         self._networks, self._containers, self.url = networks, containers, url
 
     async def start(self) -> None:
-        self._tasks.keep(self._carry_out_all, "cables")
+        self._tasks.keep(self._carry_out_all, "controller")
 
     async def stop(self) -> None:
         await self._tasks.stop()
@@ -77,16 +77,16 @@ class NetworkController:
         if rule.cut:
             self._cuts[by] = set(meant)
         name = self._names.setdefault(by, str(len(self._names)))
-        self._enter(Order(do="apply", by=name, wires=meant, rule=rule, seed=rng.getrandbits(64)))
+        self._enter(RuleOrder(do="apply", by=name, wires=meant, rule=rule, seed=rng.getrandbits(64)))
 
     def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:
         self._cuts.pop(by, None)
         if by in self._names:
-            self._enter(Order(do="remove", by=self._names[by], reset=reset))
+            self._enter(RuleOrder(do="remove", by=self._names[by], reset=reset))
 
     def remove_all_rules(self) -> None:
         self._cuts.clear()
-        self._enter(Order(do="remove-all"))
+        self._enter(RuleOrder(do="remove-all"))
 
     async def settled(self) -> None:
         try:
@@ -100,7 +100,7 @@ class NetworkController:
 
     # ------------------------------------------------------------ inside
 
-    def _enter(self, order: Order) -> None:
+    def _enter(self, order: RuleOrder) -> None:
         cut = set().union(*self._cuts.values())
         self._orders.put_nowait((order, to_unplug(self._places, self._links, cut)))
 
@@ -121,7 +121,7 @@ class NetworkController:
                 finally:
                     self._orders.task_done()
 
-    async def _tell(self, session: aiohttp.ClientSession, order: Order) -> None:
+    async def _tell(self, session: aiohttp.ClientSession, order: RuleOrder) -> None:
         try:
             async with session.post(self.url + PATH, data=msgspec.json.encode(order)) as response:
                 if response.status == 204:
@@ -131,7 +131,7 @@ class NetworkController:
             why = str(error) or type(error).__name__
         raise EnvironmentFailure(f"the proxy of the links did not {order.do}: {why}")
 
-    def _plug(self, unplugged: set[Place]) -> None:
+    def _plug(self, unplugged: set[Attachment]) -> None:
         """Disconnect and connect until exactly these are disconnected. Blocks."""
         for place in self._places:
             if place in unplugged and place not in self._unplugged:

@@ -12,8 +12,7 @@ from harness.runtimes.deployment.probe import Probe
 from harness.runtimes.deployment.spec import SERVICES, Spec
 from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.docker import layout
-from harness.runtimes.docker.brokers import BROKERS
-from harness.runtimes.docker.brokers import Kind as BrokerKind
+from harness.runtimes.docker.brokers import BROKERS, BrokerService
 from harness.runtimes.docker.compose import LINKS, OVERRIDE
 from harness.runtimes.docker.container import TOLD_IN
 from protocols.registry import load
@@ -44,7 +43,7 @@ class Planner:
         self._password = token_hex(16)
         self._store_of = load(spec.protocol).store_of
         self._owners = dict.fromkeys(self._store_of(service) for service in SERVICES)
-        self.links: list[layout.Link] = []
+        self.links: list[layout.PlannedLink] = []
         if spec.breakable:
             self.links = layout.links(self.places(), self.nets, self._broker_ports())
 
@@ -77,14 +76,14 @@ class Planner:
             gateway=node("gateway", "gateway", "", f"http://127.0.0.1:{port}"),
         )
 
-    def places(self) -> list[layout.Place]:
+    def places(self) -> list[layout.Attachment]:
         store_of, broker = self._store_of, self._kind is not None
         return layout.places(self.nets, self._spec.workers, broker=broker, store_of=store_of)
 
     # ------------------------------------------------------------ the broker, if there is one
 
     @property
-    def _kind(self) -> BrokerKind | None:
+    def _kind(self) -> BrokerService | None:
         return BROKERS.get(transport(self._spec.transport).broker)
 
     def _broker_ports(self) -> dict[str, int]:

@@ -12,7 +12,7 @@ from typing import Any
 from harness.errors import EnvironmentFailure
 from harness.runtimes import base
 from harness.runtimes.deployment.plan import DeploymentPlan, NodeSpec
-from harness.runtimes.deployment.platform import Network
+from harness.runtimes.deployment.platform import LinkNetwork
 from harness.runtimes.deployment.ports import Ports
 from harness.runtimes.deployment.process_handle import ProcessHandle
 from harness.runtimes.deployment.spec import SERVICES, Spec
@@ -49,7 +49,7 @@ class ContainerPlatform:
     def __init__(self, spec: Spec, folder: StateFolder, say: Callable[[str], None], *, volatile: bool) -> None:
         self.spec = spec
         self.folder = folder
-        self.network: Network = Proxy()
+        self.network: LinkNetwork = Proxy()
         self._say = say
         self._plan: DeploymentPlan | None = None
         self._sampler: UsageSampler | None = None
@@ -137,15 +137,15 @@ class ContainerPlatform:
                     self._connect(self._helper, networks[place.network], place)
         return networks
 
-    def _connect(self, container: Container, network: Any, place: layout.Place) -> None:
+    def _connect(self, container: Container, network: Any, place: layout.Attachment) -> None:
         if network.name in container.handle.attrs["NetworkSettings"]["Networks"]:
             network.disconnect(container.handle)
         network.connect(container.handle, ipv4_address=place.address, aliases=list(place.names))
 
     async def _let_serve(self, helper: Container, networks: Mapping[str, Any]) -> None:
         """The proxy has to be there before those that it stands between."""
-        cables = self.network
-        assert isinstance(cables, NetworkController)
+        controller = self.network
+        assert isinstance(controller, NetworkController)
         said = [(link.source, link.to, link.host, link.port, link.at[1]) for link in self._layout.links]
         member = self._layout.node(LINKS, "service", "", helper.serves)
         life = await helper.begin(member, {VARIABLE: json.dumps(said)})
@@ -154,7 +154,7 @@ class ContainerPlatform:
             if asyncio.get_running_loop().time() > deadline or life.ended:
                 raise EnvironmentFailure(f"the proxy of the links does not serve (log: {member.log})")
             await asyncio.sleep(0.02)
-        cables.attached(networks, {name: one.handle for name, one in self.containers.items()}, life.url)
+        controller.attached(networks, {name: one.handle for name, one in self.containers.items()}, life.url)
 
     async def remove(self) -> None:
         """Remove all of it by its labels, as leftovers of a killed command are removed."""

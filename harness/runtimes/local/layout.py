@@ -14,7 +14,7 @@ from harness.runtimes.deployment.spec import SERVICES, Spec, without_password
 from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.local import bytecode
 from harness.runtimes.local.brokers import BROKERS
-from harness.runtimes.local.brokers.base import Broker, Setting
+from harness.runtimes.local.brokers.base import Broker, BrokerSetting
 from protocols.registry import load
 from protocols.service.links import transport
 
@@ -136,7 +136,7 @@ def _brokers(
     if not kind:
         return (), {}
     data = _data(spec, folder, f"{BROKER}-{kind}")
-    setting = Setting(
+    setting = BrokerSetting(
         data=data,
         durability=spec.durability,
         clients=tuple(f"{service}-{index}" for service in SERVICES for index in range(1, spec.workers + 1)),

@@ -8,7 +8,7 @@ from typing import Any
 from harness.runtimes.base import Capability
 from harness.runtimes.deployment import process
 from harness.runtimes.deployment.plan import DeploymentPlan
-from harness.runtimes.deployment.platform import Network
+from harness.runtimes.deployment.platform import LinkNetwork
 from harness.runtimes.deployment.ports import Ports
 from harness.runtimes.deployment.process_handle import Begin
 from harness.runtimes.deployment.spec import Spec
@@ -30,7 +30,7 @@ class LocalPlatform:
 
     def __init__(self, spec: Spec, folder: StateFolder, say: Callable[[str], None], *, volatile: bool) -> None:
         del say, volatile  # it makes nothing that takes time, and its folder goes with the deployment
-        self.network: Network = Proxy()
+        self.network: LinkNetwork = Proxy()
         self._spec = spec
         self._folder = folder
         self._plan: DeploymentPlan | None = None

@@ -38,7 +38,7 @@ class Proxy:
     """All links of a deployment. ``add`` them, ``start``, then put rules on them."""
 
     def __init__(self) -> None:
-        self._links: dict[LinkId, Link] = {}
+        self._links: dict[LinkId, ProxiedLink] = {}
 
     @property
     def wires(self) -> tuple[LinkId, ...]:
@@ -46,7 +46,7 @@ class Proxy:
 
     def add(self, source: str, to: str, port: int, host: str = LOOPBACK, at: tuple[str, int] = (LOOPBACK, 0)) -> int:
         """A link to a port, of loopback if nothing else is said, listening ``at``. Returns the port to go to instead."""
-        link = self._links[source, to] = Link((host, port), at)
+        link = self._links[source, to] = ProxiedLink((host, port), at)
         return link.port
 
     async def start(self) -> None:
@@ -86,7 +86,7 @@ class Proxy:
                 link.reshaped()
 
 
-class Link:
+class ProxiedLink:
     """One listener and its connections. ``shapes`` are the rules on it, by who put them there."""
 
     def __init__(self, to: tuple[str, int], at: tuple[str, int]) -> None:
@@ -153,7 +153,7 @@ class Link:
 class Flow:
     """A connection through the proxy: its near half was accepted, its far half is connected to the node."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: ProxiedLink) -> None:
         self.link = link
         self.near = Half(self, "there")
         self.far = Half(self, "back")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.runtimes.sim.machine import Machine
-from harness.runtimes.sim.network import Network
+from harness.runtimes.sim.network import SimulatedNetwork
 from harness.runtimes.sim.world import World
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class SimLink:
     """Messages from one life of a process. An instance's address is its name."""
 
     def __init__(
-        self, machine: Machine, life: int, network: Network, instances: Mapping[str, Sequence["Process"]]
+        self, machine: Machine, life: int, network: SimulatedNetwork, instances: Mapping[str, Sequence["Process"]]
     ) -> None:
         self._machine = machine
         self._life = life
@@ -57,7 +57,7 @@ class BrokeredLink(SimLink):
     """
 
     def __init__(
-        self, machine: Machine, life: int, network: Network, instances: Mapping[str, Sequence["Process"]]
+        self, machine: Machine, life: int, network: SimulatedNetwork, instances: Mapping[str, Sequence["Process"]]
     ) -> None:
         super().__init__(machine, life, network, instances)
         self._rng = machine.world.stream(f"broker:{machine.name}:{life}")

@@ -39,7 +39,7 @@ class _Line:
     connections: list[Callable[[], None]] = field(default_factory=list)  # whom to tell of a reset
 
 
-class Network:
+class SimulatedNetwork:
     """Packets are calls: what to do when one arrives. While it is ``rough``, some are slow and some are lost by themselves."""
 
     def __init__(self, world: World, wires: Iterable[LinkId]) -> None:
@@ -160,7 +160,7 @@ class Network:
 class Pipe:
     """One direction of a connection: what is sent arrives in order, and nothing else."""
 
-    def __init__(self, network: Network, wire: LinkId) -> None:
+    def __init__(self, network: SimulatedNetwork, wire: LinkId) -> None:
         self._network = network
         self._loop = network.world.loop
         self._line = network.line(wire)

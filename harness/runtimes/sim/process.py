@@ -12,7 +12,7 @@ from harness.runtimes.base import LinkId
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.sim.links import BrokeredLink, SimLink
 from harness.runtimes.sim.machine import Machine
-from harness.runtimes.sim.network import Network
+from harness.runtimes.sim.network import SimulatedNetwork
 from harness.runtimes.sim.server import Server
 from harness.runtimes.sim.store import SimStore
 from harness.runtimes.sim.world import World
@@ -70,7 +70,7 @@ class Surroundings:
     """What all processes have in common. ``lasting``: what each is told to do wrong when it starts."""
 
     world: World
-    network: Network
+    network: SimulatedNetwork
     spec: Spec
     protocol: Protocol
     config: Config
@@ -84,7 +84,7 @@ class Surroundings:
     def codec(self) -> Codec:
         return Codec(self.protocol.messages)
 
-    def bury(self, body: bytes) -> None:
+    def add_dead_letter(self, body: bytes) -> None:
         """Keep a dead letter, in the place of the broker or of the process."""
         self.dead_letters.setdefault(body)
         while len(self.dead_letters) > MOST_DEAD_LETTERS:
@@ -209,7 +209,7 @@ class Process(Machine):
             self.world.trace.add(self.name, f"{type(message).__name__} {message.txn} from {sender}")
 
             def rejected(why: str) -> None:
-                self._there.bury(self._there.codec.encode(sender, [message]))
+                self._there.add_dead_letter(self._there.codec.encode(sender, [message]))
                 if not sender.startswith(SENDER_PREFIX):
                     self._there.defects.append(why)
 
@@ -220,7 +220,7 @@ class Process(Machine):
         try:
             sender, messages = self._there.codec.decode(body)
         except BadMessage:
-            self._there.bury(body)
+            self._there.add_dead_letter(body)
             handled()
             return
         one = countdown(len(messages), handled)

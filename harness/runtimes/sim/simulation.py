@@ -14,7 +14,7 @@ from harness.runtimes.sim.client import SimClient
 from harness.runtimes.sim.links import post
 from harness.runtimes.sim.loop import VirtualLoop
 from harness.runtimes.sim.machine import Machine
-from harness.runtimes.sim.network import Network
+from harness.runtimes.sim.network import SimulatedNetwork
 from harness.runtimes.sim.process import Died, Process, Surroundings
 from harness.runtimes.sim.server import Server
 from harness.runtimes.sim.world import World
@@ -56,7 +56,7 @@ class Simulation:
             for number, owner in enumerate(dict.fromkeys(owners.values()), start=1)
         }
         self._servers = {service: servers[owner] for service, owner in owners.items()}
-        self._network = Network(self.world, _wires(names, self._servers))
+        self._network = SimulatedNetwork(self.world, _wires(names, self._servers))
         there = self._there = Surroundings(
             self.world,
             self._network,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from random import Random
 
 from harness.runtimes.base import LinkId
-from harness.runtimes.sim.network import Network, Pipe
+from harness.runtimes.sim.network import Pipe, SimulatedNetwork
 from harness.runtimes.sim.server import Server
 from harness.runtimes.sim.world import World
 from protocols.ports import Clock, Result, StoreFault
@@ -20,7 +20,7 @@ class SimStore(StoreQueue):
     def __init__(
         self,
         world: World,
-        network: Network,
+        network: SimulatedNetwork,
         wire: LinkId,
         server: Server,
         enter: Callable[[Callable[[], None]], None],

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from harness.history import Claims, Event, Header, History, Operation
+from harness.history import Event, Header, History, Operation, RecordedClaims
 
 MS = 1_000_000
 
@@ -80,7 +80,7 @@ class Run:
         }
         header = Header(
             protocol="2pc",
-            claims=Claims(**{**defaults, **claims}),
+            claims=RecordedClaims(**{**defaults, **claims}),
             scenario="test",
             workload=workload,
             durability=claims.get("durability", "always"),

@@ -8,19 +8,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from harness.runtimes.local.brokers import kafka, rabbitmq, streams
-from harness.runtimes.local.brokers.base import Broker, Setting
+from harness.runtimes.local.brokers.base import Broker, BrokerSetting
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class BrokerKind:
     """``find`` says what it is, or raises ``EnvironmentFailure`` with the way to get it; ``lay_out`` does so too."""
 
     find: Callable[[], str]
-    lay_out: Callable[[Setting], Broker]
+    lay_out: Callable[[BrokerSetting], Broker]
 
 
-BROKERS: Mapping[str, Kind] = {
-    "streams": Kind(streams.find, streams.lay_out),
-    "rabbitmq": Kind(rabbitmq.find, rabbitmq.lay_out),
-    "kafka": Kind(kafka.find, kafka.lay_out),
+BROKERS: Mapping[str, BrokerKind] = {
+    "streams": BrokerKind(streams.find, streams.lay_out),
+    "rabbitmq": BrokerKind(rabbitmq.find, rabbitmq.lay_out),
+    "kafka": BrokerKind(kafka.find, kafka.lay_out),
 }

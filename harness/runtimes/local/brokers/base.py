@@ -10,7 +10,7 @@ HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class BrokerSetting:
     """What a broker is laid out with. ``port`` hands out free ports, ``via`` is the port by which a client reaches one.
 
     ``clients`` are the names of the service processes. ``private`` writes a file for the owner's eyes only.

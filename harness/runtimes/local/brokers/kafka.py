@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.deployment import jars, probe
-from harness.runtimes.local.brokers.base import HOST, Broker, Setting
+from harness.runtimes.local.brokers.base import HOST, Broker, BrokerSetting
 
 HEAP = ("-Xms128m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 # Formats its log the first time, then becomes the broker: the process that is signalled is the one that serves.
@@ -42,7 +42,7 @@ def _java() -> str:
     return java
 
 
-def lay_out(setting: Setting) -> Broker:
+def lay_out(setting: BrokerSetting) -> Broker:
     find()
     controller, ports = setting.port(), {name: setting.port() for name in setting.clients}
     told = {name: setting.via(name, port) for name, port in ports.items()}
@@ -60,7 +60,7 @@ def lay_out(setting: Setting) -> Broker:
     )
 
 
-def _properties(setting: Setting, controller: int, ports: Mapping[str, int], told: Mapping[str, int]) -> str:
+def _properties(setting: BrokerSetting, controller: int, ports: Mapping[str, int], told: Mapping[str, int]) -> str:
     names = {name: name.upper().replace("-", "_") for name in ports}
     listeners = [f"{names[name]}://{HOST}:{port}" for name, port in ports.items()]
     advertised = [f"{names[name]}://{HOST}:{port}" for name, port in told.items()]

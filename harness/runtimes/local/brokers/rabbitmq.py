@@ -10,7 +10,7 @@ from zlib import crc32
 from harness.errors import EnvironmentFailure
 from harness.runtimes.deployment import probe
 from harness.runtimes.deployment.plan import BROKER_USER
-from harness.runtimes.local.brokers.base import HOST, Broker, Setting
+from harness.runtimes.local.brokers.base import HOST, Broker, BrokerSetting
 
 HOME = "RABBITMQ_HOME"
 DEBIAN = Path("/usr/lib/rabbitmq")
@@ -40,7 +40,7 @@ def _script() -> Path:
     raise EnvironmentFailure(f"RabbitMQ is not on this machine: {GET_IT}, or set {HOME}; or use another --transport")
 
 
-def lay_out(setting: Setting) -> Broker:
+def lay_out(setting: BrokerSetting) -> Broker:
     script, port, password = _script(), setting.port(), token_hex(16)
     configuration = setting.private("rabbitmq.conf", _configuration(port, password))
     plugins = setting.private("rabbitmq-plugins", "[].\n")

@@ -4,14 +4,14 @@ from secrets import token_hex
 
 from harness.runtimes.deployment import probe, valkey
 from harness.runtimes.deployment.spec import BUNDLED
-from harness.runtimes.local.brokers.base import HOST, Broker, Setting
+from harness.runtimes.local.brokers.base import HOST, Broker, BrokerSetting
 
 
 def find() -> str:
     return f"Valkey {valkey.version(valkey.find_binary(BUNDLED))}"
 
 
-def lay_out(setting: Setting) -> Broker:
+def lay_out(setting: BrokerSetting) -> Broker:
     binary, port, password = valkey.find_binary(BUNDLED), setting.port(), token_hex(16)
     text = valkey.configuration(port=port, password=password, data=setting.data, durability=setting.durability)
     file = setting.private("broker.conf", text)
