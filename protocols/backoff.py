@@ -1,6 +1,9 @@
 """The pauses between attempts, for every loop in this project that tries again."""
 
-from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a light module: the command line's start must not wait for it
+    from random import Random
 
 
 class Backoff:
@@ -13,7 +16,7 @@ class Backoff:
 
     __slots__ = ("_first_ms", "_most_ms", "_rng", "pause_ms")
 
-    def __init__(self, first_ms: float, most_ms: float, rng: Random | None = None) -> None:
+    def __init__(self, first_ms: float, most_ms: float, rng: "Random | None" = None) -> None:
         self._first_ms = first_ms
         self._most_ms = most_ms
         self._rng = rng

@@ -1,5 +1,6 @@
 """What the faults inside service processes have in common: told to them, and taken back at the end."""
 
+from abc import ABC, abstractmethod
 from random import Random
 
 from harness.faults.base import Aim, Fault, Setting
@@ -8,7 +9,7 @@ from harness.runtimes.base import Breakable, Capability
 from protocols.service.faults import Faults
 
 
-class Inside:
+class Inside(ABC):
     """A kind that is nothing but an order to services."""
 
     name: str
@@ -18,8 +19,9 @@ class Inside:
     default: tuple[str, ...] = ("any",)
     settings: tuple[Setting, ...] = ()
 
+    @abstractmethod
     def orders(self, fault: Fault, rng: Random) -> Faults:
-        raise NotImplementedError
+        """Return the faults for each target process."""
 
     def refuse(self, runtime: Breakable, fault: Fault) -> str | None:  # noqa: ARG002
         return None

@@ -1,5 +1,6 @@
 """What the faults of links have in common: a rule on the links meant, taken back at the end."""
 
+from abc import ABC, abstractmethod
 from random import Random
 
 from harness.faults.base import Aim, Fault, Setting
@@ -7,7 +8,7 @@ from harness.faults.targets import links
 from harness.runtimes.base import Breakable, Capability, Rule
 
 
-class OnLinks:
+class OnLinks(ABC):
     """A kind that is nothing but a rule. It works on connections in both directions, whoever opened them."""
 
     name: str
@@ -17,8 +18,9 @@ class OnLinks:
     default: tuple[str, ...] = ("any",)
     settings: tuple[Setting, ...] = ()
 
+    @abstractmethod
     def rule(self, fault: Fault) -> Rule:
-        raise NotImplementedError
+        """Return the rule for each target link."""
 
     def refuse(self, runtime: Breakable, fault: Fault) -> str | None:  # noqa: ARG002
         return None

@@ -6,6 +6,7 @@ process is never used again: what it did is concurrent with everything after it.
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ class Pending:
         return self.recorder.complete(self, "unknown", why, status)
 
 
-class Recorder:
+class Recorder(ABC):
     """The operations under way, one a process. `clock` returns nanoseconds; `name` is for messages.
 
     `listener`, if given, receives every line when it is recorded. Every method raises `HistoryError` where it is used
@@ -132,12 +133,13 @@ class Recorder:
         """Begin a phase: `setup`, `load`, `heal` or `final`."""
         return self.event("phase", name=name)
 
+    @abstractmethod
     def close(self, complete: bool = True) -> None:
         """End the history; operations still running become unknown. Closing twice does nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _keep(self, record: Operation | Event) -> None:
-        raise NotImplementedError
+        """Store one line."""
 
     def _check_open(self) -> None:
         if self._why_closed:

@@ -28,6 +28,7 @@ PURE = [
 ]
 # What the harness and the command line may know of protocols/.
 SHARED = (
+    "protocols.backoff",
     "protocols.claims",
     "protocols.lives",
     "protocols.core",

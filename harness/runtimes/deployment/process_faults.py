@@ -10,12 +10,13 @@ from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Node
 from harness.runtimes.deployment.injected_faults import InjectedFaults
 from harness.runtimes.deployment.node_supervisor import NodeSupervisor
+from protocols.backoff import Backoff
 from protocols.service.faults import PATH, Faults, to_json
 from protocols.service.links.http import SECRET
 from protocols.service.tasks import Background
 
 ANSWER_WITHIN_S = 1.0
-AGAIN_S = 0.05
+AGAIN_MS, LONGEST_AGAIN_MS = 25.0, 100.0
 HEARD_WITHIN_S = 20.0  # a process that was just started has to come up first
 
 
@@ -75,8 +76,10 @@ class ProcessFaultInjector:
 
     async def _until_heard(self, name: str) -> None:
         """Until this life of the process has heard, or is over."""
+        backoff = Backoff(AGAIN_MS, LONGEST_AGAIN_MS)
         while self._keeper(name).beginning:  # by the time it can be asked who it is, it was told what was true before
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(backoff.next_s())
+        backoff.reset()
         life = self._keeper(name).identity
         body = to_json(self._wanted.of(name))
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
@@ -88,7 +91,7 @@ class ProcessFaultInjector:
                             return
                         raise EnvironmentFailure(f"{name} refused {body!r}: {response.status} {await response.text()}")
                 except (aiohttp.ClientError, TimeoutError, OSError):
-                    await asyncio.sleep(AGAIN_S)
+                    await asyncio.sleep(backoff.next_s())
 
     def _node(self, name: str) -> Node:
         return self._keeper(name).node()

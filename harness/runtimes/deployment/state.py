@@ -21,12 +21,14 @@ from harness.runtimes.deployment import registry
 from harness.runtimes.deployment.process import Identity, alive, identify, paused
 from harness.runtimes.deployment.registry import expanded
 from harness.runtimes.deployment.spec import Spec
+from protocols.backoff import Backoff
 
 DEFAULT = ".wdm"
 STATUS = "deployment.json"
 BLOCK = 4_096
 FULL = (errno.ENOSPC, errno.EDQUOT)
-READ_TRIES, READ_AGAIN_S = 5, 0.01
+READ_TRIES = 5
+READ_AGAIN_MS, LONGEST_READ_AGAIN_MS = 5.0, 20.0
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -181,6 +183,7 @@ class StateFolder:
     def read(self) -> DeploymentRecord | None:
         """What is written down, None if there is nothing. Raises ``EnvironmentFailure`` for a file that is not ours."""
         file = self.path / STATUS
+        backoff = Backoff(READ_AGAIN_MS, LONGEST_READ_AGAIN_MS)
         for left in reversed(range(READ_TRIES)):
             try:
                 return msgspec.json.decode(file.read_bytes(), type=DeploymentRecord)
@@ -191,7 +194,7 @@ class StateFolder:
                     raise EnvironmentFailure(
                         f"{file} cannot be read ({error}); run `wdm down`, then remove it"
                     ) from None
-            time.sleep(READ_AGAIN_S)  # it may be being overwritten
+            time.sleep(backoff.next_s())  # it may be being overwritten
         return None
 
     def silent_s(self) -> float:

@@ -20,8 +20,13 @@ import msgspec
 
 from harness.runtimes.deployment import control, process, registry
 from harness.runtimes.deployment.state import StateFolder
+from protocols.backoff import Backoff
 
-TRIES, AGAIN_S = 5, 1.0  # what an engine was told to make a moment ago may appear after the first look
+TRIES = 5
+AGAIN_MS, LONGEST_AGAIN_MS = (
+    500.0,
+    2_000.0,
+)  # what an engine was told to make a moment ago may appear after the first look
 # Counts what is guarded, so that an ordinary end starts no interpreter.
 SHELL = r"""
 trap '' INT TERM HUP
@@ -118,10 +123,11 @@ def _end(folder: StateFolder) -> None:
     """End what is left, until nothing is: containers keep the deployment's name, so that a new supervisor of this folder
     removes the old ones itself.
     """
+    backoff = Backoff(AGAIN_MS, LONGEST_AGAIN_MS)
     for _ in range(TRIES):
         if folder.supervisor() is not None or not control.end_leftovers(folder):
             return
-        time.sleep(AGAIN_S)
+        time.sleep(backoff.next_s())
 
 
 def main() -> int:

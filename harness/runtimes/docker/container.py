@@ -23,6 +23,7 @@ from harness.runtimes.deployment.plan import NodeSpec
 from harness.runtimes.deployment.process import Identity
 from harness.runtimes.docker.engine_client import close_stream, in_words, told
 from harness.runtimes.docker.resources import published
+from protocols.backoff import Backoff
 
 T = TypeVar("T")
 
@@ -34,10 +35,9 @@ LIMIT = 'exec prlimit --pid 1 --fsize="$1":'
 # An engine may lose what a command prints that ends at once (Docker 20.10 on a busy machine: 7 of 150), and calls it a success.
 MARKED, MARK, MARKED_TRIES = '"$@" && printf ::', b"::", 20
 GONE = (404, 409)  # it ended meanwhile, or is in that state already
-FREEZE_TRIES, FREEZE_AGAIN_S = (
-    5,
-    0.05,
-)  # the kernel's older freezer gives up on a container that is just starting a process
+# The kernel's older freezer gives up on a container that is just starting a process.
+FREEZE_TRIES = 5
+FREEZE_AGAIN_MS, LONGEST_FREEZE_AGAIN_MS = 25.0, 100.0
 
 
 class Container:
@@ -192,6 +192,7 @@ class Container:
         """Whether it was done. What is so already, or over, is no trouble."""
         from docker.errors import APIError  # noqa: PLC0415 - slow to import, and only this runtime needs it
 
+        backoff = Backoff(FREEZE_AGAIN_MS, LONGEST_FREEZE_AGAIN_MS)
         for tries_left in reversed(range(FREEZE_TRIES)):
             try:
                 with told(f"{self.handle.name}: {what}"):
@@ -201,7 +202,7 @@ class Container:
                 if isinstance(cause, APIError) and (cause.status_code in GONE or "not paused" in str(cause)):
                     return False
                 if tries_left and "unable to freeze" in str(cause):
-                    time.sleep(FREEZE_AGAIN_S)
+                    time.sleep(backoff.next_s())
                     continue
                 self.trouble.append(str(failure))
                 return False

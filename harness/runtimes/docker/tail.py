@@ -12,9 +12,10 @@ from harness.errors import EnvironmentFailure
 from harness.runtimes.deployment.store_log import FOLDER, NO_LOG, Tail, newest
 from harness.runtimes.docker.container import Container
 from harness.runtimes.docker.engine_client import close_stream, told
+from protocols.backoff import Backoff
 
 LOOK = f"echo && cd /data/{FOLDER} && while stat -c '%n %s' *.incr.aof && echo; do sleep 0.05; done"
-AGAIN_S = 0.1
+AGAIN_MS, LONGEST_AGAIN_MS = 50.0, 200.0
 
 
 class ContainerLog:
@@ -25,10 +26,12 @@ class ContainerLog:
         self._tail = Tail(durability)
 
     async def run(self) -> None:
+        backoff = Backoff(AGAIN_MS, LONGEST_AGAIN_MS)
         while True:
             with suppress(EnvironmentFailure):  # it is down, or has no log yet
                 await asyncio.to_thread(self._watch_a_life)
-            await asyncio.sleep(AGAIN_S)
+                backoff.reset()
+            await asyncio.sleep(backoff.next_s())
 
     async def cut(self, now_s: float, rng: Random) -> str:
         return await asyncio.to_thread(self._cut, now_s, rng)

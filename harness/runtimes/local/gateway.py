@@ -39,13 +39,15 @@ from aiohttp import (
 from yarl import URL
 
 from harness.runtimes.deployment.limits import allow_many_files
+from protocols.backoff import Backoff
 from protocols.service.http import BoundedServer, body_of, bound_logs, json_response, listen, most_connections
 from protocols.service.tasks import Background
 from protocols.shop.ids import BadId, shown
 from protocols.shop.paths import check_path, service_of
 from protocols.shop.request_context import status_of
 
-AGAIN_S = 0.02
+AGAIN_MS, LONGEST_AGAIN_MS = 10.0, 40.0
+SHORTEST_TRY_S = 0.02
 CONNECT_WITHIN_S = 2.0
 HEALTH_WITHIN_S = 2.0
 STOP_WITHIN_S = 1.0
@@ -114,7 +116,7 @@ class Gateway:
             except SentAndLost as lost:
                 if method not in ("GET", "HEAD"):
                     return _refused(502, f"the {service} service did not answer ({lost}): the outcome is unknown")
-            if not await self._accepts_again(service, deadline - AGAIN_S - loop.time()):
+            if not await self._accepts_again(service, deadline - SHORTEST_TRY_S - loop.time()):
                 return _refused(
                     self._nothing_happened, f"the {service} service accepts no connection: nothing happened"
                 )
@@ -132,8 +134,9 @@ class Gateway:
         return bool(done)
 
     async def _look_out(self, service: str) -> None:
+        backoff = Backoff(AGAIN_MS, LONGEST_AGAIN_MS)
         while True:
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(backoff.next_s())
             for address in self._peers[service]:
                 url = URL(address)
                 with suppress(OSError, TimeoutError):
@@ -146,7 +149,7 @@ class Gateway:
         """None if this worker accepted no connection. Raises ``SentAndLost``."""
         assert self._session is not None
         url = URL(address + raw, encoded=True)
-        left_s = max(left_s, AGAIN_S)
+        left_s = max(left_s, SHORTEST_TRY_S)
         # Who only waits for a place among the connections has sent nothing: that limit must pass first.
         timeout = ClientTimeout(total=left_s, connect=0.95 * left_s, sock_connect=CONNECT_WITHIN_S)
         try:
