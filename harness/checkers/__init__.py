@@ -1,7 +1,8 @@
-"""Checkers: one file a promise. Each says what a history shows; `judge` compares that with the claims.
+"""Checkers, one file each. A checker returns the violations in a history; `judge` compares them with the protocol's
+claims.
 
 A checker is a module with `check(history) -> Finding` and `PROMISES`, which maps the name of each
-violation that it can find to the claim which excludes it. To add one, write it and give it a row below.
+violation that it can find to the claim which excludes it. A new checker is one file and one row below.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,13 +43,13 @@ __all__ = [
 
 
 class Checker(Protocol):
-    """What a checker module has."""
+    """The interface of a checker module."""
 
     @property
     def PROMISES(self) -> Mapping[str, Promise]: ...  # noqa: N802 (a module's constant)
 
     def check(self, history: History) -> Finding:
-        """Judge; a checker that raises makes the verdict unknown."""
+        """Judge a history; an exception makes the verdict unknown."""
 
 
 CHECKERS: Mapping[str, Checker] = {
@@ -70,10 +71,10 @@ Standing = Literal["claimed-and-held", "claimed-and-violated", "not-claimed-and-
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One checker's finding against the claims.
+    """The finding of one checker against the claims of the protocol.
 
-    `violated` are the violations that the protocol promised to exclude, `allowed` those that it did not:
-    observed and allowed. `claims` says in words what was claimed.
+    `violated` are the violations that a claim excludes, `allowed` the violations that no claim excludes: observed and
+    allowed. `claims` are the claims as text.
     """
 
     checker: str
@@ -85,10 +86,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict of a run, and every result behind it; `reasons` is why it is unknown.
+    """The verdict of a run and the results behind it; `reasons` explains a verdict that is unknown.
 
-    `not_judged` are the protocol's claims, in words, that nothing in the history could show to be kept or broken: the verdict
-    says nothing of them.
+    `not_judged` are the claims of the protocol, as text, for which the history has no evidence either way: the
+    verdict does not cover them.
     """
 
     verdict: Verdict
@@ -98,38 +99,46 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(history: History, checkers: Mapping[str, Checker] = CHECKERS) -> Judgement:
-    """Violated if a claimed promise is; else unknown if anything is, or the run was cut short; else holds.
+    """Return `violated` if a claim is; else `unknown` if a checker's finding is or the run was interrupted; else
+    `holds`.
 
-    A history that is ill-formed is judged by no checker, and unknown.
+    An ill-formed history is not judged by any checker: its verdict is `unknown`.
     """
     with uncollected():
         complaints = tuple(f"the history is ill-formed: {complaint}" for complaint in ill_formed(history))
-        results = tuple(_result(name, _IllFormed() if complaints else each, history) for name, each in checkers.items())
+        results = tuple(
+            _result(name, _IllFormed() if complaints else checker, history) for name, checker in checkers.items()
+        )
     if complaints:
         return Judgement(verdict=Verdict.UNKNOWN, reasons=complaints, results=results)
     reasons = [
-        f"{each.checker}: {reason}" for each in results if each.standing == "unknown" for reason in each.finding.reasons
+        f"{result.checker}: {reason}"
+        for result in results
+        if result.standing == "unknown"
+        for reason in result.finding.reasons
     ]
     if not history.complete:
         reasons.append("the run was interrupted: its history is not complete")
-    if all(each.standing == "not-applicable" for each in results):
+    if all(result.standing == "not-applicable" for result in results):
         reasons.append("nothing was judged")
-    violated = any(each.standing == "claimed-and-violated" for each in results)
+    violated = any(result.standing == "claimed-and-violated" for result in results)
     verdict = Verdict.VIOLATED if violated else Verdict.UNKNOWN if reasons else Verdict.HOLDS
-    left_out = _not_judged(history, results, checkers)
-    return Judgement(verdict=verdict, reasons=tuple(reasons), results=results, not_judged=left_out)
+    not_judged = _not_judged(history, results, checkers)
+    return Judgement(verdict=verdict, reasons=tuple(reasons), results=results, not_judged=not_judged)
 
 
 def _not_judged(history: History, results: Sequence[Result], checkers: Mapping[str, Checker]) -> tuple[str, ...]:
-    """The protocol's own claims among the promises of checkers that found nothing to judge."""
-    idle = [checkers[each.checker] for each in results if each.standing == "not-applicable"]
+    """Return the claims of the protocol, as text, among the promises of checkers without anything to judge."""
+    idle = [checkers[result.checker] for result in results if result.standing == "not-applicable"]
     promises = [promise for checker in idle for promise in checker.PROMISES.values()]
-    claimed = (claim_text(each, history) for each in promises if each.claim != ALWAYS and excludes(each, history))
+    claimed = (
+        claim_text(promise, history) for promise in promises if promise.claim != ALWAYS and excludes(promise, history)
+    )
     return tuple(dict.fromkeys(claimed))
 
 
 class _IllFormed:
-    """Stands in for every checker of a history that cannot be one."""
+    """The substitute for every checker of an ill-formed history."""
 
     PROMISES: Mapping[str, Promise] = {}
 
@@ -140,12 +149,14 @@ class _IllFormed:
 def _result(name: str, checker: Checker, history: History) -> Result:
     try:
         finding = checker.check(history)
-    except Exception as error:  # noqa: BLE001 (whatever went wrong, nothing is known)
+    except Exception as error:  # noqa: BLE001 (a fault of the checker says nothing about the history)
         finding = Finding(verdict=Verdict.UNKNOWN, reasons=(f"raised {type(error).__name__}: {error}",))
     promises = checker.PROMISES
-    promised = {v.name: excludes(promises.get(v.name, CONTRACT), history) for v in finding.violations}
-    violated = tuple(violation for violation in finding.violations if promised[violation.name])
-    allowed = tuple(violation for violation in finding.violations if not promised[violation.name])
+    excluded = {
+        violation.name: excludes(promises.get(violation.name, CONTRACT), history) for violation in finding.violations
+    }
+    violated = tuple(violation for violation in finding.violations if excluded[violation.name])
+    allowed = tuple(violation for violation in finding.violations if not excluded[violation.name])
     return Result(
         checker=name,
         standing=_standing(finding, violated, allowed),

@@ -1,15 +1,15 @@
-"""Names for what is wrong with a history, after Adya (thesis, 1999) and Elle (VLDB 2020).
+"""The anomalies of a history, named after Adya (thesis, 1999) and Elle (VLDB 2020).
 
 A cycle is named after the dependencies in it:
 
-    G0         only WW: two transactions wrote over each other
-    G1c        WW and WR: each saw, or wrote over, what the other did
-    G-single   exactly one RW: somebody missed the effect of a transaction whose other effect it knew
-    G2-item    several RW; G-nonadjacent if no two of them follow each other, as snapshots exclude these
+    G0         only WW: two transactions overwrote each other
+    G1c        WW and WR: each read or overwrote an effect of the other
+    G-single   exactly one RW: a transaction read one effect of another transaction and missed another one
+    G2-item    several RW; G-nonadjacent if no two of them are adjacent, since snapshot isolation excludes these
 
-with the suffix `-process` or `-realtime` if there is a cycle only when the order of each client's work, or
-of real time, counts as well. One that is knotted into a component gives one finding: the worst of its
-cycles in the order above, and the shortest of that kind.
+with the suffix `-process` or `-realtime` if the cycle needs an edge of the order of each client's operations, or of
+real time. A strongly connected component gives one anomaly: the worst of its cycles in the order above, and the
+shortest of that kind.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,49 +31,67 @@ ORDERS = {"": (), "-process": (PROCESS,), "-realtime": (PROCESS, REALTIME)}
 
 
 def find_anomalies(txns: Sequence[Txn]) -> list[Anomaly]:
-    """Every anomaly of the history, in an order that depends on nothing but the history.
+    """Return every anomaly of the history, in an order that depends only on the history.
 
-    No anomaly without a suffix means serializable; none at all, strictly serializable. Takes time linear
-    in the transactions, apart from the sorting, unless there are large cyclic components.
-    Raises `ValueError` if an element is no power of two or belongs to two transactions.
+    Without an anomaly the history is strictly serializable; with suffixed anomalies only, it is serializable. Takes
+    time linear in the transactions, apart from the sorting, unless there are large cyclic components. Raises
+    `ValueError` if an element is no power of two or belongs to two transactions.
     """
     versions = Versions(txns)
     return [*versions.anomalies, *_cycles(versions)]
 
 
 def _cycles(versions: Versions) -> Iterator[Anomaly]:
+    """Yield one anomaly for each cyclic component, under the weakest order that makes it cyclic.
+
+    The sparse graph of all transactions only finds the members of components; the dense graph, quadratic in the worst
+    case, is built for these alone. A correct run pays for the first.
+    """
     size = len(versions.txns)
-    knots = cyclic_components(sparse(versions))
-    members = sorted(node for knot in knots for node in knot if node < size)
+    components = cyclic_components(sparse(versions))
+    members = sorted(node for component in components for node in component if node < size)
     if not members:
         return
     whole = dense(versions, members)
-    everything = range(len(whole.graph.head))
-    told: set[int] = set()
+    all_nodes = range(len(whole.graph.head))
+    reported: set[int] = set()
     for suffix, order in ORDERS.items():
         labels = {FREE, WW, WR, RW, *order}
-        for nodes in cyclic_components(whole.within(everything, labels).graph):
-            if told.isdisjoint(nodes):
-                told.update(nodes)
+        for nodes in cyclic_components(whole.within(all_nodes, labels).graph):
+            # More edges only merge components. A component with a reported node has its cycle already, under a weaker order,
+            # and the name with a suffix would claim less than is known.
+            if reported.isdisjoint(nodes):
+                reported.update(nodes)
                 name, cycle = _worst(whole.within(nodes, labels), order)
                 yield Anomaly(name + suffix, cycle.nodes, (), cycle.labels)
 
 
 def _worst(part: Part, order: Sequence[int]) -> tuple[str, Cycle]:
-    """The worst kind of cycle in a cyclic component. Isolation levels are nested: it decides for all."""
-    everything = range(len(part.graph.head))
+    """Return the name of the worst cycle in a cyclic component, and a shortest cycle of that name.
+
+    The levels are nested (PL-1, PL-2, PL-3 in Adya's thesis, chapter 3): a level that excludes the worst cycle is
+    violated by the component whatever else it contains, so one name is enough for the verdict.
+    """
+    all_nodes = range(len(part.graph.head))
     for name, kinds in (("G0", {WW}), ("G1c", {WW, WR})):
-        cycle = shortest_cycle(part.within(everything, {FREE, *kinds, *order}))
+        cycle = shortest_cycle(part.within(all_nodes, {FREE, *kinds, *order}))
         if cycle:
             return name, cycle
+    # No cycle of WW and WR is left here, which `shortest_cycle_with_one` relies on.
     cycle = shortest_cycle_with_one(part, RW)
     if cycle:
         return "G-single", cycle
     cycle = shortest_cycle(part)
     if cycle is None:
         raise AssertionError("a cyclic component has a cycle")
+    # A process or real-time edge may have merged components, so non-adjacent RW edges prove nothing under these orders.
     return ("G2-item" if order or _adjacent(cycle.labels) else "G-nonadjacent"), cycle
 
 
 def _adjacent(labels: Sequence[int]) -> bool:
+    """Whether two RW edges follow each other on the cycle. Position -1 is the last edge, which leads to the first.
+
+    Snapshot isolation allows only cycles with two adjacent anti-dependencies (Fekete et al., "Making snapshot isolation
+    serializable", TODS 30(2), 2005, theorem 2.1).
+    """
     return any(labels[i - 1] == labels[i] == RW for i in range(len(labels)))

@@ -1,7 +1,8 @@
-"""Each answer by itself, against what was asked and what had been answered before: ids, denials, numbers, prices.
+"""Each answer alone, against its request and the answers before it: ids, denials, numbers, prices.
 
-No isolation level allows any of it: an answer about something else, one id for two things, a price that nobody set, "no such
-order" for an order that was acknowledged. The checkers `order_reads` and `balance_reads` judge the rest.
+No isolation level allows an answer about another entity, one id for two entities, a price that no request set, or "no
+such order" for an order whose creation was acknowledged. The checkers `order_reads` and `balance_reads` judge the
+other fields.
 """
 
 import re
@@ -41,7 +42,7 @@ SUBJECTS: dict[str, tuple[EntityKind, ...]] = {
     "checkout": ("order",),
     "remove_order": ("order",),
 }
-"""What the first arguments of an operation name."""
+"""The kinds of entities that the first arguments of an operation name."""
 
 FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
     "find_user": {"user_id": (str, int), "credit": (int,)},
@@ -58,15 +59,19 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
 
 
 def check(history: History) -> Finding:
-    """Every answer of the history. Unknown if any are not what the API promises, or about what nobody made."""
+    """Judge every answer of the history. Unknown if an answer is malformed, or about an entity without a creation."""
     creations = history.derive(find_creations)
-    malformed = [each for each in history.operations if each.outcome == "ok" and not is_whole(each)]
+    malformed = [answer for answer in history.operations if answer.outcome == "ok" and not is_well_formed(answer)]
     reasons = (
-        [f"{len(malformed)} answers lack what the API promises: {some(map(describe, malformed))}"] if malformed else []
+        [f"{len(malformed)} answers lack fields of the API: {some(map(describe, malformed))}"] if malformed else []
     )
-    unmade = [each for each in history.operations if each.outcome == "ok" and _is_of_nothing(creations, each)]
-    if unmade:
-        reasons.append(f"{len(unmade)} operations succeeded on what nobody made: {some(map(describe, unmade))}")
+    uncreated = [
+        answer for answer in history.operations if answer.outcome == "ok" and _has_no_creation(creations, answer)
+    ]
+    if uncreated:
+        reasons.append(
+            f"{len(uncreated)} operations succeeded on entities without a creation: {some(map(describe, uncreated))}"
+        )
     violations = list(_given_twice(history, creations))
     for operation in history.operations:
         for name, what, evidence in _wrong(history, creations, operation):
@@ -74,14 +79,14 @@ def check(history: History) -> Finding:
     return conclude(violations, reasons, {"answers": len(history.operations)})
 
 
-def _is_of_nothing(creations: Creations, answer: Operation) -> bool:
-    """Whether it names a user, an item or an order of which no creation is told: that was lost, or the shop made it up."""
+def _has_no_creation(creations: Creations, answer: Operation) -> bool:
+    """Whether an answer names an entity without a creation: the history lost it, or the shop invented the entity."""
     named = zip(SUBJECTS.get(answer.op, ()), map(str, answer.args), strict=False)
     return any(next(creations.of(kind, name), None) is None for kind, name in named)
 
 
-def is_whole(answer: Operation) -> bool:
-    """Whether a success has every field, of its type. A field that is missing says nothing."""
+def is_well_formed(answer: Operation) -> bool:
+    """Whether a success has every field, of its type. A malformed answer is no evidence and is left out."""
     fields = FIELDS.get(answer.op)
     if fields is None:
         return True
@@ -90,7 +95,7 @@ def is_whole(answer: Operation) -> bool:
 
 
 def accuse(history: History, name: str, what: str, *evidence: Operation) -> Violation:
-    """A violation in words, with its operations."""
+    """Return a violation with its explanation and its operations."""
     steps = in_order(evidence)
     keys = tuple(
         f"{kind} {arg}" for kind, arg in zip(SUBJECTS.get(evidence[-1].op, ()), evidence[-1].args, strict=False)
@@ -99,28 +104,29 @@ def accuse(history: History, name: str, what: str, *evidence: Operation) -> Viol
 
 
 Accusation = tuple[str, str, tuple[Operation, ...]]
-"""(name, what is wrong, operations that show it beside the answer itself)."""
+"""(name, explanation, evidence beside the answer itself)."""
 
 
 def _given_twice(history: History, creations: Creations) -> Iterator[Violation]:
+    """Yield each id that two creations returned, or one creation after a `batch_init` that contains it."""
     for (kind, name), succeeded in creations.created.items():
         inits = [
-            each
-            for each in creations.of(kind, name)
-            if each.op in INITS and each.outcome == "ok" and each.completed_ns < succeeded[0].invoked_ns
+            init
+            for init in creations.of(kind, name)
+            if init.op in INITS and init.outcome == "ok" and init.completed_ns < succeeded[0].invoked_ns
         ]
-        before = [*inits, *succeeded]
-        if len(before) > 1:
-            what = f"{kind} {name} was given out {len(before)} times: each of these was told that it is new."
-            yield accuse(history, "id-given-twice", what, *before)
+        evidence = [*inits, *succeeded]
+        if len(evidence) > 1:
+            what = f"{kind} {name} was created {len(evidence)} times: each of these answers gives it as a new id."
+            yield accuse(history, "id-given-twice", what, *evidence)
 
 
 def _wrong(history: History, creations: Creations, operation: Operation) -> Iterator[Accusation]:
     if operation.outcome == "ok":
         yield from _numbers(operation)
-        if operation.op in FIELDS and is_whole(operation):
+        if operation.op in FIELDS and is_well_formed(operation):
             yield from _ids(operation)
-        if operation.op == "find_item" and is_whole(operation):
+        if operation.op == "find_item" and is_well_formed(operation):
             yield from _price(creations, operation)
         return
     yield from _foreign(operation)
@@ -129,41 +135,46 @@ def _wrong(history: History, creations: Creations, operation: Operation) -> Iter
 
 
 ACCEPTED_IDS = re.compile(r"'order_id': '([^']*)'|/find/([^']*)'")
-"""The order in what a checkout is told that is only accepted: `202: {'order_id': '7', 'ask': '/orders/find/7'}`."""
+"""The order in the answer to an accepted checkout: `202: {'order_id': '7', 'ask': '/orders/find/7'}`."""
 
 
 def _foreign(answer: Operation) -> Iterator[Accusation]:
-    """The ids in a refusal are among those that were asked for, and an accepted order is the one that was checked out."""
-    asked = [str(arg) for arg in answer.args]
+    """Yield a rejection with an id that is not in the request, and an accepted checkout with another order."""
+    requested = [str(arg) for arg in answer.args]
     if answer.outcome == "fail" and isinstance(answer.value, dict):
         names = [name for name in SUBJECTS.get(answer.op, ()) if f"{name}_id" in answer.value]
-        found = [(str(name), answer.value[f"{name}_id"]) for name in names]
+        ids = [(str(name), answer.value[f"{name}_id"]) for name in names]
     elif answer.status == ACCEPTED:
-        found = [("order", one or other) for one, other in ACCEPTED_IDS.findall(str(answer.value))]
+        ids = [("order", in_body or in_path) for in_body, in_path in ACCEPTED_IDS.findall(str(answer.value))]
     else:
         return
-    for name, value in found:
-        if str(value) not in asked:
-            yield "foreign-answer", f"{answer.op} {' '.join(asked)} was answered with {name} {value!r}.", ()
+    for name, value in ids:
+        if str(value) not in requested:
+            yield "foreign-answer", f"{answer.op} {' '.join(requested)} was answered with {name} {value!r}.", ()
 
 
 def _ids(read: Operation) -> Iterator[Accusation]:
-    """The id in the answer is the one that was asked for."""
+    """Yield a read whose answer has another id than its request."""
     field = f"{read.op.removeprefix('find_')}_id"
     if field in FIELDS[read.op] and str(read.value[field]) != str(read.args[0]):
         yield "foreign-answer", f"{read.op} {read.args[0]} was answered with {field} {read.value[field]!r}.", ()
 
 
 def _price(creations: Creations, read: Operation) -> Iterator[Accusation]:
-    item, found = str(read.args[0]), read.value["price"]
+    """Yield a read with a price that no creation of the item has set."""
+    item, price = str(read.args[0]), read.value["price"]
     possible = creations.prices(item, read.invoked_ns, read.completed_ns)
-    if possible and found not in possible:
-        told = " or ".join(map(str, sorted(possible)))
-        yield "wrong-price", f"item {item} has price {found}, and was given {told}.", tuple(creations.of("item", item))
+    if possible and price not in possible:
+        expected = " or ".join(map(str, sorted(possible)))
+        yield (
+            "wrong-price",
+            f"item {item} has price {price}, and was created with {expected}.",
+            tuple(creations.of("item", item)),
+        )
 
 
 def _denied(history: History, creations: Creations, refusal: Operation) -> Iterator[Accusation]:
-    """A denial is false if all that it can be about is known: a checkout's may be about its user or an item."""
+    """Yield a denial of entities that all exist. The denial of a checkout may be about its user or an item as well."""
     named: list[tuple[EntityKind, str]] = list(zip(SUBJECTS.get(refusal.op, ()), map(str, refusal.args), strict=False))
     if refusal.op == "checkout":
         order = history.derive(build_model).orders.get(str(refusal.args[0]))
@@ -174,23 +185,25 @@ def _denied(history: History, creations: Creations, refusal: Operation) -> Itera
         return
     if named and all(creations.is_known(kind, name, refusal) for kind, name in named):
         made = tuple(next(creations.of(kind, name)) for kind, name in named)
-        told = ", ".join(f"{kind} {name}" for kind, name in named)
-        yield "acknowledged-creation-denied", f"'{describe(refusal)}', but the shop had made {told}.", made
+        entities = ", ".join(f"{kind} {name}" for kind, name in named)
+        yield "acknowledged-creation-denied", f"'{describe(refusal)}', but the shop had created {entities}.", made
 
 
 def _is_judged_at_the_end(
     history: History, creations: Creations, refusal: Operation, named: list[tuple[EntityKind, str]]
 ) -> bool:
-    """The checker exactly-once names what is gone at the end, but for orders that were made many at once."""
+    """Whether `exactly-once` reports this denial: it judges the final reads, except of orders that `batch_init`
+    created.
+    """
     final_ns = history.phase_ns("final")
     is_final = final_ns is not None and refusal.invoked_ns >= final_ns
     return is_final and all(kind != "order" or (kind, name) in creations.created for kind, name in named)
 
 
 def _numbers(operation: Operation) -> Iterator[Accusation]:
-    """Amounts lie between 0 and 2^53, in what is accepted and in what is answered; `conservation` names negative balances."""
-    asked = [int(operation.args[position]) for position in NUMBERS.get(operation.op, ())]
-    if any(not 0 <= number <= LIMIT for number in asked):
+    """Yield amounts outside 0 to 2^53 in accepted requests and in answers; `conservation` reports negative balances."""
+    requested = [int(operation.args[position]) for position in NUMBERS.get(operation.op, ())]
+    if any(not 0 <= number <= LIMIT for number in requested):
         yield "nonsense-accepted", f"'{describe(operation)}': amounts lie between 0 and 2^53.", ()
     for name, number in _figures(operation.value):
         if number > LIMIT or (number < 0 and name not in {"credit", "stock"}):
@@ -198,6 +211,7 @@ def _numbers(operation: Operation) -> Iterator[Accusation]:
 
 
 def _figures(value: Any) -> Iterator[tuple[str, int]]:
+    """Yield (name, number) of every number in an answer, except ids."""
     if isinstance(value, dict):
         yield from (
             (name, number) for name, number in value.items() if type(number) is int and not name.endswith("_id")

@@ -1,8 +1,8 @@
-"""Each checkout has all of its effects or none, and a client that was told no was told the truth.
+"""Each checkout has all of its effects or none, and a rejected checkout has none.
 
-Judged at the end of the run, when everything was healed and recovered: an order is paid, its user is
-charged and its items are taken, or none of these. An effect that is there too often, and an order that is
-lost with all of its effects, are the business of the exactly-once checker.
+Judged at the end of the run, after faults are healed and transactions recovered: an order is paid, its user is
+charged and its items are taken, or none of these. The exactly-once checker judges repeated effects, and acknowledged
+orders that are lost with all of their effects.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ NAMES = {
 
 
 def check(history: History) -> Finding:
-    """Users, items and orders at the end, against each other and against what clients were told."""
+    """Judge users, items and orders at the end, against each other and against the answers to clients."""
     reconciliation = history.derive(reconcile)
     tried = [order for order in history.derive(build_model).orders.values() if order.attempts]
     reasons = list(reconciliation.reasons)
@@ -48,15 +48,15 @@ def check(history: History) -> Finding:
     unread = [order.name for order in tried if order.paid is None and not order.gone]
     if unread:
         reasons.append(f"{len(unread)} orders could not be read at the end: {some(unread)}")
-    named = [(name, each) for each in reconciliation.deviations if (name := _name(each))]
-    violations = list(explained(named, lambda found: found[0], lambda found: _one_sided(history, found[1])))
-    violations += _untrue(history)
+    named = [(name, deviation) for deviation in reconciliation.deviations if (name := _name(deviation))]
+    violations = list(explained(named, lambda pair: pair[0], lambda pair: _partial_effect(history, pair[1])))
+    violations += _false_rejections(history)
     figures = {"orders_tried": len(tried), "orders_paid": sum(order.paid is True for order in tried)}
     return conclude(violations, reasons, figures)
 
 
 def half_done(history: History) -> set[OrderModel]:
-    """The orders which have some of their effects and not others."""
+    """Return the orders with some of their effects and without others."""
     reconciliation = history.derive(reconcile)
     return {deviation.order for deviation in reconciliation.deviations if deviation.order and _name(deviation)}
 
@@ -65,11 +65,11 @@ def _name(deviation: Deviation) -> str | None:
     return NAMES.get((deviation.balance.account.kind, deviation.kind))
 
 
-def _one_sided(history: History, deviation: Deviation) -> Violation:
+def _partial_effect(history: History, deviation: Deviation) -> Violation:
     account, order = deviation.balance.account, deviation.order
-    what = _words(deviation)
+    what = _explanation(deviation)
     if order:
-        what += f" Its clients were told: {_outcomes(order)}."
+        what += f" Its checkouts were answered: {_outcomes(order)}."
     if order and not deviation.sure:
         what += f" (Other orders of {account.name} would explain it as well.)"
     evidence = deviation_evidence(deviation)
@@ -81,7 +81,7 @@ def _one_sided(history: History, deviation: Deviation) -> Violation:
     )
 
 
-def _words(deviation: Deviation) -> str:
+def _explanation(deviation: Deviation) -> str:
     balance, order = deviation.balance, deviation.order
     account = balance.account
     if order is None:
@@ -92,30 +92,32 @@ def _words(deviation: Deviation) -> str:
             else "there are too many orders to try which of them would explain it"
         )
         return f"{account.name} has {abs(balance.off)} {more} {account.holds} at the end than it should, and {why}."
-    share = next(each for other, each in account.draws if other is order)
+    share = next(amount for drawing, amount in account.draws if drawing is order)
     if deviation.kind == "taken":
         return f"{order.name} is not paid, but its {share} {account.holds} of {account.name} is gone."
     return f"{order.name} is paid, but its {share} {account.holds} of {account.name} is still there."
 
 
 def deviation_evidence(deviation: Deviation) -> tuple[Operation, ...]:
-    """What was done with the order and the account of a deviation, in time order."""
+    """Return the operations on the order and the account of a deviation, in time order."""
     account, order = deviation.balance.account, deviation.order
     steps = [account.created, *account.moves, deviation.move, account.final_read]
-    orders = [order] if order else [other for other, _ in account.draws][:5]
-    return in_order([*(step for step in steps if step), *(op for each in orders for op in each.operations())])
+    orders = [order] if order else [drawing for drawing, _ in account.draws][:5]
+    return in_order(
+        [*(step for step in steps if step), *(operation for drawing in orders for operation in drawing.operations())]
+    )
 
 
-def _untrue(history: History) -> Iterator[Violation]:
+def _false_rejections(history: History) -> Iterator[Violation]:
     for order in history.derive(build_model).orders.values():
         if order.paid and not order.has_outcome("ok", "unknown"):
             name = "refused-but-paid" if order.attempts else "paid-without-checkout"
-            told = (
-                f"every checkout of it was answered {_outcomes(order)}" if order.attempts else "nobody checked it out"
+            answers = (
+                f"every checkout of it was answered {_outcomes(order)}" if order.attempts else "no checkout names it"
             )
             yield Violation(
                 name=name,
-                explanation=f"{order.name} is paid, but {told}.\n{narrate(history, order.operations())}",
+                explanation=f"{order.name} is paid, but {answers}.\n{narrate(history, order.operations())}",
                 evidence=in_order(order.operations()),
                 keys=(order.name,),
             )

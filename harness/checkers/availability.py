@@ -1,7 +1,8 @@
-"""Who was served once something had broken: what was acknowledged after the first fault, and for how long nothing was.
+"""The service after the first fault: acknowledged requests, and the longest time without one.
 
-Nobody promises that a shop serves while its nodes are away. But a shop that serves nobody any more has nothing else to break
-either, so a run in which the clients asked in vain while nothing was in their way proves nothing: it is unknown.
+No protocol claims that a shop serves while its nodes are unavailable. But a shop that serves no request any more has
+no invariant left to violate, so the verdict of a run is unknown if all requests fail while every service is
+available.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from harness.checkers.finding import Finding, conclude, nothing_to_judge
 from harness.checkers.formatting import seconds
 from harness.checkers.impact import impacts
 from harness.checkers.rejections import completed_later, is_unanswered
-from harness.checkers.shop_model import OrderModel, balance, build_model, denies
+from harness.checkers.shop_model import OrderModel, balance_in, build_model, denies
 from harness.checkers.unavailability import Span, Unavailability
 from harness.history import History, Operation
 from protocols.shop.routes import PREFIXES
@@ -21,77 +22,92 @@ from protocols.shop.routes import PREFIXES
 PROMISES: dict[str, Promise] = {}
 
 TRIES = 3
-"""So many that asked in vain while nothing was in their way are no accident: a link may lose a message by itself."""
+"""Requests that have to fail while every service is available: fewer may be lost messages of single links."""
 
 LEAST_S = 1.0
-"""Such a time is long enough for an answer, where no bound is claimed."""
+"""Time in seconds that is enough for an answer, where no bound is claimed."""
 
 
-class After(NamedTuple):
-    """The load from the first fault on. `able` are the parts of it in which every service was whole."""
+class LoadAfterFault(NamedTuple):
+    """The load from the first fault on. `available` are the spans in which every service was fully available."""
 
     span: Span
-    able: list[Span]
+    available: list[Span]
 
     @property
-    def able_ns(self) -> int:
-        return sum(end - begin for begin, end in self.able)
+    def available_ns(self) -> int:
+        return sum(end - begin for begin, end in self.available)
 
     def begun(self, operations: Sequence[Operation]) -> list[Operation]:
-        """Those that began in it."""
-        return [each for each in operations if self.span[0] <= each.invoked_ns < self.span[1]]
+        """Return the operations that began in this load."""
+        return [operation for operation in operations if self.span[0] <= operation.invoked_ns < self.span[1]]
 
     def in_time(self, operations: Sequence[Operation]) -> list[Operation]:
-        """Those that began while nothing was in their way."""
-        return [each for each in operations if any(begin <= each.invoked_ns < end for begin, end in self.able)]
+        """Return the operations that began while every service was fully available."""
+        return [
+            operation
+            for operation in operations
+            if any(begin <= operation.invoked_ns < end for begin, end in self.available)
+        ]
 
 
 def check(history: History) -> Finding:
-    """Unknown if nobody was served any more though the clients tried; else a line of figures and words."""
+    """Return unknown if a kind of request was never served again; else a line of figures and text."""
     after = _after(history)
     if after is None:
         return nothing_to_judge("no fault happened")
     kinds: dict[str, list[Operation]] = {}
     for operation in after.begun(history.operations):
         kinds.setdefault(operation.op, []).append(operation)
-    served = {op: [each for each in tried if _is_served(history, each)] for op, tried in kinds.items()}
+    served = {op: [operation for operation in tried if _is_served(history, operation)] for op, tried in kinds.items()}
     figures = _figures(history, after, kinds.get("checkout", []), served.get("checkout", []))
-    figures["acknowledged"] = {op: sum(each.outcome == "ok" for each in tried) for op, tried in kinds.items()}
+    figures["acknowledged"] = {op: sum(operation.outcome == "ok" for operation in tried) for op, tried in kinds.items()}
     figures["tried"] = {op: len(tried) for op, tried in kinds.items()}
     enough_ns = int((history.header.claims.recovery_s or LEAST_S) * 1e9)
     reasons = []
-    if after.able_ns >= enough_ns:
-        reasons = list(_in_vain(history, after, kinds, served))
+    if after.available_ns >= enough_ns:
+        reasons = list(_never_served(history, after, kinds, served))
     return conclude((), reasons, figures)
 
 
-def _after(history: History) -> After | None:
-    """None if no fault happened, or only when the load was over."""
+def _after(history: History) -> LoadAfterFault | None:
+    """Return the load after the first fault; None if no fault happened before its end."""
     starts = history.of_kind("fault-start")
-    happened = [start.at_ns for start, each in zip(starts, history.derive(impacts), strict=True) if not each.why_not]
+    happened = [
+        start.at_ns for start, impact in zip(starts, history.derive(impacts), strict=True) if not impact.why_not
+    ]
     over = next((at for at in map(history.phase_ns, ("heal", "final")) if at is not None), history.end_ns)
     if not happened or min(happened) >= over:
         return None
-    span = (min(happened), over)
-    away = history.derive(Unavailability)
-    able = [part for part in away.parts(span) if all(away.is_whole(service, part[0]) for service in PREFIXES)]
-    return After(span, able)
+    load = (min(happened), over)
+    unavailability = history.derive(Unavailability)
+    available = [
+        span
+        for span in unavailability.parts(load)
+        if all(unavailability.is_fully_available(service, span[0]) for service in PREFIXES)
+    ]
+    return LoadAfterFault(load, available)
 
 
-def _in_vain(
-    history: History, after: After, kinds: Mapping[str, Sequence[Operation]], served: Mapping[str, Sequence[Operation]]
+def _never_served(
+    history: History,
+    after: LoadAfterFault,
+    kinds: Mapping[str, Sequence[Operation]],
+    served: Mapping[str, Sequence[Operation]],
 ) -> Iterator[str]:
     for op, tried in kinds.items():
-        in_time = after.in_time([each for each in tried if op == "checkout" or is_unanswered(each)])
+        in_time = after.in_time([operation for operation in tried if op == "checkout" or is_unanswered(operation)])
         if not served[op] and len(in_time) >= TRIES:
             yield (
                 f"no {op} was served any more after the first fault, at {seconds(history, after.span[0])}: {len(tried)} were "
-                f"asked for, {len(in_time)} of them while nothing was in their way"
+                f"requested, {len(in_time)} of them while every service was available"
             )
 
 
 def _is_served(history: History, operation: Operation) -> bool:
-    """Acknowledged, or refused for what it asked for. What is said to be accepted must have come about."""
+    """Whether an operation was acknowledged or rejected for its content. An accepted checkout counts once its order
+    is paid.
+    """
     if operation.outcome == "ok":
         return True
     if operation.op != "checkout":
@@ -99,57 +115,61 @@ def _is_served(history: History, operation: Operation) -> bool:
     if operation.outcome == "unknown":
         return completed_later(history, operation)
     order = history.derive(build_model).orders.get(str(operation.args[0]))
-    return denies(operation) or (order is not None and _could_not_be_bought(history, order))
+    return denies(operation) or (order is not None and _lacks_funds_or_stock(history, order))
 
 
-def _could_not_be_bought(history: History, order: OrderModel) -> bool:
-    """Whether what is there at the end would not have been enough for it either."""
+def _lacks_funds_or_stock(history: History, order: OrderModel) -> bool:
+    """Whether the final credit or stock is too little for an order."""
     shop = history.derive(build_model)
     if order.items is None or order.total is None or order.user is None:
         return False
     needed = [(shop.account("item", item), quantity) for item, quantity in order.items.items()]
     needed.append((shop.account("user", order.user), order.total))
-    left = [(None if account.final_read is None else balance(account.final_read), much) for account, much in needed]
-    return any(there is not None and there < much for there, much in left)
+    final = [
+        (None if account.final_read is None else balance_in(account.final_read), amount) for account, amount in needed
+    ]
+    return any(left is not None and left < amount for left, amount in final)
 
 
-def _figures(history: History, after: After, tried: Sequence[Operation], served: Sequence[Operation]) -> dict[str, Any]:
-    """Of checkouts: the longest time in which none was served, and the faults after which none was any more."""
+def _figures(
+    history: History, after: LoadAfterFault, tried: Sequence[Operation], served: Sequence[Operation]
+) -> dict[str, Any]:
+    """Return figures of checkouts: the longest time without a served one, and the faults after which none was served."""
     began, over = after.span
-    ends = sorted(each.completed_ns for each in served if each.completed_ns < over)
+    ends = sorted(checkout.completed_ns for checkout in served if checkout.completed_ns < over)
     longest = max(pairwise([began, *ends, over]), key=lambda gap: gap[1] - gap[0])
-    last_ns = max((each.invoked_ns for each in served), default=-1)
-    asked_ns = max((each.invoked_ns for each in tried), default=-1)
+    last_served_ns = max((checkout.invoked_ns for checkout in served), default=-1)
+    last_tried_ns = max((checkout.invoked_ns for checkout in tried), default=-1)
     starts = history.of_kind("fault-start")
     never = [
-        f"{each.fault} of {each.target} at {each.from_s:.3f} s"
-        for start, each in zip(starts, history.derive(impacts), strict=True)
-        if not each.why_not and last_ns < start.at_ns <= asked_ns
+        f"{impact.fault} of {impact.target} at {impact.from_s:.3f} s"
+        for start, impact in zip(starts, history.derive(impacts), strict=True)
+        if not impact.why_not and last_served_ns < start.at_ns <= last_tried_ns
     ]
     return {
         "first_fault_s": (began - history.start_ns) / 1e9,
         "longest_without_s": (longest[1] - longest[0]) / 1e9,
         "longest_from_s": (longest[0] - history.start_ns) / 1e9,
-        "all_there_s": after.able_ns / 1e9,
+        "all_there_s": after.available_ns / 1e9,
         "never_again": never,
         "asked": len(tried),
-        "succeeded": sum(each.outcome != "fail" for each in served),
-        "words": _words(history, tried, served, longest, never),
+        "succeeded": sum(checkout.outcome != "fail" for checkout in served),
+        "words": _summary(history, tried, served, longest, never),
     }
 
 
-def _words(
+def _summary(
     history: History, tried: Sequence[Operation], served: Sequence[Operation], longest: Span, never: Sequence[str]
 ) -> str:
     if not tried:
-        return "no checkout was asked for after the first fault"
-    done = sum(each.outcome != "fail" for each in served)
-    told = f"{done or 'none'} of {len(tried)} checkouts begun after the first fault succeeded"
+        return "no checkout was requested after the first fault"
+    done = sum(checkout.outcome != "fail" for checkout in served)
+    text = f"{done or 'none'} of {len(tried)} checkouts begun after the first fault succeeded"
     if len(served) > done:
-        told += f", {len(served) - done} were refused for what they asked"
-    told += (
+        text += f", {len(served) - done} were rejected for their content"
+    text += (
         f"; longest time without an answer {(longest[1] - longest[0]) / 1e9:.2f} s, from {seconds(history, longest[0])}"
     )
     if never:
-        told += f"; none again after {len(never)} faults, the first {never[0]}"
-    return told
+        text += f"; none again after {len(never)} faults, the first {never[0]}"
+    return text

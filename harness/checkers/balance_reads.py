@@ -1,9 +1,10 @@
 """Each read of a credit or a stock while the shop works, against all that may have been applied to it by then.
 
-Deposits and withdrawals are operations on one record of one service: what was acknowledged before a read began is in it, what
-was asked for after it ended is not, whatever the protocol claims. Checkouts cross services, so what a read may show of them is
-a question of isolation: a read is explained first as strict serializability demands, then with checkouts missing that were
-acknowledged (`stale-read`), then with those that were undone (`dirty-read`). What none of these explains is impossible.
+Deposits and withdrawals are operations on one record of one service: what was acknowledged before a read began is in
+it, what was asked for after it ended is not, whatever the protocol claims. Checkouts cross services, so what a read
+may show of them is a question of isolation: a read is explained first as strict serializability demands, then with
+checkouts missing that were acknowledged (`stale-read`), then with those that were undone (`dirty-read`). What none of
+these explains is impossible.
 
 A necessary condition for each read alone; `isolation` judges the reads together where a workload lets it.
 """
@@ -17,7 +18,7 @@ from harness.checkers.answers import accuse
 from harness.checkers.claims import KEPT, Promise
 from harness.checkers.creations import FOREVER, Creations, find_creations, until
 from harness.checkers.finding import Finding, Violation, conclude
-from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, amount, balance, build_model
+from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, amount, balance_in, build_model
 from harness.checkers.sums import Slack
 from harness.history import History, Operation
 
@@ -78,7 +79,8 @@ class Effects:
 
 @dataclass(slots=True)
 class BalanceTimeline:
-    """All effects on one life of an account: of deposits and withdrawals, and of checkouts under the three readings of a read.
+    """All effects on one life of an account: of deposits and withdrawals, and of checkouts under the three readings
+    of a read.
 
     It is about reads from `since_ns` to `until_ns`.
     """
@@ -104,7 +106,7 @@ def check(history: History) -> Finding:
     violations: list[Violation] = []
     judged = skipped = 0
     for account in shop.every_account():
-        reads = [read for read in account.reads if read is not account.final_read and balance(read) is not None]
+        reads = [read for read in account.reads if read is not account.final_read and balance_in(read) is not None]
         loose_ns = min(unclear.get(account.name, FOREVER), unclear[ANY])
         timelines = _timelines(creations, account, loose_ns) if reads else []
         for read in reads:
@@ -118,9 +120,11 @@ def check(history: History) -> Finding:
 
 
 def _timelines(creations: Creations, account: AccountModel, loose_ns: int) -> list[BalanceTimeline]:
-    """One for each life of the account: it begins when it is made or set anew, and ends when somebody asks to set it anew.
+    """One for each life of the account: it begins when it is made or set anew, and ends when somebody asks to set it
+    anew.
 
-    There is none where nobody knows what it began with: two did so at once, or one had no answer, which may still come.
+    There is none where nobody knows what it began with: two did so at once, or one had no answer, which may still
+    come.
     """
     made = sorted(creations.of(account.kind, account.id), key=lambda each: each.invoked_ns)
     ends = [*(each.invoked_ns for each in made[1:]), FOREVER]
@@ -159,7 +163,8 @@ def _move(move: Operation, since_ns: int, last: Operation) -> Effect:
 def _sold(order: OrderModel, share: int, set_ns: int) -> Effect | None:
     """What strict serializability lets a read see of this order; None if it was never paid.
 
-    `set_ns`: when the account was set anew. A checkout that began before, also while that was done, may have come first.
+    `set_ns`: when the account was set anew. A checkout that began before, also while that was done, may have come
+    first.
     """
     tried = [attempt for attempt in order.attempts if attempt.outcome != "fail"]
     if not tried or (order.paid is False and not order.has_outcome("ok")):
@@ -191,7 +196,7 @@ def _unclear(shop: ShopModel) -> dict[str, int]:
 
 
 def _judge(history: History, timeline: BalanceTimeline, read: Operation) -> Iterator[Violation]:
-    left = balance(read)
+    left = balance_in(read)
     assert left is not None
     off = _off(timeline, timeline.strict, read, left)
     if not off:

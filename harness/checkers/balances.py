@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from harness.checkers.formatting import some
-from harness.checkers.shop_model import AccountModel, OrderModel, amount, balance, build_model
+from harness.checkers.shop_model import AccountModel, OrderModel, amount, balance_in, build_model
 from harness.checkers.sums import Slack, subset
 from harness.history import History, Operation
 
@@ -36,11 +36,11 @@ class Balance(NamedTuple):
 class Deviation:
     """One explanation of a balance that is off.
 
-    `taken`: an unpaid order's amount is gone. `not-taken`: a paid order's amount is there. `repeated`: an
-    order's amount is gone `times` times too often. `undone`: the amount of an unpaid order was given back
-    though it was never taken, or more than once. `move-repeated`, `move-lost`: the same for a deposit or
-    withdrawal. `unexplained`: none of these. `sure` if nothing else explains it as well, and, of what is unexplained, if every
-    set of orders was tried.
+    `taken`: an unpaid order's amount is gone. `not-taken`: a paid order's amount is there. `repeated`: an order's
+    amount is gone `times` times too often. `undone`: the amount of an unpaid order was given back though it was never
+    taken, or more than once. `move-repeated`, `move-lost`: the same for a deposit or withdrawal. `unexplained`: none
+    of these. `sure` if nothing else explains it as well, and, of what is unexplained, if every set of orders was
+    tried.
     """
 
     kind: DeviationKind
@@ -90,8 +90,10 @@ def reconcile(history: History) -> Reconciliation:
 
 
 def _balance(account: AccountModel) -> Balance | None:
-    """The nearest explanation: that no `batch_init` without an answer took effect, or that one did, after any of the others."""
-    left = balance(account.final_read) if account.final_read else None
+    """The nearest explanation: that no `batch_init` without an answer took effect, or that one did, after any of the
+    others.
+    """
+    left = balance_in(account.final_read) if account.final_read else None
     if left is None or account.opening is None:
         return None
     surely = _since_the_last(account, left, account.opening)

@@ -1,10 +1,11 @@
-"""Nobody waits for a node that stays away longer than the protocol claims: what it holds of others is freed by somebody else.
+"""Blocking: no entity stays locked by an unavailable node for longer than the protocol claims.
 
-A user, an item or an order is blocked while everything that is asked of it is answered by a service that is there, and that
-cannot do it: it is locked, or not finished within the time limit. What was done, or refused for what it asked, shows that it
-was free at some time of that operation. Judged are the spans of time in which no node goes away or comes back, so that whatever
-blocks was begun before them: by absence, while stock and payment are whole and the order service has an instance; by outage,
-while one of them is not, what needs only the other. A checkout may wait for any silent instance that it was given to.
+A user, an item or an order is blocked while every operation on it is answered by an available service that cannot
+execute it: the entity is locked, or the operation is unfinished at the time limit. An operation that succeeded, or
+was rejected for its content, shows that its entity was free at some time between its begin and its end. The checker
+judges the spans in which no node fails or returns, so a transaction that blocks began before them: by absence, while
+stock and payment are fully available and the order service has an instance; by outage, while one of the two is not,
+the entities that need only the other. A checkout may wait for any silent instance that received it.
 """
 
 from bisect import bisect_left
@@ -23,8 +24,8 @@ from protocols.shop.routes import PREFIXES
 
 PROMISES: dict[str, Promise] = {"blocked-by-absence": BLOCKED, "blocked-by-outage": OUTAGE}
 
-HEARD_WITHIN_S = 1.0
-"""A client hears of what has held it up so much later at most: a service gives up early enough to answer, and pauses."""
+ANSWER_DELAY_S = 1.0
+"""Longest time in seconds from the end of a block to its last answer: a service ends its wait in time to answer."""
 
 COORDINATOR = "order"
 OF_KIND = {"user": "payment", "item": "stock"}
@@ -34,7 +35,9 @@ READS = {"find_user": "user", "find_item": "item", "find_order": "order"}
 
 
 class Block(NamedTuple):
-    """What was blocked, from when to when at least, and the operations that show it. `name` is that of the violation."""
+    """A blocked entity, the span of at least this block, and the operations that show it. `name` is that of the
+    violation.
+    """
 
     name: str
     key: str
@@ -46,17 +49,17 @@ class Block(NamedTuple):
         return self.span[1] - self.span[0]
 
 
-class Asked(NamedTuple):
-    """One operation on one key: `held_up`, or the proof that it was free."""
+class Access(NamedTuple):
+    """An operation on an entity: `blocked`, or a proof that the entity was free."""
 
     operation: Operation
-    held_up: bool
+    blocked: bool
 
 
 def check(history: History) -> Finding:
-    """Every time in which something was blocked while a node was away."""
+    """Judge every block of an entity while a node was unavailable."""
     blocks = sorted(_blocks(history), key=lambda block: block.lasted_ns, reverse=True)
-    spans = [stretch.span for stretch in history.derive(_stretches)]
+    spans = [window.span for window in history.derive(_windows)]
     figures: dict[str, Any] = {
         "bounds_s": {name: _bound_s(history, name) for name in PROMISES},
         "longest_away_s": max((end - begin for begin, end in spans), default=0) / 1e9,
@@ -67,8 +70,8 @@ def check(history: History) -> Finding:
     too_long = []
     for block in blocks:
         bound_s = _bound_s(history, block.name)
-        if bound_s is not None and block.lasted_ns > (bound_s + HEARD_WITHIN_S) * 1e9:
-            too_long.append(_tell(history, block, bound_s))
+        if bound_s is not None and block.lasted_ns > (bound_s + ANSWER_DELAY_S) * 1e9:
+            too_long.append(_violation(history, block, bound_s))
     return conclude(too_long, (), figures)
 
 
@@ -78,11 +81,11 @@ def _bound_s(history: History, name: str) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A span of the load in which no node went away or came back, and some node was away.
+class Window:
+    """A span of the load in which no node failed or returned, and some node was unavailable.
 
-    `name` is what it would be called if something was blocked in it, by kind of key; a kind whose operations may wait for what
-    is away is not in it. `checkouts`: whether one that is held up shows anything.
+    `name` is the violation's name for a block in it, by kind of entity; a kind whose operations may wait for an
+    unavailable node is left out. `checkouts`: whether a blocked checkout is evidence.
     """
 
     span: Span
@@ -90,54 +93,55 @@ class Stretch:
     checkouts: bool
 
 
-def _stretches(history: History) -> list[Stretch]:
-    """Use `history.derive(_stretches)`."""
+def _windows(history: History) -> list[Window]:
+    """Return the windows of the load. Use `history.derive(_windows)`."""
     phases = map(history.phase_ns, ("heal", "final"))
     end_ns = next((at_ns for at_ns in phases if at_ns is not None), history.end_ns)
-    away = history.derive(Unavailability)
-    found = []
-    for span in away.parts((history.start_ns, end_ns)):
+    unavailability = history.derive(Unavailability)
+    windows = []
+    for span in unavailability.parts((history.start_ns, end_ns)):
         at_ns = span[0]
-        if not away.away(at_ns) or not away.is_there(COORDINATOR, at_ns):
+        if not unavailability.unavailable_nodes(at_ns) or not unavailability.is_available(COORDINATOR, at_ns):
             continue
-        whole = {service: away.is_whole(service, at_ns) for service in PREFIXES}
-        name = "blocked-by-absence" if all(whole[each] for each in OF_KIND.values()) else "blocked-by-outage"
-        kinds = [kind for kind, service in OF_KIND.items() if whole[service]]
-        if all(whole.values()):
+        available = {service: unavailability.is_fully_available(service, at_ns) for service in PREFIXES}
+        name = "blocked-by-absence" if all(available[service] for service in OF_KIND.values()) else "blocked-by-outage"
+        kinds = [kind for kind, service in OF_KIND.items() if available[service]]
+        if all(available.values()):
             kinds.append("order")
         if kinds:
-            found.append(Stretch(span, dict.fromkeys(kinds, name), all(whole.values())))
-    return found
+            windows.append(Window(span, dict.fromkeys(kinds, name), all(available.values())))
+    return windows
 
 
 def _blocks(history: History) -> Iterator[Block]:
-    stretches = history.derive(_stretches)
-    if not stretches:
+    windows = history.derive(_windows)
+    if not windows:
         return
-    for (kind, key), asked in _by_key(history).items():
-        without = [each for each in asked if each.operation.op != "checkout" or not each.held_up]
-        for stretch in stretches:
-            if kind in stretch.name:
-                counted = asked if stretch.checkouts else without
-                yield from _in_span(stretch.name[kind], f"{kind} {key}", stretch.span, counted)
+    for (kind, key), accesses in _by_key(history).items():
+        without_checkouts = [access for access in accesses if access.operation.op != "checkout" or not access.blocked]
+        for window in windows:
+            if kind in window.name:
+                counted = accesses if window.checkouts else without_checkouts
+                yield from _in_span(window.name[kind], f"{kind} {key}", window.span, counted)
 
 
-def _by_key(history: History) -> dict[tuple[str, str], list[Asked]]:
-    """By user, item and order of which something was held up, what was asked of each and says anything."""
-    held_up = [operation for operation in history.operations if is_blocked(operation)]
-    found: dict[tuple[str, str], list[Asked]] = {}
-    for operation in held_up:
+def _by_key(history: History) -> dict[tuple[str, str], list[Access]]:
+    """Return the accesses that are evidence, by the entities of blocked operations."""
+    blocked = [operation for operation in history.operations if is_blocked(operation)]
+    accesses: dict[tuple[str, str], list[Access]] = {}
+    for operation in blocked:
         for key in _keys(history, operation):
-            found.setdefault(key, []).append(Asked(operation, True))
-    for operation in history.operations if found else ():
+            accesses.setdefault(key, []).append(Access(operation, True))
+    for operation in history.operations if accesses else ():
         if not is_unanswered(operation) and not is_blocked(operation):
             for key in _keys(history, operation):
-                if key in found:
-                    found[key].append(Asked(operation, False))
-    return found
+                if key in accesses:
+                    accesses[key].append(Access(operation, False))
+    return accesses
 
 
 def _keys(history: History, operation: Operation) -> Iterable[tuple[str, str]]:
+    """Yield (kind, id) of each entity that an operation needs."""
     op, args = operation.op, operation.args
     if op in READS or op in DEPOSITS:
         yield READS[op] if op in READS else DEPOSITS[op][0], str(args[0])
@@ -150,31 +154,40 @@ def _keys(history: History, operation: Operation) -> Iterable[tuple[str, str]]:
             yield from (("item", item) for item in order.items or ())
 
 
-def _in_span(name: str, key: str, span: Span, asked: Sequence[Asked]) -> Iterator[Block]:
-    """Between what shows that it was free, from the first to the last that shows that it was not."""
-    mine = [each for each in asked if each.operation.completed_ns > span[0] and each.operation.invoked_ns < span[1]]
-    held_up = [each.operation for each in mine if each.held_up and each.operation.completed_ns <= span[1]]
-    if len(held_up) < 2:
+def _in_span(name: str, key: str, span: Span, accesses: Sequence[Access]) -> Iterator[Block]:
+    """Yield the blocks of one entity in a span: between two proofs that it was free, from the first to the last
+    blocked access.
+
+    One blocked operation gives no length, so a block has two at least.
+    """
+    mine = [
+        access
+        for access in accesses
+        if access.operation.completed_ns > span[0] and access.operation.invoked_ns < span[1]
+    ]
+    blocked = [access.operation for access in mine if access.blocked and access.operation.completed_ns <= span[1]]
+    if len(blocked) < 2:
         return
-    free = united((each.operation.invoked_ns, each.operation.completed_ns) for each in mine if not each.held_up)
+    # A proof holds for some moment of its operation and not for a known one, so the whole operation counts as free.
+    free = united((access.operation.invoked_ns, access.operation.completed_ns) for access in mine if not access.blocked)
     begins = [span[0], *(end for _, end in free)]
     ends = [*(begin for begin, _ in free), span[1]]
-    held_up.sort(key=lambda operation: operation.completed_ns)
-    done = [operation.completed_ns for operation in held_up]
+    blocked.sort(key=lambda operation: operation.completed_ns)
+    done = [operation.completed_ns for operation in blocked]
     for begin, end in zip(begins, ends, strict=True):
-        inside = [each for each in held_up[bisect_left(done, begin) :] if each.invoked_ns < end]
+        inside = [operation for operation in blocked[bisect_left(done, begin) :] if operation.invoked_ns < end]
         if len(inside) > 1:
-            first = max(begin, min(each.invoked_ns for each in inside))
-            last = min(end, max(each.completed_ns for each in inside))
+            first = max(begin, min(operation.invoked_ns for operation in inside))
+            last = min(end, max(operation.completed_ns for operation in inside))
             yield Block(name, key, (first, last), in_order(inside))
 
 
-def _tell(history: History, block: Block, bound_s: float) -> Violation:
-    away = some(history.derive(Unavailability).away(block.span[0]))
+def _violation(history: History, block: Block, bound_s: float) -> Violation:
+    unavailable = some(history.derive(Unavailability).unavailable_nodes(block.span[0]))
     return Violation(
         name=block.name,
         explanation=f"{block.key} was blocked for {block.lasted_ns / 1e9:.1f} s from {seconds(history, block.span[0])}, while "
-        f"{away} stayed away; others wait {bound_s:g} s at most.\n{narrate(history, block.operations)}",
+        f"{unavailable} stayed unavailable; the claimed bound is {bound_s:g} s.\n{narrate(history, block.operations)}",
         evidence=block.operations,
         keys=(block.key,),
     )

@@ -1,26 +1,26 @@
-"""Which claim excludes which anomaly: data, so that a verdict never depends on who reads it."""
+"""The claim that excludes each anomaly, as data: a verdict is then a lookup, and the same for every reader."""
 
 from typing import NamedTuple
 
 from harness.history import Event, History
 
 ALWAYS = "the API's contract"
-"""The claim of an anomaly which every shop excludes, whatever its protocol claims."""
+"""The claim that excludes an anomaly for every shop, whatever its protocol claims."""
 
 DISK_FULL = "disk-full"
 WRITTEN_WITHIN_NS = 2_000_000_000
-"""A store tries again every second to write what it holds in memory."""
+"""A store retries every second to write its memory to disk."""
 
 TAIL_CUTS = frozenset({"power-cut", "lost-tail"})
-"""Faults after which a store that does not force its log may have forgotten what it acknowledged."""
+"""Faults after which a store without forced writes may have lost acknowledged writes."""
 
 
 class Promise(NamedTuple):
-    """An anomaly is excluded if `claim` is at one of `levels`.
+    """The exclusion of an anomaly: a protocol excludes it if its `claim` is at one of `levels`.
 
-    A promise that `needs_log` binds nobody in a run which cut the tail of a log, unless durability is
-    claimed `always`: no protocol is atomic over stores that forget what they have acknowledged, and none
-    can end a commit for which a store has forgotten that it voted.
+    A promise that `needs_log` does not bind in a run which cut the tail of a log, unless durability is claimed
+    `always`: no protocol is atomic over stores that lose acknowledged writes, and none can end a commit whose vote a
+    store has lost.
     """
 
     claim: str
@@ -36,10 +36,12 @@ BLOCKED = Promise("blocking_s")
 OUTAGE = Promise("outage_s")
 
 BOUNDS = frozenset({"recovery_s", "blocking_s", "outage_s"})
-"""Claims of seconds; None claims nothing."""
+"""Claims in seconds; None is no claim."""
 
 ISOLATION_LEVELS = ("read-uncommitted", "read-committed", "snapshot", "serializable", "strict-serializable")
-"""Each level excludes all that those before it exclude: PL-1, PL-2, snapshot, PL-3 of Adya's thesis."""
+"""Isolation levels, each of which excludes all anomalies of the levels before it: PL-1, PL-2, snapshot, PL-3 of
+Adya's thesis.
+"""
 
 FIRST_EXCLUDED_BY = {
     "G0": "read-uncommitted",
@@ -47,7 +49,7 @@ FIRST_EXCLUDED_BY = {
     "G1a": "read-committed",
     "G1b": "read-committed",
     "G1c": "read-committed",
-    "incompatible-reads": "read-committed",  # one of the two saw what was no committed version
+    "incompatible-reads": "read-committed",  # one of the two states is no committed version
     "lost-update": "snapshot",
     "fractured-read": "snapshot",
     "G-single": "snapshot",
@@ -69,7 +71,7 @@ ISOLATION = {
 
 
 def excludes(promise: Promise, history: History) -> bool:
-    """Did the protocol promise, in this run, that this does not happen?"""
+    """Whether the claims of this run exclude the anomaly."""
     claims = history.header.claims
     if promise.needs_log and claims.durability != "always" and _lost_a_tail(history):
         return False
@@ -81,7 +83,7 @@ def excludes(promise: Promise, history: History) -> bool:
 
 
 def claim_text(promise: Promise, history: History) -> str:
-    """The claim in words: `isolation: serializable`."""
+    """Return the claim as text: `isolation: serializable`."""
     if promise.claim == ALWAYS:
         return ALWAYS
     return f"{promise.claim}: {getattr(history.header.claims, promise.claim)}"
@@ -92,7 +94,7 @@ def _lost_a_tail(history: History) -> bool:
 
 
 def _died_full(history: History) -> bool:
-    """Whether a store died while a disk was full, or before it had written down what it held in memory."""
+    """Whether a store died while a disk was full, or before it wrote its memory to disk afterwards."""
     full, until_ns = 0, -1
     for event in history.events:
         if event.data.get("fault") == DISK_FULL and event.kind in ("fault-start", "fault-end"):

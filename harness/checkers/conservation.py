@@ -1,7 +1,7 @@
-"""Nothing is made and nothing is lost: credit + paid is constant, stock + sold is constant, none negative.
+"""Conservation: credit + paid is constant, stock + sold is constant, and no balance is negative.
 
-These are sums over all users and over all items, so that they hold or fail whichever order is to blame;
-the atomicity checker looks for the order.
+These are sums over all users and over all items, so they need no suspect order; the atomicity checker looks for the
+order.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from harness.checkers.balances import Balance, reconcile
 from harness.checkers.claims import ATOMIC, CONTRACT
 from harness.checkers.finding import Finding, Violation, conclude
 from harness.checkers.formatting import narrate, some
-from harness.checkers.shop_model import AccountModel, balance, build_model
+from harness.checkers.shop_model import AccountModel, balance_in, build_model
 from harness.checkers.sums import Slack
 from harness.history import History, Operation
 
@@ -25,7 +25,7 @@ PROMISES = {
 
 
 def check(history: History) -> Finding:
-    """The sums at the end of the run, and every balance read at any time."""
+    """Judge the sums at the end of the run, and every balance read at any time."""
     reconciliation = history.derive(reconcile)
     reasons = list(reconciliation.reasons)
     if not reconciliation.balances and not reasons:
@@ -33,8 +33,9 @@ def check(history: History) -> Finding:
     figures: dict[str, int] = {}
     violations = list(_negative(history))
     for kind in ("credit", "stock"):
-        balances = [each for each in reconciliation.balances if each.account.holds == kind]
-        off = Slack(amount for each in balances for amount in each.unsure).off(sum(each.surplus for each in balances))
+        balances = [balance for balance in reconciliation.balances if balance.account.holds == kind]
+        unsure = (amount for balance in balances for amount in balance.unsure)
+        off = Slack(unsure).off(sum(balance.surplus for balance in balances))
         figures[f"{kind}_accounts"], figures[f"{kind}_off"] = len(balances), off
         if off:
             violations.append(_imbalance(history, kind, balances, off))
@@ -42,23 +43,23 @@ def check(history: History) -> Finding:
 
 
 def _imbalance(history: History, kind: str, balances: list[Balance], off: int) -> Violation:
-    guilty = [each.account for each in balances if each.off]
-    closings = [account.final_read for account in guilty[:20] if account.final_read]
+    deviating = [balance.account for balance in balances if balance.off]
+    closings = [account.final_read for account in deviating[:20] if account.final_read]
     what = f"All {kind} plus all that was {'paid' if kind == 'credit' else 'sold'}"
     return Violation(
         name=f"{kind}-{'created' if off > 0 else 'destroyed'}",
         explanation=f"{what} is {abs(off)} {'more' if off > 0 else 'less'} than was put in. "
-        f"The balances that are off: {some(account.name for account in guilty)}.\n"
+        f"The balances that deviate: {some(account.name for account in deviating)}.\n"
         f"{narrate(history, closings)}",
         evidence=tuple(closings),
-        keys=tuple(account.name for account in guilty[:20]),
+        keys=tuple(account.name for account in deviating[:20]),
     )
 
 
 def _negative(history: History) -> Iterator[Violation]:
     for account in history.derive(build_model).every_account():
         for read in account.reads:
-            if (balance(read) or 0) < 0:
+            if (balance_in(read) or 0) < 0:
                 yield _below_zero(history, account, read)
                 break
 
@@ -66,7 +67,7 @@ def _negative(history: History) -> Iterator[Violation]:
 def _below_zero(history: History, account: AccountModel, read: Operation) -> Violation:
     return Violation(
         name=f"negative-{account.holds}",
-        explanation=f"The {account.holds} of {account.name} was read as {balance(read)}, below zero.\n"
+        explanation=f"The {account.holds} of {account.name} was read as {balance_in(read)}, below zero.\n"
         f"{narrate(history, [read])}",
         evidence=(read,),
         keys=(account.name,),

@@ -1,6 +1,6 @@
-"""Who made each user, item and order, when, and at which price: what an answer of any time can be held against.
+"""The creations of each user, item and order, with times and prices: the reference for an answer at any time.
 
-Ids come from a creation, or are the numbers `0` to `n - 1` of a `batch_init`, which sets anew what was there before.
+Ids come from a creation, or are the numbers `0` to `n - 1` of a `batch_init`, which resets existing entities.
 """
 
 from collections.abc import Iterator
@@ -16,41 +16,49 @@ CREATES: dict[str, EntityKind] = {"create_user": "user", "create_item": "item", 
 INITS: dict[str, EntityKind] = {"init_users": "user", "init_items": "item", "init_orders": "order"}
 
 FOREVER = 1 << 100
-"""An unknown operation may take effect until then."""
+"""The time in nanoseconds until which an operation of unknown outcome may take effect."""
 
 
 def until(operation: Operation) -> int:
-    """When it has certainly taken effect, if ever; nanoseconds."""
+    """Return the time in nanoseconds by which an operation has certainly taken effect, or `FOREVER`."""
     return operation.completed_ns if operation.outcome == "ok" else FOREVER
 
 
 @dataclass(slots=True)
 class Creations:
-    """`created` are the successful creations of an id, `inits` all `batch_init` that were not refused, by time."""
+    """All creations. `created` are the successful ones of each id, `inits` each `batch_init` that was not rejected,
+    by time.
+    """
 
     created: dict[tuple[EntityKind, str], list[Operation]] = field(default_factory=dict)
     inits: dict[EntityKind, list[Operation]] = field(default_factory=lambda: {"user": [], "item": [], "order": []})
     removed: dict[str, list[Operation]] = field(default_factory=dict)
 
     def of(self, kind: EntityKind, name: str) -> Iterator[Operation]:
-        """All that made this one, or made it anew."""
+        """Yield the operations that created or reset an entity."""
         yield from self.created.get((kind, name), ())
         number = int(name) if name.isascii() and name.isdecimal() and str(int(name)) == name else None
         if number is not None:
-            yield from (each for each in self.inits[kind] if number < int(each.args[0]))
+            yield from (init for init in self.inits[kind] if number < int(init.args[0]))
 
     def is_known(self, kind: EntityKind, name: str, at: Operation) -> bool:
-        """Whether the shop said, before `at` began, that there is one, and it cannot have been removed since."""
-        if kind == "order" and any(each.invoked_ns < at.completed_ns for each in self.removed.get(name, ())):
+        """Whether an entity was acknowledged before `at` began, and no removal can have ended it since."""
+        if kind == "order" and any(removal.invoked_ns < at.completed_ns for removal in self.removed.get(name, ())):
             return False
-        return any(each.outcome == "ok" and each.completed_ns < at.invoked_ns for each in self.of(kind, name))
+        return any(
+            creation.outcome == "ok" and creation.completed_ns < at.invoked_ns for creation in self.of(kind, name)
+        )
 
     def prices(self, item: str, from_ns: int, to_ns: int) -> frozenset[int]:
-        """Every price that the item may have had in this time; empty if nobody said."""
+        """Return every price that the item may have had between two times in nanoseconds; empty if none is known."""
         versions = list(self.of("item", item))
         if len(versions) > 1:
-            versions = [each for each in versions if each.invoked_ns < to_ns and not _replaced(each, versions, from_ns)]
-        return frozenset(int(each.args[-1]) for each in versions)
+            versions = [
+                version
+                for version in versions
+                if version.invoked_ns < to_ns and not _replaced(version, versions, from_ns)
+            ]
+        return frozenset(int(version.args[-1]) for version in versions)
 
 
 def _replaced(old: Operation, versions: list[Operation], at_ns: int) -> bool:
@@ -58,7 +66,7 @@ def _replaced(old: Operation, versions: list[Operation], at_ns: int) -> bool:
 
 
 def find_creations(history: History) -> Creations:
-    """Use `history.derive(find_creations)`."""
+    """Return the creations of a history. Use `history.derive(find_creations)`."""
     creations = Creations()
     for operation in history.operations:
         if operation.op in CREATES and operation.outcome == "ok":

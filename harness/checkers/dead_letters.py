@@ -1,7 +1,7 @@
-"""What a broker keeps aside because nobody could read it or carry it out: what was planted to be so, and nothing else.
+"""The dead letters of a broker: the injected poison messages, and no message of the protocol.
 
-The event `dead-letters` says what was there once the shop had come to rest: the names of what the fault `poison`
-planted, how many others there were, and how these begin.
+The event `dead-letters` has the dead letters after quiescence: the names of the messages that the fault `poison`
+injected, the number of others, and their first characters.
 """
 
 from harness.checkers.claims import CONTRACT
@@ -12,11 +12,11 @@ PROMISES = dict.fromkeys(("message-dead-lettered", "poison-not-dead-lettered"), 
 
 
 def check(history: History) -> Finding:
-    """Applies where there is a broker that can be asked."""
-    looks = history.of_kind("dead-letters")
-    if not looks:
+    """Judge the last `dead-letters` event; not applicable without a broker whose dead letters can be read."""
+    reads = history.of_kind("dead-letters")
+    if not reads:
         return nothing_to_judge("there is no broker, or its dead letters cannot be read from here")
-    seen = looks[-1].data
+    seen = reads[-1].data
     if "unknown" in seen:
         return Finding(verdict=Verdict.UNKNOWN, reasons=(str(seen["unknown"]),))
     planted = [
@@ -30,17 +30,17 @@ def check(history: History) -> Finding:
         violations.append(
             Violation(
                 name="message-dead-lettered",
-                explanation=f"{seen['others']} messages of the protocol ended among the dead letters, "
+                explanation=f"{seen['others']} messages of the protocol are among the dead letters "
                 f"and will never be handled: {', '.join(seen['seen'])}",
             )
         )
-    lost = [name for name in planted if not any(found.endswith(name) for found in seen["planted"])]
+    lost = [name for name in planted if not any(planted_name.endswith(name) for planted_name in seen["planted"])]
     if lost:
         violations.append(
             Violation(
                 name="poison-not-dead-lettered",
-                explanation=f"{len(lost)} of {len(planted)} planted messages of no use are not among the dead letters: "
-                "they are gone, or still in somebody's way.",
+                explanation=f"{len(lost)} of {len(planted)} injected poison messages are not among the dead letters: "
+                "they are lost, or still block a queue.",
                 keys=tuple(lost),
             )
         )

@@ -1,8 +1,10 @@
-"""Which faults happened, and whether they met anything: a fault that was asked for proves nothing by having been asked for.
+"""Which faults happened, and whether they met anything: a fault that was asked for proves nothing by having been
+asked for.
 
-A fault happened if it began and reached what it was aimed at: of nodes, one that was not down; of links, one between two
-nodes that were up; of a failpoint, a process that died there, and of no other fault. It met the operations that were under
-way at some time while it lasted; a crash lasts until its nodes run again, one at a failpoint from each death.
+A fault happened if it began and reached what it was aimed at: of nodes, one that was not down; of links, one between
+two nodes that were up; of a failpoint, a process that died there, and of no other fault. It met the operations that
+were under way at some time while it lasted; a crash lasts until its nodes run again, one at a failpoint from each
+death.
 """
 
 import re
@@ -139,7 +141,9 @@ class _UnderWay:
         self._ends = sorted(operation.completed_ns for operation in history.operations)
 
     def during(self, windows: Sequence[tuple[int, int]]) -> int:
-        """Of each window all that began before its end but those that were over before its begin; the most of any window."""
+        """Of each window all that began before its end but those that were over before its begin; the most of any
+        window.
+        """
         return max((self._in(*window) for window in windows), default=0)
 
     def _in(self, begin_ns: int, end_ns: int) -> int:

@@ -53,7 +53,9 @@ class Nodes:
         return later or self.state(name, begin_ns) != "down"
 
     def running_again(self, name: str, from_ns: int) -> int:
-        """When it was first seen running after it had been seen otherwise, from a moment on; that moment if it never was."""
+        """When it was first seen running after it had been seen otherwise, from a moment on; that moment if it never
+        was.
+        """
         since = [(at_ns, state) for at_ns, state in self._states.get(name, ()) if at_ns >= from_ns]
         away = next((number for number, (_, state) in enumerate(since) if state != "running"), None)
         if away is None:
@@ -97,7 +99,9 @@ def ends(history: History) -> Iterator[tuple[Event, int]]:
 
 
 def known_ends(history: History) -> list[tuple[Event, int | None]]:
-    """Each `fault-start` with its end or the heal, whichever was first; None if there was neither. Use `history.derive`."""
+    """Each `fault-start` with its end or the heal, whichever was first; None if there was neither. Use
+    `history.derive`.
+    """
     over: dict[tuple[str, str], list[int]] = {}
     for end in history.of_kind("fault-end"):
         over.setdefault(_which(end), []).append(end.at_ns)

@@ -1,16 +1,16 @@
 """Each read of an order, at any time, against what was put in, what was checked out, and what was read before.
 
-An order is one record of one service, and a 2xx says that what was asked for has happened. So a read that begins after an
-answer must show it, whatever isolation the protocol claims between orders, stock and credit. A line keeps the price it was
-added at; the total is the sum of the lines. Orders that `batch_init` has set anew, or that were removed, are judged by their
-sums only: what a late read of the former order shows is nobody's promise.
+An order is one record of one service, and a 2xx says that what was asked for has happened. So a read that begins
+after an answer must show it, whatever isolation the protocol claims between orders, stock and credit. A line keeps
+the price it was added at; the total is the sum of the lines. Orders that `batch_init` has set anew, or that were
+removed, are judged by their sums only: what a late read of the former order shows is nobody's promise.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.checkers import removals
-from harness.checkers.answers import accuse, is_whole
+from harness.checkers.answers import accuse, is_well_formed
 from harness.checkers.claims import CONTRACT, KEPT
 from harness.checkers.creations import FOREVER, Creations, find_creations, until
 from harness.checkers.finding import Finding, Violation, conclude
@@ -80,7 +80,7 @@ def check(history: History) -> Finding:
             mine,
             shop.final_ns,
         )
-        whole = [read for read in order.reads if is_whole(read)]
+        whole = [read for read in order.reads if is_well_formed(read)]
         reads += len(whole)
         violations += _judge(history, creations, record, whole)
         violations += removals.find_reappearances(history, creations, order, by_id)

@@ -30,7 +30,9 @@ def completed_later(history: History, checkout: Operation) -> bool:
 
 
 def is_blocked(operation: Operation) -> bool:
-    """Whether a service that was there answered that it could not in time; a read that met a lock is recorded as unknown."""
+    """Whether a service that was there answered that it could not in time; a read that met a lock is recorded as
+    unknown.
+    """
     status = operation.status
     if operation.outcome == "ok" or status == UNREACHED:
         return False

@@ -10,7 +10,7 @@ is not paid at the end: a saga may have shown it and then undone it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, amount, balance, build_model, paid
+from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, amount, balance_in, build_model, paid
 from harness.checkers.transactions import NO_SESSION, Status, Txn
 from harness.history import History, Operation
 
@@ -138,7 +138,7 @@ def _reads(shop: ShopModel, keys: dict[str, _Key]) -> Iterator[tuple[Operation, 
     """(read, key, state) for each read of a set once it was filled."""
     for name, key in keys.items():
         for read in key.account.reads:
-            left = balance(read)
+            left = balance_in(read)
             if left is not None and read.invoked_ns >= key.since_ns:
                 yield read, name, _state(key, read, key.opening - left)
     for order in shop.orders.values():

@@ -28,10 +28,11 @@ BALANCE = {"find_user": "credit", "find_item": "stock"}
 class AccountModel:
     """A user's credit or an item's stock. `opening` is None if nobody told what it began with.
 
-    `moves` are the deposits and withdrawals that were not refused (`every_move`: also those before it was set anew); `draws` are
-    (order, amount) for every order whose contents are known; `final_read` is the last read of the final phase. An account that
-    `batch_init` sets anew begins with that: `set_ns` is when it was answered, and operations asked before may count or not.
-    `possible_openings` has what it began anew with if a `batch_init` without an answer took effect, then or at any later time.
+    `moves` are the deposits and withdrawals that were not refused (`every_move`: also those before it was set anew);
+    `draws` are (order, amount) for every order whose contents are known; `final_read` is the last read of the final
+    phase. An account that `batch_init` sets anew begins with that: `set_ns` is when it was answered, and operations
+    asked before may count or not. `possible_openings` has what it began anew with if a `batch_init` without an answer
+    took effect, then or at any later time.
     """
 
     kind: AccountKind
@@ -66,8 +67,9 @@ class AccountModel:
 class OrderModel:
     """An order; `items` and `total` are None if its contents cannot be known.
 
-    `paid` is whether it is at the end, None if nobody could read it; `final_read` is the last read of the
-    final phase. `removes` took lines out of it, or the whole; `recreated` is one that `batch_init` made anew after a checkout.
+    `paid` is whether it is at the end, None if nobody could read it; `final_read` is the last read of the final
+    phase. `removes` took lines out of it, or the whole; `recreated` is one that `batch_init` made anew after a
+    checkout.
     """
 
     id: str
@@ -181,7 +183,7 @@ def build_model(history: History) -> ShopModel:
     return ShopModel(history)
 
 
-def balance(read: Operation) -> int | None:
+def balance_in(read: Operation) -> int | None:
     """The credit or stock that a read found, None if its answer is not what the API promises."""
     found = _field(read, BALANCE[read.op])
     return found if type(found) is int and read.outcome == "ok" else None
@@ -216,7 +218,9 @@ _DENIAL = re.compile(r"unknown|not found|no such|does not exist|missing", re.IGN
 
 
 def denies(answer: Operation) -> bool:
-    """Whether an answer says that there is no such thing. Other refusals (a lock, too little stock) say nothing of that."""
+    """Whether an answer says that there is no such thing. Other refusals (a lock, too little stock) say nothing of
+    that.
+    """
     if answer.outcome != "fail":
         return False
     return answer.status in UNKNOWN_ID or (answer.status in AMBIGUOUS and bool(_DENIAL.search(str(answer.value))))

@@ -111,9 +111,9 @@ def _nearest_bit(bits: int, wanted: int) -> int:
 def subset(amounts: Sequence[int], target: int) -> tuple[list[int], bool]:
     """(positions of amounts that add up to `target`, whether all subsets were looked at).
 
-    The positions are empty if there is none, or if it was too hard to say. The first amounts are preferred. Equal amounts are
-    taken together, so one hot item bought a piece at a time is one division. Takes at most about `EXACT_SUMS` steps for each
-    different amount and each bit of its count.
+    The positions are empty if there is none, or if it was too hard to say. The first amounts are preferred. Equal
+    amounts are taken together, so one hot item bought a piece at a time is one division. Takes at most about
+    `EXACT_SUMS` steps for each different amount and each bit of its count.
     """
     places: dict[int, list[int]] = {}
     for position, amount in enumerate(amounts):

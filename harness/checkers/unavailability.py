@@ -1,8 +1,8 @@
-"""When services were there: the spans of time in which each had an instance, its store, and the way to it.
+"""The availability of services: the spans in which each had an instance, its store, and the links to it.
 
-A node is down while it does not run: who calls it is refused, and turns to another instance. It is silent while it is paused or
-its links are cut: it is still given its share, and what it is given waits for it. A cut link takes its ends for silent, but not
-a store or the gateway at one end: their other links are there.
+A node is down while it does not run: connections to it are refused, and callers use another instance. A node is
+silent while it is paused or its links are cut: it still gets its share of the requests, and these wait for it. A cut
+link counts its instances as silent, but not a store or the gateway at one end, whose other links work.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,17 +13,17 @@ from harness.history import History
 
 DOWN = frozenset({"crash", "power-cut", "lost-tail"})
 SILENT = frozenset({"pause", "partition", "loss", "delay", "slow", "disk-full"})
-"""Faults during which what they are aimed at may serve nobody. A death at a failpoint is seen in the nodes themselves."""
+"""Faults during which their targets may serve no request. A death at a failpoint shows in the `node` events instead."""
 
-EVERYTHING = ""
-"""In the place of a node's name: a fault of which nobody knows what it was aimed at."""
+ANY_NODE = ""
+"""The name in place of a node's for a fault with an unknown target."""
 
 Span = tuple[int, int]
 """(begin, end) in nanoseconds."""
 
 
 class Unavailability:
-    """Use `history.derive(Unavailability)`."""
+    """The unavailable nodes of a history over time. Use `history.derive(Unavailability)`."""
 
     def __init__(self, history: History) -> None:
         self._nodes = history.derive(Nodes)
@@ -42,63 +42,66 @@ class Unavailability:
         self._known: dict[int, tuple[list[str], list[str]]] = {}
 
     def parts(self, within: Span) -> Iterator[Span]:
-        """`within` in parts: a new one begins wherever a node goes away or comes back."""
+        """Return the parts of the span `within` between changes: a new one begins wherever a node fails or returns."""
         both = (*self._down.values(), *self._silent.values())
         edges = {edge for spans in both for span in spans for edge in span}
         inner = sorted(edge for edge in edges if within[0] < edge < within[1])
         return (part for part in pairwise([within[0], *inner, within[1]]) if part[0] < part[1])
 
-    def away(self, at_ns: int) -> list[str]:
-        """The nodes that are down or silent then."""
-        down, silent = self._gone(at_ns)
+    def unavailable_nodes(self, at_ns: int) -> list[str]:
+        """Return the nodes that are down or silent at a time."""
+        down, silent = self._unavailable(at_ns)
         return list(dict.fromkeys((*down, *silent)))
 
-    def is_there(self, service: str, at_ns: int) -> bool:
-        """Whether it has an instance and all that this needs."""
-        gone = set(self.away(at_ns))
-        if EVERYTHING in gone or gone.intersection(self._needed(service)):
+    def is_available(self, service: str, at_ns: int) -> bool:
+        """Whether a service has a running instance, and every other node that this one needs runs."""
+        unavailable = set(self.unavailable_nodes(at_ns))
+        if ANY_NODE in unavailable or unavailable.intersection(self._needed(service)):
             return False
         instances = self._instances.get(service, ())
-        return not instances or any(name not in gone for name in instances)
+        return not instances or any(name not in unavailable for name in instances)
 
-    def is_whole(self, service: str, at_ns: int) -> bool:
-        """Whether it is there, and none of its instances silent: nothing that it is given waits for one."""
-        silent = self._gone(at_ns)[1]
-        return self.is_there(service, at_ns) and not any(name in silent for name in self._instances.get(service, ()))
+    def is_fully_available(self, service: str, at_ns: int) -> bool:
+        """Whether a service is available and none of its instances is silent: no request to it waits for a silent one."""
+        silent = self._unavailable(at_ns)[1]
+        return self.is_available(service, at_ns) and not any(
+            name in silent for name in self._instances.get(service, ())
+        )
 
-    def _gone(self, at_ns: int) -> tuple[list[str], list[str]]:
-        """(down, silent); several checkers and services ask about the same moments."""
+    def _unavailable(self, at_ns: int) -> tuple[list[str], list[str]]:
+        """Return (down, silent). Kept, since several checkers and services look up the same moments."""
         if at_ns not in self._known:
             self._known[at_ns] = (_at(self._down, at_ns), _at(self._silent, at_ns))
         return self._known[at_ns]
 
     def _needed(self, service: str) -> Iterable[str]:
-        """What has no second, but for the stores of others; without a store of its own, the one that is shared."""
+        """Return the nodes without a replica that a service needs: its own store or the shared one, broker and gateway."""
         others = self._nodes.others()
         own = f"{service}-store"
         return [name for name in others if name == own or not name.endswith("-store") or own not in others]
 
     def _taken(self, aimed: Sequence[str]) -> Iterable[str]:
+        """Return the nodes that a fault with these targets makes unavailable. Of a link `a->b` they are its instances."""
         if not aimed:
-            return [EVERYTHING]
-        known = {name for several in self._instances.values() for name in several}
-        found: list[str] = []
+            return [ANY_NODE]
+        known = {name for names in self._instances.values() for name in names}
+        taken: list[str] = []
         for name in aimed:
-            both = name.split("->")
-            found += [one for one in both if one in known] or both
-        return dict.fromkeys(found)
+            ends_of_link = name.split("->")
+            taken += [node for node in ends_of_link if node in known] or ends_of_link
+        return dict.fromkeys(taken)
 
 
 def united(spans: Iterable[Span]) -> list[Span]:
-    """The same time in spans that do not touch, in order."""
-    found: list[Span] = []
+    """Return the union of spans as disjoint spans in order."""
+    union: list[Span] = []
     for begin, end in sorted(spans):
-        if found and begin <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
+        if union and begin <= union[-1][1]:
+            union[-1] = (union[-1][0], max(union[-1][1], end))
         else:
-            found.append((begin, end))
-    return found
+            union.append((begin, end))
+    return union
 
 
 def _at(spans: Mapping[str, Sequence[Span]], at_ns: int) -> list[str]:
-    return [name for name, several in spans.items() if any(begin <= at_ns < end for begin, end in several)]
+    return [name for name, own in spans.items() if any(begin <= at_ns < end for begin, end in own)]

@@ -10,7 +10,7 @@ from harness.report.html.charts.frame import target
 from harness.report.runs import Run
 
 LONG_ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{8,}\b")
-TOLD = re.compile(r" Its clients were told: [^.]*\.")
+TOLD = re.compile(r" Its checkouts were answered: [^.]*\.")
 NUMBER = re.compile(r"\b\d{5,}\b")
 ANSWERED = {"ok": "was acknowledged", "fail": "was rejected", "unknown": "had no certain answer"}
 

@@ -49,7 +49,7 @@ def test_the_order_and_its_steps_are_told_in_time_order(story):
     (violation,) = atomicity.check(run.history()).violations
     assert violation.keys == ("order o", "user 1")
     assert "order o is not paid, but its 10 credit of user 1 is gone." in violation.explanation
-    assert "Its clients were told: unknown, fail." in violation.explanation
+    assert "Its checkouts were answered: unknown, fail." in violation.explanation
     assert [op.op for op in violation.evidence] == [
         *(
             "create_user",

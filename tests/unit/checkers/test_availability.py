@@ -36,7 +36,7 @@ def test_never_again_is_named_whatever_the_verdict():
 
 
 def test_a_refusal_for_what_was_asked_is_an_answer():
-    assert "10 were refused for what they asked" in told(outages.sold_out_after)[1]["words"]
+    assert "10 were rejected for their content" in told(outages.sold_out_after)[1]["words"]
 
 
 def test_nobody_served_is_unknown_and_says_why():
@@ -44,4 +44,4 @@ def test_nobody_served_is_unknown_and_says_why():
     assert judgement.verdict == "unknown"
     (reason,) = judgement.reasons
     assert reason.startswith("availability: no checkout was served any more after the first fault, at ")
-    assert "10 of them while nothing was in their way" in reason
+    assert "10 of them while every service was available" in reason
