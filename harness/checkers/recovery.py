@@ -23,6 +23,17 @@ LEFT = {
 }
 """What a probe counts, and what it is called when it is left over."""
 
+NOUNS = {
+    "in_doubt": "transactions in doubt",
+    "locks": "transactions with locks",
+    "fences": "fences",
+    "open": "open transactions",
+}
+"""The same in the words of a report."""
+
+NAMED = 3
+"""Unfinished transactions that a violation names."""
+
 GRACE_NS = 1_000_000_000
 """A probe this much after the bound still tells how things were at the bound."""
 
@@ -67,11 +78,18 @@ def _left_over(history: History, healed_ns: int, name: str, first: Event, last: 
     return Violation(
         name=LEFT[name],
         explanation=f"All faults were healed at {seconds(history, healed_ns)}. "
-        f"{(first.at_ns - healed_ns) / 1e9:.1f} s later {name} was {first.data[name]}, "
-        f"{(last.at_ns - healed_ns) / 1e9:.1f} s later it was {last.data[name]}; "
-        f"it should be 0 after {history.header.claims.recovery_s} s.",
+        f"{(first.at_ns - healed_ns) / 1e9:.1f} s later the shop had {first.data[name]} {NOUNS[name]}, "
+        f"{(last.at_ns - healed_ns) / 1e9:.1f} s later {last.data[name]}{_named(last)}; "
+        f"there should be none after {history.header.claims.recovery_s} s.",
         keys=(name,),
     )
+
+
+def _named(probe: Event) -> str:
+    """Return the first unfinished transactions of a probe in words; empty for a history whose probes name none."""
+    unfinished = probe.data.get("unfinished") or []
+    more = f" and {len(unfinished) - NAMED} more" if len(unfinished) > NAMED else ""
+    return f" (unfinished: {', '.join(map(str, unfinished[:NAMED]))}{more})" if unfinished else ""
 
 
 def blocked(history: History) -> list[dict[str, Any]]:

@@ -29,8 +29,18 @@ def test_what_is_left_after_the_bound(run, field, name):
     finding = judged(run, (5_000, {field: 3}), (10_000, {field: 2}), (12_000, {}))
     (violation,) = finding.violations
     assert violation.name == name
-    assert f"10.0 s later {field} was 2" in violation.explanation
+    assert (
+        f"10.0 s later the shop had 2 {recovery.NOUNS[field]}, 10.0 s later 2; there should be none"
+        in violation.explanation
+    )
     assert finding.figures["recovered_after_s"] == 12.0
+
+
+def test_a_violation_names_the_transactions_that_the_last_probe_found(run):
+    rows = [f"order-1~5.{number} open in order (o{number})" for number in range(5)]
+    (violation,) = judged(run, (10_000, {"open": 5, "unfinished": rows})).violations
+    assert "(unfinished: order-1~5.0 open in order (o0), " in violation.explanation
+    assert "order-1~5.2 open in order (o2) and 2 more)" in violation.explanation
 
 
 def test_what_is_gone_by_then_is_fine(run):
