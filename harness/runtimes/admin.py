@@ -26,7 +26,7 @@ class AdminClient:
         self._headers = {SECRET: secret}
 
     async def unfinished(self) -> list[dict[str, Any]]:
-        """``{"txn", "service", "state", "subject", "since_ms"}`` each, sorted. Raises ``EnvironmentFailure``."""
+        """`{"txn", "service", "state", "subject", "since_ms"}` each, sorted. Raises `EnvironmentFailure`."""
         found = await self._ask_all("GET", "/internal/txns")
         return sorted((row for rows in found.values() for row in rows), key=lambda row: (row["txn"], row["service"]))
 

@@ -24,7 +24,7 @@ def found() -> list[str]:
 
 
 def remove_folders() -> list[str]:
-    """End what runs in abandoned temporary folders and remove them. Returns their names. Raises ``EnvironmentFailure``."""
+    """End what runs in abandoned temporary folders and remove them. Returns their names. Raises `EnvironmentFailure`."""
     removed = []
     for path in temporary.abandoned():
         folder = StateFolder(path)

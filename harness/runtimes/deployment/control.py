@@ -21,9 +21,9 @@ SILENT_S = 10.0  # a supervisor shows every second that it works
 
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
-    """``supervised`` is False when the supervisor was killed: nodes may still run, but nobody looks after them.
+    """`supervised` is False when the supervisor was killed: nodes may still run, but nobody looks after them.
 
-    ``troubles``: each thing that is not as it should be, in words.
+    `troubles`: each thing that is not as it should be, in words.
     """
 
     deployment: DeploymentRecord
@@ -59,7 +59,7 @@ def _of_the_nodes(nodes: Iterable[Node]) -> Iterable[str]:
 def take_down(folder: StateFolder, *, volumes: bool = False) -> list[str]:
     """Stop what runs in this folder, supervised or not. Returns what was stopped, in words; empty if nothing ran.
 
-    With ``volumes``, the data of its containers goes as well.
+    With `volumes`, the data of its containers goes as well.
     """
     stopped = []
     supervisor = folder.supervisor()

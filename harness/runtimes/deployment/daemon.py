@@ -1,6 +1,6 @@
-"""A supervisor in a session of its own: ``python -m harness.runtimes.deployment.daemon STATE_DIR``, the spec on stdin.
+"""A supervisor in a session of its own: `python -m harness.runtimes.deployment.daemon STATE_DIR`, the spec on stdin.
 
-It answers with one JSON line on stdout, ``{}`` once everything serves or ``{"code", "error"}``; after that its output is
+It answers with one JSON line on stdout, `{}` once everything serves or `{"code", "error"}`; after that its output is
 its log. The spec may hold a store's password, so it never goes on a command line.
 """
 
@@ -62,7 +62,7 @@ def launch(spec: Spec, folder: StateFolder) -> control.DeploymentView:
 
 
 def _ask(child: subprocess.Popen[bytes], question: bytes) -> bytes:
-    """What it says until it closes its end; ``communicate`` would also wait for the process to end."""
+    """What it says until it closes its end; `communicate` would also wait for the process to end."""
     assert child.stdin is not None
     assert child.stdout is not None
     with child.stdout, suppress(BrokenPipeError):

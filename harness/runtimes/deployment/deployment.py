@@ -29,9 +29,9 @@ IF_BROKERED: frozenset[Capability] = frozenset({"dead-letters"})
 
 
 class Deployment(Supervisor):
-    """A ``Breakable`` runtime. Without a ``state_dir`` it lives in a temporary folder that is gone afterwards.
+    """A `Breakable` runtime. Without a `state_dir` it lives in a temporary folder that is gone afterwards.
 
-    ``async with LocalDeployment(Spec(protocol="2pc")) as shop`` brings it up and takes it down, whatever happens.
+    `async with LocalDeployment(Spec(protocol="2pc")) as shop` brings it up and takes it down, whatever happens.
     """
 
     make_platform: ClassVar[MakePlatform]
@@ -160,11 +160,11 @@ class Deployment(Supervisor):
 
     @property
     def secret(self) -> str:
-        """Return the secret that services show each other, for ``/internal`` of a service's own address."""
+        """Return the secret that services show each other, for `/internal` of a service's own address."""
         return self.plan.secret
 
     def node(self, name: str) -> Node:
-        """Return a node by its name. Raises ``KeyError`` naming the nodes there are."""
+        """Return a node by its name. Raises `KeyError` naming the nodes there are."""
         return self.supervisor(name).node()
 
     def store_url(self, service: str) -> str:
@@ -172,7 +172,7 @@ class Deployment(Supervisor):
         return self.plan.store_urls[service]
 
     def broker_url(self, client: str) -> str:
-        """Return the broker's address for a service process, with its password. Raises ``KeyError`` if there is none."""
+        """Return the broker's address for a service process, with its password. Raises `KeyError` if there is none."""
         return self.plan.broker_urls[client]
 
     def log(self, name: str) -> Path:

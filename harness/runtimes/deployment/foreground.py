@@ -17,7 +17,7 @@ async def run(
     ready: Callable[[Supervisor], None],
     say: Callable[[str], None] = lambda _: None,
 ) -> signal.Signals:
-    """Up until SIGINT or SIGTERM, then down. ``ready`` is called once everything serves. Returns the signal."""
+    """Up until SIGINT or SIGTERM, then down. `ready` is called once everything serves. Returns the signal."""
     say = unbroken(say)
     platform = table.deployable(spec.runtime).make_platform(spec, folder, say, volatile=False)
     supervisor = Supervisor(spec, folder, platform, say)

@@ -1,4 +1,4 @@
-"""Who wants which services to misbehave, and what that comes to for each: the bookkeeping behind ``Insides``."""
+"""Who wants which services to misbehave, and what that comes to for each: the bookkeeping behind `Insides`."""
 
 from collections.abc import Hashable, Iterable
 from functools import reduce
@@ -21,7 +21,7 @@ class InjectedFaults:
         return self._orders[by][1]
 
     def take(self, by: Hashable) -> frozenset[str]:
-        """Take back what ``by`` ordered. Returns whom it concerned."""
+        """Take back what `by` ordered. Returns whom it concerned."""
         return self._orders.pop(by, (Faults(), frozenset[str]()))[1]
 
     def clear(self) -> frozenset[str]:

@@ -1,6 +1,6 @@
-"""``python -m harness.runtimes.deployment.jars``: fetch Kafka's jars through Maven, once.
+"""`python -m harness.runtimes.deployment.jars`: fetch Kafka's jars through Maven, once.
 
-They are kept in the user's cache, or where ``WDM_KAFKA_JARS`` says.
+They are kept in the user's cache, or where `WDM_KAFKA_JARS` says.
 """
 
 import os
@@ -49,7 +49,7 @@ def there() -> bool:
 
 
 def fetch() -> None:
-    """Complete or not at all. Raises ``OSError`` or ``CalledProcessError``, Maven having said why."""
+    """Complete or not at all. Raises `OSError` or `CalledProcessError`, Maven having said why."""
     final = folder()
     final.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=final.parent) as work:

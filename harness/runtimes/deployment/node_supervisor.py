@@ -21,10 +21,10 @@ LOOK_EVERY_S = 0.001
 
 
 class NodeSupervisor:
-    """``changed`` is called after every change of state, so that somebody can write it down.
+    """`changed` is called after every change of state, so that somebody can write it down.
 
-    ``begin`` starts each of its lives; ``injected`` holds variables of the next ones; ``report`` receives a line about each
-    failure of the keeper itself, which goes on: a node must not lose its keeper to anything but ``stop``.
+    `begin` starts each of its lives; `injected` holds variables of the next ones; `report` receives a line about each
+    failure of the keeper itself, which goes on: a node must not lose its keeper to anything but `stop`.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class NodeSupervisor:
         self._tasks.keep(self._keep, "its keeper")
 
     async def serving(self, within_s: float) -> None:
-        """Return once it serves. Raises ``EnvironmentFailure`` with its last words if it ended or took too long."""
+        """Return once it serves. Raises `EnvironmentFailure` with its last words if it ended or took too long."""
         deadline = asyncio.get_running_loop().time() + within_s
         while not self._served.is_set():  # a life that served may have ended before anybody could look
             left_s = deadline - asyncio.get_running_loop().time()
@@ -97,7 +97,7 @@ class NodeSupervisor:
                 await end_tasks(waits)
 
     async def stop(self, grace_s: float = process.GRACE_S) -> None:
-        """End it for good: SIGTERM, after ``grace_s`` SIGKILL."""
+        """End it for good: SIGTERM, after `grace_s` SIGKILL."""
         await self._tasks.stop()
         life = self._life
         if life is not None:
@@ -114,7 +114,7 @@ class NodeSupervisor:
     # ------------------------------------------------------------ faults
 
     def signal(self, number: signal.Signals) -> None:
-        """Raises ``EnvironmentFailure`` if there is no process of ours to signal."""
+        """Raises `EnvironmentFailure` if there is no process of ours to signal."""
         if self._life is None or not self._life.signal(number):
             raise EnvironmentFailure(f"{self.member.name} is not running as a process here")
         if number in (signal.SIGSTOP, signal.SIGCONT):
@@ -135,7 +135,7 @@ class NodeSupervisor:
             self._life.limit_files(most)
 
     async def settled(self) -> None:
-        """Return once a kill or a pause has had its effect. Raises ``EnvironmentFailure`` if it has none."""
+        """Return once a kill or a pause has had its effect. Raises `EnvironmentFailure` if it has none."""
         if self._killed is not None:
             await self._within(self._killed.over(), "did not end", "SIGKILL")
         if self._frozen is not None:

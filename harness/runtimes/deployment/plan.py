@@ -15,9 +15,9 @@ BROKER_USER = "wdm"
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """A node before it runs. ``command`` is empty for a server that somebody else runs.
+    """A node before it runs. `command` is empty for a server that somebody else runs.
 
-    ``once`` holds variables of its first life only. ``prepare`` writes what it needs on disk.
+    `once` holds variables of its first life only. `prepare` writes what it needs on disk.
     """
 
     name: str
@@ -35,9 +35,9 @@ class NodeSpec:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentPlan:
-    """A whole deployment before it runs. ``store_urls``, by service, carry passwords. ``data``: the folder of each store of ours.
+    """A whole deployment before it runs. `store_urls`, by service, carry passwords. `data`: the folder of each store of ours.
 
-    ``brokers``: one, or none if the transport needs none; ``broker_urls``: how each service process reaches it.
+    `brokers`: one, or none if the transport needs none; `broker_urls`: how each service process reaches it.
     """
 
     tag: str

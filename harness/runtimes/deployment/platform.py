@@ -14,7 +14,7 @@ from harness.runtimes.deployment.store_log import Log
 
 
 class LinkNetwork(Protocol):
-    """The proxies on the links of a deployment, if it was made for faults of links (``NetworkFaults``)."""
+    """The proxies on the links of a deployment, if it was made for faults of links (`NetworkFaults`)."""
 
     @property
     def wires(self) -> tuple[LinkId, ...]: ...
@@ -31,11 +31,11 @@ class LinkNetwork(Protocol):
         """Remove every rule."""
 
     async def settled(self) -> None:
-        """Return once all of this is done. Raises ``EnvironmentFailure`` for what could not be."""
+        """Return once all of this is done. Raises `EnvironmentFailure` for what could not be."""
 
 
 class Platform(Protocol):
-    """A strategy of a deployment. Everything may raise ``EnvironmentFailure``."""
+    """A strategy of a deployment. Everything may raise `EnvironmentFailure`."""
 
     network: LinkNetwork
 
@@ -48,7 +48,7 @@ class Platform(Protocol):
         """Return what faults may ask of it, whatever its nodes are."""
 
     def plan(self, ports: Ports) -> DeploymentPlan:
-        """Plan every node; nothing runs yet. Raises ``UsageError`` for what is impossible."""
+        """Plan every node; nothing runs yet. Raises `UsageError` for what is impossible."""
 
     async def make(self) -> None:
         """Make what has to exist before the first node starts."""
@@ -63,7 +63,7 @@ class Platform(Protocol):
         """Return the size of the largest file of a store, in bytes: where its full disk ends."""
 
     async def inject_poison(self, service: str, name: str, running: Sequence[str]) -> Sequence[str]:
-        """Send a service messages that are of no use; return their names. ``running``: services that can be asked."""
+        """Send a service messages that are of no use; return their names. `running`: services that can be asked."""
 
     async def dead_letters(self, running: Sequence[str]) -> Sequence[bytes]:
         """Return the bodies of the broker's dead letters."""
@@ -79,6 +79,6 @@ class Platform(Protocol):
 
 
 class MakePlatform(Protocol):
-    """A class of platforms. ``volatile``: the data of its stores goes with it."""
+    """A class of platforms. `volatile`: the data of its stores goes with it."""
 
     def __call__(self, spec: Spec, folder: StateFolder, say: Callable[[str], None], *, volatile: bool) -> Platform: ...

@@ -28,7 +28,7 @@ def store(port: int, password: str) -> Probe:
 
 
 def answers(port: int, request: bytes, beginning: bytes, skip: int = 0) -> Probe:
-    """True once this loopback port answers ``request`` with something that begins so, after ``skip`` bytes."""
+    """True once this loopback port answers `request` with something that begins so, after `skip` bytes."""
 
     async def serves() -> bool:
         return (await _read(port, request, skip + len(beginning)))[skip:] == beginning

@@ -18,7 +18,7 @@ TAG = "WDM_DEPLOYMENT"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """``started`` is opaque: equal for the same process, different for the next one with this pid."""
+    """`started` is opaque: equal for the same process, different for the next one with this pid."""
 
     pid: int
     started: str
@@ -50,7 +50,7 @@ def send(identity: Identity, number: signal.Signals) -> bool:
 
 
 def end(identities: Iterable[Identity], grace_s: float = GRACE_S) -> list[Identity]:
-    """SIGTERM, and SIGKILL for what is left after ``grace_s``. Blocks. Returns those that were there."""
+    """SIGTERM, and SIGKILL for what is left after `grace_s`. Blocks. Returns those that were there."""
     found = [identity for identity in identities if send(identity, signal.SIGTERM)]
     for identity in found:
         send(identity, signal.SIGCONT)  # a paused process hears nothing else

@@ -41,7 +41,7 @@ class ProcessFaultInjector:
         await self._tell(self._wanted.take(by))
 
     async def heal(self) -> None:
-        """Everybody behaves again. Raises ``EnvironmentFailure`` naming a process that runs and does not hear of it."""
+        """Everybody behaves again. Raises `EnvironmentFailure` naming a process that runs and does not hear of it."""
         await self._tell(self._wanted.clear() | {*self._telling, *self._refused}, HEARD_WITHIN_S)
         if self._telling:
             names = ", ".join(self._telling)
@@ -53,7 +53,7 @@ class ProcessFaultInjector:
     # ------------------------------------------------------------ inside
 
     async def _tell(self, names: Iterable[str], within_s: float = ANSWER_WITHIN_S) -> None:
-        """Raises ``EnvironmentFailure`` for a process that refuses."""
+        """Raises `EnvironmentFailure` for a process that refuses."""
         tasks = []
         for name in sorted(names):
             self._refused.pop(name, None)

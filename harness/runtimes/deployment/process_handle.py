@@ -37,4 +37,4 @@ class ProcessHandle(Protocol):
 
 
 Begin = Callable[[NodeSpec, Mapping[str, str]], Awaitable[ProcessHandle]]
-"""Begin one life of a node with these variables. Raises ``OSError`` or ``EnvironmentFailure`` if it cannot."""
+"""Begin one life of a node with these variables. Raises `OSError` or `EnvironmentFailure` if it cannot."""

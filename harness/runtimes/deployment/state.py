@@ -1,8 +1,8 @@
 """The state folder of one deployment: who supervises it, what runs, its logs, its data.
 
-``lock`` is held (``flock``) by the supervisor for its whole life; the kernel lets go of it however the supervisor
+`lock` is held (`flock`) by the supervisor for its whole life; the kernel lets go of it however the supervisor
 ends, so a killed one is noticed; its time of change is renewed every second, so a supervisor that hangs is noticed as well.
-``deployment.json`` says what was started; it holds secrets and is its owner's only.
+`deployment.json` says what was started; it holds secrets and is its owner's only.
 """
 
 import errno
@@ -73,7 +73,7 @@ class DeploymentRecord(msgspec.Struct, kw_only=True):
 
 
 class StateFolder:
-    """``path`` is made when a supervisor takes it. All paths are absolute."""
+    """`path` is made when a supervisor takes it. All paths are absolute."""
 
     def __init__(self, path: Path) -> None:
         self.path = expanded(path).absolute()
@@ -83,7 +83,7 @@ class StateFolder:
     # ------------------------------------------------------------ the supervisor's side
 
     def take(self) -> None:
-        """Become its supervisor. Raises ``EnvironmentFailure`` if it has one already or cannot be written."""
+        """Become its supervisor. Raises `EnvironmentFailure` if it has one already or cannot be written."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.logs.mkdir(exist_ok=True)
@@ -119,7 +119,7 @@ class StateFolder:
         )
 
     def write(self, deployment: DeploymentRecord) -> None:
-        """Replace ``deployment.json`` in one step, or, on a full disk, overwrite the blocks that it has. Raises ``OSError``."""
+        """Replace `deployment.json` in one step, or, on a full disk, overwrite the blocks that it has. Raises `OSError`."""
         text = msgspec.json.format(msgspec.json.encode(deployment), indent=2)
         blocks = len(text) // BLOCK + 1  # whole ones: the next text is likely to fit in as well
         content = text.ljust(blocks * BLOCK)
@@ -138,7 +138,7 @@ class StateFolder:
         return False
 
     def write_private(self, name: str, content: bytes) -> Path:
-        """A file in this folder that only its owner can read, complete or not there at all. Raises ``OSError``.
+        """A file in this folder that only its owner can read, complete or not there at all. Raises `OSError`.
 
         A file that has this content is left alone: a node can be started again while the disk is full.
         """
@@ -181,7 +181,7 @@ class StateFolder:
     # ------------------------------------------------------------ everybody's side
 
     def read(self) -> DeploymentRecord | None:
-        """What is written down, None if there is nothing. Raises ``EnvironmentFailure`` for a file that is not ours."""
+        """What is written down, None if there is nothing. Raises `EnvironmentFailure` for a file that is not ours."""
         file = self.path / STATUS
         backoff = Backoff(READ_AGAIN_MS, LONGEST_READ_AGAIN_MS)
         for left in reversed(range(READ_TRIES)):

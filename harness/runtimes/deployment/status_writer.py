@@ -11,7 +11,7 @@ BEAT_EVERY_S = 1.0
 class StatusWriter:
     """Repeats a write that failed every second until it succeeds, and shows that the supervisor's loop runs.
 
-    ``say`` receives one line when writing begins to fail and one when it works again.
+    `say` receives one line when writing begins to fail and one when it works again.
     """
 
     def __init__(self, folder: StateFolder, say: Callable[[str], None]) -> None:

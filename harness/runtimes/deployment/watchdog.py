@@ -43,7 +43,7 @@ printf %s "$lines" | "$@"
 
 
 class Guarded(msgspec.Struct, frozen=True, kw_only=True):
-    """A deployment by its tag, or with ``remove`` a folder that goes as well."""
+    """A deployment by its tag, or with `remove` a folder that goes as well."""
 
     folder: str
     tag: str = ""

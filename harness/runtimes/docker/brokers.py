@@ -1,4 +1,4 @@
-"""Brokers as containers of ``docker-compose.yml``: one row a kind in ``BROKERS``, which is its service and its profile there."""
+"""Brokers as containers of `docker-compose.yml`: one row a kind in `BROKERS`, which is its service and its profile there."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Listeners = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class BrokerService:
-    """``url`` of a broker ``at`` an address; ``port`` where it expects its client number 0, 1, ...; ``variables`` for
+    """`url` of a broker `at` an address; `port` where it expects its client number 0, 1, ...; `variables` for
     Compose, with this durability.
     """
 

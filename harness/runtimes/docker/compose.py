@@ -1,4 +1,4 @@
-"""Compose: makes the containers, networks and volumes of ``docker-compose.yml``. It is asked nothing else."""
+"""Compose: makes the containers, networks and volumes of `docker-compose.yml`. It is asked nothing else."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ class Tool:
 
 
 def find() -> Tool:
-    """`docker compose`, else `docker-compose`. Raises ``EnvironmentFailure`` saying how to get one."""
+    """`docker compose`, else `docker-compose`. Raises `EnvironmentFailure` saying how to get one."""
     for command in TOOLS:
         try:
             told = subprocess.run(
@@ -42,7 +42,7 @@ def find() -> Tool:
 
 
 class Project:
-    """One deployment, to Compose. ``variables`` are what the file leaves open; ``overrides`` are more files, if any."""
+    """One deployment, to Compose. `variables` are what the file leaves open; `overrides` are more files, if any."""
 
     def __init__(self, name: str, variables: Mapping[str, str], *overrides: Path) -> None:
         self.name = name
@@ -56,7 +56,7 @@ class Project:
         await self._run([*_chosen(profiles), "up", "--no-start", "--no-build", "--force-recreate", *counts])
 
     async def _run(self, arguments: Sequence[str]) -> None:
-        """Raises ``EnvironmentFailure`` with the point of what it said. Whoever is cancelled waits for its end."""
+        """Raises `EnvironmentFailure` with the point of what it said. Whoever is cancelled waits for its end."""
         if self._tool is None:
             self._tool = await asyncio.to_thread(find)
         chosen = [word for file in (project.compose_file(), *self._overrides) for word in ("--file", str(file))]

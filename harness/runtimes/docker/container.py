@@ -41,7 +41,7 @@ FREEZE_AGAIN_MS, LONGEST_FREEZE_AGAIN_MS = 25.0, 100.0
 
 
 class Container:
-    """A container that was made. ``asked``: whether it answers HTTP; others are listened to instead."""
+    """A container that was made. `asked`: whether it answers HTTP; others are listened to instead."""
 
     def __init__(self, handle: Any, *, asked: bool, inner_port: str, told_by_file: bool) -> None:
         self.handle = handle
@@ -57,7 +57,7 @@ class Container:
         self._put_off: list[Callable[[], None]] = []
 
     async def begin(self, member: NodeSpec, environment: Mapping[str, str]) -> "ContainerLife":
-        """Start it, with these variables over its own. Raises ``EnvironmentFailure``."""
+        """Start it, with these variables over its own. Raises `EnvironmentFailure`."""
         life = ContainerLife(self, asyncio.get_running_loop())
         await asyncio.wrap_future(self._orders.submit(life.start, member, environment))
         self._life = life
@@ -80,12 +80,12 @@ class Container:
     def exec(self, command: list[str]) -> tuple[bytes, Any]:
         """Run something in it that goes on. Blocks until it says its first word; returns that, and the stream of all others.
 
-        Raises ``EnvironmentFailure``. A pause and a look do not meet (``_look``).
+        Raises `EnvironmentFailure`. A pause and a look do not meet (`_look`).
         """
         return self._look(self._exec, command).result()
 
     def run(self, command: list[str]) -> None:
-        """Run something in it to its end, as ``exec`` does. Blocks. Raises ``EnvironmentFailure`` with its words if it fails."""
+        """Run something in it to its end, as `exec` does. Blocks. Raises `EnvironmentFailure` with its words if it fails."""
         self._look(self._run, command).result()
 
     def ask(self, command: list[str]) -> bytes:
@@ -97,7 +97,7 @@ class Container:
         raise EnvironmentFailure(f"{self.handle.name}: the engine loses what {command[0]} prints")
 
     async def settled(self) -> None:
-        """Return once all that was ordered is done, or in ``trouble``; a look may be put off to the end of a pause."""
+        """Return once all that was ordered is done, or in `trouble`; a look may be put off to the end of a pause."""
         # Shielded: an order stands, also when nobody waits for it any more.
         waits = [asyncio.shield(asyncio.wrap_future(one)) for one in tuple(self._under_way)]
         await asyncio.gather(*waits, return_exceptions=True)

@@ -35,7 +35,7 @@ _MEANT = {
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``context`` is the name of a Docker context, or says that a variable chose the host."""
+    """`context` is the name of a Docker context, or says that a variable chose the host."""
 
     context: str
     host: str
@@ -43,7 +43,7 @@ class Endpoint:
 
 
 def endpoint() -> Endpoint:
-    """Where the engine is: ``DOCKER_HOST``, else the context that is in use, as for the `docker` command."""
+    """Where the engine is: `DOCKER_HOST`, else the context that is in use, as for the `docker` command."""
     host = os.environ.get("DOCKER_HOST")
     if host:
         return Endpoint("DOCKER_HOST", host)
@@ -65,7 +65,7 @@ def labels(deployment: str, *, volatile: bool) -> dict[str, str]:
 
 
 def connect(timeout_s: float = ANSWER_WITHIN_S) -> Any:
-    """A ``docker.DockerClient``; close it. Raises ``EnvironmentFailure`` saying why there is none and what to do."""
+    """A `docker.DockerClient`; close it. Raises `EnvironmentFailure` saying why there is none and what to do."""
     import docker  # noqa: PLC0415 - see above
 
     there = endpoint()
@@ -78,7 +78,7 @@ def connect(timeout_s: float = ANSWER_WITHIN_S) -> Any:
 
 @contextmanager
 def told(what: str) -> Iterator[None]:
-    """What the engine or the way to it raises, as an ``EnvironmentFailure`` of one line that begins with ``what``."""
+    """What the engine or the way to it raises, as an `EnvironmentFailure` of one line that begins with `what`."""
     from docker.errors import DockerException  # noqa: PLC0415 - see above
     from requests.exceptions import RequestException  # noqa: PLC0415
 
@@ -125,6 +125,6 @@ def _knock(there: Endpoint) -> None:
 
 
 def filters(**wanted: str) -> Mapping[str, list[str]]:
-    """For a listing: this user's things, with these values of labels as well (``deployment="..."``)."""
+    """For a listing: this user's things, with these values of labels as well (`deployment="..."`)."""
     chosen = [f"{HOME}={user_folder()}", *(f"wdm.{name}={value}" for name, value in wanted.items())]
     return {"label": chosen}

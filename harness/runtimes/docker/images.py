@@ -24,7 +24,7 @@ RUN = (
 )  # fmt: skip
 """What the processes in our containers are made of, and the protocols that are registered: their image is to be of the same."""
 Images = Mapping[str, str]
-"""The image of each part of a shop, by the part: ``service``, ``valkey``, ``nginx``, and the kind of broker if there is one."""
+"""The image of each part of a shop, by the part: `service`, `valkey`, `nginx`, and the kind of broker if there is one."""
 
 SHOP = ("service", "valkey", "nginx")
 EXTRA = ("rabbitmq", "kafka")
@@ -32,7 +32,7 @@ EXTRA = ("rabbitmq", "kafka")
 
 
 def variable(part: str) -> str:
-    """What ``docker-compose.yml`` calls it."""
+    """What `docker-compose.yml` calls it."""
     return f"WDM_{part.upper()}_IMAGE"
 
 
@@ -42,7 +42,7 @@ def variables(images: Images) -> dict[str, str]:
 
 
 def official() -> Images:
-    """The defaults of ``docker-compose.yml``, which is where their versions are pinned."""
+    """The defaults of `docker-compose.yml`, which is where their versions are pinned."""
     text = compose_file().read_text("utf-8")
     found = {part: re.search(rf"\${{{variable(part)}:-([^}}]+)}}", text) for part in (*SHOP, *EXTRA)}
     return {part: match[1] for part, match in found.items() if match}
@@ -52,9 +52,9 @@ OFFLINE: Images = {part: f"wdm-offline/{part}" for part in (*SHOP, *EXTRA)}
 
 
 def choose(client: Any, broker: str = "") -> Images:
-    """The images to use: those that ``WDM_*_IMAGE`` name, else the official ones, else those built without a registry.
+    """The images to use: those that `WDM_*_IMAGE` name, else the official ones, else those built without a registry.
 
-    Never pulls. Raises ``EnvironmentFailure`` if some are absent or the service's was made of other sources than these.
+    Never pulls. Raises `EnvironmentFailure` if some are absent or the service's was made of other sources than these.
     """
     parts = (*SHOP, *(part for part in EXTRA if part == broker))
     sets = [

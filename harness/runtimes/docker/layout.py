@@ -1,4 +1,4 @@
-"""What ``docker-compose.yml`` says, as far as the runtime has to know it: who is on which network, and at which address."""
+"""What `docker-compose.yml` says, as far as the runtime has to know it: who is on which network, and at which address."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class PlannedLink:
-    """``source`` goes to ``at`` on the network instead of to ``to`` itself, which listens at ``host`` and ``port``."""
+    """`source` goes to `at` on the network instead of to `to` itself, which listens at `host` and `port`."""
 
     source: str
     to: str
@@ -52,7 +52,7 @@ class PlannedLink:
 def subnets(pool: IPv4Network, draw: Callable[[int], int] = lambda _: 0) -> dict[str, IPv4Network]:
     """A small network each, out of one pool: the engine has few pools, and would spend one on each network.
 
-    ``draw`` a number below another: two deployments that come up at once are told the same pool, and shall not meet in it.
+    `draw` a number below another: two deployments that come up at once are told the same pool, and shall not meet in it.
     """
     small = list(pool.subnets(new_prefix=24))
     first = draw(max(1, len(small) - len(NETWORKS) + 1))
@@ -67,7 +67,7 @@ def instances(service: str, workers: int) -> list[str]:
 def places(
     nets: Mapping[str, IPv4Network], workers: int, *, broker: bool = False, store_of: Callable[[str], str] = str
 ) -> list[Attachment]:
-    """Where every node of the shop is. ``store_of``: the service whose store keeps the data of a service."""
+    """Where every node of the shop is. `store_of`: the service whose store keeps the data of a service."""
     stores = {f"{service}-data": (service, f"{store_of(service)}-store") for service in SERVICES}
     sides = {**DOORS, **TALKS, **stores}
     there = (place for network in sides for place in _on(network, sides[network], nets[network], workers))
@@ -85,7 +85,7 @@ def links(
 ) -> list[PlannedLink]:
     """A link for each direction in which connections are opened: services to each other, to their stores, to the broker.
 
-    ``broker_ports``: the port at which the broker expects each service process.
+    `broker_ports`: the port at which the broker expects each service process.
     """
     found: list[PlannedLink] = []
     by_network: dict[str, list[Attachment]] = {}
@@ -127,5 +127,5 @@ def serves_only(node: str) -> bool:
 
 
 def service_of(node: str) -> str:
-    """``stock`` of ``stock-1``."""
+    """`stock` of `stock-1`."""
     return node.rpartition("-")[0]

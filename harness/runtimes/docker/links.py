@@ -1,4 +1,4 @@
-"""The proxy of every link, in a container of its own between the others: ``python -m harness.runtimes.docker.links``.
+"""The proxy of every link, in a container of its own between the others: `python -m harness.runtimes.docker.links`.
 
 Its environment says which links there are; the runtime's orders come over HTTP, with the deployment's secret.
 """
@@ -26,7 +26,7 @@ CONTROL_PORT = 5000
 
 
 class RuleOrder(msgspec.Struct, kw_only=True):
-    """One call of ``apply_rule``, ``remove_rules`` or ``remove_all_rules``. ``by`` names the owner of the rule."""
+    """One call of `apply_rule`, `remove_rules` or `remove_all_rules`. `by` names the owner of the rule."""
 
     do: Literal["apply", "remove", "remove-all"]
     by: str = ""

@@ -1,4 +1,4 @@
-"""The network between containers: every link goes through the proxy of ``links.py``, and a cut is a real one where it can be.
+"""The network between containers: every link goes through the proxy of `links.py`, and a cut is a real one where it can be.
 
 A rule is carried out by the proxy. If it is a cut, and all that a node says over one of its networks is cut, the node is
 disconnected from that network as well, by the engine: its interface is gone until the end of the cut, and so is every packet.
@@ -42,7 +42,7 @@ def to_unplug(places: Iterable[Attachment], links: Iterable[PlannedLink], cut: s
 
 
 class NetworkController:
-    """A ``Network`` of a deployment that was made to be broken. What is asked of it takes effect in order, a little later."""
+    """A `Network` of a deployment that was made to be broken. What is asked of it takes effect in order, a little later."""
 
     def __init__(self, places: Iterable[Attachment], links: Iterable[PlannedLink], secret: str) -> None:
         self._places = tuple(places)

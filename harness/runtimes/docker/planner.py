@@ -19,11 +19,11 @@ from protocols.registry import load
 from protocols.service.links import transport
 
 NEVER = "9999h"
-"""No health check by the engine: its look into a container that meets a pause is fatal, see ``Container.exec``."""
+"""No health check by the engine: its look into a container that meets a pause is fatal, see `Container.exec`."""
 
 
 class Planner:
-    """Everything that is decided before a container exists. ``nets`` are the subnets by our names."""
+    """Everything that is decided before a container exists. `nets` are the subnets by our names."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Planner:
         return len(self._owners) < len(SERVICES)
 
     def plan(self, port: int, serves: Callable[[str], Awaitable[bool]]) -> DeploymentPlan:
-        """Plan every node. ``port`` is the gateway's on loopback, ``serves`` asks a container by its name."""
+        """Plan every node. `port` is the gateway's on loopback, `serves` asks a container by its name."""
 
         def node(name: str, kind: Kind, service: str, url: str = "") -> NodeSpec:
             async def probe() -> bool:

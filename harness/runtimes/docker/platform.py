@@ -38,11 +38,11 @@ LARGEST = "stat -c %s /data/appendonlydir/*.aof | sort -n | tail -n 1"
 ASK_THE_BROKER = ("python3", "-P", "-m", "protocols.service.dead_letters")
 LIMITED: frozenset[base.Capability] = frozenset({"disk"}) if hasattr(resource, "prlimit") else frozenset()  # Linux
 NEVER = "9999h"
-"""Nobody here asks the engine how healthy a container is, and a look that meets a pause is fatal: see ``Container.exec``."""
+"""Nobody here asks the engine how healthy a container is, and a look that meets a pause is fatal: see `Container.exec`."""
 
 
 class ContainerPlatform:
-    """A ``Platform`` of containers."""
+    """A `Platform` of containers."""
 
     capabilities: frozenset[base.Capability] = LIMITED
 

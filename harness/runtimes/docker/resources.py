@@ -31,7 +31,7 @@ def project(folder: Path, protocol: str = "") -> str:
 
 
 def name_of(container: Any) -> str:
-    """``order-1``, ``stock-store``, ``broker``, ``gateway``: the node that this container of Compose's is."""
+    """`order-1`, `stock-store`, `broker`, `gateway`: the node that this container of Compose's is."""
     service = str(container.labels[SERVICE])
     if service in BROKERS:
         return BROKER
@@ -52,7 +52,7 @@ def seen(tag: str, nodes: Iterable[Node]) -> tuple[Node, ...]:
 
 
 def remove(tag: str, *, volumes: bool = False) -> list[str]:
-    """Containers, networks and what is volatile of one deployment, or with ``volumes`` all of it. Names what was there."""
+    """Containers, networks and what is volatile of one deployment, or with `volumes` all of it. Names what was there."""
     with closing(connect()) as client:
         return list(_remove(client, tag, volumes))
 
@@ -72,7 +72,7 @@ def remove_all(begins: str = "", *, volumes: bool = False) -> list[str]:
 
 
 def note_use() -> None:
-    """Whoever has never made a container needs no engine asked: see ``abandoned``."""
+    """Whoever has never made a container needs no engine asked: see `abandoned`."""
     with suppress(OSError):  # a full disk
         (user_folder() / USED).touch()
 
@@ -146,7 +146,7 @@ def _remove(client: Any, tag: str, volumes: bool) -> Iterator[str]:
         for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
             yield f"container {container.name}"
             with _unless_gone():
-                container.remove(force=True, v=True)  # with the volume that has no name, see ``Container.tell``
+                container.remove(force=True, v=True)  # with the volume that has no name, see `Container.tell`
         for network in client.networks.list(filters=mine):
             yield f"network {network.name}"
             with _unless_gone():

@@ -19,7 +19,7 @@ AGAIN_MS, LONGEST_AGAIN_MS = 50.0, 200.0
 
 
 class ContainerLog:
-    """A ``Log``. A sample is stamped when it arrives, which is later than it was taken: what it calls certain is."""
+    """A `Log`. A sample is stamped when it arrives, which is later than it was taken: what it calls certain is."""
 
     def __init__(self, container: Container, durability: str) -> None:
         self._container = container

@@ -53,7 +53,7 @@ class ChildLife:
 async def _start(member: NodeSpec, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
     """A child in a session of its own (Ctrl-C is the supervisor's alone), with nothing open but its log.
 
-    A store that may write no more (``limit_files``) is to see an error as on a full disk, and not the signal SIGXFSZ, which
+    A store that may write no more (`limit_files`) is to see an error as on a full disk, and not the signal SIGXFSZ, which
     Python ignores and its children do as well, unless it is restored.
     """
     with _output(member.log) as output:

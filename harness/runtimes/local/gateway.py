@@ -1,6 +1,6 @@
-"""The one address of the shop: ``python -m harness.runtimes.local.gateway``.
+"""The one address of the shop: `python -m harness.runtimes.local.gateway`.
 
-Forwards ``/orders/*``, ``/stock/*`` and ``/payment/*`` to the workers of a service in turn, method and raw path unchanged.
+Forwards `/orders/*`, `/stock/*` and `/payment/*` to the workers of a service in turn, method and raw path unchanged.
 What it answers keeps the contract's promise about statuses:
 
 - a worker that refuses the connection was definitely sent nothing: the next one is asked, again and again within the
@@ -61,7 +61,7 @@ class SentAndLost(Exception):
 
 
 class Gateway:
-    """``peers`` maps a service to the addresses of its workers. ``limit_s`` bounds one request."""
+    """`peers` maps a service to the addresses of its workers. `limit_s` bounds one request."""
 
     def __init__(self, peers: Mapping[str, list[str]], limit_s: float, statuses: str = "exact") -> None:
         self._nothing_happened = status_of(424, statuses)
@@ -146,7 +146,7 @@ class Gateway:
                     return
 
     async def _try(self, address: str, method: str, raw: str, left_s: float) -> web.Response | None:
-        """None if this worker accepted no connection. Raises ``SentAndLost``."""
+        """None if this worker accepted no connection. Raises `SentAndLost`."""
         assert self._session is not None
         url = URL(address + raw, encoded=True)
         left_s = max(left_s, SHORTEST_TRY_S)
@@ -192,7 +192,7 @@ async def send_once(request: ClientRequest, handler: ClientHandlerType) -> Clien
 async def accepted(request: web.BaseRequest) -> str:
     """The path that is asked for, raw, of a request that this and the containers' gateway accept.
 
-    Raises ``web.HTTPException`` or ``BadId``, which say why it is none: nothing has happened. No route has a body; one that
+    Raises `web.HTTPException` or `BadId`, which say why it is none: nothing has happened. No route has a body; one that
     comes is read, within limits, so that the next request on the connection begins after it.
     """
     if request.method == "TRACE":

@@ -31,9 +31,9 @@ GATEWAY_PATIENCE_S = 2.0  # on top of the services' own limit, so that they answ
 
 
 def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via) -> DeploymentPlan:
-    """Lay out a checked spec; ``port`` hands out free ports, ``via`` may put something between services and whom they call.
+    """Lay out a checked spec; `port` hands out free ports, `via` may put something between services and whom they call.
 
-    Raises ``EnvironmentFailure`` for an unusable store.
+    Raises `EnvironmentFailure` for an unusable store.
     """
     tag, secret = token_hex(8), token_hex(16)
     protocol = load(spec.protocol)
@@ -189,7 +189,7 @@ def _own_environment(
     kept: tuple[NodeSpec, str],
     via: Via,
 ) -> dict[str, str]:
-    """What a service process is and how it reaches the others. ``kept``: the store of its data, and that one's address."""
+    """What a service process is and how it reaches the others. `kept`: the store of its data, and that one's address."""
     name = f"{service}-{index}"
     store, url = kept
     if store.command:

@@ -23,7 +23,7 @@ LIMITED: frozenset[Capability] = frozenset({"disk"}) if hasattr(resource, "prlim
 
 
 class LocalPlatform:
-    """A ``Platform`` of processes."""
+    """A `Platform` of processes."""
 
     begin: Begin = staticmethod(ChildLife.begin)
     capabilities = LIMITED
@@ -45,7 +45,7 @@ class LocalPlatform:
         """Nothing: a process needs no preparation of its own."""
 
     async def remove(self) -> None:
-        """End the processes that nodes started and left behind, like a broker's helpers (Linux, see ``process.tagged``)."""
+        """End the processes that nodes started and left behind, like a broker's helpers (Linux, see `process.tagged`)."""
         if self._plan is not None:
             await asyncio.to_thread(process.end, process.tagged(self._plan.tag))
 

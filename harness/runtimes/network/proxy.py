@@ -31,11 +31,11 @@ CLOSED_WITHIN_S = 1.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 End = bytes | None
-"""What can arrive: data, or ``b""`` for the end of the stream, or None for a reset."""
+"""What can arrive: data, or `b""` for the end of the stream, or None for a reset."""
 
 
 class Proxy:
-    """All links of a deployment. ``add`` them, ``start``, then put rules on them."""
+    """All links of a deployment. `add` them, `start`, then put rules on them."""
 
     def __init__(self) -> None:
         self._links: dict[LinkId, ProxiedLink] = {}
@@ -45,7 +45,7 @@ class Proxy:
         return tuple(self._links)
 
     def add(self, source: str, to: str, port: int, host: str = LOOPBACK, at: tuple[str, int] = (LOOPBACK, 0)) -> int:
-        """A link to a port, of loopback if nothing else is said, listening ``at``. Returns the port to go to instead."""
+        """A link to a port, of loopback if nothing else is said, listening `at`. Returns the port to go to instead."""
         link = self._links[source, to] = ProxiedLink((host, port), at)
         return link.port
 
@@ -62,13 +62,13 @@ class Proxy:
             await asyncio.sleep(0)  # an aborted transport tells its end at the loop's next turn
 
     def apply_rule(self, by: Hashable, wires: Iterable[LinkId], rule: Rule, rng: Random) -> None:
-        """Put a rule on links, in the name of ``by``."""
+        """Put a rule on links, in the name of `by`."""
         for wire in wires:
             self._links[wire].shapes[by] = Shape(rule, rng)
             self._links[wire].reshaped()
 
     def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:
-        """Take back what ``by`` put anywhere; with ``reset`` the connections it was on are reset."""
+        """Take back what `by` put anywhere; with `reset` the connections it was on are reset."""
         for link in self._links.values():
             if link.shapes.pop(by, None) is not None:
                 if reset:
@@ -87,7 +87,7 @@ class Proxy:
 
 
 class ProxiedLink:
-    """One listener and its connections. ``shapes`` are the rules on it, by who put them there."""
+    """One listener and its connections. `shapes` are the rules on it, by who put them there."""
 
     def __init__(self, to: tuple[str, int], at: tuple[str, int]) -> None:
         self.shapes = Shapes()
@@ -193,7 +193,7 @@ class Flow:
 
 
 class Half(asyncio.Protocol):
-    """One socket of a connection. What arrives here is sent to ``other``, as the rules say."""
+    """One socket of a connection. What arrives here is sent to `other`, as the rules say."""
 
     def __init__(self, flow: Flow, way: Way) -> None:
         self.flow = flow

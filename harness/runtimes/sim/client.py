@@ -17,7 +17,7 @@ GIVES_UP_BEFORE_S = 0.5  # the gateway answers before its client hangs up
 
 
 class _Way(NamedTuple):
-    """Where an operation goes: service, handler, the names of its parameters; ``again``: it changes nothing."""
+    """Where an operation goes: service, handler, the names of its parameters; `again`: it changes nothing."""
 
     service: str
     handler: Handler
@@ -41,7 +41,7 @@ async def _healthy(_: RequestContext) -> Answer:
 
 
 class SimClient:
-    """A ``Caller``. ``limit_s`` is how long it waits for each answer."""
+    """A `Caller`. `limit_s` is how long it waits for each answer."""
 
     def __init__(self, gateway: Machine, instances: Mapping[str, Sequence[Process]], limit_s: float) -> None:
         self._gateway = gateway

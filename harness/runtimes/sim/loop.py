@@ -23,7 +23,7 @@ class Standstill(Exception):
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """``time()`` is in seconds since the loop was made."""
+    """`time()` is in seconds since the loop was made."""
 
     _ready: deque[asyncio.Handle]  # the standard loop's: what is to be done now
     _stopping: bool
@@ -86,7 +86,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 def run(loop: VirtualLoop, work: Coroutine[Any, Any, None]) -> bool:
-    """Run ``work`` to its end, and close the loop. Whether it was interrupted by Ctrl-C; it then was cancelled."""
+    """Run `work` to its end, and close the loop. Whether it was interrupted by Ctrl-C; it then was cancelled."""
     task = start_task(work, "simulation", loop)
     try:
         try:

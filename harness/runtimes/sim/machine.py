@@ -11,9 +11,9 @@ PIDS = 100
 
 
 class Machine:
-    """``respawn_s`` after it has died it starts again, unless it is to stay down; starting takes ``start_s``.
+    """`respawn_s` after it has died it starts again, unless it is to stay down; starting takes `start_s`.
 
-    What runs on it overrides ``born`` and ``died``, and lets everything that comes in pass through ``enter``.
+    What runs on it overrides `born` and `died`, and lets everything that comes in pass through `enter`.
     """
 
     def __init__(self, world: World, name: str, kind: Kind, service: str, number: int, respawn_s: float) -> None:
@@ -81,7 +81,7 @@ class Machine:
                 self.enter(life, call)
 
     def when_changed(self, then: Callable[[], None]) -> None:
-        """Call ``then`` at the next change of state."""
+        """Call `then` at the next change of state."""
         self._listeners.append(then)
 
     # ------------------------------------------------------------ what comes in

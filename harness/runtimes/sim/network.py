@@ -30,7 +30,7 @@ Arrive = Callable[[], None]
 
 @dataclass(slots=True)
 class _Line:
-    """One directed link. ``late`` are packets that a rule or roughness delays, ``held`` those that wait for the end of a cut."""
+    """One directed link. `late` are packets that a rule or roughness delays, `held` those that wait for the end of a cut."""
 
     shapes: Shapes = field(default_factory=Shapes)
     late: dict[int, tuple[asyncio.TimerHandle, Arrive]] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class _Line:
 
 
 class SimulatedNetwork:
-    """Packets are calls: what to do when one arrives. While it is ``rough``, some are slow and some are lost by themselves."""
+    """Packets are calls: what to do when one arrives. While it is `rough`, some are slow and some are lost by themselves."""
 
     def __init__(self, world: World, wires: Iterable[LinkId]) -> None:
         self.world = world
@@ -54,7 +54,7 @@ class SimulatedNetwork:
         return tuple(self._lines)
 
     def carry(self, wire: LinkId, arrive: Arrive, lost: Arrive = lambda: None) -> None:
-        """A packet that may be lost, late, and overtaken by others. ``lost``: for a sender that sees its connection reset."""
+        """A packet that may be lost, late, and overtaken by others. `lost`: for a sender that sees its connection reset."""
         line = self._lines[wire]
         delay_s = self._latency_s()
         if (self._rng.random() < LOST and self.rough) or (line.shapes and line.shapes.breaks()):
@@ -69,7 +69,7 @@ class SimulatedNetwork:
         return self._lines[wire].connections
 
     def when_whole(self, wire: LinkId, then: Arrive) -> None:
-        """``then``, now or when the cut has ended."""
+        """`then`, now or when the cut has ended."""
         line = self._lines[wire]
         if line.shapes.cut:
             line.held.append(then)
@@ -186,7 +186,7 @@ class Pipe:
         return True
 
     def close(self, keep: int = 0) -> None:
-        """The connection is gone. The first ``keep`` of what is on its way still arrive."""
+        """The connection is gone. The first `keep` of what is on its way still arrive."""
         while len(self._queue) > keep:
             self._queue.pop()
         self._closed = True

@@ -67,7 +67,7 @@ class SimClock:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all processes have in common. ``lasting``: what each is told to do wrong when it starts."""
+    """What all processes have in common. `lasting`: what each is told to do wrong when it starts."""
 
     world: World
     network: SimulatedNetwork
@@ -198,13 +198,13 @@ class Process(Machine):
     def request(
         self, handler: Handler, parameters: Mapping[str, str], answered: Callable[[Answer | None], None]
     ) -> None:
-        """A request has arrived. ``answered`` hears the answer, or None if this life ends before."""
+        """A request has arrived. `answered` hears the answer, or None if this life ends before."""
         number, life = next(self._numbers), self.life
         self._open[number] = answered
         self.enter(life, lambda: self._serve_request(life, number, handler, parameters))
 
     def hear(self, message: Any, sender: str, handled: Callable[[], None] | None = None) -> None:
-        """A message has arrived, if anybody listens. ``handled``: its effects have been carried out."""
+        """A message has arrived, if anybody listens. `handled`: its effects have been carried out."""
         if self.accepts:
             self.world.trace.add(self.name, f"{type(message).__name__} {message.txn} from {sender}")
 

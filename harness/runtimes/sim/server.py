@@ -20,7 +20,7 @@ SYNC_TAKES_S = 0.001  # with `always`, between the effect of a command and its a
 
 
 class Server(Machine):
-    """``durability`` is ``everysec`` or ``always``. ``refused`` is called for each command that fails, with the reason."""
+    """`durability` is `everysec` or `always`. `refused` is called for each command that fails, with the reason."""
 
     start_s = 0.08
 
@@ -64,7 +64,7 @@ class Server(Machine):
         self.changed()
 
     def execute(self, command: Command, now_ms: int) -> Result | None:
-        """The answer; None if the command was rejected or ended the server. Raises ``StoreFault`` if it failed."""
+        """The answer; None if the command was rejected or ended the server. Raises `StoreFault` if it failed."""
         if self._unwritten is not None:
             return None
         if self.full and self._always:

@@ -1,4 +1,4 @@
-"""A whole shop in the simulator: a ``Breakable`` runtime that can inject every fault there is."""
+"""A whole shop in the simulator: a `Breakable` runtime that can inject every fault there is."""
 
 import asyncio
 import itertools
@@ -30,7 +30,7 @@ BROKERED: frozenset[Capability] = frozenset({"dead-letters"})
 
 
 class Simulation:
-    """``seed`` decides everything that the machine, the network and the scheduler would; ``salt`` another course of it."""
+    """`seed` decides everything that the machine, the network and the scheduler would; `salt` another course of it."""
 
     def __init__(self, spec: Spec, seed: int, loop: VirtualLoop, salt: int = 0) -> None:
         self.world = World(seed, loop, salt)
@@ -91,7 +91,7 @@ class Simulation:
         await self._serving(self._machines.values())
 
     async def down(self) -> None:
-        """Raises ``EnvironmentFailure`` with what went wrong inside the services, if anything did."""
+        """Raises `EnvironmentFailure` with what went wrong inside the services, if anything did."""
         if self.defects:
             raise EnvironmentFailure(f"a service of the simulation failed: {self.defects[0]}")
 
@@ -175,7 +175,7 @@ class Simulation:
     # ------------------------------------------------------------ looking in
 
     async def unfinished(self) -> list[dict[str, Any]]:
-        """As ``harness.runtimes.admin.AdminClient.unfinished``, asked of the stores themselves."""
+        """As `harness.runtimes.admin.AdminClient.unfinished`, asked of the stores themselves."""
         rows = []
         now_ms = self.world.now_us() // 1000
         for service, server in self._servers.items():

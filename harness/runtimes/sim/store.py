@@ -15,7 +15,7 @@ ANSWER_WITHIN_S = 3.0
 
 
 class SimStore(StoreQueue):
-    """``enter`` lets things happen to the life that this belongs to, as long as it lasts."""
+    """`enter` lets things happen to the life that this belongs to, as long as it lasts."""
 
     def __init__(
         self,

@@ -33,9 +33,9 @@ class Trace:
 
 
 class World:
-    """``steps``: what services did for each transaction, where the deployment says so; no part of a run's course.
+    """`steps`: what services did for each transaction, where the deployment says so; no part of a run's course.
 
-    ``salt`` gives another course of chance to the same seed: the simulator's own draws, never the workload's."""
+    `salt` gives another course of chance to the same seed: the simulator's own draws, never the workload's."""
 
     def __init__(self, seed: int, loop: VirtualLoop, salt: int = 0) -> None:
         self.loop = loop

@@ -1,4 +1,4 @@
-"""Brokers as nodes of the local runtime: one file a kind, one row in ``BROKERS``.
+"""Brokers as nodes of the local runtime: one file a kind, one row in `BROKERS`.
 
 A broker is found before anything is started, or the way to get it is told. It is our own child with its own name, ports and
 data, bound to loopback; a broker that the machine runs already is left alone.
@@ -13,7 +13,7 @@ from harness.runtimes.local.brokers.base import Broker, BrokerSetting
 
 @dataclass(frozen=True, slots=True)
 class BrokerKind:
-    """``find`` says what it is, or raises ``EnvironmentFailure`` with the way to get it; ``lay_out`` does so too."""
+    """`find` says what it is, or raises `EnvironmentFailure` with the way to get it; `lay_out` does so too."""
 
     find: Callable[[], str]
     lay_out: Callable[[BrokerSetting], Broker]

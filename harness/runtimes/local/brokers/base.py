@@ -11,9 +11,9 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class BrokerSetting:
-    """What a broker is laid out with. ``port`` hands out free ports, ``via`` is the port by which a client reaches one.
+    """What a broker is laid out with. `port` hands out free ports, `via` is the port by which a client reaches one.
 
-    ``clients`` are the names of the service processes. ``private`` writes a file for the owner's eyes only.
+    `clients` are the names of the service processes. `private` writes a file for the owner's eyes only.
     """
 
     data: Path
@@ -26,7 +26,7 @@ class BrokerSetting:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """A broker before it runs. ``urls``: where each client finds it, with a password if it has one; ``shown``: without."""
+    """A broker before it runs. `urls`: where each client finds it, with a password if it has one; `shown`: without."""
 
     command: tuple[str, ...]
     environment: Mapping[str, str]

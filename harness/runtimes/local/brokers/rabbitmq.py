@@ -68,7 +68,7 @@ disk_free_limit.absolute = {DISK_MB}MB
 
 
 def _environment(data: Path, configuration: Path, plugins: Path, distribution: int, nobody: int) -> dict[str, str]:
-    """``nobody`` is a port where nobody listens: a name service of this machine must not know of us, nor we of it."""
+    """`nobody` is a port where nobody listens: a name service of this machine must not know of us, nor we of it."""
     loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
     # Its data belongs to its name, and no two nodes of a machine may have the same.
     name = f"wdm-{crc32(str(data).encode()):08x}@localhost"
