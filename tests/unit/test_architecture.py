@@ -1,6 +1,8 @@
 """The laws of ARCHITECTURE.md that an import linter cannot say: allow-lists, not deny-lists."""
 
 import ast
+import re
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -195,3 +197,14 @@ def test_the_order_service_and_the_runtime_agree_on_the_services() -> None:
     from protocols.service import settings
 
     assert set(SERVICES) == set(settings.SERVICES)
+
+
+def test_the_picture_has_the_folders_of_the_harness_in_the_order_of_the_floors() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    picture = text.split("```")[1]
+    drawn = re.findall(r"^  (\w+)/ ", picture[picture.index("harness/") : picture.index("protocols/")], re.MULTILINE)
+    assert sorted(drawn) == sorted(folder.parent.name for folder in (ROOT / "harness").glob("*/__init__.py"))
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    (floors,) = (contract["layers"] for contract in layers if contract["id"] == "floors")
+    floor = {name: at for at, row in enumerate(floors) for name in re.findall(r"harness\.(\w+)", row)}
+    assert [floor[name] for name in drawn] == sorted(floor[name] for name in drawn)
