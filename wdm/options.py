@@ -75,7 +75,7 @@ def pairs(name: str, given: Iterable[str]) -> dict[str, str]:
         if not key or not equals or not value:
             raise UsageError(f"--{name} takes NAME=VALUE, not {text!r}")
         if found.get(key, value) != value:
-            raise UsageError(f"--{name} says {key} twice, {found[key]!r} and {value!r}: which is it?")
+            raise UsageError(f"--{name} sets {key} twice, {found[key]!r} and {value!r}: which is it?")
         found[key] = value
     return found
 

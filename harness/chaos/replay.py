@@ -16,7 +16,7 @@ from harness.workload import WORKLOADS
 
 FILE = "run.toml"
 FAULT_KEYS = ("kind", "target", "at_s", "for_s")
-WAY_OUT = "`wdm check-history` judges what was seen, and `command` in the file, if it is whole, runs it anew"
+WAY_OUT = "`wdm check-history` judges the history, and `command` in the file, if it is whole, repeats the run"
 
 
 class OtherVersion(EnvironmentFailure):

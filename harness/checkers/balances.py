@@ -74,7 +74,7 @@ def reconcile(history: History) -> Reconciliation:
     }
     if any(order.recreated or order.user is None or not order.adds for order in opaque):
         names = some(order.name for order in opaque)
-        return Reconciliation([], [f"nobody knows what is in {names}, so any balance may be right"], [])
+        return Reconciliation([], [f"the content is unknown of {names}, so any balance may be right"], [])
     judged, skipped = [], []
     for account in shop.every_account():
         if account.touched or any(order.attempts for order, _ in account.draws):

@@ -94,7 +94,7 @@ def _lost_checkouts(history: History) -> Iterator[Violation]:
             yield _violation(
                 history,
                 "acknowledged-checkout-lost",
-                f"A client was told that {order.name} is paid, but at the end there is no trace of that.",
+                f"A client was told that {order.name} is paid, but it is not paid at the end.",
                 order,
             )
 

@@ -48,7 +48,7 @@ class Explainer:
 
     def _cycle(self, anomaly: Anomaly) -> tuple[str, tuple[str, ...]]:
         """Each step of the cycle with its reason; keys in order of appearance."""
-        lines, keys = ["No order of these explains what was read:"], dict.fromkeys(anomaly.keys)
+        lines, keys = ["No order of these explains the reads:"], dict.fromkeys(anomaly.keys)
         for before, after, kind in zip(anomaly.txns, (*anomaly.txns[1:], anomaly.txns[0]), anomaly.kinds, strict=True):
             shared = list(self._shared(before, after, kind))
             keys.update(dict.fromkeys(shared))

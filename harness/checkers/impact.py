@@ -71,7 +71,7 @@ def ineffective_faults(history: History) -> str:
     if refused:
         return f"none of the {len(refused)} faults was injected: {refused[0].data.get('why')}"
     kinds = ", ".join(dict.fromkeys(str(each.get("kind")) for each in asked))
-    return f"none of the faults that were asked for was injected: the history has nothing of any {kinds}"
+    return f"none of the planned faults was injected: the history has no event of any {kinds}"
 
 
 def _happened(
@@ -83,7 +83,7 @@ def _happened(
         failpoint = _failpoint(start)
         deaths = _deaths_at(nodes, spans, start, end_ns, failpoint)
         windows = [(death.at_ns - NOTICED_NS, _back(nodes, [death.node], death.at_ns)) for death in deaths]
-        return ("" if deaths else f"nobody passed {failpoint}"), windows
+        return ("" if deaths else f"no process passed {failpoint}"), windows
     if not aimed:
         return "", [(start.at_ns, end_ns)]
     links = any("->" in name for name in aimed)

@@ -102,7 +102,7 @@ def _judge(history: History, creations: Creations, record: OrderHistory, reads: 
             yield accuse(history, "paid-order-refused", what, *record.order.attempts, attempt)
     for change in record.changes:
         if change.outcome == "ok" and change.invoked_ns > record.paid_ns:
-            what = f"{record.order.name} was changed after a client had been told that it is paid."
+            what = f"{record.order.name} was changed after an answer that it is paid."
             yield accuse(history, "changed-after-payment", what, *record.order.attempts, change)
 
 
@@ -198,7 +198,7 @@ def _paid(history: History, record: OrderHistory, reads: list[Operation]) -> Ite
         if read.value["paid"]:
             seen = seen or read
             if read.completed_ns < first_ns and attempts:
-                what = f"{record.order.name} was read as paid before anybody had checked it out."
+                what = f"{record.order.name} was read as paid before its first checkout."
                 yield accuse(history, "paid-before-checkout", what, *attempts, read)
             elif read.completed_ns < paying_ns and attempts and read.invoked_ns < record.final_ns:
                 what = f"{record.order.name} was read as paid, but every checkout of it until then was refused."

@@ -45,7 +45,7 @@ def check(history: History) -> Finding:
     healed = history.of_kind("healed")
     figures: dict[str, Any] = {"faults": blocked(history)}
     if not healed:
-        return conclude((), ["nothing says when all faults were healed"], figures)
+        return conclude((), ["the history has no end of the faults"], figures)
     healed_ns = healed[-1].at_ns
     bound_s = history.header.claims.recovery_s
     probes = [probe for probe in history.of_kind("probe") if probe.at_ns >= healed_ns]
@@ -56,11 +56,11 @@ def check(history: History) -> Finding:
     figures["recovered_after_s"] = (clean.at_ns - healed_ns) / 1e9 if clean else None
     reasons = []
     if not probes:
-        reasons.append("nobody looked into the shop after all faults were healed")
+        reasons.append("no probe looked into the shop after the heal")
     elif clean is None and not late:
-        reasons.append("something was still unfinished, and nobody looked after the bound had passed")
+        reasons.append("transactions were still unfinished, and no probe followed after the bound")
     elif clean and late[:1] == [clean] and clean.at_ns > bound_ns + GRACE_NS:
-        reasons.append("when the bound had passed, nobody looked")
+        reasons.append("no probe followed after the bound")
     return conclude((_left_over(history, healed_ns, *left) for left in _left(late)), reasons, figures)
 
 

@@ -44,7 +44,7 @@ def _not_configured(history: History) -> Iterator[str]:
     header = history.header
     lost = [name for name, since in PARTS.items() if header.version >= since and name not in header.config]
     if lost:
-        yield f"the first line of the history lacks {', '.join(lost)}: nobody can tell what was asked of this run"
+        yield f"the first line of the history lacks {', '.join(lost)}: the plan of this run is unknown"
 
 
 def _but(judgement: Judgement, reasons: Iterable[str]) -> Judgement:

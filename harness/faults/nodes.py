@@ -58,5 +58,5 @@ def not_ours(nodes: Iterable[Node]) -> str | None:
     """A reason to refuse, if one of them is no process of this runtime."""
     for node in nodes:
         if node.pid is None and node.state == "running":
-            return f"{node.name} is a server that somebody else runs"
+            return f"{node.name} is a server outside of wdm"
     return None

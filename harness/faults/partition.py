@@ -11,10 +11,13 @@ class Partition(OnLinks):
     """
 
     name = "partition"
-    summary = "links are cut: connections stall, new ones hang; a<->b both ways, a node alone: from everybody"
+    summary = "links are cut: connections stall, new ones hang; a<->b both ways, a node alone: from all others"
     settings: tuple[Setting, ...] = (
         Setting(
-            "heal", "flow", "what was on its way arrives late, or its connections are reset", choices=("flow", "reset")
+            "heal",
+            "flow",
+            "messages on their way arrive late, or their connections are reset",
+            choices=("flow", "reset"),
         ),
     )
 

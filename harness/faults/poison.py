@@ -11,7 +11,7 @@ class Poison:
     """They come once, and nothing heals them: the service has to put them aside, and to go on."""
 
     name = "poison"
-    summary = "a service is sent messages through the broker that nobody can read, or that its store refuses"
+    summary = "a service receives messages through the broker that no handler can decode, or that its store rejects"
     aim: Aim = "services"
     needs: frozenset[Capability] = frozenset({"dead-letters"})
     default: tuple[str, ...] = ("any",)

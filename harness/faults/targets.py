@@ -54,7 +54,7 @@ def _drawn(runtime: Breakable, aim: Aim, target: str, rng: Random) -> str:
         return target
     pool = _pairs(runtime) if aim == "links" else [node.name for node in _pool(runtime, target, AIMED[aim])]
     if not pool:
-        raise UsageError(f"{target!r} is nobody: there is nothing here that this fault is for")
+        raise UsageError(f"{target!r} is empty: this deployment has no target of this fault")
     return rng.choice(pool)
 
 

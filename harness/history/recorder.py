@@ -248,7 +248,7 @@ class FileRecorder(Recorder):
         try:
             _write_all(self._file.fileno(), data)
         except OSError as error:
-            self._why_closed = f"cannot write the history: {error.strerror}; what was written before is kept"
+            self._why_closed = f"cannot write the history: {error.strerror}; earlier records are kept"
             self._truncate()
             raise HistoryError(f"{self.path}: {self._why_closed}") from error
 

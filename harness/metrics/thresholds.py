@@ -68,7 +68,7 @@ def parse(text: str) -> Threshold:
         )
     protocol, at, scenario = (part.strip() for part in (found["whose"] or "").partition("@"))
     if (at and not scenario) or (found["whose"] is not None and not (protocol or scenario)):
-        raise UsageError(f"--fail-if {text!r} names no row before its colon; leave out what is to mean any")
+        raise UsageError(f"--fail-if {text!r} names no row before its colon; leave out a part to match any")
     return Threshold(text.strip(), found["metric"], found["sign"], value, protocol, scenario)
 
 

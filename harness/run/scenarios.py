@@ -162,7 +162,7 @@ class _Reader:
         for key, value in plain.items():
             self._check(key, value)
         if "summary" not in plain:
-            raise self._file.error_at("summary is missing: one line that says what breaks", "summary")
+            raise self._file.error_at("summary is missing: one line about the faults", "summary")
         name, workload = self._workload(said.get("workload", {}))
         return Scenario(
             name=self._file.path.stem,

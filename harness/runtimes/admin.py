@@ -60,4 +60,4 @@ async def _ask(session: aiohttp.ClientSession, method: str, url: str) -> Any:
             reason = f"it answered {response.status}"
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         reason = str(error) or type(error).__name__
-    raise EnvironmentFailure(f"{url} cannot be asked: {reason}; see `wdm status`")
+    raise EnvironmentFailure(f"{url} does not answer: {reason}; see `wdm status`")

@@ -109,7 +109,7 @@ class ShopClient:
         except self._broken as error:
             why = exhausted(error)
             if why:  # the fault is this machine's
-                raise EnvironmentFailure(f"a client could not ask: {why}") from error
+                raise EnvironmentFailure(f"a client could not send its request: {why}") from error
             # A connection may fail at once: whoever asks again and again must not keep the loop from everybody else.
             await asyncio.sleep(0)
             return Heard("unknown", 0, str(error) or type(error).__name__)

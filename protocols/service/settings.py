@@ -122,7 +122,7 @@ def timing_for(limit_ms: int) -> Timing:
 def _secret(env: Mapping[str, str], name: str) -> str:
     """Return a secret. The published example is rejected."""
     if (value := _need(env, name)).startswith(EXAMPLE):
-        raise UsageError(f"{name} is an example that everybody knows; make it your own")
+        raise UsageError(f"{name} is the published example; choose your own")
     return value
 
 

@@ -106,7 +106,7 @@ def _not_paid(order: str, why: str) -> Answer:
                 409, f"not enough {'stock of item' if kind == 'item' else 'credit of user'} {name}", order_id=order
             )
         case "negative":
-            return refused(409, "a line of the order is below 0: nobody is paid for buying", order_id=order)
+            return refused(409, "a line of the order is below 0", order_id=order)
         case "timeout":
             return refused(409, "not finished within the time limit; nothing happened", order_id=order)
     return refused(409, f"refused: {why}", order_id=order)

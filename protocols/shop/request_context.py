@@ -36,7 +36,7 @@ def refused(status: int, error: str, **subjects: Any) -> Answer:
 
 
 DONE = Answer(200, "done")
-UNKNOWN = Answer(503, {"error": "the outcome is unknown: ask again or look at what is there"})
+UNKNOWN = Answer(503, {"error": "the outcome is unknown: repeat the request, or read the data"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,11 +93,11 @@ ALL_ELSEWHERE = [
             "lua keeps all data in one store: --store-url order=URL, not stock=",
         ),
         (("up", "--protocol", "lua", "--transport", "streams"), "lua sends no messages from service to service"),
-        (("up", "--option", "locks=escrow", "--option", "locks=no-wait"), "--option says locks twice"),
+        (("up", "--option", "locks=escrow", "--option", "locks=no-wait"), "--option sets locks twice"),
         (("up", "--locks", "escrow", "--option", "locks=no-wait"), "--locks escrow and --option locks=no-wait"),
         (
             ("up", "--port", "0", "--store-url", "stock=redis://a", "--store-url", "stock=redis://b"),
-            "--store-url says stock twice",
+            "--store-url sets stock twice",
         ),
         (("up", *ALL_ELSEWHERE, "--store-binary", "path"), "--store-binary is for stores that wdm starts"),
         (("up", *ALL_ELSEWHERE, "--durability", "always"), "--durability is for stores that wdm starts"),

@@ -63,7 +63,7 @@ def test_what_a_killed_up_left_is_ended_by_down(terminal: Terminal) -> None:
     up.wait()
     answer = terminal.wdm("status")
     assert answer.returncode == 4
-    assert "nobody looks after these nodes" in answer.stderr
+    assert "the supervisor of these nodes" in answer.stderr
     assert terminal.wdm("down").returncode == 0
     assert not any(process.alive(identity) for identity in running)
 

@@ -161,6 +161,6 @@ def test_compose_by_hand_starts_nothing_with_an_example_for_a_secret(tmp_path: P
         for service in ("stock-store", "stock"):
             said = run({**published, "WDM_RESTART": "no"}, "run", "--rm", "--no-deps", "-T", service)
             assert said.returncode == 2, said
-            assert "is an example that everybody knows; make it your own" in said.stdout + said.stderr
+            assert "is the published example; choose your own" in said.stdout + said.stderr
     finally:
         run(published, "down", "--volumes", "--timeout", "1")

@@ -123,7 +123,7 @@ def test_a_runtime_that_cannot_is_told_what_it_lacks(kind: str) -> None:
 def test_a_server_that_somebody_else_runs_is_left_alone(kind: str) -> None:
     why = refusal(kind, "stores", runtime=Paper(*ALL, foreign=("stock",)))
     assert why is not None
-    assert "stock-store is a server that somebody else runs" in why
+    assert "stock-store is a server outside of wdm" in why
     assert refusal(kind, "order-store", runtime=Paper(*ALL, foreign=("stock",))) is None
 
 

@@ -63,7 +63,7 @@ async def test_a_client_without_a_port_or_a_file_is_the_environment_and_not_the_
 
     monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", connect)
     async with ShopClient("http://127.0.0.1:1") as client:
-        with pytest.raises(EnvironmentFailure, match=r"a client could not ask: .*(port|files)"):
+        with pytest.raises(EnvironmentFailure, match=r"a client could not send its request: .*(port|files)"):
             await client.call("create_user")
 
 

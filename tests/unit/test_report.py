@@ -109,7 +109,7 @@ def test_a_point_at_which_nobody_died_is_named() -> None:
     store = Event("node", 2_100 * MS, {"name": "stock-store", "state": "down"})
     told = history(*armed(1, "order:after-do:open"), died, *armed(2_000, "stock:after-send:vote"), store)
     report = text.render(told, examine(told))
-    assert "did NOT happen: crash-at on services, 1 times: nobody passed stock:after-send:vote\n" in report
+    assert "did NOT happen: crash-at on services, 1 times: no process passed stock:after-send:vote\n" in report
     assert "passed order:after-do:open" not in report
 
 

@@ -135,8 +135,8 @@ class ShopMachine(RuleBasedStateMachine):
         credit, stock = [CREDIT] * USERS, [STOCK] * ITEMS
         for order, heard in self.told.items():
             paid = (await self._need("find_order", order))["paid"]
-            assert paid or "ok" not in heard, f"order {order} was told {heard}, and is not paid"
-            assert not paid or set(heard) != {"fail"}, f"order {order} was told {heard}, and is paid"
+            assert paid or "ok" not in heard, f"order {order} was answered {heard}, and is not paid"
+            assert not paid or set(heard) != {"fail"}, f"order {order} was answered {heard}, and is paid"
             if paid:
                 user, bought = self.bought[order]
                 for item, quantity in bought:

@@ -45,9 +45,9 @@ def view(folder: StateFolder) -> DeploymentView | None:
 
 def _of_the_supervisor(folder: StateFolder, supervisor: Identity | None) -> Iterable[str]:
     if supervisor is None:
-        yield "nobody looks after these nodes: their supervisor was killed"
+        yield "the supervisor of these nodes was killed"
     elif process.paused(supervisor):
-        yield f"nobody looks after these nodes: their supervisor, process {supervisor.pid}, is paused (SIGSTOP)"
+        yield f"the supervisor of these nodes, process {supervisor.pid}, is paused (SIGSTOP)"
     elif (silent_s := folder.silent_s()) > SILENT_S:
         yield f"the supervisor, process {supervisor.pid}, has not responded for {silent_s:.0f} s"
 

@@ -45,7 +45,7 @@ class ProcessFaultInjector:
         await self._tell(self._wanted.clear() | {*self._telling, *self._refused}, HEARD_WITHIN_S)
         if self._telling:
             names = ", ".join(self._telling)
-            raise EnvironmentFailure(f"{names} did not hear within {HEARD_WITHIN_S:g} s that the faults are over")
+            raise EnvironmentFailure(f"{names} did not confirm within {HEARD_WITHIN_S:g} s the end of the faults")
 
     async def stop(self) -> None:
         await self._tasks.stop()

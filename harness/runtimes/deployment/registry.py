@@ -30,7 +30,7 @@ def expanded(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        raise UsageError(f"{path}: nobody knows the home that ~ stands for; name the folder, or set HOME") from None
+        raise UsageError(f"{path}: ~ stands for no known home; name the folder, or set HOME") from None
 
 
 def _candidates() -> Iterator[Path]:

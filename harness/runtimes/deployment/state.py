@@ -225,4 +225,4 @@ def _holder(lock: IO[str]) -> Identity:
         if pid:
             return Identity(int(pid), started)
         time.sleep(0.01)
-    raise EnvironmentFailure(f"{lock.name} is locked by a process that does not say who it is; find it with `fuser`")
+    raise EnvironmentFailure(f"{lock.name} is locked by an unknown process; find it with `fuser`")

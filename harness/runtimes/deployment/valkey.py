@@ -41,7 +41,7 @@ def version(binary: Path) -> str:
         raise EnvironmentFailure(f"store binary {binary} does not run ({error}); try --store-binary path") from None
     found = _VERSION.search(told)
     if found is None:
-        raise EnvironmentFailure(f"store binary {binary} is no Valkey or Redis server: it says {told.strip()!r}")
+        raise EnvironmentFailure(f"store binary {binary} is no Valkey or Redis server: it prints {told.strip()!r}")
     number = ".".join(found.groups())
     _require(number, f"store binary {binary}")
     return number

@@ -174,7 +174,7 @@ class ContainerPlatform:
 
     @property
     def _planned(self) -> DeploymentPlan:
-        assert self._plan is not None, "asked before it was planned"
+        assert self._plan is not None, "used before it was planned"
         return self._plan
 
     # ------------------------------------------------------------ for faults
@@ -205,7 +205,7 @@ class ContainerPlatform:
 
     def _ask_one_of(self, running: Sequence[str], command: Sequence[str]) -> bytes:
         """Run a command in the first service that can: the broker is on no network of this machine."""
-        failure = EnvironmentFailure("no service runs that could ask the broker")
+        failure = EnvironmentFailure("no service runs that could reach the broker")
         for name in running:
             try:
                 return self.containers[name].ask([*command])

@@ -84,7 +84,7 @@ def abandoned() -> dict[Path, str]:
     """
     if not (user_folder() / USED).exists():
         return {}
-    with suppress(EnvironmentFailure), closing(connect(ASKED_WITHIN_S)) as client, told("the engine cannot be asked"):
+    with suppress(EnvironmentFailure), closing(connect(ASKED_WITHIN_S)) as client, told("the engine does not answer"):
         containers = client.containers.list(all=True, filters=filters(), ignore_removed=True)
         networks = client.networks.list(filters=filters())
         left = [one for one in (*containers, *networks) if owner.is_gone(_labels(one))]
@@ -115,7 +115,7 @@ def _as_seen(node: Node, container: Any) -> Node:
 
 
 def _tags(client: Any) -> set[str]:
-    with told("the engine cannot be asked what it has"):
+    with told("the engine cannot list its objects"):
         things = [
             *client.containers.list(all=True, filters=filters(), ignore_removed=True),
             *client.networks.list(filters=filters()),
@@ -142,7 +142,7 @@ def _unless_gone() -> Iterator[None]:
 
 def _remove(client: Any, tag: str, volumes: bool) -> Iterator[str]:
     mine = filters(deployment=tag)
-    with told(f"what is left of deployment {tag} cannot be removed"):
+    with told(f"the rest of deployment {tag} cannot be removed"):
         for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
             yield f"container {container.name}"
             with _unless_gone():

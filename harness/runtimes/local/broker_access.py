@@ -30,4 +30,4 @@ async def _reached(request: Awaitable[T]) -> T:
     try:
         return await request
     except BrokerLost as lost:
-        raise EnvironmentFailure(f"the broker cannot be asked: {lost}") from lost
+        raise EnvironmentFailure(f"the broker does not answer: {lost}") from lost

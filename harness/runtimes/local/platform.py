@@ -74,7 +74,7 @@ class LocalPlatform:
 
     @property
     def _planned(self) -> DeploymentPlan:
-        assert self._plan is not None, "asked before it was planned"
+        assert self._plan is not None, "used before it was planned"
         return self._plan
 
     @property

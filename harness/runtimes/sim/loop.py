@@ -65,7 +65,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         ready, timers = self._ready, self._timers
         while not ready:
             if not timers:
-                raise Standstill("the simulation came to a standstill: somebody waits for what nobody will do")
+                raise Standstill("the simulation came to a standstill: a task waits for an event that never comes")
             when, _, timer = heapq.heappop(timers)
             if not timer.cancelled():
                 self._now = max(self._now, when)

@@ -180,7 +180,7 @@ class Simulation:
         now_ms = self.world.now_us() // 1000
         for service, server in self._servers.items():
             if server.state != "running" or not any(each.state == "running" for each in self._processes[service]):
-                raise EnvironmentFailure(f"the {service} service cannot be asked")
+                raise EnvironmentFailure(f"the {service} service does not answer")
             if server.service != service:
                 continue  # its store is another's, and asked there
             rows += [

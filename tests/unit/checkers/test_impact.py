@@ -71,7 +71,7 @@ def test_a_failpoint_is_passed_if_somebody_dies_there(run, deaths, killed_at, ha
     fault(run, "crash-at", "order-1", said="armed in order-1: order:after-do:open", settings={"failpoint": ""})
     found = next(each for each in impacts(run.history()) if each.fault == "crash-at")
     assert (not found.why_not, found.met) == (happened, int(happened))
-    assert found.why_not in ("", "nobody passed order:after-do:open")
+    assert found.why_not in ("", "no process passed order:after-do:open")
 
 
 def test_a_death_between_two_looks_is_one(run):
@@ -120,7 +120,7 @@ def test_a_history_without_the_faults_that_were_asked_for_is_unknown(story):
     told.header.config["faults"] = [{"kind": "crash", "target": ["order"]}]
     judgement = examine(told)
     assert judgement.verdict == Verdict.UNKNOWN
-    assert judgement.reasons[0].endswith("the history has nothing of any crash")
+    assert judgement.reasons[0].endswith("the history has no event of any crash")
 
 
 def test_a_fault_for_the_broker_alone_is_for_nobody_without_one():

@@ -34,7 +34,7 @@ ENV = {
         ({"WDM_PEERS": "[1"}, "WDM_PEERS"),
         ({"WDM_PEERS": "[1]"}, "WDM_PEERS"),
         ({"WDM_SECRET": ""}, "WDM_SECRET"),
-        ({"WDM_SECRET": "choose-your-own-7d1f"}, "WDM_SECRET is an example that everybody knows"),
+        ({"WDM_SECRET": "choose-your-own-7d1f"}, "WDM_SECRET is the published example"),
         ({"WDM_TIME_LIMIT_MS": "soon"}, "soon"),
     ],
 )
