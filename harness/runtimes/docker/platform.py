@@ -169,7 +169,7 @@ class ContainerPlatform:
 
     @property
     def _layout(self) -> Planner:
-        assert self._planner is not None, "asked before it was planned"
+        assert self._planner is not None, "used before it was planned"
         return self._planner
 
     @property
