@@ -1,4 +1,4 @@
-"""Messages that can be read and that the store refuses end as dead letters, and nobody else has to wait for them."""
+"""Readable messages that the store refuses become dead letters, and no other message waits for them."""
 
 import asyncio
 import time
@@ -76,7 +76,9 @@ async def until_buried(shop: LocalDeployment, count: int) -> None:
 
 
 @pytest.mark.parametrize(("transport", "protocol"), PLACES)
-async def test_what_the_store_refuses_ends_as_a_dead_letter_and_stops_nobody(transport: str, protocol: str) -> None:
+async def test_a_message_that_the_store_refuses_becomes_a_dead_letter_and_stops_no_other(
+    transport: str, protocol: str
+) -> None:
     missing(transport)
     spec = Spec(protocol=protocol, transport=transport, time_limit_s=8.0)
     async with LocalDeployment(spec) as shop, ShopClient(shop.url) as client:
@@ -97,7 +99,7 @@ async def test_what_the_store_refuses_ends_as_a_dead_letter_and_stops_nobody(tra
         assert 0 < said.count("store refused a command") < MANY / 4
 
 
-async def test_a_batch_loses_what_is_refused_and_nothing_else() -> None:
+async def test_a_batch_loses_its_refused_messages_and_no_other() -> None:
     async with LocalDeployment(Spec(protocol="2pc", transport="streams")) as shop, ShopClient(shop.url) as client:
         name = await item(client, 9)
         good = Prepare("somebody.1", "order", "stock/0", 1, (0, 0), ((f"item:{name}", -2),))

@@ -94,7 +94,7 @@ async def health_ms(shop: LocalDeployment) -> float:
 
 
 @pytest.mark.parametrize(("runtime", "transport"), PLACES)
-def test_planted_poison_is_all_that_is_buried_and_stops_nothing_else(runtime: str, transport: str) -> None:
+def test_injected_poison_is_the_only_dead_letter_and_stops_no_other_message(runtime: str, transport: str) -> None:
     if runtime == "local":
         missing(transport)
     scenario = replace(scenarios.load("poison"), duration_s=8.0)
@@ -110,7 +110,7 @@ FAULTS = {"pause": ("broker",), "partition": ("services<->broker",), "loss": ("s
 
 @SLOW
 @pytest.mark.parametrize(("runtime", "transport"), PLACES)
-async def test_a_checkout_outlasts_what_happens_on_the_way_to_the_broker(runtime: str, transport: str) -> None:
+async def test_a_checkout_outlasts_faults_on_the_way_to_the_broker(runtime: str, transport: str) -> None:
     """Frozen, cut off, and with connections that break at random: each begins while a checkout is under way, and ends."""
     deployed = shop_on(runtime, transport, time_limit_s=25.0, breakable=True)
     async with deployed as shop, ShopClient(shop.url, 30.0) as client:

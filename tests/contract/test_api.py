@@ -78,7 +78,7 @@ async def test_batch_init_makes_numbered_items_users_and_orders(client: ShopClie
     assert (await client.call("find_item", 30)).status == 404
 
 
-async def test_a_line_keeps_its_price_and_nobody_is_paid_for_buying(client: ShopClient) -> None:
+async def test_a_line_keeps_its_price_and_no_negative_order_is_paid(client: ShopClient) -> None:
     await client.need("init_items", 5, 100, 10)
     await client.need("init_users", 5, 1000)
     placed = await client.need("create_order", 0)
@@ -125,7 +125,7 @@ NO_AMOUNT = ("-1", "1.5", "x", "1e3", "0x10", "+1", " 1", "1_0", "", "٣", str(L
 
 
 @pytest.mark.parametrize("text", NO_AMOUNT)
-async def test_what_is_no_amount_is_refused_everywhere(client: ShopClient, text: str) -> None:
+async def test_a_malformed_amount_is_refused_everywhere(client: ShopClient, text: str) -> None:
     name, buyer = await item(client, 5), await user(client, 5)
     placed = await order(client, buyer)
     calls = [("create_item", text), ("add_stock", name, text), ("subtract_stock", name, text)]
@@ -198,7 +198,7 @@ async def test_a_paid_order_is_not_charged_again(client: ShopClient) -> None:
     assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [4], "credit": 4}
 
 
-async def test_checkouts_of_one_order_at_once_are_one_effect_and_all_hear_it(client: ShopClient) -> None:
+async def test_checkouts_of_one_order_at_once_are_one_effect_and_one_answer(client: ShopClient) -> None:
     name, buyer = await item(client, 50), await user(client, 50)
     placed = await order(client, buyer, (name, 1))
     heard = await all_at_once(client, "checkout", [(placed,)] * 20)
@@ -307,7 +307,7 @@ async def test_a_service_answers_on_its_own_port_with_the_prefix_and_without(
     assert with_prefix[0] == 200
 
 
-async def test_what_services_say_to_each_other_is_not_for_clients(shop: LocalDeployment) -> None:
+async def test_internal_paths_are_not_for_clients(shop: LocalDeployment) -> None:
     own = shop.node("order-1").url
     by_http = shop.spec.transport == "http"  # over a broker, nobody listens where messages would come in
     served = {"/internal/messages": by_http, "/internal/txns/x/resolve": True}

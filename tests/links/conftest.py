@@ -109,7 +109,7 @@ def _environment() -> dict[str, str]:
 
 @dataclass
 class Inbox:
-    """What a link brought, and what is to be said about each batch. ``handle`` None: nothing, it is under way for ever."""
+    """The messages that a link has delivered. `handle` ends each batch; None: batches are under way for ever."""
 
     handle: Callable[[Callable[[], None]], None] | None = lambda done: done()
     notes: list[Note] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What every link over a broker promises, on real brokers: at least once, acknowledged after the effect, bounded."""
+"""The promises of every link over a broker, on real brokers: at least once, acknowledged after the effect, bounded."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ def send(link: object, to: str, what: set[Note]) -> None:
         link.send(to, note)  # type: ignore[attr-defined]
 
 
-async def test_a_service_is_asked_and_the_instance_that_asked_is_answered(broker: Running) -> None:
+async def test_a_service_receives_messages_and_their_sender_receives_the_answers(broker: Running) -> None:
     asked, answered = notes("asked", 50), notes("answered", 50)
     at_order, at_other, at_stock = Inbox(), Inbox(), Inbox()
     async with (
@@ -82,7 +82,7 @@ async def test_there_may_be_more_instances_than_before(broker: Running) -> None:
         await until(lambda: asked <= {*at_stock.notes, *at_others.notes})
 
 
-async def test_what_was_not_handled_is_delivered_again_to_the_next_life(broker: Running) -> None:
+async def test_unhandled_batches_are_delivered_again_to_the_next_life(broker: Running) -> None:
     wanted = notes("again", 30)
     careless, careful = Inbox(handle=None), Inbox()
     async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), careless):
@@ -92,7 +92,7 @@ async def test_what_was_not_handled_is_delivered_again_to_the_next_life(broker: 
         await careful.until(wanted)
 
 
-async def test_what_was_handled_is_not_delivered_again(broker: Running) -> None:
+async def test_handled_batches_are_not_delivered_again(broker: Running) -> None:
     wanted, marker = notes("once", 30), notes("marker", 1)
     first, second = Inbox(), Inbox()
     async with started(broker.link("order-1"), Inbox()) as order:
@@ -106,7 +106,7 @@ async def test_what_was_handled_is_not_delivered_again(broker: Running) -> None:
     assert not set(second.notes) & wanted
 
 
-async def test_poison_is_buried_and_stops_nothing_else(broker: Running) -> None:
+async def test_poison_becomes_a_dead_letter_and_stops_no_other_message(broker: Running) -> None:
     before, after = notes("before", 20), notes("after", 20)
     inbox = Inbox()
     there, url = transport(broker.kind), broker.broker.urls["order-1"]
@@ -130,7 +130,7 @@ async def test_poison_is_buried_and_stops_nothing_else(broker: Running) -> None:
     assert list(await there.dead_letters(url)) == [UNREADABLE_PREFIX + b"one"], "to look at it changes nothing"
 
 
-async def test_messages_that_are_rejected_are_buried_without_the_others_and_give_their_places_back(
+async def test_rejected_messages_become_dead_letters_alone_and_return_their_places(
     broker: Running,
 ) -> None:
     there, url = transport(broker.kind), broker.broker.urls["order-1"]
@@ -169,7 +169,7 @@ async def test_a_slow_consumer_takes_only_so_much_and_then_everything(broker: Ru
             await asyncio.sleep(0.02)
 
 
-async def test_what_is_sent_while_the_broker_is_down_leaves_when_it_is_back(broker: Running) -> None:
+async def test_messages_sent_while_the_broker_is_down_leave_when_it_is_back(broker: Running) -> None:
     early, late = notes("early", 500), notes("late", 500)
     inbox = Inbox()
     async with started(broker.link("order-1"), Inbox()) as order:

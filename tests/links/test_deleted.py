@@ -1,4 +1,4 @@
-"""Queues, streams and groups that somebody deletes under a service: noticed, said, made again and read again."""
+"""Queues, streams and groups that are deleted under a service: noticed, logged, made again and read again."""
 
 import asyncio
 import uuid
@@ -82,7 +82,7 @@ async def said_again(link: object, to: str, what: set[Note], inbox: Inbox) -> No
 
 @pytest.mark.broker
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
-async def test_what_is_said_to_an_instance_that_has_no_queue_is_lost_and_costs_no_connection(broker: Running) -> None:
+async def test_a_message_to_an_instance_without_a_queue_is_lost_and_costs_no_connection(broker: Running) -> None:
     inbox, wanted = Inbox(), notes("wanted", 5)
     async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox):
         with capture_logs() as said:
@@ -94,7 +94,7 @@ async def test_what_is_said_to_an_instance_that_has_no_queue_is_lost_and_costs_n
 
 
 @pytest.mark.parametrize("broker", ["streams"], indirect=True)
-async def test_what_is_in_the_way_of_a_stream_is_said_as_long_as_it_lasts(broker: Running) -> None:
+async def test_an_obstacle_of_a_stream_is_shown_as_long_as_it_lasts(broker: Running) -> None:
     url, wanted, inbox = broker.broker.urls["order-1"], notes("wanted", 5), Inbox()
     async with started(broker.link("stock-1"), inbox) as stock:
         await until(lambda: stock.up)

@@ -1,4 +1,4 @@
-"""The link over HTTP, and an instance that is not there: what it would have been given goes to the other one."""
+"""The link over HTTP, and an instance that is down: its messages go to another instance."""
 
 import asyncio
 import socket
@@ -38,7 +38,7 @@ async def test_an_instance_that_refuses_is_passed_over_while_there_is_another() 
     server.close()
 
 
-async def test_an_instance_that_failed_is_asked_all_the_same_if_there_is_no_other() -> None:
+async def test_an_instance_that_failed_gets_messages_all_the_same_if_there_is_no_other() -> None:
     with closing(socket.socket()) as nobody:
         nobody.bind(("127.0.0.1", 0))
         link = HttpLink("http://me", {"stock": [f"http://127.0.0.1:{nobody.getsockname()[1]}"]}, {}, "s", CODEC)

@@ -1,4 +1,4 @@
-"""What a link over Kafka promises beside what every link does, on a real broker: whatever rebalances come, nothing is skipped."""
+"""The promises of a link over Kafka beside those of every link, on a real broker: no rebalance makes it skip a record."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -95,7 +95,7 @@ async def test_deleted_topics_are_noticed_created_again_and_consumed_again(broke
             stock.send("order-1", answered)
             await at_order.until({answered})
     lost = [line["error"] for line in lines if line["event"] == "broker lost"]
-    assert 2 <= len(lost) <= 4, "each says so once, or once more if the second topic goes later"
+    assert 2 <= len(lost) <= 4, "one line for each, and one more if the second topic goes later"
     assert all("are gone: wdm." in error for error in lost)
 
 
@@ -168,7 +168,7 @@ async def test_a_deleted_topic_of_dead_letters_is_created_again(broker: Running)
                 await asyncio.sleep(0.2)
 
 
-async def test_dead_letters_are_bounded_and_the_newest_are_looked_at(broker: Running) -> None:
+async def test_dead_letters_are_bounded_and_the_newest_are_read(broker: Running) -> None:
     async with started(broker.link("order-1"), Inbox()) as order, administration(broker) as admin:
         await until(lambda: order.up)
         (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, DEAD)])

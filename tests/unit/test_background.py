@@ -1,4 +1,4 @@
-"""Whatever runs beside other work: its end is seen, said and mended, for each kind of it. Each is killed here once."""
+"""Work that runs beside other work: each kind of it is killed here once, and its end is reported and repaired."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -69,7 +69,7 @@ def in_virtual_time(play: Callable[[], Coroutine[Any, Any, None]]) -> None:
     run(VirtualLoop(), play())
 
 
-def test_work_that_has_to_go_on_begins_again_ever_later_and_says_each_reason_once() -> None:
+def test_kept_work_begins_again_ever_later_and_reports_each_reason_once() -> None:
     async def play() -> None:
         words: list[str] = []
         work, background = Dying(10**6), Background(words.append)
@@ -86,7 +86,7 @@ def test_work_that_has_to_go_on_begins_again_ever_later_and_says_each_reason_onc
 @pytest.mark.parametrize(
     "error", [asyncio.CancelledError(), ValueError("no")], ids=["somebody else's cancel", "defect"]
 )
-def test_only_stop_ends_what_has_to_go_on(error: BaseException) -> None:
+def test_only_stop_ends_kept_work(error: BaseException) -> None:
     async def play() -> None:
         words: list[str] = []
         work, background = Dying(1, error), Background(words.append)
@@ -117,7 +117,7 @@ def test_an_end_without_an_error_is_one_too() -> None:
     in_virtual_time(play)
 
 
-def test_without_a_reporter_the_loop_hears_of_it_at_once_and_not_when_memory_is_collected() -> None:
+def test_without_a_reporter_the_loop_receives_a_failure_at_once() -> None:
     async def play() -> None:
         heard: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context["exception"]))
@@ -130,7 +130,7 @@ def test_without_a_reporter_the_loop_hears_of_it_at_once_and_not_when_memory_is_
     in_virtual_time(play)
 
 
-def test_a_crew_that_loses_one_ends_the_work_beside_it_with_that_failure() -> None:
+def test_a_failed_supervised_task_ends_the_work_beside_it_with_its_failure() -> None:
     async def play() -> None:
         supervised, ended = SupervisedTasks(), asyncio.Event()
 
@@ -154,7 +154,7 @@ def test_a_crew_that_loses_one_ends_the_work_beside_it_with_that_failure() -> No
     in_virtual_time(play)
 
 
-def test_work_beside_a_crew_ends_it_and_a_cancellation_stays_one() -> None:
+def test_the_end_of_work_ends_the_supervised_tasks_and_a_cancellation_stays_one() -> None:
     async def play() -> None:
         supervised = SupervisedTasks()
         supervised.start(Dying(0)(), "watch")
@@ -199,7 +199,7 @@ async def test_a_sweep_goes_on_after_any_error(said: list[str]) -> None:
     assert len([words for words in said if words.startswith("sweep failed with RuntimeError: killed")]) == 1
 
 
-async def test_a_defect_costs_one_batch_of_posts_and_never_what_waits_behind(
+async def test_a_defect_costs_one_batch_and_never_the_messages_behind_it(
     said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link, posted = HttpLink("", {}, {}, "s", CODEC), []
@@ -237,7 +237,7 @@ async def test_a_link_over_a_broker_lives_on_after_any_error(said: list[str]) ->
     assert len(said) == 1
 
 
-async def test_attempts_that_fail_are_unknown_for_all_who_still_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_retries_that_fail_are_unknown_for_every_waiting_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "protocols.service.checkout_retrier.MOST_ATTEMPTS", 0
     )  # so there is no first attempt without a task

@@ -21,7 +21,7 @@ def test_any_name_is_an_id(text: str) -> None:
     "text",
     ["", ".", "..", "a/..", "../b", "a/./b", "..\\b", "\x00", "a\nb", "\x7f", "\x85", "\udcff", "x" * 256, "ö" * 128],
 )
-def test_what_is_no_id_is_named(text: str) -> None:
+def test_a_malformed_id_is_named(text: str) -> None:
     with pytest.raises(BadId, match="item"):
         check("item", text)
 

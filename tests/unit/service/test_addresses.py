@@ -35,7 +35,7 @@ async def test_a_peer_is_looked_up_anew_for_every_connection(monkeypatch: pytest
     await link.start(lambda *_: None)
     try:
         link.send("stock", Commit("t", "stock"))
-        while not link.counts.lost:  # nobody listens at the old address
+        while not link.counts.lost:  # no server listens at the old address
             await asyncio.sleep(0.01)
         addresses.append("127.0.0.1")
         link.send("stock", Commit("t", "stock"))

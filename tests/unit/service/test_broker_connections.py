@@ -16,7 +16,7 @@ from protocols.service.links.broker import Batch, BrokerLost
 from tests.unit.service.fake_broker import Failing, Note, link_to, until_left
 
 
-async def test_a_connection_whose_close_ignores_cancellation_holds_nobody_up() -> None:
+async def test_a_connection_whose_close_ignores_cancellation_is_left_to_itself() -> None:
     over = asyncio.Event()
 
     async def close() -> None:
@@ -33,7 +33,7 @@ async def test_a_connection_whose_close_ignores_cancellation_holds_nobody_up() -
         await closing
 
 
-async def test_a_crew_that_is_being_ended_begins_nothing_more() -> None:
+async def test_supervised_tasks_that_are_being_ended_start_no_more() -> None:
     begun: list[str] = []
 
     async def fail() -> None:
@@ -149,7 +149,7 @@ class Useless(Failing):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_broker_of_no_use_is_said_once_is_tried_ever_less_often_and_shows_while_it_lasts(when: str) -> None:
+async def test_a_broker_of_no_use_is_logged_once_tried_ever_less_often_and_shown_while_it_lasts(when: str) -> None:
     useless = Useless(when)
     with capture_logs() as said:
         async with link_to(useless) as link, asyncio.timeout(10):

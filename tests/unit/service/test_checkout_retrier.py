@@ -1,4 +1,4 @@
-"""What a client hears of its attempts: above all, never a no about something that may still happen."""
+"""The answer to a checkout after one attempt or many: above all, never a refusal of a checkout that may still happen."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ YES = Outcome(Verdict.COMMITTED)
 
 
 class Answering:
-    """A driver whose transactions end as the script says: an outcome each, or None for no answer at all."""
+    """A driver whose transactions end as in the script: with an outcome, or None for no answer at all."""
 
     def __init__(self, *script: Outcome | None) -> None:
         self.requests: list[Request] = []
@@ -40,7 +40,7 @@ def attempts(driver: Any, limit_ms: int = 5_000) -> CheckoutRetrier:
     return CheckoutRetrier("order", "order-1", driver, living(), LoopClock(), Random(1), limit_ms)
 
 
-async def test_what_is_undecided_at_the_time_limit_is_unknown_and_not_refused() -> None:
+async def test_an_undecided_checkout_is_unknown_at_the_time_limit_and_not_refused() -> None:
     assert await attempts(Answering(None), limit_ms=50).run("o") is None
 
 
@@ -72,13 +72,13 @@ async def test_the_next_one_for_the_same_order_is_another_transaction(outcome: O
 
 
 class Patient(LoopClock):
-    """A clock on which nobody's patience ends."""
+    """A clock on which no time limit ends."""
 
     def call_later(self, after_ms: float, call: Callable[[], None]) -> asyncio.TimerHandle:
         return super().call_later(after_ms + 3_600_000, call)
 
 
-async def test_only_so_many_run_at_a_time_and_who_waits_too_long_did_not_happen(
+async def test_attempts_are_bounded_and_a_checkout_that_waits_too_long_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("protocols.service.checkout_retrier.MOST_ATTEMPTS", 3)
@@ -94,14 +94,16 @@ async def test_only_so_many_run_at_a_time_and_who_waits_too_long_did_not_happen(
         one.cancel()
 
 
-async def test_only_so_many_are_unended_even_if_their_clients_have_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unended_transactions_are_bounded_even_if_their_clients_have_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("protocols.service.transaction_ids.MOST_UNENDED", 3)
     driver, ids = Answering(*[Outcome(Verdict.ACCEPTED)] * 9), living()
     retrier = CheckoutRetrier("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=200)  # type: ignore[arg-type]
     heard = [await retrier.run(f"o{number}") for number in range(4)]
     assert [outcome and outcome.verdict for outcome in heard] == [*[Verdict.ACCEPTED] * 3, Verdict.REFUSED]
     for _ in range(2):
-        ids.end("p~1.0")  # whoever says so, and however often
+        ids.end("p~1.0")  # once or more often
     ids.end("other.7")
     assert await retrier.run("o4") == Outcome(Verdict.ACCEPTED)
     assert await retrier.run("o5") == Outcome(Verdict.REFUSED, "timeout")

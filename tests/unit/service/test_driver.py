@@ -1,4 +1,4 @@
-"""The driver's promises: order of effects, order of events, what a crash may find, what is forgotten."""
+"""The driver's promises: order of effects, order of events, what a crash may leave, and what is forgotten."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -181,14 +181,14 @@ def test_a_timer_is_spread_by_chance_and_never_early() -> None:
     assert all(100 <= wait < 150 for wait in scripted.waits[1::2])
 
 
-def test_recovery_takes_up_only_what_is_not_live() -> None:
+def test_recovery_takes_up_only_transactions_that_are_not_held() -> None:
     scripted = Scripted({})
     scripted.start("t")
     scripted.driver.recover([("t", ("t", "open")), ("u", ("u", "open"))])
     assert scripted.seen[1:] == [Recovered(("u", "open"))]
 
 
-def test_recovery_takes_up_what_somebody_is_being_answered_about() -> None:
+def test_recovery_takes_up_a_transaction_whose_inquiry_is_being_answered() -> None:
     """Found by the simulator: an inquiry under way kept the former life's transaction from being taken up."""
     scripted = Scripted({Received: (Persist(Command("resolve")),)}, keep=False)
     scripted.driver.receive(Note("t", "inquiry"), "peer")
@@ -197,7 +197,7 @@ def test_recovery_takes_up_what_somebody_is_being_answered_about() -> None:
     assert scripted.seen[-1] == Recovered(("t", "open"))
 
 
-def test_recovery_leaves_alone_what_has_ended_since_the_store_was_asked() -> None:
+def test_recovery_skips_a_transaction_that_ended_after_the_snapshot() -> None:
     """Found by the simulator: a saga that had just ended was run once more, after its fences were gone."""
     scripted = Scripted({})
     scripted.start("t")
@@ -209,7 +209,7 @@ def test_recovery_leaves_alone_what_has_ended_since_the_store_was_asked() -> Non
     assert scripted.driver.recover([("t", ("t", "open"))]) == ["t"], "it is in the store again, or still"
 
 
-def test_an_answer_that_nobody_needs_is_told_to_nobody() -> None:
+def test_the_result_of_a_fire_and_forget_command_is_no_event() -> None:
     scripted = Scripted({Received: (Do(Command("note", ("t",))),)}, fire_and_forget=frozenset({"note"}))
     scripted.driver.receive(Note("t"), "peer")
     assert [command.name for command, _ in scripted.asked] == ["note"]
@@ -218,7 +218,7 @@ def test_an_answer_that_nobody_needs_is_told_to_nobody() -> None:
     assert len(scripted.seen) == seen
 
 
-def test_lazy_commands_of_many_transactions_are_done_as_one_and_until_then_nobody_takes_those_up() -> None:
+def test_batched_commands_are_one_and_their_transactions_are_held_until_its_answer() -> None:
     ended = {txn: (Do(Command("end", (txn,))),) for txn in ("a", "b")}
     scripted = Scripted({}, keep=False, batched=frozenset({"end"}))
     for txn, effects in ended.items():
@@ -235,14 +235,14 @@ def test_lazy_commands_of_many_transactions_are_done_as_one_and_until_then_nobod
     scripted.answer(0, ("ended",))
     assert scripted.driver.snapshot().held == frozenset()
     assert scripted.driver.live == 0
-    assert len(scripted.seen) == seen, "the answer to a lazy command is nobody's"
+    assert len(scripted.seen) == seen, "the result of a batched command is no event"
 
 
 class Deliveries:
-    """What a link is told of its messages."""
+    """The callbacks of a link for its messages."""
 
     def __init__(self, scripted: Scripted) -> None:
-        self.told: list[str] = []
+        self.ended: list[str] = []
         self._receive = scripted.driver.receive
 
     def bring(self, note: Note) -> None:
@@ -250,8 +250,8 @@ class Deliveries:
         self._receive(
             note,
             "peer",
-            lambda: self.told.append(f"{name} handled"),
-            lambda why: self.told.append(f"{name} rejected: {why}"),
+            lambda: self.ended.append(f"{name} handled"),
+            lambda why: self.ended.append(f"{name} rejected: {why}"),
         )
 
 
@@ -260,9 +260,9 @@ def test_a_message_that_the_store_refuses_is_rejected_and_keeps_nothing(effect: 
     scripted = Scripted({Received: (effect, SetTimer("again", 5))}, keep=False)
     deliveries = Deliveries(scripted)
     deliveries.bring(Note("no-dot", "bad"))
-    assert deliveries.told == [], "nobody knows yet"
+    assert deliveries.ended == [], "the store has not answered yet"
     scripted.refusals[0]("ERR oops")
-    assert deliveries.told == ["bad rejected: ERR oops", "bad handled"]
+    assert deliveries.ended == ["bad rejected: ERR oops", "bad handled"]
     assert scripted.driver.live == 0
     assert scripted.driver.refused == 1
     assert not any(scripted.timers.values())
@@ -275,12 +275,12 @@ def test_only_the_message_whose_command_is_refused_is_rejected_and_the_others_go
         deliveries.bring(Note("t", name))
     scripted.answer(0)
     scripted.refusals[1]("ERR oops")
-    assert deliveries.told == [], "all of one transaction are told together"
+    assert deliveries.ended == [], "the messages of one transaction end together"
     scripted.answer(2)
-    assert deliveries.told == ["first handled", "second rejected: ERR oops", "second handled", "third handled"]
+    assert deliveries.ended == ["first handled", "second rejected: ERR oops", "second handled", "third handled"]
 
 
-def test_a_transaction_of_which_a_command_is_refused_is_forgotten_and_its_id_goes_on_until_it_is_recovered() -> None:
+def test_an_abandoned_transaction_is_forgotten_and_its_id_stays_until_it_is_recovered() -> None:
     scripted = Scripted({Start: (SetTimer("deadline", 5), Persist(Command("c")), Reply(YES))})
     assert scripted.start() == []
     scripted.refusals[0]("ERR oops")
@@ -292,7 +292,7 @@ def test_a_transaction_of_which_a_command_is_refused_is_forgotten_and_its_id_goe
     assert scripted.ended == ["t"]
 
 
-def test_a_message_that_the_role_cannot_do_is_rejected_and_any_other_failure_is_a_defect() -> None:
+def test_a_message_that_the_role_cannot_handle_is_rejected_and_any_other_failure_is_a_defect() -> None:
     scripted = Scripted({})
 
     def step(_config: Config, _state: Any, event: Event) -> tuple[Any, Effects]:
@@ -302,22 +302,22 @@ def test_a_message_that_the_role_cannot_do_is_rejected_and_any_other_failure_is_
     driver._role = Role("failing", step, "recover", lambda timing: timing.doubt)
     deliveries = Deliveries(scripted)
     deliveries.bring(Note("t", "odd"))
-    assert deliveries.told == ["odd rejected: KeyError: 'stock/99'", "odd handled"]
+    assert deliveries.ended == ["odd rejected: KeyError: 'stock/99'", "odd handled"]
     assert driver.live == 0
     with pytest.raises(KeyError):
         scripted.start()
 
 
-def test_a_message_is_handled_when_what_nothing_waits_for_is_done_as_well() -> None:
+def test_a_message_is_handled_when_its_unawaited_commands_are_done_too() -> None:
     scripted = Scripted({Received: (Do(Command("undo")),)}, keep=False)
     deliveries = Deliveries(scripted)
     deliveries.bring(Note("t", "abort"))
-    assert deliveries.told == []
+    assert deliveries.ended == []
     scripted.answer()
-    assert deliveries.told == ["abort handled"]
+    assert deliveries.ended == ["abort handled"]
 
 
-def test_what_is_gathered_and_refused_is_not_waited_for() -> None:
+def test_a_refused_batch_of_commands_holds_no_transaction() -> None:
     scripted = Scripted({Start: (Do(Command("end", ("t",))),)}, keep=False, batched=frozenset({"end"}))
     scripted.start()
     next(iter(scripted.timers))()

@@ -1,4 +1,4 @@
-"""Servers whose costs strangers cannot drive up: time, connections and log lines."""
+"""Servers with bounded costs for hostile clients: time, connections and log lines."""
 
 import asyncio
 import io
@@ -94,7 +94,7 @@ async def test_an_idle_connection_ends_and_one_in_use_does_not() -> None:
         writer.close()
 
 
-async def test_connections_beyond_the_limit_are_told_that_nothing_happened() -> None:
+async def test_connections_beyond_the_limit_are_answered_that_nothing_happened() -> None:
     async with serving(limit=2) as port:
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
         for reader, writer in held:
@@ -112,7 +112,7 @@ def test_half_of_the_open_files_may_be_connections() -> None:
     assert most_connections(2**40) < 2**16
 
 
-async def test_what_is_no_http_is_400_and_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+async def test_malformed_http_is_400_and_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
     rng = Random(13)
     whole = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
     async with serving() as port:

@@ -84,7 +84,7 @@ async def test_an_answer_without_a_body() -> None:
         assert await connection.post(b"x") == (204, b"")
 
 
-async def test_a_server_that_wants_no_more_is_not_asked_again() -> None:
+async def test_a_connection_that_the_server_closes_after_an_answer_is_not_used_again() -> None:
     async with connected(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")) as connection:
         assert await connection.post(b"x") == (200, b"")
         assert not connection.usable
@@ -118,12 +118,12 @@ async def test_a_post_that_is_given_up_leaves_no_answer_behind() -> None:
         assert not connection.usable
 
 
-async def test_a_server_that_speaks_something_else() -> None:
+async def test_a_server_of_another_protocol() -> None:
     async with connected(answering(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")) as connection:
         with pytest.raises(ConnectionError):
             await connection.post(b"x")
 
 
-async def test_nobody_there() -> None:
+async def test_no_server_listens() -> None:
     with pytest.raises(OSError, match=r".+"):
         await HttpConnection.connect("http://127.0.0.1:1/in", {})

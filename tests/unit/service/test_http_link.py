@@ -1,4 +1,4 @@
-"""Messages over HTTP: what there is to say to whoever asks goes home with the answer, and nothing waits for ever."""
+"""Messages over HTTP: answers ride in responses, and no message waits for ever."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ Hear = Callable[["Peer", str, Sequence[Any], Callable[[], None]], None]
 
 
 class Peer:
-    """A link that is listened for; ``hear`` is what becomes of what arrives."""
+    """A link behind a server; `hear` handles the messages that arrive."""
 
     def __init__(self, hear: Hear) -> None:
         self.hear = hear
@@ -67,7 +67,7 @@ async def heard(by: Peer, count: int) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_what_is_said_to_whoever_asks_goes_home_with_the_answer() -> None:
+async def test_messages_for_the_sender_of_a_request_ride_in_its_response() -> None:
     def vote(stock: Peer, sender: str, messages: Sequence[Any], handled: Callable[[], None]) -> None:
         def carried_out() -> None:
             for message in messages:
@@ -84,7 +84,7 @@ async def test_what_is_said_to_whoever_asks_goes_home_with_the_answer() -> None:
         assert (order.link.counts.batches, stock.link.counts.batches, stock.link.counts.messages) == (1, 0, 10)
 
 
-async def test_what_is_said_later_is_a_request_of_its_own() -> None:
+async def test_a_message_after_the_response_is_a_request_of_its_own() -> None:
     async with peer() as order, peer() as stock:
         order.link.send(stock.url, Note("early"))
         await heard(stock, 1)
@@ -96,7 +96,7 @@ async def test_what_is_said_later_is_a_request_of_its_own() -> None:
         assert stock.link.counts.batches == 1
 
 
-async def test_what_is_never_carried_out_does_not_keep_the_rest_from_being_said(
+async def test_a_message_that_is_never_carried_out_delays_a_response_for_a_second_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(http, "ANSWER_WITHIN_S", 0.1)
@@ -128,7 +128,7 @@ async def test_a_request_that_cannot_be_read_is_refused() -> None:
             await stock.link.answer(b"nonsense")
 
 
-async def test_what_waits_leaves_in_bodies_that_a_server_takes() -> None:
+async def test_waiting_messages_leave_in_bodies_of_limited_size() -> None:
     wanted = [Note(f"{number}".ljust(100_000, "x")) for number in range(30)]
     async with peer() as one, peer() as other:
         for note in wanted:
@@ -144,7 +144,7 @@ def refuse_the_first(_: Peer, __: str, messages: Sequence[Any], handled: Handled
     handled([(messages[0], "ERR oops")])
 
 
-async def test_messages_that_can_never_be_carried_out_are_counted_and_their_sender_hears_so() -> None:
+async def test_rejected_messages_are_counted_and_their_sender_is_answered_so() -> None:
     async with peer(refuse_the_first) as stock:
         with pytest.raises(RejectedMessage, match="1 of 2 messages rejected: ERR oops"):
             await stock.link.answer(CODEC.encode("http://127.0.0.1:1", [Note("1"), Note("2")]))
@@ -154,7 +154,7 @@ async def test_messages_that_can_never_be_carried_out_are_counted_and_their_send
         assert stock.link.dead.last()[0]["why"] == "ERR oops"
 
 
-async def test_what_there_is_to_say_to_a_sender_whose_messages_are_rejected_goes_by_itself() -> None:
+async def test_messages_for_a_sender_whose_batch_is_rejected_leave_in_a_request() -> None:
     def answer(stock: Peer, sender: str, messages: Sequence[Any], handled: Handled) -> None:
         stock.link.send(sender, Note("answer"))
         refuse_the_first(stock, sender, messages, handled)
@@ -165,7 +165,7 @@ async def test_what_there_is_to_say_to_a_sender_whose_messages_are_rejected_goes
         await heard(order, 1)
 
 
-async def test_what_is_rejected_of_an_answer_is_a_dead_letter_too() -> None:
+async def test_a_rejected_message_of_a_response_is_a_dead_letter_too() -> None:
     def answer(stock: Peer, sender: str, _: Sequence[Any], handled: Handled) -> None:
         stock.link.send(sender, Note("answer"))
         handled()
@@ -177,7 +177,7 @@ async def test_what_is_rejected_of_an_answer_is_a_dead_letter_too() -> None:
 
 
 @pytest.mark.parametrize("nowhere", ["injected poison", "http://[", "http://x:99999", ""])
-async def test_an_answer_to_an_address_that_is_none_is_lost(nowhere: str) -> None:
+async def test_a_message_to_an_invalid_address_is_lost(nowhere: str) -> None:
     async with peer() as stock:
         stock.link.send(nowhere, Note("1"))
         async with asyncio.timeout(5):

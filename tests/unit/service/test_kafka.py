@@ -1,4 +1,4 @@
-"""What a link over Kafka commits, and when: the reader's trackers, on a consumer whose rebalances come where the test says."""
+"""The offsets that a link over Kafka commits, on a consumer whose rebalances come where the test puts them."""
 
 import asyncio
 import contextlib
@@ -115,7 +115,7 @@ async def test_a_rebalance_in_mid_batch_commits_no_offset_beyond_unfinished_work
         assert await reading.committed() == 5
 
 
-async def test_records_that_come_before_the_news_of_their_assignment_are_in_the_account() -> None:
+async def test_records_that_come_before_the_news_of_their_assignment_are_tracked() -> None:
     async with Reading() as reading:
         await reading.reader.on_partitions_revoked([])
         reading.consumer.fetch(0, 1)
@@ -128,7 +128,7 @@ async def test_records_that_come_before_the_news_of_their_assignment_are_in_the_
         assert await reading.committed() == 4
 
 
-async def test_a_revocation_commits_what_is_finished_and_drops_what_waits() -> None:
+async def test_a_revocation_commits_finished_records_and_drops_waiting_ones() -> None:
     async with Reading() as reading:
         reading.consumer.fetch(*range(3))
         fetched = await reading.take(3)
@@ -140,7 +140,7 @@ async def test_a_revocation_commits_what_is_finished_and_drops_what_waits() -> N
         assert await reading.committed() == 2
 
 
-async def test_records_after_a_revocation_have_an_account_of_their_own() -> None:
+async def test_records_after_a_revocation_have_a_tracker_of_their_own() -> None:
     async with Reading() as reading:
         reading.consumer.fetch(0, 1)
         finish(await reading.take(2))
@@ -160,7 +160,7 @@ async def test_a_record_that_is_finished_after_its_revocation_is_not_committed()
         assert reading.consumer.committed == 0
 
 
-async def test_a_log_that_begins_anew_has_an_account_of_its_own() -> None:
+async def test_a_log_that_begins_anew_has_a_tracker_of_its_own() -> None:
     async with Reading() as reading, reading.committing():
         reading.consumer.fetch(500, 501)
         old = await reading.take(2)

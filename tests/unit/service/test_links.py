@@ -1,4 +1,4 @@
-"""What a link over a broker keeps, drops and repeats, on a channel that fails on purpose; and the table of transports."""
+"""The messages that a link over a broker keeps, drops and repeats, on a channel that fails on purpose; and the transports."""
 
 import asyncio
 import re
@@ -26,7 +26,7 @@ from tests.unit.service.fake_broker import CODEC, Failing, Note, link_to, until_
 from tests.unit.service.test_parts import ENV
 
 
-async def test_what_is_said_together_leaves_in_one_batch_for_each_destination() -> None:
+async def test_messages_of_one_turn_leave_in_one_batch_for_each_destination() -> None:
     failing = Failing()
     async with link_to(failing) as link:
         await asyncio.sleep(0.01)
@@ -38,7 +38,7 @@ async def test_what_is_said_together_leaves_in_one_batch_for_each_destination() 
     assert (link.counts.batches, link.counts.messages) == (2, 20)
 
 
-async def test_what_was_not_confirmed_is_sent_again_in_order_and_first(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unconfirmed_messages_are_sent_again_in_order_and_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "MOST_IN_BATCH", 2)
     monkeypatch.setattr(broker, "MOST_BATCHES_OUT", 1)
     monkeypatch.setattr(broker, "RECONNECT_MS", 10.0)
@@ -53,7 +53,7 @@ async def test_what_was_not_confirmed_is_sent_again_in_order_and_first(monkeypat
     assert failing.arrived[0] == failing.arrived[1] == failing.arrived[2] == ("stock", wanted[:2])
 
 
-async def test_a_message_that_waits_already_is_not_queued_again_and_a_full_box_loses_what_comes_last(
+async def test_a_waiting_message_is_not_queued_twice_and_a_full_outbox_loses_the_newest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(broker, "MOST_WAITING", 3)
@@ -109,9 +109,7 @@ def reject_odd(_: str, messages: Sequence[Note], handled: Handled) -> None:
     handled([(note, "ERR oops") for note in messages if int(note.txn) % 2])
 
 
-async def test_messages_that_can_never_be_carried_out_are_buried_without_the_others_and_give_their_places_back() -> (
-    None
-):
+async def test_rejected_messages_become_dead_letters_alone_and_return_their_places() -> None:
     batches = [[Note(str(number)), Note(str(number + 1))] for number in range(0, 8 * broker.MOST_BATCHES_IN, 2)]
     delivering = Delivering(*(CODEC.encode("order-1", batch) for batch in batches))
     link = BrokerLink("stock-1", CODEC, delivering.channel)
@@ -124,14 +122,14 @@ async def test_messages_that_can_never_be_carried_out_are_buried_without_the_oth
     assert link.counts.dead_lettered == link.dead.count == len(batches)
 
 
-async def test_an_answer_to_a_place_that_is_none_is_lost_and_costs_no_connection() -> None:
+async def test_an_answer_to_an_unknown_destination_is_lost_and_costs_no_connection() -> None:
     failing = Failing()
     link = BrokerLink("stock-1", CODEC, failing.channel, kafka.routing({"order": 1}))
     link.send("injected poison", Note("a.1"))
     assert (link.waiting, link.counts.lost) == (0, 1)
 
 
-async def test_what_a_broker_has_nowhere_to_put_is_lost_and_keeps_no_box() -> None:
+async def test_a_message_without_a_queue_is_lost_and_keeps_no_outbox() -> None:
     failing = Failing()
     failing.publish = lambda _to, _body, confirmed: confirmed(False)  # type: ignore[method-assign,assignment]
     async with link_to(failing) as link:

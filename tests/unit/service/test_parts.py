@@ -94,7 +94,7 @@ def test_messages_come_back_as_they_were_sent() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\x00", b"hello", b"\x92\xa1x\x91\x92\xa4Nope\x80"])
-def test_what_is_no_batch_is_refused(body: bytes) -> None:
+def test_bytes_that_are_no_batch_are_refused(body: bytes) -> None:
     with pytest.raises(BadMessage):
         Codec(PROTOCOL.messages).decode(body)
 
@@ -116,7 +116,7 @@ def test_the_horizon_stays_at_the_oldest_that_a_former_life_left_unfinished() ->
     assert not ids.capacity.try_acquire(), "nothing begins before the life has its number"
     ids.enlist(7)
     assert ids.capacity.try_acquire()
-    assert ids.begin() == ("p~7.0", (0, 0)), "nobody has said yet what is unfinished"
+    assert ids.begin() == ("p~7.0", (0, 0)), "the store has not listed the unfinished ones yet"
     ids.set_unfinished(["p~6.1", "p~3.8", "p~7.0", "q~1.0", "p~3.9"])
     ids.enlist(7)
     ids.enlist(9)  # another process of this name: this one's transactions keep their names

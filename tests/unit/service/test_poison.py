@@ -1,4 +1,4 @@
-"""What the fault `poison` plants is of no use to any store, and is known again among the dead letters."""
+"""The messages of the fault `poison`: no store can use them, and they are recognised among the dead letters."""
 
 import pytest
 
@@ -14,7 +14,7 @@ WITH_PARTICIPANTS = ("2pc", "saga")
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("name", names())
-def test_each_letter_is_known_again_and_a_participant_gets_one_of_each_kind(name: str, service: str) -> None:
+def test_each_message_is_recognised_and_a_participant_gets_one_of_each_kind(name: str, service: str) -> None:
     protocol = load(name)
     made = poison.messages(protocol, protocol.configure(), service, "ab")
     participates = name in WITH_PARTICIPANTS and service != "order"
@@ -23,7 +23,7 @@ def test_each_letter_is_known_again_and_a_participant_gets_one_of_each_kind(name
 
 
 @pytest.mark.parametrize("name", WITH_PARTICIPANTS)
-def test_one_cannot_be_read_and_the_other_fails_in_the_store_and_comes_back_as_it_was(name: str) -> None:
+def test_one_is_unreadable_and_the_other_is_refused_by_the_store(name: str) -> None:
     protocol = load(name)
     config = protocol.configure()
     codec = Codec(protocol.messages)
@@ -40,7 +40,7 @@ def test_one_cannot_be_read_and_the_other_fails_in_the_store_and_comes_back_as_i
         Twin(protocol, config).run(effect.command, 0)
 
 
-def test_what_a_protocol_says_by_itself_is_no_poison() -> None:
+def test_a_protocols_own_messages_are_no_poison() -> None:
     protocol = load("2pc")
     codec = Codec(protocol.messages)
     assert poison.injected_name(codec.encode("order-1", [])) is None

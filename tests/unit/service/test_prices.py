@@ -1,4 +1,4 @@
-"""What the stock service says of a price is looked at before anything is reckoned with it."""
+"""A price of the stock service is checked before it is used."""
 
 from random import Random
 from typing import Any
@@ -25,7 +25,7 @@ class Ledger:
 
 
 async def added(body: Any) -> tuple[Answer, Result]:
-    """The answer to an addItem for which stock says this, and the order after it."""
+    """Return the answer to an addItem, given this answer of the stock service, and the order after it."""
     store = Ledger()
 
     async def ask(_service: str, _path: str) -> Answer:

@@ -1,4 +1,4 @@
-"""What a sweep takes up and gives back: former lives that have not quite ended, refused starts, two processes of one node."""
+"""The sweep: former lives that have not quite ended, refused starts, two processes of one node."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -60,7 +60,7 @@ class OneStore:
         return None
 
 
-def test_what_a_former_life_left_is_taken_up_and_it_begins_nothing_more() -> None:
+def test_unfinished_transactions_of_a_former_life_are_recovered_and_it_begins_no_more() -> None:
     """`slow-log`: the record of a transaction was still on its way when the restarted process looked for its own."""
 
     async def play() -> None:
@@ -78,7 +78,7 @@ def test_what_a_former_life_left_is_taken_up_and_it_begins_nothing_more() -> Non
     run(VirtualLoop(), play())
 
 
-def test_a_branch_that_waits_for_a_lock_asks_too() -> None:
+def test_a_branch_that_waits_for_a_lock_inquires_too() -> None:
     """`slow-log`: its transaction was aborted and the message lost; it would have taken the lock in its turn."""
     protocol = load("2pc")
     twin = Twin(protocol, protocol.configure())

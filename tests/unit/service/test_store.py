@@ -1,4 +1,4 @@
-"""The store's client against servers that misbehave: what may run twice is repeated, what may not never is."""
+"""The store's client against servers that misbehave: a command is repeated only if it may run twice."""
 
 import asyncio
 import itertools
@@ -20,7 +20,7 @@ ANSWER = b"$%d\r\n%s\r\n" % (len(OK), OK)
 
 
 class Server:
-    """Speaks just enough of the store's protocol; ``behave(number)`` says what becomes of each FCALL, counted from 1."""
+    """Speaks just enough of the store's protocol; `behave(number)` returns the answer to each FCALL, counted from 1; None closes the connection."""
 
     def __init__(self, behave: Callable[[int], bytes | None]) -> None:
         self.calls: list[bytes] = []
@@ -66,7 +66,7 @@ async def store_of(
         await listening.wait_closed()
 
 
-async def test_what_is_asked_together_leaves_in_bundles() -> None:
+async def test_commands_of_one_turn_leave_in_batches() -> None:
     async with store_of(lambda _: ANSWER) as (store, server):
         await store.call(Command("first"))
         before = store.counts.batches
@@ -115,7 +115,7 @@ PASSING = (
 
 
 @pytest.mark.parametrize("error", PASSING, ids=lambda error: error.split()[0][1:].decode())
-async def test_a_store_that_cannot_serve_yet_has_executed_nothing_so_it_is_asked_again(error: bytes) -> None:
+async def test_a_store_that_cannot_serve_yet_has_executed_nothing_so_commands_are_repeated(error: bytes) -> None:
     async with store_of(lambda number: ANSWER if number > 2 else error + b"\r\n") as (store, server):
         assert await store.once(Command("add")) == (7,)
         assert server.calls == [b"wdm_add"] * 3
@@ -124,7 +124,7 @@ async def test_a_store_that_cannot_serve_yet_has_executed_nothing_so_it_is_asked
 FULL = b"-OOM allow-oom flag is not set on the function, can not run it when used memory > 'maxmemory'\r\n"
 
 
-async def test_a_full_store_refuses_at_once_and_what_comes_behind_is_answered_on_the_same_connection() -> None:
+async def test_a_full_store_refuses_at_once_and_answers_later_commands_on_the_same_connection() -> None:
     async with store_of(lambda number: FULL if number == 1 else ANSWER) as (store, server):
         asked = [asyncio.ensure_future(store.once(Command(name))) for name in ("make", "add", "read")]
         with pytest.raises(StoreFull, match="memory is full"):
@@ -134,7 +134,7 @@ async def test_a_full_store_refuses_at_once_and_what_comes_behind_is_answered_on
         assert store.counts.connects == 1
 
 
-async def test_what_a_protocol_submits_to_a_full_store_is_repeated_until_there_is_room() -> None:
+async def test_a_command_that_a_protocol_submits_to_a_full_store_is_repeated_until_there_is_memory() -> None:
     async with store_of(lambda number: FULL if number < 3 else ANSWER) as (store, server):
         answered: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         store.submit(Command("begin"), answered.set_result)
@@ -143,7 +143,7 @@ async def test_what_a_protocol_submits_to_a_full_store_is_repeated_until_there_i
         assert store.counts.connects == 1
 
 
-async def test_a_command_that_the_store_calls_malformed_is_a_defect_and_not_repeated() -> None:
+async def test_a_command_that_the_store_refuses_for_good_is_a_fault_and_not_repeated() -> None:
     async with store_of(lambda number: ANSWER if number > 1 else b"-ERR user_script: oops\r\n") as (store, server):
         with pytest.raises(StoreFault, match="oops"):
             await store.call(Command("broken"))
@@ -151,7 +151,7 @@ async def test_a_command_that_the_store_calls_malformed_is_a_defect_and_not_repe
         assert server.calls == [b"wdm_broken", b"wdm_fine"]
 
 
-async def test_what_a_protocol_submits_and_the_store_calls_malformed_is_told_once() -> None:
+async def test_a_command_that_a_protocol_submits_and_the_store_refuses_is_reported_once() -> None:
     async with store_of(lambda number: ANSWER if number > 1 else b"-ERR user_script: oops\r\n") as (store, server):
         told: list[object] = []
         answered = asyncio.get_running_loop().create_future()
@@ -165,7 +165,7 @@ async def test_what_a_protocol_submits_and_the_store_calls_malformed_is_told_onc
 @pytest.mark.parametrize(
     "error", [b"OOM command not allowed", b"NOREPLICAS not enough", b"LOADING", b"READONLY", b"NOPERM"]
 )
-async def test_what_is_no_fault_of_a_command_refuses_nothing_that_a_protocol_submits(error: bytes) -> None:
+async def test_a_passing_error_refuses_no_command_that_a_protocol_submits(error: bytes) -> None:
     async with store_of(lambda number: ANSWER if number > 2 else b"-%b\r\n" % error) as (store, server):
         answered, told = asyncio.get_running_loop().create_future(), list[str]()
         store.submit(Command("prepare"), answered.set_result, told.append)
@@ -201,7 +201,7 @@ async def test_a_connection_found_closed_by_a_write_is_opened_anew() -> None:
         assert store.counts.connects == 2
 
 
-async def test_what_is_asked_for_the_moment_a_connection_is_lost_waits_for_the_next_one() -> None:
+async def test_a_command_submitted_at_the_loss_of_a_connection_waits_for_the_next_one() -> None:
     """It was not sent, so it is not unknown."""
     async with store_of(lambda _: ANSWER) as (store, server):
         await store.call(Command("first"))
@@ -212,7 +212,7 @@ async def test_what_is_asked_for_the_moment_a_connection_is_lost_waits_for_the_n
         assert server.calls[1:] == [b"wdm_add"]
 
 
-async def test_a_server_that_falls_silent_is_left_after_the_time_it_has_to_answer_and_no_later(
+async def test_a_silent_server_is_left_when_its_time_to_answer_is_over_and_no_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Found with a store cut off from its network: what was asked in the middle of a look waited for the end of the next."""
@@ -227,10 +227,10 @@ async def test_a_server_that_falls_silent_is_left_after_the_time_it_has_to_answe
         assert server.calls[1:] == [b"wdm_second"] * 2
 
 
-async def test_a_server_that_takes_the_connection_and_never_says_a_word_is_asked_again(
+async def test_a_server_that_accepts_and_never_answers_is_connected_to_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As when the network is cut between the handshake of TCP and the password: nobody ever hears that it is over."""
+    """As when the network is cut between the handshake of TCP and the password: no packet ever ends the connection."""
     monkeypatch.setattr(valkey_connection, "REPLY_WITHIN_S", 0.2)
     taken = itertools.count(1)
     server = Server(lambda _: ANSWER)
