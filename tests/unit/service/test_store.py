@@ -20,7 +20,7 @@ ANSWER = b"$%d\r\n%s\r\n" % (len(OK), OK)
 
 
 class Server:
-    """Speaks just enough of the store's protocol; `behave(number)` returns the answer to each FCALL, counted from 1; None closes the connection."""
+    """A server with just enough of RESP. `behave(number)` returns the answer to each FCALL, counted from 1; None hangs up."""
 
     def __init__(self, behave: Callable[[int], bytes | None]) -> None:
         self.calls: list[bytes] = []
