@@ -29,9 +29,11 @@ of visited states in all cases together. The invariants are defined in
 from which a transaction never ends. *Seed* is the first seed of the first scenario in which the
 simulator finds a violation, *runs* the number of runs until then
 ([harness/chaos/hunt.py](../harness/chaos/hunt.py)):
-`wdm chaos SCENARIO --seed SEED --ablate SAFEGUARD` repeats it. *Real processes* has the scenario
-and seed in which `python -m harness.chaos.hunt` found a violation with `--runtime local`, where the
-same seed need not find it each time. `make docs` writes this page.
+`wdm chaos SCENARIO --seed SEED --ablate SAFEGUARD` repeats it. Where *seed* is `none`, the violation
+takes a command that the store executes once more, long after its sender has closed the connection:
+the search has such copies, and no run of the simulator had one at the wrong moment. *Real
+processes* has the scenario and seed in which `python -m harness.chaos.hunt` found a violation with
+`--runtime local`, where the same seed need not find it each time. `make docs` writes this page.
 """
 
 
@@ -57,6 +59,7 @@ REAL: dict[tuple[str, str], str] = {
     ("saga", "force-step"): "`hot-item` 1",
     ("saga", "force-undo"): "none in 14 runs",
     ("saga", "force-confirm"): "`left-for-dead` 1",
+    ("saga", "same-life"): "`set-anew` 1",
 }
 """The scenario and seed of the violation on real processes in the last run of `python -m harness.chaos.hunt`."""
 

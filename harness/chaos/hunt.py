@@ -23,6 +23,7 @@ GROUNDS: Grounds = (
     ("impatient", 20),
     ("left-for-dead", 20),
     ("long-outage", 60),
+    ("set-anew", 10),
     ("everything", 200),
 )
 REAL_GROUNDS: Grounds = (
@@ -32,6 +33,7 @@ REAL_GROUNDS: Grounds = (
     ("slow-log", 2),
     ("left-for-dead", 2),
     ("impatient", 1),
+    ("set-anew", 3),
     ("everything", 3),
 )
 """Fewer seeds than in the simulator, because a real run takes its whole duration."""

@@ -40,6 +40,13 @@ def test_without_a_safeguard_it_breaks_as_the_page_says(row: AblationRow) -> Non
         assert run_without(row.protocol, row.safeguard.name, scenario, int(seed)).names
 
 
+def test_the_simulator_misses_only_what_takes_a_late_copy_of_a_command() -> None:
+    """That is searched for: a store may execute it long after its sender has given the connection up."""
+    missed = [row for row in rows() if page_cells(row)[len(SEARCHED)] == "none"]
+    assert missed
+    assert all("late commands" in page_cells(row)[2] for row in missed), missed
+
+
 def test_the_page_has_every_safeguard_and_nothing_else() -> None:
     names = [text.split("`")[1] for text in PAGE.splitlines() if text.startswith("| `")]
     assert names == [row.safeguard.name for row in rows()]
