@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from harness.metrics.thresholds import COST
-from harness.report.tables import Column, shown, told
+from harness.report.tables import Column, shown_columns, shown_value
 from wdm import ui
 
 NAMES = frozenset(("protocol", "scenario", "setting"))
@@ -57,7 +57,7 @@ def show(document: dict[str, Any]) -> None:
 
 def _figures(rows: list[dict[str, Any]]) -> None:
     """Print one wide table for programs, or two narrow tables with the name of each row for a terminal."""
-    columns = shown(rows)
+    columns = shown_columns(rows)
     parts = [columns]
     if sys.stdout.isatty():
         rest = [column for column in columns if column.name not in NAMES]
@@ -65,7 +65,7 @@ def _figures(rows: list[dict[str, Any]]) -> None:
     for part in parts:
         _table(
             [column.title for column in part],
-            [[told(column.of(row), column.digits) for column in part] for row in rows],
+            [[shown_value(column.of(row), column.digits) for column in part] for row in rows],
         )
         click.echo()
 

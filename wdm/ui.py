@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from harness.report import text_table
+
 _COLOURS = {
     "running": "green",
     "ok": "green",
@@ -58,15 +60,15 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, err: bool
     """Print aligned columns: a result on stdout, or with `err` progress, which `--quiet` drops."""
     if err and Output.quiet:
         return
-    cells = [tuple(headers), *(tuple("-" if cell is None else str(cell) for cell in row) for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
     coloured = (sys.stderr if err else sys.stdout).isatty()
-    for row in cells:
-        padded = (
-            _painted(cell, _COLOURS.get(cell, ""), coloured) + " " * (width - len(cell))
-            for cell, width in zip(row, widths, strict=True)
-        )
-        click.echo("  ".join(padded).rstrip(), err=err)
+    for row in text_table.align([headers, *rows]):
+        click.echo("  ".join(_painted_cell(cell, coloured) for cell in row).rstrip(), err=err)
+
+
+def _painted_cell(cell: str, wanted: bool) -> str:
+    """Return the cell with the colour of its text, and with its padding behind the colour's end."""
+    text = cell.rstrip()
+    return _painted(text, _COLOURS.get(text, ""), wanted) + " " * (len(cell) - len(text))
 
 
 def _painted(text: str, colour: str, wanted: bool) -> str:

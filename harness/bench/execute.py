@@ -81,7 +81,7 @@ def execute(
     plans = [(number, case, bench.plan(case, number)) for number, case in bench.turns()]
     for _, _, plan in plans:
         plan.spec()
-    folder = BenchFolder.new(runs, bench.seed)
+    folder = BenchFolder.make(runs, f"bench-{bench.seed}")
     made(folder)
     manifest = _manifest(bench, thresholds)
     folder.keep(manifest)

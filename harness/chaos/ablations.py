@@ -12,6 +12,7 @@ from functools import cached_property
 from harness.chaos.hunt import GROUNDS, Detection, hunt
 from harness.explore.search import SearchResult
 from harness.explore.suite import ModelCheck, worst
+from harness.report.text_table import markdown_line
 from protocols.claims import Safeguard
 from protocols.registry import load, names
 
@@ -132,18 +133,14 @@ def render() -> str:
                     [
                         f"## {name}",
                         "",
-                        _line(titles),
-                        _line("---" for _ in titles),
-                        *(_line(cells(row)) for row in of_protocol),
+                        markdown_line(titles),
+                        markdown_line("---" for _ in titles),
+                        *(markdown_line(cells(row)) for row in of_protocol),
                     ]
                 )
                 + "\n"
             )
     return "\n".join(parts)
-
-
-def _line(cells: Iterator[str] | list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The kinds of folders in `wdm-runs/`, how one is found, and what a line about it says."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -53,16 +53,19 @@ def list_folders(runs: Path) -> list[Path]:
     return sorted(path for path in runs.iterdir() if path.is_dir() and not path.is_symlink() and folder_kind(path))
 
 
-def find(runs: Path, name: str) -> Path:
-    """By its path, its name in `runs`, or a part of its name that only one has. Raises `UsageError`."""
+def find(runs: Path, name: str, fits: Callable[[Path], object] = folder_kind, noun: str = "run") -> Path:
+    """Find a folder by its path, its name in `runs`, or a part of its name that only one has.
+
+    `fits` is the condition of a folder, and `noun` the word for such a folder in errors. Raises `UsageError`.
+    """
     for path in (Path(name), runs / name):
-        if path.is_dir() and folder_kind(path):
+        if path.is_dir() and fits(path):
             return path.resolve() if path.is_symlink() else path
-    fitting = [path for path in list_folders(runs) if name in path.name]
-    if len(fitting) == 1:
-        return fitting[0]
-    what = "several runs are" if fitting else "no run is"
-    raise UsageError(f"{what} called {name!r} in {runs}; `wdm runs` lists them")
+    matches = [path for path in list_folders(runs) if name in path.name and fits(path)]
+    if len(matches) == 1:
+        return matches[0]
+    count = f"several {noun.replace('run', 'runs', 1)} are" if matches else f"no {noun} is"
+    raise UsageError(f"{count} called {name!r} in {runs}; `wdm runs` lists them")
 
 
 def describe(path: Path) -> dict[str, Any]:

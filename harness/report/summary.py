@@ -6,6 +6,7 @@ from harness.checkers import Judgement
 from harness.history import History
 from harness.metrics.measure import measure
 from harness.report.text import STANDING, headline, not_judged
+from harness.report.text_table import markdown_line
 
 
 def render(history: History, judgement: Judgement) -> str:
@@ -27,7 +28,7 @@ def _lines(history: History, judgement: Judgement) -> Iterator[str]:
     for each in judgement.results:
         seen = ", ".join(f"{count} {name}" for name, count in (each.finding.figures.get("violations") or {}).items())
         cells = (each.checker, STANDING[each.standing], "; ".join(each.claims) or "-", seen or "-")
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        yield markdown_line(cells)
     if header.config.get("command"):
         yield ""
         yield f"`{header.config['command']}`"

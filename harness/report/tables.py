@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from harness.metrics.thresholds import metric
+from harness.report.text_table import markdown_line
 from harness.run.bench_manifest import describe_pace
 
 Row = Mapping[str, Any]
@@ -64,14 +65,14 @@ COLUMNS = (
 )
 
 
-def told(value: Any, digits: int | None) -> str:
-    """A cell as a person reads it; what was not measured is a dash."""
+def shown_value(value: Any, digits: int | None) -> str:
+    """Return a value as the text of a cell; an unmeasured one is a dash."""
     if value is None:
         return "-"
     return str(value) if digits is None else f"{value:.{digits}f}"
 
 
-def shown(rows: Sequence[Row]) -> list[Column]:
+def shown_columns(rows: Sequence[Row]) -> list[Column]:
     """The columns of a short table that have anything to say."""
     return [each for each in COLUMNS if each.short and any(each.of(row) is not None for row in rows)]
 
@@ -88,14 +89,14 @@ def as_csv(rows: Sequence[Row]) -> str:
 def as_markdown(document: Mapping[str, Any]) -> str:
     """For the summary page of a pipeline."""
     rows = document["rows"]
-    columns = shown(rows)
+    columns = shown_columns(rows)
     lines = [f"## wdm bench: {document['verdict']}", ""]
     lines += [f"- {reason}" for reason in document["reasons"]]
     lines += [f"- {_threshold(each)}" for each in document["thresholds"]]
     lines += [""] if document["reasons"] or document["thresholds"] else []
-    lines.append("| " + " | ".join(each.title for each in columns) + " |")
-    lines.append("| " + " | ".join("---" if each.digits is None else "---:" for each in columns) + " |")
-    lines += ["| " + " | ".join(_cell(told(each.of(row), each.digits)) for each in columns) + " |" for row in rows]
+    lines.append(markdown_line(column.title for column in columns))
+    lines.append(markdown_line("---" if column.digits is None else "---:" for column in columns))
+    lines += [markdown_line(shown_value(column.of(row), column.digits) for column in columns) for row in rows]
     for row in rows:
         if row["not_judged"]:
             lines += ["", f"**{row['name']}**: not judged: {', '.join(row['not_judged'])}."]
@@ -116,7 +117,3 @@ def _threshold(each: Mapping[str, Any]) -> str:
         return f"`{each['text']}`: no value was measured for this metric"
     crossed = f"crossed by {'; '.join(each['crossed_by'])}"
     return f"fail if `{each['text']}`: {'no' if each['met'] else crossed}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -1,13 +1,14 @@
 """The report as text."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.checkers import Judgement, Result, Violation
 from harness.checkers.impact import impacts
 from harness.checkers.recovery import blocked
 from harness.history import Event, History
+from harness.report import text_table
 
 TOLD_IN_FULL = 3
 """Violations of one name that are told step by step; the others are named."""
@@ -38,14 +39,6 @@ def render(history: History, judgement: Judgement) -> str:
     return "\n\n".join(text for text in texts if text) + "\n"
 
 
-def table(rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """Aligned columns, the first row being their names."""
-    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
 def _head(history: History, judgement: Judgement) -> Iterator[str]:
     header = history.header
     yield f"{header.scenario}: {header.protocol} on the {header.runtime} runtime, seed {header.seed}"
@@ -71,7 +64,7 @@ def _operations(_: History, judgement: Judgement) -> Iterator[str]:
         rates = figures.get("rate_per_s", {})
         yield f"operations (load of {figures.get('load_s', 0):.1f} s)"
         rows = [(name, *by.values(), rates.get(name)) for name, by in counts.items()]
-        yield from table([("", "acknowledged", "rejected", "unknown", "ok/s"), *rows])
+        yield from text_table.lines([("", "acknowledged", "rejected", "unknown", "ok/s"), *rows])
 
 
 def _faults(history: History, judgement: Judgement) -> Iterator[str]:
@@ -94,7 +87,7 @@ def _faults(history: History, judgement: Judgement) -> Iterator[str]:
         )
         for each, impact in zip(found, history.derive(impacts), strict=True)
     ]
-    yield from table([("at", "fault", "target", "lasted", "from start", "from end", "met"), *rows])
+    yield from text_table.lines([("at", "fault", "target", "lasted", "from start", "from end", "met"), *rows])
     yield from _not_happened(history)
     figures = _figures(judgement, "recovery")
     if figures.get("recovered_after_s") is not None:
@@ -127,8 +120,9 @@ def _usage(history: History, _: Judgement) -> Iterator[str]:
     for event in history.of_kind("usage"):
         nodes = event.data["nodes"]
         yield "usage of each node: processor time in seconds, highest memory in megabytes"
-        yield from table([("node", "cpu", "memory"), *((one["node"], one["cpu_s"], one["memory_mb"]) for one in nodes)])
-        yield f"total: {sum(one['cpu_s'] for one in nodes):.1f} s, {sum(one['memory_mb'] for one in nodes):.0f} MB"
+        rows = [(node["node"], node["cpu_s"], node["memory_mb"]) for node in nodes]
+        yield from text_table.lines([("node", "cpu", "memory"), *rows])
+        yield f"total: {sum(node['cpu_s'] for node in nodes):.1f} s, {sum(node['memory_mb'] for node in nodes):.0f} MB"
 
 
 def _claims(_: History, judgement: Judgement) -> Iterator[str]:
@@ -137,7 +131,7 @@ def _claims(_: History, judgement: Judgement) -> Iterator[str]:
         for each in judgement.results
     ]
     yield "claims"
-    yield from table([("checker", "standing", "claim", "seen"), *rows])
+    yield from text_table.lines([("checker", "standing", "claim", "seen"), *rows])
 
 
 def _violated(_: History, judgement: Judgement) -> Iterator[str]:

@@ -74,10 +74,6 @@ def describe_pace(rate_per_s: float | None, clients: int, limit_p99_ms: float | 
 class BenchFolder(RunFolder):
     """Everything it does raises `EnvironmentFailure` if the disk does not let it."""
 
-    @classmethod
-    def new(cls, runs: Path, seed: int) -> "BenchFolder":
-        return cls(cls.make(runs, "bench", seed).path)
-
     @property
     def runs(self) -> Path:
         return self.path / RUNS

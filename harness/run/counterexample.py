@@ -3,16 +3,13 @@
 `wdm-runs/<time>-check-<protocol>/` has it twice: `counterexample.json` to walk, `counterexample.txt` to read.
 """
 
-import time
 from dataclasses import replace
 from importlib.metadata import version
-from itertools import count
 from pathlib import Path
 
 import msgspec
 
 from harness import formats
-from harness.errors import EnvironmentFailure
 from harness.explore.breadth import Bounds
 from harness.explore.search import SearchResult
 from harness.explore.space import Transition
@@ -70,7 +67,7 @@ class Counterexample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def keep(runs: Path, model_check: ModelCheck, found: SearchResult) -> Path:
     """A new run folder with the way to a violation. Raises `EnvironmentFailure` if the disk does not let it."""
-    folder = RunFolder(_made(runs, model_check.protocol))
+    folder = RunFolder.make(runs, f"check-{model_check.protocol}")
     kept = msgspec.json.format(msgspec.json.encode(Counterexample.of(model_check, found)))
     folder.write(COUNTEREXAMPLE, kept)
     folder.write("counterexample.txt", told(model_check, found))
@@ -132,18 +129,3 @@ def told(model_check: ModelCheck, found: SearchResult) -> str:
     if real:
         lines.append(f"its crash on real processes: {real}")
     return "\n".join(lines) + "\n"
-
-
-def _made(runs: Path, protocol: str) -> Path:
-    """A second one in the same second gets a number more."""
-    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-check-{protocol}"
-    for number in count(1):
-        path = runs / (stem if number == 1 else f"{stem}-{number}")
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise EnvironmentFailure(f"{path}: cannot keep the run: {error.strerror or error}") from error
-        return path
-    raise AssertionError("there is always one more name")

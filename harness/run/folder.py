@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import tomli_w
 
@@ -25,15 +25,15 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def make(cls, runs: Path, protocol: str, seed: int) -> "RunFolder":
-        """A new one in `runs`. A second run in the same second gets a number more."""
-        stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{protocol}-{seed}"
+    def make(cls, runs: Path, name: str) -> Self:
+        """Make the folder `<time>-<name>` in `runs`; a second one in the same second gets a number behind its name."""
+        stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
         try:
             runs.mkdir(parents=True, exist_ok=True)
-            for name in _free(stem):
+            for free in _free(stem):
                 with suppress(FileExistsError):
-                    (runs / name).mkdir()
-                    return cls(runs / name)
+                    (runs / free).mkdir()
+                    return cls(runs / free)
         except OSError as error:
             raise _failure(runs, error) from error
         raise AssertionError("there is always one more name")

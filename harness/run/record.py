@@ -52,7 +52,7 @@ def record(
     plan.header()  # raises before anything is started
     there = place(plan)
     try:
-        folder = RunFolder.make(runs, plan.protocol, plan.seed)
+        folder = RunFolder.make(runs, f"{plan.protocol}-{plan.seed}")
         made(folder)
         folder.write("scenario.toml", plan.scenario.text)
         plan = plan.kept_in(folder.path)

@@ -225,7 +225,7 @@ def test_two_runs_are_compared(runs: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_a_counterexample_of_check_has_a_page_and_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     question = ModelCheck("2pc", {}, ("unanimous",))
-    found = next(one for one in question.answers() if one.violation)
+    found = next(one for one in question.results() if one.violation)
     folder = keep(Path("wdm-runs"), question, found)
     assert main(["report", folder.name]) == 0
     assert capsys.readouterr().out == (folder / "counterexample.txt").read_text()

@@ -120,7 +120,7 @@ def test_a_probe_counts_by_what_it_means() -> None:
 
 
 def test_a_run_is_found_by_any_part_of_its_name_that_only_it_has(tmp_path: Path) -> None:
-    one, other = RunFolder.make(tmp_path, "2pc", 7), RunFolder.make(tmp_path, "2pc", 7)
+    one, other = RunFolder.make(tmp_path, "2pc-7"), RunFolder.make(tmp_path, "2pc-7")
     assert one.path != other.path
     for folder in (one, other):
         folder.history.write_text("")

@@ -8,7 +8,7 @@ import click
 
 from harness.chaos.replay import FILE, OtherVersion, load_plan
 from harness.formats import Unreadable
-from harness.report import results
+from harness.report import results, run_folders
 from harness.run.counterexample import COUNTEREXAMPLE, Unwalkable, load, told, walk_again
 from harness.run.folder import RunFolder
 from protocols.errors import UsageError
@@ -42,8 +42,10 @@ def replay(run: str | None, runs_dir: Path, as_json: bool) -> int:
     same times. The exit code is that of the run. A counterexample of `wdm check` is replayed step by step on the code of this
     version: exit code 1 if the violation shows again, 3 if a step is no longer possible.
     """
-    folder, kind = _find(runs_dir, run)
-    return kind.replay(folder, runs_dir, as_json)
+    folder = _find(runs_dir, run)
+    replayer = _replayer(folder)
+    assert replayer is not None, "a folder without a replayer is not found"
+    return replayer.replay(folder, runs_dir, as_json)
 
 
 def _counterexample(folder: Path, _runs: Path, as_json: bool) -> int:
@@ -93,17 +95,15 @@ def _digest(folder: RunFolder) -> str:
 REPLAYERS = (Replayer(COUNTEREXAMPLE, _counterexample), Replayer(FILE, _chaos))
 
 
-def _find(runs: Path, name: str | None) -> tuple[Path, Replayer]:
-    """Find the folder of the run `name`, and its kind. Raises `UsageError`."""
-    kept = sorted(path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()) if runs.is_dir() else []
-    paths = kept[::-1] if not name else [Path(name), runs / name]
-    fitting = [(path, kind) for path in paths for kind in REPLAYERS if (path / kind.mark).is_file()]
-    if name and not fitting:
-        fitting = [
-            (path, kind) for path in kept for kind in REPLAYERS if name in path.name and (path / kind.mark).is_file()
-        ]
-        if len(fitting) > 1:
-            raise UsageError(f"several runs are called {name!r} in {runs}; name one of them whole")
-    if not fitting:
-        raise UsageError(f"no run that can be replayed{f' is called {name!r}' if name else ''} in {runs}")
-    return fitting[0]
+def _find(runs: Path, name: str | None) -> Path:
+    """Find the folder of the run `name`, or the last one that can be replayed. Raises `UsageError`."""
+    if name:
+        return run_folders.find(runs, name, _replayer, "run that can be replayed")
+    last = next((path for path in reversed(run_folders.list_folders(runs)) if _replayer(path)), None)
+    if last is None:
+        raise UsageError(f"no run that can be replayed in {runs}")
+    return last
+
+
+def _replayer(folder: Path) -> Replayer | None:
+    return next((replayer for replayer in REPLAYERS if (folder / replayer.mark).is_file()), None)

@@ -10,7 +10,7 @@ from harness.report.html.charts import bars, distribution, ranges, sequence, tim
 from harness.report.html.charts.frame import target
 from harness.report.html.sequence_diagram import SequenceIndex, examples, service_of
 from harness.report.html.views import CaseView, Page
-from harness.report.tables import shown, told
+from harness.report.tables import shown_columns, shown_value
 from harness.report.text import DURABILITY, STANDING
 
 BESIDE = frozenset(
@@ -154,11 +154,11 @@ def comparison(page: Page) -> Mapping[str, Any] | None:
         figures.append(bars.figure("found", "Highest rate within the latency limit", "/s", found, 0))
     table = None
     if rows:
-        columns = [each for each in shown(rows) if each.name in BESIDE]
+        columns = [each for each in shown_columns(rows) if each.name in BESIDE]
         table = {
             "headers": ["case", *(each.title for each in columns)],
             "rows": [
-                [view.label, *(told(each.of(view.row), each.digits) for each in columns)]
+                [view.label, *(shown_value(each.of(view.row), each.digits) for each in columns)]
                 for view in page.views
                 if view.row
             ],
