@@ -22,14 +22,14 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-slow test-brokers test-brokers-slow test-docker test-browser images bench-speed docs lint format lock clean
 
-help:  ## show the targets
+help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
 
-venv: $(COMPILED)  ## make .venv from requirements.lock, this project editable in it
+venv: $(COMPILED)  ## make .venv from requirements.lock, with this project as an editable install
 
 $(STAMP): requirements.lock pyproject.toml
-	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "wdm needs Python 3.11 or newer, and '$(PYTHON)' is not on PATH: install python3, or say make PYTHON=/path/to/python3" >&2; exit 4; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "wdm needs Python 3.11 or newer, '$(PYTHON)' is $$($(PYTHON) -V 2>&1): say make PYTHON=/path/to/a/newer/python3" >&2; exit 4; }
+	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "wdm needs Python 3.11 or newer, and '$(PYTHON)' is not on PATH: install python3, or use make PYTHON=/path/to/python3" >&2; exit 4; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "wdm needs Python 3.11 or newer, '$(PYTHON)' is $$($(PYTHON) -V 2>&1): use make PYTHON=/path/to/a/newer/python3" >&2; exit 4; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "'$(PYTHON)' cannot make a virtual environment: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 4; }
 	@echo "making $(VENV) (once, under a minute) ..." >&2
 	@rm -rf $(VENV)
@@ -53,49 +53,49 @@ demo: $(COMPILED)  ## two-phase commit survives the crash of each of its nodes, 
 test: $(COMPILED)  ## the tests, in about 2 minutes
 	@$(BIN)/python -m pytest $(PARALLEL)
 
-test-slow: $(COMPILED)  ## the rest: more kills, more workers, more lock policies
+test-slow: $(COMPILED)  ## the slow tests: more kills, more instances, more lock policies
 	@$(BIN)/python -m pytest $(PARALLEL) -m "slow and not docker and not broker and not browser"
 
-test-brokers: $(COMPILED)  ## over brokers; skips, with the reason, those whose broker is not installed
+test-brokers: $(COMPILED)  ## the tests over brokers; a missing broker is a skip with a reason
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "broker and not slow and not docker"
 
-test-brokers-slow: $(COMPILED)  ## the rest of them: pressure, longer outages, a thousand at once
+test-brokers-slow: $(COMPILED)  ## the slow tests over brokers: pressure, long outages, a thousand checkouts at once
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "broker and slow and not docker"
 
-test-docker: $(COMPILED)  ## the same shop in containers; skips, with the reason, where they cannot be run
+test-docker: $(COMPILED)  ## the tests in containers; a missing engine is a skip with a reason
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "docker and not slow"
 
-test-browser: $(COMPILED)  ## the pages in headless Chromium; skips, with the reason, where there is none
+test-browser: $(COMPILED)  ## the pages in headless Chromium; a missing browser is a skip with a reason
 	@$(BIN)/python -m pytest -n 0 -m "browser and not slow"
 
-images: $(COMPILED)  ## the images of the docker runtime, without a registry
+images: $(COMPILED)  ## build the images of the docker runtime, without a registry
 	@$(BIN)/wdm images build --offline
 
-bench-speed: $(COMPILED)  ## how fast, beside a bare service, and where the time goes (about 7 minutes on 2 processors)
+bench-speed: $(COMPILED)  ## the speed of checkouts beside a bare service, and the distribution of the time (about 7 minutes on 2 cores)
 	@$(BIN)/python -m benchmarks.speed
 
-docs: $(COMPILED)  ## write docs/ablations.md anew: every safeguard taken out once
+docs: $(COMPILED)  ## write docs/ablations.md: one ablation for each safeguard (long)
 	@$(BIN)/python -m harness.chaos.ablations > docs/ablations.md.part
 	@mv docs/ablations.md.part docs/ablations.md
 
-lint: $(LINT)  ## style, types, and the laws of the architecture
+lint: $(LINT)  ## style, types, and the rules of the architecture
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(LINT)  ## put the code into shape
+format: $(LINT)  ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock:  ## resolve requirements.lock anew (needs uv: pip install uv)
+lock:  ## resolve requirements.lock (needs uv: pip install uv)
 	@$(RESOLVE) --group build --group test --output-file requirements.lock
 	@$(RESOLVE) --group dev --constraints requirements.lock --output-file requirements-lint.lock
 	@$(RESOLVE:pyproject.toml=containers/service.in) --constraints requirements.lock --output-file containers/service.lock
 	@$(RESOLVE) --constraints requirements.lock --output-file containers/wdm.lock
 	@$(RESOLVE:pyproject.toml=containers/build.in) --constraints requirements.lock --output-file containers/build.lock
 
-clean:  ## remove what the targets made (deployments are stopped first)
+clean:  ## stop deployments, and remove the files of all targets
 	@if [ -x $(BIN)/wdm ]; then $(BIN)/wdm --quiet down >/dev/null 2>&1 || true; fi
 	@rm -rf $(VENV) .wdm .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
