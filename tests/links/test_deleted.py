@@ -5,11 +5,12 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 import pytest
-from aio_pika import connect
+from aio_pika import Message, connect
+from aio_pika.exceptions import ChannelNotFoundEntity
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from protocols.service.links import transport
+from protocols.service.links import MOST_DEAD_LETTERS, rabbitmq, transport
 from tests.links.conftest import WITHIN_S, Inbox, Note, Running, started
 from tests.links.test_brokers import notes, send, until
 
@@ -123,3 +124,61 @@ async def test_the_queue_of_dead_letters_is_made_again(broker: Running) -> None:
         async with asyncio.timeout(20):
             while not any(letter.endswith(b"late") for letter in await there.dead_letters(url)):
                 await asyncio.sleep(0.2)
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+async def test_a_queue_without_traffic_is_made_again(broker: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rabbitmq, "LOOK_EVERY_S", 0.2)
+    url = broker.broker.urls["order-1"]
+    async with started(broker.link("stock-1"), Inbox()) as stock:
+        await until(lambda: stock.up)
+        await queue(url, "wdm.dead")
+        async with asyncio.timeout(WITHIN_S):
+            while await dead_letter_count(url) is None:
+                await asyncio.sleep(0.1)
+        assert stock.up
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+async def test_the_newest_dead_letters_are_kept(broker: Running) -> None:
+    url, count = broker.broker.urls["order-1"], MOST_DEAD_LETTERS + 5
+    await queue(url, "wdm.dead")
+    async with started(broker.link("stock-1"), Inbox()) as stock:
+        await until(lambda: stock.up)
+    async with await connect(url) as connection:
+        channel = await connection.channel(publisher_confirms=True)
+        for number in range(count):
+            await channel.default_exchange.publish(Message(str(number).encode()), "wdm.dead")
+    assert await dead_letter_count(url) == MOST_DEAD_LETTERS
+    kept = await transport("rabbitmq").dead_letters(url)
+    assert list(kept) == [str(number).encode() for number in range(5, count)]
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+async def test_a_queue_of_dead_letters_of_an_earlier_version_is_used_as_it_is(broker: Running) -> None:
+    url = broker.broker.urls["order-1"]
+    await queue(url, "wdm.dead")
+    async with await connect(url) as connection:
+        channel = await connection.channel()
+        await channel.declare_queue("wdm.dead", durable=True, arguments={"x-queue-type": "quorum"})
+    async with started(broker.link("stock-1"), Inbox()) as stock:
+        await until(lambda: stock.up)
+        await transport("rabbitmq").publish(url, "stock", b"late")
+        await until(lambda: stock.counts.dead_lettered == 1)
+        async with asyncio.timeout(WITHIN_S):
+            while await dead_letter_count(url) != 1:
+                await asyncio.sleep(0.1)
+    await queue(url, "wdm.dead")
+
+
+async def dead_letter_count(url: str) -> int | None:
+    """How many there are; None without their queue."""
+    async with await connect(url) as connection:
+        channel = await connection.channel()
+        try:
+            return (await channel.declare_queue("wdm.dead", passive=True)).declaration_result.message_count
+        except ChannelNotFoundEntity:
+            return None

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from protocols.service.links import MOST_DEAD_LETTER_BYTES, MOST_DEAD_LETTERS, transport
 from protocols.service.links.broker import MOST_BATCHES_IN
 from protocols.service.links.kafka import routing
-from protocols.service.links.kafka_topics import DEAD
+from protocols.service.links.kafka_topics import DEAD, Topics
 from tests.links.conftest import Inbox, Note, Running, drained, started
 
 pytestmark = [
@@ -153,6 +153,21 @@ async def test_a_member_that_another_one_of_its_name_fences_consumes_again_when_
             await namesake.stop()
         await inbox.until(set(sent))
         await until_committed(broker, 0, await end_of(broker, 0))
+
+
+async def test_partitions_that_another_instance_added_first_are_enough(
+    broker: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topics = Topics(servers(broker), {"stock": 2}, 5_000)
+
+    async def outdated() -> dict[str, int]:
+        return {TOPIC: 1, "wdm.replies.stock": 1}
+
+    monkeypatch.setattr(topics, "_existing", outdated)
+    try:
+        await topics.open()
+    finally:
+        await topics.stop()
 
 
 async def test_a_deleted_topic_of_dead_letters_is_created_again(broker: Running) -> None:

@@ -60,9 +60,14 @@ def queue_of(to: str) -> str:
 async def dead_letters(url: str) -> Sequence[bytes]:
     """See `Transport.dead_letters`. The messages are not acknowledged, so they go back to the queue."""
     bodies: list[bytes] = []
-    async with _connection(url) as connection, _answered():
-        queue = await _dead_letters(connection)
-        while len(bodies) < MOST_DEAD_LETTERS and (message := await queue.get(fail=False)):
+    async with _connection(url) as connection:
+        async with _answered():
+            queue = await _dead_letters(connection)
+        while len(bodies) < MOST_DEAD_LETTERS:
+            async with _answered():  # a limit for each of them: a thousand take seconds
+                message = await queue.get(fail=False)
+            if message is None:
+                break
             bodies.append(message.body)
     return bodies
 
