@@ -1,4 +1,4 @@
-"""Workloads: what clients ask of the shop. To add one, write its file and give it a row below."""
+"""The workloads: the calls that clients make to the shop. A new workload is one file and one row below."""
 
 from collections.abc import Mapping
 

@@ -1,14 +1,17 @@
-"""A few accounts, much moved: checkouts, deposits and withdrawals, while readers go over all balances."""
+"""A workload of few accounts and many transfers: checkouts, deposits and withdrawals, while readers read all balances."""
 
 from random import Random
 
-from harness.workload.base import Amount, Client, Count, Setup, Shop, Workload, call, open_shop, place, some_lines
+from harness.workload.base import Amount, Client, Count, Setup, Shop, Workload, call, draw_lines, open_shop, place_order
 
 MOVES = ("add_funds", "pay", "add_stock", "subtract_stock")
 
 
 class Bank(Workload, frozen=True, kw_only=True):
-    """Every third client is a reader; the others move up to `most` at a time."""
+    """Few users and items with many movements.
+
+    Every third client is a reader; a movement of the others is at most `most`.
+    """
 
     users: Count = 8
     items: Count = 6
@@ -34,9 +37,9 @@ class Bank(Workload, frozen=True, kw_only=True):
         while True:
             if rng.random() < 0.3:
                 move = rng.choice(MOVES)
-                whose = shop.users if move in {"add_funds", "pay"} else shop.items
-                yield call(move, rng.choice(whose), rng.randint(1, self.most))
+                accounts = shop.users if move in {"add_funds", "pay"} else shop.items
+                yield call(move, rng.choice(accounts), rng.randint(1, self.most))
                 continue
-            order = yield from place(rng.choice(shop.users), some_lines(shop, rng, 2, self.most))
+            order = yield from place_order(rng.choice(shop.users), draw_lines(shop, rng, 2, self.most))
             if order:
                 yield call("checkout", order)

@@ -1,7 +1,7 @@
-"""Carts that are changed and thrown away, while the shop sets prices, stock and credit anew in mid-sale.
+"""A workload of carts that are changed and thrown away, while clients set prices, stock and credit anew in mid-sale.
 
-A line keeps the price at which it was added, whatever its item costs by now, and a checkout that was half done gives back to no
-account that was set anew since: both show only where somebody changes what others have begun with.
+A line keeps the price at which it was added, whatever its item costs later, and a compensation returns nothing to an account
+that was set anew since: only changes to carts and accounts that other clients already use show violations of these rules.
 """
 
 from random import Random
@@ -19,17 +19,19 @@ from harness.workload.base import (
     Workload,
     call,
     open_shop_of_many,
-    place,
+    place_order,
 )
 
 
 class Carts(Workload, frozen=True, kw_only=True):
-    """A share `changed` of the orders loses a line again, a share `thrown_away` is removed, before its checkout or once that
-    was refused.
+    """Carts with changes, removals and new balances in mid-run.
 
-    Client 0 makes `orders` in one request in mid-run, for all to check out, and `anew` times sets all items anew, with `pause`
-    looks at them in between; client 1 does so with the users, so that neither waits for the service of the other while that
-    stands still. Then both buy, so that the end is judged by what was sold since.
+    A share `changed` of the orders loses a line again, a share `thrown_away` is removed before its checkout or after its
+    rejection.
+
+    Client 0 makes `orders` in one request in mid-run, for all clients to check out, and sets all items anew `anew` times,
+    with `pause` reads in between; client 1 does so with the users, so that neither client waits for the service of the other
+    while that one is frozen. Then both buy, so that checkouts after the last new balance decide the verdict.
     """
 
     users: Count = 12
@@ -46,7 +48,7 @@ class Carts(Workload, frozen=True, kw_only=True):
     pause: Count = 4
 
     def lighter(self) -> Self:
-        """With so few requests the end must come sooner, or nothing would be sold after the last time."""
+        """Return a smaller workload with fewer new balances, or its few requests would end before a sale at the last one."""
         return msgspec.structs.replace(super().lighter(), anew=max(1, self.anew // 4), pause=max(1, self.pause // 2))
 
     def setup(self, rng: Random) -> Setup:  # noqa: ARG002 - the ids are numbers, and all are equal at first
@@ -65,34 +67,34 @@ class Carts(Workload, frozen=True, kw_only=True):
                 yield from self._fill(shop, rng)
 
     def _make_orders(self, shop: Shop) -> Client:
-        made = yield call("init_orders", self.orders, self.items, self.users, self.price)
-        if made.outcome == "ok":  # else it may still come, over orders that were sold meanwhile
+        creation = yield call("init_orders", self.orders, self.items, self.users, self.price)
+        if creation.outcome == "ok":  # else it may still take effect, and replace orders that were sold meanwhile
             shop.order_pool += [str(number) for number in range(self.orders)]
 
-    def _set_anew(self, look: str, ids: list[str], rng: Random) -> Client:
+    def _set_anew(self, operation: str, ids: list[str], rng: Random) -> Client:
         for _ in range(self.anew):
             for _ in range(self.pause):
-                yield call(look, rng.choice(ids))
-            if look == "find_item":
+                yield call(operation, rng.choice(ids))
+            if operation == "find_item":
                 price = rng.randint(0, self.price)
                 yield call("init_items", self.items, rng.randint(self.stock // 2, self.stock), price)
             else:
                 yield call("init_users", self.users, rng.randint(self.credit // 2, self.credit))
 
     def _fill(self, shop: Shop, rng: Random) -> Client:
-        """One cart to its end. The same item may be in it twice, at two prices."""
-        chosen = [(rng.choice(shop.items), rng.randint(1, self.quantity)) for _ in range(rng.randint(1, self.lines))]
-        order = yield from place(rng.choice(shop.users), chosen)
+        """Fill a cart, change it perhaps, and check it out or remove it. An item may be in it twice, at two prices."""
+        lines = [(rng.choice(shop.items), rng.randint(1, self.quantity)) for _ in range(rng.randint(1, self.lines))]
+        order = yield from place_order(rng.choice(shop.users), lines)
         if not order:
             return
         if rng.random() < self.changed:
-            removed = yield call("remove_item", order, rng.choice(chosen)[0])
-            if removed.outcome != "ok":
+            removal = yield call("remove_item", order, rng.choice(lines)[0])
+            if removal.outcome != "ok":
                 return
             yield call("find_order", order)
         if rng.random() < self.thrown_away:
             yield call("remove_order", order)
             return
-        told = yield call("checkout", order)
-        if told.outcome == "fail" and rng.random() < self.thrown_away:
+        checkout = yield call("checkout", order)
+        if checkout.outcome == "fail" and rng.random() < self.thrown_away:
             yield call("remove_order", order)

@@ -1,4 +1,4 @@
-"""Random users buy random items; some have no credit, some items no stock."""
+"""A workload of random checkouts; some users have no credit, some items no stock."""
 
 from random import Random
 
@@ -11,16 +11,19 @@ from harness.workload.base import (
     Shop,
     Workload,
     call,
-    look,
+    draw_balances,
+    draw_lines,
     open_shop,
-    place,
-    some_lines,
-    split,
+    place_order,
+    random_read,
 )
 
 
 class Checkout(Workload, frozen=True, kw_only=True):
-    """`poor` is the share of users and items with next to nothing; `looks` how often a client reads something."""
+    """Random users who buy random items.
+
+    `poor` is the share of users and items with a balance of at most 3, `looks` the probability of a read after a checkout.
+    """
 
     users: Count = 60
     items: Count = 30
@@ -33,14 +36,14 @@ class Checkout(Workload, frozen=True, kw_only=True):
     looks: Share = 0.2
 
     def setup(self, rng: Random) -> Setup:
-        funds = list(split(self.users, self.poor, rng, self.credit))
-        stock = split(self.items, self.poor, rng, self.stock)
-        return (yield from open_shop(funds, [(rng.randint(1, self.price), each) for each in stock]))
+        funds = list(draw_balances(self.users, self.poor, rng, self.credit))
+        stock = draw_balances(self.items, self.poor, rng, self.stock)
+        return (yield from open_shop(funds, [(rng.randint(1, self.price), pieces) for pieces in stock]))
 
     def client(self, shop: Shop, number: int, rng: Random) -> Client:  # noqa: ARG002
         while True:
-            order = yield from place(rng.choice(shop.users), some_lines(shop, rng, self.lines, self.quantity))
+            order = yield from place_order(rng.choice(shop.users), draw_lines(shop, rng, self.lines, self.quantity))
             if order:
                 yield call("checkout", order)
             if rng.random() < self.looks:
-                yield look(shop, rng, order)
+                yield random_read(shop, rng, order)

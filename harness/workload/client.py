@@ -1,4 +1,4 @@
-"""A client of the shop's public contract: it says what it asked and whether that happened."""
+"""A client of the shop's public contract, which returns for each call whether it took effect."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,15 +10,12 @@ import msgspec
 
 from harness.errors import EnvironmentFailure, exhausted
 
-if (
-    TYPE_CHECKING
-):  # a report reads histories, and the simulator has its own client: only a client of a real shop needs it
+if TYPE_CHECKING:  # imported by `__aenter__`: reports and the simulator have no HTTP client, and its import takes long
     import aiohttp
     import yarl
 
 Outcome = Literal["ok", "fail", "unknown"]
 
-# Each operation of the contract: method and path; arguments are filled in in order.
 OPERATIONS = {
     "create_user": ("POST", "/payment/create_user"),
     "add_funds": ("POST", "/payment/add_funds/{}/{}"),
@@ -38,25 +35,33 @@ OPERATIONS = {
     "remove_item": ("DELETE", "/orders/removeItem/{}/{}"),
     "remove_order": ("DELETE", "/orders/remove/{}"),
 }
-# The one field of an answer that is the answer.
+"""The operations of the contract: method and path, with a gap for each argument in order."""
+
 _ONLY = {"create_user": "user_id", "create_item": "item_id", "create_order": "order_id"}
-# What an answer must have to be one.
+"""Answers with one field, whose value is the value of the operation."""
+
 _FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
     **{operation: {field: (str, int)} for operation, field in _ONLY.items()},
     "find_user": {"credit": (int,)},
     "find_item": {"stock": (int,), "price": (int,)},
     "find_order": {"paid": (bool,), "items": (list,), "total_cost": (int,)},
 }
-LONGEST_WORDS = 300
+"""Fields that a success must have, with their types."""
+
+LONGEST_TEXT = 300
+"""Characters of an error text or a malformed body that a history keeps."""
+
 ACCEPTED = 202
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """``ok`` happened, ``fail`` definitely did not (a 4xx), ``unknown`` is all else: a 5xx, a time-out, a broken connection,
-    a 202 (it may still happen or not), a 2xx whose body is not what the contract promises.
+class Response:
+    """The outcome of one call.
 
-    ``value`` is the body, parsed where it is JSON; ``status`` is 0 where there was no answer.
+    `ok`: it took effect. `fail`: it certainly did not (a 4xx). `unknown`: all else, that is a 5xx, a time-out, a broken
+    connection, a 202 (it may still take effect) and a 2xx whose body breaks the contract.
+
+    `value` is the body, parsed where it is JSON; `status` is 0 where there was no answer.
     """
 
     outcome: Outcome
@@ -65,14 +70,14 @@ class Heard:
 
 
 class Caller(Protocol):
-    """Whatever carries a client's words to a shop. Never raises because of what the shop does."""
+    """A connection from a client to a shop, over HTTP or in the simulator. No behaviour of the shop raises."""
 
-    async def call(self, operation: str, *args: str | int) -> Heard:
-        """Ask for one of ``OPERATIONS``."""
+    async def call(self, operation: str, *args: str | int) -> Response:
+        """Make one call of `OPERATIONS`."""
 
 
 class ShopClient:
-    """Talks to the shop at ``url``. ``timeout_s`` is how long it waits for each answer. Use it as a context manager."""
+    """An HTTP client of the shop at `url`, with `timeout_s` seconds for each answer. Use it as a context manager."""
 
     def __init__(self, url: str, timeout_s: float = 15.0) -> None:
         self._url = url.rstrip("/")
@@ -85,7 +90,7 @@ class ShopClient:
         import aiohttp  # noqa: PLC0415 - see above
         from yarl import URL  # noqa: PLC0415 - see above
 
-        self._parse = lambda whole: URL(whole, encoded=True)  # an id like `..` is sent as it is, not as a step up
+        self._parse = lambda whole: URL(whole, encoded=True)  # yarl would take an id like `..` for the parent folder
         self._broken = (aiohttp.ClientError, _SentAndLost, *self._broken)
         timeout = aiohttp.ClientTimeout(total=self._timeout_s)
         self._session = aiohttp.ClientSession(
@@ -97,88 +102,96 @@ class ShopClient:
         if self._session is not None:
             await self._session.close()
 
-    async def call(self, operation: str, *args: str | int) -> Heard:
-        """Ask for one of ``OPERATIONS``. Raises ``EnvironmentFailure`` if this machine lets it open no connection."""
+    async def call(self, operation: str, *args: str | int) -> Response:
+        """Make one call of `OPERATIONS`. Raises `EnvironmentFailure` if this machine has no port or file for a connection."""
         assert self._session is not None
         method, path = OPERATIONS[operation]
         whole = self._parse(self._url + path.format(*(quote(str(arg), safe="") for arg in args)))
         try:
+            # aiohttp repeats idempotent methods. A GET may be repeated, but a second DELETE of a line removes another line.
             once = (_send_once,) if method == "DELETE" else None
             async with self._session.request(method, whole, allow_redirects=False, middlewares=once) as response:
-                return _heard(operation, response.status, await response.read())
+                return _interpret_body(operation, response.status, await response.read())
         except self._broken as error:
             why = exhausted(error)
-            if why:  # the fault is this machine's
+            if why:  # of this machine: recorded as an answer of the shop, it would count as unavailability
                 raise EnvironmentFailure(f"a client could not send its request: {why}") from error
-            # A connection may fail at once: whoever asks again and again must not keep the loop from everybody else.
+            # A refused connection fails without waiting: a client that retries at once would never let the loop run others.
             await asyncio.sleep(0)
-            return Heard("unknown", 0, str(error) or type(error).__name__)
+            return Response("unknown", 0, str(error) or type(error).__name__)
 
     async def need(self, operation: str, *args: str | int) -> Any:
-        """The value of an operation that must succeed. Raises ``Refused`` naming what it heard instead."""
-        heard = await self.call(operation, *args)
-        if heard.outcome != "ok":
-            raise Refused(f"{operation}{args} was answered {heard.status} {heard.value}")
-        return heard.value
+        """Return the value of an operation that must succeed. Raises `Refused` naming the status and body of another answer."""
+        response = await self.call(operation, *args)
+        if response.outcome != "ok":
+            raise Refused(f"{operation}{args} was answered {response.status} {response.value}")
+        return response.value
 
 
 class _SentAndLost(Exception):
-    """The request left and the connection broke: aiohttp knows no such failure, and does not send it again."""
+    """A connection that broke after the request was sent. aiohttp does not retry after an exception of a foreign class."""
 
 
 async def _send_once(
     request: "aiohttp.ClientRequest", handler: "aiohttp.ClientHandlerType"
 ) -> "aiohttp.ClientResponse":
-    """A DELETE at most once. By itself aiohttp repeats it on a kept connection that breaks, and a second line would go."""
+    """Send a DELETE at most once.
+
+    aiohttp repeats it when a kept connection breaks, though the shop may have handled the first one: the repeated one would
+    remove a second line of the order, and the history would have only one operation.
+    """
     import aiohttp  # noqa: PLC0415 - see above
 
     try:
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        # Converted also where the request was not sent: from the error alone the two cannot be told apart.
         raise _SentAndLost(str(error) or type(error).__name__) from None
 
 
 class Refused(Exception):
-    """The shop did not do what the set-up needs."""
+    """An operation that a set-up needs and that did not succeed."""
 
 
-def _heard(operation: str, status: int, body: bytes) -> Heard:
-    return judged(operation, status, _parsed(body))
+def _interpret_body(operation: str, status: int, body: bytes) -> Response:
+    return interpret(operation, status, _parsed(body))
 
 
-def judged(operation: str, status: int, value: Any) -> Heard:
-    """What an answer with this body means."""
+def interpret(operation: str, status: int, value: Any) -> Response:
+    """Return the response for an answer to `operation` with this status and parsed body."""
     if status == ACCEPTED:
-        return Heard("unknown", status, value)
+        return Response("unknown", status, value)
     if 200 <= status < 300:
         malformed = _malformed(operation, value)
         if malformed:
-            return Heard("unknown", status, malformed)
+            return Response("unknown", status, malformed)
         field = _ONLY.get(operation)
-        return Heard("ok", status, value[field] if field else value)
-    return Heard("fail" if 400 <= status < 500 else "unknown", status, value)
+        return Response("ok", status, value[field] if field else value)
+    return Response("fail" if 400 <= status < 500 else "unknown", status, value)
 
 
 def _parsed(body: bytes) -> Any:
-    """The body as a value that can be written down again; as text where it is none."""
+    """Return the body as a JSON value that can be encoded again, or else as text of at most `LONGEST_TEXT` characters."""
     try:
         value = msgspec.json.decode(body)
         msgspec.json.encode(value)
     except (msgspec.DecodeError, UnicodeError, OverflowError, RecursionError, ValueError):
-        return body[:LONGEST_WORDS].decode("utf-8", "replace")
+        return body[:LONGEST_TEXT].decode("utf-8", "replace")
     return value
 
 
 def _malformed(operation: str, value: Any) -> str:
-    """What is wrong with the body of a 2xx; empty if nothing is."""
+    """Return the defect of the body of a 2xx; an empty text if it has none."""
     for field, types in _FIELDS.get(operation, {}).items():
         if not isinstance(value, dict) or field not in value:
-            return f"malformed answer, without {field}: {str(value)[:LONGEST_WORDS]}"
+            return f"malformed answer, without {field}: {str(value)[:LONGEST_TEXT]}"
         if type(value[field]) not in types:
-            return f"malformed answer, {field} is {str(value[field])[:LONGEST_WORDS]}"
+            return f"malformed answer, {field} is {str(value[field])[:LONGEST_TEXT]}"
     return ""
 
 
-async def all_at_once(client: ShopClient, operation: str, argument_lists: list[tuple[str | int, ...]]) -> list[Heard]:
-    """Every call started before any is answered."""
+async def all_at_once(
+    client: ShopClient, operation: str, argument_lists: list[tuple[str | int, ...]]
+) -> list[Response]:
+    """Make one call for each list of arguments, all concurrently; return the responses in the same order."""
     return await asyncio.gather(*(client.call(operation, *args) for args in argument_lists))

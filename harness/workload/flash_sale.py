@@ -1,4 +1,4 @@
-"""A flash sale: every client checks out one piece of one item, all at the same time, and there are too few."""
+"""A workload of simultaneous checkouts of one item, with fewer pieces than clients."""
 
 from random import Random
 from typing import Self
@@ -9,13 +9,14 @@ from harness.workload.base import Amount, Client, Count, Setup, Shop, Workload, 
 
 
 class FlashSale(Workload, frozen=True, kw_only=True):
-    """`clients` orders of one item with `stock` pieces, put together before the load; each client has one checkout."""
+    """A flash sale: one checkout for each client, of an order that the set-up has made, for an item with `stock` pieces."""
 
     clients: Count = 1_000
     rate_per_s: float = 1_000_000.0
     stock: Amount = 100
 
     def lighter(self) -> Self:
+        """Return a smaller workload with the same ratio of stock to clients."""
         lighter = super().lighter()
         return msgspec.structs.replace(lighter, stock=max(1, self.stock * lighter.clients // self.clients))
 

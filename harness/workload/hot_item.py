@@ -1,16 +1,18 @@
-"""Everybody wants the same item, and it runs out again and again."""
+"""A workload in which all clients buy the same item, which is sold out again and again."""
 
 from random import Random
 from typing import Self
 
 import msgspec
 
-from harness.workload.base import Client, Count, Setup, Shop, Workload, call, open_shop, place
+from harness.workload.base import Client, Count, Setup, Shop, Workload, call, open_shop, place_order
 
 
 class HotItem(Workload, frozen=True, kw_only=True):
-    """`stock` there is at first; client 0 is the supplier, who brings `delivery` more after each `pause` looks at it:
-    never enough, for it is the last piece that shows who can count.
+    """One item with `stock` pieces at first.
+
+    Client 0 is the supplier: it adds `delivery` pieces after every `pause` reads. That is never enough, because only the
+    checkouts of the last piece show an oversale.
     """
 
     users: Count = 100
@@ -20,7 +22,7 @@ class HotItem(Workload, frozen=True, kw_only=True):
     pause: Count = 4
 
     def lighter(self) -> Self:
-        """With so few clients there must be less to sell, or it would never run out."""
+        """Return a smaller workload with less stock, or its few clients would never buy the last piece."""
         return msgspec.structs.replace(
             super().lighter(), stock=max(1, self.stock // 15), delivery=max(1, self.delivery // 5)
         )
@@ -33,7 +35,7 @@ class HotItem(Workload, frozen=True, kw_only=True):
         if number == 0:
             yield from self._supply(item)
         while True:
-            order = yield from place(rng.choice(shop.users), [(item, 1)])
+            order = yield from place_order(rng.choice(shop.users), [(item, 1)])
             if order:
                 yield call("checkout", order)
 

@@ -1,4 +1,4 @@
-"""Orders that were put together before: all that is asked under load is to check them out."""
+"""A workload of orders that the set-up has made: the load consists of their checkouts."""
 
 from collections.abc import Generator
 from itertools import accumulate
@@ -11,33 +11,33 @@ from harness.history import Operation
 from harness.workload.base import Call, Client, Count, Setup, Share, Shop, Workload, call, open_shop_of_many
 
 CREDIT = 2**40
-TWO = 2
-"""The lines of an order as `init_orders` makes it."""
+LINES_OF_INIT_ORDERS = 2
+"""The lines of an order that `init_orders` makes."""
 
 Skew = Annotated[float, msgspec.Meta(ge=0, le=3)]
 Lines = Annotated[int, msgspec.Meta(ge=1, le=100)]
 
 
 class Orders(Workload, frozen=True, kw_only=True):
-    """`orders` of `lines` different items each, a piece of each item; a share `poor` of the users has nothing.
+    """Ready-made `orders` of `lines` different items each, one piece of each; a share `poor` of the users has no credit.
 
-    `skew` is the exponent of Zipf's law by which items are chosen: 0 is evenly, 1 is a bestseller list. The shop makes orders
-    of two lines by itself, in one request; others take one for each line.
+    `skew` is the exponent of Zipf's law by which items are drawn: 0 is a uniform choice, 1 a bestseller list. The shop makes
+    uniform orders of two lines in one request; other orders take one request for each line.
     """
 
     users: Count = 200
     items: Count = 500
     orders: Count = 3_000
-    lines: Lines = TWO
+    lines: Lines = LINES_OF_INIT_ORDERS
     skew: Skew = 0.0
     poor: Share = 0.05
 
-    reads_untouched: ClassVar[bool] = False  # there are more orders than a load has the time for
+    reads_untouched: ClassVar[bool] = False  # a load has no time for that many orders
 
     @property
     def ready_made(self) -> bool:
-        """Whether the shop makes such orders by itself, many at once."""
-        return self.lines == TWO and not self.skew
+        """Return whether `init_orders` makes such orders, many in one request."""
+        return self.lines == LINES_OF_INIT_ORDERS and not self.skew
 
     def setup(self, rng: Random) -> Setup:
         shop = yield from open_shop_of_many(self.users, CREDIT, self.items, CREDIT, 1)
@@ -53,8 +53,8 @@ class Orders(Workload, frozen=True, kw_only=True):
         return shop
 
     def _put_together(self, shop: Shop, rng: Random) -> Generator[list[Call], list[Operation], list[str]]:
-        made = yield [call("create_order", rng.choice(shop.users)) for _ in range(self.orders)]
-        orders = [str(each.value) for each in made]
+        creations = yield [call("create_order", rng.choice(shop.users)) for _ in range(self.orders)]
+        orders = [str(creation.value) for creation in creations]
         weights = list(accumulate((rank + 1) ** -self.skew for rank in range(self.items)))
         yield [
             call("add_item", order, item, 1) for order in orders for item in _different(shop, weights, self.lines, rng)
@@ -67,8 +67,8 @@ class Orders(Workload, frozen=True, kw_only=True):
 
 
 def _different(shop: Shop, weights: list[float], count: int, rng: Random) -> list[str]:
-    """So many different items, drawn by weight."""
-    found: dict[str, None] = {}
-    while len(found) < min(count, len(shop.items)):
-        found.update(dict.fromkeys(rng.choices(shop.items, cum_weights=weights, k=count - len(found))))
-    return list(found)
+    """Draw `count` different items by their cumulative weights, or all items if there are fewer."""
+    drawn: dict[str, None] = {}
+    while len(drawn) < min(count, len(shop.items)):
+        drawn.update(dict.fromkeys(rng.choices(shop.items, cum_weights=weights, k=count - len(drawn))))
+    return list(drawn)

@@ -1,4 +1,4 @@
-"""Clients that do not take no, or silence, for an answer: they check the same order out again, some at once."""
+"""A workload of repeated checkouts: clients check an order out again after a rejection or a time-out, some concurrently."""
 
 from random import Random
 
@@ -11,20 +11,20 @@ from harness.workload.base import (
     Shop,
     Workload,
     call,
+    draw_balances,
+    draw_lines,
     open_shop,
-    place,
-    some_lines,
-    split,
+    place_order,
 )
 
 RECENT_ORDERS = 4
-"""The last so many orders lie about for other clients to check out as well: few, so that some do at the same time."""
+"""The number of recent orders that other clients check out as well: few, so that some of these checkouts are concurrent."""
 
 
 class Retry(Workload, frozen=True, kw_only=True):
-    """A client tries up to `tries` times; before trying again after a no, it pays in `top_up` now and then.
+    """Clients with up to `tries` checkouts of an order; after half of the rejections they add `top_up` to credit and stock.
 
-    `again` is how often it repeats a checkout that succeeded, `others` how often it checks out somebody else's order.
+    `again` is the probability of one more checkout after the last one, `others` that of a checkout of another client's order.
     """
 
     users: Count = 40
@@ -39,27 +39,27 @@ class Retry(Workload, frozen=True, kw_only=True):
     others: Share = 0.3
 
     def setup(self, rng: Random) -> Setup:
-        funds = list(split(self.users, self.poor, rng, self.credit))
-        stock = split(self.items, self.poor, rng, self.stock)
-        return (yield from open_shop(funds, [(rng.randint(1, self.price), each) for each in stock]))
+        funds = list(draw_balances(self.users, self.poor, rng, self.credit))
+        stock = draw_balances(self.items, self.poor, rng, self.stock)
+        return (yield from open_shop(funds, [(rng.randint(1, self.price), pieces) for pieces in stock]))
 
     def client(self, shop: Shop, number: int, rng: Random) -> Client:  # noqa: ARG002
         while True:
             if shop.order_pool and rng.random() < self.others:
                 yield call("checkout", rng.choice(shop.order_pool))
                 continue
-            user, lines = rng.choice(shop.users), some_lines(shop, rng, 2, 2)
-            order = yield from place(user, lines)
+            user, lines = rng.choice(shop.users), draw_lines(shop, rng, 2, 2)
+            order = yield from place_order(user, lines)
             if order:
                 shop.order_pool[:] = [*shop.order_pool[-RECENT_ORDERS + 1 :], order]
-                yield from self._insist(order, user, lines, rng)
+                yield from self._retry(order, user, lines, rng)
 
-    def _insist(self, order: str, user: str, lines: list[tuple[str, int]], rng: Random) -> Client:
+    def _retry(self, order: str, user: str, lines: list[tuple[str, int]], rng: Random) -> Client:
         for _ in range(self.tries):
-            heard = yield call("checkout", order)
-            if heard.outcome == "ok":
+            response = yield call("checkout", order)
+            if response.outcome == "ok":
                 break
-            if heard.outcome == "fail" and self.top_up and rng.random() < 0.5:
+            if response.outcome == "fail" and self.top_up and rng.random() < 0.5:
                 yield call("add_funds", user, self.top_up)
                 yield call("add_stock", rng.choice(lines)[0], self.top_up)
         if rng.random() < self.again:

@@ -1,22 +1,19 @@
-"""A client whose every word is recorded."""
+"""Sessions: clients whose every call is recorded in the history."""
 
 from harness.history import Operation, Processes
 from harness.history.recorder import Recorder
 from harness.workload.base import Call
-from harness.workload.client import LONGEST_WORDS, Caller
+from harness.workload.client import LONGEST_TEXT, Caller
 
 NO_SUCH_THING = frozenset({400, 404, 410, 422})
-"""The answers by which a read says that there is nothing to read. Others (a lock, a store that is down) say nothing."""
+"""The statuses of a read of an object that does not exist. Other statuses (a lock, a store that is down) prove nothing."""
 
 
 IDS = ("user_id", "item_id", "order_id")
 
 
 class Session:
-    """Does one thing at a time; takes a new process number after an outcome that nobody knows.
-
-    `do` raises `HistoryError` if the history cannot be written, and nothing because of what the shop answers.
-    """
+    """One client of a run, with one call at a time and a new process number after each unknown outcome."""
 
     def __init__(self, client: Caller, recorder: Recorder, processes: Processes) -> None:
         self._client = client
@@ -24,28 +21,33 @@ class Session:
         self._processes = processes
         self.process = processes.fresh()
 
-    async def do(self, asked: Call, due_ns: int | None = None) -> Operation:
-        pending = self._recorder.invoke(self.process, asked.op, *asked.args, due_ns=due_ns)
-        heard = await self._client.call(asked.op, *asked.args)
-        if heard.outcome == "ok":
-            done = pending.ok(heard.value, heard.status)
-        elif heard.outcome == "fail" and not (asked.op.startswith("find_") and heard.status not in NO_SUCH_THING):
-            done = pending.fail(_refusal(asked, heard.value), heard.status)
+    async def do(self, call: Call, due_ns: int | None = None) -> Operation:
+        """Make a call and record it. `due_ns` is its due time in an open loop, in nanoseconds of the history's clock.
+
+        A rejected read is recorded as `unknown` unless its status proves that the object does not exist. Raises `HistoryError`
+        if the history cannot be written; no answer of the shop raises.
+        """
+        pending = self._recorder.invoke(self.process, call.op, *call.args, due_ns=due_ns)
+        response = await self._client.call(call.op, *call.args)
+        if response.outcome == "ok":
+            operation = pending.ok(response.value, response.status)
+        elif response.outcome == "fail" and not (call.op.startswith("find_") and response.status not in NO_SUCH_THING):
+            operation = pending.fail(_rejection(call, response.value), response.status)
         else:
-            why = f"{heard.status or 'no answer'}: {str(_short(heard.value))[:LONGEST_WORDS]}"
-            done = pending.unknown(why, heard.status)
-        self.process = self._processes.after(done)
-        return done
+            why = f"{response.status or 'no answer'}: {str(_shorten(response.value))[:LONGEST_TEXT]}"
+            operation = pending.unknown(why, response.status)
+        self.process = self._processes.after(operation)
+        return operation
 
 
-def _refusal(asked: Call, value: object) -> object:
-    """Whole if it names another user, item or order than was asked for: the checkers shall see that."""
-    asked_for = [str(arg) for arg in asked.args]
+def _rejection(call: Call, value: object) -> object:
+    """Return the body to record for a rejection: whole if it has an id that is no argument, which is for the checkers."""
+    arguments = [str(argument) for argument in call.args]
     ids = [value[name] for name in IDS if name in value] if isinstance(value, dict) else []
-    return _short(value) if all(str(each) in asked_for for each in ids) else value
+    return _shorten(value) if all(str(name) in arguments for name in ids) else value
 
 
-def _short(value: object) -> object:
-    """A refusal is told, not archived: `{"error": "..."}` becomes its words."""
-    told = value.get("error", value) if isinstance(value, dict) else value
-    return told[:LONGEST_WORDS] if isinstance(told, str) else told
+def _shorten(value: object) -> object:
+    """Return the text of `{"error": "text"}`, cut to `LONGEST_TEXT` characters; any other value as it is."""
+    text = value.get("error", value) if isinstance(value, dict) else value
+    return text[:LONGEST_TEXT] if isinstance(text, str) else text

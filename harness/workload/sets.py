@@ -1,7 +1,7 @@
-"""Amounts that tell: a balance read back is the exact set of checkouts in it.
+"""A workload of distinct powers of two, with which a balance is the exact set of the checkouts in it.
 
-Each checkout of a user or an item takes a power of two that no other checkout of it takes; prices are 1, all is
-funded before and nothing is topped up. What `harness.checkers.sets` makes of it judges isolation.
+Each checkout of a user or an item takes a power of two that no other checkout of it takes; prices are 1, all accounts
+are filled before the load, and no client adds to them. `harness.checkers.sets` derives the sets, and isolation is judged by them.
 """
 
 from random import Random
@@ -9,20 +9,20 @@ from typing import Annotated
 
 import msgspec
 
-from harness.workload.base import Client, Count, Setup, Share, Shop, Workload, call, open_shop, place
+from harness.workload.base import Client, Count, Setup, Share, Shop, Workload, call, open_shop, place_order
 
 BITS = 50
-"""Checkouts a key: amounts are at most 2^53, and so is their sum."""
+"""The most checkouts for one key: amounts are at most 2^53, and so is their sum."""
 
 Bits = Annotated[int, msgspec.Meta(ge=2, le=BITS)]
 
 
 class Sets(Workload, frozen=True, kw_only=True):
-    """`checkouts` a key; a share `pairs` of the orders has two items, a share `fours` four, all others one.
+    """At most `checkouts` for each user and item, of orders with one, two or four items.
 
-    `readers` is the share of clients that only read.
-
-    When all amounts are used up, everybody reads.
+    `pairs` is the share of orders with two items, `fours` with four.
+    `readers` is the share of clients that only read. A buyer without further orders reads too. `again` is the probability of a
+    second checkout after one that did not succeed.
     """
 
     users: Count = 16
@@ -40,7 +40,7 @@ class Sets(Workload, frozen=True, kw_only=True):
         return shop
 
     def plan(self, shop: Shop, rng: Random) -> list[tuple[str, list[tuple[str, int]]]]:
-        """Every order there will be, as (user, [(item, quantity), ...]), until an amount would be used twice."""
+        """Draw all orders, as (user, [(item, quantity), ...]); one for which no unused amount is left is skipped."""
         free = {key: set(range(self.checkouts)) for key in (*_named("user", shop.users), *_named("item", shop.items))}
         orders = []
         for _ in range(self.users * self.checkouts):
@@ -59,15 +59,15 @@ class Sets(Workload, frozen=True, kw_only=True):
         return orders
 
     def _lines(self, most: int, rng: Random) -> int:
-        drawn = rng.random()
-        wanted = 2 if drawn < self.pairs else 4 if drawn < self.pairs + self.fours else 1
-        return wanted if wanted <= most else 1
+        share = rng.random()
+        lines = 2 if share < self.pairs else 4 if share < self.pairs + self.fours else 1
+        return lines if lines <= most else 1
 
     def client(self, shop: Shop, number: int, rng: Random) -> Client:
         buyers = max(1, round(self.clients * (1 - self.readers)))
         if number < buyers:
             for user, lines in shop.order_pool[number::buyers]:
-                order = yield from place(user, lines)
+                order = yield from place_order(user, lines)
                 if order:
                     yield from self._buy(order, user, lines, rng)
         while True:
@@ -75,12 +75,12 @@ class Sets(Workload, frozen=True, kw_only=True):
             yield call("find_item", rng.choice(shop.items))
 
     def _buy(self, order: str, user: str, lines: list[tuple[str, int]], rng: Random) -> Client:
-        """Check out, perhaps again if the answer was not yes, and look at what it changed."""
-        heard = yield call("checkout", order)
-        if heard.outcome != "ok" and rng.random() < self.again:
+        """Check out, perhaps again if that did not succeed, and read one of the balances that it changed."""
+        response = yield call("checkout", order)
+        if response.outcome != "ok" and rng.random() < self.again:
             yield call("checkout", order)
         yield rng.choice((call("find_order", order), call("find_user", user), call("find_item", lines[0][0])))
 
 
 def _named(kind: str, ids: list[str]) -> list[tuple[str, str]]:
-    return [(kind, each) for each in ids]
+    return [(kind, name) for name in ids]

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
-from harness.workload.client import Heard
+from harness.workload.client import Response
 
 CLIENTS = 200
 CREDIT, STOCK, PRICES = 1_000, 500, (3, 5)
@@ -58,14 +58,14 @@ async def add_and_check_out(_shop: Any, client: Any, rng: Random, rests: Rests) 
     order = await OneOrder(client).make()
     await _need(client, "add_item", order.name, order.items[0], 1)
 
-    async def add(item: int) -> Heard:
+    async def add(item: int) -> Response:
         await asyncio.sleep(rng.random() * OVER_S / 10)
-        heard: Heard = await client.call("add_item", order.name, order.items[item], 1)
+        heard: Response = await client.call("add_item", order.name, order.items[item], 1)
         return heard
 
-    async def check_out() -> Heard:
+    async def check_out() -> Response:
         await asyncio.sleep(rng.random() * OVER_S / 10)
-        heard: Heard = await client.call("checkout", order.name)
+        heard: Response = await client.call("checkout", order.name)
         return heard
 
     adds = [add(number % 2) for number in range(20)]
@@ -89,9 +89,9 @@ async def check_out_at_once(shop: Any, client: Any, rng: Random, rests: Rests) -
     for item in order.items:
         await _need(client, "add_item", order.name, item, 2)
 
-    async def check_out() -> Heard:
+    async def check_out() -> Response:
         await asyncio.sleep(rng.random() * OVER_S)
-        heard: Heard = await client.call("checkout", order.name)
+        heard: Response = await client.call("checkout", order.name)
         return heard
 
     async def kill(name: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from harness.runtimes.admin import AdminClient
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.workload.client import Heard, ShopClient, all_at_once
+from harness.workload.client import Response, ShopClient, all_at_once
 from protocols.service.tasks import start_task
 
 Say = Callable[[str], None]
@@ -105,7 +105,7 @@ class Besieged:
         self._client = client
         self._say = say
         self._over = asyncio.Event()
-        self._heard: dict[str, Heard] = {}
+        self._heard: dict[str, Response] = {}
         self._successes: list[tuple[float, float]] = []  # begun, answered
 
     async def run(self, victims: list[str]) -> Siege:
@@ -185,8 +185,8 @@ class Besieged:
             siege.charged += found.value["total_cost"] if paid else 0
             siege.untrue += (told == "ok" and not paid) or (told == "fail" and paid)
 
-    async def _read(self, operation: str, names: list[str]) -> list[Heard]:
-        found: list[Heard] = []
+    async def _read(self, operation: str, names: list[str]) -> list[Response]:
+        found: list[Response] = []
         for batch in _batched(names):
             found += await all_at_once(self._client, operation, [(name,) for name in batch])
         return found

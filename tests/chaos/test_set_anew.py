@@ -16,7 +16,7 @@ from harness.run.plan import Plan
 from harness.runtimes.admin import AdminClient
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.workload.client import Heard, ShopClient
+from harness.workload.client import Response, ShopClient
 from protocols.core import StateKind
 from protocols.registry import load
 from tests.contract.acts import credit_of, is_paid, stock_of
@@ -42,7 +42,7 @@ def spec(protocol: str, **changes: Any) -> Spec:
     return Spec(protocol=protocol, time_limit_s=LIMIT_S, **changes)
 
 
-async def half_done(shop: LocalDeployment, client: ShopClient, protocol: str) -> "tuple[str, asyncio.Task[Heard]]":
+async def half_done(shop: LocalDeployment, client: ShopClient, protocol: str) -> "tuple[str, asyncio.Task[Response]]":
     """The order and its checkout, which has reserved what it buys and waits for payment; or is over, if it needs nobody."""
     await client.need("init_items", 1, BEFORE, 1)
     await client.need("init_users", 1, CREDIT)
@@ -74,7 +74,7 @@ async def _at_rest(shop: LocalDeployment) -> None:
         await asyncio.sleep(0.05)
 
 
-async def set_anew(shop: LocalDeployment, protocol: str) -> tuple[Heard, bool, int, int]:
+async def set_anew(shop: LocalDeployment, protocol: str) -> tuple[Response, bool, int, int]:
     """What `batch_init` was answered in mid-checkout, and at rest: whether the order is paid, the stock, the credit."""
     async with ShopClient(shop.url) as client:
         order, checkout = await half_done(shop, client, protocol)

@@ -8,7 +8,7 @@ import pytest
 
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.workload.client import Heard, ShopClient
+from harness.workload.client import Response, ShopClient
 from tests.chaos.siege import RUSH_STOCK, RUSH_USERS, Besieged, rush_of
 from tests.contract.acts import credit_of, is_paid, item, order, state, stock_of, user
 from tests.runtimes import DOCKER, EVERY_RUNTIME, deployment
@@ -204,7 +204,7 @@ async def test_services_stop_within_two_seconds_while_they_are_busy(runtime: str
         name, buyer = await item(client, 50), await user(client, 50)
         placed = await order(client, buyer, (name, 1))
         await take_down(shop, "payment-1")
-        checkout: asyncio.Future[Heard] = asyncio.ensure_future(client.call("checkout", placed))
+        checkout: asyncio.Future[Response] = asyncio.ensure_future(client.call("checkout", placed))
         await asyncio.sleep(0.2)  # it is waiting for payment now
         started = time.monotonic()
         shop.terminate("order-1")

@@ -10,7 +10,7 @@ import pytest
 from harness import faults
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.workload.client import Heard, ShopClient
+from harness.workload.client import Response, ShopClient
 from tests.contract.acts import user
 from tests.faults.acts import begin, healed, until
 from tests.runtimes import EVERY_RUNTIME, deployment
@@ -28,9 +28,9 @@ async def shop_of(
         yield shop, client, await user(client, 1)
 
 
-async def add_until_rejected(client: ShopClient, buyer: str, at_most: int = 50) -> list[Heard]:
+async def add_until_rejected(client: ShopClient, buyer: str, at_most: int = 50) -> list[Response]:
     """Every answer to `add_funds` of 1, the last being the first that was not 200."""
-    heard: list[Heard] = []
+    heard: list[Response] = []
     while not heard or heard[-1].outcome == "ok":
         assert len(heard) < at_most, "the disk was not full"
         heard.append(await client.call("add_funds", buyer, 1))

@@ -17,7 +17,7 @@ from harness.errors import EnvironmentFailure
 from harness.run import in_memory, scenarios
 from harness.runtimes.base import Rule
 from harness.runtimes.sim.simulation import Simulation
-from harness.workload.client import Heard
+from harness.workload.client import Response
 from harness.workload.session import NO_SUCH_THING
 from protocols.two_phase.machine import Commit
 from tests.runtimes import EVERY_PROTOCOL
@@ -84,7 +84,7 @@ def test_a_process_that_dies_leaves_its_clients_in_the_dark() -> None:
             checkout = asyncio.ensure_future(client.call("checkout", bought[2]))
             await asyncio.sleep(0.5)
             shop.kill("order-1")
-            heard: Heard = await checkout
+            heard: Response = await checkout
             assert (heard.outcome, heard.status) == ("unknown", 502)
             await shop.heal()
             await asyncio.sleep(3)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from harness.runtimes.sim.machine import Machine
 from harness.runtimes.sim.process import Process
-from harness.workload.client import OPERATIONS, Heard, judged
+from harness.workload.client import OPERATIONS, Response, interpret
 from protocols.shop.paths import meaning
 from protocols.shop.request_context import Answer, Handler, RequestContext
 
@@ -58,13 +58,13 @@ class SimClient:
     ) -> None:
         pass
 
-    async def call(self, operation: str, *args: str | int) -> Heard:
+    async def call(self, operation: str, *args: str | int) -> Response:
         try:
             async with asyncio.timeout(self._limit_s):
                 status, body = await self._through(WAYS[operation], tuple(map(str, args)))
         except TimeoutError:
-            return Heard("unknown", 0, "no answer in time")
-        return judged(operation, status, body)
+            return Response("unknown", 0, "no answer in time")
+        return interpret(operation, status, body)
 
     async def ask(self, method: str, raw: str) -> int:
         """The status of a request by its method and raw path, as the other gateways' clients send it."""
