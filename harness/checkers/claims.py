@@ -83,10 +83,11 @@ def excludes(promise: Promise, history: History) -> bool:
 
 
 def claim_text(promise: Promise, history: History) -> str:
-    """Return the claim as text: `isolation: serializable`."""
+    """Return the claim as text: `isolation: serializable`, `outage_s: no claim`."""
     if promise.claim == ALWAYS:
         return ALWAYS
-    return f"{promise.claim}: {getattr(history.header.claims, promise.claim)}"
+    value = getattr(history.header.claims, promise.claim)
+    return f"{promise.claim}: {'no claim' if value is None else value}"
 
 
 def _lost_a_tail(history: History) -> bool:

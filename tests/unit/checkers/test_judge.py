@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from harness.checkers import CHECKERS, judge
-from harness.checkers.claims import FIRST_EXCLUDED_BY, ISOLATION, ISOLATION_LEVELS, Promise, excludes
+from harness.checkers.claims import BLOCKED, FIRST_EXCLUDED_BY, ISOLATION, ISOLATION_LEVELS, Promise, excludes
 from harness.checkers.finding import KEPT, Finding, Verdict, Violation, conclude, nothing_to_judge
 
 ANOMALY = Violation(name="G1a", explanation="seen")
@@ -55,6 +55,14 @@ def test_what_is_allowed_is_still_told(story):
     (result,) = judge(story().history(isolation="none"), {"isolation": SEEN}).results
     assert (result.allowed, result.violated) == ((ANOMALY,), ())
     assert result.claims == ("isolation: none",)
+
+
+@pytest.mark.parametrize(("bound_s", "claim"), [(None, "blocking_s: no claim"), (5.0, "blocking_s: 5.0")])
+def test_a_bound_that_is_not_claimed_is_no_number(story, bound_s, claim):
+    (result,) = judge(
+        story().history(blocking_s=bound_s), {"blocking": checker(conclude((), (), {}), {"b": BLOCKED})}
+    ).results
+    assert result.claims == (claim,)
 
 
 def test_allowed_and_unsure_is_unknown(story):
