@@ -139,7 +139,7 @@ def _header(protocol: str) -> Header:
 async def _watch(meter: CostMeter, recorder: FileRecorder) -> None:
     with suppress(asyncio.CancelledError):
         while True:
-            recorder.event("cost", nodes=await meter.look())
+            recorder.event("cost", nodes=await meter.read())
             await asyncio.sleep(1)
 
 

@@ -58,7 +58,7 @@ def test_a_signal_while_it_starts_leaves_nothing(terminal: Terminal) -> None:
 def test_what_a_killed_up_left_is_ended_by_down(terminal: Terminal) -> None:
     up = terminal.up()
     running = terminal.identities()
-    os.kill(running[0].pid, signal.SIGSTOP)  # a paused node hears no SIGTERM
+    os.kill(running[0].pid, signal.SIGSTOP)  # a paused node handles no SIGTERM
     up.kill()
     up.wait()
     answer = terminal.wdm("status")

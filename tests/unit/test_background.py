@@ -275,16 +275,16 @@ async def test_a_process_that_refuses_late_is_named_by_the_heal(monkeypatch: pyt
     monkeypatch.setattr("harness.runtimes.deployment.process_faults.ANSWER_WITHIN_S", 0.01)
     refuses = asyncio.Event()
 
-    async def until_heard(name: str) -> None:
+    async def deliver(name: str) -> None:
         await refuses.wait()
         raise EnvironmentFailure(f"{name} refused")
 
     inside = ProcessFaultInjector(lambda _: SimpleNamespace(injected={}), "s")  # type: ignore[arg-type, return-value]
-    monkeypatch.setattr(inside, "_until_heard", until_heard)
+    monkeypatch.setattr(inside, "_deliver", deliver)
     await inside.disturb("test", ["order-1"], Faults(duplicate=1.0))
     inside._wanted.clear()
     refuses.set()
-    await until(lambda: not inside._telling)
+    await until(lambda: not inside._deliveries)
     with pytest.raises(EnvironmentFailure, match="order-1 refused"):
         await inside.heal()
     await inside.stop()

@@ -149,7 +149,7 @@ def test_recorded_processes_are_ended_unless_a_later_deployment_has_the_folder(t
 
 async def test_everything_guarded_is_released_once_it_has_ended_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[tuple[str, Guarded]] = []
-    monkeypatch.setattr(watchdog._LINE, "write", lambda sign, one: said.append((sign, one)))
+    monkeypatch.setattr(watchdog._PIPE, "write", lambda sign, one: said.append((sign, one)))
     temporary.remove(temporary.make())
     async with deployment("local", Spec(protocol="2pc")):
         assert [sign for sign, _ in said[:2]] == ["+", "-"]

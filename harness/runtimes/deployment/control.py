@@ -1,4 +1,4 @@
-"""A deployment seen from another process: what runs there, and its end."""
+"""A deployment seen from another process: its nodes, its troubles, and its end."""
 
 import os
 import signal
@@ -21,9 +21,10 @@ SILENT_S = 10.0  # a supervisor shows every second that it works
 
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
-    """`supervised` is False when the supervisor was killed: nodes may still run, but nobody looks after them.
+    """A deployment as another process finds it.
 
-    `troubles`: each thing that is not as it should be, in words.
+    `supervised` is False when the supervisor was killed: nodes may still run, but none of them is started again.
+    `troubles`: one line for each deviation from a deployment that works.
     """
 
     deployment: DeploymentRecord
@@ -33,17 +34,20 @@ class DeploymentView:
 
 
 def view(folder: StateFolder) -> DeploymentView | None:
-    """What runs in this folder; None if nothing was started or everything was stopped."""
+    """Return the deployment of this folder; None if none was started, or it was stopped.
+
+    Raises `EnvironmentFailure` for a status file that cannot be read.
+    """
     deployment = folder.read()
     if deployment is None:
         return None
     nodes = table.deployable(deployment.runtime).seen(deployment)
     supervisor = folder.supervisor()
-    troubles = (*_of_the_supervisor(folder, supervisor), *_of_the_nodes(nodes))
+    troubles = (*_supervisor_troubles(folder, supervisor), *_node_troubles(nodes))
     return DeploymentView(deployment, nodes, supervisor is not None, troubles)
 
 
-def _of_the_supervisor(folder: StateFolder, supervisor: Identity | None) -> Iterable[str]:
+def _supervisor_troubles(folder: StateFolder, supervisor: Identity | None) -> Iterable[str]:
     if supervisor is None:
         yield "the supervisor of these nodes was killed"
     elif process.paused(supervisor):
@@ -52,14 +56,14 @@ def _of_the_supervisor(folder: StateFolder, supervisor: Identity | None) -> Iter
         yield f"the supervisor, process {supervisor.pid}, has not responded for {silent_s:.0f} s"
 
 
-def _of_the_nodes(nodes: Iterable[Node]) -> Iterable[str]:
+def _node_troubles(nodes: Iterable[Node]) -> Iterable[str]:
     return (f"{node.name} is {node.state}" for node in nodes if node.state != "running")
 
 
 def take_down(folder: StateFolder, *, volumes: bool = False) -> list[str]:
-    """Stop what runs in this folder, supervised or not. Returns what was stopped, in words; empty if nothing ran.
+    """Stop the deployment of this folder, supervised or not. Return one line for each node that ran; empty if none did.
 
-    With `volumes`, the data of its containers goes as well.
+    With `volumes`, the data of its containers goes as well. Blocks. Raises `EnvironmentFailure` in its own supervisor.
     """
     stopped = []
     supervisor = folder.supervisor()
@@ -79,7 +83,10 @@ def take_down(folder: StateFolder, *, volumes: bool = False) -> list[str]:
 
 
 def end_leftovers(folder: StateFolder) -> list[str]:
-    """End what is left of a deployment whose supervisor is gone, and name it. Blocks. Call only when nobody else supervises."""
+    """End the rest of a deployment whose supervisor is gone; return the names. Blocks.
+
+    The caller makes sure that no supervisor works in this folder: it would start the nodes again.
+    """
     deployment = folder.read()
     if deployment is None:
         return []
@@ -87,13 +94,13 @@ def end_leftovers(folder: StateFolder) -> list[str]:
 
 
 def all_folders() -> Iterable[Path]:
-    """Every state folder of this user that has, or had, a deployment."""
+    """Return every state folder of this user that has, or had, a deployment."""
     return registry.known()
 
 
 def _stop_supervisor(folder: StateFolder, supervisor: Identity) -> None:
     process.send(supervisor, signal.SIGTERM)
-    process.send(supervisor, signal.SIGCONT)
+    process.send(supervisor, signal.SIGCONT)  # a paused process handles SIGTERM only after SIGCONT
     deadline = time.monotonic() + STOP_WITHIN_S
     while folder.supervisor() == supervisor:
         if time.monotonic() > deadline:

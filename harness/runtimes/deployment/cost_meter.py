@@ -35,9 +35,11 @@ STORE = {"total_commands_processed": "store_operations"}
 class Metered(Protocol):
     """The part of a deployment that the meter needs."""
 
-    def nodes(self) -> tuple[Node, ...]: ...
+    def nodes(self) -> tuple[Node, ...]:
+        """Return the nodes as they are now."""
 
-    def store_url(self, service: str) -> str: ...
+    def store_url(self, service: str) -> str:
+        """Return the address of a service's store, with its password."""
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ class CostMeter:
         self._shop = shop
         self._used: dict[str, NodeCosts] = {}
 
-    async def look(self) -> list[dict[str, Any]]:
+    async def read(self) -> list[dict[str, Any]]:
         """Read the nodes. Return `{"node", "kind", "memory_mb", "cpu_s", ...}` of each: the highest memory, sums of all else."""
         nodes = self._shop.nodes()
         timeout = aiohttp.ClientTimeout(total=WITHIN_S)

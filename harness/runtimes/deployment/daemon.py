@@ -1,6 +1,6 @@
 """A supervisor in a session of its own: `python -m harness.runtimes.deployment.daemon STATE_DIR`, the spec on stdin.
 
-It answers with one JSON line on stdout, `{}` once everything serves or `{"code", "error"}`; after that its output is
+The process writes one JSON line to stdout, `{}` once every node serves or `{"code", "error"}`; after that its output is
 its log. The spec may hold a store's password, so it never goes on a command line.
 """
 
@@ -24,12 +24,17 @@ from protocols.errors import UsageError
 
 
 class LaunchResult(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The outcome of a start. `code` is an exit code: 0, 2 for a `UsageError`, 4 for an `EnvironmentFailure`."""
+
     code: int = 0
     error: str = ""
 
 
 def launch(spec: Spec, folder: StateFolder) -> control.DeploymentView:
-    """Start a detached supervisor and return once everything serves. Raises what the supervisor raised."""
+    """Start a detached supervisor and return once every node serves. Blocks.
+
+    Raises the `UsageError` or `EnvironmentFailure` of the supervisor, and `EnvironmentFailure` if it cannot be started.
+    """
     spec.check()
     limits.check(spec)
     folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,69 +52,70 @@ def launch(spec: Spec, folder: StateFolder) -> control.DeploymentView:
             why = exhausted(error, starts=True) or error.strerror
             raise EnvironmentFailure(f"the supervisor cannot be started: {why}") from error
     try:
-        told = _ask(child, msgspec.json.encode(spec))
+        reply = _exchange(child, msgspec.json.encode(spec))
     except BaseException:
         child.terminate()
         child.wait(GRACE_S * 4)
         raise
-    _raise(told, folder)
-    found = control.view(folder)
-    if found is None:
+    _raise(reply, folder)
+    deployment = control.view(folder)
+    if deployment is None:
         raise EnvironmentFailure(f"the deployment ended at once; see {folder.logs / 'supervisor.log'}")
-    # It goes on without us; that it is never waited for is meant.
+    # The supervisor outlives this process on purpose; a set return code keeps `Popen` from warning that it still runs.
     child.returncode = 0
-    return found
+    return deployment
 
 
-def _ask(child: subprocess.Popen[bytes], question: bytes) -> bytes:
-    """What it says until it closes its end; `communicate` would also wait for the process to end."""
+def _exchange(child: subprocess.Popen[bytes], encoded_spec: bytes) -> bytes:
+    """Send the spec; return the output until the child closes its end. `communicate` would also wait for the child's end."""
     assert child.stdin is not None
     assert child.stdout is not None
     with child.stdout, suppress(BrokenPipeError):
         with child.stdin:
-            child.stdin.write(question)
+            child.stdin.write(encoded_spec)
         return child.stdout.read()
     return b""
 
 
-def _raise(told: bytes, folder: StateFolder) -> None:
+def _raise(reply: bytes, folder: StateFolder) -> None:
     try:
-        answer = msgspec.json.decode(told, type=LaunchResult)
+        result = msgspec.json.decode(reply, type=LaunchResult)
     except msgspec.MsgspecError:
         raise EnvironmentFailure(f"the supervisor died; see {folder.logs / 'supervisor.log'}") from None
-    if answer.code == 2:
-        raise UsageError(answer.error)
-    if answer.code:
-        raise EnvironmentFailure(answer.error)
+    if result.code == 2:
+        raise UsageError(result.error)
+    if result.code:
+        raise EnvironmentFailure(result.error)
 
 
-def _tell(answer: LaunchResult) -> None:
-    """The one line, and the end of the pipe: whoever waits there has its answer."""
+def _send_result(result: LaunchResult) -> None:
+    """Write the one line, and close the pipe, for whose end the launching command waits."""
     try:
-        os.write(1, msgspec.json.encode(answer) + b"\n")
+        os.write(1, msgspec.json.encode(result) + b"\n")
     finally:
         os.dup2(2, 1)
 
 
 def _ready(_: Supervisor) -> None:
-    with suppress(BrokenPipeError):  # a command that was killed meanwhile does not take the shop with it
-        _tell(LaunchResult())
+    with suppress(BrokenPipeError):  # the launching command was killed meanwhile: the shop stays up all the same
+        _send_result(LaunchResult())
 
 
-def _say(text: str) -> None:
-    """Write to the log, past Python's buffers: what a full disk refuses must not come back at the next line."""
+def _log(text: str) -> None:
+    """Write to the log, past Python's buffers: a line that a full disk refuses must not come back with the next one."""
     os.write(2, f"{text}\n".encode())
 
 
 def main(arguments: list[str]) -> int:
+    """Run the supervisor of the state folder `arguments[0]` until a signal ends it. Return 0."""
     folder = StateFolder(Path(arguments[0]))
     try:
         spec = msgspec.json.decode(sys.stdin.buffer.read(), type=Spec)
-        asyncio.run(run(spec, folder, _ready, _say))
+        asyncio.run(run(spec, folder, _ready, _log))
     except UsageError as error:
-        _tell(LaunchResult(code=2, error=str(error)))
+        _send_result(LaunchResult(code=2, error=str(error)))
     except EnvironmentFailure as error:
-        _tell(LaunchResult(code=4, error=str(error)))
+        _send_result(LaunchResult(code=4, error=str(error)))
     return 0
 
 

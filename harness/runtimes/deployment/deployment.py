@@ -29,9 +29,9 @@ IF_BROKERED: frozenset[Capability] = frozenset({"dead-letters"})
 
 
 class Deployment(Supervisor):
-    """A `Breakable` runtime. Without a `state_dir` it lives in a temporary folder that is gone afterwards.
+    """A `Breakable` runtime of real nodes. Without a `state_dir` its state folder is temporary and removed by `down`.
 
-    `async with LocalDeployment(Spec(protocol="2pc")) as shop` brings it up and takes it down, whatever happens.
+    `async with LocalDeployment(Spec(protocol="2pc")) as shop` brings it up and takes it down, also after an error.
     """
 
     make_platform: ClassVar[MakePlatform]
@@ -62,9 +62,11 @@ class Deployment(Supervisor):
 
     @property
     def url(self) -> str:
+        """Return the gateway's address. Raises `EnvironmentFailure` while nothing is up."""
         return self.plan.gateway.url
 
     async def up(self) -> None:
+        """Start every node and return once all serve; see `Supervisor.start` for errors."""
         try:
             await self.start()
         except BaseException:
@@ -80,13 +82,14 @@ class Deployment(Supervisor):
                 self._watches.keep(log.run, f"the watch of the log of {name}")
 
     async def down(self) -> None:
+        """Stop every node and remove a temporary state folder. It may be called twice."""
         if self._up:
             self._up = False
             await _to_its_end(self._stop())
         self._remove_temporary()
 
     def terminate(self, name: str) -> None:
-        """Ask a node to stop, as an operator or a container engine does; it is started again as after any other end."""
+        """Send a node SIGTERM, as an operator or a container engine does; it is started again as after any other end."""
         self.signal(name, signal.SIGTERM)
 
     def pause(self, name: str) -> None:
@@ -95,7 +98,7 @@ class Deployment(Supervisor):
     def resume(self, name: str) -> None:
         self.signal(name, signal.SIGCONT)
 
-    # ------------------------------------------------------------ what it offers to faults
+    # ------------------------------------------------------------ the port for faults
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -127,6 +130,7 @@ class Deployment(Supervisor):
             await self._process_faults.undisturb(by)
 
     async def cut_tail(self, name: str, rng: Random) -> str:
+        """Cut the log of a store that is down; return the loss in words. Raises `KeyError` without `breakable`."""
         return f"{name}: {await self._logs[name].cut(time.monotonic(), rng)}"
 
     async def fill_disk(self, name: str) -> None:
@@ -144,6 +148,7 @@ class Deployment(Supervisor):
         return await self.platform.dead_letters(self._running_services())
 
     async def heal(self) -> None:
+        """Undo every fault: first of the nodes, since a paused or dead process cannot take back its own faults."""
         for node in self.nodes():
             if node.state == "paused":
                 self.resume(node.name)
@@ -164,7 +169,7 @@ class Deployment(Supervisor):
         return self.plan.secret
 
     def node(self, name: str) -> Node:
-        """Return a node by its name. Raises `KeyError` naming the nodes there are."""
+        """Return a node by its name. Raises `KeyError` listing the nodes."""
         return self.supervisor(name).node()
 
     def store_url(self, service: str) -> str:
@@ -194,7 +199,7 @@ class Deployment(Supervisor):
 
 
 async def _to_its_end(work: Coroutine[None, None, None]) -> None:
-    """Finish `work` even when cancelled meanwhile, and only then raise: half a stop would leave processes behind."""
+    """Finish `work` even when cancelled, and only then raise `CancelledError`: half a stop would leave processes behind."""
     task = start_task(work, "stop")
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -1,4 +1,4 @@
-"""A deployment that is up until a signal ends it."""
+"""A deployment that runs until a signal ends it."""
 
 import asyncio
 import signal
@@ -17,33 +17,37 @@ async def run(
     ready: Callable[[Supervisor], None],
     say: Callable[[str], None] = lambda _: None,
 ) -> signal.Signals:
-    """Up until SIGINT or SIGTERM, then down. `ready` is called once everything serves. Returns the signal."""
+    """Run a deployment until SIGINT, SIGTERM or SIGHUP, then stop it. Return the signal.
+
+    `ready` is called once every node serves. Raises the errors of `Supervisor.start`.
+    """
     say = unbroken(say)
     platform = table.deployable(spec.runtime).make_platform(spec, folder, say, volatile=False)
     supervisor = Supervisor(spec, folder, platform, say)
     loop = asyncio.get_running_loop()
-    told: asyncio.Future[signal.Signals] = loop.create_future()
+    received: asyncio.Future[signal.Signals] = loop.create_future()
 
-    def tell(number: signal.Signals) -> None:
-        if not told.done():
-            told.set_result(number)
+    def on_signal(number: signal.Signals) -> None:
+        if not received.done():
+            received.set_result(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # nohup ignores SIGHUP for us, and means it; a shell's `&` ignores SIGINT too, but then somebody sent it on purpose
+        # `nohup` has this process ignore SIGHUP, which stays so. A shell's `&` has it ignore SIGINT as well, but a SIGINT
+        # that arrives then was sent on purpose.
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            loop.add_signal_handler(number, tell, number)
+            loop.add_signal_handler(number, on_signal, number)
     starting = start_task(supervisor.start(), "start")
-    await asyncio.wait((starting, told), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((starting, received), return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
         starting.cancel()
         await asyncio.wait((starting,))
     if not starting.cancelled():
         starting.result()
         try:
-            if not told.done():
+            if not received.done():
                 ready(supervisor)
-            await told
+            await received
         finally:
             say("stopping")
             await supervisor.stop()
-    return told.result()
+    return received.result()

@@ -1,4 +1,4 @@
-"""Who wants which services to misbehave, and what that comes to for each: the bookkeeping behind `Insides`."""
+"""The faults injected into service processes, by owner, and their sum for each process."""
 
 from collections.abc import Hashable, Iterable
 from functools import reduce
@@ -10,30 +10,30 @@ from protocols.service.faults import Faults
 
 
 class InjectedFaults:
-    """Orders by who gave them."""
+    """The faults of each owner, with the names of the processes that they are for. An owner has one set of faults."""
 
     def __init__(self) -> None:
         self._orders: dict[Hashable, tuple[Faults, frozenset[str]]] = {}
 
     def put(self, by: Hashable, names: Iterable[str], faults: Faults) -> frozenset[str]:
-        """Returns whom it concerns."""
+        """Set the faults of the owner `by`, in place of its former ones. Return the names of their processes."""
         self._orders[by] = faults, frozenset(names)
         return self._orders[by][1]
 
     def take(self, by: Hashable) -> frozenset[str]:
-        """Take back what `by` ordered. Returns whom it concerned."""
+        """Remove the faults of the owner `by`. Return the names of their processes; empty if it had none."""
         return self._orders.pop(by, (Faults(), frozenset[str]()))[1]
 
     def clear(self) -> frozenset[str]:
-        """Take back everything. Returns whom it concerned."""
-        meant = frozenset[str]().union(*(names for _, names in self._orders.values()))
+        """Remove the faults of all owners. Return the names of their processes."""
+        affected = frozenset[str]().union(*(names for _, names in self._orders.values()))
         self._orders.clear()
-        return meant
+        return affected
 
     def of(self, name: str) -> Faults:
-        """All that this service process is to do wrong."""
+        """Return the sum of all faults for this process."""
         return reduce(or_, (faults for faults, names in self._orders.values() if name in names), Faults())
 
     def lasting(self, name: str) -> Faults:
-        """The same for its next life: a failpoint at which it died is not armed again."""
+        """Return the faults for its next life: without failpoints, or it would die at the same point in every life."""
         return msgspec.structs.replace(self.of(name), crash_at={})

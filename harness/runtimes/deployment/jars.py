@@ -1,6 +1,6 @@
 """`python -m harness.runtimes.deployment.jars`: fetch Kafka's jars through Maven, once.
 
-They are kept in the user's cache, or where `WDM_KAFKA_JARS` says.
+They are kept in the user's cache, or in the folder that `WDM_KAFKA_JARS` names.
 """
 
 import os
@@ -34,7 +34,7 @@ PROJECT = f"""\
 
 
 def folder() -> Path:
-    """Where they are, or go: in the user's own folder where there is no home."""
+    """Return the folder of the jars, fetched or not: below the user's cache, or below `user_folder` without a home."""
     named = os.environ.get(FOLDER)
     if named:
         return Path(named)
@@ -44,12 +44,13 @@ def folder() -> Path:
         return user_folder() / f"kafka-{VERSION}"
 
 
-def there() -> bool:
+def fetched() -> bool:
+    """Return whether the jars are on this machine."""
     return (folder() / f"kafka_2.13-{VERSION}.jar").is_file()
 
 
 def fetch() -> None:
-    """Complete or not at all. Raises `OSError` or `CalledProcessError`, Maven having said why."""
+    """Fetch all jars, or none. Raises `OSError`, or `CalledProcessError` after Maven has printed the reason."""
     final = folder()
     final.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=final.parent) as work:
@@ -61,7 +62,8 @@ def fetch() -> None:
 
 
 def main() -> int:
-    if not there():
+    """Fetch the jars unless they are here, and print their folder. Return an exit code: 0, or 4 if they cannot be fetched."""
+    if not fetched():
         try:
             fetch()
         except (OSError, subprocess.CalledProcessError) as error:

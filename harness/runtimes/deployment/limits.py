@@ -31,7 +31,7 @@ def check(spec: Spec) -> None:
 
 
 def allow_many_files() -> None:
-    """A thousand checkouts at once are thousands of sockets: raise the soft limit to the hard one, for children too."""
+    """Raise the soft limit of open files to the hard one, for children too: a thousand checkouts at once need sockets."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # macOS refuses 'unlimited'; its own limit then stays
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,4 +1,11 @@
-"""Keeps one node alive: starts it, tells when it serves, notices its end, starts it again."""
+"""The supervisor of one node: it starts the node, probes whether it serves, notices its end, and starts it again.
+
+The loop, one turn a life:
+
+    wait until a life is wanted -> begin it -> probe until it serves -> wait for its end -> wait `respawn_after_s`
+
+A kill that is to last (`stay_down`) interrupts the last arrow; `revive` and `restart` set `_wanted` and so begin the next turn.
+"""
 
 import asyncio
 import os
@@ -15,16 +22,16 @@ from harness.runtimes.deployment.process_handle import Begin, ProcessHandle
 from protocols.service.tasks import Background, end_tasks, start_task
 
 PROBE_EVERY_S = 0.03
-LAST_WORDS_BYTES = 4_096
+LOG_TAIL_BYTES = 4_096
 EFFECT_WITHIN_S = 10.0
-LOOK_EVERY_S = 0.001
+POLL_EVERY_S = 0.001
 
 
 class NodeSupervisor:
-    """`changed` is called after every change of state, so that somebody can write it down.
+    """The supervisor of the node `member`, which is started again `respawn_after_s` after its end (0: never).
 
-    `begin` starts each of its lives; `injected` holds variables of the next ones; `report` receives a line about each
-    failure of the keeper itself, which goes on: a node must not lose its keeper to anything but `stop`.
+    `changed` is called after every change of state, for the status file. `begin` starts each life; `injected` holds variables
+    of the lives to come. `report` receives a line about each failure of the supervisor itself, which goes on until `stop`.
     """
 
     def __init__(
@@ -37,7 +44,7 @@ class NodeSupervisor:
     ) -> None:
         self.member = member
         self.injected: Mapping[str, str] = {}
-        self.beginning = False  # a life is being started, and what it was told is settled
+        self.beginning = False  # a life is being started, and its variables can no longer be changed
         self._begin = begin
         self._respawn_after_s = respawn_after_s
         self._changed = changed
@@ -51,22 +58,24 @@ class NodeSupervisor:
         self._wanted = asyncio.Event()
         self._served = asyncio.Event()
         self._ended = asyncio.Event()
-        self._tasks = Background(self._complain)
-        self._complaint = ""
+        self._tasks = Background(self._report_once)
+        self._last_report = ""
         self._most_bytes: int | None = None
 
     @property
     def identity(self) -> Identity | None:
-        """Who lives now; None if nobody does."""
+        """Return the identity of the present life; None between two lives."""
         return self._life.identity if self._life else None
 
     @property
     def state(self) -> State:
+        """Return the state. A process that has ended is down at once, before the loop is woken by its end."""
         if self._life is not None and self._life.ended:
             return "down"
         return "paused" if self._life is not None and self._life.paused else self._state
 
     def node(self) -> Node:
+        """Return the node as it is now."""
         pid = self.identity.pid if self.identity else None
         url = (self._life.url if self._life else "") or self.member.url
         return Node(self.member.name, self.member.kind, self.member.service, pid, url, self.state)
@@ -74,22 +83,22 @@ class NodeSupervisor:
     # ------------------------------------------------------------ life
 
     def start(self) -> None:
-        """Begin to keep it. A server that somebody else runs is taken as running."""
+        """Start the loop. A server that was there before (no `command`) is taken as running, and has no loop."""
         if not self.member.command:
             self._become("running")
             self._served.set()
             return
         self._wanted.set()
-        self._tasks.keep(self._keep, "its keeper")
+        self._tasks.keep(self._supervise, "its supervisor")
 
     async def serving(self, within_s: float) -> None:
-        """Return once it serves. Raises `EnvironmentFailure` with its last words if it ended or took too long."""
+        """Return once it serves. Raises `EnvironmentFailure` with the last line of its log if it ended or took too long."""
         deadline = asyncio.get_running_loop().time() + within_s
-        while not self._served.is_set():  # a life that served may have ended before anybody could look
+        while not self._served.is_set():  # a life may have served and ended before this task ran: that counts
             left_s = deadline - asyncio.get_running_loop().time()
             if self._ended.is_set() or left_s <= 0:
                 what = "ended before it served" if self._ended.is_set() else f"does not serve after {within_s:g} s"
-                raise EnvironmentFailure(f"{self.member.name} {what}: {self.last_words()} (log: {self.member.log})")
+                raise EnvironmentFailure(f"{self.member.name} {what}: {self.last_log_line()} (log: {self.member.log})")
             waits = start_task(self._served.wait(), "served"), start_task(self._ended.wait(), "ended")
             try:
                 await asyncio.wait(waits, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
@@ -102,7 +111,7 @@ class NodeSupervisor:
         life = self._life
         if life is not None:
             life.signal(signal.SIGTERM)
-            life.signal(signal.SIGCONT)
+            life.signal(signal.SIGCONT)  # a paused process handles SIGTERM only after SIGCONT
             try:
                 await asyncio.wait_for(life.over(), grace_s)
             except TimeoutError:
@@ -114,22 +123,24 @@ class NodeSupervisor:
     # ------------------------------------------------------------ faults
 
     def signal(self, number: signal.Signals) -> None:
-        """Raises `EnvironmentFailure` if there is no process of ours to signal."""
+        """Send a signal. Raises `EnvironmentFailure` if the node has no process that this deployment started."""
         if self._life is None or not self._life.signal(number):
             raise EnvironmentFailure(f"{self.member.name} is not running as a process here")
         if number in (signal.SIGSTOP, signal.SIGCONT):
             self._frozen = self._life if number == signal.SIGSTOP else None
 
     def kill(self, *, stay_down: bool) -> None:
+        """Send SIGKILL; with `stay_down` no life follows before `revive` or `restart`. Raises as `signal` does."""
         self._stay_down = stay_down
-        self._wanted.clear()
+        self._wanted.clear()  # a life that was already wanted would undo the kill
         self._served.clear()
+        # A node that is down has no process to kill: with `stay_down` it is as wanted, without it the kill is an error.
         if self._life is not None or not stay_down:
             self.signal(signal.SIGKILL)
             self._killed = self._life
 
     def limit_files(self, most: int | None) -> None:
-        """Let no file of this life or a later one grow beyond so many bytes; None: without a limit."""
+        """Bound the size of the files of this life and of later ones, in bytes; None: no bound."""
         self._most_bytes = most
         if self._life is not None:
             self._life.limit_files(most)
@@ -150,19 +161,21 @@ class NodeSupervisor:
             ) from None
 
     async def restart(self, within_s: float) -> None:
-        """A new life at once, whatever it did before."""
+        """End the present life, if there is one, begin another and return once it serves. Raises as `serving` does."""
         life = self._life
         if life is not None:
             with suppress(EnvironmentFailure):  # it was killed a moment ago, and is gone
                 self.kill(stay_down=True)
             await life.over()
+            # The loop is woken by the same end, perhaps after this task, and may then set `_ended`: `serving` would take the
+            # end of the former life for that of the new one.
             while self._life is life:
                 await asyncio.sleep(0)
         self.revive()
         await self.serving(within_s)
 
     def revive(self) -> None:
-        """A new life, at once or as soon as a kill has had its effect. A node that runs goes on."""
+        """Begin a new life, at once or as soon as a kill has had its effect. A node that runs goes on."""
         ended = self._life is None or self._stay_down
         self._stay_down = False
         if ended and self.member.command:
@@ -172,29 +185,31 @@ class NodeSupervisor:
 
     # ------------------------------------------------------------ inside
 
-    async def _keep(self) -> None:
+    async def _supervise(self) -> None:
         while True:
             await self._wanted.wait()
+            # Cleared before the life and not after it: a `revive` during the life is about the next one, and must not be lost.
             self._wanted.clear()
             try:
-                await self._live()
-            except Exception as error:  # noqa: BLE001  a defect of ours; the node is started again all the same
-                self._fail(f"its keeper met {type(error).__name__}: {error}")
+                await self._run_life()
+            except Exception as error:  # noqa: BLE001  a defect of this file; the node is started again all the same
+                self._fail(f"its supervisor met {type(error).__name__}: {error}")
+            # Without the second condition a node that stays down would come back by itself after `respawn_after_s`.
             if self._respawn_after_s and not self._stay_down:
-                # restart() may want it earlier
+                # The pause keeps a node that dies at once from using a whole processor; `restart` and `revive` cut it short.
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wanted.wait(), self._respawn_after_s)
-                if not self._stay_down:
+                if not self._stay_down:  # a kill that is to last may have come during the pause
                     self._wanted.set()
 
-    async def _live(self) -> None:
-        """One life, from start to end."""
+    async def _run_life(self) -> None:
+        """Run one life, from its start to its end. A life that cannot be started is reported, and raises no error."""
         self._ended.clear()
         try:
             life = await self._spawn()
-        except Exception as error:  # noqa: BLE001  whatever it was, the next try may succeed
-            words = str(error) if isinstance(error, OSError | EnvironmentFailure) else repr(error)
-            self._fail(f"it cannot be started: {exhausted(error, starts=True) or words}")
+        except Exception as error:  # noqa: BLE001  a full disk or process table may have space at the next try
+            reason = str(error) if isinstance(error, OSError | EnvironmentFailure) else repr(error)
+            self._fail(f"it cannot be started: {exhausted(error, starts=True) or reason}")
             return
         watch = self._tasks.run(self._watch(), "its watch")
         try:
@@ -202,8 +217,10 @@ class NodeSupervisor:
         finally:
             await end_tasks((watch,))
         self._life = None
+        # A life that ended before it served will do so again, and a node that is not started again never serves: `serving`
+        # raises at once, where it would otherwise wait for its whole time limit.
         if self._state == "starting" or not self._respawn_after_s or self._stay_down:
-            self._ended.set()  # waiting for it would be in vain
+            self._ended.set()
         self._served.clear()
         self._become("down")
 
@@ -211,6 +228,7 @@ class NodeSupervisor:
         member = self.member
         environment = {**member.environment, **(member.once if self._lives == 0 else {}), **self.injected}
         self._lives += 1
+        # From here on a change of `injected` no longer reaches this life: `ProcessFaultInjector` waits for the process itself.
         self.beginning = True
         try:
             self._life = life = await self._begin(member, environment)
@@ -224,7 +242,7 @@ class NodeSupervisor:
     def _fail(self, why: str) -> None:
         with suppress(OSError), self.member.log.open("a") as log:
             log.write(f"{why}\n")
-        self._complain(why)
+        self._report_once(why)
         self._ended.set()
         self._become("down")
 
@@ -235,38 +253,41 @@ class NodeSupervisor:
         self._become("running")
 
     async def _serves(self) -> bool:
-        """A probe that fails has seen no node that serves."""
+        """Return whether the node serves; False if the probe raises."""
         try:
             return await self.member.serves()
-        except Exception as error:  # noqa: BLE001  a defect of the probe must not end the watch
-            self._complain(f"its probe met {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  a defect of the probe must not end the watch: no later life would serve
+            self._report_once(f"its probe met {type(error).__name__}: {error}")
             return False
 
     def _become(self, state: State) -> None:
         self._state = state
         try:
             self._changed()
-        except Exception as error:  # noqa: BLE001  the node is what counts, not the note about it
-            self._complain(f"its state could not be noted: {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  the node matters more than the status file: a full disk must not end it
+            self._report_once(f"its state could not be noted: {type(error).__name__}: {error}")
 
-    def _complain(self, why: str) -> None:
-        """One line, once for each reason in a row: a full disk may last for hours."""
-        if why != self._complaint:
-            self._complaint = why
+    def _report_once(self, why: str) -> None:
+        """Report one line, unless the last one was the same: a full disk may last for hours."""
+        if why != self._last_report:
+            self._last_report = why
             self._report(f"{self.member.name}: {why}")
 
-    def last_words(self) -> str:
-        """The last line of its log, for an error message."""
+    def last_log_line(self) -> str:
+        """Return the last line of its log, for an error message."""
         try:
             with self.member.log.open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - LAST_WORDS_BYTES))
+                log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
                 lines = log.read().decode("utf-8", "replace").strip().splitlines()
         except OSError:
             lines = []
-        return lines[-1].strip() if lines else "it said nothing"
+        return lines[-1].strip() if lines else "its log is empty"
 
 
 async def _stands_still(life: ProcessHandle) -> None:
-    """A stopped process goes on until the kernel has taken it off its processor: a moment, or more on a busy machine."""
+    """Return once the process is stopped or has ended.
+
+    A process goes on after SIGSTOP until the kernel has taken it off its processor: a moment, or more on a busy machine.
+    """
     while not (life.paused or life.ended):
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(POLL_EVERY_S)

@@ -15,9 +15,9 @@ BROKER_USER = "wdm"
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """A node before it runs. `command` is empty for a server that somebody else runs.
+    """A node before it runs. `command` is empty for a server that was there before the deployment.
 
-    `once` holds variables of its first life only. `prepare` writes what it needs on disk.
+    `once` holds variables of its first life only. `prepare` writes its files before each life.
     """
 
     name: str
@@ -35,9 +35,10 @@ class NodeSpec:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentPlan:
-    """A whole deployment before it runs. `store_urls`, by service, carry passwords. `data`: the folder of each store of ours.
+    """A whole deployment before it runs. `store_urls`, by service, carry passwords.
 
-    `brokers`: one, or none if the transport needs none; `broker_urls`: how each service process reaches it.
+    `data`: the folder of each store that the deployment starts. `brokers`: one, or none if the transport needs none;
+    `broker_urls`: the broker's address for each service process.
     """
 
     tag: str
@@ -52,4 +53,5 @@ class DeploymentPlan:
 
     @property
     def members(self) -> tuple[NodeSpec, ...]:
+        """Return all nodes, each after those that it depends on."""
         return (*self.stores, *self.brokers, *self.services, self.gateway)

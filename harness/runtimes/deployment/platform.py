@@ -1,4 +1,4 @@
-"""The port of what a deployment runs on: processes of this machine, or containers."""
+"""The port between a deployment and its platform: processes of this machine, or containers."""
 
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from random import Random
@@ -17,25 +17,30 @@ class LinkNetwork(Protocol):
     """The proxies on the links of a deployment, if it was made for faults of links (`NetworkFaults`)."""
 
     @property
-    def wires(self) -> tuple[LinkId, ...]: ...
+    def wires(self) -> tuple[LinkId, ...]:
+        """Return every link that has a proxy, in a fixed order."""
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        """Start the proxies. Raises `EnvironmentFailure` or `OSError`."""
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        """Stop the proxies and close their connections."""
 
-    def apply_rule(self, by: Hashable, wires: Iterable[LinkId], rule: Rule, rng: Random) -> None: ...
+    def apply_rule(self, by: Hashable, wires: Iterable[LinkId], rule: Rule, rng: Random) -> None:
+        """Put a rule on links, owned by `by`."""
 
-    def remove_rules(self, by: Hashable, *, reset: bool = False) -> None: ...
+    def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:
+        """Remove every rule of the owner `by`; with `reset`, reset the connections that it stalled."""
 
     def remove_all_rules(self) -> None:
         """Remove every rule."""
 
     async def settled(self) -> None:
-        """Return once all of this is done. Raises `EnvironmentFailure` for what could not be."""
+        """Return once every rule has taken effect. Raises `EnvironmentFailure` naming a rule that cannot."""
 
 
 class Platform(Protocol):
-    """A strategy of a deployment. Everything may raise `EnvironmentFailure`."""
+    """A strategy of a deployment. Every method may raise `EnvironmentFailure`."""
 
     network: LinkNetwork
 
@@ -45,34 +50,34 @@ class Platform(Protocol):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """Return what faults may ask of it, whatever its nodes are."""
+        """Return the capabilities that every deployment on this platform has."""
 
     def plan(self, ports: Ports) -> DeploymentPlan:
-        """Plan every node; nothing runs yet. Raises `UsageError` for what is impossible."""
+        """Plan every node; nothing runs yet. Raises `UsageError` for a spec that this platform cannot run."""
 
     async def make(self) -> None:
-        """Make what has to exist before the first node starts."""
+        """Make the containers, networks and files that the first node needs."""
 
     async def remove(self) -> None:
-        """Remove everything that was made, and end what nodes started and left behind."""
+        """Remove everything that `make` made, and end the processes that nodes started and left behind."""
 
     def store_logs(self) -> Mapping[str, Log]:
         """Return the log of each store, by the store's name."""
 
     async def largest_file(self, store: str) -> int:
-        """Return the size of the largest file of a store, in bytes: where its full disk ends."""
+        """Return the size of the largest file of a store, in bytes: the limit that stands for its full disk."""
 
     async def inject_poison(self, service: str, name: str, running: Sequence[str]) -> Sequence[str]:
-        """Send a service messages that are of no use; return their names. `running`: services that can be asked."""
+        """Send a service messages that it cannot handle; return their names. `running`: names of service processes that run."""
 
     async def dead_letters(self, running: Sequence[str]) -> Sequence[bytes]:
         """Return the bodies of the broker's dead letters."""
 
     async def settled(self) -> None:
-        """Return once all that was asked of nodes has been done."""
+        """Return once every order to a node has been carried out."""
 
     async def heal(self) -> None:
-        """Undo everything that faults can have done to nodes as such."""
+        """Undo the faults of nodes that the node supervisors do not undo."""
 
     def watches(self) -> Iterable[tuple[Callable[[], Coroutine[Any, Any, None]], str]]:
         """Return endless jobs that belong to a deployment for faults, each with its name."""
@@ -81,4 +86,5 @@ class Platform(Protocol):
 class MakePlatform(Protocol):
     """A class of platforms. `volatile`: the data of its stores goes with it."""
 
-    def __call__(self, spec: Spec, folder: StateFolder, say: Callable[[str], None], *, volatile: bool) -> Platform: ...
+    def __call__(self, spec: Spec, folder: StateFolder, say: Callable[[str], None], *, volatile: bool) -> Platform:
+        """Return a platform for this spec. `say` receives one line about each step."""

@@ -1,7 +1,7 @@
-"""Ports for nodes: on loopback, and out of the way of the kernel's own choices.
+"""Ports for nodes: on loopback, and outside of the range from which the kernel chooses.
 
-The kernel takes the near end of outgoing connections from its ephemeral range. A port from there could be gone by
-the time a killed node wants it back, so ours lie below that range.
+The kernel takes the near end of outgoing connections from its ephemeral range. A port from there could be taken by
+the time a killed node starts again, so the nodes' ports lie below that range.
 """
 
 import errno
@@ -30,23 +30,24 @@ class Ports:
         self._left = (port for port in range(first, first + BLOCK) if port != avoid)
 
     def take(self) -> int:
-        """The next port of the block that nobody listens on."""
+        """Return the next free port of the block. Raises `EnvironmentFailure` if none is left."""
         for port in self._left:
             if is_free(port):
                 return port
         raise EnvironmentFailure(f"none of {BLOCK} ports is free; stop other deployments with `wdm down --all`")
 
     def close(self) -> None:
+        """Release the block."""
         self._lock.close()
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this loopback port now."""
+    """Return whether a server could listen on this loopback port now."""
     return why_taken(port) is None
 
 
 def why_taken(port: int) -> str | None:
-    """None if a server could listen there, else the reason in words."""
+    """Return the reason why no server can listen on this loopback port; None if one can."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

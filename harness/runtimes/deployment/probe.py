@@ -1,4 +1,4 @@
-"""Does it serve? Asked with bare sockets, so that the supervisor stays small and starts quickly."""
+"""Probes of whether a node serves, over bare sockets, so that the supervisor stays small and starts quickly."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ Probe = Callable[[], Awaitable[bool]]
 
 
 def http(port: int, path: str = "/health") -> Probe:
-    """True once this loopback port answers a GET with 200."""
+    """Return a probe that is true once this loopback port answers a GET with 200."""
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
 
     async def serves() -> bool:
@@ -19,7 +19,7 @@ def http(port: int, path: str = "/health") -> Probe:
 
 
 def store(port: int, password: str) -> Probe:
-    """True once the server on this loopback port has loaded its log and answers."""
+    """Return a probe that is true once the store on this loopback port has loaded its log and answers."""
 
     async def serves() -> bool:
         return await _exchange(port, f"AUTH {password}\r\nPING\r\n".encode(), lines=2) == b"+OK\r\n+PONG\r\n"
@@ -28,7 +28,7 @@ def store(port: int, password: str) -> Probe:
 
 
 def answers(port: int, request: bytes, beginning: bytes, skip: int = 0) -> Probe:
-    """True once this loopback port answers `request` with something that begins so, after `skip` bytes."""
+    """Return a probe that is true once this loopback port answers `request` with `skip` bytes and then `beginning`."""
 
     async def serves() -> bool:
         return (await _read(port, request, skip + len(beginning)))[skip:] == beginning
@@ -49,7 +49,7 @@ async def _read(port: int, request: bytes, count: int) -> bytes:
 
 
 async def _exchange(port: int, request: bytes, lines: int = 1) -> bytes:
-    """The first lines of the answer; empty if there is none."""
+    """Return the first lines of the answer; empty if there is none."""
     with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
         async with asyncio.timeout(ANSWER_WITHIN_S):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -25,22 +25,24 @@ class Identity:
 
 
 def identify(pid: int) -> Identity | None:
-    """Who has this pid now; None if nobody, or only a zombie that nobody has collected yet."""
+    """Return the identity of the process with this pid; None if there is none, or only a zombie that was not waited for."""
     look = _look(pid)
     return None if look is None or look[0] == "Z" else Identity(pid, look[1])
 
 
 def alive(identity: Identity) -> bool:
+    """Return whether this very process runs or is paused."""
     return identify(identity.pid) == identity
 
 
 def paused(identity: Identity) -> bool:
+    """Return whether this very process is stopped by a signal."""
     look = _look(identity.pid)
     return look is not None and look[0] == "T" and look[1] == identity.started
 
 
 def send(identity: Identity, number: signal.Signals) -> bool:
-    """Signal exactly this process. False if it is gone."""
+    """Signal exactly this process. Return False if it is gone."""
     if not alive(identity):
         return False
     with suppress(ProcessLookupError):
@@ -50,10 +52,10 @@ def send(identity: Identity, number: signal.Signals) -> bool:
 
 
 def end(identities: Iterable[Identity], grace_s: float = GRACE_S) -> list[Identity]:
-    """SIGTERM, and SIGKILL for what is left after `grace_s`. Blocks. Returns those that were there."""
+    """Send SIGTERM, and after `grace_s` SIGKILL to the rest; return those that were alive. Blocks for at most `2 * grace_s`."""
     found = [identity for identity in identities if send(identity, signal.SIGTERM)]
     for identity in found:
-        send(identity, signal.SIGCONT)  # a paused process hears nothing else
+        send(identity, signal.SIGCONT)  # a paused process handles SIGTERM only after SIGCONT
     if not _gone(found, grace_s):
         for identity in found:
             send(identity, signal.SIGKILL)
@@ -62,9 +64,9 @@ def end(identities: Iterable[Identity], grace_s: float = GRACE_S) -> list[Identi
 
 
 def tagged(tag: str) -> Iterator[Identity]:
-    """Processes whose environment names this deployment: those a killed supervisor had no time to write down.
+    """Yield the processes whose environment names this deployment: a killed supervisor may not have recorded them all.
 
-    Linux only; elsewhere an environment cannot be read, and nothing is found.
+    Linux only; elsewhere an environment cannot be read, and no process is found.
     """
     wanted = f"{TAG}={tag}".encode()
     for folder in PROC.glob("[0-9]*"):
@@ -85,7 +87,7 @@ def _gone(identities: list[Identity], within_s: float) -> bool:
 
 
 def _look(pid: int) -> tuple[str, str] | None:
-    """State letter and start time of a pid."""
+    """Return the state letter and the start time of a pid; None if there is no such process."""
     if sys.platform == "linux":
         try:
             # The name may hold blanks and brackets; the fields after it are fixed (proc(5): 3 is state, 22 starttime).

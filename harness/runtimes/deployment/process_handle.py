@@ -9,28 +9,29 @@ from harness.runtimes.deployment.process import Identity
 
 
 class ProcessHandle(Protocol):
-    """What a keeper asks of it, whatever it is."""
+    """One life of a node, as its supervisor sees it."""
 
     @property
     def identity(self) -> Identity | None:
-        """Different for each life; None if it was over before anybody looked."""
+        """Return its identity, different for each life; None if it was over before it could be read."""
 
     @property
     def url(self) -> str:
-        """Where it is reached, if that changes from life to life; else empty."""
+        """Return its address, if that changes from life to life; else empty."""
 
     @property
-    def paused(self) -> bool: ...
+    def paused(self) -> bool:
+        """Return whether it is stopped by a pause."""
 
     @property
     def ended(self) -> bool:
-        """Whether it is over, known to whoever looks before it is known to whoever waits."""
+        """Return whether it is over; this is true before `over` returns."""
 
     def signal(self, number: signal.Signals) -> bool:
-        """False if it is over. It may take effect a little later; two take effect in their order."""
+        """Send a signal; return False if the life is over. Signals may take effect a little later, in their order."""
 
     def limit_files(self, most: int | None) -> None:
-        """Let no file grow beyond so many bytes; None: without a limit. It may take effect a little later."""
+        """Bound the size of its files, in bytes; None: no bound. The bound may take effect a little later."""
 
     async def over(self) -> None:
         """Return once it has ended."""

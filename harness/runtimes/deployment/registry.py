@@ -1,4 +1,4 @@
-"""The user's own folder, and the list in it of the state folders with a deployment: what `wdm down --all` reads."""
+"""The user's own folder, and in it the list of the state folders with a deployment, which `wdm down --all` reads."""
 
 import fcntl
 import os
@@ -13,20 +13,20 @@ from protocols.errors import UsageError
 
 @cache
 def user_folder() -> Path:
-    """`$XDG_STATE_HOME/wdm` or `~/.local/state/wdm`; below the temporary folder where that cannot be written."""
+    """Return `$XDG_STATE_HOME/wdm` or `~/.local/state/wdm`; a folder below the temporary one where that is not writable."""
     for folder in _candidates():
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
             continue
-        # A folder in /tmp that somebody else made first is not ours to trust.
+        # A folder in /tmp that another user made first cannot be trusted.
         if os.access(folder, os.W_OK) and folder.stat().st_uid == os.getuid():
             return folder
     return Path(tempfile.mkdtemp(prefix="wdm-"))
 
 
 def expanded(path: Path) -> Path:
-    """A path whose `~` is a home. Raises `UsageError` where there is none: a user of a container has often no entry."""
+    """Return a path with `~` replaced by the home. Raises `UsageError` without a home, as for many users of containers."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -40,7 +40,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def known() -> list[Path]:
-    """State folders that have, or had, a deployment."""
+    """Return the state folders that have, or had, a deployment."""
     try:
         lines = _list().read_text().splitlines()
     except FileNotFoundError:
@@ -49,10 +49,12 @@ def known() -> list[Path]:
 
 
 def remember(folder: Path) -> None:
+    """Add a state folder to the list. Raises `OSError`."""
     _edit(lambda lines: lines if str(folder) in lines else [*lines, str(folder)])
 
 
 def forget(folder: Path) -> None:
+    """Remove a state folder from the list. Raises `OSError`."""
     _edit(lambda lines: [line for line in lines if line != str(folder)])
 
 

@@ -26,5 +26,5 @@ def environment(kind: type[Deployment], spec: Spec) -> Environment:
         logs,
         lambda: temporary.remove(folder),
         spans=lambda: spans.from_logs(logs),
-        costs=CostMeter(shop).look,
+        costs=CostMeter(shop).read,
     )

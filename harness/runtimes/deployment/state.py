@@ -1,8 +1,8 @@
-"""The state folder of one deployment: who supervises it, what runs, its logs, its data.
+"""The state folder of one deployment: its supervisor, its nodes, its logs, its data.
 
-`lock` is held (`flock`) by the supervisor for its whole life; the kernel lets go of it however the supervisor
-ends, so a killed one is noticed; its time of change is renewed every second, so a supervisor that hangs is noticed as well.
-`deployment.json` says what was started; it holds secrets and is its owner's only.
+`lock` is held (`flock`) by the supervisor for its whole life; the kernel releases it at any end of the supervisor,
+so a killed one is noticed; its time of change is renewed every second, so a supervisor that hangs is noticed as well.
+`deployment.json` lists the nodes that were started; it holds secrets and only its owner can read it.
 """
 
 import errno
@@ -32,7 +32,7 @@ READ_AGAIN_MS, LONGEST_READ_AGAIN_MS = 5.0, 20.0
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """A node as it was last written down."""
+    """A node as it was last recorded."""
 
     name: str
     kind: Kind
@@ -48,10 +48,10 @@ class Record(msgspec.Struct, kw_only=True):
         return None if self.pid is None else Identity(self.pid, self.started)
 
     def node(self) -> Node:
-        """As it is now: what is written down may have died since."""
+        """Return the node as it is now: it may have died since it was recorded."""
         identity = self.identity
         if self.kind == "store" and identity is None and self.port == 0:
-            return Node(self.name, self.kind, self.service, None, self.url, self.state)  # somebody else's server
+            return Node(self.name, self.kind, self.service, None, self.url, self.state)  # a server from `store_urls`
         if identity is None or not alive(identity):
             return Node(self.name, self.kind, self.service, None, self.url, "down")
         state: State = "paused" if paused(identity) else self.state
@@ -59,7 +59,7 @@ class Record(msgspec.Struct, kw_only=True):
 
 
 class DeploymentRecord(msgspec.Struct, kw_only=True):
-    """Everything about a running deployment that somebody outside its supervisor needs."""
+    """A running deployment as other processes need it, in `deployment.json`."""
 
     tag: str
     phase: Literal["starting", "up", "stopping"]
@@ -73,7 +73,7 @@ class DeploymentRecord(msgspec.Struct, kw_only=True):
 
 
 class StateFolder:
-    """`path` is made when a supervisor takes it. All paths are absolute."""
+    """The state folder at `path`, which is made when a supervisor takes it. All paths are absolute."""
 
     def __init__(self, path: Path) -> None:
         self.path = expanded(path).absolute()
@@ -83,7 +83,7 @@ class StateFolder:
     # ------------------------------------------------------------ the supervisor's side
 
     def take(self) -> None:
-        """Become its supervisor. Raises `EnvironmentFailure` if it has one already or cannot be written."""
+        """Lock the folder for this process. Raises `EnvironmentFailure` if it has a supervisor or cannot be written."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.logs.mkdir(exist_ok=True)
@@ -112,7 +112,7 @@ class StateFolder:
         return EnvironmentFailure(f"state folder {self.path} cannot be used: {error.strerror}")
 
     def already(self) -> EnvironmentFailure:
-        """The refusal of a second deployment here."""
+        """Return the error for a second deployment in this folder."""
         return EnvironmentFailure(
             f"a deployment is already running in {self.path}; stop it with `wdm down --state-dir {self.path}`, "
             "or choose another --state-dir"
@@ -130,7 +130,7 @@ class StateFolder:
                 raise
 
     def _overwrite(self, content: bytes) -> bool:
-        """Whether it fitted. A reader may see half of it, and reads again."""
+        """Return whether the content fitted. A reader may find half of it, and reads again."""
         with suppress(OSError), (self.path / STATUS).open("r+b") as file:
             if os.fstat(file.fileno()).st_size >= len(content):
                 os.pwrite(file.fileno(), content.ljust(os.fstat(file.fileno()).st_size), 0)
@@ -138,9 +138,9 @@ class StateFolder:
         return False
 
     def write_private(self, name: str, content: bytes) -> Path:
-        """A file in this folder that only its owner can read, complete or not there at all. Raises `OSError`.
+        """Write a file in this folder that only its owner can read, completely or not at all; return it. Raises `OSError`.
 
-        A file that has this content is left alone: a node can be started again while the disk is full.
+        A file that has this content already stays: a node can be started again while the disk is full.
         """
         final = self.path / name
         with suppress(OSError):
@@ -160,12 +160,12 @@ class StateFolder:
         return final
 
     def beat(self) -> None:
-        """Show that the supervisor works. It needs no space on the disk."""
+        """Renew the time of the lock file, as a sign that the supervisor works. It needs no space on the disk."""
         with suppress(OSError):
             os.utime(self.path / "lock")
 
     def leave(self) -> None:
-        """Stop being its supervisor; nothing runs any more."""
+        """Forget the deployment, of which no node runs any more, and release the lock."""
         self.erase()
         if self._lock is not None:
             self._lock.close()
@@ -178,10 +178,10 @@ class StateFolder:
         with suppress(OSError):  # `wdm down --all` finds nothing there, and tries again
             registry.forget(self.path)
 
-    # ------------------------------------------------------------ everybody's side
+    # ------------------------------------------------------------ the side of all processes
 
     def read(self) -> DeploymentRecord | None:
-        """What is written down, None if there is nothing. Raises `EnvironmentFailure` for a file that is not ours."""
+        """Return the recorded deployment, None if there is none. Raises `EnvironmentFailure` for a file of another format."""
         file = self.path / STATUS
         backoff = Backoff(READ_AGAIN_MS, LONGEST_READ_AGAIN_MS)
         for left in reversed(range(READ_TRIES)):
@@ -194,17 +194,17 @@ class StateFolder:
                     raise EnvironmentFailure(
                         f"{file} cannot be read ({error}); run `wdm down`, then remove it"
                     ) from None
-            time.sleep(backoff.next_s())  # it may be being overwritten
+            time.sleep(backoff.next_s())  # the supervisor may be overwriting it in place, see `_overwrite`
         return None
 
     def silent_s(self) -> float:
-        """Seconds since the supervisor last showed that it works; 0 if there is no lock file."""
+        """Return the seconds since the supervisor's last sign of work; 0 if there is no lock file."""
         with suppress(OSError):
             return max(0.0, time.time() - (self.path / "lock").stat().st_mtime)
         return 0.0
 
     def supervisor(self) -> Identity | None:
-        """The process that holds the lock; None if nobody does."""
+        """Return the process that holds the lock; None if it is free. Raises `EnvironmentFailure` for an unnamed holder."""
         try:
             lock = (self.path / "lock").open("r+")
         except (FileNotFoundError, NotADirectoryError):
@@ -218,7 +218,7 @@ class StateFolder:
 
 
 def _holder(lock: IO[str]) -> Identity:
-    """Who wrote itself into the lock file; it does so right after taking the lock."""
+    """Return the process named in the lock file, which a supervisor writes right after it has taken the lock."""
     for _ in range(100):
         lock.seek(0)
         pid, _, started = lock.read().strip().partition(" ")

@@ -1,4 +1,4 @@
-"""Writes a deployment's status file, best effort: a disk that is full must not end anything but the note about it."""
+"""The writer of a deployment's status file, best effort: a full disk must end no node and no supervisor."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +9,7 @@ BEAT_EVERY_S = 1.0
 
 
 class StatusWriter:
-    """Repeats a write that failed every second until it succeeds, and shows that the supervisor's loop runs.
+    """The writer. It repeats a failed write every second until it succeeds, and renews the supervisor's sign of work.
 
     `say` receives one line when writing begins to fail and one when it works again.
     """
@@ -22,17 +22,19 @@ class StatusWriter:
         self._next: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
+        """Renew the sign of work, now and every second."""
         self._folder.beat()
         self._next = asyncio.get_running_loop().call_later(BEAT_EVERY_S, self._beat)
 
     def stop(self) -> None:
+        """Stop both; a write that still fails is given up."""
         if self._next is not None:
             self._next.cancel()
             self._next = None
         self._unwritten = None
 
     def write(self, deployment: DeploymentRecord) -> None:
-        """Write it now, or as soon as that works."""
+        """Write the status now, or, if that fails, every second until it succeeds."""
         try:
             self._folder.write(deployment)
         except OSError as error:

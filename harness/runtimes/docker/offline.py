@@ -64,7 +64,7 @@ def build_offline(client: Any, say: Say, brokers: Sequence[str] = ()) -> Images:
 def _build_broker(client: Any, say: Say, kind: str, context: Path) -> None:
     shutil.copytree(root() / "containers/offline", context)
     if kind == "kafka":
-        if not jars.there():
+        if not jars.fetched():
             raise EnvironmentFailure(f"Kafka's jars are not on this machine: run `{jars.COMMAND}` (it needs Maven)")
         shutil.copytree(jars.folder(), context / "jars")
     base = _root(client, {"rabbitmq": "wdm-offline/erlang", "kafka": "wdm-offline/java"}[kind], say)

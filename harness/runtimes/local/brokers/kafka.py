@@ -28,7 +28,7 @@ CORRELATION = bytes.fromhex("00000007")
 
 def find() -> str:
     _java()
-    if not jars.there():
+    if not jars.fetched():
         raise EnvironmentFailure(
             f"Kafka is not on this machine: run `{jars.COMMAND}` (it needs Maven and Java 17), or use another --transport"
         )
