@@ -1,10 +1,11 @@
-"""Each read of a credit or a stock while the shop works, against all that may have been applied to it by then.
+"""Each read of a credit or a stock during the run, against all effects that may have reached the account by then.
 
-Deposits and withdrawals are operations on one record of one service: what was acknowledged before a read began is in
-it, what was asked for after it ended is not, whatever the protocol claims. Checkouts cross services, so what a read
-may show of them is a question of isolation: a read is explained first as strict serializability demands, then with
-checkouts missing that were acknowledged (`stale-read`), then with those that were undone (`dirty-read`). What none of
-these explains is impossible.
+Deposits and withdrawals are operations on one record of one service: a read shows those that were acknowledged before
+it began and none that began after its end, whatever the protocol claims. Checkouts span services, so the isolation
+level decides which of them a read may show. A read is explained first as strict serializability demands, then without
+some acknowledged checkouts (`stale-read`), then with checkouts that were undone (`dirty-read`). A read without any of
+these explanations is impossible.
+
 
 A necessary condition for each read alone; `isolation` judges the reads together where a workload lets it.
 """
@@ -33,14 +34,16 @@ PROMISES = {
 }
 
 FEW = 10
-"""Up to so many effects of which a read may show any are judged exactly; beyond, by the bounds of their sum."""
+"""Up to so many uncertain effects are judged exactly; more of them by the bounds of their sum."""
 
 
 ANY = "any account"
 
 
 class Effect(NamedTuple):
-    """`amount` may be in a read that ends after `from_ns`, and is in each that begins after `sure_ns`."""
+    """An effect on an account: a read that ends after `from_ns` may show `amount`, each that begins after `sure_ns`
+    shows it.
+    """
 
     from_ns: int
     sure_ns: int
@@ -49,7 +52,7 @@ class Effect(NamedTuple):
 
 @dataclass(slots=True)
 class Effects:
-    """Effects of one kind on one account, in the order in which they may begin to show."""
+    """Effects of one kind on one account, sorted by `from_ns`, with an index by `sure_ns` and its prefix sums."""
 
     all: Sequence[Effect]
     _from: list[int] = field(default_factory=list)
@@ -58,14 +61,18 @@ class Effects:
 
     def __post_init__(self) -> None:
         self.all = sorted(self.all)
-        self._from = [each.from_ns for each in self.all]
-        by_end = sorted((each.sure_ns, each.amount) for each in self.all)
+        self._from = [effect.from_ns for effect in self.all]
+        by_end = sorted((effect.sure_ns, effect.amount) for effect in self.all)
         self._sure = [end for end, _ in by_end]
-        for _, each in by_end:
-            self._sums.append(self._sums[-1] + each)
+        for _, effect_amount in by_end:
+            self._sums.append(self._sums[-1] + effect_amount)
 
     def at(self, read: Operation) -> tuple[int, list[int]]:
-        """(sum of what is certainly in this read, amounts of which each may be)."""
+        """Return (sum of the amounts that are certainly in a read, amounts that may be).
+
+        The uncertain ones are few and recent, so a scan backwards ends once it has all of them: a long history stays
+        linear.
+        """
         begun, over = bisect_left(self._from, read.completed_ns), bisect_left(self._sure, read.invoked_ns)
         unsure, left = [], begun - over
         for position in range(begun - 1, -1, -1):
@@ -79,10 +86,10 @@ class Effects:
 
 @dataclass(slots=True)
 class BalanceTimeline:
-    """All effects on one life of an account: of deposits and withdrawals, and of checkouts under the three readings
-    of a read.
+    """All effects on an account between two resets: deposits and withdrawals, and checkouts under the three
+    explanations.
 
-    It is about reads from `since_ns` to `until_ns`.
+    It covers reads from `since_ns` to `until_ns`.
     """
 
     account: AccountModel
@@ -93,14 +100,14 @@ class BalanceTimeline:
     stale: Effects
     dirty: Effects
     until_ns: int
-    """From here on it is set anew, or a checkout may show an amount that nobody knows."""
+    """The first time at which the account may be reset, or a checkout of unknown amount may show."""
 
     def covers(self, read: Operation) -> bool:
         return self.since_ns <= read.invoked_ns and read.completed_ns <= self.until_ns
 
 
 def check(history: History) -> Finding:
-    """Every read of a balance but the last, which the other checkers judge."""
+    """Judge every read of a balance except the final one, which the other checkers judge."""
     shop, creations = history.derive(build_model), history.derive(find_creations)
     unclear = _unclear(shop)
     violations: list[Violation] = []
@@ -110,7 +117,7 @@ def check(history: History) -> Finding:
         loose_ns = min(unclear.get(account.name, FOREVER), unclear[ANY])
         timelines = _timelines(creations, account, loose_ns) if reads else []
         for read in reads:
-            timeline = next((each for each in timelines if each.covers(read)), None)
+            timeline = next((candidate for candidate in timelines if candidate.covers(read)), None)
             if timeline is None:
                 skipped += 1
                 continue
@@ -120,14 +127,13 @@ def check(history: History) -> Finding:
 
 
 def _timelines(creations: Creations, account: AccountModel, loose_ns: int) -> list[BalanceTimeline]:
-    """One for each life of the account: it begins when it is made or set anew, and ends when somebody asks to set it
-    anew.
+    """Return a timeline for each span from a creation or reset of the account to the begin of the next reset.
 
-    There is none where nobody knows what it began with: two did so at once, or one had no answer, which may still
-    come.
+    A span with an unknown first balance has none: two resets overlapped, or one has no answer and may still take
+    effect.
     """
-    made = sorted(creations.of(account.kind, account.id), key=lambda each: each.invoked_ns)
-    ends = [*(each.invoked_ns for each in made[1:]), FOREVER]
+    made = sorted(creations.of(account.kind, account.id), key=lambda creation: creation.invoked_ns)
+    ends = [*(creation.invoked_ns for creation in made[1:]), FOREVER]
     timelines = []
     latest_ns = -1
     for last, end_ns in zip(made, ends, strict=True):
@@ -138,16 +144,16 @@ def _timelines(creations: Creations, account: AccountModel, loose_ns: int) -> li
 
 
 def _timeline(account: AccountModel, last: Operation, until_ns: int) -> BalanceTimeline:
-    """Of the life that began with `last`. What was done before is not in it."""
+    """Return the timeline that begins with the creation or reset `last`. Effects that ended before it are left out."""
     opening = int(last.args[1]) if last.op.startswith("init_") else 0
-    draws = [(order, each) for order, each in account.draws if order.attempts]
+    draws = [(order, share) for order, share in account.draws if order.attempts]
     since_ns, set_ns = (last.invoked_ns, last.completed_ns) if last.op.startswith("init_") else (0, 0)
     return BalanceTimeline(
         account=account,
         opening=opening,
         since_ns=last.completed_ns,
-        moves=Effects([_move(each, since_ns, last) for each in account.every_move if until(each) >= since_ns]),
-        strict=Effects([each for order, share in draws if (each := _sold(order, share, set_ns))]),
+        moves=Effects([_move(move, since_ns, last) for move in account.every_move if until(move) >= since_ns]),
+        strict=Effects([effect for order, share in draws if (effect := _sold(order, share, set_ns))]),
         stale=Effects([_may_show(order, share) for order, share in draws if _sold(order, share, set_ns)]),
         dirty=Effects([_may_show(order, share) for order, share in draws]),
         until_ns=until_ns,
@@ -155,44 +161,47 @@ def _timeline(account: AccountModel, last: Operation, until_ns: int) -> BalanceT
 
 
 def _move(move: Operation, since_ns: int, last: Operation) -> Effect:
-    """One that met a `batch_init` half-way may have come before it."""
+    """Return the effect of a deposit or withdrawal. One that overlaps a `batch_init` may have come before it, and is
+    uncertain.
+    """
     met = move.invoked_ns <= last.completed_ns and since_ns > 0
     return Effect(move.invoked_ns, FOREVER if met else until(move), amount(move))
 
 
 def _sold(order: OrderModel, share: int, set_ns: int) -> Effect | None:
-    """What strict serializability lets a read see of this order; None if it was never paid.
+    """Return the effect that strict serializability lets a read show of an order; None if it was never paid.
 
-    `set_ns`: when the account was set anew. A checkout that began before, also while that was done, may have come
-    first.
+    `set_ns` is the end of the account's last reset. A checkout that began before it may have come first and been
+    overwritten.
     """
     tried = [attempt for attempt in order.attempts if attempt.outcome != "fail"]
     if not tried or (order.paid is False and not order.has_outcome("ok")):
         return None
     sure_ns = min((attempt.completed_ns for attempt in tried if attempt.outcome == "ok"), default=FOREVER)
     if order.begun_ns <= set_ns or order.paid is not True:
-        sure_ns = FOREVER  # set anew meanwhile, or lost: another checker's business
+        sure_ns = FOREVER  # reset meanwhile, or lost: another checker judges that
     return Effect(min(attempt.invoked_ns for attempt in tried), sure_ns, -share)
 
 
 def _may_show(order: OrderModel, share: int) -> Effect:
+    """Return the effect of an order that any read after its first checkout may show or not."""
     return Effect(order.begun_ns, FOREVER, -share)
 
 
 def _unclear(shop: ShopModel) -> dict[str, int]:
-    """By account, when the first checkout began that may have touched it by an amount that is not known.
+    """Return, by account, the begin of the first checkout that may have taken an unknown amount from it.
 
-    The contents of its order are not known, or were changed between two checkouts.
+    The contents of such an order are unknown, or changed between two checkouts.
     """
-    found = {ANY: FOREVER}
+    first_ns = {ANY: FOREVER}
     for order in shop.orders.values():
         late = any(change.completed_ns > order.begun_ns for change in (*order.adds, *order.removes))
         if order.attempts and (late or order.recreated or not order.known):
             items = {str(add.args[1]) for add in order.adds} | set(order.items or ())
             names = [f"user {order.user}", *(f"item {item}" for item in items)] if order.user and items else [ANY]
             for name in names:
-                found[name] = min(found.get(name, FOREVER), order.begun_ns)
-    return found
+                first_ns[name] = min(first_ns.get(name, FOREVER), order.begun_ns)
+    return first_ns
 
 
 def _judge(history: History, timeline: BalanceTimeline, read: Operation) -> Iterator[Violation]:
@@ -213,30 +222,37 @@ def _judge(history: History, timeline: BalanceTimeline, read: Operation) -> Iter
 
 
 def _off(timeline: BalanceTimeline, sold: Effects, read: Operation, left: int, moves: Effects | None = None) -> int:
-    """How far the balance read is from the nearest that these effects explain."""
+    """Return the distance, with its sign, of a read balance from the nearest one that these effects explain."""
     sure, unsure = (moves or timeline.moves).at(read)
     gone, may_be_gone = sold.at(read)
     return _nearest(left - timeline.opening - sure - gone, [*unsure, *may_be_gone])
 
 
 def _nearest(surplus: int, unsure: list[int]) -> int:
+    """Return the distance of `surplus` from the nearest sum of uncertain amounts; beyond `FEW` only from its bounds.
+
+    Bounds admit more than the sums do: a read may then pass that is wrong, and no right one fails.
+    """
     if len(unsure) <= FEW:
         return Slack(unsure).off(surplus) if unsure else surplus
-    low, high = sum(each for each in unsure if each < 0), sum(each for each in unsure if each > 0)
+    low, high = sum(change for change in unsure if change < 0), sum(change for change in unsure if change > 0)
     return surplus - max(low, min(surplus, high))
 
 
 def _why(timeline: BalanceTimeline, read: Operation, left: int) -> str:
-    """The mildest explanation of a read that strict serializability excludes."""
+    """Return the mildest explanation of a read that strict serializability excludes.
+
+    Each step admits more effects than the step before, so the first explanation that fits is the weakest accusation.
+    """
     if not _off(timeline, timeline.stale, read, left):
         return "stale-read"
     if not _off(timeline, timeline.dirty, read, left):
         return "dirty-read"
-    never_sure = Effects([each._replace(sure_ns=FOREVER) for each in timeline.moves.all])
+    never_sure = Effects([effect._replace(sure_ns=FOREVER) for effect in timeline.moves.all])
     if not _off(timeline, timeline.dirty, read, left, never_sure):
         return "acknowledged-move-missed"
-    future = Effects([each._replace(from_ns=0) for each in timeline.dirty.all])
-    future_moves = Effects([each._replace(from_ns=0) for each in timeline.moves.all])
+    future = Effects([effect._replace(from_ns=0) for effect in timeline.dirty.all])
+    future_moves = Effects([effect._replace(from_ns=0) for effect in timeline.moves.all])
     if not _off(timeline, future, read, left, future_moves):
         return "read-from-the-future"
     return "impossible-balance"

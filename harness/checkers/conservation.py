@@ -48,7 +48,7 @@ def _imbalance(history: History, kind: str, balances: list[Balance], off: int) -
     what = f"All {kind} plus all that was {'paid' if kind == 'credit' else 'sold'}"
     return Violation(
         name=f"{kind}-{'created' if off > 0 else 'destroyed'}",
-        explanation=f"{what} is {abs(off)} {'more' if off > 0 else 'less'} than was put in. "
+        explanation=f"{what} is {abs(off)} {'more' if off > 0 else 'less'} than was deposited. "
         f"The balances that deviate: {some(account.name for account in deviating)}.\n"
         f"{narrate(history, closings)}",
         evidence=tuple(closings),

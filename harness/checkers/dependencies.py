@@ -2,19 +2,19 @@
 
 A leads to B if A must come before B in any order that explains the history:
 
-    WW   B added to a key after A did: some read saw A's element and not B's
+WW   B added to a key after A did: some read saw A's element and not B's
     WR   B read a state with A's element in it
     RW   A read a state without B's element in it (an anti-dependency)
-    PROCESS   the client which did B had done A before
-    REALTIME   A was over before B began
+    PROCESS   the client of B had finished A before
+    REALTIME   A ended before B began
 
-The first three are between transactions that took effect; an order of them all is an order of the graph
-and the other way round: the graph has no cycle if and only if the history is serializable (the first
+The first three are between transactions that took effect. A serial order that explains the history is a topological
+order of the graph and vice versa: the graph has no cycle if and only if the history is serializable (the first
 three), or strictly serializable (all five).
 
-There are quadratically many such pairs. `sparse` keeps a linear number of edges with the same cycles, and
-says who is in one. `dense` makes every pair one edge long, through chains of auxiliary nodes, for the few
-that are, so that a shortest cycle is one that a person would draw.
+There are quadratically many such pairs. `sparse` keeps a linear number of edges with the same cyclic components.
+`dense` makes every pair one edge long, through chains of auxiliary nodes, for the members of these components alone,
+so that a shortest cycle has no detour.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -30,10 +30,10 @@ NEVER = 1 << 64
 
 
 def sparse(versions: Versions) -> Graph:
-    """Nodes are positions in `versions.txns`, auxiliary ones follow.
+    """Return the graph of all transactions; nodes are positions in `versions.txns`, auxiliary ones follow.
 
-    WW is left out, since whoever read the state in between follows the one by WR and leads to the other by
-    RW; so is process order where time passed, since it is part of the order of real time.
+    WW is left out: a read of the state in between follows the first writer by WR and leads to the second by RW, so
+    the path stays. Process order is left out where time passed, since real-time order contains it.
     """
     txns = versions.txns
     graph = Graph(len(txns))
@@ -53,7 +53,7 @@ def sparse(versions: Versions) -> Graph:
 
 
 def dense(versions: Versions, members: Sequence[int]) -> Part:
-    """The graph of `members` alone, every dependency between two of them one edge long."""
+    """Return the graph of `members` alone, every dependency between two of them one edge long."""
     txns = versions.txns
     graph = Graph(len(members))
     number = {txn: node for node, txn in enumerate(members)}
@@ -73,7 +73,7 @@ def dense(versions: Versions, members: Sequence[int]) -> Part:
 
 
 def _growth(key: Key) -> Iterable[tuple[int, int]]:
-    """(elements that came in, state), in version order; last, what came in after the last read."""
+    """Yield (new elements, state) in version order; last, the elements that no read has seen."""
     before = 0
     for state in key.states:
         yield state & ~before, state
@@ -83,7 +83,12 @@ def _growth(key: Key) -> Iterable[tuple[int, int]]:
 
 
 def _chain_key(graph: Graph, key: Key, number: dict[int, int]) -> None:
-    """Three chains beside the version order: written before, written before and read, read before."""
+    """Add the dependencies over one key by three chains of auxiliary nodes along the version order.
+
+    A writer enters the chains `over` and `seen`: from there `FREE` edges lead on to all later writers (WW) and
+    readers (WR). A reader enters `missed`, from where they lead to all later writers (RW). So n transactions need
+    O(n) edges and each pair is one labelled edge apart, where edges between all pairs would need O(n^2).
+    """
     over, seen, missed = graph.node(), graph.node(), graph.node()
     growth = [
         (_nodes(key.writers_of(elements), number), _nodes(key.readers.get(state, []), number))
@@ -98,8 +103,8 @@ def _chain_key(graph: Graph, key: Key, number: dict[int, int]) -> None:
             graph.edge(node, seen, WR)
         _fan(graph, (seen,), readers)
         for node in readers:
-            if node in own:  # over the chain it would come before itself
-                later = [other for added, _ in growth[position + 1 :] for other in added]
+            if node in own:  # over the chain it would precede itself, a cycle that is none
+                later = [writer for added, _ in growth[position + 1 :] for writer in added]
                 graph.link((node,), later, RW)
             else:
                 graph.edge(node, missed, RW)
@@ -122,12 +127,12 @@ def _extend(graph: Graph, end: int) -> int:
 
 
 def _by_time(txns: Sequence[Txn], members: Iterable[int]) -> list[int]:
-    """The members in the order in which they began."""
+    """Return the members in the order of their begin."""
     return sorted(members, key=[txn.invoked_ns for txn in txns].__getitem__)
 
 
 def _sessions(txns: Sequence[Txn], begins: Iterable[int]) -> Iterable[tuple[int, int]]:
-    """(earlier, later) for each two of one process which follow each other."""
+    """Yield (earlier, later) for each two consecutive transactions of one process."""
     last: dict[int, int] = {}
     for index in begins:
         txn = txns[index]
@@ -142,7 +147,12 @@ def _sessions(txns: Sequence[Txn], begins: Iterable[int]) -> Iterable[tuple[int,
 
 
 def _real_time(graph: Graph, txns: Sequence[Txn], begins: Sequence[int], number: Mapping[int, int] | range) -> None:
-    """What was over before something began comes before it, through a chain of moments in time."""
+    """Add real-time order through a chain of moments: a transaction enters the chain at its end and later begins
+    leave it.
+
+    An interval order has O(n^2) pairs and O(n) edges this way. A moment is a begin before which at least one
+    transaction ended.
+    """
     over_ns = [NEVER if txn.completed_ns is None else txn.completed_ns for txn in txns]
     ends = sorted(begins, key=over_ns.__getitem__)
     moment, over = -1, 0
@@ -150,7 +160,9 @@ def _real_time(graph: Graph, txns: Sequence[Txn], begins: Sequence[int], number:
         began = txns[index].invoked_ns
         if over_ns[ends[over]] < began:
             moment = _extend(graph, moment) if moment >= 0 else graph.node()
-            while over_ns[ends[over]] < began:  # stops at the latest at this transaction itself
+            while (
+                over_ns[ends[over]] < began
+            ):  # ends at this transaction at the latest, whose end is not before its begin
                 graph.edge(number[ends[over]], moment, REALTIME)
                 over += 1
         if moment >= 0:

@@ -1,8 +1,8 @@
-"""No effect twice, and none lost that was acknowledged.
+"""No effect is repeated, and no acknowledged effect is lost.
 
-An order checked out again, or a message delivered again, charges once; what a client was told has happened
-is there at the end. Half a checkout is the business of the atomicity checker: here an order counts as lost
-if its client was told that it is paid, and there is no trace of that anywhere.
+An order that is checked out again, or a message that is delivered again, charges once; an acknowledged effect is
+there at the end. The atomicity checker judges partial checkouts: here an order counts as lost if it was acknowledged
+and has none of its effects.
 """
 
 from collections.abc import Iterator
@@ -45,11 +45,11 @@ NAMES = {
 
 
 def check(history: History) -> Finding:
-    """Multiples and losses at the end of the run."""
+    """Judge repetitions and losses at the end of the run."""
     reconciliation = history.derive(reconcile)
     orders = history.derive(build_model).orders.values()
-    named = [(name, each) for each in reconciliation.deviations if (name := _name(each))]
-    violations = list(explained(named, lambda found: found[0], lambda found: _multiple(history, found[1])))
+    named = [(name, deviation) for deviation in reconciliation.deviations if (name := _name(deviation))]
+    violations = list(explained(named, lambda pair: pair[0], lambda pair: _multiple(history, pair[1])))
     violations += [*_lost_checkouts(history), *_lost_creations(history)]
     for order in orders:
         violations += _wrong_contents(history, order)
@@ -70,12 +70,12 @@ def _multiple(history: History, deviation: Deviation) -> Violation:
     if order and deviation.kind == "repeated":
         what = f"The {account.holds} of {account.name} was taken {often} too often for {order.name}."
     elif order:
-        what = f"{order.name} is not paid, and {account.name} was given its {account.holds} {often} too often."
+        what = f"{order.name} is not paid, and {account.name} got its {account.holds} back {often} too often."
     elif deviation.move and deviation.kind == "move-lost":
-        what = f"'{describe(deviation.move)}', but at the end it is as if that had never happened."
+        what = f"'{describe(deviation.move)}', but the final balance does not contain it."
     else:
         move = describe(deviation.move) if deviation.move else ""
-        what = f"'{move}', but at the end it is as if that had happened {often} more."
+        what = f"'{move}', but the final balance contains it {often} more."
     if not deviation.sure:
         what += " (Another explanation fits as well.)"
     evidence = deviation_evidence(deviation)
@@ -94,7 +94,7 @@ def _lost_checkouts(history: History) -> Iterator[Violation]:
             yield _violation(
                 history,
                 "acknowledged-checkout-lost",
-                f"A client was told that {order.name} is paid, but it is not paid at the end.",
+                f"{order.name} was acknowledged as paid, but at the end it has none of its effects.",
                 order,
             )
 
@@ -104,11 +104,11 @@ def _lost_creations(history: History) -> Iterator[Violation]:
     things: list[AccountModel | OrderModel] = [*shop.every_account(), *shop.orders.values()]
     for thing in things:
         made, read = thing.created, thing.final_read
-        removed = isinstance(thing, OrderModel) and any(each.op == "remove_order" for each in thing.removes)
+        removed = isinstance(thing, OrderModel) and any(removal.op == "remove_order" for removal in thing.removes)
         if made and made.outcome == "ok" and read and denies(read) and not removed:
             yield Violation(
                 name="acknowledged-creation-lost",
-                explanation=f"{thing.name} was made, but at the end the shop does not know it.\n"
+                explanation=f"{thing.name} was created, but at the end the shop denies it.\n"
                 f"{narrate(history, (made, read))}",
                 evidence=(made, read),
                 keys=(thing.name,),
@@ -116,27 +116,27 @@ def _lost_creations(history: History) -> Iterator[Violation]:
 
 
 def _wrong_contents(history: History, order: OrderModel) -> Iterator[Violation]:
-    """The quantity of each item in the order, against the answers to those who put it in."""
-    found = contents(order.final_read) if order.final_read and order.created else None
-    if found is None:
+    """Yield each item whose final quantity in the order contradicts the answers to its additions."""
+    final = contents(order.final_read) if order.final_read and order.created else None
+    if final is None:
         return
     sure: dict[str, int] = {}
     unsure: dict[str, list[int]] = {}
-    removed = {str(each.args[1]) for each in order.removes if each.op == "remove_item"}
+    removed = {str(removal.args[1]) for removal in order.removes if removal.op == "remove_item"}
     for add in order.adds:
         item, quantity = str(add.args[1]), int(add.args[2])
         if add.outcome == "ok" and item not in removed:
             sure[item] = sure.get(item, 0) + quantity
         else:
             unsure.setdefault(item, []).append(quantity)
-    if sure == found[0]:
+    if sure == final[0]:
         return
-    for item in dict.fromkeys([*found[0], *sure]):
-        off = Slack(unsure.get(item, ())).off(found[0].get(item, 0) - sure.get(item, 0))
+    for item in dict.fromkeys([*final[0], *sure]):
+        off = Slack(unsure.get(item, ())).off(final[0].get(item, 0) - sure.get(item, 0))
         if off:
             name = "item-added-repeatedly" if off > 0 else "acknowledged-item-lost"
             more = "more" if off > 0 else "less"
-            what = f"{order.name} holds {abs(off)} {more} of item {item} than was put in."
+            what = f"{order.name} holds {abs(off)} {more} of item {item} than was added."
             yield _violation(history, name, what, order)
 
 

@@ -1,4 +1,4 @@
-"""Anomalies in words: which checkout, which read, which key, and why one came before the other."""
+"""Explanations of anomalies: the checkouts, the reads, the keys, and the reason for each edge of a cycle."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -12,7 +12,7 @@ from harness.checkers.transactions import Anomaly
 from harness.history import History, Operation
 
 DIRECT = {
-    "G1a": "{0} saw {1} in {key}, but that was refused: it saw what never happened.",
+    "G1a": "{0} saw {1} in {key}, but that was rejected: the effect never happened.",
     "G1b": "{0} saw a part of what {1} did to {key}, and not all of it.",
     "garbage-read": "{0} found {key} short of an amount that no checkout explains.",
     "incompatible-reads": "{0} and {1} saw {key} in two states, and neither can have become the other.",
@@ -20,19 +20,20 @@ DIRECT = {
     "lost-update-realtime": "{0} was acknowledged, but no later read of {key} saw it; the last was {1}.",
     "fractured-read": "{0} saw {1} in {key}, but missed it in {other}.",
 }
-"""The anomalies that are no cycles."""
+"""The explanations of anomalies without a cycle."""
 
 
 class Explainer:
-    """Turns the anomalies of one history into violations."""
+    """The explainer of one history: it turns anomalies into violations."""
 
     def __init__(self, history: History, sets: SetHistory) -> None:
         self._history = history
         self._sets = sets
         self._txns = sets.txns
 
-    def tell(self, anomaly: Anomaly) -> Violation:
-        evidence = in_order(op for txn in anomaly.txns for op in self._operations(txn))
+    def explain(self, anomaly: Anomaly) -> Violation:
+        """Return the violation of an anomaly, with its operations as evidence."""
+        evidence = in_order(operation for txn in anomaly.txns for operation in self._operations(txn))
         what, keys = self._cycle(anomaly) if anomaly.kinds else self._direct(anomaly)
         return Violation(
             name=anomaly.name,
@@ -47,8 +48,8 @@ class Explainer:
         return what, anomaly.keys
 
     def _cycle(self, anomaly: Anomaly) -> tuple[str, tuple[str, ...]]:
-        """Each step of the cycle with its reason; keys in order of appearance."""
-        lines, keys = ["No order of these explains the reads:"], dict.fromkeys(anomaly.keys)
+        """Return (one line for each edge of the cycle with its reason, keys in order of appearance)."""
+        lines, keys = ["No serial order of these explains the reads:"], dict.fromkeys(anomaly.keys)
         for before, after, kind in zip(anomaly.txns, (*anomaly.txns[1:], anomaly.txns[0]), anomaly.kinds, strict=True):
             shared = list(self._shared(before, after, kind))
             keys.update(dict.fromkeys(shared))
@@ -67,10 +68,10 @@ class Explainer:
             return f"{first} came before {then}: process {self._txns[before].process} did one after the other."
         ended, began = self._txns[before].completed_ns or 0, self._txns[after].invoked_ns
         times = f"{seconds(self._history, ended)}, before {seconds(self._history, began)}"
-        return f"{first} came before {then}: it was over at {times}, when the other began."
+        return f"{first} came before {then}: it ended at {times}, when the other began."
 
     def _shared(self, before: int, after: int, kind: int) -> Iterator[str]:
-        """The keys over which one comes before the other."""
+        """Yield the keys over which one transaction precedes the other."""
         first, then = self._txns[before], self._txns[after]
         if kind == WW:
             added = {name for name, _ in first.adds}
@@ -90,24 +91,26 @@ class Explainer:
         return f"{self._name(reader)} saw T{before} but not T{after}"
 
     def _between(self, before: int, after: int, name: str) -> int | None:
-        """A read of this key which saw the first and not the second."""
+        """Return a read of a key that saw the first and not the second transaction, or None."""
         seen, missed = self._element(before, name), self._element(after, name)
-        return next((r for r, state in self._readers.get(name, ()) if state & seen and not state & missed), None)
+        return next(
+            (reader for reader, state in self._readers.get(name, ()) if state & seen and not state & missed), None
+        )
 
     def _element(self, txn: int, name: str) -> int:
         return next(element for key, element in self._txns[txn].adds if key == name)
 
     @cached_property
     def _readers(self) -> dict[str, list[tuple[int, int]]]:
-        """Who read each key, and in which state."""
-        found: dict[str, list[tuple[int, int]]] = {}
+        """The (transaction, state) of each read, by key."""
+        readers: dict[str, list[tuple[int, int]]] = {}
         for index, txn in enumerate(self._txns):
             for name, state in txn.reads:
-                found.setdefault(name, []).append((index, state))
-        return found
+                readers.setdefault(name, []).append((index, state))
+        return readers
 
     def _name(self, txn: int) -> str:
-        """`T12 (checkout of order 5)`, or `R4 (find_user 3 by process 2)`."""
+        """Return `T12 (checkout of order 5)`, or `R4 (find_user 3 by process 2)`."""
         origin = self._sets.origins[txn]
         if isinstance(origin, OrderModel):
             return f"T{txn} (checkout of {origin.name})"

@@ -1,4 +1,4 @@
-"""What a checker says: a verdict, what it saw, and the operations that show it."""
+"""The finding of a checker: a verdict, the violations, and the operations that show them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,11 +12,13 @@ from harness.history.format import Operation
 T = TypeVar("T")
 
 KEPT = 20
-"""Violations of one name that are told in full; the figures count them all."""
+"""Violations of one name that are explained; the figures count all of them."""
 
 
 class Verdict(StrEnum):
-    """`NOT_APPLICABLE`: the history holds nothing that this checker could judge, and counts for nothing."""
+    """A verdict. `NOT_APPLICABLE`: the history has nothing that this checker could judge, and the checker does not
+    count.
+    """
 
     HOLDS = "holds"
     VIOLATED = "violated"
@@ -25,7 +27,7 @@ class Verdict(StrEnum):
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that should not be: `evidence` are its operations in time order, `keys` whom it concerns."""
+    """A violation: `evidence` are its operations in time order, `keys` the entities it concerns."""
 
     name: str
     explanation: str
@@ -34,7 +36,7 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """`reasons` says what could not be judged and why, `figures` whatever a report may want to show."""
+    """A finding: `reasons` explain what could not be judged, `figures` are values for reports."""
 
     verdict: Verdict
     violations: tuple[Violation, ...] = ()
@@ -42,16 +44,18 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     figures: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-def explained(found: Iterable[T], name: Callable[[T], str], tell: Callable[[T], Violation]) -> Iterator[Violation]:
-    """The violation of each `found`; beyond `KEPT` of one name only the name, since telling costs more than finding."""
+def explained(cases: Iterable[T], name: Callable[[T], str], explain: Callable[[T], Violation]) -> Iterator[Violation]:
+    """Yield the violation of each case; beyond `KEPT` of one name without explanation, which costs more than the
+    search.
+    """
     counts: Counter[str] = Counter()
-    for each in found:
-        counts[name(each)] += 1
-        yield tell(each) if counts[name(each)] <= KEPT else Violation(name=name(each), explanation="")
+    for case in cases:
+        counts[name(case)] += 1
+        yield explain(case) if counts[name(case)] <= KEPT else Violation(name=name(case), explanation="")
 
 
 def conclude(violations: Iterable[Violation], reasons: Sequence[str], figures: dict[str, Any]) -> Finding:
-    """Violated if there is any violation, else unknown if there is a reason for it, else holds."""
+    """Return a finding: violated with a violation, else unknown with a reason, else holds."""
     counts: Counter[str] = Counter()
     kept = []
     for violation in violations:
@@ -64,4 +68,5 @@ def conclude(violations: Iterable[Violation], reasons: Sequence[str], figures: d
 
 
 def nothing_to_judge(reason: str) -> Finding:
+    """Return a finding that does not count."""
     return Finding(verdict=Verdict.NOT_APPLICABLE, reasons=(reason,))

@@ -1,10 +1,8 @@
-"""Which faults happened, and whether they met anything: a fault that was asked for proves nothing by having been
-asked for.
+"""The impact of faults: a run is evidence only if its faults happened while operations ran.
 
-A fault happened if it began and reached what it was aimed at: of nodes, one that was not down; of links, one between
-two nodes that were up; of a failpoint, a process that died there, and of no other fault. It met the operations that
-were under way at some time while it lasted; a crash lasts until its nodes run again, one at a failpoint from each
-death.
+A fault happened if it began and reached one of its targets: a node that was not down; a link between two nodes that
+were up; for a failpoint, a process that died there and of no other fault. It met the operations that ran at some time
+during it. A crash lasts until its nodes run again, a crash at a failpoint from each death on.
 """
 
 import re
@@ -17,18 +15,20 @@ from harness.history import Event, History
 
 KILLS = frozenset({"crash", "lost-tail", "power-cut"})
 CUTS_DOWN = frozenset({"lost-tail", "power-cut"})
-"""Faults that reach a store which is down as well: its log."""
+"""Faults that also reach a store which is down: they change its log."""
 
 KILLED_WITHIN_NS = 1_000_000_000
-"""An engine of containers takes its time to kill one, and a simulated process goes on to its next effect."""
+"""The longest time in nanoseconds from a kill to the death: a container engine is slow, a simulated process runs to
+its next effect.
+"""
 
 AT_FAILPOINT = "crash-at"
 ASKED = "faults"
-"""In the header's configuration: what was to be injected."""
+"""The key of the requested faults in the header's configuration."""
 
 
 class Impact(NamedTuple):
-    """`why_not` is empty for a fault that happened; `met` counts operations."""
+    """The impact of one fault. `why_not` is empty if the fault happened; `met` counts operations."""
 
     fault: str
     target: str
@@ -38,14 +38,14 @@ class Impact(NamedTuple):
 
 
 def impacts(history: History) -> list[Impact]:
-    """One for each fault that began, in order. Use `history.derive(impacts)`."""
-    nodes, under_way = history.derive(Nodes), _UnderWay(history)
+    """Return one impact for each fault that began, in order. Use `history.derive(impacts)`."""
+    nodes, running = history.derive(Nodes), _RunningOperations(history)
     spans = list(ends(history))
-    found = []
+    all_impacts = []
     for start, end_ns in spans:
         why, windows = _happened(nodes, spans, start, end_ns)
-        met = 0 if why else under_way.during(windows)
-        found.append(
+        met = 0 if why else running.during(windows)
+        all_impacts.append(
             Impact(
                 str(start.data.get("fault")),
                 str(start.data.get("target") or "-"),
@@ -54,30 +54,32 @@ def impacts(history: History) -> list[Impact]:
                 why,
             )
         )
-    return found
+    return all_impacts
 
 
 def ineffective_faults(history: History) -> str:
-    """Why the faults of this run prove nothing: some were asked for, and none happened or met anything. Else empty."""
+    """Return why the faults of this run are no evidence: some were requested, and none happened or met an operation.
+    Else "".
+    """
     begun = history.derive(impacts)
     refused = history.of_kind("fault-refused")
-    asked = history.header.config.get(ASKED) or ()
-    if any(each.met for each in begun) or not (begun or refused or asked):
+    requested = history.header.config.get(ASKED) or ()
+    if any(impact.met for impact in begun) or not (begun or refused or requested):
         return ""
-    if begun and not all(each.why_not for each in begun):
+    if begun and not all(impact.why_not for impact in begun):
         return f"none of the {len(begun)} faults that happened met an operation"
     if begun:
         return f"none of the {len(begun) + len(refused)} faults happened: {begun[0].why_not}"
     if refused:
         return f"none of the {len(refused)} faults was injected: {refused[0].data.get('why')}"
-    kinds = ", ".join(dict.fromkeys(str(each.get("kind")) for each in asked))
+    kinds = ", ".join(dict.fromkeys(str(fault.get("kind")) for fault in requested))
     return f"none of the planned faults was injected: the history has no event of any {kinds}"
 
 
 def _happened(
     nodes: Nodes, spans: Sequence[tuple[Event, int]], start: Event, end_ns: int
 ) -> tuple[str, list[tuple[int, int]]]:
-    """Why it did not, or when it could meet anything."""
+    """Return (why the fault did not happen, the windows in which it could meet operations)."""
     kind, aimed = start.data.get("fault"), names_in(start, "aimed")
     if kind == AT_FAILPOINT:
         failpoint = _failpoint(start)
@@ -89,7 +91,7 @@ def _happened(
     links = any("->" in name for name in aimed)
     down = set(names_in(start, "down"))
     if links:
-        reached = [name for name in aimed if all(nodes.was_up(one, start.at_ns, end_ns) for one in name.split("->"))]
+        reached = [name for name in aimed if all(nodes.was_up(node, start.at_ns, end_ns) for node in name.split("->"))]
     elif kind in KILLS | {"pause"}:
         reached = [name for name in aimed if name not in down or kind in CUTS_DOWN]
     else:
@@ -100,7 +102,9 @@ def _happened(
 
 
 def _failpoint(start: Event) -> str:
-    """Its name; one that was drawn is in what the fault had to say: `armed in order-1: order:after-do:open`."""
+    """Return the name of a failpoint; a drawn one is at the end of the event's text: `armed in order-1:
+    order:after-do:open`.
+    """
     given = (start.data.get("settings") or {}).get("failpoint")
     return str(given or str(start.data.get("said")).rpartition(": ")[2])
 
@@ -108,7 +112,7 @@ def _failpoint(start: Event) -> str:
 def _deaths_at(
     nodes: Nodes, spans: Sequence[tuple[Event, int]], start: Event, end_ns: int, failpoint: str
 ) -> list[Death]:
-    """Of processes of the failpoint's service while it was armed, but for those that another fault explains."""
+    """Return the deaths of the failpoint's service while it was armed, without those that another fault explains."""
     mine = re.compile(rf"{re.escape(failpoint.partition(':')[0])}-\d+")
     aimed = names_in(start, "aimed")
     killed = [
@@ -129,27 +133,26 @@ def _deaths_at(
 
 
 def _back(nodes: Nodes, names: Sequence[str], from_ns: int) -> int:
-    """When all of them had been seen running again; at once for those that were never seen otherwise."""
+    """Return the time at which all of the nodes ran again; a node that was never seen down counts as running."""
     return max((nodes.running_again(name, from_ns) for name in names), default=from_ns)
 
 
-class _UnderWay:
-    """How many operations were under way during spans of time."""
+class _RunningOperations:
+    """An index of the operations that ran during a window."""
 
     def __init__(self, history: History) -> None:
         self._begins = sorted(operation.invoked_ns for operation in history.operations)
         self._ends = sorted(operation.completed_ns for operation in history.operations)
 
     def during(self, windows: Sequence[tuple[int, int]]) -> int:
-        """Of each window all that began before its end but those that were over before its begin; the most of any
-        window.
-        """
+        """Return the largest number of operations that ran during one of the windows."""
         return max((self._in(*window) for window in windows), default=0)
 
     def _in(self, begin_ns: int, end_ns: int) -> int:
+        # Those that began before its end, without those that ended before its begin.
         return bisect_right(self._begins, end_ns) - bisect_left(self._ends, begin_ns)
 
 
 def figures(history: History) -> list[dict[str, Any]]:
-    """As plain values, for a document."""
-    return [each._asdict() | {"happened": not each.why_not} for each in history.derive(impacts)]
+    """Return the impacts as plain values."""
+    return [impact._asdict() | {"happened": not impact.why_not} for impact in history.derive(impacts)]

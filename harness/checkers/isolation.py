@@ -1,6 +1,7 @@
-"""What reads saw of other transactions, judged over the dependency graph of a `sets` history.
+"""Isolation: the reads of a `sets` history, judged over its dependency graph.
 
-Complete for what was read: if nothing is found, some serial order in real time explains every read.
+Sound and complete for these reads: without an anomaly, a serial order that respects real time explains every one of
+them.
 """
 
 from collections import Counter
@@ -16,10 +17,10 @@ PROMISES = ISOLATION
 
 
 def check(history: History) -> Finding:
-    """Every anomaly, or `not-applicable` if the amounts do not say which checkouts a read includes."""
+    """Report every anomaly, or `not-applicable` if the amounts do not determine the checkouts in a read."""
     sets = find_sets(history)
     if sets is None:
-        return nothing_to_judge("the amounts do not say which checkouts a balance includes (use workload `sets`)")
+        return nothing_to_judge("the amounts do not determine which checkouts a balance includes (use workload `sets`)")
     anomalies = find_anomalies(sets.txns)
     figures = {
         "transactions": len(sets.txns),
@@ -27,4 +28,4 @@ def check(history: History) -> Finding:
         "keys_skipped": len(sets.skipped),
         "anomalies": dict(Counter(anomaly.name for anomaly in anomalies)),
     }
-    return conclude(map(Explainer(history, sets).tell, anomalies), (), figures)
+    return conclude(map(Explainer(history, sets).explain, anomalies), (), figures)

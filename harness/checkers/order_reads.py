@@ -1,9 +1,9 @@
-"""Each read of an order, at any time, against what was put in, what was checked out, and what was read before.
+"""Each read of an order, at any time, against its additions, its checkouts, and the reads before it.
 
-An order is one record of one service, and a 2xx says that what was asked for has happened. So a read that begins
-after an answer must show it, whatever isolation the protocol claims between orders, stock and credit. A line keeps
-the price it was added at; the total is the sum of the lines. Orders that `batch_init` has set anew, or that were
-removed, are judged by their sums only: what a late read of the former order shows is nobody's promise.
+An order is one record of one service, and a 2xx acknowledges the operation on it. So a read that begins after an
+answer must show its effect, whatever isolation the protocol claims between orders, stock and credit. A line keeps the
+price at which it was added; the total is the sum of the lines. Of orders that `batch_init` created again, or that
+were removed, only the sums are judged: no claim covers a late read of the former order.
 """
 
 from collections.abc import Iterator
@@ -35,14 +35,14 @@ PROMISES = {
 }
 
 MADE_LINES = 2
-"""Lines of one piece each that an order of `batch_init` has."""
+"""Lines of one piece each in an order of `batch_init`."""
 
 CHANGES = frozenset({"add_item", "remove_item"})
 
 
 @dataclass(slots=True)
 class OrderHistory:
-    """All that concerns one order. `maker` is None if several made it, or none that is known."""
+    """All operations on one order. `maker` is its creation, None if there are several, or none is known."""
 
     order: OrderModel
     maker: Operation | None
@@ -56,13 +56,13 @@ class OrderHistory:
 
     @property
     def paid_ns(self) -> int:
-        """When a client was told first that it is paid."""
-        told = (each.completed_ns for each in self.order.attempts if each.outcome == "ok")
-        return min(told, default=FOREVER)
+        """The time in nanoseconds of the first acknowledged checkout."""
+        acknowledged = (attempt.completed_ns for attempt in self.order.attempts if attempt.outcome == "ok")
+        return min(acknowledged, default=FOREVER)
 
 
 def check(history: History) -> Finding:
-    """Every read of every order; what was accepted after the payment."""
+    """Judge every read of every order, and changes that were accepted after the payment."""
     creations, shop = history.derive(find_creations), history.derive(build_model)
     changes: dict[str, list[Operation]] = {}
     for operation in history.operations:
@@ -76,7 +76,7 @@ def check(history: History) -> Finding:
         record = OrderHistory(
             order,
             by_id[0] if len(by_id) == 1 and name not in creations.removed else None,
-            [each for each in mine if each.op == "remove_item"],
+            [change for change in mine if change.op == "remove_item"],
             mine,
             shop.final_ns,
         )
@@ -98,28 +98,28 @@ def _judge(history: History, creations: Creations, record: OrderHistory, reads: 
     yield from _paid(history, record, reads)
     for attempt in record.order.attempts:
         if is_rejected_by_content(attempt) and not denies(attempt) and attempt.invoked_ns > record.paid_ns:
-            what = f"A client was told that {record.order.name} is paid; a checkout that began later was refused."
+            what = f"{record.order.name} was acknowledged as paid; a checkout that began later was rejected."
             yield accuse(history, "paid-order-refused", what, *record.order.attempts, attempt)
     for change in record.changes:
         if change.outcome == "ok" and change.invoked_ns > record.paid_ns:
-            what = f"{record.order.name} was changed after an answer that it is paid."
+            what = f"{record.order.name} was changed after its payment had been acknowledged."
             yield accuse(history, "changed-after-payment", what, *record.order.attempts, change)
 
 
 def _total(history: History, creations: Creations, record: OrderHistory, read: Operation) -> Iterator[Violation]:
-    found = contents(read)
-    if found is None:
+    read_contents = contents(read)
+    if read_contents is None:
         return
-    items, total = found
+    items, total = read_contents
     lines = {item: _added(creations, record, item) for item in items}
     nearest = possible_total(items, lines, total)
     if nearest is not None and nearest != total:
-        what = f"{record.order.name} costs {total}, but its lines at the prices they were added at come to {nearest}."
+        what = f"{record.order.name} costs {total}, but its lines at the prices of their additions cost {nearest}."
         yield accuse(history, "wrong-total", what, *_made(record), *record.order.adds, read)
 
 
 def _added(creations: Creations, record: OrderHistory, item: str) -> list[Line] | None:
-    """The pieces of this item that may be in the order, with their prices; None if nobody knows a price."""
+    """Return the lines of an item that may be in the order, with their prices; None if a price is unknown."""
     lines = []
     for made in creations.of("order", record.order.id):
         if made.op == "init_orders":
@@ -135,22 +135,22 @@ def _added(creations: Creations, record: OrderHistory, item: str) -> list[Line] 
 
 def _user(history: History, record: OrderHistory, read: Operation) -> Iterator[Violation]:
     assert record.maker is not None
-    found = str(read.value["user_id"])
+    user = str(read.value["user_id"])
     if record.is_made_of_many:
-        right = found.isdecimal() and int(found) < int(record.maker.args[2]) and found == record.order.user
+        right = user.isdecimal() and int(user) < int(record.maker.args[2]) and user == record.order.user
     else:
-        right = found == str(record.maker.args[0])
+        right = user == str(record.maker.args[0])
     if not right:
-        what = f"{record.order.name} is said to be of user {found}, and is not."
-        earlier = [each for each in record.order.reads[:1] if each is not read]
+        what = f"{record.order.name} was read as an order of user {user}, and is not."
+        earlier = [first for first in record.order.reads[:1] if first is not read]
         yield accuse(history, "order-of-another-user", what, record.maker, *earlier, read)
 
 
 def _lines(history: History, record: OrderHistory, read: Operation) -> Iterator[Violation]:
-    """Each item's quantity in the read, against what had certainly been put in and what may have been."""
-    found = contents(read)
-    if found is None or (read.invoked_ns >= record.final_ns and not record.is_made_of_many):
-        return  # the checker exactly-once counts what is in it at the end
+    """Judge each item's quantity in a read against the additions that are certain by then and those that are possible."""
+    shown = contents(read)
+    if shown is None or (read.invoked_ns >= record.final_ns and not record.is_made_of_many):
+        return  # the checker exactly-once judges the final contents
     sure: dict[str, int] = {}
     unsure: dict[str, list[int]] = {}
     for add in record.order.adds:
@@ -159,13 +159,13 @@ def _lines(history: History, record: OrderHistory, read: Operation) -> Iterator[
             sure[item] = sure.get(item, 0) + quantity
         elif add.invoked_ns < read.completed_ns:
             unsure.setdefault(item, []).append(quantity)
-    off = {item: found[0].get(item, 0) - sure.get(item, 0) for item in dict.fromkeys([*found[0], *sure])}
-    off = {item: Slack(unsure.get(item, ())).off(each) for item, each in off.items()}
+    off = {item: shown[0].get(item, 0) - sure.get(item, 0) for item in dict.fromkeys([*shown[0], *sure])}
+    off = {item: Slack(unsure.get(item, ())).off(surplus) for item, surplus in off.items()}
     yield from _more_or_less(history, record, read, off)
 
 
 def _may_be_removed(record: OrderHistory, item: str, read: Operation) -> bool:
-    return any(str(each.args[1]) == item and each.invoked_ns < read.completed_ns for each in record.removes)
+    return any(str(removal.args[1]) == item and removal.invoked_ns < read.completed_ns for removal in record.removes)
 
 
 def _more_or_less(history: History, record: OrderHistory, read: Operation, off: dict[str, int]) -> Iterator[Violation]:
@@ -181,18 +181,23 @@ def _more_or_less(history: History, record: OrderHistory, read: Operation, off: 
         known = all(item.isdecimal() and int(item) < items for item in extra)
         if known and (sum(extra.values()) == MADE_LINES or record.removes):
             return
-        what = f"{record.order.name} was made with {MADE_LINES} pieces of items 0 to {items - 1}, and shows {extra} besides."
+        what = f"{record.order.name} was created with {MADE_LINES} pieces of items 0 to {items - 1}, and shows {extra} besides."
         yield accuse(history, "item-from-nowhere", what, *evidence)
     elif extra:
-        what = f"{record.order.name} shows {extra} more than was put in by then."
+        what = f"{record.order.name} shows {extra} more than was added by then."
         yield accuse(history, "item-from-nowhere", what, *evidence)
 
 
 def _paid(history: History, record: OrderHistory, reads: list[Operation]) -> Iterator[Violation]:
-    """Unpaid until a checkout is asked for that was not refused, paid once one is acknowledged, and never unpaid again."""
+    """Judge `paid` in each read: false before the first checkout that was not rejected, true after an acknowledged
+    one, for ever.
+
+    `seen` is the first read that shows the payment, by its end: a read that began after it must show the payment too, even
+        where no client has an acknowledgement.
+    """
     attempts = record.order.attempts
-    first_ns = min((each.invoked_ns for each in attempts), default=FOREVER)
-    paying_ns = min((each.invoked_ns for each in attempts if each.outcome != "fail"), default=FOREVER)
+    first_ns = min((attempt.invoked_ns for attempt in attempts), default=FOREVER)
+    paying_ns = min((attempt.invoked_ns for attempt in attempts if attempt.outcome != "fail"), default=FOREVER)
     seen: Operation | None = None
     for read in sorted(reads, key=lambda read: read.completed_ns):
         if read.value["paid"]:
@@ -201,10 +206,10 @@ def _paid(history: History, record: OrderHistory, reads: list[Operation]) -> Ite
                 what = f"{record.order.name} was read as paid before its first checkout."
                 yield accuse(history, "paid-before-checkout", what, *attempts, read)
             elif read.completed_ns < paying_ns and attempts and read.invoked_ns < record.final_ns:
-                what = f"{record.order.name} was read as paid, but every checkout of it until then was refused."
+                what = f"{record.order.name} was read as paid, but every checkout of it until then was rejected."
                 yield accuse(history, "refused-then-paid", what, *attempts, read)
         elif read.invoked_ns > record.paid_ns and read.invoked_ns < record.final_ns:
-            what = f"A client was told that {record.order.name} is paid; a read that began later shows it unpaid."
+            what = f"{record.order.name} was acknowledged as paid; a read that began later shows it unpaid."
             yield accuse(history, "acknowledged-checkout-missed", what, *attempts, read)
         elif seen and read.invoked_ns > seen.completed_ns:
             what = f"{record.order.name} was read as paid, and later as unpaid."

@@ -1,6 +1,6 @@
-"""After the heal nothing is left over; and how long each fault blocked whom.
+"""Recovery: quiescence within the claimed time after the heal; and the time for which each fault blocked operations.
 
-A probe counts what is unfinished inside the shop: transactions in doubt, locks, fences, open transactions.
+A probe counts the unfinished records inside the shop: transactions in doubt, locks, fences, open transactions.
 Once the bound that the protocol claims has passed since `healed`, all of these must be zero.
 """
 
@@ -21,7 +21,7 @@ LEFT = {
     "fences": "fence-left",
     "open": "transaction-left-open",
 }
-"""What a probe counts, and what it is called when it is left over."""
+"""The counts of a probe, and the violation of each that is not zero after the bound."""
 
 NOUNS = {
     "in_doubt": "transactions in doubt",
@@ -35,17 +35,19 @@ NAMED = 3
 """Unfinished transactions that a violation names."""
 
 GRACE_NS = 1_000_000_000
-"""A probe this much after the bound still tells how things were at the bound."""
+"""The longest time in nanoseconds after the bound at which a probe still counts as one at the bound."""
 
 PROMISES = dict.fromkeys(LEFT.values(), BOUNDED)
 
 
 def check(history: History) -> Finding:
-    """The probes after the last `healed`, and per fault the time until each kind of operation went again."""
+    """Judge the probes after the last `healed`, and measure the time until each kind of operation succeeds after a
+    fault.
+    """
     healed = history.of_kind("healed")
     figures: dict[str, Any] = {"faults": blocked(history)}
     if not healed:
-        return conclude((), ["the history has no end of the faults"], figures)
+        return conclude((), ["the history has no heal of all faults"], figures)
     healed_ns = healed[-1].at_ns
     bound_s = history.header.claims.recovery_s
     probes = [probe for probe in history.of_kind("probe") if probe.at_ns >= healed_ns]
@@ -56,22 +58,22 @@ def check(history: History) -> Finding:
     figures["recovered_after_s"] = (clean.at_ns - healed_ns) / 1e9 if clean else None
     reasons = []
     if not probes:
-        reasons.append("no probe looked into the shop after the heal")
+        reasons.append("no probe was taken after all faults were healed")
     elif clean is None and not late:
-        reasons.append("transactions were still unfinished, and no probe followed after the bound")
+        reasons.append("transactions were unfinished, and no probe was taken after the bound had passed")
     elif clean and late[:1] == [clean] and clean.at_ns > bound_ns + GRACE_NS:
-        reasons.append("no probe followed after the bound")
+        reasons.append("no probe was taken when the bound had passed")
     return conclude((_left_over(history, healed_ns, *left) for left in _left(late)), reasons, figures)
 
 
 def _left(probes: Sequence[Event]) -> list[tuple[str, Event, Event]]:
-    """(what, first and last probe) for each thing which these probes found unfinished."""
-    found = []
+    """Return (count, first and last probe) for each count that these probes found above zero."""
+    unfinished = []
     for name in LEFT:
         dirty = [probe for probe in probes if probe.data.get(name)]
         if dirty:
-            found.append((name, dirty[0], dirty[-1]))
-    return found
+            unfinished.append((name, dirty[0], dirty[-1]))
+    return unfinished
 
 
 def _left_over(history: History, healed_ns: int, name: str, first: Event, last: Event) -> Violation:
@@ -93,15 +95,15 @@ def _named(probe: Event) -> str:
 
 
 def blocked(history: History) -> list[dict[str, Any]]:
-    """Per fault, seconds from its start, and from its end, to the first success that began after that.
+    """Return for each fault the seconds from its start, and from its end, to the first success that began afterwards.
 
-    Per kind of operation; None if none succeeded any more. A fault that never ended ends at the heal.
+    By kind of operation; None without a further success. A fault without an end of its own ends at the heal.
     """
     faults = history.derive(known_ends)
     successes = _successes(history) if faults else {}
-    found = []
+    blocks = []
     for start, end_ns in faults:
-        found.append(
+        blocks.append(
             {
                 "fault": start.data.get("fault"),
                 "target": start.data.get("target"),
@@ -111,21 +113,24 @@ def blocked(history: History) -> list[dict[str, Any]]:
                 "from_end_s": None if end_ns is None else _waits(successes, end_ns),
             }
         )
-    return found
+    return blocks
 
 
 def _successes(history: History) -> dict[str, tuple[list[int], list[int]]]:
-    """By operation: when each success began, in order, and the earliest end among it and its followers."""
+    """Return by operation the begins of its successes in order, and the earliest end among each and its followers.
+
+    The suffix minimum makes each question one binary search: the first success to begin need not be the first to end.
+    """
     times: dict[str, list[tuple[int, int]]] = {}
-    for op in history.operations:
-        if op.outcome == "ok":
-            times.setdefault(op.op, []).append((op.invoked_ns, op.completed_ns))
-    found = {}
+    for operation in history.operations:
+        if operation.outcome == "ok":
+            times.setdefault(operation.op, []).append((operation.invoked_ns, operation.completed_ns))
+    successes = {}
     for name, spans in times.items():
         spans.sort()
         earliest = list(accumulate((end for _, end in reversed(spans)), min))[::-1]
-        found[name] = ([begin for begin, _ in spans], earliest)
-    return found
+        successes[name] = ([begin for begin, _ in spans], earliest)
+    return successes
 
 
 def _waits(successes: dict[str, tuple[list[int], list[int]]], from_ns: int) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""Why something was refused: for what was asked, or because others were not done, or not there."""
+"""The reason of a rejection: the content of the request, an unfinished transaction, or an unavailable service."""
 
 import re
 
@@ -6,32 +6,33 @@ from harness.checkers.shop_model import build_model
 from harness.history import History, Operation
 
 UNREACHED = 424
-"""The status of what a service could not do because another one did not answer."""
+"""The status of an operation that failed because another service did not answer."""
 
 UNFINISHED = 503
-"""The status of a service that does not know at the end of its time limit what will come of it."""
+"""The status of an operation whose outcome is unknown to the service at the end of the time limit."""
 
 ACCEPTED = 202
-"""The status of a checkout that was begun, and of which nobody knows yet how it will end."""
+"""The status of a checkout that was accepted and has no outcome yet."""
 
 HELD_UP = re.compile(r"locked|time limit|tim(e|ed)[ -]?out|busy|conflict|pending|try again|not finished", re.IGNORECASE)
-"""Words of a refusal which has no other reason than that somebody else was not done."""
+"""Words of a rejection whose only reason is another unfinished transaction."""
 
 
 def is_unanswered(operation: Operation) -> bool:
-    """Whether nobody knows what came of it, or nothing did because a service was not reached."""
+    """Whether the outcome is unknown, or a service was not reached."""
     return operation.outcome == "unknown" or operation.status == UNREACHED
 
 
 def completed_later(history: History, checkout: Operation) -> bool:
-    """Whether it was only accepted, and its order is paid at the end."""
+    """Whether a checkout was only accepted, and its order is paid at the end."""
     order = history.derive(build_model).orders.get(str(checkout.args[0])) if checkout.status == ACCEPTED else None
     return order is not None and order.paid is True
 
 
 def is_blocked(operation: Operation) -> bool:
-    """Whether a service that was there answered that it could not in time; a read that met a lock is recorded as
-    unknown.
+    """Whether an available service answered that it could not execute the operation in time.
+
+    A read that met a lock is recorded as unknown, so the outcome alone does not decide.
     """
     status = operation.status
     if operation.outcome == "ok" or status == UNREACHED:
@@ -41,5 +42,5 @@ def is_blocked(operation: Operation) -> bool:
 
 
 def is_rejected_by_content(operation: Operation) -> bool:
-    """Whether it was refused for what it asked for."""
+    """Whether an operation was rejected for its content."""
     return operation.outcome == "fail" and not is_unanswered(operation) and not is_blocked(operation)

@@ -1,4 +1,4 @@
-"""What was taken out stays out: an order that was removed is not found again, and a line that was removed is not in it."""
+"""Removals are durable: a removed order is not served again, and a removed line is not in its order."""
 
 from collections.abc import Iterator
 
@@ -15,13 +15,13 @@ PROMISES = {"removed-order-served": KEPT, "removed-item-remains": KEPT}
 def find_reappearances(
     history: History, creations: Creations, order: OrderModel, made: list[Operation]
 ) -> Iterator[Violation]:
-    """Of an order and all that made it."""
+    """Yield the reappearances of a removed order, or of removed lines in an order with the creations `made`."""
     for removal in creations.removed.get(order.id, ()):
-        if removal.outcome == "ok" and all(until(each) < removal.invoked_ns for each in made):
+        if removal.outcome == "ok" and all(until(creation) < removal.invoked_ns for creation in made):
             later = [*order.reads, *order.attempts, *order.adds]
             for answer in later:
                 if answer.outcome == "ok" and answer.invoked_ns > removal.completed_ns:
-                    what = f"{order.name} had been removed, and was served all the same."
+                    what = f"{order.name} had been removed, and was served afterwards."
                     yield accuse(history, "removed-order-served", what, *made, removal, answer)
     if len(made) == 1 and made[0].op == "create_order":
         for read in order.reads:
@@ -29,21 +29,21 @@ def find_reappearances(
 
 
 def _remains(history: History, order: OrderModel, read: Operation) -> Iterator[Violation]:
-    """Each removal took a line at least, so what is left is no more than all lines but the smallest."""
-    found = contents(read)
-    for item in dict.fromkeys(str(each.args[1]) for each in order.removes if each.op == "remove_item"):
+    """Yield items of which more remains than removals allow: each took at least one line, so the smallest ones."""
+    shown = contents(read)
+    for item in dict.fromkeys(str(removal.args[1]) for removal in order.removes if removal.op == "remove_item"):
         gone = [
-            each
-            for each in order.removes
-            if each.op == "remove_item"
-            and str(each.args[1]) == item
-            and each.outcome == "ok"
-            and each.completed_ns < read.invoked_ns
+            removal
+            for removal in order.removes
+            if removal.op == "remove_item"
+            and str(removal.args[1]) == item
+            and removal.outcome == "ok"
+            and removal.completed_ns < read.invoked_ns
         ]
         lines = sorted(
             int(add.args[2]) for add in order.adds if str(add.args[1]) == item and add.invoked_ns < read.completed_ns
         )
         most = sum(lines[len(gone) :])
-        if found is not None and gone and found[0].get(item, 0) > most:
-            what = f"{order.name} shows {found[0][item]} of item {item}, of which {most} can be left after removals."
+        if shown is not None and gone and shown[0].get(item, 0) > most:
+            what = f"{order.name} shows {shown[0][item]} of item {item}, of which at most {most} can remain after removals."
             yield accuse(history, "removed-item-remains", what, *order.adds, *gone, read)

@@ -1,10 +1,10 @@
 """A history of the shop as transactions that add elements to sets and read sets.
 
-The `sets` workload gives every checkout of a key an amount which no other has, a power of two. What a
-balance is short of its opening is then, bit by bit, the set of checkouts in it, learned through nothing but
-the public API. Keys are a user's credit, an item's stock and an order's `paid`; all checkouts of one order
-are one transaction, since they are to have one effect. One that nobody was told of is aborted if the order
-is not paid at the end: a saga may have shown it and then undone it.
+The `sets` workload gives every checkout of a key a unique amount, a power of two. The difference between the opening
+and a balance is then, bit by bit, the set of checkouts in it, observed through the public API alone. Keys are a
+user's credit, an item's stock and an order's `paid`; all checkouts of one order are one transaction, since they have
+one effect. A transaction of unknown outcome is aborted if the order is not paid at the end: a saga may have shown its
+effects and then compensated them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,15 +18,15 @@ PAID = 1
 """The one element of an order's key."""
 
 NOBODYS = 1 << 63
-"""An element that no checkout has: amounts are at most 2^53. Read where a balance is above its opening."""
+"""An element without a checkout, whose amounts are at most 2^53. It stands for a balance above its opening."""
 
 ALIAS = 1 << 64
-"""The first element that stands for a refused checkout of an order which was checked out later."""
+"""The first element of rejected checkouts whose order was checked out again later."""
 
 
 @dataclass(slots=True)
 class SetHistory:
-    """`origins[i]` is what `txns[i]` was made of: an order, or a read. Keys that are no sets are skipped."""
+    """The history as transactions. `origins[i]` is the order or the read behind `txns[i]`; `skipped` keys are no sets."""
 
     txns: list[Txn] = field(default_factory=list)
     origins: list[OrderModel | Operation] = field(default_factory=list)
@@ -41,14 +41,14 @@ class SetHistory:
         adds: tuple[tuple[str, int], ...] = (),
         reads: tuple[tuple[str, int], ...] = (),
     ) -> None:
-        """One transaction more; `span` is its process and when it began and ended."""
+        """Add a transaction; `span` is its process, its begin and its end."""
         self.txns.append(Txn(len(self.txns), *span, status, adds, reads))
         self.origins.append(origin)
 
 
 @dataclass(slots=True)
 class _Key:
-    """A balance that is a set; `aliases` are (element, its order's later success began, alias)."""
+    """A balance that is a set; `aliases` are (element, begin of its order's later success, alias)."""
 
     account: AccountModel
     opening: int
@@ -57,7 +57,7 @@ class _Key:
 
 
 def find_sets(history: History) -> SetHistory | None:
-    """The transactions of the history, or None unless more than half of its balances are sets."""
+    """Return the transactions of the history, or None unless more than half of its balances are sets."""
     shop = history.derive(build_model)
     if any(order.items is None and order.has_outcome("ok", "unknown") for order in shop.orders.values()):
         return None
@@ -81,11 +81,11 @@ def find_sets(history: History) -> SetHistory | None:
 
 
 def _as_set(account: AccountModel) -> _Key | None:
-    """None if the opening is not known, or the amounts are not different powers of two."""
+    """Return the key of an account, or None if its opening is unknown or its amounts are not distinct powers of two."""
     if account.opening is None or account.possible_openings or any(move.outcome != "ok" for move in account.moves):
         return None
-    amounts = [each for order, each in account.draws if order.attempts]
-    if any(each.bit_count() != 1 or each < 0 for each in amounts) or len(set(amounts)) < len(amounts):
+    amounts = [share for order, share in account.draws if order.attempts]
+    if any(share.bit_count() != 1 or share < 0 for share in amounts) or len(set(amounts)) < len(amounts):
         return None
     since_ns = max((move.completed_ns for move in account.moves), default=account.set_ns)
     if any(attempt.invoked_ns < since_ns for order, _ in account.draws for attempt in order.attempts):
@@ -94,9 +94,10 @@ def _as_set(account: AccountModel) -> _Key | None:
 
 
 def _add_order(sets: SetHistory, keys: dict[str, _Key], order: OrderModel) -> None:
+    """Add the transaction of an order, and one more for rejected checkouts before a later success."""
     shares = [(f"user {order.user}", order.total or 0)]
     shares += [(f"item {item}", quantity) for item, quantity in (order.items or {}).items()]
-    adds = [(name, each) for name, each in shares if name in keys and each]
+    adds = [(name, share) for name, share in shares if name in keys and share]
     adds.append((order.name, PAID))
     tried = [attempt for attempt in order.attempts if attempt.outcome != "fail"]
     refused = [attempt for attempt in order.attempts if attempt.outcome == "fail"]
@@ -116,26 +117,31 @@ def _add_refused(
     refused: Sequence[Operation],
     adds: Sequence[tuple[str, int]],
 ) -> None:
-    """What was seen of an order before the checkout that may have succeeded began, a refused one did."""
+    """Add an aborted transaction for the rejected checkouts of an order that was checked out again.
+
+    One element cannot tell the attempts of an order apart, but time can: a read that ended before the successful
+    attempt began saw an effect of a rejected one (G1a). `_state` gives such a read the alias, an element of this
+    transaction.
+    """
     began = sets.txns[-1].invoked_ns
-    seen = []
+    aliased = []
     for name, element in adds:
         if name in keys:
             aliases = keys[name].aliases
             aliases.append((element, began, ALIAS << len(aliases)))
-            seen.append((name, aliases[-1][2]))
-    sets.append(order, _span(refused), "aborted", tuple(seen))
+            aliased.append((name, aliases[-1][2]))
+    sets.append(order, _span(refused), "aborted", tuple(aliased))
 
 
 def _span(attempts: Sequence[Operation]) -> tuple[int, int, int | None]:
-    """(process, began, ended): it took effect in this time, if at all; several belong to no session."""
+    """Return (process, begin, end) of the time in which checkouts took effect, if at all; several belong to no session."""
     process = attempts[0].process if len(attempts) == 1 else NO_SESSION
     ended = min((attempt.completed_ns for attempt in attempts if attempt.outcome == "ok"), default=None)
     return process, min(attempt.invoked_ns for attempt in attempts), ended
 
 
 def _reads(shop: ShopModel, keys: dict[str, _Key]) -> Iterator[tuple[Operation, str, int]]:
-    """(read, key, state) for each read of a set once it was filled."""
+    """Yield (read, key, state) for each read of a set after its last deposit."""
     for name, key in keys.items():
         for read in key.account.reads:
             left = balance_in(read)
@@ -144,13 +150,13 @@ def _reads(shop: ShopModel, keys: dict[str, _Key]) -> Iterator[tuple[Operation, 
     for order in shop.orders.values():
         if order.attempts:
             for read in order.reads:
-                found = paid(read)
-                if found is not None:
-                    yield read, order.name, PAID if found else 0
+                is_paid = paid(read)
+                if is_paid is not None:
+                    yield read, order.name, PAID if is_paid else 0
 
 
 def _state(key: _Key, read: Operation, gone: int) -> int:
-    """The set of checkouts whose amounts are gone."""
+    """Return the set of checkouts in a read: the bits of the amount that is gone, with aliases for rejected attempts."""
     if gone < 0:
         return NOBODYS
     for element, began, alias in key.aliases:

@@ -1,7 +1,7 @@
-"""The shop that a history describes: per user, item and order, what was asked of it and what was read of it at the end.
+"""The model of a shop that a history describes: users, items and orders with their operations and final reads.
 
-Everything that the conservation, atomicity, exactly-once and isolation checkers know of the shop's API is
-here. Ids are strings. Answers that are not what the API promises count as not given.
+All knowledge of the shop's API that the conservation, atomicity, exactly-once and isolation checkers need is here.
+Ids are strings. A malformed answer counts as no answer.
 """
 
 import re
@@ -26,13 +26,12 @@ BALANCE = {"find_user": "credit", "find_item": "stock"}
 
 @dataclass(slots=True, eq=False)
 class AccountModel:
-    """A user's credit or an item's stock. `opening` is None if nobody told what it began with.
+    """A user's credit or an item's stock. `opening` is the first balance, None if it is unknown.
 
-    `moves` are the deposits and withdrawals that were not refused (`every_move`: also those before it was set anew);
-    `draws` are (order, amount) for every order whose contents are known; `final_read` is the last read of the final
-    phase. An account that `batch_init` sets anew begins with that: `set_ns` is when it was answered, and operations
-    asked before may count or not. `possible_openings` has what it began anew with if a `batch_init` without an answer
-    took effect, then or at any later time.
+    `moves` are the deposits and withdrawals that were not rejected (`every_move`: also those before the last reset);
+    `draws` are (order, amount) for every order with known contents; `final_read` is the last read of the final
+    phase. A `batch_init` resets an account at `set_ns`, the time of its answer: operations that began before may count or
+    not. `possible_openings` has the balances of resets without an answer, which may take effect at any later time.
     """
 
     kind: AccountKind
@@ -55,21 +54,21 @@ class AccountModel:
 
     @property
     def price(self) -> int | None:
-        """None if nobody told it, or it had several."""
+        """The price of an item, None if it is unknown or changed."""
         return next(iter(self.prices)) if len(self.prices) == 1 else None
 
     @property
     def holds(self) -> str:
+        """The name of the balance: credit or stock."""
         return "credit" if self.kind == "user" else "stock"
 
 
 @dataclass(slots=True, eq=False)
 class OrderModel:
-    """An order; `items` and `total` are None if its contents cannot be known.
+    """An order; `items` and `total` are None if its contents are unknown.
 
-    `paid` is whether it is at the end, None if nobody could read it; `final_read` is the last read of the final
-    phase. `removes` took lines out of it, or the whole; `recreated` is one that `batch_init` made anew after a
-    checkout.
+    `paid` is its state at the end, None without a final read; `final_read` is the last read of the final phase.
+    `removes` are removals of its lines or of the whole; `recreated`: `batch_init` created it again after a checkout.
     """
 
     id: str
@@ -91,30 +90,34 @@ class OrderModel:
 
     @property
     def known(self) -> bool:
-        """Whether anybody knows what is in it."""
+        """Whether its contents are known."""
         return self.items is not None
 
     @property
     def begun_ns(self) -> int:
-        """When somebody first asked to check it out; never, if nobody did."""
+        """The begin of its first checkout in nanoseconds; a time beyond all others without one."""
         return min((attempt.invoked_ns for attempt in self.attempts), default=1 << 100)
 
     def has_outcome(self, *outcomes: str) -> bool:
-        """Did any checkout of it end like this?"""
+        """Whether a checkout of it had one of these outcomes."""
         return any(attempt.outcome in outcomes for attempt in self.attempts)
 
     @property
     def gone(self) -> bool:
-        """Whether the shop says at the end that there is no such order: read, and lost with all that was known of it."""
+        """Whether the final read denies the order: it was read, and is lost."""
         return self.final_read is not None and denies(self.final_read)
 
     def operations(self) -> Iterator[Operation]:
-        """All that was done with it, and how it was read at the end."""
-        yield from (op for op in (self.created, *self.adds, *self.removes, *self.attempts, self.final_read) if op)
+        """Yield all operations on it, and the final read."""
+        yield from (
+            operation
+            for operation in (self.created, *self.adds, *self.removes, *self.attempts, self.final_read)
+            if operation
+        )
 
 
 class ShopModel:
-    """Users, items and orders by id."""
+    """The shop of a history: users, items and orders by id."""
 
     def __init__(self, history: History) -> None:
         self.accounts: dict[AccountKind, dict[str, AccountModel]] = {"user": {}, "item": {}}
@@ -126,46 +129,52 @@ class ShopModel:
             if handle:
                 handle(self, operation)
         for order in self.orders.values():
-            self._work_out(order)
+            self._resolve(order)
 
     def account(self, kind: AccountKind, name: str) -> AccountModel:
-        found = self.accounts[kind].get(name)
-        if found is None:
-            found = self.accounts[kind][name] = AccountModel(kind, name)
-        return found
+        """Return the account of an id, a new one if it is new."""
+        account = self.accounts[kind].get(name)
+        if account is None:
+            account = self.accounts[kind][name] = AccountModel(kind, name)
+        return account
 
     def order(self, name: str) -> OrderModel:
-        found = self.orders.get(name)
-        if found is None:
-            found = self.orders[name] = OrderModel(name)
-        return found
+        """Return the order of an id, a new one if it is new."""
+        order = self.orders.get(name)
+        if order is None:
+            order = self.orders[name] = OrderModel(name)
+        return order
 
     def every_account(self) -> Iterator[AccountModel]:
+        """Yield the users, then the items."""
         yield from self.accounts["user"].values()
         yield from self.accounts["item"].values()
 
-    def _work_out(self, order: OrderModel) -> None:
+    def _resolve(self, order: OrderModel) -> None:
+        """Derive the contents of an order, and from them its amount of each account."""
         order.paid = paid(order.final_read) if order.final_read else None
-        found = self._contents(order)
-        if found is None or order.user is None:
+        known = self._contents(order)
+        if known is None or order.user is None:
             return
-        order.items, order.total = found
+        order.items, order.total = known
         if order.total:
             self.account("user", order.user).draws.append((order, order.total))
         for item, quantity in order.items.items():
             self.account("item", item).draws.append((order, quantity))
 
     def _contents(self, order: OrderModel) -> tuple[dict[str, int], int] | None:
-        """The shop's own word at the end; else what was put in; else, for a made order, any read."""
+        """Return (quantity by item, total) from the final read; else from the additions; else, for a `batch_init`
+        order, any read.
+        """
         if order.final_read:
-            found = contents(order.final_read)
-            if found:
-                return found
+            final = contents(order.final_read)
+            if final:
+                return final
         if order.created and not order.removes and all(add.outcome == "ok" for add in order.adds):
-            return self._put_in(order)
+            return self._added(order)
         return contents(order.reads[-1]) if order.reads and not order.adds and not order.removes else None
 
-    def _put_in(self, order: OrderModel) -> tuple[dict[str, int], int] | None:
+    def _added(self, order: OrderModel) -> tuple[dict[str, int], int] | None:
         items: dict[str, int] = {}
         total = 0
         for add in order.adds:
@@ -179,24 +188,24 @@ class ShopModel:
 
 
 def build_model(history: History) -> ShopModel:
-    """The model; use `history.derive(build_model)`."""
+    """Return the model of a history; use `history.derive(build_model)`."""
     return ShopModel(history)
 
 
 def balance_in(read: Operation) -> int | None:
-    """The credit or stock that a read found, None if its answer is not what the API promises."""
-    found = _field(read, BALANCE[read.op])
-    return found if type(found) is int and read.outcome == "ok" else None
+    """Return the credit or stock in the answer to a read, None if the answer is malformed."""
+    value = _field(read, BALANCE[read.op])
+    return value if type(value) is int and read.outcome == "ok" else None
 
 
 def paid(read: Operation) -> bool | None:
-    """Whether a read found the order paid, None if its answer is not what the API promises."""
-    found = _field(read, "paid")
-    return found if type(found) is bool and read.outcome == "ok" else None
+    """Return whether a read shows the order as paid, None if its answer is malformed."""
+    value = _field(read, "paid")
+    return value if type(value) is bool and read.outcome == "ok" else None
 
 
 def contents(read: Operation) -> tuple[dict[str, int], int] | None:
-    """(quantity by item, total cost) that a read of an order found, or None."""
+    """Return (quantity by item, total cost) in the answer to a read of an order, None if it is malformed."""
     total, lines = _field(read, "total_cost"), _field(read, "items")
     if type(total) is not int or not isinstance(lines, list):
         return None
@@ -212,22 +221,20 @@ def contents(read: Operation) -> tuple[dict[str, int], int] | None:
 
 UNKNOWN_ID = frozenset({404, 410})
 AMBIGUOUS = frozenset({None, 400, 422})
-"""Statuses (None in old histories) of which the words say whether the id is unknown."""
+"""Statuses (None in old histories) whose text decides whether the id is unknown."""
 
 _DENIAL = re.compile(r"unknown|not found|no such|does not exist|missing", re.IGNORECASE)
 
 
 def denies(answer: Operation) -> bool:
-    """Whether an answer says that there is no such thing. Other refusals (a lock, too little stock) say nothing of
-    that.
-    """
+    """Whether an answer denies that its entity exists. Other rejections (a lock, too little stock) do not."""
     if answer.outcome != "fail":
         return False
     return answer.status in UNKNOWN_ID or (answer.status in AMBIGUOUS and bool(_DENIAL.search(str(answer.value))))
 
 
 def amount(move: Operation) -> int:
-    """What a deposit or withdrawal adds to its balance."""
+    """Return the amount that a deposit or withdrawal adds to its balance."""
     return DEPOSITS[move.op][1] * int(move.args[1])
 
 
@@ -236,11 +243,11 @@ def _field(operation: Operation, name: str) -> Any:
 
 
 def new_id(operation: Operation, name: str) -> str:
-    """The id in the answer, whole (`{"user_id": "3"}`) or alone (`"3"`)."""
-    found = operation.value[name] if isinstance(operation.value, dict) else operation.value
-    if not isinstance(found, str | int):
+    """Return the id in an answer, a whole (`{"user_id": "3"}`) or a bare one (`"3"`)."""
+    value = operation.value[name] if isinstance(operation.value, dict) else operation.value
+    if not isinstance(value, str | int):
         raise TypeError(f"{operation.op} answered {operation.value!r}, which has no {name}")
-    return str(found)
+    return str(value)
 
 
 def _create_account(shop: ShopModel, operation: Operation) -> None:
@@ -327,7 +334,9 @@ def _read_order(shop: ShopModel, operation: Operation) -> None:
 
 
 def _better(old: Operation | None, new: Operation) -> bool:
-    """A later answer is a better one, but no answer, or a refusal to say, is worse than one."""
+    """Whether a later final read replaces an earlier one: an answer does, an unknown outcome or another rejection
+    does not.
+    """
     return old is None or new.outcome == "ok" or denies(new)
 
 

@@ -1,10 +1,10 @@
-"""What an order can cost: each piece at a price that its item may have had when it was put in."""
+"""The possible cost of an order: each piece at a price that its item may have had at the time of its addition."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 MOST_STATES = 1 << 11
-"""Up to so many (quantity, cost) pairs of one item, and costs of all items, are judged exactly; beyond, by bounds."""
+"""The largest number of (quantity, cost) pairs of one item, and of costs of all items, for an exact judgement."""
 
 
 class Line(NamedTuple):
@@ -15,7 +15,10 @@ class Line(NamedTuple):
 
 
 def possible_total(items: Mapping[str, int], lines: Mapping[str, Sequence[Line] | None], total: int) -> int | None:
-    """The possible cost of so many pieces of each item that is nearest to `total`; None if it cannot be known."""
+    """Return the possible cost of these quantities that is nearest to `total`; None if a price is unknown.
+
+    Beyond `MOST_STATES` only the bounds of the cost are known, and every total within them counts as possible.
+    """
     costs = {0}
     low = high = 0
     exact = True
@@ -28,14 +31,14 @@ def possible_total(items: Mapping[str, int], lines: Mapping[str, Sequence[Line] 
         options = {quantity * min(prices)} if len(prices) == 1 else _costs(added, quantity)
         exact = exact and options is not None and len(costs) * len(options) <= MOST_STATES
         if exact and options:
-            costs = {cost + each for cost in costs for each in options}
+            costs = {cost + option for cost in costs for option in options}
     if exact:
         return min(costs, key=lambda cost: abs(cost - total))
     return max(low, min(total, high))
 
 
 def _costs(lines: Sequence[Line], quantity: int) -> set[int] | None:
-    """What `quantity` pieces made up of some of these lines can cost; None if there are too many ways, or none."""
+    """Return the possible costs of `quantity` pieces from some of these lines; None if there are too many, or none."""
     states = {(0, 0)}
     for line in lines:
         states |= {

@@ -1,8 +1,8 @@
-"""What the isolation checker judges: transactions that add elements to sets and read sets.
+"""The input of the isolation checker: transactions that add elements to sets and read sets.
 
-The workload makes them so that a read says exactly which writes it includes, the property that Elle calls
-recoverability (Alvaro & Kingsbury, Elle, VLDB 2020). An element is a power of two, a state of a key is the
-sum of the elements in it: a Python int as a bit mask.
+The workload makes each element unique, so that a read shows exactly which writes it includes, the property that Elle
+calls recoverability (Alvaro & Kingsbury, Elle, VLDB 2020). An element is a power of two, a state of a key is the sum
+of the elements in it: a Python int as a bit mask.
 """
 
 from typing import Literal, NamedTuple
@@ -16,9 +16,9 @@ NO_SESSION = -1
 class Txn(msgspec.Struct, frozen=True, gc=False):
     """One transaction; its reads come before its adds.
 
-    `adds` are (key, element), each element once per key in the whole history; `reads` are (key, state).
-    `process` is `NO_SESSION` for one that belongs to no client's order of work. `completed_ns` is None if
-    nobody was told that it ended. What an unknown or aborted transaction read is not looked at.
+    `adds` are (key, element), each element once per key in the whole history; `reads` are (key, state). `process` is
+    `NO_SESSION` for a transaction outside every client's order. `completed_ns` is None without an acknowledged end.
+    The reads of an unknown or aborted transaction are ignored.
     """
 
     id: int

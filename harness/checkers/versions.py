@@ -1,6 +1,6 @@
-"""Which states each key went through, and the anomalies which need no graph to be seen.
+"""The version order of each key, and the anomalies that show without a graph.
 
-Nothing is ever removed from these sets, so all states of a key which committed transactions read must be
+No element is ever removed from these sets, so the states of a key that committed transactions read must be
 a chain under inclusion, and the chain is the version order (Elle, VLDB 2020, section 4). Definitions of
 G1a and G1b: Adya, Weak Consistency, PhD thesis MIT 1999, section 3.2; fractured reads: Bailis et al., RAMP,
 SIGMOD 2014.
@@ -15,7 +15,7 @@ from harness.checkers.transactions import Anomaly, Txn
 
 @dataclass(slots=True)
 class Key:
-    """One key: who added which element, and who read which state.
+    """One key: the writer of each element, and the readers of each state.
 
     `states` is the version order, from the smallest; empty if the reads contradict each other.
     `committed` is the sum of all elements whose transactions took effect. `last` is (began, transaction,
@@ -30,16 +30,16 @@ class Key:
     last: tuple[int, int, int] = (-1, -1, 0)
 
     def writers_of(self, elements: int) -> list[int]:
-        """The transactions that added these elements, each once."""
-        if elements in self.writers:  # one element: by far the most frequent case
+        """Return the transactions that added these elements, each once."""
+        if elements in self.writers:  # a single element, by far the most frequent case, needs no loop
             return [self.writers[elements]]
         return list(dict.fromkeys(self.writers[element] for element in bits(elements)))
 
 
 class Versions:
-    """All keys of a history, the transactions that took effect, and the anomalies seen on the way.
+    """All keys of a history, the transactions that took effect, and the anomalies without a cycle.
 
-    `took_effect[i]` is true for a committed transaction, and for an unknown one which somebody saw.
+    `took_effect[i]` is true for a committed transaction, and for an unknown one if a read shows it.
     """
 
     def __init__(self, txns: Sequence[Txn]) -> None:
@@ -50,11 +50,12 @@ class Versions:
             self._enter(index, txn)
         self._promote()
         for key in self.keys.values():
-            key.committed = sum(e for e, writer in key.writers.items() if self.took_effect[writer])
+            key.committed = sum(element for element, writer in key.writers.items() if self.took_effect[writer])
         self.anomalies = [anomaly for key in self.keys.values() for find in _BY_KEY for anomaly in find(self, key)]
         self.anomalies += fractured_reads(self)
 
     def _enter(self, index: int, txn: Txn) -> None:
+        """Add a transaction to its keys. Reads of transactions that did not commit are no evidence."""
         own: dict[str, int] = {}
         for name, element in txn.adds:
             key = self._key(name)
@@ -64,6 +65,7 @@ class Versions:
             own[name] = own.get(name, 0) | element
         if txn.status != "committed":
             return
+        # The transaction's own additions are taken out of its reads: the state before it counts, and it never depends on itself.
         for name, state in txn.reads:
             if state < 0:
                 raise ValueError(f"state {state} of {name} is no sum of elements")
@@ -79,15 +81,17 @@ class Versions:
         return key
 
     def _promote(self) -> None:
-        """An unknown transaction took effect if a read saw any element of it."""
+        """Mark an unknown transaction as effective if a read shows one of its elements: else its effects may never
+        have happened.
+        """
         for index, txn in enumerate(self.txns):
             if txn.status == "unknown":
-                seen = (s & element for name, element in txn.adds for s in self.keys[name].readers)
+                seen = (state & element for name, element in txn.adds for state in self.keys[name].readers)
                 self.took_effect[index] = any(seen)
 
 
 def bits(mask: int) -> Iterator[int]:
-    """The powers of two in `mask`, from the smallest."""
+    """Yield the powers of two in `mask`, from the smallest."""
     while mask > 0:
         low = mask & -mask
         yield low
@@ -95,9 +99,10 @@ def bits(mask: int) -> Iterator[int]:
 
 
 def dirty_reads(_: Versions, key: Key) -> Iterator[Anomaly]:
-    """(reader, writer) for a read of an aborted write; (reader,) for one of what nobody wrote.
+    """Yield (reader, writer) for a read of an aborted write, (reader,) for a read of an element without a writer.
 
-    The rest of such a read is judged on, as if the impossible part had not been in it.
+    The impossible part is then taken out of the state. Otherwise one dirty read would break the chain of its key and
+    hide every other anomaly there.
     """
     for state in [state for state in key.readers if state & ~key.committed]:
         reader = key.readers[state][0]
@@ -111,9 +116,10 @@ def dirty_reads(_: Versions, key: Key) -> Iterator[Anomaly]:
 
 
 def intermediate_reads(versions: Versions, key: Key) -> Iterator[Anomaly]:
-    """(reader, writer) where the writer added several elements and the read has only some of them.
+    """Yield (reader, writer) where the writer added several elements and the read has only some of them.
 
-    Judged on as a read from before that writer: its final version is what counts in the version order.
+    The read then counts as one before that writer, since only the final version of a writer is in the version order
+    (Adya, 3.1).
     """
     if len(set(key.writers.values())) == len(key.writers):
         return
@@ -129,7 +135,12 @@ def intermediate_reads(versions: Versions, key: Key) -> Iterator[Anomaly]:
 
 
 def incompatible_reads(_: Versions, key: Key) -> Iterator[Anomaly]:
-    """(reader, reader) of two states of which neither includes the other; else sets the version order."""
+    """Yield (reader, reader) of two states of which neither includes the other; else set the version order.
+
+    Sorted by size, all states are a chain if and only if each is included in the next. Without a chain the key has no
+    version order, so one anomaly ends its judgement: dependencies from a wrong order would accuse correct
+    transactions.
+    """
     states = sorted(key.readers, key=int.bit_count)
     for smaller, larger in pairwise(states):
         if smaller & ~larger:
@@ -139,7 +150,11 @@ def incompatible_reads(_: Versions, key: Key) -> Iterator[Anomaly]:
 
 
 def lost_updates(versions: Versions, key: Key) -> Iterator[Anomaly]:
-    """(writer, writer) which both read the key and both added to it, neither having seen the other."""
+    """Yield (writer, writer) that both read the key and both added to it, neither of them reading the other's element.
+
+    Along the version order, `earlier` has the elements of all such writers so far: a missing one in the next reader
+    is lost.
+    """
     txns = versions.txns
     earlier = 0
     readers = [(state, txn) for state in key.states for txn in key.readers[state] if txns[txn].adds]
@@ -152,9 +167,9 @@ def lost_updates(versions: Versions, key: Key) -> Iterator[Anomaly]:
 
 
 def vanished_updates(versions: Versions, key: Key) -> Iterator[Anomaly]:
-    """(writer, reader): the writer was told that it committed, but no read that began later has its element.
+    """Yield (writer, reader) where the writer was acknowledged, but no read that began later has its element.
 
-    Only real time tells this from a write which is yet to come, hence the suffix of its name.
+    Without real time such a write could still be serialized after all reads, hence the suffix of the name.
     """
     began, last, final = key.last
     for element in bits(key.committed & ~final) if key.states else ():
@@ -167,12 +182,12 @@ def vanished_updates(versions: Versions, key: Key) -> Iterator[Anomaly]:
 
 
 def fractured_reads(versions: Versions) -> Iterator[Anomaly]:
-    """(reader, writer), keys (seen, missed): the reader saw one of the writer's effects and not another."""
+    """Yield (reader, writer), keys (seen, missed) where a read shows one of the writer's effects and not another."""
     for index, txn in enumerate(versions.txns):
         if len(txn.reads) > 1 and txn.status == "committed":
-            found = _fracture(versions, index, txn)
-            if found:
-                yield found
+            fracture = _fracture(versions, index, txn)
+            if fracture:
+                yield fracture
 
 
 def _fracture(versions: Versions, index: int, txn: Txn) -> Anomaly | None:
@@ -180,7 +195,7 @@ def _fracture(versions: Versions, index: int, txn: Txn) -> Anomaly | None:
         key = versions.keys[name]
         for writer in key.writers_of(state & key.committed):
             for other, element in versions.txns[writer].adds:
-                missed = any(k == other and not s & element for k, s in txn.reads)
+                missed = any(read == other and not seen & element for read, seen in txn.reads)
                 if missed and other != name and writer != index:
                     return Anomaly("fractured-read", (index, writer), (name, other))
     return None
@@ -192,6 +207,7 @@ def _seen_after(versions: Versions, key: Key, element: int, when_ns: int) -> boo
 
 
 def _amend(key: Key, old: int, new: int) -> None:
+    """Move the readers of a state to another one."""
     if old != new:
         key.readers.setdefault(new, []).extend(key.readers.pop(old))
 

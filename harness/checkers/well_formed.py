@@ -1,7 +1,7 @@
-"""Whether a history can be one at all. A history that is ill-formed is judged by nobody: its verdict is unknown.
+"""The rules of a well-formed history. No checker judges an ill-formed one: its verdict is unknown.
 
-Each rule is one that the recorder keeps (`harness.history.recorder`) or that a run keeps (`harness.run.engine`), so
-a history that breaks one was altered, or put together by something else.
+The recorder (`harness.history.recorder`) and the run (`harness.run.engine`) keep each of these rules, so
+a history that breaks one was altered, or written by another program.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +29,7 @@ ARGUMENTS = {
     "find_order": 1,
     "init_orders": 4,
 }
-"""Operations of the public contract, and how many arguments each takes."""
+"""The operations of the public contract with their numbers of arguments."""
 
 NUMBERS = {
     "add_funds": (1,),
@@ -42,11 +42,11 @@ NUMBERS = {
     "add_item": (2,),
     "init_orders": (0, 1, 2, 3),
 }
-"""Which arguments are numbers."""
+"""The positions of the arguments that are numbers."""
 
 
 def ill_formed(history: History) -> list[str]:
-    """Why this cannot be the history of a run; empty if it can."""
+    """Return the broken rules; empty for a well-formed history."""
     return [complaint for rule in _RULES for complaint in rule(history)]
 
 
@@ -56,17 +56,20 @@ NAMES = ("protocol", "scenario", "workload", "durability", "runtime")
 def _header(history: History) -> Iterator[str]:
     nameless = [name for name in NAMES if not getattr(history.header, name).strip()]
     if nameless:
-        yield f"the first line does not say which {', '.join(nameless)}"
+        yield f"the first line has no {', '.join(nameless)}"
 
 
 def _times(history: History) -> Iterator[str]:
-    backwards = [each for each in history.operations if each.completed_ns < each.invoked_ns]
+    backwards = [operation for operation in history.operations if operation.completed_ns < operation.invoked_ns]
     if backwards:
         yield f"operations were completed before they began: {some(map(describe, backwards))}"
 
 
 def _processes(history: History) -> Iterator[str]:
-    """A process does one thing at a time, and nothing after an outcome that is not known."""
+    """A process executes one operation at a time, and none after an unknown outcome.
+
+    An operation of unknown outcome may still take effect; its process would overlap itself. The convention is Jepsen's.
+    """
     by_process: dict[int, list[Operation]] = {}
     for operation in history.operations:
         by_process.setdefault(operation.process, []).append(operation)
@@ -74,14 +77,16 @@ def _processes(history: History) -> Iterator[str]:
     for mine in by_process.values():
         mine.sort(key=lambda operation: (operation.invoked_ns, operation.completed_ns))
         overlaps += [
-            (one, other) for one, other in pairwise(mine) if other.invoked_ns < one.completed_ns or one == other
+            (earlier, later)
+            for earlier, later in pairwise(mine)
+            if later.invoked_ns < earlier.completed_ns or earlier == later
         ]
-        reused += [other for one, other in pairwise(mine) if one.outcome == "unknown"]
+        reused += [later for earlier, later in pairwise(mine) if earlier.outcome == "unknown"]
     if overlaps:
-        one, other = overlaps[0]
+        earlier, later = overlaps[0]
         yield (
-            f"{len(overlaps)} times a process did two things at once: '{describe(one)}' and '{describe(other)}', "
-            f"at {seconds(history, other.invoked_ns)}"
+            f"{len(overlaps)} times a process ran two operations at once: '{describe(earlier)}' and '{describe(later)}', "
+            f"at {seconds(history, later.invoked_ns)}"
         )
     if reused:
         yield f"{len(reused)} operations follow one of unknown outcome in the same process: {some(map(describe, reused))}"
@@ -107,11 +112,11 @@ def _is_number(arg: object) -> bool:
 
 
 def _statuses(history: History) -> Iterator[str]:
-    """The outcome follows from the status: 2xx happened, unless 202; 4xx did not. A 2xx that is malformed is unknown."""
+    """The outcome follows from the status: 2xx is ok, unless 202; 4xx is fail. A malformed 2xx is unknown."""
     wrong = [operation for operation in history.operations if not _fits(operation)]
     if wrong:
-        told = (f"{describe(operation)} with status {operation.status}" for operation in wrong)
-        yield f"{len(wrong)} outcomes are not those of their status: {some(told)}"
+        mismatches = (f"{describe(operation)} with status {operation.status}" for operation in wrong)
+        yield f"{len(wrong)} outcomes are not those of their status: {some(mismatches)}"
 
 
 def _fits(operation: Operation) -> bool:
@@ -122,7 +127,7 @@ def _fits(operation: Operation) -> bool:
 
 
 def _ending(history: History) -> Iterator[str]:
-    """Nothing is changed while the end is read: a read would not know of it."""
+    """No operation changes the shop during the final reads, which would miss it."""
     final_ns = history.phase_ns("final")
     if final_ns is None:
         return
@@ -133,7 +138,7 @@ def _ending(history: History) -> Iterator[str]:
         and (operation.invoked_ns >= final_ns or (operation.outcome != "unknown" and operation.completed_ns > final_ns))
     ]
     if late:
-        yield f"{len(late)} operations changed something while the end was being read: {some(map(describe, late))}"
+        yield f"{len(late)} operations changed the shop during the final reads: {some(map(describe, late))}"
 
 
 def _phases(history: History) -> Iterator[str]:

@@ -65,7 +65,7 @@ def test_a_claim_that_is_missing_is_named(name: str, tmp_path: Path) -> None:
 def test_a_name_that_is_empty_is_no_name(name: str, tmp_path: Path) -> None:
     judgement = examine(load(written(tmp_path, header() | {name: " "})))
     assert judgement.verdict == "unknown"
-    assert judgement.reasons == (f"the history is ill-formed: the first line does not say which {name}",)
+    assert judgement.reasons == (f"the history is ill-formed: the first line has no {name}",)
 
 
 @pytest.mark.parametrize("lost", [("workload",), ("must_hold",), ("faults",), ("workload", "must_hold", "faults")])

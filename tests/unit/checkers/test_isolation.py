@@ -89,7 +89,7 @@ def test_a_refused_checkout_seen_before_a_later_success_is_a_dirty_read(shop):
     refused = [txn for txn in find_sets(shop.history()).txns if txn.status == "aborted"]
     assert [element for txn in refused for _, element in txn.adds] == [ALIAS, ALIAS]
     assert set(found(shop)) == {"G1a"}
-    assert "was refused" in found(shop)["G1a"].explanation
+    assert "was rejected" in found(shop)["G1a"].explanation
 
 
 def test_an_unknown_checkout_of_an_order_that_is_unpaid_at_the_end_did_not_happen(shop):
@@ -125,7 +125,7 @@ def test_a_stale_read_is_told_step_by_step(shop):
     )
     assert (
         f"T0 (checkout of order a) came before R{name} (find_item 7 by process 2): "
-        "it was over at 0.209 s, before 0.219 s, when the other began." in violation.explanation
+        "it ended at 0.209 s, before 0.219 s, when the other began." in violation.explanation
     )
     assert [op.op for op in violation.evidence] == ["add_item", "checkout", "find_item"]
 
