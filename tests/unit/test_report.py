@@ -90,7 +90,7 @@ def test_what_is_violated_is_told_step_by_step_and_any_text_is_good_xml() -> Non
     [
         ([Event("trouble", 1, {"why": "order-1 never came back"})], {}, "order-1 never came back"),
         ([Event("fault-refused", 1, {"why": "no links"})] * 2, {}, "none of the 2 faults was injected: no links"),
-        ([], {"must_hold": ["isolation"]}, "isolation must hold, but the amounts do not say"),
+        ([], {"must_hold": ["isolation"]}, "isolation must hold, but the amounts do not determine"),
     ],
 )
 def test_what_makes_it_unknown(events: list[Event], config: dict[str, object], reason: str) -> None:
