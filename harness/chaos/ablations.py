@@ -31,10 +31,11 @@ from which a transaction never ends. *Seed* is the first seed of the first scena
 simulator finds a violation, *runs* the number of runs until then
 ([harness/chaos/hunt.py](../harness/chaos/hunt.py)):
 `wdm chaos SCENARIO --seed SEED --ablate SAFEGUARD` repeats it. Where *seed* is `none`, the
-violation takes a command that the store executes once more, long after its sender has closed the connection:
-the search has such copies, and no run of the simulator had one at the wrong moment. *Real
-processes* has the scenario and seed in which `python -m harness.chaos.hunt` found a violation with
-`--runtime local`, where the same seed need not find it each time. `make docs` writes this page.
+violation takes a command that the store executes once more, long after its sender has closed the
+connection: the search has such copies, and no run of the simulator had one at the wrong moment.
+*Real processes* has the scenario and seed in which `python -m harness.chaos.hunt` found a violation
+with `--runtime local`, where the same seed need not find it each time. `make docs` writes this
+page.
 """
 
 
