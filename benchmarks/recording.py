@@ -20,7 +20,7 @@ from pathlib import Path
 
 import uvloop
 
-from harness.bench.load_generator import LoadGenerator, SessionPool, over_after
+from harness.bench.load_generator import LoadGenerator, SessionPool, stop_after
 from harness.history import FileRecorder, Header, RecordedClaims
 from harness.run.load import ClientPool
 from harness.runtimes.deployment.cost_meter import CostMeter
@@ -102,8 +102,8 @@ class Bare:
 
 async def _recorded(generator: LoadGenerator, clients: int, seconds: float) -> float:
     done, began = [], time.monotonic()
-    generator.heard = done.append
-    async with over_after(seconds) as over:
+    generator.on_answer = done.append
+    async with stop_after(seconds) as over:
         await generator.closed_loop(clients, over)
     return sum(each.outcome == "ok" for each in done) / (time.monotonic() - began)
 

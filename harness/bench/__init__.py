@@ -1,1 +1,1 @@
-"""How fast a shop is while it is judged: load that counts stalls, rounds that take turns, what a checkout costs."""
+"""Benches: load that counts stalls, rounds in which the candidates take turns, and a judged run for each."""

@@ -1,4 +1,4 @@
-"""What a bench compares: candidates, the settings that are swept, and the faults of a part of its runs."""
+"""The cases of a bench: candidates, swept settings, and the faults of some of the runs."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,13 +23,13 @@ MOST_CASES = 64
 
 
 class Axis(NamedTuple):
-    """What one setting of a load may be; bounds that are whole numbers are of a whole number."""
+    """The range of one setting of a load; the setting is a whole number if its bounds are."""
 
     low: float
     high: float
 
     def parse(self, text: str) -> float:
-        """Raises `ValueError` for what is no number within the bounds, as `nan` is not."""
+        """Return the value in `text`. Raises `ValueError` unless it is a number within the bounds; `nan` is not."""
         value = int(text) if isinstance(self.low, int) else float(text)
         if not self.low <= value <= self.high:
             raise ValueError(text)
@@ -43,13 +43,15 @@ SWEPT: Mapping[str, Axis] = {
     "skew": Axis(0.0, 3.0),
     "rate": Axis(0.1, 50_000.0),
 }
-"""What can be swept; the options of the same names have the same bounds."""
+"""The settings for `--sweep`; the options of the same names have the same bounds."""
 
 TRACED = 4
-"""Of so many transactions one is noted step by step where nothing is broken; under faults all are."""
+"""One of so many transactions has spans in a run without faults; under faults all have."""
 
 
 class Candidate(NamedTuple):
+    """A protocol over a transport."""
+
     protocol: str
     transport: str = "http"
 
@@ -60,7 +62,7 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BenchCase:
-    """One row of the comparison. `items` is the number of lines of an order, `skew` how much some items are preferred."""
+    """One row of the comparison. `items` is the number of lines of an order, `skew` the Zipf exponent of the choice of items."""
 
     candidate: Candidate
     scenario: str = FAULT_FREE
@@ -71,7 +73,7 @@ class BenchCase:
 
     @property
     def ready_made(self) -> bool:
-        """Whether the shop can make such orders by itself, many at once."""
+        """Whether the shop makes such orders in one request, many at once."""
         return Orders(lines=self.items, skew=self.skew).ready_made
 
     @property
@@ -81,18 +83,18 @@ class BenchCase:
 
     @property
     def name(self) -> str:
-        """With the settings that are not the usual ones."""
+        """The candidate, the faults, the load, and the settings other than the defaults."""
         usual = BenchCase(self.candidate)
-        told = [
+        changed = [
             f"{name} {getattr(self, name):g}"
             for name in ("workers", "items", "skew")
             if getattr(self, name) != getattr(usual, name)
         ]
         load = describe_pace(self.pace.rate_per_s, self.pace.clients, self.pace.limit_p99_ms)
-        return ", ".join((self.candidate.name, self.faults, load, *told))
+        return ", ".join((self.candidate.name, self.faults, load, *changed))
 
-    def with_(self, name: str, value: float) -> "BenchCase":
-        """With another value of what is swept."""
+    def with_setting(self, name: str, value: float) -> "BenchCase":
+        """Return the case with another value of a swept setting."""
         match name:
             case "clients":
                 return replace(self, pace=replace(self.pace, clients=int(value), rate_per_s=None))
@@ -110,7 +112,7 @@ class BenchCase:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Everything that has to be known to repeat it. `command` is the command line that does."""
+    """The complete configuration of a bench. `command` is the command line that repeats it."""
 
     cases: tuple[BenchCase, ...]
     seed: int
@@ -121,20 +123,20 @@ class Bench:
     command: str = "wdm bench"
 
     def turns(self) -> Iterator[tuple[int, BenchCase]]:
-        """(round, case): in each round every case once, so that what changes with time changes for all."""
+        """Yield (round, case), every case once a round: a change of the machine over time then meets all cases."""
         for number in range(1, self.rounds + 1):
             for case in self.cases:
                 yield number, case
 
     def pace(self, case: BenchCase) -> Pace:
-        """How the shop of this case is driven: how much it can do is asked where nothing is broken."""
+        """Return the load of this case, with the capacity stage in runs without faults only."""
         capacity_s = case.pace.capacity_s if case.scenario == FAULT_FREE else 0.0
         return replace(
             case.pace, capacity_s=capacity_s, reserve=case.pace.for_load(self.duration_s, ready_made=case.ready_made)
         )
 
     def plan(self, case: BenchCase, number: int) -> Plan:
-        """The run of a case in a round. Raises `UsageError` if it cannot be."""
+        """Return the plan of a case in a round. Raises `UsageError` for an impossible one."""
         pace = self.pace(case)
         broken = scenarios.load(case.scenario) if case.scenario != FAULT_FREE else None
         workload = Orders(
@@ -144,9 +146,7 @@ class Bench:
             rate_per_s=pace.rate_per_s or 1e6,
             orders=pace.before_load(ready_made=case.ready_made) + pace.reserve,
         )
-        base = broken or Scenario(
-            name=FAULT_FREE, summary="Nothing is broken", workload_name="orders", workload=workload
-        )
+        base = broken or Scenario(name=FAULT_FREE, summary="No faults", workload_name="orders", workload=workload)
         scenario = replace(
             base,
             workload_name="orders",
@@ -169,24 +169,24 @@ class Bench:
 
 
 def atomic() -> list[str]:
-    """The protocols that are compared where none is named: all that do something for the atomicity they claim."""
-    found = []
-    for name in names():
-        protocol = load(name)
-        if protocol.safeguards and protocol.claims(protocol.configure()).atomicity != "none":
-            found.append(name)
-    return found
+    """Return the default protocols: all with a claim of atomicity and safeguards for it."""
+    protocols = {name: load(name) for name in names()}
+    return [
+        name
+        for name, protocol in protocols.items()
+        if protocol.safeguards and protocol.claims(protocol.configure()).atomicity != "none"
+    ]
 
 
 def swept(cases: Iterable[BenchCase], texts: Sequence[str]) -> list[BenchCase]:
-    """Every case with every combination of the values in `NAME=V,V,...`. Raises `UsageError` naming what is wrong."""
+    """Return every case with every combination of the values in `NAME=V,V,...`. Raises `UsageError`."""
     axes = [_axis(text) for text in texts]
-    found = list(cases)
+    combined = list(cases)
     for axis in axes:
-        found = [case.with_(name, value) for case, (name, value) in itertools.product(found, axis)]
-    if len(found) > MOST_CASES:
-        raise UsageError(f"--sweep makes {len(found)} cases, more than {MOST_CASES}: sweep fewer values")
-    return found
+        combined = [case.with_setting(name, value) for case, (name, value) in itertools.product(combined, axis)]
+    if len(combined) > MOST_CASES:
+        raise UsageError(f"--sweep makes {len(combined)} cases, more than {MOST_CASES}: sweep fewer values")
+    return combined
 
 
 def _axis(text: str) -> list[tuple[str, float]]:
@@ -194,15 +194,15 @@ def _axis(text: str) -> list[tuple[str, float]]:
     if name not in SWEPT or not equals:
         raise UsageError(f"--sweep takes NAME=VALUE,VALUE with one of {', '.join(SWEPT)}, not {text!r}")
     axis = SWEPT[name]
-    found: list[tuple[str, float]] = []
-    for each in values.split(","):
+    settings: list[tuple[str, float]] = []
+    for text_of_value in values.split(","):
         try:
-            found.append((name, axis.parse(each)))
+            settings.append((name, axis.parse(text_of_value)))
         except ValueError:
-            what = "whole number" if isinstance(axis.low, int) else "number"
+            kind = "whole number" if isinstance(axis.low, int) else "number"
             raise UsageError(
-                f"--sweep {name}: {each!r} is not a {what} from {axis.low:g} to {axis.high:g}; separate them by commas"
+                f"--sweep {name}: {text_of_value!r} is not a {kind} from {axis.low:g} to {axis.high:g}; separate them by commas"
             ) from None
-    if len(set(found)) < len(found):
+    if len(set(settings)) < len(settings):
         raise UsageError(f"--sweep {name}: {values!r} names a value twice; each is a row of its own")
-    return found
+    return settings

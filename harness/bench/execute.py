@@ -1,4 +1,4 @@
-"""Runs a bench: every case in turn, round by round, each as a run that is recorded and judged like any other."""
+"""The execution of a bench: every case in turn, round by round, each a recorded and judged run."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ from harness.run.record import Listener, record
 
 
 class Turn(NamedTuple):
-    """What is about to be run: the `number`-th of `of` runs."""
+    """The next run: the `number`-th of `of` runs."""
 
     case: BenchCase
     round: int
@@ -28,13 +28,13 @@ class Turn(NamedTuple):
 
 
 Begin = Callable[[Turn], Listener]
-"""Hears what is about to be run, and gives who listens to it."""
+"""A callback that receives the next run, and returns the listener for its history."""
 
 End = Callable[[Finished], None]
 
 
 def case_settings(case: BenchCase) -> dict[str, Any]:
-    """A case as it is written down."""
+    """Return a case as plain values for the manifest."""
     return {
         "protocol": case.candidate.protocol,
         "transport": case.candidate.transport,
@@ -47,7 +47,7 @@ def case_settings(case: BenchCase) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures are of: absolute ones are of this machine, ratios carry over."""
+    """Describe this machine: absolute figures hold for this machine only, ratios for others as well."""
     load = None
     with suppress(OSError, AttributeError):
         load = round(os.getloadavg()[0], 2)
@@ -73,10 +73,10 @@ def execute(
     end: End,
     made: Callable[[BenchFolder], None] = lambda _: None,
 ) -> tuple[BenchFolder, int]:
-    """Run everything, until somebody or the environment stops it. The folder, and how many runs were begun.
+    """Run all cases, until an interrupt or a failure of the environment. Return the folder and the number of begun runs.
 
-    Raises `UsageError` before anything was started, `EnvironmentFailure` if nothing can be written; one of a run ends the bench
-    and is noted.
+    `made` receives the folder as soon as it exists. Raises `UsageError` before the first run, and `EnvironmentFailure` if the
+    folder cannot be written. A failure of the environment in one run ends the bench, and the manifest has its message.
     """
     plans = [(number, case, bench.plan(case, number)) for number, case in bench.turns()]
     for _, _, plan in plans:
@@ -89,12 +89,12 @@ def execute(
     for position, (number, case, plan) in enumerate(plans, start=1):
         turn = Turn(case, number, position, len(plans))
 
-        def note(run: RunFolder, turn: Turn = turn) -> None:
+        def enter(run: RunFolder, turn: Turn = turn) -> None:
             manifest.runs.append(BenchRun(case=turn.case.name, round=turn.round, folder=run.path.name))
             folder.keep(manifest)
 
         try:
-            finished = finish(record(plan, folder.runs, (begin(turn),), note, load=bench.pace(case).make()))
+            finished = finish(record(plan, folder.runs, (begin(turn),), enter, load=bench.pace(case).make()))
         except EnvironmentFailure as failure:
             manifest.trouble = str(failure)
             break

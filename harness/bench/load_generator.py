@@ -1,9 +1,10 @@
-"""The two kinds of load, and the stages that a bench goes through.
+"""The two kinds of load: an open loop and a closed loop.
 
-An open loop asks when it is time to, whether or not anybody has answered: clients of a web shop do not wait for each other. Its
-latency counts from when a request was due, so that a stall counts for all who would have come meanwhile. A closed loop of N
-clients asks again only after an answer: a stall stops the load as well, and is one slow request a client (Tene,
-"How NOT to measure latency": coordinated omission). It finds how much a shop can do, and nothing about waiting.
+An open loop sends each request at its due time, whether or not earlier requests have an answer: clients of a web shop do
+not wait for each other. Latency counts from the due time, so a stall counts for every request that was due during it. A
+closed loop of N clients sends the next request of a client only after the answer to the last one. A stall then stops the
+load as well, and shows as one slow request a client: coordinated omission (Tene, "How NOT to measure latency"). A closed
+loop measures the capacity of a shop, and not its latency under a given load.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ Arrivals = Literal["poisson", "fixed"]
 
 
 def arrivals(rate_per_s: float, kind: Arrivals, rng: Random) -> Iterator[float]:
-    """Seconds from the start at which requests are due, for ever: a Poisson process, or one each 1/rate."""
+    """Yield the due times of requests without end, in seconds from the start: a Poisson process, or one each 1/rate."""
     at_s = 0.0
     for number in itertools.count(1):
         yield at_s
@@ -34,7 +35,7 @@ def arrivals(rate_per_s: float, kind: Arrivals, rng: Random) -> Iterator[float]:
 
 
 class SessionPool:
-    """Sessions to be borrowed: one for each request that is under way."""
+    """Idle sessions, and new ones when all are busy: each session has one request at a time."""
 
     def __init__(self, clients: ClientPool) -> None:
         self._clients = clients
@@ -49,59 +50,63 @@ class SessionPool:
 
 @dataclass
 class LoadGenerator:
-    """Where orders are checked out, each once. `orders` are those that nobody has checked out yet.
+    """A source of checkouts, one for each of `orders`.
 
-    `now_ns` is the history's clock; `heard` hears every answer.
+    `now_ns` is the clock of the history, in nanoseconds; `on_answer` receives every finished operation.
     """
 
     sessions: SessionPool
     orders: Iterator[str]
     now_ns: Callable[[], int]
-    heard: Callable[[Operation], None] = lambda _: None
+    on_answer: Callable[[Operation], None] = lambda _: None
 
     async def open_loop(self, rate_per_s: float, kind: Arrivals, rng: Random, until: asyncio.Event) -> None:
-        """Check orders out as they are due until `until` is set or none is left; return when all have been answered.
+        """Send a checkout at each due time until `until` is set or no order is left, and wait for all answers.
 
-        Those that were due before are still asked when `until` is set: a generator that is late must not leave out the late.
+        `rate_per_s` is the mean rate, `kind` the distribution of the due times.
         """
         loop = asyncio.get_running_loop()
         begin_s, begin_ns = loop.time(), self.now_ns()
         end_s: float | None = None
-        room = asyncio.Semaphore(MOST_UNANSWERED)
+        slots = asyncio.Semaphore(MOST_UNANSWERED)
         async with asyncio.TaskGroup() as group:
             for at_s, order in zip(arrivals(rate_per_s, kind, rng), self.orders, strict=False):
-                if await _set_within(until, begin_s + at_s - loop.time()):
+                if await _wait_until_set(until, begin_s + at_s - loop.time()):
+                    # A late generator still sends the requests that were due before the end. The slowest moments of the
+                    # shop are those in which the generator is late, and a result without them would flatter the shop.
                     end_s = loop.time() if end_s is None else end_s
                     if begin_s + at_s >= end_s:
                         return
-                await room.acquire()
-                group.create_task(self._one(order, begin_ns + int(at_s * 1e9), room))
+                # The bound protects the generator's memory. A request that waits for its slot keeps its due time, so the
+                # wait is part of its latency. A skipped or postponed request would be coordinated omission again.
+                await slots.acquire()
+                group.create_task(self._checkout(order, begin_ns + int(at_s * 1e9), slots))
 
     async def closed_loop(self, clients: int, until: asyncio.Event) -> None:
-        """Each of so many clients checks out one order after the other."""
+        """Let each of `clients` check out one order after the other until `until` is set or no order is left."""
 
         async def client() -> None:
             session = self.sessions.acquire()
             while not until.is_set() and (order := next(self.orders, None)) is not None:
-                self.heard(await session.do(call("checkout", order)))
+                self.on_answer(await session.do(call("checkout", order)))
             self.sessions.release(session)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(clients):
                 group.create_task(client())
 
-    async def _one(self, order: str, due_ns: int, room: asyncio.Semaphore) -> None:
+    async def _checkout(self, order: str, due_ns: int, slots: asyncio.Semaphore) -> None:
         session = self.sessions.acquire()
         try:
-            self.heard(await session.do(call("checkout", order), due_ns))
+            self.on_answer(await session.do(call("checkout", order), due_ns))
         finally:
             self.sessions.release(session)
-            room.release()
+            slots.release()
 
 
 @asynccontextmanager
-async def over_after(seconds: float) -> AsyncIterator[asyncio.Event]:
-    """An event that is set after so many seconds."""
+async def stop_after(seconds: float) -> AsyncIterator[asyncio.Event]:
+    """Give an event that is set after `seconds`."""
     over = asyncio.Event()
     handle = asyncio.get_running_loop().call_later(seconds, over.set)
     try:
@@ -110,16 +115,16 @@ async def over_after(seconds: float) -> AsyncIterator[asyncio.Event]:
         handle.cancel()
 
 
-async def answered(work: Coroutine[None, None, None]) -> None:
-    """Raises `SetupFailed` if what is under way is not answered in good time."""
+async def await_answers(work: Coroutine[None, None, None]) -> None:
+    """Wait for the answers to a stage before the load. Raises `SetupFailed` after `ANSWERED_WITHIN_S`."""
     try:
         await asyncio.wait_for(work, ANSWERED_WITHIN_S)
     except TimeoutError:
         raise SetupFailed(f"checkouts were not answered within {ANSWERED_WITHIN_S:g} s, before any fault") from None
 
 
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait so long; whether it was set by then. What is late already still gives others their turn."""
+async def _wait_until_set(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for the event for `seconds`, and return whether it is set."""
     if seconds > 0:
         try:
             async with asyncio.timeout(seconds):
@@ -127,5 +132,6 @@ async def _set_within(event: asyncio.Event, seconds: float) -> bool:
         except TimeoutError:
             pass
     else:
+        # A late generator yields once a request: a loop without a pause would keep the answers from being read.
         await asyncio.sleep(0)
     return event.is_set()

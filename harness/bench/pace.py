@@ -1,7 +1,7 @@
-"""How a shop is driven in one run of a bench, stage by stage; every stage is a phase of the history.
+"""The load of one run of a bench, in stages; every stage is a phase of the history.
 
-`warm-up` is not counted. `capacity` is a closed loop: how much the shop can do. `search` looks for the highest rate that keeps
-a limit. `load` is what is judged by the clock, alone or under faults.
+`warm-up` is not counted. `capacity` is a closed loop that measures the capacity. `search` looks for the highest rate within a
+latency limit. `load` is the measured load, without faults or under faults.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from harness.bench.load_generator import Arrivals, LoadGenerator, SessionPool, answered, over_after
+from harness.bench.load_generator import Arrivals, LoadGenerator, SessionPool, await_answers, stop_after
 from harness.history import Operation
 from harness.metrics.histogram import Histogram
 from harness.metrics.latency import latency_us
@@ -24,17 +24,18 @@ SEARCH_HALVINGS = 4
 SEARCH_ORDERS = 40_000
 FASTEST_PER_S = 2_500
 PUT_TOGETHER = 6
-"""So many times fewer orders where each has to be put together by several requests."""
+"""The factor by which fewer orders fit where several requests make one order."""
+
 KEPT_UP = 0.95
-"""The share of what should be due on average that must have been asked: else the generator was late, or there were no orders."""
+"""The share of the expected requests that a step must have sent: with fewer, the generator was late or the orders ran out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """An open loop of `rate_per_s`, or, where that is None, a closed loop of `clients`. Times are in seconds.
 
-    `capacity_s`: so long a closed loop before the load, 0 for none. `limit_p99_ms`: search for the highest rate that keeps it,
-    `search_s` a step, and load the shop with that. `reserve`: so many orders are kept for the load.
+    `capacity_s` is the duration of a closed loop before the load, 0 for none. `limit_p99_ms` starts a search for the highest
+    rate within this limit, in steps of `search_s`, before a load at that rate. `reserve` orders are kept for the load.
     """
 
     rate_per_s: float | None = 100.0
@@ -50,9 +51,10 @@ class Pace:
         return lambda _workload, shop, clients, seed: PacedLoad(self, shop, clients, seed)
 
     def for_load(self, duration_s: float, *, ready_made: bool) -> int:
-        """How many orders the load takes at most, as far as anybody can know. `ready_made`: the shop makes them in one request.
+        """Return an upper estimate of the orders that the load takes.
 
-        Else each takes several, and there are fewer; a closed loop for which they do not last ends when there are none.
+        `ready_made` orders are made in one request. Other orders take several requests each, so there are fewer of them, and a
+        closed loop ends early when they run out.
         """
         fastest = FASTEST_PER_S if ready_made else FASTEST_PER_S / PUT_TOGETHER
         if self.limit_p99_ms is not None:
@@ -60,14 +62,14 @@ class Pace:
         return round((1.2 * self.rate_per_s if self.rate_per_s else fastest) * duration_s + 100)
 
     def before_load(self, *, ready_made: bool) -> int:
-        """How many orders the stages before it may take."""
+        """Return the number of orders for the stages before the load."""
         steps = 0 if self.limit_p99_ms is None else SEARCH_ORDERS
         wanted = FASTEST_PER_S * (self.warm_up_s + self.capacity_s) + steps
         return round(wanted if ready_made else wanted / PUT_TOGETHER)
 
 
 class PacedLoad(LoadDriver):
-    """The load of one run: checks out the orders that the set-up put together."""
+    """The load of one run, made of checkouts of the orders from the set-up."""
 
     def __init__(self, pace: Pace, shop: Shop, clients: ClientPool, seed: int) -> None:
         self._pace = pace
@@ -89,11 +91,11 @@ class PacedLoad(LoadDriver):
         if pace.limit_p99_ms is not None:
             self._pace = replace(pace, rate_per_s=await self._search(pace.limit_p99_ms))
 
-    def start(self, breaks_at: Sequence[float]) -> None:  # noqa: ARG002 - its pace is the same whatever breaks
+    def start(self, breaks_at: Sequence[float]) -> None:  # noqa: ARG002 - the pace is the same under every fault
         self._work = start_task(self._drive(), "load")
 
     async def broken(self) -> None:
-        """Or when there are no more orders: the load is over then."""
+        """Return when no order is left, which is the end of the load."""
         assert self._work is not None
         await asyncio.wait((self._work,))
         _raise(self._work)
@@ -122,38 +124,42 @@ class PacedLoad(LoadDriver):
 
     async def _closed(self, phase: str, seconds: float) -> None:
         self._recorder.phase(phase)
-        async with over_after(seconds) as over:
-            await answered(self._before.closed_loop(self._pace.clients, over))
+        async with stop_after(seconds) as over:
+            await await_answers(self._before.closed_loop(self._pace.clients, over))
 
     async def _search(self, limit_ms: float) -> float:
-        """The highest rate found to be kept up with; half of the lowest tried if there is none."""
+        """Return the highest rate that kept the limit; half of the lowest rate if none did."""
+        # The rate doubles until a step fails, and then the interval is halved. Latency grows with the ratio of the rate to
+        # the capacity, so the middle of the interval is the geometric one.
         good, rate = SEARCH_FROM_PER_S / 2, SEARCH_FROM_PER_S
-        while rate <= SEARCH_UP_TO_PER_S and await self._keeps(rate, limit_ms):
+        while rate <= SEARCH_UP_TO_PER_S and await self._keeps_limit(rate, limit_ms):
             good, rate = rate, 2 * rate
         bad = rate
         for _ in range(SEARCH_HALVINGS):
             rate = math.sqrt(good * bad)
-            if await self._keeps(rate, limit_ms):
+            if await self._keeps_limit(rate, limit_ms):
                 good = rate
             else:
                 bad = rate
         self._recorder.event("found", rate_per_s=round(good, 1), limit_p99_ms=limit_ms)
         return good
 
-    async def _keeps(self, rate: float, limit_ms: float) -> bool:
-        """Ask at this rate for one step; whether all was answered, and 99 of 100 in time."""
+    async def _keeps_limit(self, rate: float, limit_ms: float) -> bool:
+        """Run one step at this rate. Return whether every answer was certain, and 99 of 100 within the limit."""
         self._recorder.event("phase", name="search", rate_per_s=round(rate, 1))
         latencies, unknown = Histogram(), 0
 
-        def hear(operation: Operation) -> None:
+        def count(operation: Operation) -> None:
             nonlocal unknown
             latencies.record(latency_us(operation))
             unknown += operation.outcome == "unknown"
 
-        generator = replace(self._before, heard=hear)
-        async with over_after(self._pace.search_s) as over:
-            await answered(generator.open_loop(rate, self._pace.arrivals, self._rng(f"search:{rate}"), over))
+        generator = replace(self._before, on_answer=count)
+        async with stop_after(self._pace.search_s) as over:
+            await await_answers(generator.open_loop(rate, self._pace.arrivals, self._rng(f"search:{rate}"), over))
         p99_us = latencies.quantile(0.99)
+        # A step without enough requests shows nothing about the shop. The number of arrivals of a Poisson process has the
+        # standard deviation sqrt(n), so three of them below the expected share is no accident.
         enough = latencies.total >= KEPT_UP * rate * self._pace.search_s - 3 * math.sqrt(rate * self._pace.search_s)
         return enough and not unknown and p99_us is not None and p99_us <= limit_ms * 1000
 
@@ -162,6 +168,6 @@ class PacedLoad(LoadDriver):
 
 
 def _raise(task: "asyncio.Task[None]") -> None:
-    """What a client's task raised, without the group around it."""
+    """Raise the error of a client's task, without the exception group around it."""
     if not task.cancelled() and (error := task.exception()):
         raise error.exceptions[0] if isinstance(error, ExceptionGroup) else error

@@ -1,4 +1,4 @@
-"""Several rounds of one case as one set of figures."""
+"""The figures of several rounds of one case, merged into one set."""
 
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -11,60 +11,60 @@ from harness.metrics.histogram import Histogram
 from harness.metrics.measure import Measured, quantiles
 
 SPREAD: dict[str, Callable[[Measured], float | None]] = {
-    "rate_per_s": lambda each: each.rate_per_s,
-    "p50_ms": lambda each: each.latency["p50_ms"],
-    "p99_ms": lambda each: each.latency["p99_ms"],
-    "capacity_per_s": lambda each: each.capacity_per_s,
+    "rate_per_s": lambda measured: measured.rate_per_s,
+    "p50_ms": lambda measured: measured.latency["p50_ms"],
+    "p99_ms": lambda measured: measured.latency["p99_ms"],
+    "capacity_per_s": lambda measured: measured.capacity_per_s,
 }
 
 
 def merged(rounds: Sequence[Measured]) -> Measured:
-    """Counts and histograms add up, rates and costs are medians; slices and faults are the first round's."""
+    """Merge the rounds: sums of counts and histograms, medians of rates and costs, slices and faults of the first round."""
     if len(rounds) == 1:
         return rounds[0]
     first, latencies = rounds[0], Histogram()
-    for each in rounds:
-        latencies.add(Histogram.of(each.histogram_us))
-    load_s = sum(each.load_s for each in rounds)
-    asked, ok = sum(each.asked for each in rounds), sum(each.ok for each in rounds)
-    available = [each.availability * each.asked for each in rounds if each.availability is not None]
-    capacities = [each.capacity_latency for each in rounds if each.capacity_latency]
+    for measured in rounds:
+        latencies.add(Histogram.of(measured.histogram_us))
+    load_s = sum(measured.load_s for measured in rounds)
+    asked, ok = sum(measured.asked for measured in rounds), sum(measured.ok for measured in rounds)
+    available = [measured.availability * measured.asked for measured in rounds if measured.availability is not None]
+    capacities = [measured.capacity_latency for measured in rounds if measured.capacity_latency]
     return msgspec.structs.replace(
         first,
         load_s=round(load_s, 3),
         asked=asked,
         ok=ok,
-        fail=sum(each.fail for each in rounds),
-        unknown=sum(each.unknown for each in rounds),
+        fail=sum(measured.fail for measured in rounds),
+        unknown=sum(measured.unknown for measured in rounds),
         offered_per_s=round(asked / load_s, 2),
         rate_per_s=round(ok / load_s, 2),
-        latency={**quantiles(latencies), "mean_ms": _middle([each.latency["mean_ms"] for each in rounds])},
+        latency={**quantiles(latencies), "mean_ms": _middle([measured.latency["mean_ms"] for measured in rounds])},
         availability=round(sum(available) / asked, 5) if asked else None,
-        capacity_per_s=_middle([each.capacity_per_s for each in rounds]),
-        capacity_latency={name: _middle([each[name] for each in capacities]) for name in capacities[0]}
+        capacity_per_s=_middle([measured.capacity_per_s for measured in rounds]),
+        capacity_latency={name: _middle([measured[name] for measured in capacities]) for name in capacities[0]}
         if capacities
         else None,
-        found_per_s=_middle([each.found_per_s for each in rounds]),
-        cost={name: _middle([each.cost[name] for each in rounds]) for name in first.cost},
-        blocked_s=max((each.blocked_s for each in rounds if each.blocked_s is not None), default=None),
+        found_per_s=_middle([measured.found_per_s for measured in rounds]),
+        cost={name: _middle([measured.cost[name] for measured in rounds]) for name in first.cost},
+        blocked_s=max((measured.blocked_s for measured in rounds if measured.blocked_s is not None), default=None),
         histogram_us=list(latencies.buckets()),
     )
 
 
 def spread(rounds: Sequence[Measured]) -> dict[str, Any]:
-    """(least, most) of what differs from round to round; empty for a single one."""
-    found = {}
+    """Return the (least, most) of measured figure over the rounds; empty for a single round."""
+    bounds = {}
     for name, of in SPREAD.items():
-        values = [value for each in rounds if (value := of(each)) is not None]
+        values = [value for measured in rounds if (value := of(measured)) is not None]
         if len(values) > 1:
-            found[name] = [min(values), max(values)]
-    return found
+            bounds[name] = [min(values), max(values)]
+    return bounds
 
 
 def worst(verdicts: Sequence[str]) -> str:
-    """Violated before unknown before holds; unknown of nothing."""
+    """Return the worst verdict: violated before unknown before holds; unknown without any."""
     order = (Verdict.VIOLATED, Verdict.UNKNOWN, Verdict.HOLDS)
-    return next((str(each) for each in order if each in verdicts), str(Verdict.UNKNOWN))
+    return next((str(verdict) for verdict in order if verdict in verdicts), str(Verdict.UNKNOWN))
 
 
 def _middle(values: Sequence[float | None]) -> float | None:

@@ -1,4 +1,4 @@
-"""The figures of a run, computed from its history and nothing else: whoever has the history can compute them again."""
+"""The figures of a run, computed from its history alone, so that they can be computed again."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -13,10 +13,10 @@ from harness.metrics.latency import latency_us
 
 CHECKOUT = "checkout"
 IN_TIME_MS = 1_000.0
-"""A checkout that was answered for certain within this time found the shop available."""
+"""The latency of a certain answer up to which the shop counts as available."""
 
 SLICES = 240
-"""At most so many points of time in a picture of a run."""
+"""The highest number of slices of a run in a chart."""
 
 QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99, "p999_ms": 0.999, "max_ms": 1.0}
 
@@ -24,7 +24,7 @@ PER_CHECKOUT = ("messages", "parcels", "forced_writes", "store_commands", "store
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):
-    """The checkouts that began (or were due) in one slice of time, `at_s` seconds after the load began."""
+    """The checkouts that were due (or began) in one slice of time, `at_s` seconds after the start of the load."""
 
     at_s: float
     ok: int
@@ -37,12 +37,12 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the load phase, which began `load_at_s` seconds into the run. `rate_per_s` is of checkouts that succeeded,
-    `offered_per_s` of all that were due.
+    """The figures of the load phase, which began `load_at_s` seconds into the run.
 
-    `latency` has `p50_ms` and so on, of all checkouts whatever came of them. `availability` is the share that was answered for
-    certain within a second. `capacity_per_s` and `found_per_s` are None where they were not looked for. `cost` is for each
-    checkout that ended, `memory_mb` the highest, all nodes together. `faults` as `recovery.blocked` tells them, by `at_s`.
+    `rate_per_s` counts the successful checkouts, `offered_per_s` all checkouts that were due. `latency` has `p50_ms` and so on,
+    of checkouts with any outcome. `availability` is the share with a certain answer within a second. `capacity_per_s` and
+    `found_per_s` are None in runs without that stage. `cost` is a value for each checkout that ended, with the highest memory
+    of all nodes together as `memory_mb`. `faults` are those of `recovery.blocked`, with their time `at_s` in the load.
     """
 
     load_at_s: float
@@ -67,50 +67,53 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(history: History) -> Measured:
-    """The figures; use `history.derive(measure)`."""
+    """Compute the figures. `history.derive(measure)` computes them once."""
     begin, end = _load(history)
     load_s = max((end - begin) / 1e9, 1e-9)
-    found = began_in(history, begin, end)
-    latencies = Histogram(latency_us(each) for each in found)
-    outcomes = [each.outcome for each in found]
+    checkouts = began_in(history, begin, end)
+    latencies = Histogram(map(latency_us, checkouts))
+    outcomes = [checkout.outcome for checkout in checkouts]
     capacity = _capacity(history)
     faults = [
-        {**each, "at_s": round(each["from_s"] - (begin - history.start_ns) / 1e9, 3)} for each in blocked(history)
+        {**fault, "at_s": round(fault["from_s"] - (begin - history.start_ns) / 1e9, 3)} for fault in blocked(history)
     ]
     slice_s = _slice_s(load_s)
     return Measured(
         load_at_s=round((begin - history.start_ns) / 1e9, 3),
         load_s=round(load_s, 3),
-        asked=len(found),
+        asked=len(checkouts),
         ok=outcomes.count("ok"),
         fail=outcomes.count("fail"),
         unknown=outcomes.count("unknown"),
-        offered_per_s=round(len(found) / load_s, 2),
+        offered_per_s=round(len(checkouts) / load_s, 2),
         rate_per_s=round(outcomes.count("ok") / load_s, 2),
         latency=quantiles(latencies),
-        availability=round(sum(map(in_time, found)) / len(found), 5) if found else None,
+        availability=round(sum(map(in_time, checkouts)) / len(checkouts), 5) if checkouts else None,
         capacity_per_s=capacity[0] if capacity else None,
         capacity_latency=capacity[1] if capacity else None,
         found_per_s=next((event.data["rate_per_s"] for event in reversed(history.of_kind("found"))), None),
         cost=_cost(history, begin, end),
-        blocked_s=max((each["from_start_s"].get(CHECKOUT) or 0.0 for each in faults), default=None),
+        blocked_s=max((fault["from_start_s"].get(CHECKOUT) or 0.0 for fault in faults), default=None),
         faults=faults,
         slice_s=slice_s,
-        slices=list(_slices(found, begin, load_s, slice_s)),
+        slices=list(_slices(checkouts, begin, load_s, slice_s)),
         histogram_us=list(latencies.buckets()),
     )
 
 
 def _load(history: History) -> tuple[int, int]:
-    """The load phase; all of a history without phases, and nothing of one that was cut short before its load."""
-    found = window(history, "load")
-    if found is None:
+    """Return the begin and end of the load phase, in nanoseconds.
+
+    A history without phases is all load, and a history that ended before its load phase has none.
+    """
+    span = window(history, "load")
+    if span is None:
         return (history.end_ns if history.of_kind("phase") else history.start_ns), history.end_ns
-    return found
+    return span
 
 
 def window(history: History, phase: str) -> tuple[int, int] | None:
-    """From the beginning of a phase (the last of this name) to that of the next one, or to the end of the history."""
+    """Return the begin of a phase (the last of this name) and the begin of the next one, or the end of the history."""
     begin = history.phase_ns(phase)
     if begin is None:
         return None
@@ -119,53 +122,60 @@ def window(history: History, phase: str) -> tuple[int, int] | None:
 
 
 def began_in(history: History, begin_ns: int, end_ns: int) -> list[Operation]:
-    """The checkouts that were due, or else asked, in this time."""
+    """Return the checkouts that were due in this time; in a closed loop, those that began in it."""
     return [
-        each
-        for each in history.operations
-        if each.op == CHECKOUT and begin_ns <= (each.invoked_ns if each.due_ns is None else each.due_ns) < end_ns
+        operation
+        for operation in history.operations
+        if operation.op == CHECKOUT and begin_ns <= _due_ns(operation) < end_ns
     ]
 
 
+def _due_ns(operation: Operation) -> int:
+    return operation.invoked_ns if operation.due_ns is None else operation.due_ns
+
+
 def quantiles(latencies: Histogram) -> dict[str, float | None]:
-    """`p50_ms` and so on, and `mean_ms`; None where nothing was counted."""
+    """Return `p50_ms` and so on, and `mean_ms`; None for an empty histogram."""
     if not latencies.total:
         return dict.fromkeys((*QUANTILES, "mean_ms"))
-    found = {name: round((latencies.quantile(q) or 0) / 1000, 3) for name, q in QUANTILES.items()}
-    return {**found, "mean_ms": round((latencies.mean() or 0) / 1000, 3)}
+    values = {name: round((latencies.quantile(q) or 0) / 1000, 3) for name, q in QUANTILES.items()}
+    return {**values, "mean_ms": round((latencies.mean() or 0) / 1000, 3)}
 
 
 def in_time(operation: Operation) -> bool:
-    """Whether it was answered for certain, and soon."""
+    """Return whether the operation had a certain answer within `IN_TIME_MS`."""
     return operation.outcome != "unknown" and latency_us(operation) <= IN_TIME_MS * 1000
 
 
 def _capacity(history: History) -> tuple[float, dict[str, float | None]] | None:
+    """Return the rate and the latencies of the closed loop before the load; None in a run without one."""
     span = window(history, "capacity")
     if span is None:
         return None
-    found = [each for each in began_in(history, *span) if each.outcome == "ok"]
-    last = max((each.completed_ns for each in found), default=span[1])
-    per_s = round(len(found) / max((last - span[0]) / 1e9, 1e-9), 2)
-    return per_s, quantiles(Histogram(latency_us(each) for each in found))
+    succeeded = [checkout for checkout in began_in(history, *span) if checkout.outcome == "ok"]
+    # The stage ends before its last answers: the time until the last of them counts, else the rate would be too high.
+    last = max((checkout.completed_ns for checkout in succeeded), default=span[1])
+    per_s = round(len(succeeded) / max((last - span[0]) / 1e9, 1e-9), 2)
+    return per_s, quantiles(Histogram(map(latency_us, succeeded)))
 
 
 def _slice_s(load_s: float) -> float:
-    """Half a second, or longer where that would be too many."""
-    return next(each for each in (0.5, 1.0, 2.0, 5.0, 15.0, 60.0) if load_s / each <= SLICES or each == 60.0)
+    """Return the length of a slice: half a second, or longer for a load of more than `SLICES` slices."""
+    return next(length for length in (0.5, 1.0, 2.0, 5.0, 15.0, 60.0) if load_s / length <= SLICES or length == 60.0)
 
 
-def _slices(found: Iterable[Operation], begin_ns: int, load_s: float, slice_s: float) -> Iterable[Slice]:
-    kept: list[list[Operation]] = [[] for _ in range(int(load_s / slice_s) + 1)]
-    for each in found:
-        at_ns = (each.invoked_ns if each.due_ns is None else each.due_ns) - begin_ns
-        kept[min(int(at_ns / 1e9 / slice_s), len(kept) - 1)].append(each)
-    if load_s - (len(kept) - 1) * slice_s < slice_s / 2 and len(kept) > 1:
-        rest = kept.pop()  # part of a slice would look like a collapse
-        kept[-1] += rest
-    for number, inside in enumerate(kept):
+def _slices(checkouts: Iterable[Operation], begin_ns: int, load_s: float, slice_s: float) -> Iterable[Slice]:
+    """Yield the slices of the load. A rest of less than half a slice belongs to the slice before it."""
+    parts: list[list[Operation]] = [[] for _ in range(int(load_s / slice_s) + 1)]
+    for checkout in checkouts:
+        at_ns = _due_ns(checkout) - begin_ns
+        parts[min(int(at_ns / 1e9 / slice_s), len(parts) - 1)].append(checkout)
+    if load_s - (len(parts) - 1) * slice_s < slice_s / 2 and len(parts) > 1:
+        rest = parts.pop()  # a short slice has few checkouts, and its rate would look like a collapse
+        parts[-1] += rest
+    for number, inside in enumerate(parts):
         latencies = quantiles(Histogram(map(latency_us, inside)))
-        outcomes = [each.outcome for each in inside]
+        outcomes = [checkout.outcome for checkout in inside]
         yield Slice(
             at_s=round(number * slice_s, 3),
             ok=outcomes.count("ok"),
@@ -178,17 +188,17 @@ def _slices(found: Iterable[Operation], begin_ns: int, load_s: float, slice_s: f
         )
 
 
-# ---------------------------------------------------------------- what a checkout costs
+# ---------------------------------------------------------------- the cost of a checkout
 
 
 def _cost(history: History, begin_ns: int, end_ns: int) -> dict[str, float | None]:
-    """Between the first and the last look at the nodes in this time, for each checkout that ended between them."""
-    looks = [event for event in history.of_kind("cost") if begin_ns <= event.at_ns <= end_ns]
+    """Return the cost of a checkout, from the first and the last reading of the nodes in this time."""
+    readings = [event for event in history.of_kind("cost") if begin_ns <= event.at_ns <= end_ns]
     empty: dict[str, float | None] = dict.fromkeys((*PER_CHECKOUT, "cpu_ms", "store_cpu_ms", "memory_mb"))
-    if len(looks) < 2:
+    if len(readings) < 2:
         return empty
-    first, last = looks[0], looks[-1]
-    ended = sorted(each.completed_ns for each in history.operations if each.op == CHECKOUT)
+    first, last = readings[0], readings[-1]
+    ended = sorted(operation.completed_ns for operation in history.operations if operation.op == CHECKOUT)
     count = bisect_right(ended, last.at_ns) - bisect_right(ended, first.at_ns)
     memory = [node.get("memory_mb") or 0.0 for node in last.data["nodes"]]
     if any(memory):
@@ -196,14 +206,14 @@ def _cost(history: History, begin_ns: int, end_ns: int) -> dict[str, float | Non
     if not count:
         return empty
     for name in PER_CHECKOUT:
-        empty[name] = _each(_grown(first, last, name, ("service", "store")), count, 1)
-    empty["cpu_ms"] = _each(_grown(first, last, "cpu_s", ("service", "gateway", "broker")), count, 1000)
-    empty["store_cpu_ms"] = _each(_grown(first, last, "cpu_s", ("store",)), count, 1000)
+        empty[name] = _per_checkout(_grown(first, last, name, ("service", "store")), count, 1)
+    empty["cpu_ms"] = _per_checkout(_grown(first, last, "cpu_s", ("service", "gateway", "broker")), count, 1000)
+    empty["store_cpu_ms"] = _per_checkout(_grown(first, last, "cpu_s", ("store",)), count, 1000)
     return empty
 
 
 def _grown(first: Event, last: Event, name: str, kinds: Sequence[str]) -> float | None:
-    """By how much a figure has grown from one look to another, over all nodes of these kinds; None if nobody has it."""
+    """Return the growth of a figure between two readings, over all nodes of these kinds; None if no node has it."""
     before = {node["node"]: node.get(name) for node in first.data["nodes"]}
     grown = [
         node[name] - (before.get(node["node"]) or 0.0)
@@ -213,5 +223,5 @@ def _grown(first: Event, last: Event, name: str, kinds: Sequence[str]) -> float 
     return sum(grown) if grown else None
 
 
-def _each(total: float | None, count: int, scale: float) -> float | None:
+def _per_checkout(total: float | None, count: int, scale: float) -> float | None:
     return None if total is None else round(total / count * scale, 3)

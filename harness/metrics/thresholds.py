@@ -1,4 +1,4 @@
-"""What a pipeline may ask of a bench: `p99_ms > 50` fails it, `2pc@fault-free: messages > 8` where only one row is meant."""
+"""The conditions of `--fail-if`: `p99_ms > 50` for any row, `2pc@fault-free: messages > 8` for one."""
 
 import math
 import operator
@@ -32,7 +32,7 @@ _FORM = re.compile(r"\s*(?:(?P<whose>[^:]+?)\s*:)?\s*(?P<metric>\w+)\s*(?P<sign>
 
 
 class Threshold(NamedTuple):
-    """It is crossed by a row whose `metric` compares so with `value`. `protocol` and `scenario` are empty for any."""
+    """A condition: a row whose `metric` compares by `sign` with `value` crosses it. Empty `protocol` or `scenario`: any."""
 
     text: str
     metric: str
@@ -42,58 +42,61 @@ class Threshold(NamedTuple):
     scenario: str = ""
 
     def crossed(self, row: Mapping[str, Any]) -> bool:
-        found = metric(row, self.metric)
-        return self.concerns(row) and found is not None and OPERATORS[self.sign](found, self.value)
+        figure = metric(row, self.metric)
+        return self.concerns(row) and figure is not None and OPERATORS[self.sign](figure, self.value)
 
     def concerns(self, row: Mapping[str, Any]) -> bool:
         return self.protocol in ("", row["protocol"]) and self.scenario in ("", row["scenario"])
 
 
 def parse(text: str) -> Threshold:
-    """Raises `UsageError` naming what is wrong with it."""
-    found = _FORM.fullmatch(text)
+    """Parse a condition. Raises `UsageError` with the mistake in it."""
+    match = _FORM.fullmatch(text)
     try:
-        value = float(found["value"]) if found else None
+        value = float(match["value"]) if match else None
     except ValueError:
         value = None
-    if found is None or value is None:
+    if match is None or value is None:
         raise UsageError(
             f"--fail-if takes '[PROTOCOL][@SCENARIO:] METRIC > NUMBER', such as 'p99_ms > 50', not {text!r}"
         )
-    if found["metric"] not in METRICS:
-        raise UsageError(f"--fail-if knows no metric {found['metric']!r}; there are: {', '.join(METRICS)}")
+    if match["metric"] not in METRICS:
+        raise UsageError(f"--fail-if knows no metric {match['metric']!r}; there are: {', '.join(METRICS)}")
     if not 0 <= value < math.inf:
         raise UsageError(
-            f"--fail-if {text!r}: no row has a {found['metric']} below 0 or without end; give a finite number of at least 0"
+            f"--fail-if {text!r}: no row has a {match['metric']} below 0 or without end; give a finite number of at least 0"
         )
-    protocol, at, scenario = (part.strip() for part in (found["whose"] or "").partition("@"))
-    if (at and not scenario) or (found["whose"] is not None and not (protocol or scenario)):
+    protocol, at, scenario = (part.strip() for part in (match["whose"] or "").partition("@"))
+    if (at and not scenario) or (match["whose"] is not None and not (protocol or scenario)):
         raise UsageError(f"--fail-if {text!r} names no row before its colon; leave out a part to match any")
-    return Threshold(text.strip(), found["metric"], found["sign"], value, protocol, scenario)
+    return Threshold(text.strip(), match["metric"], match["sign"], value, protocol, scenario)
 
 
 def metric(row: Mapping[str, Any], name: str) -> float | None:
-    """A figure of a row; None where it was not measured."""
+    """Return a figure of a row; None if it was not measured."""
     measured = row["measured"]
     if name == "unknown_share":
         return measured["unknown"] / measured["asked"] if measured["asked"] else None
-    found = (
+    figure = (
         measured["latency"].get(name)
         if name in LATENCY
         else measured["cost"].get(name)
         if name in COST
         else measured[name]
     )
-    return None if found is None else float(found)
+    return None if figure is None else float(figure)
 
 
 def judge(thresholds: tuple[Threshold, ...], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each with the rows that cross it; one that no row has a figure for is `unmeasured`, and counts as crossed."""
-    found = []
-    for each in thresholds:
-        crossed = [row["name"] for row in rows if each.crossed(row)]
-        seen = [row for row in rows if each.concerns(row) and metric(row, each.metric) is not None]
-        found.append(
-            {"text": each.text, "met": not crossed and bool(seen), "crossed_by": crossed, "unmeasured": not seen}
+    """Return each condition with the rows that cross it.
+
+    A condition without a figure in any row is `unmeasured` and counts as crossed: a misspelt row must not pass a pipeline.
+    """
+    judged = []
+    for threshold in thresholds:
+        crossed = [row["name"] for row in rows if threshold.crossed(row)]
+        seen = [row for row in rows if threshold.concerns(row) and metric(row, threshold.metric) is not None]
+        judged.append(
+            {"text": threshold.text, "met": not crossed and bool(seen), "crossed_by": crossed, "unmeasured": not seen}
         )
-    return found
+    return judged

@@ -1,4 +1,4 @@
-"""What a bench leaves: a run folder whose `runs/` has one ordinary run folder for each case and round."""
+"""The folder of a bench: a manifest, and `runs/` with one run folder for each case and round."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from harness.run.folder import HISTORY, RunFolder
 from protocols.errors import UsageError
 
 FILE = "bench.json"
-"""It makes a folder one of a bench: what was to be run, and what was."""
+"""The manifest, which marks the folder of a bench: the planned cases, and the runs so far."""
 
 RUNS = "runs"
 
@@ -21,7 +21,7 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[^/\0]+$")]
 
 
 class CaseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What every row of a bench says of its case; other keys are as they are."""
+    """The keys of every case in the manifest; others may stand beside them."""
 
     protocol: str
     scenario: str
@@ -33,7 +33,7 @@ class CaseSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BenchRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One run: which case it is of, in which round, and its folder below `runs`."""
+    """One run: its case, its round, and its folder below `runs`."""
 
     case: str
     round: int
@@ -41,9 +41,9 @@ class BenchRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BenchManifest(msgspec.Struct, kw_only=True):
-    """`cases` are rows of settings by name, in the order of the comparison; `complete` once all was run.
+    """The document `bench.json`. `cases` has the settings of each case by name, in the order of the comparison.
 
-    `trouble` is why it ended early. `thresholds` are as they were given.
+    `complete` is true after the last run; `trouble` is the reason of an early end. `thresholds` are the texts of the caller.
     """
 
     format: int = formats.BENCH_RECORD
@@ -72,33 +72,34 @@ def describe_pace(rate_per_s: float | None, clients: int, limit_p99_ms: float | 
 
 
 class BenchFolder(RunFolder):
-    """Everything it does raises `EnvironmentFailure` if the disk does not let it."""
+    """The folder of a bench. Each write raises `EnvironmentFailure` if the disk rejects it."""
 
     @property
     def runs(self) -> Path:
         return self.path / RUNS
 
     def keep(self, manifest: BenchManifest) -> None:
+        """Write the manifest."""
         self.write(FILE, msgspec.json.format(msgspec.json.encode(manifest)))
 
     def manifest(self) -> BenchManifest:
-        """Raises `ValueError` if it is damaged or of another version."""
+        """Read the manifest. Raises `ValueError` if it is damaged or of another version."""
         return read(self.path)
 
     def parts(self) -> Iterator[RunFolder]:
-        """The runs that left a history, in the order in which they were run."""
-        for kept in self.manifest().runs:
-            if (self.runs / kept.folder / HISTORY).is_file():
-                yield RunFolder(self.runs / kept.folder)
+        """Yield the runs with a history, in the order of their execution."""
+        for run in self.manifest().runs:
+            if (self.runs / run.folder / HISTORY).is_file():
+                yield RunFolder(self.runs / run.folder)
 
 
 def read(path: Path) -> BenchManifest:
-    """Raises `formats.Unreadable` if it is damaged or of another format."""
+    """Read the manifest in the folder `path`. Raises `formats.Unreadable` if it is damaged or of another format."""
     file, way_out = path / FILE, "`wdm report` shows each run below `runs` by its folder, `wdm bench` runs all anew"
-    said = formats.document(file, (formats.BENCH_RECORD,), way_out)
+    document = formats.document(file, (formats.BENCH_RECORD,), way_out)
     try:
-        manifest = msgspec.convert(said, BenchManifest)
-        for case in (*manifest.cases.values(), *(manifest.cases.get(kept.case) for kept in manifest.runs)):
+        manifest = msgspec.convert(document, BenchManifest)
+        for case in (*manifest.cases.values(), *(manifest.cases.get(run.case) for run in manifest.runs)):
             msgspec.convert(case, CaseSettings)
         for text in manifest.thresholds:
             thresholds.parse(text)

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from harness.bench.load_generator import LoadGenerator, SessionPool, over_after
+from harness.bench.load_generator import LoadGenerator, SessionPool, stop_after
 from harness.history import Header, MemoryRecorder, Operation, RecordedClaims
 from harness.metrics.histogram import Histogram
 from harness.metrics.latency import latency_us
@@ -53,7 +53,7 @@ def quantile_ms(tape: MemoryRecorder, q: float, since: int = 0) -> float:
 
 @pytest.mark.slow
 async def test_an_open_loop_sees_a_pause_for_all_who_came_meanwhile() -> None:
-    async with shop(3_000) as (deployment, generator, tape), over_after(6.0) as over:
+    async with shop(3_000) as (deployment, generator, tape), stop_after(6.0) as over:
         async with asyncio.TaskGroup() as group:
             group.create_task(generator.open_loop(RATE_PER_S, "fixed", Random(1), over))
             group.create_task(stall(deployment, 2.0))
@@ -69,10 +69,10 @@ async def test_an_open_loop_sees_a_pause_for_all_who_came_meanwhile() -> None:
 async def test_a_closed_loop_hardly_notices_it() -> None:
     async with shop(12_000) as (deployment, generator, tape):
         warm_up: list[Operation] = []
-        async with over_after(0.5) as over:
-            await replace(generator, heard=warm_up.append).closed_loop(1, over)
+        async with stop_after(0.5) as over:
+            await replace(generator, on_answer=warm_up.append).closed_loop(1, over)
         warm = len(warm_up)
-        async with over_after(6.0) as over, asyncio.TaskGroup() as group:
+        async with stop_after(6.0) as over, asyncio.TaskGroup() as group:
             group.create_task(generator.closed_loop(1, over))
             group.create_task(stall(deployment, 2.0))
         assert quantile_ms(tape, 1.0, warm) >= 1_000 * PAUSE_S * 0.9
