@@ -20,7 +20,7 @@ from typing import Any
 from harness.checkers import judge
 from harness.checkers.anomalies import find_anomalies
 from harness.checkers.transactions import Txn
-from harness.history import FileRecorder, Header, History, RecordedClaims, load, uncollected
+from harness.history import FileRecorder, Header, History, RecordedClaims, gc_paused, load
 
 CLIENTS = 20
 PER_KEY = 40
@@ -135,7 +135,7 @@ def _block(shop: Shop, name: str) -> None:
 def measure_graph(size: int, seed: int) -> float:
     txns = transactions(size, seed)
     begin = time.perf_counter()
-    with uncollected():
+    with gc_paused():
         anomalies = find_anomalies(txns)
     spent = time.perf_counter() - begin
     if anomalies:

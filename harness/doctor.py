@@ -1,4 +1,4 @@
-"""Can this machine run a shop? Each check says what it found and, where something is missing, what to do."""
+"""The checks of `wdm doctor`: each requirement of a shop on this machine, and for a missing one the way out."""
 
 import os
 import platform
@@ -25,7 +25,10 @@ LEAST_ENGINE_DISK_MB = 1_500
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """``missing`` stands in the way of the local runtime; ``absent`` only of something that is optional."""
+    """One requirement: `missing` if the local runtime cannot work without it, `absent` if it is optional.
+
+    `found` is the version, the figure or the way out, in words.
+    """
 
     what: str
     state: Literal["ok", "absent", "missing"]
@@ -33,10 +36,9 @@ class Diagnosis:
 
 
 def examine(port: int, folder: Path) -> list[Diagnosis]:
-    """Every check, in a fixed order. ``port`` is the gateway's, ``folder`` where a deployment would live."""
-    return [
-        found for check in (_python, _store, _brokers, _files, _disk(folder), _port(port), _docker) for found in check()
-    ]
+    """Run all checks, in a fixed order. `port` is that of the gateway, `folder` the state folder of a deployment."""
+    checks = (_python, _store, _brokers, _files, _disk(folder), _port(port), _docker)
+    return [diagnosis for check in checks for diagnosis in check()]
 
 
 def _python() -> Iterator[Diagnosis]:
@@ -55,14 +57,14 @@ def _store() -> Iterator[Diagnosis]:
 
 
 def _brokers() -> Iterator[Diagnosis]:
-    """What each transport that needs a broker needs: the broker, and a library to talk to it."""
+    """Check for each transport with a broker: the broker, and the client library."""
     for transport in TRANSPORTS.values():
         if not transport.broker:
             continue
         what = f"transport {transport.name}"
         try:
-            found, missing = BROKERS[transport.broker].find(), transport.missing()
-            yield Diagnosis(what, "absent" if missing else "ok", missing or found)
+            broker, missing = BROKERS[transport.broker].find(), transport.missing()
+            yield Diagnosis(what, "absent" if missing else "ok", missing or broker)
         except EnvironmentFailure as failure:
             yield Diagnosis(what, "absent", str(failure))
 
@@ -77,14 +79,16 @@ def _files() -> Iterator[Diagnosis]:
 
 def _disk(folder: Path) -> Callable[[], Iterator[Diagnosis]]:
     def check() -> Iterator[Diagnosis]:
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        free_mb = shutil.disk_usage(there).free // 2**20
-        if not os.access(there, os.W_OK):
-            yield Diagnosis("disk", "missing", f"{there} cannot be written; choose another --state-dir")
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        free_mb = shutil.disk_usage(existing).free // 2**20
+        if not os.access(existing, os.W_OK):
+            yield Diagnosis("disk", "missing", f"{existing} cannot be written; choose another --state-dir")
         elif free_mb < LEAST_DISK_MB:
-            yield Diagnosis("disk", "missing", f"{free_mb} MB free in {there}; the stores' logs need {LEAST_DISK_MB}")
+            yield Diagnosis(
+                "disk", "missing", f"{free_mb} MB free in {existing}; the stores' logs need {LEAST_DISK_MB}"
+            )
         else:
-            yield Diagnosis("disk", "ok", f"{free_mb} MB free in {there}")
+            yield Diagnosis("disk", "ok", f"{free_mb} MB free in {existing}")
 
     return check
 
@@ -101,16 +105,16 @@ def _port(port: int) -> Callable[[], Iterator[Diagnosis]]:
 
 
 def _docker() -> Iterator[Diagnosis]:
-    """Asked only through the socket that the environment names; nothing is started, and nothing pulled."""
+    """Check the engine at the socket that the environment names. No container is started, no image pulled."""
     from harness.runtimes.docker import compose, engine_client, images  # noqa: PLC0415 - only where there is an engine
 
     try:
-        there = engine_client.endpoint()
+        endpoint = engine_client.endpoint()
         with closing(engine_client.connect(timeout_s=5)) as client, engine_client.told("the engine does not answer"):
             about = client.info()
-            found = f"engine {about['ServerVersion']}, context {there.context} at {there.host}"
+            engine = f"engine {about['ServerVersion']}, context {endpoint.context} at {endpoint.host}"
             yield Diagnosis(
-                "docker", "ok", f"{found}, {about['MemTotal'] // 2**20} MB of memory, {about['NCPU']} cores"
+                "docker", "ok", f"{engine}, {about['MemTotal'] // 2**20} MB of memory, {about['NCPU']} cores"
             )
             yield from _engine_disk(Path(about["DockerRootDir"]))
             yield from _able("images", lambda: f"{', '.join(images.choose(client).values())}, made of these sources")
@@ -121,7 +125,7 @@ def _docker() -> Iterator[Diagnosis]:
 
 
 def _engine_disk(root: Path) -> Iterator[Diagnosis]:
-    """The engine's, if it is on this machine."""
+    """Check the disk of the engine, if it is on this machine."""
     with suppress(OSError):
         free_mb = shutil.disk_usage(root).free // 2**20
         enough = free_mb >= LEAST_ENGINE_DISK_MB
@@ -129,8 +133,8 @@ def _engine_disk(root: Path) -> Iterator[Diagnosis]:
         yield Diagnosis("docker disk", "ok" if enough else "absent", f"{free_mb} MB free in {root}{advice}")
 
 
-def _able(what: str, look: Callable[[], str]) -> Iterator[Diagnosis]:
+def _able(what: str, describe: Callable[[], str]) -> Iterator[Diagnosis]:
     try:
-        yield Diagnosis(what, "ok", look())
+        yield Diagnosis(what, "ok", describe())
     except EnvironmentFailure as error:
         yield Diagnosis(what, "absent", str(error))

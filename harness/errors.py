@@ -1,14 +1,14 @@
-"""Errors that every room of the harness may raise, and the limits of the system by the numbers of its errors."""
+"""Errors that every package of the harness may raise, and the limits of the system by the numbers of its errors."""
 
 import errno
 
 
 class EnvironmentFailure(Exception):
-    """A fault of the machine or of something on it; the message says what it is and what to do about it."""
+    """A failure of the machine or of a program on it; the message names the failure and the way out."""
 
 
 EXHAUSTED = {
-    errno.EADDRNOTAVAIL: "no local port is left for a connection: end what holds them, or widen "
+    errno.EADDRNOTAVAIL: "no local port is left for a connection: end the programs that hold them, or widen "
     "`sysctl net.ipv4.ip_local_port_range`",
     errno.EMFILE: "this process may open no more files: raise `ulimit -n`",
     errno.ENFILE: "this system may open no more files: see `sysctl fs.file-max`",

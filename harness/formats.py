@@ -1,7 +1,7 @@
 """The format number of every file that a run, a bench or a search leaves, and its check where the file is read.
 
-A number is raised whenever a reader of the former format would misunderstand the file. A reader looks at it first: a file of
-another format is not read as if it were of this one, whatever else it says.
+A number is raised whenever a reader of the former format would misunderstand the file. A reader checks it first, so that a
+file of another format is never read as if it were of this one.
 """
 
 from collections.abc import Iterable
@@ -11,46 +11,49 @@ from typing import Any
 import msgspec
 
 RUN_RECORD = 2
-"""Of `run.toml`. Format 1 has `boundary` for `failpoint`."""
+"""The format of `run.toml`. Format 1 has `boundary` for `failpoint`."""
 
 BENCH_RECORD = 1
-"""Of `bench.json`."""
+"""The format of `bench.json`."""
 
 COUNTEREXAMPLE = 2
-"""Of `counterexample.json`. Format 1 has other words for invariants and effects, by which steps are compared."""
+"""The format of `counterexample.json`. Format 1 has other words for invariants and effects, by which steps are compared."""
 
 RESULTS = 2
-"""Of `results.json`. Format 1 has no `not_judged`."""
+"""The format of `results.json`. Format 1 has no `not_judged`."""
 
 RESULTS_READABLE = (1, RESULTS)
 
 
 class Unreadable(ValueError):
-    """A file is damaged, or of a format that this wdm does not know; the message names the file, and what to do."""
+    """A file that is damaged or of an unknown format; the message names the file and the way out."""
 
 
 def document(file: Path, known: Iterable[int], way_out: str) -> dict[str, Any]:
-    """The JSON object in a file whose `format` is `known`. Raises `Unreadable`; `way_out` is a whole sentence's end."""
+    """Read the JSON object in a file whose `format` is `known`.
+
+    Raises `Unreadable`, whose message ends with `way_out`.
+    """
     try:
-        found = msgspec.json.decode(file.read_bytes())
+        content = msgspec.json.decode(file.read_bytes())
     except OSError as error:
         raise Unreadable(f"{file}: it cannot be read ({error.strerror}); {way_out}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"{file}: it is damaged ({error}); {way_out}") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise Unreadable(f"{file}: it is damaged (it contains no JSON object); {way_out}")
-    check(file, found.get("format"), known, way_out)
-    return found
+    check(file, content.get("format"), known, way_out)
+    return content
 
 
-def check(file: Path, found: object, known: Iterable[int], way_out: str) -> None:
-    """Raise `Unreadable` unless the format that a file names is known."""
+def check(file: Path, number: object, known: Iterable[int], way_out: str) -> None:
+    """Raise `Unreadable` unless the format number of a file is among the known ones."""
     numbers = [*known]
-    if type(found) is not int or found not in numbers:
-        there = "no format" if found is None else f"format {found!r}"
-        raise Unreadable(f"{file}: it has {there}, this wdm reads {', '.join(map(str, numbers))}; {way_out}")
+    if type(number) is not int or number not in numbers:
+        actual = "no format" if number is None else f"format {number!r}"
+        raise Unreadable(f"{file}: it has {actual}, this wdm reads {', '.join(map(str, numbers))}; {way_out}")
 
 
 def damaged(file: Path, error: Exception, way_out: str) -> Unreadable:
-    """What to raise where a document has not the values that its format has."""
+    """Return the error of a document whose values do not fit its format."""
     return Unreadable(f"{file}: it is damaged ({error}); {way_out}")

@@ -10,7 +10,7 @@ from typing import Any
 from protocols.errors import UsageError
 
 Place = tuple[str | int, ...]
-"""Where a value is: `("workload", "users")`, `("fault", 1, "kind")`; arrays count from 0."""
+"""The place of a value: `("workload", "users")`, `("fault", 1, "kind")`; arrays count from 0."""
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]")
 _KEY = re.compile(r"\s*([\w\-\"'.]+)\s*=")
@@ -48,9 +48,12 @@ class TomlFile:
     def _parse(self) -> dict[str, Any]:
         try:
             return tomllib.loads(self.text)
-        except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and a thousand brackets
-            found = re.search(r"\(at line (\d+), column \d+\)", str(error))
-            line = found.group(1) if found else str(max(1, self.text.count("\n")))
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # a number of 5,000 digits is a ValueError, a thousand brackets a RecursionError
+            place = re.search(r"\(at line (\d+), column \d+\)", str(error))
+            line = place.group(1) if place else str(max(1, self.text.count("\n")))
             raise UsageError(f"{self.path}:{line}: not valid TOML: {error}") from None
 
 
@@ -62,8 +65,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _lines(text: str) -> dict[Place, int]:
-    """Map each header and key to its line, from 1. A text over several lines that looks like TOML misleads it."""
-    found: dict[Place, int] = {}
+    """Map each header and key to its line, from 1.
+
+    `tomllib` has no line numbers. A text over several lines is not recognized: keys in it get lines of their own.
+    """
+    lines: dict[Place, int] = {}
     counts: dict[str, int] = {}
     table: Place = ()
     for number, line in enumerate(text.splitlines(), start=1):
@@ -73,12 +79,12 @@ def _lines(text: str) -> dict[Place, int]:
             table = tuple(_parts(name))
             if header.group(1) == "[[":
                 counts[name] = counts.get(name, -1) + 1
-                found.setdefault(table, number)
+                lines.setdefault(table, number)
                 table = (*table, counts[name])
-            found.setdefault(table, number)
+            lines.setdefault(table, number)
         elif key:
-            found.setdefault((*table, *_parts(key.group(1))), number)
-    return found
+            lines.setdefault((*table, *_parts(key.group(1))), number)
+    return lines
 
 
 def _parts(name: str) -> list[str]:

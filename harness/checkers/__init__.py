@@ -27,7 +27,7 @@ from harness.checkers import (
 from harness.checkers.claims import ALWAYS, CONTRACT, Promise, claim_text, excludes
 from harness.checkers.finding import Finding, Verdict, Violation
 from harness.checkers.well_formed import ill_formed
-from harness.history import History, uncollected
+from harness.history import History, gc_paused
 
 __all__ = [
     "CHECKERS",
@@ -104,7 +104,7 @@ def judge(history: History, checkers: Mapping[str, Checker] = CHECKERS) -> Judge
 
     An ill-formed history is not judged by any checker: its verdict is `unknown`.
     """
-    with uncollected():
+    with gc_paused():
         complaints = tuple(f"the history is ill-formed: {complaint}" for complaint in ill_formed(history))
         results = tuple(
             _result(name, _IllFormed() if complaints else checker, history) for name, checker in checkers.items()

@@ -1,7 +1,7 @@
 """The lines of a history file: one `Header`, then `Operation`s and `Event`s, then one `Footer`.
 
-Outcomes follow Jepsen: `ok` it happened, `fail` it definitely did not, `unknown` anything else (a
-time-out, a reset, a 5xx). All times are nanoseconds of one monotonic clock.
+Outcomes follow Jepsen: `ok` if the operation took effect, `fail` if it certainly did not, `unknown` for all else (a time-out,
+a reset, a 5xx). All times are nanoseconds of one monotonic clock.
 """
 
 import hashlib
@@ -10,8 +10,8 @@ from typing import Any, Literal
 import msgspec
 
 VERSION = 3
-"""The version that is written. All are read: version 1 lacks the status of each answer, and until version 2 some words
-of the events were others (`upgrade`).
+"""The version that is written. Older versions are read: version 1 lacks the status of each answer, and the events of versions
+1 and 2 have other words (`upgrade`).
 """
 
 READABLE = frozenset({1, 2, 3})
@@ -20,13 +20,14 @@ Outcome = Literal["ok", "fail", "unknown"]
 
 
 class HistoryError(Exception):
-    """The history cannot be written or read; the message names the file, the line and what is wrong."""
+    """A history that cannot be written or read; the message names the file, the line and the defect."""
 
 
 class RecordedClaims(msgspec.Struct, frozen=True, kw_only=True):
-    """The claims of the protocol for this run; `recovery_s` and `blocking_s` are None where it promises no bound.
+    """The claims of the protocol for this run; a bound in seconds is None where the protocol promises none.
 
-    `blocking_s` is that of the blocking of others while an instance stays away, `outage_s` while a whole service does.
+    `recovery_s` bounds the time from the heal to quiescence. `blocking_s` bounds for how long the transactions of an absent
+    instance block others, `outage_s` the same for an absent service.
     """
 
     atomicity: Literal["atomic", "eventually", "none"]
@@ -38,7 +39,7 @@ class RecordedClaims(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="header"):
-    """First line: everything needed to say what was run, and to run it again."""
+    """The first line of a history: the configuration and the seed of the run, enough to repeat it."""
 
     protocol: str
     claims: RecordedClaims
@@ -52,9 +53,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag="op", omit_defaults=True):
-    """One call of one client. `value` is the parsed body, or for `unknown` why it is not known.
+    """One call of one client. `value` is the parsed body, or for `unknown` the reason in words.
 
-    `due_ns` is when it should have been asked, in a load that does not wait for answers: latency counts from there.
+    `due_ns` is its due time in an open loop, from which its response time counts; None in a closed loop.
     `status` is the HTTP status of the answer, 0 if there was none, None in a history of version 1.
     """
 
@@ -87,7 +88,7 @@ def upgrade(event: Event) -> Event:
 
 
 class Footer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="footer"):
-    """Last line. `complete` is false for a run that was interrupted."""
+    """The last line of a history. `complete` is false for a run that was interrupted or failed."""
 
     operations: int
     events: int
@@ -96,19 +97,20 @@ class Footer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="foote
 
 
 class AnyHeader(msgspec.Struct, tag="header"):
-    """As much of a header as every version has."""
+    """The part of a header that every version has."""
 
     version: int
 
 
 class Checksum:
-    """Running checksum of the lines (BLAKE2b, 16 bytes); it covers the footer's own figures too."""
+    """A running checksum of the lines (BLAKE2b, 16 bytes), which covers the figures of the footer too."""
 
     def __init__(self) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
         self.update = self._hash.update
 
     def footer(self, operations: int, events: int, complete: bool) -> Footer:
+        """Return the footer after the lines so far; later lines can still be added."""
         final = self._hash.copy()
         final.update(f"{operations} {events} {complete}".encode())
         return Footer(operations, events, complete, final.hexdigest())

@@ -1,12 +1,9 @@
-"""What every client did and saw: the history of one run, recorded to disk and read back.
+"""The history of one run in memory, and its reader.
 
-A history file is NDJSON: a `Header` (the whole configuration and seed), then an `Operation` or `Event` a
-line in the order in which they were completed, then a `Footer` with the counts and a checksum of
-everything before it. A file without a valid footer is never judged: a history which lost its last lines
-may have lost exactly those that show the violation.
-
-An operation of unknown outcome may take effect at any later time, so its process is never used again:
-what it did is concurrent with everything after it.
+A history file is NDJSON: a `Header` (the whole configuration and seed), then one `Operation` or `Event` a
+line in the order of completion, then a `Footer` with the counts and a checksum of all lines before it. A
+file without a valid footer is never judged: a history that lost its last lines may have lost exactly those
+that show the violation.
 """
 
 import gc
@@ -49,22 +46,23 @@ class History:
     _memo: dict[object, Any] = field(default_factory=dict, repr=False)
 
     def derive(self, make: Callable[["History"], T]) -> T:
-        """`make(self)`, computed once: several checkers read the same books."""
+        """Return `make(self)`, computed once for all checkers that need it."""
         if make not in self._memo:
             self._memo[make] = make(self)
         return cast("T", self._memo[make])
 
     def of_kind(self, kind: str) -> list[Event]:
+        """Return the events of this kind, in the order of time."""
         return [event for event in self.events if event.kind == kind]
 
     def phase_ns(self, name: str) -> int | None:
-        """When phase `name` began (the last time, if it was entered twice), or None."""
+        """Return the time when phase `name` began (the last time, if it was entered twice), or None."""
         starts = [event.at_ns for event in self.of_kind("phase") if event.data.get("name") == name]
         return starts[-1] if starts else None
 
     @cached_property
     def start_ns(self) -> int:
-        """The earliest time in the history: zero of every time that is told to people."""
+        """The earliest time in the history, from which reports count."""
         times = chain((op.invoked_ns for op in self.operations), (event.at_ns for event in self.events))
         return min(times, default=0)
 
@@ -76,21 +74,21 @@ class History:
 
 
 def load(path: str | Path) -> History:
-    """Read a history file and prove it whole.
+    """Read a history file and verify that it is whole.
 
-    Raises `HistoryError` with file, line and reason if it cannot be read, is of another version, has a
+    Raises `HistoryError` with file, line and reason if it cannot be read, is of an unknown version, has a
     line that is no record, was truncated or was altered.
     """
     try:
-        with Path(path).open("rb") as file, uncollected():
+        with Path(path).open("rb") as file, gc_paused():
             return _read(path, file)
     except OSError as error:
         raise HistoryError(f"{path}: cannot read the history: {error.strerror}") from error
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
-    """Without the cycle collector: it walks over millions of live records again and again, and frees none."""
+def gc_paused() -> Iterator[None]:
+    """Pause the cycle collector, which would walk over millions of live records again and again and free none."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -101,10 +99,10 @@ def uncollected() -> Iterator[None]:
 
 
 def _read(path: str | Path, file: BinaryIO) -> History:
-    seal = Checksum()
+    checksum = Checksum()
     first = file.readline()
     header = _header(path, first)
-    seal.update(first)
+    checksum.update(first)
     operations: list[Operation] = []
     events: list[Event] = []
     for number, line in enumerate(file, 2):
@@ -116,13 +114,14 @@ def _read(path: str | Path, file: BinaryIO) -> History:
             case Event() as event:
                 events.append(event if header.version == VERSION else upgrade(event))
             case Footer() as footer:
+                # A line after the footer is no part of the checksum: two runs in one file, or a line that was appended.
                 if not line.endswith(b"\n") or file.read(1):
                     raise HistoryError(f"{path}, line {number}: the footer is not a whole last line")
-                _verify(path, number, footer, seal.footer(len(operations), len(events), footer.complete))
+                _verify(path, number, footer, checksum.footer(len(operations), len(events), footer.complete))
                 return History(header, operations, events, footer.complete)
             case Header():
                 raise HistoryError(f"{path}, line {number}: a second header: two histories in one file?")
-        seal.update(line)
+        checksum.update(line)
     raise HistoryError(f"{path}: the end is missing (no footer): the file was truncated or is being written")
 
 
@@ -146,8 +145,8 @@ def _parse(path: str | Path, number: int, line: bytes) -> Line:
         raise HistoryError(f"{path}, line {number}: not a record of a history: {error}") from error
 
 
-def _verify(path: str | Path, number: int, found: Footer, actual: Footer) -> None:
+def _verify(path: str | Path, number: int, footer: Footer, actual: Footer) -> None:
     for name in ("operations", "events", "checksum"):
-        told, counted = getattr(found, name), getattr(actual, name)
-        if told != counted:
-            raise HistoryError(f"{path}, line {number}: altered: {name} {told} in the footer, not {counted}")
+        recorded, counted = getattr(footer, name), getattr(actual, name)
+        if recorded != counted:
+            raise HistoryError(f"{path}, line {number}: altered: {name} {recorded} in the footer, not {counted}")

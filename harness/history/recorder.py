@@ -1,7 +1,7 @@
-"""Recorders of a history: one writes a file, the other keeps it in memory; both follow the same rules.
+"""Recorders of a history: one writes a file, the other keeps the lines in memory; both follow the same rules.
 
-A process has one operation at a time. An operation of unknown outcome may still take effect at any later time, so its
-process is never used again: what it did is concurrent with everything after it.
+A process has one operation at a time. An operation of unknown outcome may still take effect at any later time and is
+concurrent with everything after it, so its process is never used again.
 """
 
 import os
@@ -18,18 +18,20 @@ from harness.history.reader import History
 
 FLUSH_NS = 1_000_000_000
 FLUSH_BYTES = 1 << 16
+"""Recorded lines are written once they are so old, or so long together."""
 
 Listener = Callable[[Operation | Event], None]
 """A callback that receives every line when it is recorded."""
 
 
 class Processes:
-    """Process numbers; one whose operation ended `unknown` is never given out again."""
+    """A source of process numbers. The number of a process whose operation ended `unknown` is never reused."""
 
     def __init__(self, first: int = 0) -> None:
         self._next = first
 
     def fresh(self) -> int:
+        """Return the next unused number."""
         self._next += 1
         return self._next - 1
 
@@ -40,7 +42,7 @@ class Processes:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Pending:
-    """An operation that was invoked and whose outcome is not known yet; complete it exactly once."""
+    """An operation that was invoked and has no outcome yet; one of its methods completes it, exactly once."""
 
     recorder: "Recorder"
     process: int
@@ -50,23 +52,23 @@ class Pending:
     due_ns: int | None = None
 
     def ok(self, value: Any = None, status: int | None = None) -> Operation:
-        """It happened; `value` is the parsed body."""
+        """Record that it took effect; `value` is the parsed body."""
         return self.recorder.complete(self, "ok", value, status)
 
     def fail(self, value: Any = None, status: int | None = None) -> Operation:
-        """It definitely did not happen; `value` is the body that said so."""
+        """Record that it certainly did not take effect; `value` is the body of the rejection."""
         return self.recorder.complete(self, "fail", value, status)
 
     def unknown(self, why: str, status: int | None = None) -> Operation:
-        """It may have happened, or still happen; `why` in words."""
+        """Record that it may have taken effect, or may still do so; `why` is the reason in words."""
         return self.recorder.complete(self, "unknown", why, status)
 
 
 class Recorder(ABC):
-    """The operations under way, one a process. `clock` returns nanoseconds; `name` is for messages.
+    """The base of recorders: the rules for processes, and the operations under way.
 
-    `listener`, if given, receives every line when it is recorded. Every method raises `HistoryError` where it is used
-    wrongly, or where a line cannot be kept.
+    `clock` returns nanoseconds; `name` names the history in errors. `listener`, if given, receives every line when it is
+    recorded. Every method raises `HistoryError` for a call that breaks the rules, or if a line cannot be kept.
     """
 
     def __init__(
@@ -81,9 +83,9 @@ class Recorder(ABC):
         self._why_closed = ""
 
     def invoke(self, process: int, op: str, *args: Any, due_ns: int | None = None) -> Pending:
-        """Record that `process` begins `op`: one operation at a time, and nothing more after an unknown outcome.
+        """Record that `process` begins `op`: one operation at a time, and no further one after an unknown outcome.
 
-        `due_ns`: its due time, in a load that does not wait for earlier answers.
+        `due_ns`: its due time in an open loop.
         """
         if process in self._busy:
             raise HistoryError(f"{self._name}: process {process} is still doing {self._busy[process].op}")
@@ -94,7 +96,7 @@ class Recorder(ABC):
         return pending
 
     def complete(self, pending: Pending, outcome: Outcome, value: Any, status: int | None = None) -> Operation:
-        """Record how `pending` ended, now."""
+        """Record the outcome of `pending`, now."""
         self._check_open()
         if self._busy.get(pending.process) is not pending:
             raise HistoryError(f"{self._name}: {pending.op} of process {pending.process} was completed before")
@@ -102,7 +104,7 @@ class Recorder(ABC):
         if outcome == "unknown":
             self._retired.add(pending.process)
         now_ns = self._clock()
-        done = Operation(
+        operation = Operation(
             process=pending.process,
             op=pending.op,
             args=pending.args,
@@ -114,8 +116,8 @@ class Recorder(ABC):
             status=status,
         )
         self._operations += 1
-        self._record(done)
-        return done
+        self._record(operation)
+        return operation
 
     def now_ns(self) -> int:
         """Return the time by the clock of the history."""
@@ -156,7 +158,7 @@ class Recorder(ABC):
 
 
 class MemoryRecorder(Recorder):
-    """A history in memory, for runs of which there are thousands."""
+    """A recorder into memory, for campaigns of thousands of runs."""
 
     def __init__(self, header: Header, clock: Callable[[], int], listener: Listener | None = None) -> None:
         super().__init__("the history", clock, listener)
@@ -171,6 +173,7 @@ class MemoryRecorder(Recorder):
             self._complete = complete
 
     def history(self) -> History:
+        """Close the history and return it."""
         self.close()
         return History(self._header, *self._kept, self._complete)
 
@@ -182,11 +185,11 @@ class MemoryRecorder(Recorder):
 
 
 class FileRecorder(Recorder):
-    """Streams a history to `path`, which must not exist yet. For one thread.
+    """A recorder into the file `path`, which must not exist yet. For one thread.
 
     Lines are written at the latest one second after they were recorded (by the clock of the next call), so
-    a killed harness loses little. When a write fails, the file is taken back to its last whole line and
-    sealed as incomplete, so that it can still be read; every later call raises.
+    a killed harness loses little. When a write fails, the file is truncated to its last whole block of lines and
+    gets the footer of an incomplete history, so that it can still be read; every later call raises.
 
     Every method that writes raises `HistoryError`.
     """
@@ -204,7 +207,7 @@ class FileRecorder(Recorder):
         self._buffer = bytearray()
         self._flushed_ns = clock()
         self._size = 0
-        self._on_disk = (0, 0)  # operations and events up to `_size`
+        self._on_disk = (0, 0)  # operations and events in the first `_size` bytes
         try:
             self._file = self.path.open("xb", buffering=0)
         except OSError as error:
@@ -239,6 +242,7 @@ class FileRecorder(Recorder):
 
     def _flush(self) -> None:
         self._append(self._buffer)
+        # Only after the write: a footer after a failed one must match the bytes on disk, not the lines in the buffer.
         self._checksum.update(self._buffer)
         self._size += len(self._buffer)
         self._on_disk = (self._operations, self._events)
@@ -253,19 +257,25 @@ class FileRecorder(Recorder):
             raise HistoryError(f"{self.path}: {self._why_closed}") from error
 
     def _truncate(self) -> None:
-        """Remove a half-written line and write the footer in the space that this has freed."""
+        """Remove a half-written block of lines and write the footer into the space that it took.
+
+        Without the footer the reader would take the file for truncated, and the checkers would judge none of its lines,
+        though all up to `_size` are whole. A full disk mostly has room for it: the removed block is longer.
+        """
         descriptor = self._file.fileno()
         try:
             os.ftruncate(descriptor, self._size)
+            # `ftruncate` moves no file offset: a write behind the new end would leave a gap of zeros before the footer.
             os.lseek(descriptor, self._size, os.SEEK_SET)
             _write_all(descriptor, encode(self._checksum.footer(*self._on_disk, False)) + b"\n")
         except OSError:
-            pass  # no room even for that: the lines stay, and `load` says that the end is missing
+            pass  # no room even for the footer: `load` then rejects the file as truncated, which is true
         finally:
-            self._file.close()
+            self._file.close()  # `close` then returns at once: a second footer would make the file unreadable
 
 
 def _write_all(descriptor: int, data: bytes | bytearray) -> None:
+    """Write all bytes: one `write` may take only a part of them, as on a disk that becomes full. Raises `OSError`."""
     rest = memoryview(bytes(data))
     while rest:
         rest = rest[os.write(descriptor, rest) :]

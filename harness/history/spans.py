@@ -1,6 +1,4 @@
-"""Spans: the trace of each transaction through the services, read from the lines that `protocols.service.trace`
-writes to logs.
-"""
+"""Spans: the trace of each transaction through the services, parsed from the lines of `protocols.service.trace` in logs."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -11,10 +9,10 @@ import msgspec
 from protocols.service.trace import PREFIX
 
 FILE = "spans.ndjson"
-"""In a run folder: one span a line, in the order of time."""
+"""The file of a run folder with one span a line, in the order of time."""
 
 FORMER_FILE = "steps.ndjson"
-"""The name in folders written before spans had this name; the lines are the same."""
+"""The name of this file in older run folders, with the same lines."""
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):
@@ -39,20 +37,20 @@ def parse(node: str, line: str) -> Span | None:
 
 def from_logs(folder: Path | None) -> list[Span]:
     """Collect all spans of the logs `NODE.log` in this folder, in the order of time."""
-    found: list[Span] = []
+    spans: list[Span] = []
     for path in sorted(folder.glob("*.log")) if folder else ():
         with suppress(OSError), path.open(encoding="utf-8", errors="replace") as lines:
-            found += (span for line in lines if (span := parse(path.stem, line)))
-    return sorted(found, key=lambda span: span.at_ns)
+            spans += (span for line in lines if (span := parse(path.stem, line)))
+    return sorted(spans, key=lambda span: span.at_ns)
 
 
 def from_simulation(lines: Iterable[tuple[float, str, str]]) -> list[Span]:
-    """Convert the lines which the simulator keeps: (seconds, node, `txn what detail`)."""
-    found = []
+    """Convert the trace lines of the simulator: (seconds, node, `txn what detail`)."""
+    spans = []
     for at_s, node, words in lines:
         txn, what, detail = words.split(" ", 2)
-        found.append(Span(round(at_s * 1e9), node, txn, what, detail))
-    return found
+        spans.append(Span(round(at_s * 1e9), node, txn, what, detail))
+    return spans
 
 
 def encode(spans: Iterable[Span]) -> bytes:

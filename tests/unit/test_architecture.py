@@ -1,11 +1,14 @@
 """The laws of ARCHITECTURE.md that an import linter cannot say: allow-lists, not deny-lists."""
 
 import ast
+import importlib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 from protocols import registry
 
@@ -184,6 +187,14 @@ def _begins(node: ast.AST | None) -> bool:
 
 def _awaits(node: ast.AST) -> bool:
     return isinstance(node, ast.Await) or (isinstance(node, ast.Call) and _last(node.func) == "run_until_complete")
+
+
+@pytest.mark.parametrize(
+    "module", ["harness.history", "harness.checkers", "harness.faults", "harness.explore.search", "wdm.testing"]
+)
+def test_a_module_has_every_name_that_it_exports(module: str) -> None:
+    exporting = importlib.import_module(module)
+    assert [name for name in exporting.__all__ if not hasattr(exporting, name)] == []
 
 
 def test_the_lock_file_names_no_registry() -> None:
