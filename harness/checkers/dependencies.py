@@ -160,9 +160,8 @@ def _real_time(graph: Graph, txns: Sequence[Txn], begins: Sequence[int], number:
         began = txns[index].invoked_ns
         if over_ns[ends[over]] < began:
             moment = _extend(graph, moment) if moment >= 0 else graph.node()
-            while (
-                over_ns[ends[over]] < began
-            ):  # ends at this transaction at the latest, whose end is not before its begin
+            # The loop ends at this transaction at the latest, whose end is not before its begin.
+            while over_ns[ends[over]] < began:
                 graph.edge(number[ends[over]], moment, REALTIME)
                 over += 1
         if moment >= 0:

@@ -161,9 +161,8 @@ def shortest_path(graph: Graph, start: int, goal: int, limit: int | None = None)
     came: dict[int, tuple[int, int]] = {}
     frontier, length = [start], 0
     while frontier and goal not in came:
-        for node in (
-            frontier
-        ):  # grows in the loop: the target of a free edge is at the same distance (0-1 breadth-first search)
+        # The list grows in this loop: the target of a free edge is at the same distance (0-1 breadth-first search).
+        for node in frontier:
             frontier.extend(_reach(graph, node, came, free=True))
         length += 1
         if limit is not None and length > limit:

@@ -1,8 +1,7 @@
-"""Edits that raise no alarm, and those that make a history which nobody can judge."""
+"""Edits without a violation, and edits that leave the verdict unknown."""
 
 from tests.checkers import outages
-from tests.checkers.edits import Edit, answer, nth, outcome, steps
-from tests.checkers.plays import (
+from tests.checkers.additions import (
     FAIL_404,
     a_second_time,
     maybe_set_anew,
@@ -11,83 +10,84 @@ from tests.checkers.plays import (
     set_anew_again,
     sold_while_set_anew,
 )
-from tests.checkers.tale import MS, Tale, a_run, changed
+from tests.checkers.edits import Edit, answer, nth, outcome, steps
+from tests.checkers.history_builder import MS, HistoryBuilder, a_run, changed
 
 
-def shuffled(tale: Tale) -> None:
+def shuffled(builder: HistoryBuilder) -> None:
     """Lines of operations that overlap may stand in either order."""
-    one, other = nth(tale, "checkout", "o2"), nth(tale, "checkout", "o2", number=1)
-    tale.operations[one], tale.operations[other] = tale.operations[other], tale.operations[one]
+    one, other = nth(builder, "checkout", "o2"), nth(builder, "checkout", "o2", number=1)
+    builder.operations[one], builder.operations[other] = builder.operations[other], builder.operations[one]
 
 
-def reads_beside_a_checkout(tale: Tale) -> None:
+def reads_beside_a_checkout(builder: HistoryBuilder) -> None:
     """Reads that overlap a checkout may see it or not."""
-    at = tale.now
-    tale.tell("create_order", "u1", process=9)
-    tale.tell("add_item", "o7", "i1", 1, process=9)
-    at = tale.now
-    tale.tell("find_user", "u1", process=10, at=(at, at + 4))
-    tale.tell("checkout", "o7", process=9, at=(at + 1, at + 6))
-    tale.tell("find_user", "u1", process=11, at=(at + 2, at + 5))
-    tale.tell("find_user", "u1", process=12)
+    at = builder.now
+    builder.record("create_order", "u1", process=9)
+    builder.record("add_item", "o7", "i1", 1, process=9)
+    at = builder.now
+    builder.record("find_user", "u1", process=10, at=(at, at + 4))
+    builder.record("checkout", "o7", process=9, at=(at + 1, at + 6))
+    builder.record("find_user", "u1", process=11, at=(at + 2, at + 5))
+    builder.record("find_user", "u1", process=12)
 
 
-def removed_lines(tale: Tale) -> None:
-    tale.tell("create_order", "u1", process=9)
-    tale.tell("add_item", "o7", "i1", 2, process=9)
-    tale.tell("add_item", "o7", "i0", 1, process=9)
-    tale.tell("remove_item", "o7", "i1", process=9)
-    tale.tell("find_order", "o7", process=9)
-    tale.tell("checkout", "o7", process=9)
+def removed_lines(builder: HistoryBuilder) -> None:
+    builder.record("create_order", "u1", process=9)
+    builder.record("add_item", "o7", "i1", 2, process=9)
+    builder.record("add_item", "o7", "i0", 1, process=9)
+    builder.record("remove_item", "o7", "i1", process=9)
+    builder.record("find_order", "o7", process=9)
+    builder.record("checkout", "o7", process=9)
 
 
-def removed_order(tale: Tale) -> None:
-    tale.tell("create_order", "u1", process=9)
-    tale.tell("remove_order", "o7", process=9)
-    tale.orders["o7"] = {"user": "u1", "lines": [], "paid": False}
-    tale.tell("find_order", "o7", process=9)
-    place = nth(tale, "find_order", "o7")
-    tale.operations[place] = changed(tale.operations[place], **FAIL_404)
-    del tale.orders["o7"]
+def removed_order(builder: HistoryBuilder) -> None:
+    builder.record("create_order", "u1", process=9)
+    builder.record("remove_order", "o7", process=9)
+    builder.orders["o7"] = {"user": "u1", "lines": [], "paid": False}
+    builder.record("find_order", "o7", process=9)
+    place = nth(builder, "find_order", "o7")
+    builder.operations[place] = changed(builder.operations[place], **FAIL_404)
+    del builder.orders["o7"]
 
 
-def set_anew(tale: Tale) -> None:
-    """What `batch_init` sets anew owes nothing to what was there before."""
-    ready_made(tale)
-    tale.tell("init_users", 2, 70)
-    tale.tell("find_user", "0", process=9)
+def set_anew(builder: HistoryBuilder) -> None:
+    """The balance after a `batch_init` is independent of the balance before it."""
+    ready_made(builder)
+    builder.record("init_users", 2, 70)
+    builder.record("find_user", "0", process=9)
 
 
-def poor_then_rich(tale: Tale) -> None:
-    tale.tell("create_user", process=9)
-    tale.tell("create_order", "u3", process=9)
-    tale.tell("add_item", "o7", "i1", 1, process=9)
-    tale.tell("checkout", "o7", outcome="fail", process=9)
-    tale.tell("add_funds", "u3", 3, process=9)
-    tale.tell("checkout", "o7", process=9)
-    tale.tell("find_user", "u3", process=9)
+def poor_then_rich(builder: HistoryBuilder) -> None:
+    builder.record("create_user", process=9)
+    builder.record("create_order", "u3", process=9)
+    builder.record("add_item", "o7", "i1", 1, process=9)
+    builder.record("checkout", "o7", outcome="fail", process=9)
+    builder.record("add_funds", "u3", 3, process=9)
+    builder.record("checkout", "o7", process=9)
+    builder.record("find_user", "u3", process=9)
 
 
-def locked_then_read(tale: Tale) -> None:
+def locked_then_read(builder: HistoryBuilder) -> None:
     """A last read that meets a lock, and is asked again."""
-    place = nth(tale, "find_order", "o3", number=-1)
-    read = tale.operations[place]
-    later = max(each.completed_ns for each in tale.operations) + MS
-    tale.operations[place] = changed(read, outcome="fail", status=409, value="locked")
-    tale.operations.append(changed(read, invoked_ns=later, completed_ns=later + MS))
+    place = nth(builder, "find_order", "o3", number=-1)
+    read = builder.operations[place]
+    later = max(each.completed_ns for each in builder.operations) + MS
+    builder.operations[place] = changed(read, outcome="fail", status=409, value="locked")
+    builder.operations.append(changed(read, invoked_ns=later, completed_ns=later + MS))
 
 
-def old(tale: Tale) -> None:
+def old(builder: HistoryBuilder) -> None:
     """As version 1 kept it: without statuses."""
-    tale.operations[:] = [changed(each, status=None) for each in tale.operations]
+    builder.operations[:] = [changed(each, status=None) for each in builder.operations]
 
 
-def all_accepted(tale: Tale) -> None:
-    """As a shop says that answers at once: nobody is told the outcome, and the orders are paid in the end."""
-    for place, each in enumerate(tale.operations):
+def all_accepted(builder: HistoryBuilder) -> None:
+    """Every checkout is only accepted (202), and the orders are paid at the end."""
+    for place, each in enumerate(builder.operations):
         if each.op == "checkout":
             value = f"202: {{'order_id': '{each.args[0]}', 'ask': '/orders/find/{each.args[0]}'}}"
-            tale.operations[place] = changed(each, outcome="unknown", status=202, value=value, process=5000 + place)
+            builder.operations[place] = changed(each, outcome="unknown", status=202, value=value, process=5000 + place)
 
 
 BENIGN: dict[str, Edit] = {
@@ -108,20 +108,22 @@ BENIGN: dict[str, Edit] = {
     "a batch_init without an answer that took effect": maybe_set_anew(happens=True),
     "a batch_init without an answer that did not": maybe_set_anew(happens=False),
     "credit added to, read, and set anew": lambda: a_run(middle=set_anew_again),
-    "404 for what nobody made": lambda: a_run(
-        middle=lambda tale: tale.operations.append(
-            changed(tale.operations[-1], op="find_user", args=["nobody"], process=77, **FAIL_404)
+    "404 for an entity without a creation": lambda: a_run(
+        middle=lambda builder: builder.operations.append(
+            changed(builder.operations[-1], op="find_user", args=["nobody"], process=77, **FAIL_404)
         )
     ),
     "an old history without statuses": steps(old),
     "a checkout answered 202": outcome("checkout", "o4", status=202),
     "a checkout answered 500": outcome("checkout", "o5", status=500),
     "a malformed 200 is unknown": outcome("checkout", "o5", status=200),
-    "a fault, and somebody is served after it": lambda: a_run(middle=outages.served_after),
+    "a fault, and requests are served after it": lambda: a_run(middle=outages.served_after),
     "a fault, and nothing to sell after it": lambda: a_run(middle=outages.sold_out_after),
     "a fault that ends with the load": lambda: a_run(middle=outages.away_until_the_end),
-    "a fault, and nobody asks for a checkout after it": lambda: a_run(middle=outages.nothing_asked_after),
-    "a refusal about what was asked for": outcome("checkout", "o1", value={"error": "not enough", "order_id": "o1"}),
+    "a fault, and no checkout is requested after it": lambda: a_run(middle=outages.nothing_asked_after),
+    "a rejection with the ids of its request": outcome(
+        "checkout", "o1", value={"error": "not enough", "order_id": "o1"}
+    ),
     "an accepted checkout of this order": outcome(
         "checkout", "o5", status=202, value="202: {'order_id': 'o5', 'ask': '/orders/find/o5'}"
     ),
@@ -140,34 +142,40 @@ BENIGN: dict[str, Edit] = {
     "a checkout waits for an instance that is silent": lambda: a_run(middle=outages.given_to_a_silent_instance),
     "a checkout is refused for want of credit": lambda: a_run(middle=outages.poor_while_away),
     "a creation that was refused": lambda: a_run(
-        middle=lambda tale: tale.tell("create_item", 5, outcome="fail", process=9)
+        middle=lambda builder: builder.record("create_item", 5, outcome="fail", process=9)
     ),
 }
 
 
-def overlapping(tale: Tale) -> None:
-    place = nth(tale, "checkout", "o0")
-    tale.operations[place] = changed(tale.operations[place], completed_ns=tale.operations[place].completed_ns + 5 * MS)
+def overlapping(builder: HistoryBuilder) -> None:
+    place = nth(builder, "checkout", "o0")
+    builder.operations[place] = changed(
+        builder.operations[place], completed_ns=builder.operations[place].completed_ns + 5 * MS
+    )
 
 
-def backwards(tale: Tale) -> None:
-    place = nth(tale, "checkout", "o0")
-    tale.operations[place] = changed(tale.operations[place], completed_ns=tale.operations[place].invoked_ns - 1)
+def backwards(builder: HistoryBuilder) -> None:
+    place = nth(builder, "checkout", "o0")
+    builder.operations[place] = changed(
+        builder.operations[place], completed_ns=builder.operations[place].invoked_ns - 1
+    )
 
 
-def after_the_end(tale: Tale) -> None:
-    tale.tell("add_funds", "u0", 5, process=30)
+def after_the_end(builder: HistoryBuilder) -> None:
+    builder.record("add_funds", "u0", 5, process=30)
 
 
-def goes_on_after_unknown(tale: Tale) -> None:
-    place = nth(tale, "checkout", "o4")
-    tale.operations[place] = changed(tale.operations[place], process=20)
+def goes_on_after_unknown(builder: HistoryBuilder) -> None:
+    place = nth(builder, "checkout", "o4")
+    builder.operations[place] = changed(builder.operations[place], process=20)
 
 
 ILL_FORMED: dict[str, Edit] = {
     "a process does two things at once": steps(overlapping),
     "completed before it began": steps(backwards),
-    "a line twice": steps(lambda tale: tale.operations.append(tale.operations[nth(tale, "add_funds", "u0")])),
+    "a line twice": steps(
+        lambda builder: builder.operations.append(builder.operations[nth(builder, "add_funds", "u0")])
+    ),
     "something changes while the end is read": steps(after_the_end),
     "a process goes on after an unknown outcome": steps(goes_on_after_unknown),
     "an operation of no contract": outcome("checkout", "o1", op="chekout"),
@@ -176,26 +184,30 @@ ILL_FORMED: dict[str, Edit] = {
     "a success with status 500": outcome("checkout", "o0", status=500),
     "a success with status 202": outcome("checkout", "o0", status=202),
     "a refusal with status 200": outcome("checkout", "o1", status=200),
-    "a phase twice": steps(lambda tale: tale.mark("phase", name="final")),
-    "phases out of order": steps(lambda tale: tale.mark("phase", name="up")),
+    "a phase twice": steps(lambda builder: builder.mark("phase", name="final")),
+    "phases out of order": steps(lambda builder: builder.mark("phase", name="up")),
 }
 
 UNDECIDED: dict[str, Edit] = {
-    "a last read is missing": steps(lambda tale: tale.operations.pop(nth(tale, "find_user", "u0", number=-1))),
+    "a last read is missing": steps(lambda builder: builder.operations.pop(nth(builder, "find_user", "u0", number=-1))),
     "a last read of an order is missing": steps(
-        lambda tale: tale.operations.pop(nth(tale, "find_order", "o3", number=-1))
+        lambda builder: builder.operations.pop(nth(builder, "find_order", "o3", number=-1))
     ),
     "a last read met a lock": outcome("find_order", "o3", number=-1, outcome="fail", status=409, value="locked"),
-    "no last reads at all": steps(lambda tale: tale.events.__delitem__(slice(-1, None))),
+    "no last reads at all": steps(lambda builder: builder.events.__delitem__(slice(-1, None))),
     "an answer without its id": answer("find_order", "o0", order_id=None),
     "an answer without its price": answer("find_item", "i0", price=None),
     "an answer whose total is a text": answer("find_order", "o0", total_cost="13"),
-    "nobody is served after the first fault": lambda: a_run(middle=outages.nobody_served_after),
+    "no request is served after the first fault": lambda: a_run(middle=outages.nobody_served_after),
     "everybody is refused after the first fault": lambda: a_run(middle=outages.refused_for_no_reason_after),
     "no order comes about after the first fault": lambda: a_run(middle=outages.nothing_can_be_placed_after),
-    "nobody made an order": steps(lambda tale: tale.operations.pop(nth(tale, "create_order", number=0))),
-    "nobody made a user": steps(lambda tale: tale.operations.pop(nth(tale, "create_user", number=0))),
-    "nobody made an item": steps(lambda tale: tale.operations.pop(nth(tale, "create_item", 3, number=0))),
-    "no probe": steps(lambda tale: tale.events.pop(-2)),
+    "an order without a creation": steps(
+        lambda builder: builder.operations.pop(nth(builder, "create_order", number=0))
+    ),
+    "a user without a creation": steps(lambda builder: builder.operations.pop(nth(builder, "create_user", number=0))),
+    "an item without a creation": steps(
+        lambda builder: builder.operations.pop(nth(builder, "create_item", 3, number=0))
+    ),
+    "no probe": steps(lambda builder: builder.events.pop(-2)),
 }
-"""Well-formed, and nobody can say that it holds."""
+"""Well-formed histories whose verdict is unknown."""

@@ -3,24 +3,24 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.checkers.tale import Tale, a_run, changed
+from tests.checkers.history_builder import HistoryBuilder, a_run, changed
 
-Edit = Callable[[], Tale]
+Edit = Callable[[], HistoryBuilder]
 
 
-def nth(tale: Tale, op: str, *args: Any, number: int = 0) -> int:
+def nth(builder: HistoryBuilder, op: str, *args: Any, number: int = 0) -> int:
     """The place of the operation; `number` -1 is the last, which is that of the final phase if it is a read."""
     places = [
-        place for place, each in enumerate(tale.operations) if each.op == op and each.args[: len(args)] == list(args)
+        place for place, each in enumerate(builder.operations) if each.op == op and each.args[: len(args)] == list(args)
     ]
     return places[number]
 
 
-def answer(op: str, *args: Any, number: int = 0, tale: Callable[[], Tale] = a_run, **fields: Any) -> Edit:
-    """Other fields in one answer; `fields` of a dict, or functions of what was there."""
+def answer(op: str, *args: Any, number: int = 0, builder: Callable[[], HistoryBuilder] = a_run, **fields: Any) -> Edit:
+    """Change fields of one answer; values of `fields` replace the old ones, or are functions of them."""
 
-    def edit() -> Tale:
-        made = tale()
+    def edit() -> HistoryBuilder:
+        made = builder()
         place = nth(made, op, *args, number=number)
         value = dict(made.operations[place].value)
         for name, new in fields.items():
@@ -34,7 +34,7 @@ def answer(op: str, *args: Any, number: int = 0, tale: Callable[[], Tale] = a_ru
 def both(op: str, *args: Any, **fields: Any) -> Edit:
     """The same change in every answer to this read."""
 
-    def edit() -> Tale:
+    def edit() -> HistoryBuilder:
         made = a_run()
         for place, each in enumerate(made.operations):
             if each.op == op and each.args == list(args):
@@ -45,11 +45,13 @@ def both(op: str, *args: Any, **fields: Any) -> Edit:
     return edit
 
 
-def outcome(what: str, /, *names: Any, number: int = 0, tale: Callable[[], Tale] = a_run, **changes: Any) -> Edit:
+def outcome(
+    what: str, /, *names: Any, number: int = 0, builder: Callable[[], HistoryBuilder] = a_run, **changes: Any
+) -> Edit:
     """Another outcome, status or call of one operation."""
 
-    def edit() -> Tale:
-        made = tale()
+    def edit() -> HistoryBuilder:
+        made = builder()
         place = nth(made, what, *names, number=number)
         made.operations[place] = changed(made.operations[place], **changes)
         return made
@@ -57,9 +59,9 @@ def outcome(what: str, /, *names: Any, number: int = 0, tale: Callable[[], Tale]
     return edit
 
 
-def steps(*edits: Callable[[Tale], object], tale: Callable[[], Tale] = a_run) -> Edit:
-    def edit() -> Tale:
-        made = tale()
+def steps(*edits: Callable[[HistoryBuilder], object], builder: Callable[[], HistoryBuilder] = a_run) -> Edit:
+    def edit() -> HistoryBuilder:
+        made = builder()
         for each in edits:
             each(made)
         return made
@@ -67,7 +69,7 @@ def steps(*edits: Callable[[Tale], object], tale: Callable[[], Tale] = a_run) ->
     return edit
 
 
-def middle(play: Callable[[Tale], object]) -> Callable[[], Tale]:
+def middle(play: Callable[[HistoryBuilder], object]) -> Callable[[], HistoryBuilder]:
     return lambda: a_run(middle=play)
 
 
@@ -75,13 +77,13 @@ def plus(amount: int) -> Callable[[int], int]:
     return lambda old: old + amount
 
 
-def read_of(op: str, name: str, number: int = -1, **fields: Callable[[Any], Any]) -> Callable[[Tale], object]:
+def read_of(op: str, name: str, number: int = -1, **fields: Callable[[Any], Any]) -> Callable[[HistoryBuilder], object]:
     """As a step: other fields in one answer."""
 
-    def step(tale: Tale) -> None:
-        place = nth(tale, op, name, number=number)
-        old = tale.operations[place]
-        tale.operations[place] = changed(
+    def step(builder: HistoryBuilder) -> None:
+        place = nth(builder, op, name, number=number)
+        old = builder.operations[place]
+        builder.operations[place] = changed(
             old, value={**old.value, **{key: new(old.value[key]) for key, new in fields.items()}}
         )
 

@@ -12,7 +12,7 @@ ERROR = "error"
 
 
 class By(NamedTuple):
-    """`checker` names a row of `harness.checkers.CHECKERS`, `edit` what it catches."""
+    """`checker` names a row of `harness.checkers.CHECKERS`, `edit` a row of the corpus that it detects."""
 
     checker: str
     edit: str

@@ -1,10 +1,10 @@
-"""Over 100 histories edited by hand: every violation is named, nothing benign is, and what is none is judged by nobody."""
+"""Over 100 edited histories: every violation is named, no benign edit is, and no ill-formed history is judged."""
 
 import pytest
 
 from harness.checkers import Judgement, judge
 from tests.checkers.benign import BENIGN, ILL_FORMED, UNDECIDED
-from tests.checkers.tale import PROTOCOLS, STRICT, a_run
+from tests.checkers.history_builder import PROTOCOLS, STRICT, a_run
 from tests.checkers.violations import VIOLATIONS
 
 
@@ -12,7 +12,7 @@ def named(judgement: Judgement, which: str = "violated") -> set[str]:
     return {violation.name for result in judgement.results for violation in getattr(result, which)}
 
 
-def told(judgement: Judgement) -> str:
+def summary(judgement: Judgement) -> str:
     words = [violation.explanation for result in judgement.results for violation in (*result.violated, *result.allowed)]
     return "\n".join([str(judgement.verdict), *judgement.reasons, *words])
 
@@ -23,25 +23,25 @@ def test_a_violation_is_named(name: str, protocol: str) -> None:
     case = VIOLATIONS[name]
     judgement = judge(case.edit().history(protocol))
     if case.allowed_without_isolation and PROTOCOLS[protocol][1] != STRICT:
-        assert judgement.verdict == "holds", told(judgement)
+        assert judgement.verdict == "holds", summary(judgement)
         assert case.name in named(judgement, "allowed")
     else:
-        assert judgement.verdict == "violated", told(judgement)
-        assert case.name in named(judgement), told(judgement)
+        assert judgement.verdict == "violated", summary(judgement)
+        assert case.name in named(judgement), summary(judgement)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("name", BENIGN)
 def test_what_is_benign_raises_no_alarm(name: str, protocol: str) -> None:
     judgement = judge(BENIGN[name]().history(protocol))
-    assert judgement.verdict == "holds", told(judgement)
+    assert judgement.verdict == "holds", summary(judgement)
     assert not named(judgement, "allowed")
 
 
 @pytest.mark.parametrize("name", ILL_FORMED)
 def test_what_is_no_history_is_judged_by_nobody(name: str) -> None:
     judgement = judge(ILL_FORMED[name]().history())
-    assert judgement.verdict == "unknown", told(judgement)
+    assert judgement.verdict == "unknown", summary(judgement)
     assert all("ill-formed" in reason for reason in judgement.reasons)
     assert not named(judgement)
 
@@ -49,7 +49,7 @@ def test_what_is_no_history_is_judged_by_nobody(name: str) -> None:
 @pytest.mark.parametrize("name", UNDECIDED)
 def test_what_is_not_known_is_not_called_kept(name: str) -> None:
     judgement = judge(UNDECIDED[name]().history())
-    assert judgement.verdict == "unknown", told(judgement)
+    assert judgement.verdict == "unknown", summary(judgement)
     assert judgement.reasons
 
 

@@ -1,4 +1,4 @@
-"""A history whose first line does not say what was run, with a checksum that is right: unknown, and why; never `holds`."""
+"""A history with an incomplete first line and a correct checksum: the verdict is unknown with a reason, never `holds`."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from harness.checkers.verdict import examine
 from harness.history import History, HistoryError, load
 from harness.history.format import Checksum, encode
-from tests.checkers.tale import a_run
+from tests.checkers.history_builder import a_run
 from wdm.cli import main
 
 CONFIG = {"workload": {"name": "checkout"}, "must_hold": [], "faults": []}

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from tests.checkers import outages
-from tests.checkers.edits import Edit, answer, both, middle, outcome, plus, read_of, steps
-from tests.checkers.plays import (
+from tests.checkers.additions import (
     FAIL_404,
     added_after_payment,
     another_item_refused,
@@ -24,7 +23,8 @@ from tests.checkers.plays import (
     unpaid,
     users_not_set_anew,
 )
-from tests.checkers.tale import a_run
+from tests.checkers.edits import Edit, answer, both, middle, outcome, plus, read_of, steps
+from tests.checkers.history_builder import a_run
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Violation:
 VIOLATIONS: dict[str, Violation] = {
     # money and stock at the end
     "more credit than there can have been before it was set anew": Violation(
-        answer("find_user", "0", credit=plus(7), tale=middle(set_anew_again)), "impossible-balance"
+        answer("find_user", "0", credit=plus(7), builder=middle(set_anew_again)), "impossible-balance"
     ),
     "more stock than a batch_init without an answer would explain": Violation(
-        answer("find_item", "0", number=-1, stock=plus(7), tale=maybe_set_anew(happens=True)), "stock-created"
+        answer("find_item", "0", number=-1, stock=plus(7), builder=maybe_set_anew(happens=True)), "stock-created"
     ),
     "less stock than with or without it": Violation(
-        answer("find_item", "0", number=-1, stock=plus(-7), tale=maybe_set_anew(happens=False)), "stock-destroyed"
+        answer("find_item", "0", number=-1, stock=plus(-7), builder=maybe_set_anew(happens=False)), "stock-destroyed"
     ),
     "a total that is not the sum of its lines, and charged so": Violation(steps(dearer), "wrong-total"),
     "a total that is too large in one read": Violation(answer("find_order", "o1", total_cost=8), "wrong-total"),
@@ -69,7 +69,7 @@ VIOLATIONS: dict[str, Violation] = {
     ),
     "refused, and charged": Violation(answer("find_user", "u1", number=-1, credit=plus(-7)), "charged-but-unpaid"),
     "refused, and paid": Violation(answer("find_order", "o1", number=-1, paid=True), "refused-but-paid"),
-    "a refund of what was never charged": Violation(
+    "a refund without a charge": Violation(
         answer("find_user", "u1", number=-1, credit=plus(7)), "refunded-without-charge"
     ),
     "a deposit lost": Violation(answer("find_user", "u0", number=-1, credit=plus(-50)), "acknowledged-effect-lost"),
@@ -79,7 +79,11 @@ VIOLATIONS: dict[str, Violation] = {
     ),
     "a subtraction lost": Violation(
         answer(
-            "find_item", "i1", number=-1, stock=plus(8), tale=middle(lambda tale: tale.tell("subtract_stock", "i1", 8))
+            "find_item",
+            "i1",
+            number=-1,
+            stock=plus(8),
+            builder=middle(lambda builder: builder.record("subtract_stock", "i1", 8)),
         ),
         "acknowledged-effect-lost",
     ),
@@ -96,7 +100,13 @@ VIOLATIONS: dict[str, Violation] = {
         "acknowledged-checkout-lost",
     ),
     "paid without a checkout": Violation(
-        answer("find_order", "o7", number=-1, paid=True, tale=middle(lambda tale: tale.tell("create_order", "u0"))),
+        answer(
+            "find_order",
+            "o7",
+            number=-1,
+            paid=True,
+            builder=middle(lambda builder: builder.record("create_order", "u0")),
+        ),
         "paid-without-checkout",
     ),
     # ids
@@ -108,7 +118,7 @@ VIOLATIONS: dict[str, Violation] = {
             "create_user",
             number=-1,
             user_id="1",
-            tale=middle(lambda tale: (ready_made(tale), tale.tell("create_user"))),
+            builder=middle(lambda builder: (ready_made(builder), builder.record("create_user"))),
         ),
         "id-given-twice",
     ),
@@ -142,9 +152,11 @@ VIOLATIONS: dict[str, Violation] = {
     # prices and lines
     "a price that changed by itself": Violation(answer("find_item", "i0", price=6), "wrong-price"),
     "a price that changed at the end": Violation(answer("find_item", "i2", number=-1, price=0), "wrong-price"),
-    "a price of before batch_init": Violation(answer("find_item", "1", tale=middle(repriced), price=10), "wrong-price"),
+    "a price of before batch_init": Violation(
+        answer("find_item", "1", builder=middle(repriced), price=10), "wrong-price"
+    ),
     "a line at today's price": Violation(
-        answer("find_order", "o7", tale=middle(repriced), total_cost=300), "wrong-total"
+        answer("find_order", "o7", builder=middle(repriced), total_cost=300), "wrong-total"
     ),
     "an acknowledged line missing": Violation(
         answer("find_order", "o0", items=[["i0", 2]], total_cost=10), "acknowledged-item-missing"
@@ -188,7 +200,7 @@ VIOLATIONS: dict[str, Violation] = {
     "404 for a deposit": Violation(outcome("add_funds", "u0", number=1, **FAIL_404), "acknowledged-creation-denied"),
     "404 for a checkout": Violation(outcome("checkout", "o1", **FAIL_404), "acknowledged-creation-denied"),
     "404 for a made order": Violation(
-        outcome("find_order", "1", tale=middle(ready_made), number=-1, **FAIL_404), "acknowledged-creation-denied"
+        outcome("find_order", "1", builder=middle(ready_made), number=-1, **FAIL_404), "acknowledged-creation-denied"
     ),
     "404 at the end": Violation(outcome("find_order", "o1", number=-1, **FAIL_404), "acknowledged-creation-lost"),
     # reads in mid-run
@@ -198,7 +210,7 @@ VIOLATIONS: dict[str, Violation] = {
     "paid to a client, and unpaid when another looks": Violation(
         answer("find_order", "o2", paid=False), "acknowledged-checkout-missed"
     ),
-    "paid before anybody asked": Violation(answer("find_order", "o0", paid=True), "paid-before-checkout"),
+    "paid before the first checkout": Violation(answer("find_order", "o0", paid=True), "paid-before-checkout"),
     "paid after a refusal": Violation(answer("find_order", "o1", paid=True), "refused-then-paid"),
     "a paid order is refused": Violation(
         outcome("checkout", "o2", number=2, outcome="fail", status=409, value="not enough credit"), "paid-order-refused"
@@ -207,7 +219,9 @@ VIOLATIONS: dict[str, Violation] = {
         outcome("checkout", "o2", number=2, outcome="fail", status=400, value="order is paid"), "paid-order-refused"
     ),
     "paid, and then not": Violation(
-        answer("find_order", "o5", tale=middle(lambda tale: tale.tell("find_order", "o5", process=9)), paid=True),
+        answer(
+            "find_order", "o5", builder=middle(lambda builder: builder.record("find_order", "o5", process=9)), paid=True
+        ),
         "paid-then-unpaid",
     ),
     "a deposit missed by its own client": Violation(
@@ -217,7 +231,7 @@ VIOLATIONS: dict[str, Violation] = {
         answer("find_user", "u1", number=0, credit=100), "acknowledged-move-missed"
     ),
     "a deposit of the future": Violation(
-        answer("find_user", "u3", tale=middle(funds_later), credit=5), "read-from-the-future"
+        answer("find_user", "u3", builder=middle(funds_later), credit=5), "read-from-the-future"
     ),
     "a checkout of the future": Violation(answer("find_user", "u0", credit=87), "read-from-the-future"),
     "a balance that nothing explains": Violation(answer("find_user", "u0", number=1, credit=88), "impossible-balance"),
@@ -245,7 +259,7 @@ VIOLATIONS: dict[str, Violation] = {
         answer(
             "find_item",
             "i2",
-            tale=middle(lambda tale: (tale.tell("add_stock", "i2", 4), tale.tell("find_item", "i2"))),
+            builder=middle(lambda builder: (builder.record("add_stock", "i2", 4), builder.record("find_item", "i2"))),
             stock=3,
         ),
         "dirty-read",

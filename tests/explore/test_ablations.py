@@ -1,4 +1,4 @@
-"""Each safeguard, taken out, is found missing, as ``docs/ablations.md`` says it is: by the search and by the simulator."""
+"""Each ablated safeguard leads to the violation in ``docs/ablations.md``, in the search and in the simulator."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ PAGE = (Path(__file__).parents[2] / "docs/ablations.md").read_text("utf-8")
 
 
 def page_cells(row: AblationRow) -> list[str]:
-    """The row's cells as they stand on the page."""
+    """Return the row's cells on the page."""
     section = PAGE.partition(f"\n## {row.protocol}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith(f"| `{row.safeguard.name}`:")]
     assert len(lines) == 1, "`make docs` writes the page anew"

@@ -1,8 +1,7 @@
-"""Somebody sets an account anew while a checkout of it is under way: whatever the protocol, nothing comes back that was not taken
-from what is there now.
+"""An account is set anew during a checkout: whatever the protocol, a compensation never adds to the new balance.
 
-Two-phase commit holds its locks, or what it has set aside, until the decision, so that nothing is set anew before; a saga
-that was half done gave back to the account as it is now what it had taken from the account as it was.
+Two-phase commit holds its locks, or its reserved amounts, until the decision, so no reset comes before; a saga without its
+safeguard returned an amount to the new balance that it had taken from the old one.
 """
 
 from dataclasses import replace

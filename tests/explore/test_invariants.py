@@ -18,7 +18,7 @@ UNDECIDED = Clients(("c0.0", "c0.1"), ("", ""))
 
 
 def stores(case: SearchCase) -> list[Tables]:
-    """What the shop has before anybody checks out."""
+    """Return the tables of the three stores before the first checkout."""
     config = PROTOCOL.configure()
     found = []
     for service in ("order", "stock", "payment"):

@@ -1,7 +1,7 @@
-"""Connections to stores break, and what was sent on them may still arrive: the search tries that as well.
+"""Late commands: connections to stores break, and a command sent on them may still arrive.
 
-It found that what two-phase commit had aborted, and what a saga had undone, was begun anew by a late copy of the command that
-had begun it.
+The search found that a late copy of the first command began a transaction again that two-phase commit had aborted, or a saga
+had compensated.
 """
 
 from dataclasses import replace

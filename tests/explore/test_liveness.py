@@ -1,4 +1,4 @@
-"""Liveness is judged as a user lives it: what was under way is lost, nobody gives up, and everything still ends."""
+"""Liveness: the messages in flight are lost, no deadline fires, and every transaction still ends."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""A coordinator that was started again: what its former lives left on the network and on their connections changes nothing.
+"""A coordinator that restarts: messages and commands of its former lives have no effect.
 
-The horizon of a life says that everything of former lives has ended. Two rules make that true and keep it harmless; each is taken
-out here, and the search shows what it is for.
+The horizon of a life records that every transaction of former lives has ended. Two rules make that true; each is
+removed here, and the search shows the violation.
 """
 
 from dataclasses import replace

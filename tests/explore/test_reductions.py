@@ -1,4 +1,4 @@
-"""What the search leaves out changes nothing: the verdict, the shortest way and the places are those of the whole search."""
+"""The reductions change no verdict, no shortest path and no reachable node states."""
 
 from dataclasses import fields, replace
 
@@ -19,7 +19,7 @@ BOTH_AT_ONCE, SHARED_BY_ONE, IN_TURN = cases(1, 2)  # one participant: small eno
 def judged(
     case: SearchCase, crashes: int, reductions: Reductions, *ablate: str
 ) -> tuple[str, int, set[tuple[NodeState, ...]]]:
-    """The kind of violation, how many steps lead to it, and where the nodes can be, if there is none."""
+    """Return the violated invariant, the length of its path, and without a violation the reachable node states."""
     search = Search(PROTOCOL, PROTOCOL.configure(ablate=ablate), case, Bounds(crashes), reductions)
     found = search.run()
     assert not found.limit

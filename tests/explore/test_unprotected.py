@@ -1,4 +1,4 @@
-"""The control breaks, and the search says how: without it a search that finds nothing says nothing."""
+"""The unprotected control is violated in the search: without it a search without violations would be no evidence."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A run told in a few lines, for the checkers to judge."""
+"""A builder of small histories for the checkers."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ MS = 1_000_000
 
 
 class Run:
-    """Collects operations and events; each takes a millisecond after the one before, unless told when."""
+    """A collection of operations and events; each takes the next millisecond, unless `at` is given."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -96,16 +96,16 @@ def run() -> Run:
 
 
 @pytest.fixture
-def story(run):
-    """One order of 2 pieces at 5; user 1 has 100, item 7 has 20. Tell how it went and what was at the end."""
+def checkout_run(run):
+    """One order of 2 pieces at 5; user 1 has 100, item 7 has 20. The arguments are the outcomes and the final state."""
 
-    def tell(told=("ok",), *, credit=90, stock=18, paid=True, end=True) -> Run:
+    def record(outcomes=("ok",), *, credit=90, stock=18, paid=True, end=True) -> Run:
         run.phase("setup")
         run.user("1", 100)
         run.item("7", 20, price=5)
         run.phase("load")
         run.order("o", "1", ("7", 2))
-        for process, outcome in enumerate(told):
+        for process, outcome in enumerate(outcomes):
             run.op("checkout", "o", outcome=outcome, process=process)
         if end:
             run.event("healed")
@@ -116,4 +116,4 @@ def story(run):
             run.see_order("o", "1", ("7", 2), paid=paid, total=10)
         return run
 
-    return tell
+    return record

@@ -1,4 +1,4 @@
-"""All effects of a checkout or none, and what the client was told is true."""
+"""All effects of a checkout or none, and every answer to a client is true."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def found(run, **claims):
 
 
 @pytest.mark.parametrize(
-    ("told", "end"),
+    ("outcomes", "end"),
     [
         (["ok"], {}),
         (["fail"], {"credit": 100, "stock": 20, "paid": False}),
@@ -20,14 +20,14 @@ def found(run, **claims):
         (["fail", "unknown", "ok", "ok"], {}),
     ],
 )
-def test_all_or_nothing_holds(story, told, end):
-    finding = atomicity.check(story(told, **end).history())
+def test_all_or_nothing_holds(checkout_run, outcomes, end):
+    finding = atomicity.check(checkout_run(outcomes, **end).history())
     assert finding.verdict == Verdict.HOLDS
     assert finding.figures["orders_tried"] == 1
 
 
 @pytest.mark.parametrize(
-    ("told", "end", "names"),
+    ("outcomes", "end", "names"),
     [
         (["fail"], {"stock": 20, "paid": False}, ["charged-but-unpaid"]),
         (["unknown"], {"credit": 100, "paid": False}, ["taken-but-unpaid"]),
@@ -40,12 +40,12 @@ def test_all_or_nothing_holds(story, told, end):
         ([], {}, ["paid-without-checkout"]),
     ],
 )
-def test_half_a_checkout_is_named(story, told, end, names):
-    assert found(story(told, **end)) == names
+def test_half_a_checkout_is_named(checkout_run, outcomes, end, names):
+    assert found(checkout_run(outcomes, **end)) == names
 
 
-def test_the_order_and_its_steps_are_told_in_time_order(story):
-    run = story(["unknown", "fail"], stock=20, paid=False)
+def test_the_order_and_its_steps_are_told_in_time_order(checkout_run):
+    run = checkout_run(["unknown", "fail"], stock=20, paid=False)
     (violation,) = atomicity.check(run.history()).violations
     assert violation.keys == ("order o", "user 1")
     assert "order o is not paid, but its 10 credit of user 1 is gone." in violation.explanation
@@ -111,12 +111,12 @@ def test_several_orders_rather_than_one_repeatedly(run):
     assert found(run) == ["charged-but-unpaid", "charged-but-unpaid"]
 
 
-def test_an_effect_that_is_there_unbelievably_often_is_unexplained(story):
-    assert found(story(credit=50)) == ["unexplained-credit"]
+def test_an_effect_that_is_there_unbelievably_often_is_unexplained(checkout_run):
+    assert found(checkout_run(credit=50)) == ["unexplained-credit"]
 
 
-def test_what_an_order_of_unknown_contents_may_have_taken_is_unknown(story):
-    run = story(credit=85, stock=17)
+def test_what_an_order_of_unknown_contents_may_have_taken_is_unknown(checkout_run):
+    run = checkout_run(credit=85, stock=17)
     run.operations.pop()
     run.op("add_item", "o", "7", 1, outcome="unknown", process=9, at=(5, 6))
     finding = atomicity.check(run.history())
@@ -145,11 +145,11 @@ def test_the_charged_order_is_the_first_suspect_for_the_stock(run):
     assert "Other orders" in violations[1].explanation
 
 
-def test_an_unknown_deposit_may_explain_a_balance(story, run):
+def test_an_unknown_deposit_may_explain_a_balance(checkout_run, run):
     run.op("add_funds", "1", 7, outcome="unknown", process=50)
     for credit, names in ((97, []), (90, []), (94, ["unexplained-credit"])):
         run.operations = run.operations[:1]
-        assert found(story(credit=credit)) == names
+        assert found(checkout_run(credit=credit)) == names
 
 
 @pytest.mark.parametrize(
@@ -163,16 +163,16 @@ def test_an_unknown_deposit_may_explain_a_balance(story, run):
         lambda run: run.op("find_item", "7", outcome="ok", value={"stock": "18"}),
     ],
 )
-def test_what_could_not_be_read_is_unknown(story, spoil):
-    run = story()
+def test_what_could_not_be_read_is_unknown(checkout_run, spoil):
+    run = checkout_run()
     spoil(run)
     finding = atomicity.check(run.history())
     assert finding.verdict == Verdict.UNKNOWN
     assert finding.reasons
 
 
-def test_a_read_without_an_answer_does_not_spoil_the_one_before(story):
-    run = story()
+def test_a_read_without_an_answer_does_not_spoil_the_one_before(checkout_run):
+    run = checkout_run()
     run.op("find_user", "1", outcome="unknown")
     assert atomicity.check(run.history()).verdict == Verdict.HOLDS
 
@@ -201,22 +201,22 @@ def test_made_orders_are_known_by_their_reads(run):
     assert (violation.name, violation.keys) == ("paid-but-not-charged", ("order 0", "user 2"))
 
 
-def test_an_order_that_nobody_could_read_may_be_paid_or_not(story):
-    """Its user and item are known from what was put in; either end is possible, anything else is not."""
+def test_an_order_that_nobody_could_read_may_be_paid_or_not(checkout_run):
+    """Its user and item are known from its additions; both outcomes are possible, and no other balance."""
     for end, verdict in (
         ({}, "unknown"),
         ({"credit": 100, "stock": 20}, "unknown"),
         ({"credit": 95}, "violated"),
     ):
-        run = story(["unknown"], **end)
+        run = checkout_run(["unknown"], **end)
         run.operations.pop()
         assert atomicity.check(run.history()).verdict == verdict
         run.operations.clear()
 
 
-def test_an_order_that_the_shop_has_forgotten_is_no_order_that_could_not_be_read(story):
-    """The exactly-once checker says that it is lost; nothing about it is unknown."""
-    run = story(credit=100, stock=20)
+def test_an_order_that_the_shop_has_forgotten_is_no_order_that_could_not_be_read(checkout_run):
+    """The exactly-once checker reports the loss; the atomicity checker has no doubt."""
+    run = checkout_run(credit=100, stock=20)
     run.operations.pop()
     run.op("find_order", "o", outcome="fail", value="unknown order")
     assert atomicity.check(run.history()).reasons == ()

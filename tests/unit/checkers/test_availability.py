@@ -1,12 +1,12 @@
-"""What a verdict says of those who asked after the first fault."""
+"""The verdict on the requests after the first fault."""
 
 from harness.checkers import availability, judge
 from harness.report.text import headline, render
 from tests.checkers import outages
-from tests.checkers.tale import a_run
+from tests.checkers.history_builder import a_run
 
 
-def told(play) -> tuple[str, dict]:
+def availability_of(play) -> tuple[str, dict]:
     history = a_run(middle=play).history()
     figures = availability.check(history).figures
     assert f"availability: {figures['words']}" in render(history, judge(history)).splitlines()
@@ -20,7 +20,7 @@ def test_a_run_without_faults_has_nothing_to_say_of_it():
 
 
 def test_who_was_served_and_for_how_long_nobody():
-    line, figures = told(outages.served_after)
+    line, figures = availability_of(outages.served_after)
     assert (figures["asked"], figures["succeeded"], figures["never_again"]) == (4, 1, [])
     assert 8 < figures["longest_without_s"] < 9
     assert figures["words"].startswith("1 of 4 checkouts begun after the first fault succeeded; longest time without")
@@ -28,7 +28,7 @@ def test_who_was_served_and_for_how_long_nobody():
 
 
 def test_never_again_is_named_whatever_the_verdict():
-    line, figures = told(outages.away_until_the_end)
+    line, figures = availability_of(outages.away_until_the_end)
     assert line.startswith("holds")
     assert ", no checkout succeeded after the first fault: " in line
     assert [each.partition(" at ")[0] for each in figures["never_again"]] == ["crash of payment-1"]
@@ -36,7 +36,7 @@ def test_never_again_is_named_whatever_the_verdict():
 
 
 def test_a_refusal_for_what_was_asked_is_an_answer():
-    assert "10 were rejected for their content" in told(outages.sold_out_after)[1]["words"]
+    assert "10 were rejected for their content" in availability_of(outages.sold_out_after)[1]["words"]
 
 
 def test_nobody_served_is_unknown_and_says_why():

@@ -27,8 +27,8 @@ def found(run):
         ),
     ],
 )
-def test_the_sums_at_the_end(story, end, names):
-    assert found(story(**end)) == names
+def test_the_sums_at_the_end(checkout_run, end, names):
+    assert found(checkout_run(**end)) == names
 
 
 def test_a_shift_between_users_keeps_the_sum(run):
@@ -42,8 +42,8 @@ def test_a_shift_between_users_keeps_the_sum(run):
     assert found(run) == ["credit-destroyed"]
 
 
-def test_a_negative_read_at_any_time_counts(story):
-    run = story(end=False)
+def test_a_negative_read_at_any_time_counts(checkout_run):
+    run = checkout_run(end=False)
     read = run.see_item("7", -1)
     (violation,) = conservation.check(run.history()).violations
     assert (violation.name, violation.evidence) == ("negative-stock", (read,))
@@ -81,14 +81,14 @@ def test_many_unknown_effects_are_judged_exactly():
     assert [many.off(value) for value in (-1000, 2 * EXACT_SUMS - 1, -1001, 2 * EXACT_SUMS)] == [0, 0, -1, 1]
 
 
-def test_without_final_reads_nothing_is_known(story):
-    finding = conservation.check(story(end=False).history())
+def test_without_final_reads_nothing_is_known(checkout_run):
+    finding = conservation.check(checkout_run(end=False).history())
     assert finding.verdict == Verdict.UNKNOWN
     assert "no final phase" in finding.reasons[0]
 
 
-def test_a_balance_that_nobody_opened_is_not_judged(story):
-    run = story()
+def test_a_balance_that_nobody_opened_is_not_judged(checkout_run):
+    run = checkout_run()
     run.see_user("stranger", 7)
     finding = conservation.check(run.history())
     assert finding.verdict == Verdict.UNKNOWN

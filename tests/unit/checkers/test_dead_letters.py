@@ -1,4 +1,4 @@
-"""Among the dead letters is what was planted to be unreadable, and nothing else."""
+"""The dead letters are the injected poison messages, and no others."""
 
 import pytest
 

@@ -10,15 +10,15 @@ def found(run):
     return sorted(violation.name for violation in exactly_once.check(run.history()).violations)
 
 
-@pytest.mark.parametrize("told", [["ok"], ["ok", "ok"], ["unknown", "ok", "ok"], ["fail", "ok"]])
-def test_checked_out_again_and_charged_once(story, told):
-    finding = exactly_once.check(story(told).history())
+@pytest.mark.parametrize("outcomes", [["ok"], ["ok", "ok"], ["unknown", "ok", "ok"], ["fail", "ok"]])
+def test_checked_out_again_and_charged_once(checkout_run, outcomes):
+    finding = exactly_once.check(checkout_run(outcomes).history())
     assert finding.verdict == Verdict.HOLDS
-    assert finding.figures["orders_checked_out_again"] == (len(told) > 1)
+    assert finding.figures["orders_checked_out_again"] == (len(outcomes) > 1)
 
 
 @pytest.mark.parametrize(
-    ("told", "end", "names"),
+    ("outcomes", "end", "names"),
     [
         (["unknown", "ok"], {"credit": 80}, ["charged-repeatedly"]),
         (["ok"], {"credit": 70}, ["charged-repeatedly"]),
@@ -32,8 +32,8 @@ def test_checked_out_again_and_charged_once(story, told):
         (["ok"], {"stock": -2}, ["acknowledged-effect-lost"]),
     ],
 )
-def test_twice_and_lost_are_named_here_and_only_here(story, told, end, names):
-    run = story(told, **end)
+def test_twice_and_lost_are_named_here_and_only_here(checkout_run, outcomes, end, names):
+    run = checkout_run(outcomes, **end)
     assert found(run) == names
     assert atomicity.check(run.history()).verdict == Verdict.HOLDS
 
@@ -41,14 +41,14 @@ def test_twice_and_lost_are_named_here_and_only_here(story, told, end, names):
 @pytest.mark.parametrize(
     "end", [{"credit": 100}, {"stock": 20}, {"credit": 100, "paid": False}, {"stock": 20, "paid": False}]
 )
-def test_half_a_checkout_is_none_of_its_business(story, end):
-    run = story(**end)
+def test_half_a_checkout_is_none_of_its_business(checkout_run, end):
+    run = checkout_run(**end)
     assert found(run) == []
     assert atomicity.check(run.history()).verdict == Verdict.VIOLATED
 
 
-def test_how_often_is_told(story):
-    (violation,) = exactly_once.check(story(credit=70).history()).violations
+def test_how_often_is_told(checkout_run):
+    (violation,) = exactly_once.check(checkout_run(credit=70).history()).violations
     assert "was taken 2 times too often for order o" in violation.explanation
     assert violation.keys == ("order o", "user 1")
 
@@ -63,23 +63,23 @@ def test_how_often_is_told(story):
         ([("7", 2), ("9", 1)], ["item-added-repeatedly"]),
     ],
 )
-def test_what_was_put_into_an_order_is_in_it(story, run, lines, names):
-    run = story(["fail"], credit=100, stock=20, paid=False)
+def test_what_was_put_into_an_order_is_in_it(checkout_run, run, lines, names):
+    run = checkout_run(["fail"], credit=100, stock=20, paid=False)
     run.see_order("o", "1", *lines, paid=False, total=5)
     assert found(run) == names
 
 
 @pytest.mark.parametrize(("quantity", "fine"), [(2, True), (5, True), (3, False), (7, False)])
-def test_an_unknown_add_item_is_there_or_not(story, quantity, fine):
-    run = story(["fail"], credit=100, stock=20, paid=False)
+def test_an_unknown_add_item_is_there_or_not(checkout_run, quantity, fine):
+    run = checkout_run(["fail"], credit=100, stock=20, paid=False)
     run.op("add_item", "o", "7", 3, outcome="unknown", process=8)
     run.see_order("o", "1", ("7", quantity), paid=False, total=5)
     assert (found(run) == []) == fine
 
 
 @pytest.mark.parametrize(("op", "key"), [("find_user", "1"), ("find_item", "7"), ("find_order", "o")])
-def test_what_was_made_and_is_gone_is_lost(story, op, key):
-    run = story()
+def test_what_was_made_and_is_gone_is_lost(checkout_run, op, key):
+    run = checkout_run()
     run.op(op, key, outcome="fail", value="no such thing")
     assert found(run) == ["acknowledged-creation-lost"]
 

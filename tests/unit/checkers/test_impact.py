@@ -113,12 +113,12 @@ def test_faults_in_vain_prove_nothing(run, begin, reason):
     assert bool(ineffective_faults(run.history())) == bool(reason)
 
 
-def test_a_history_without_the_faults_that_were_asked_for_is_unknown(story):
-    told = story().history()
-    told.header.config.update(workload={}, must_hold=[], faults=[])
-    assert examine(told).verdict == Verdict.HOLDS
-    told.header.config["faults"] = [{"kind": "crash", "target": ["order"]}]
-    judgement = examine(told)
+def test_a_history_without_the_faults_that_were_asked_for_is_unknown(checkout_run):
+    recorded = checkout_run().history()
+    recorded.header.config.update(workload={}, must_hold=[], faults=[])
+    assert examine(recorded).verdict == Verdict.HOLDS
+    recorded.header.config["faults"] = [{"kind": "crash", "target": ["order"]}]
+    judgement = examine(recorded)
     assert judgement.verdict == Verdict.UNKNOWN
     assert judgement.reasons[0].endswith("the history has no event of any crash")
 

@@ -1,4 +1,4 @@
-"""From what clients did to transactions, and what is said of them."""
+"""From the operations of clients to transactions, and the explanations of their anomalies."""
 
 import pytest
 
@@ -93,7 +93,7 @@ def test_a_refused_checkout_seen_before_a_later_success_is_a_dirty_read(shop):
 
 
 def test_an_unknown_checkout_of_an_order_that_is_unpaid_at_the_end_did_not_happen(shop):
-    """A saga took the item, then undid it: what was seen is dirty, but nothing was written over."""
+    """A saga took the item, then undid it: the read is dirty, but no write is lost."""
     shop.op("checkout", "a", at=(200, 290), process=1, outcome="unknown")
     shop.see_item("7", 99, at=(210, 220), process=2)
     shop.op("checkout", "b", at=(230, 240), process=3)
@@ -165,7 +165,7 @@ def test_an_acknowledged_checkout_that_no_later_read_sees(shop):
 
 
 def plain(run):
-    """Amounts that say nothing: two checkouts of 3."""
+    """Ambiguous amounts: two checkouts of 3."""
     for name in "xy":
         run.user(name, 100)
         run.order(name, name, ("7", 3))

@@ -24,7 +24,7 @@ def checker(finding, promises=ISOLATION):
 
 HELD = checker(conclude((), (), {}))
 SEEN = checker(conclude([ANOMALY], (), {}))
-UNSURE = checker(conclude((), ["nobody looked"], {}))
+UNSURE = checker(conclude((), ["no probe was taken"], {}))
 NEUTRAL = checker(nothing_to_judge("no sets"))
 BROKEN = checker(KeyError("credit"))
 
@@ -43,49 +43,49 @@ BROKEN = checker(KeyError("credit"))
         ([], "serializable", "unknown", []),
     ],
 )
-def test_the_verdict(story, checkers, isolation, verdict, standings):
+def test_the_verdict(checkout_run, checkers, isolation, verdict, standings):
     table = {str(number): each for number, each in enumerate(checkers)}
-    judgement = judge(story().history(isolation=isolation), table)
+    judgement = judge(checkout_run().history(isolation=isolation), table)
     assert judgement.verdict == verdict
     assert [result.standing for result in judgement.results] == standings
     assert bool(judgement.reasons) == ("unknown" in (verdict, *standings))
 
 
-def test_what_is_allowed_is_still_told(story):
-    (result,) = judge(story().history(isolation="none"), {"isolation": SEEN}).results
+def test_what_is_allowed_is_still_told(checkout_run):
+    (result,) = judge(checkout_run().history(isolation="none"), {"isolation": SEEN}).results
     assert (result.allowed, result.violated) == ((ANOMALY,), ())
     assert result.claims == ("isolation: none",)
 
 
 @pytest.mark.parametrize(("bound_s", "claim"), [(None, "blocking_s: no claim"), (5.0, "blocking_s: 5.0")])
-def test_a_bound_that_is_not_claimed_is_no_number(story, bound_s, claim):
+def test_a_bound_that_is_not_claimed_is_no_number(checkout_run, bound_s, claim):
     (result,) = judge(
-        story().history(blocking_s=bound_s), {"blocking": checker(conclude((), (), {}), {"b": BLOCKED})}
+        checkout_run().history(blocking_s=bound_s), {"blocking": checker(conclude((), (), {}), {"b": BLOCKED})}
     ).results
     assert result.claims == (claim,)
 
 
-def test_allowed_and_unsure_is_unknown(story):
-    both = checker(conclude([ANOMALY], ["nobody looked"], {}))
-    assert judge(story().history(isolation="none"), {"isolation": both}).verdict == Verdict.UNKNOWN
+def test_allowed_and_unsure_is_unknown(checkout_run):
+    both = checker(conclude([ANOMALY], ["no probe was taken"], {}))
+    assert judge(checkout_run().history(isolation="none"), {"isolation": both}).verdict == Verdict.UNKNOWN
 
 
-def test_a_checker_that_raises_says_why(story):
-    judgement = judge(story().history(), {"broken": BROKEN})
+def test_a_checker_that_raises_says_why(checkout_run):
+    judgement = judge(checkout_run().history(), {"broken": BROKEN})
     assert judgement.reasons == ("broken: raised KeyError: 'credit'",)
 
 
-def test_a_name_without_a_promise_counts_as_promised(story):
-    assert judge(story().history(isolation="none"), {"new": checker(SEEN.check(None), {})}).verdict == "violated"
+def test_a_name_without_a_promise_counts_as_promised(checkout_run):
+    assert judge(checkout_run().history(isolation="none"), {"new": checker(SEEN.check(None), {})}).verdict == "violated"
 
 
 @pytest.mark.parametrize(("credit", "verdict"), [(90, Verdict.UNKNOWN), (1, Verdict.VIOLATED)])
-def test_an_interrupted_run_never_holds_but_can_be_violated(story, credit, verdict):
-    assert judge(story(credit=credit).history(complete=False)).verdict == verdict
+def test_an_interrupted_run_never_holds_but_can_be_violated(checkout_run, credit, verdict):
+    assert judge(checkout_run(credit=credit).history(complete=False)).verdict == verdict
 
 
-def test_a_whole_run(story):
-    judgement = judge(story().history())
+def test_a_whole_run(checkout_run):
+    judgement = judge(checkout_run().history())
     assert judgement.verdict == Verdict.HOLDS
     standing = {result.checker: result.standing for result in judgement.results}
     assert standing.pop("isolation") in ("claimed-and-held", "not-applicable")
@@ -103,8 +103,8 @@ def test_a_whole_run(story):
         ("everysec", None, "violated"),
     ],
 )
-def test_only_a_cut_log_that_is_not_forced_may_forget(story, durability, fault, verdict):
-    run = story(credit=100, stock=20, paid=False)
+def test_only_a_cut_log_that_is_not_forced_may_forget(checkout_run, durability, fault, verdict):
+    run = checkout_run(credit=100, stock=20, paid=False)
     if fault:
         run.event("fault-start", fault=fault, target="payment-store")
     judgement = judge(run.history(durability=durability))
@@ -118,8 +118,10 @@ def test_only_a_cut_log_that_is_not_forced_may_forget(story, durability, fault, 
     [("everysec", 1_500, "holds"), ("everysec", 2_500, "holds"), ("everysec", 9_000, "violated"),
      ("everysec", None, "violated"), ("always", 1_500, "violated")],
 )  # fmt: skip
-def test_a_store_that_dies_with_a_full_disk_may_forget_unless_its_log_is_forced(story, durability, died_at, verdict):
-    run = story(credit=100, stock=20, paid=False)
+def test_a_store_that_dies_with_a_full_disk_may_forget_unless_its_log_is_forced(
+    checkout_run, durability, died_at, verdict
+):
+    run = checkout_run(credit=100, stock=20, paid=False)
     run.event("fault-start", at=1_000, fault="disk-full", target="payment-store")
     if died_at == 1_500:
         run.event("node", at=died_at, name="payment-store", state="down")
@@ -129,8 +131,8 @@ def test_a_store_that_dies_with_a_full_disk_may_forget_unless_its_log_is_forced(
     assert judge(run.history(durability=durability)).verdict == verdict
 
 
-def test_not_even_a_cut_log_makes_a_balance_negative(story):
-    run = story(["ok"], credit=-5)
+def test_not_even_a_cut_log_makes_a_balance_negative(checkout_run):
+    run = checkout_run(["ok"], credit=-5)
     run.event("fault-start", fault="power-cut", target="payment-store")
     assert judge(run.history(durability="everysec")).verdict == Verdict.VIOLATED
 
@@ -138,12 +140,12 @@ def test_not_even_a_cut_log_makes_a_balance_negative(story):
 @pytest.mark.parametrize(
     ("atomicity", "verdict"), [("atomic", "violated"), ("eventually", "violated"), ("none", "holds")]
 )
-def test_half_a_checkout_matters_to_those_who_claim_atomicity(story, atomicity, verdict):
-    assert judge(story(credit=100).history(atomicity=atomicity)).verdict == verdict
+def test_half_a_checkout_matters_to_those_who_claim_atomicity(checkout_run, atomicity, verdict):
+    assert judge(checkout_run(credit=100).history(atomicity=atomicity)).verdict == verdict
 
 
-def test_a_bound_matters_to_those_who_claim_one(story):
-    run = story()
+def test_a_bound_matters_to_those_who_claim_one(checkout_run):
+    run = checkout_run()
     run.event("probe", at=60_000, in_doubt=1)
     assert judge(run.history(recovery_s=10)).verdict == "violated"
     assert judge(run.history(recovery_s=None)).verdict == "holds"

@@ -9,7 +9,7 @@ CLEAN = {"in_doubt": 0, "locks": 0, "fences": 0, "open": 0}
 
 
 def judged(run, *probes, healed=1000, **claims):
-    """Probes as (milliseconds after the heal, what was left)."""
+    """Probes as (milliseconds after the heal, counts of unfinished records)."""
     run.event("healed", at=healed)
     for after, left in probes:
         run.event("probe", at=healed + after, **{**CLEAN, **left})
@@ -79,7 +79,7 @@ def test_without_a_heal_nothing_is_known(run):
 
 def test_how_long_each_fault_blocked_whom(run):
     run.event("fault-start", at=1000, fault="crash", target="order")
-    run.op("checkout", "1", at=(900, 1100))  # began before: says nothing about the fault
+    run.op("checkout", "1", at=(900, 1100))  # began before the fault, so it is no evidence
     run.op("checkout", "2", at=(1200, 5000))
     run.op("checkout", "3", at=(1300, 4000))
     run.op("checkout", "4", at=(1400, 1500), outcome="unknown")
@@ -103,7 +103,7 @@ def test_a_fault_that_was_never_ended_lasts_until_the_heal(run):
 
 
 def test_the_bound_binds_nobody_whose_store_has_forgotten_its_vote(run):
-    """A commit then waits for ever for an acknowledgement that cannot come: told, and allowed unless durability is always."""
+    """A commit then waits for ever for an acknowledgement that cannot come: reported, and allowed unless durability is always."""
     run.event("fault-start", fault="power-cut", target="all")
     run.event("healed", at=1_000)
     run.event("probe", at=11_000, **{**CLEAN, "open": 2})

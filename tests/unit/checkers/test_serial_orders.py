@@ -18,7 +18,7 @@ KEYS = ("x", "y")
 
 @st.composite
 def histories(draw):
-    """Up to 6 transactions on 2 keys, in real time and in sessions; what they read is mostly possible."""
+    """Up to 6 transactions on 2 keys, in real time and in sessions; their reads are mostly possible."""
     size = draw(st.integers(2, 6))
     given_out, adds = dict.fromkeys(KEYS, 0), []
     for _ in range(size):
@@ -44,7 +44,7 @@ def histories(draw):
 
 
 def in_sessions(txns):
-    """A process does one thing at a time: what overlaps another of its process belongs to no session."""
+    """A process does one thing at a time: a transaction that overlaps another one of its process belongs to no session."""
     last, kept = {}, []
     for txn in sorted(txns, key=lambda txn: (txn.invoked_ns, txn.id)):
         free = last.get(txn.process, 0)

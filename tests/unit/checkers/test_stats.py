@@ -4,14 +4,14 @@ from harness.checkers import stats
 from harness.checkers.finding import Verdict
 
 
-def test_everything_that_was_tried_succeeded_once(story):
-    finding = stats.check(story(["fail", "unknown", "ok"]).history())
+def test_everything_that_was_tried_succeeded_once(checkout_run):
+    finding = stats.check(checkout_run(["fail", "unknown", "ok"]).history())
     assert finding.verdict == Verdict.HOLDS
     assert finding.figures["operations"]["checkout"] == {"ok": 1, "fail": 1, "unknown": 1}
 
 
-def test_what_never_succeeded_makes_it_unknown(story):
-    finding = stats.check(story(["fail", "unknown"]).history())
+def test_what_never_succeeded_makes_it_unknown(checkout_run):
+    finding = stats.check(checkout_run(["fail", "unknown"]).history())
     assert finding.verdict == Verdict.UNKNOWN
     assert finding.reasons == ("no checkout succeeded, of 2",)
 

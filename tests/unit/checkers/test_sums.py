@@ -92,7 +92,7 @@ def checkouts_of(run, amounts, outcome, credit):
 
 
 def test_a_balance_that_could_only_be_bounded_is_unknown(run):
-    """Each order may be paid or not, nobody could read it, and there are too many sums to try."""
+    """Each order may be paid or not, its final read failed, and there are too many sums to try."""
     history = checkouts_of(run, HARD, "unknown", 10**12 - 5 * 10**9).history()
     for checker in (atomicity, conservation):
         finding = checker.check(history)

@@ -1,4 +1,4 @@
-"""A shop of one record each, and the history of a small run over it: the true answers, made up by nobody.
+"""A builder of histories: a shop in memory executes each operation, so that the recorded answers are true.
 
 Times are milliseconds. The run has every operation of the contract, each outcome, and operations that overlap.
 """
@@ -19,11 +19,11 @@ PROTOCOLS: dict[str, tuple[Any, Any]] = {
     "escrow": ("atomic", LOOSE),
     "saga": ("eventually", LOOSE),
 }
-"""What each claims: atomicity and isolation."""
+"""The claims of each protocol: atomicity and isolation."""
 
 
-class Tale:
-    """Operations on a true shop. Each takes a millisecond after the one before, unless told when."""
+class HistoryBuilder:
+    """A shop in memory and its history. Each operation takes the next millisecond, unless `at` is given."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -34,10 +34,10 @@ class Tale:
         self.orders: dict[str, dict[str, Any]] = {}
         self._fresh = 1000
 
-    def tell(
+    def record(
         self, op: str, *args: Any, outcome: Any = "ok", process: int = 0, at: Any = None, happens: Any = None
     ) -> Any:
-        """`happens`: whether an operation of unknown outcome takes effect. `at` is (begin, end)."""
+        """Execute an operation and record it. `happens`: an operation of unknown outcome takes effect; `at`: (begin, end)."""
         begin, end = at or (self.now, self.now + 1)
         self.now = max(self.now, end + 1)
         applied = outcome == "ok" if happens is None else happens
@@ -143,61 +143,63 @@ class Tale:
         return {"order_id": order, "paid": found["paid"], "items": lines, "user_id": found["user"], "total_cost": total}
 
 
-def a_run(*, late: tuple[str, ...] = ("o4",), middle: Callable[[Tale], object] = lambda _: None) -> Tale:
+def a_run(
+    *, late: tuple[str, ...] = ("o4",), middle: Callable[[HistoryBuilder], object] = lambda _: None
+) -> HistoryBuilder:
     """A run that holds. `late` are the checkouts of unknown outcome that take effect; `middle` adds to the load."""
-    tale = Tale()
-    tell = tale.tell
-    tale.mark("phase", name="setup")
+    builder = HistoryBuilder()
+    record = builder.record
+    builder.mark("phase", name="setup")
     for _ in range(3):
-        tell("create_user")
+        record("create_user")
     for price in (5, 3, 7):
-        tell("create_item", price)
+        record("create_item", price)
     for user in ("u0", "u1", "u2"):
-        tell("add_funds", user, 100)
-    tell("add_stock", "i0", 40)
-    tell("add_stock", "i1", 30)
-    tale.mark("phase", name="load")
+        record("add_funds", user, 100)
+    record("add_stock", "i0", 40)
+    record("add_stock", "i1", 30)
+    builder.mark("phase", name="load")
     for user, lines in ORDERS:
-        tell("create_order", user, process=1)
+        record("create_order", user, process=1)
         for item, quantity in lines:
-            tell("add_item", f"o{len(tale.orders) - 1}", item, quantity, process=1)
-    tell("find_order", "o0", process=2)
-    tell("find_user", "u0", process=2)
-    tell("checkout", "o0", process=3)
-    tell("find_order", "o0", process=3)
-    tell("find_user", "u0", process=3)
-    tell("find_item", "i0", process=3)
-    tell("checkout", "o1", outcome="fail", process=3)
-    tell("find_order", "o1", process=3)
-    tell("add_funds", "u0", 50, process=4)
-    tell("find_user", "u0", process=4)
-    tell("pay", "u1", 10, process=4)
-    tell("find_user", "u1", process=4)
-    tell("add_stock", "i1", 6, process=4)
-    tell("subtract_stock", "i0", 2, process=4)
-    tell("find_item", "i1", process=4)
-    at = tale.now
-    tell("checkout", "o2", process=5, at=(at, at + 6))
-    tell("checkout", "o2", process=6, at=(at + 1, at + 7))
-    tell("checkout", "o2", process=5)
-    tell("find_order", "o2", process=6)
-    tell("checkout", "o3", process=5)
+            record("add_item", f"o{len(builder.orders) - 1}", item, quantity, process=1)
+    record("find_order", "o0", process=2)
+    record("find_user", "u0", process=2)
+    record("checkout", "o0", process=3)
+    record("find_order", "o0", process=3)
+    record("find_user", "u0", process=3)
+    record("find_item", "i0", process=3)
+    record("checkout", "o1", outcome="fail", process=3)
+    record("find_order", "o1", process=3)
+    record("add_funds", "u0", 50, process=4)
+    record("find_user", "u0", process=4)
+    record("pay", "u1", 10, process=4)
+    record("find_user", "u1", process=4)
+    record("add_stock", "i1", 6, process=4)
+    record("subtract_stock", "i0", 2, process=4)
+    record("find_item", "i1", process=4)
+    at = builder.now
+    record("checkout", "o2", process=5, at=(at, at + 6))
+    record("checkout", "o2", process=6, at=(at + 1, at + 7))
+    record("checkout", "o2", process=5)
+    record("find_order", "o2", process=6)
+    record("checkout", "o3", process=5)
     for order in ("o4", "o5"):
-        tell("checkout", order, outcome="unknown", happens=order in late)
-    tell("add_funds", "u2", 9, outcome="unknown", happens="u2" in late)
-    tell("checkout", "o6", process=5)
-    middle(tale)
-    tale.mark("phase", name="heal")
-    tale.mark("healed")
-    tale.mark("probe", in_doubt=0, locks=0, fences=0, open=0)
-    tale.mark("phase", name="final")
-    for order in tale.orders:
-        tell("find_order", order, process=20)
-    for user in tale.users:
-        tell("find_user", user, process=21)
-    for item in tale.items:
-        tell("find_item", item, process=22)
-    return tale
+        record("checkout", order, outcome="unknown", happens=order in late)
+    record("add_funds", "u2", 9, outcome="unknown", happens="u2" in late)
+    record("checkout", "o6", process=5)
+    middle(builder)
+    builder.mark("phase", name="heal")
+    builder.mark("healed")
+    builder.mark("probe", in_doubt=0, locks=0, fences=0, open=0)
+    builder.mark("phase", name="final")
+    for order in builder.orders:
+        record("find_order", order, process=20)
+    for user in builder.users:
+        record("find_user", user, process=21)
+    for item in builder.items:
+        record("find_item", item, process=22)
+    return builder
 
 
 ORDERS: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = (
