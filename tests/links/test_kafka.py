@@ -190,7 +190,8 @@ async def test_dead_letters_are_bounded_and_the_newest_are_read(broker: Running)
     ((_, _, _, _, settings),) = answer.resources
     kept = {name: value for name, value, *_ in settings}
     assert (kept["retention.bytes"], kept["retention.ms"]) == (str(MOST_DEAD_LETTER_BYTES), "-1")
-    assert int(kept["segment.bytes"]) <= MOST_DEAD_LETTER_BYTES / 8  # only whole segments are deleted, and never the last
+    # Only whole segments are deleted, and never the last.
+    assert int(kept["segment.bytes"]) <= MOST_DEAD_LETTER_BYTES / 8
     producer = AIOKafkaProducer(bootstrap_servers=servers(broker))
     await producer.start()
     try:
