@@ -12,7 +12,7 @@ from typing import Any
 from harness.checkers.claims import CONTRACT, KEPT
 from harness.checkers.creations import INITS, Creations, EntityKind, find_creations
 from harness.checkers.finding import Finding, Violation, conclude
-from harness.checkers.formatting import describe, in_order, narrate, some
+from harness.checkers.formatting import abbreviate, describe, in_order, list_operations
 from harness.checkers.rejections import ACCEPTED
 from harness.checkers.shop_model import build_model, denies
 from harness.checkers.well_formed import NUMBERS
@@ -63,19 +63,21 @@ def check(history: History) -> Finding:
     creations = history.derive(find_creations)
     malformed = [answer for answer in history.operations if answer.outcome == "ok" and not is_well_formed(answer)]
     reasons = (
-        [f"{len(malformed)} answers lack fields of the API: {some(map(describe, malformed))}"] if malformed else []
+        [f"{len(malformed)} answers lack fields of the API: {abbreviate(map(describe, malformed))}"]
+        if malformed
+        else []
     )
     uncreated = [
         answer for answer in history.operations if answer.outcome == "ok" and _has_no_creation(creations, answer)
     ]
     if uncreated:
         reasons.append(
-            f"{len(uncreated)} operations succeeded on entities without a creation: {some(map(describe, uncreated))}"
+            f"{len(uncreated)} operations succeeded on entities without a creation: {abbreviate(map(describe, uncreated))}"
         )
     violations = list(_given_twice(history, creations))
     for operation in history.operations:
         for name, what, evidence in _wrong(history, creations, operation):
-            violations.append(accuse(history, name, what, *evidence, operation))
+            violations.append(violation_of(history, name, what, *evidence, operation))
     return conclude(violations, reasons, {"answers": len(history.operations)})
 
 
@@ -94,13 +96,13 @@ def is_well_formed(answer: Operation) -> bool:
     return isinstance(value, dict) and all(type(value.get(name)) in types for name, types in fields.items())
 
 
-def accuse(history: History, name: str, what: str, *evidence: Operation) -> Violation:
+def violation_of(history: History, name: str, what: str, *evidence: Operation) -> Violation:
     """Return a violation with its explanation and its operations."""
     steps = in_order(evidence)
     keys = tuple(
         f"{kind} {arg}" for kind, arg in zip(SUBJECTS.get(evidence[-1].op, ()), evidence[-1].args, strict=False)
     )
-    return Violation(name=name, explanation=f"{what}\n{narrate(history, steps)}", evidence=steps, keys=keys)
+    return Violation(name=name, explanation=f"{what}\n{list_operations(history, steps)}", evidence=steps, keys=keys)
 
 
 Accusation = tuple[str, str, tuple[Operation, ...]]
@@ -118,7 +120,7 @@ def _given_twice(history: History, creations: Creations) -> Iterator[Violation]:
         evidence = [*inits, *succeeded]
         if len(evidence) > 1:
             what = f"{kind} {name} was created {len(evidence)} times: each of these answers gives it as a new id."
-            yield accuse(history, "id-given-twice", what, *evidence)
+            yield violation_of(history, "id-given-twice", what, *evidence)
 
 
 def _wrong(history: History, creations: Creations, operation: Operation) -> Iterator[Accusation]:

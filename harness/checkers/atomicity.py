@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from harness.checkers.balances import Deviation, reconcile
 from harness.checkers.claims import ATOMIC
-from harness.checkers.finding import Finding, Violation, conclude, explained
-from harness.checkers.formatting import in_order, narrate, some
+from harness.checkers.finding import Finding, Violation, conclude, explain_each
+from harness.checkers.formatting import abbreviate, in_order, list_operations
 from harness.checkers.shop_model import OrderModel, build_model
 from harness.history import History, Operation
 
@@ -47,9 +47,9 @@ def check(history: History) -> Finding:
         reasons.append("no checkout was tried")
     unread = [order.name for order in tried if order.paid is None and not order.gone]
     if unread:
-        reasons.append(f"{len(unread)} orders could not be read at the end: {some(unread)}")
+        reasons.append(f"{len(unread)} orders could not be read at the end: {abbreviate(unread)}")
     named = [(name, deviation) for deviation in reconciliation.deviations if (name := _name(deviation))]
-    violations = list(explained(named, lambda pair: pair[0], lambda pair: _partial_effect(history, pair[1])))
+    violations = list(explain_each(named, lambda pair: pair[0], lambda pair: _partial_effect(history, pair[1])))
     violations += _false_rejections(history)
     figures = {"orders_tried": len(tried), "orders_paid": sum(order.paid is True for order in tried)}
     return conclude(violations, reasons, figures)
@@ -75,7 +75,7 @@ def _partial_effect(history: History, deviation: Deviation) -> Violation:
     evidence = deviation_evidence(deviation)
     return Violation(
         name=NAMES[account.kind, deviation.kind],
-        explanation=f"{what}\n{narrate(history, evidence)}",
+        explanation=f"{what}\n{list_operations(history, evidence)}",
         evidence=evidence,
         keys=(order.name, account.name) if order else (account.name,),
     )
@@ -117,7 +117,7 @@ def _false_rejections(history: History) -> Iterator[Violation]:
             )
             yield Violation(
                 name=name,
-                explanation=f"{order.name} is paid, but {answers}.\n{narrate(history, order.operations())}",
+                explanation=f"{order.name} is paid, but {answers}.\n{list_operations(history, order.operations())}",
                 evidence=in_order(order.operations()),
                 keys=(order.name,),
             )

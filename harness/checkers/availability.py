@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from harness.checkers.claims import Promise
-from harness.checkers.finding import Finding, conclude, nothing_to_judge
+from harness.checkers.finding import Finding, conclude, not_applicable
 from harness.checkers.formatting import seconds
 from harness.checkers.impact import impacts
 from harness.checkers.rejections import completed_later, is_unanswered
@@ -55,7 +55,7 @@ def check(history: History) -> Finding:
     """Return unknown if a kind of request was never served again; else a line of figures and text."""
     after = _after(history)
     if after is None:
-        return nothing_to_judge("no fault happened")
+        return not_applicable("no fault happened")
     kinds: dict[str, list[Operation]] = {}
     for operation in after.begun(history.operations):
         kinds.setdefault(operation.op, []).append(operation)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from harness.checkers.answers import accuse
+from harness.checkers.answers import violation_of
 from harness.checkers.claims import KEPT, Promise
 from harness.checkers.creations import FOREVER, Creations, find_creations, until
 from harness.checkers.finding import Finding, Violation, conclude
@@ -218,7 +218,7 @@ def _judge(history: History, timeline: BalanceTimeline, read: Operation) -> Iter
     attempts = [attempt for order in orders for attempt in order.attempts]
     moves = [move for move in account.every_move if move.invoked_ns < read.completed_ns][-5:]
     made = [account.created] if account.created else []
-    yield accuse(history, name, what, *made, *moves, *attempts, read)
+    yield violation_of(history, name, what, *made, *moves, *attempts, read)
 
 
 def _off(timeline: BalanceTimeline, sold: Effects, read: Operation, left: int, moves: Effects | None = None) -> int:

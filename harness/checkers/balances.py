@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from harness.checkers.formatting import some
+from harness.checkers.formatting import abbreviate
 from harness.checkers.shop_model import AccountModel, OrderModel, amount, balance_in, build_model
 from harness.checkers.sums import Slack, subset
 from harness.history import History, Operation
@@ -73,18 +73,19 @@ def reconcile(history: History) -> Reconciliation:
         ("item", str(add.args[1])) for order in opaque for add in order.adds
     }
     if any(order.recreated or order.user is None or not order.adds for order in opaque):
-        names = some(order.name for order in opaque)
+        names = abbreviate(order.name for order in opaque)
         return Reconciliation([], [f"the contents of {names} are unknown, so any balance may be right"], [])
     judged, skipped = [], []
     for account in shop.every_account():
         if account.touched or any(order.attempts for order, _ in account.draws):
             reconciled = None if (account.kind, account.id) in unsure else _balance(account)
             judged.append(reconciled) if reconciled else skipped.append(account.name)
-    reasons = [f"{len(skipped)} balances could not be judged: {some(skipped)}"] if skipped else []
+    reasons = [f"{len(skipped)} balances could not be judged: {abbreviate(skipped)}"] if skipped else []
     bounded = [balance.account.name for balance in judged if not balance.exact and not balance.off]
     if bounded:
         reasons.append(
-            f"too many amounts are of unknown outcome to enumerate their sums: only the bounds of {some(bounded)} were judged"
+            f"too many amounts are of unknown outcome to enumerate their sums: "
+            f"only the bounds of {abbreviate(bounded)} were judged"
         )
     return Reconciliation(judged, reasons, _deviations(judged))
 
@@ -128,7 +129,7 @@ def _since_the_last(account: AccountModel, left: int, opening: int) -> Balance:
 
 
 def _deviations(balances: Sequence[Balance]) -> list[Deviation]:
-    """Explain every deviating balance. Users come first: they have few orders, and an order found there is a suspect
+    """Explain every deviating balance. Users come first: they have few orders, and an order of theirs is a suspect
     for its items.
     """
     suspects: set[OrderModel] = set()

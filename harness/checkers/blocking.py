@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from harness.checkers.claims import BLOCKED, OUTAGE, Promise
 from harness.checkers.finding import Finding, Violation, conclude
-from harness.checkers.formatting import in_order, narrate, seconds, some
+from harness.checkers.formatting import abbreviate, in_order, list_operations, seconds
 from harness.checkers.rejections import is_blocked, is_unanswered
 from harness.checkers.shop_model import DEPOSITS, build_model
 from harness.checkers.unavailability import Span, Unavailability, united
@@ -183,11 +183,11 @@ def _in_span(name: str, key: str, span: Span, accesses: Sequence[Access]) -> Ite
 
 
 def _violation(history: History, block: Block, bound_s: float) -> Violation:
-    unavailable = some(history.derive(Unavailability).unavailable_nodes(block.span[0]))
+    unavailable = abbreviate(history.derive(Unavailability).unavailable_nodes(block.span[0]))
     return Violation(
         name=block.name,
         explanation=f"{block.key} was blocked for {block.lasted_ns / 1e9:.1f} s from {seconds(history, block.span[0])}, while "
-        f"{unavailable} stayed unavailable; the claimed bound is {bound_s:g} s.\n{narrate(history, block.operations)}",
+        f"{unavailable} stayed unavailable; the claimed bound is {bound_s:g} s.\n{list_operations(history, block.operations)}",
         evidence=block.operations,
         keys=(block.key,),
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from harness.checkers.balances import Balance, reconcile
 from harness.checkers.claims import ATOMIC, CONTRACT
 from harness.checkers.finding import Finding, Violation, conclude
-from harness.checkers.formatting import narrate, some
+from harness.checkers.formatting import abbreviate, list_operations
 from harness.checkers.shop_model import AccountModel, balance_in, build_model
 from harness.checkers.sums import Slack
 from harness.history import History, Operation
@@ -49,8 +49,8 @@ def _imbalance(history: History, kind: str, balances: list[Balance], off: int) -
     return Violation(
         name=f"{kind}-{'created' if off > 0 else 'destroyed'}",
         explanation=f"{what} is {abs(off)} {'more' if off > 0 else 'less'} than was deposited. "
-        f"The balances that deviate: {some(account.name for account in deviating)}.\n"
-        f"{narrate(history, closings)}",
+        f"The balances that deviate: {abbreviate(account.name for account in deviating)}.\n"
+        f"{list_operations(history, closings)}",
         evidence=tuple(closings),
         keys=tuple(account.name for account in deviating[:20]),
     )
@@ -68,7 +68,7 @@ def _below_zero(history: History, account: AccountModel, read: Operation) -> Vio
     return Violation(
         name=f"negative-{account.holds}",
         explanation=f"The {account.holds} of {account.name} was read as {balance_in(read)}, below zero.\n"
-        f"{narrate(history, [read])}",
+        f"{list_operations(history, [read])}",
         evidence=(read,),
         keys=(account.name,),
     )

@@ -5,7 +5,7 @@ injected, the number of others, and their first characters.
 """
 
 from harness.checkers.claims import CONTRACT
-from harness.checkers.finding import Finding, Verdict, Violation, conclude, nothing_to_judge
+from harness.checkers.finding import Finding, Verdict, Violation, conclude, not_applicable
 from harness.history import History
 
 PROMISES = dict.fromkeys(("message-dead-lettered", "poison-not-dead-lettered"), CONTRACT)
@@ -15,7 +15,7 @@ def check(history: History) -> Finding:
     """Judge the last `dead-letters` event; not applicable without a broker whose dead letters can be read."""
     reads = history.of_kind("dead-letters")
     if not reads:
-        return nothing_to_judge("there is no broker, or its dead letters cannot be read from here")
+        return not_applicable("there is no broker, or its dead letters cannot be read from here")
     seen = reads[-1].data
     if "unknown" in seen:
         return Finding(verdict=Verdict.UNKNOWN, reasons=(str(seen["unknown"]),))

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from harness.checkers.atomicity import deviation_evidence, half_done
 from harness.checkers.balances import Deviation, reconcile
 from harness.checkers.claims import KEPT
-from harness.checkers.finding import Finding, Violation, conclude, explained
-from harness.checkers.formatting import describe, in_order, narrate
+from harness.checkers.finding import Finding, Violation, conclude, explain_each
+from harness.checkers.formatting import describe, in_order, list_operations
 from harness.checkers.shop_model import AccountModel, OrderModel, build_model, contents, denies
 from harness.checkers.sums import Slack
 from harness.history import History
@@ -49,7 +49,7 @@ def check(history: History) -> Finding:
     reconciliation = history.derive(reconcile)
     orders = history.derive(build_model).orders.values()
     named = [(name, deviation) for deviation in reconciliation.deviations if (name := _name(deviation))]
-    violations = list(explained(named, lambda pair: pair[0], lambda pair: _multiple(history, pair[1])))
+    violations = list(explain_each(named, lambda pair: pair[0], lambda pair: _multiple(history, pair[1])))
     violations += [*_lost_checkouts(history), *_lost_creations(history)]
     for order in orders:
         violations += _wrong_contents(history, order)
@@ -81,7 +81,7 @@ def _multiple(history: History, deviation: Deviation) -> Violation:
     evidence = deviation_evidence(deviation)
     return Violation(
         name=NAMES[account.kind, deviation.kind],
-        explanation=f"{what}\n{narrate(history, evidence)}",
+        explanation=f"{what}\n{list_operations(history, evidence)}",
         evidence=evidence,
         keys=(order.name, account.name) if order else (account.name,),
     )
@@ -109,7 +109,7 @@ def _lost_creations(history: History) -> Iterator[Violation]:
             yield Violation(
                 name="acknowledged-creation-lost",
                 explanation=f"{thing.name} was created, but at the end the shop denies it.\n"
-                f"{narrate(history, (made, read))}",
+                f"{list_operations(history, (made, read))}",
                 evidence=(made, read),
                 keys=(thing.name,),
             )
@@ -144,7 +144,7 @@ def _violation(history: History, name: str, what: str, order: OrderModel) -> Vio
     evidence = in_order(order.operations())
     return Violation(
         name=name,
-        explanation=f"{what}\n{narrate(history, evidence)}",
+        explanation=f"{what}\n{list_operations(history, evidence)}",
         evidence=evidence,
         keys=(order.name,),
     )

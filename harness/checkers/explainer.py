@@ -5,7 +5,7 @@ from functools import cached_property
 
 from harness.checkers.dependencies import PROCESS, RW, WR, WW
 from harness.checkers.finding import Violation
-from harness.checkers.formatting import in_order, narrate, seconds, some
+from harness.checkers.formatting import abbreviate, in_order, list_operations, seconds
 from harness.checkers.sets import SetHistory
 from harness.checkers.shop_model import OrderModel
 from harness.checkers.transactions import Anomaly
@@ -37,7 +37,7 @@ class Explainer:
         what, keys = self._cycle(anomaly) if anomaly.kinds else self._direct(anomaly)
         return Violation(
             name=anomaly.name,
-            explanation=f"{what}\n{narrate(self._history, evidence)}",
+            explanation=f"{what}\n{list_operations(self._history, evidence)}",
             evidence=evidence,
             keys=keys,
         )
@@ -57,7 +57,7 @@ class Explainer:
         return "\n".join(lines), tuple(keys)
 
     def _step(self, before: int, after: int, kind: int, shared: list[str]) -> str:
-        first, then, where = self._name(before), self._name(after), some(shared)
+        first, then, where = self._name(before), self._name(after), abbreviate(shared)
         if kind == WW:
             return f"{then} wrote {where} after {first}, because {self._witness(before, after, shared[0])}."
         if kind == WR:

@@ -44,7 +44,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     figures: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-def explained(cases: Iterable[T], name: Callable[[T], str], explain: Callable[[T], Violation]) -> Iterator[Violation]:
+def explain_each(
+    cases: Iterable[T], name: Callable[[T], str], explain: Callable[[T], Violation]
+) -> Iterator[Violation]:
     """Yield the violation of each case; beyond `KEPT` of one name without explanation, which costs more than the
     search.
     """
@@ -67,6 +69,6 @@ def conclude(violations: Iterable[Violation], reasons: Sequence[str], figures: d
     return Finding(verdict=verdict, violations=tuple(kept), reasons=tuple(reasons), figures=figures)
 
 
-def nothing_to_judge(reason: str) -> Finding:
+def not_applicable(reason: str) -> Finding:
     """Return a finding that does not count."""
     return Finding(verdict=Verdict.NOT_APPLICABLE, reasons=(reason,))

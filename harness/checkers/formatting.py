@@ -27,7 +27,7 @@ def describe(operation: Operation) -> str:
     return f"{call} by process {operation.process}: {operation.outcome}{answer}"
 
 
-def narrate(history: History, operations: Iterable[Operation]) -> str:
+def list_operations(history: History, operations: Iterable[Operation]) -> str:
     """Return one numbered line for each operation: its begin, its duration, the request and the outcome."""
     steps = in_order(operations)
     lines = [
@@ -40,7 +40,7 @@ def narrate(history: History, operations: Iterable[Operation]) -> str:
     return "\n".join(lines)
 
 
-def some(names: Iterable[str], most: int = 5) -> str:
+def abbreviate(names: Iterable[str], most: int = 5) -> str:
     """Return names as `a, b, c, d, e and 12 more`."""
     listed = list(names)
     more = f" and {len(listed) - most} more" if len(listed) > most else ""

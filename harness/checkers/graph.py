@@ -102,14 +102,14 @@ def components(graph: Graph) -> Iterator[list[int]]:
     size = len(cursor)
     done = size + 1  # more than any index, so that a finished component never lowers a link
     index, link = [0] * size, [0] * size
-    found = 0
+    visited = 0
     path: list[int] = []
     open_nodes: list[int] = []
     for root in range(size):
         if index[root]:
             continue
-        found += 1
-        index[root] = link[root] = found
+        visited += 1
+        index[root] = link[root] = visited
         path.append(root)
         open_nodes.append(root)
         while path:
@@ -131,8 +131,8 @@ def components(graph: Graph) -> Iterator[list[int]]:
                     yield _pop_component(node, open_nodes, link, done)
                 continue
             cursor[node] = edge
-            found += 1
-            index[follower] = link[follower] = found
+            visited += 1
+            index[follower] = link[follower] = visited
             path.append(follower)
             open_nodes.append(follower)
 

@@ -9,7 +9,7 @@ from collections import Counter
 from harness.checkers.anomalies import find_anomalies
 from harness.checkers.claims import ISOLATION
 from harness.checkers.explainer import Explainer
-from harness.checkers.finding import Finding, conclude, nothing_to_judge
+from harness.checkers.finding import Finding, conclude, not_applicable
 from harness.checkers.sets import find_sets
 from harness.history import History
 
@@ -20,7 +20,7 @@ def check(history: History) -> Finding:
     """Report every anomaly, or `not-applicable` if the amounts do not determine the checkouts in a read."""
     sets = find_sets(history)
     if sets is None:
-        return nothing_to_judge("the amounts do not determine which checkouts a balance includes (use workload `sets`)")
+        return not_applicable("the amounts do not determine which checkouts a balance includes (use workload `sets`)")
     anomalies = find_anomalies(sets.txns)
     figures = {
         "transactions": len(sets.txns),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.checkers import removals
-from harness.checkers.answers import accuse, is_well_formed
+from harness.checkers.answers import is_well_formed, violation_of
 from harness.checkers.claims import CONTRACT, KEPT
 from harness.checkers.creations import FOREVER, Creations, find_creations, until
 from harness.checkers.finding import Finding, Violation, conclude
@@ -99,11 +99,11 @@ def _judge(history: History, creations: Creations, record: OrderHistory, reads: 
     for attempt in record.order.attempts:
         if is_rejected_by_content(attempt) and not denies(attempt) and attempt.invoked_ns > record.paid_ns:
             what = f"{record.order.name} was acknowledged as paid; a checkout that began later was rejected."
-            yield accuse(history, "paid-order-refused", what, *record.order.attempts, attempt)
+            yield violation_of(history, "paid-order-refused", what, *record.order.attempts, attempt)
     for change in record.changes:
         if change.outcome == "ok" and change.invoked_ns > record.paid_ns:
             what = f"{record.order.name} was changed after its payment had been acknowledged."
-            yield accuse(history, "changed-after-payment", what, *record.order.attempts, change)
+            yield violation_of(history, "changed-after-payment", what, *record.order.attempts, change)
 
 
 def _total(history: History, creations: Creations, record: OrderHistory, read: Operation) -> Iterator[Violation]:
@@ -115,7 +115,7 @@ def _total(history: History, creations: Creations, record: OrderHistory, read: O
     nearest = possible_total(items, lines, total)
     if nearest is not None and nearest != total:
         what = f"{record.order.name} costs {total}, but its lines at the prices of their additions cost {nearest}."
-        yield accuse(history, "wrong-total", what, *_made(record), *record.order.adds, read)
+        yield violation_of(history, "wrong-total", what, *_made(record), *record.order.adds, read)
 
 
 def _added(creations: Creations, record: OrderHistory, item: str) -> list[Line] | None:
@@ -143,7 +143,7 @@ def _user(history: History, record: OrderHistory, read: Operation) -> Iterator[V
     if not right:
         what = f"{record.order.name} was read as an order of user {user}, and is not."
         earlier = [first for first in record.order.reads[:1] if first is not read]
-        yield accuse(history, "order-of-another-user", what, record.maker, *earlier, read)
+        yield violation_of(history, "order-of-another-user", what, record.maker, *earlier, read)
 
 
 def _lines(history: History, record: OrderHistory, read: Operation) -> Iterator[Violation]:
@@ -174,7 +174,7 @@ def _more_or_less(history: History, record: OrderHistory, read: Operation, off: 
     for item, less in off.items():
         if less < 0:
             what = f"{record.order.name} shows {-less} less of item {item} than it must hold by then."
-            yield accuse(history, "acknowledged-item-missing", what, *evidence)
+            yield violation_of(history, "acknowledged-item-missing", what, *evidence)
     if record.is_made_of_many:
         assert record.maker is not None
         items = int(record.maker.args[1])
@@ -182,10 +182,10 @@ def _more_or_less(history: History, record: OrderHistory, read: Operation, off: 
         if known and (sum(extra.values()) == MADE_LINES or record.removes):
             return
         what = f"{record.order.name} was created with {MADE_LINES} pieces of items 0 to {items - 1}, and shows {extra} besides."
-        yield accuse(history, "item-from-nowhere", what, *evidence)
+        yield violation_of(history, "item-from-nowhere", what, *evidence)
     elif extra:
         what = f"{record.order.name} shows {extra} more than was added by then."
-        yield accuse(history, "item-from-nowhere", what, *evidence)
+        yield violation_of(history, "item-from-nowhere", what, *evidence)
 
 
 def _paid(history: History, record: OrderHistory, reads: list[Operation]) -> Iterator[Violation]:
@@ -204,16 +204,16 @@ def _paid(history: History, record: OrderHistory, reads: list[Operation]) -> Ite
             seen = seen or read
             if read.completed_ns < first_ns and attempts:
                 what = f"{record.order.name} was read as paid before its first checkout."
-                yield accuse(history, "paid-before-checkout", what, *attempts, read)
+                yield violation_of(history, "paid-before-checkout", what, *attempts, read)
             elif read.completed_ns < paying_ns and attempts and read.invoked_ns < record.final_ns:
                 what = f"{record.order.name} was read as paid, but every checkout of it until then was rejected."
-                yield accuse(history, "refused-then-paid", what, *attempts, read)
+                yield violation_of(history, "refused-then-paid", what, *attempts, read)
         elif read.invoked_ns > record.paid_ns and read.invoked_ns < record.final_ns:
             what = f"{record.order.name} was acknowledged as paid; a read that began later shows it unpaid."
-            yield accuse(history, "acknowledged-checkout-missed", what, *attempts, read)
+            yield violation_of(history, "acknowledged-checkout-missed", what, *attempts, read)
         elif seen and read.invoked_ns > seen.completed_ns:
             what = f"{record.order.name} was read as paid, and later as unpaid."
-            yield accuse(history, "paid-then-unpaid", what, *attempts, seen, read)
+            yield violation_of(history, "paid-then-unpaid", what, *attempts, seen, read)
 
 
 def _made(record: OrderHistory) -> tuple[Operation, ...]:

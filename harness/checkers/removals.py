@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.checkers.answers import accuse
+from harness.checkers.answers import violation_of
 from harness.checkers.claims import KEPT
 from harness.checkers.creations import Creations, until
 from harness.checkers.finding import Violation
@@ -22,7 +22,7 @@ def find_reappearances(
             for answer in later:
                 if answer.outcome == "ok" and answer.invoked_ns > removal.completed_ns:
                     what = f"{order.name} had been removed, and was served afterwards."
-                    yield accuse(history, "removed-order-served", what, *made, removal, answer)
+                    yield violation_of(history, "removed-order-served", what, *made, removal, answer)
     if len(made) == 1 and made[0].op == "create_order":
         for read in order.reads:
             yield from _remains(history, order, read)
@@ -46,4 +46,4 @@ def _remains(history: History, order: OrderModel, read: Operation) -> Iterator[V
         most = sum(lines[len(gone) :])
         if shown is not None and gone and shown[0].get(item, 0) > most:
             what = f"{order.name} shows {shown[0][item]} of item {item}, of which at most {most} can remain after removals."
-            yield accuse(history, "removed-item-remains", what, *order.adds, *gone, read)
+            yield violation_of(history, "removed-item-remains", what, *order.adds, *gone, read)

@@ -7,7 +7,7 @@ a history that breaks one was altered, or written by another program.
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
-from harness.checkers.formatting import describe, seconds, some
+from harness.checkers.formatting import abbreviate, describe, seconds
 from harness.history import History, Operation
 
 ARGUMENTS = {
@@ -62,7 +62,7 @@ def _header(history: History) -> Iterator[str]:
 def _times(history: History) -> Iterator[str]:
     backwards = [operation for operation in history.operations if operation.completed_ns < operation.invoked_ns]
     if backwards:
-        yield f"operations were completed before they began: {some(map(describe, backwards))}"
+        yield f"operations were completed before they began: {abbreviate(map(describe, backwards))}"
 
 
 def _processes(history: History) -> Iterator[str]:
@@ -89,13 +89,13 @@ def _processes(history: History) -> Iterator[str]:
             f"at {seconds(history, later.invoked_ns)}"
         )
     if reused:
-        yield f"{len(reused)} operations follow one of unknown outcome in the same process: {some(map(describe, reused))}"
+        yield f"{len(reused)} operations follow one of unknown outcome in the same process: {abbreviate(map(describe, reused))}"
 
 
 def _calls(history: History) -> Iterator[str]:
     wrong = [operation for operation in history.operations if not _is_call(operation)]
     if wrong:
-        yield f"{len(wrong)} operations are none of the contract's: {some(map(describe, wrong))}"
+        yield f"{len(wrong)} operations are none of the contract's: {abbreviate(map(describe, wrong))}"
 
 
 def _is_call(operation: Operation) -> bool:
@@ -116,7 +116,7 @@ def _statuses(history: History) -> Iterator[str]:
     wrong = [operation for operation in history.operations if not _fits(operation)]
     if wrong:
         mismatches = (f"{describe(operation)} with status {operation.status}" for operation in wrong)
-        yield f"{len(wrong)} outcomes are not those of their status: {some(mismatches)}"
+        yield f"{len(wrong)} outcomes are not those of their status: {abbreviate(mismatches)}"
 
 
 def _fits(operation: Operation) -> bool:
@@ -138,7 +138,7 @@ def _ending(history: History) -> Iterator[str]:
         and (operation.invoked_ns >= final_ns or (operation.outcome != "unknown" and operation.completed_ns > final_ns))
     ]
     if late:
-        yield f"{len(late)} operations changed the shop during the final reads: {some(map(describe, late))}"
+        yield f"{len(late)} operations changed the shop during the final reads: {abbreviate(map(describe, late))}"
 
 
 def _phases(history: History) -> Iterator[str]:

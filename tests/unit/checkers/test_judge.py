@@ -8,7 +8,7 @@ import pytest
 
 from harness.checkers import CHECKERS, judge
 from harness.checkers.claims import BLOCKED, FIRST_EXCLUDED_BY, ISOLATION, ISOLATION_LEVELS, Promise, excludes
-from harness.checkers.finding import KEPT, Finding, Verdict, Violation, conclude, nothing_to_judge
+from harness.checkers.finding import KEPT, Finding, Verdict, Violation, conclude, not_applicable
 
 ANOMALY = Violation(name="G1a", explanation="seen")
 
@@ -25,7 +25,7 @@ def checker(finding, promises=ISOLATION):
 HELD = checker(conclude((), (), {}))
 SEEN = checker(conclude([ANOMALY], (), {}))
 UNSURE = checker(conclude((), ["no probe was taken"], {}))
-NEUTRAL = checker(nothing_to_judge("no sets"))
+NEUTRAL = checker(not_applicable("no sets"))
 BROKEN = checker(KeyError("credit"))
 
 

@@ -84,8 +84,8 @@ def in_session(earlier, later):
 def serial_orders(txns):
     sure = [txn for txn in txns if txn.status == "committed"]
     unsure = [txn for txn in txns if txn.status == "unknown"]
-    for some in chain.from_iterable(combinations(unsure, n) for n in range(len(unsure) + 1)):
-        yield from permutations([*sure, *some])
+    for abbreviate in chain.from_iterable(combinations(unsure, n) for n in range(len(unsure) + 1)):
+        yield from permutations([*sure, *abbreviate])
 
 
 @settings(max_examples=500, deadline=None)
