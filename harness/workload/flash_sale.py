@@ -5,14 +5,14 @@ from typing import Self
 
 import msgspec
 
-from harness.workload.base import Amount, Client, Count, Setup, Shop, Workload, call, open_shop_of_many
+from harness.workload.base import Amount, Client, Count, Rate, Setup, Shop, Workload, call, open_shop_of_many
 
 
 class FlashSale(Workload, frozen=True, kw_only=True):
     """A flash sale: one checkout for each client, of an order that the set-up has made, for an item with `stock` pieces."""
 
     clients: Count = 1_000
-    rate_per_s: float = 1_000_000.0
+    rate_per_s: Rate = 1_000_000.0
     stock: Amount = 100
 
     def lighter(self) -> Self:

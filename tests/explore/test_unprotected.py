@@ -28,4 +28,4 @@ def test_undisturbed_it_sells_what_it_says() -> None:
     """Its checks are right as far as they go: it is the crash and the lost message that it has no answer to."""
     search = Search(PROTOCOL, PROTOCOL.configure(), ONE, Bounds(crashes=0))
     path = walk(search, BOUGHT)
-    assert path[-1].effects[-1] == "answer the client: committed"
+    assert path[-1].effects[-1] == "reply to the client: committed"
