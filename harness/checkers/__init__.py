@@ -1,7 +1,7 @@
 """Checkers, one file each. A checker returns the violations in a history; `judge` compares them with the protocol's
 claims.
 
-A checker is a module with `check(history) -> Finding` and `PROMISES`, which maps the name of each
+A checker is a module with `check(history) -> Finding` and `EXCLUDED_BY`, which maps the name of each
 violation that it can find to the claim which excludes it. A new checker is one file and one row below.
 """
 
@@ -24,7 +24,7 @@ from harness.checkers import (
     recovery,
     stats,
 )
-from harness.checkers.claims import ALWAYS, CONTRACT, Promise, claim_text, excludes
+from harness.checkers.claims import ALWAYS, CONTRACT, Exclusion, applies, describe_claim
 from harness.checkers.finding import Finding, Verdict, Violation
 from harness.checkers.well_formed import ill_formed
 from harness.history import History, gc_paused
@@ -46,7 +46,7 @@ class Checker(Protocol):
     """The interface of a checker module."""
 
     @property
-    def PROMISES(self) -> Mapping[str, Promise]: ...  # noqa: N802 (a module's constant)
+    def EXCLUDED_BY(self) -> Mapping[str, Exclusion]: ...  # noqa: N802 (a module's constant)
 
     def check(self, history: History) -> Finding:
         """Judge a history; an exception makes the verdict unknown."""
@@ -128,11 +128,13 @@ def judge(history: History, checkers: Mapping[str, Checker] = CHECKERS) -> Judge
 
 
 def _not_judged(history: History, results: Sequence[Result], checkers: Mapping[str, Checker]) -> tuple[str, ...]:
-    """Return the claims of the protocol, as text, among the promises of checkers without anything to judge."""
+    """Return the claims of the protocol, as text, among the exclusions of checkers without anything to judge."""
     idle = [checkers[result.checker] for result in results if result.standing == "not-applicable"]
-    promises = [promise for checker in idle for promise in checker.PROMISES.values()]
+    exclusions = [exclusion for checker in idle for exclusion in checker.EXCLUDED_BY.values()]
     claimed = (
-        claim_text(promise, history) for promise in promises if promise.claim != ALWAYS and excludes(promise, history)
+        describe_claim(exclusion, history)
+        for exclusion in exclusions
+        if exclusion.claim != ALWAYS and applies(exclusion, history)
     )
     return tuple(dict.fromkeys(claimed))
 
@@ -140,7 +142,7 @@ def _not_judged(history: History, results: Sequence[Result], checkers: Mapping[s
 class _IllFormed:
     """The substitute for every checker of an ill-formed history."""
 
-    PROMISES: Mapping[str, Promise] = {}
+    EXCLUDED_BY: Mapping[str, Exclusion] = {}
 
     def check(self, _: History) -> Finding:
         return Finding(verdict=Verdict.UNKNOWN, reasons=("the history is ill-formed",))
@@ -151,16 +153,16 @@ def _result(name: str, checker: Checker, history: History) -> Result:
         finding = checker.check(history)
     except Exception as error:  # noqa: BLE001 (a fault of the checker says nothing about the history)
         finding = Finding(verdict=Verdict.UNKNOWN, reasons=(f"raised {type(error).__name__}: {error}",))
-    promises = checker.PROMISES
+    exclusions = checker.EXCLUDED_BY
     excluded = {
-        violation.name: excludes(promises.get(violation.name, CONTRACT), history) for violation in finding.violations
+        violation.name: applies(exclusions.get(violation.name, CONTRACT), history) for violation in finding.violations
     }
     violated = tuple(violation for violation in finding.violations if excluded[violation.name])
     allowed = tuple(violation for violation in finding.violations if not excluded[violation.name])
     return Result(
         checker=name,
         standing=_standing(finding, violated, allowed),
-        claims=tuple(dict.fromkeys(claim_text(promise, history) for promise in promises.values())),
+        claims=tuple(dict.fromkeys(describe_claim(exclusion, history) for exclusion in exclusions.values())),
         violated=violated,
         allowed=allowed,
         finding=finding,

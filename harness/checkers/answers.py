@@ -18,7 +18,7 @@ from harness.checkers.shop_model import build_model, denies
 from harness.checkers.well_formed import NUMBERS
 from harness.history import History, Operation
 
-PROMISES = {
+EXCLUDED_BY = {
     "id-given-twice": CONTRACT,
     "foreign-answer": CONTRACT,
     "acknowledged-creation-denied": KEPT,

@@ -14,7 +14,7 @@ from harness.checkers.formatting import abbreviate, in_order, list_operations
 from harness.checkers.shop_model import OrderModel, build_model
 from harness.history import History, Operation
 
-PROMISES = dict.fromkeys(
+EXCLUDED_BY = dict.fromkeys(
     (
         "charged-but-unpaid",
         "taken-but-unpaid",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from harness.checkers.claims import Promise
+from harness.checkers.claims import Exclusion
 from harness.checkers.finding import Finding, conclude, not_applicable
 from harness.checkers.formatting import seconds
 from harness.checkers.impact import impacts
@@ -19,7 +19,7 @@ from harness.checkers.unavailability import Span, Unavailability
 from harness.history import History, Operation
 from protocols.shop.routes import PREFIXES
 
-PROMISES: dict[str, Promise] = {}
+EXCLUDED_BY: dict[str, Exclusion] = {}
 
 TRIES = 3
 """Requests that have to fail while every service is available: fewer may be lost messages of single links."""

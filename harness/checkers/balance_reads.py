@@ -16,16 +16,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from harness.checkers.answers import violation_of
-from harness.checkers.claims import KEPT, Promise
+from harness.checkers.claims import KEPT, Exclusion
 from harness.checkers.creations import FOREVER, Creations, find_creations, until
 from harness.checkers.finding import Finding, Violation, conclude
 from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, amount, balance_in, build_model
 from harness.checkers.sums import Slack
 from harness.history import History, Operation
 
-PROMISES = {
-    "stale-read": Promise("isolation", frozenset({"strict-serializable"})),
-    "dirty-read": Promise(
+EXCLUDED_BY = {
+    "stale-read": Exclusion("isolation", frozenset({"strict-serializable"})),
+    "dirty-read": Exclusion(
         "isolation", frozenset({"read-committed", "snapshot", "serializable", "strict-serializable"})
     ),
     "acknowledged-move-missed": KEPT,

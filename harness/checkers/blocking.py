@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from harness.checkers.claims import BLOCKED, OUTAGE, Promise
+from harness.checkers.claims import BLOCKED, OUTAGE, Exclusion
 from harness.checkers.finding import Finding, Violation, conclude
 from harness.checkers.formatting import abbreviate, in_order, list_operations, seconds
 from harness.checkers.rejections import is_blocked, is_unanswered
@@ -22,7 +22,7 @@ from harness.checkers.unavailability import Span, Unavailability, united
 from harness.history import History, Operation
 from protocols.shop.routes import PREFIXES
 
-PROMISES: dict[str, Promise] = {"blocked-by-absence": BLOCKED, "blocked-by-outage": OUTAGE}
+EXCLUDED_BY: dict[str, Exclusion] = {"blocked-by-absence": BLOCKED, "blocked-by-outage": OUTAGE}
 
 ANSWER_DELAY_S = 1.0
 """Longest time in seconds from the end of a block to its last answer: a service ends its wait in time to answer."""
@@ -61,10 +61,11 @@ def check(history: History) -> Finding:
     blocks = sorted(_blocks(history), key=lambda block: block.lasted_ns, reverse=True)
     spans = [window.span for window in history.derive(_windows)]
     figures: dict[str, Any] = {
-        "bounds_s": {name: _bound_s(history, name) for name in PROMISES},
+        "bounds_s": {name: _bound_s(history, name) for name in EXCLUDED_BY},
         "longest_away_s": max((end - begin for begin, end in spans), default=0) / 1e9,
         "longest_blocked_s": {
-            name: max((block.lasted_ns / 1e9 for block in blocks if block.name == name), default=0) for name in PROMISES
+            name: max((block.lasted_ns / 1e9 for block in blocks if block.name == name), default=0)
+            for name in EXCLUDED_BY
         },
     }
     too_long = []
@@ -76,7 +77,7 @@ def check(history: History) -> Finding:
 
 
 def _bound_s(history: History, name: str) -> float | None:
-    bound_s: float | None = getattr(history.header.claims, PROMISES[name].claim)
+    bound_s: float | None = getattr(history.header.claims, EXCLUDED_BY[name].claim)
     return bound_s
 
 

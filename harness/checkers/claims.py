@@ -15,10 +15,10 @@ TAIL_CUTS = frozenset({"power-cut", "lost-tail"})
 """Faults after which a store without forced writes may have lost acknowledged writes."""
 
 
-class Promise(NamedTuple):
+class Exclusion(NamedTuple):
     """The exclusion of an anomaly: a protocol excludes it if its `claim` is at one of `levels`.
 
-    A promise that `needs_log` does not bind in a run which cut the tail of a log, unless durability is claimed
+    An exclusion that `needs_log` does not bind in a run which cut the tail of a log, unless durability is claimed
     `always`: no protocol is atomic over stores that lose acknowledged writes, and none can end a commit whose vote a
     store has lost.
     """
@@ -28,12 +28,12 @@ class Promise(NamedTuple):
     needs_log: bool = True
 
 
-ATOMIC = Promise("atomicity", frozenset({"atomic", "eventually"}))
-KEPT = Promise(ALWAYS)
-CONTRACT = Promise(ALWAYS, needs_log=False)
-BOUNDED = Promise("recovery_s")
-BLOCKED = Promise("blocking_s")
-OUTAGE = Promise("outage_s")
+ATOMIC = Exclusion("atomicity", frozenset({"atomic", "eventually"}))
+KEPT = Exclusion(ALWAYS)
+CONTRACT = Exclusion(ALWAYS, needs_log=False)
+BOUNDED = Exclusion("recovery_s")
+BLOCKED = Exclusion("blocking_s")
+OUTAGE = Exclusion("outage_s")
 
 BOUNDS = frozenset({"recovery_s", "blocking_s", "outage_s"})
 """Claims in seconds; None is no claim."""
@@ -65,29 +65,29 @@ FIRST_EXCLUDED_BY = {
 """The weakest level at which the anomaly is impossible."""
 
 ISOLATION = {
-    name: Promise("isolation", frozenset(ISOLATION_LEVELS[ISOLATION_LEVELS.index(level) :]))
+    name: Exclusion("isolation", frozenset(ISOLATION_LEVELS[ISOLATION_LEVELS.index(level) :]))
     for name, level in FIRST_EXCLUDED_BY.items()
 }
 
 
-def excludes(promise: Promise, history: History) -> bool:
+def applies(exclusion: Exclusion, history: History) -> bool:
     """Whether the claims of this run exclude the anomaly."""
     claims = history.header.claims
-    if promise.needs_log and claims.durability != "always" and _lost_a_tail(history):
+    if exclusion.needs_log and claims.durability != "always" and _lost_a_tail(history):
         return False
-    if promise.claim == ALWAYS:
+    if exclusion.claim == ALWAYS:
         return True
-    if promise.claim in BOUNDS:
-        return getattr(claims, promise.claim) is not None
-    return getattr(claims, promise.claim) in promise.levels
+    if exclusion.claim in BOUNDS:
+        return getattr(claims, exclusion.claim) is not None
+    return getattr(claims, exclusion.claim) in exclusion.levels
 
 
-def claim_text(promise: Promise, history: History) -> str:
+def describe_claim(exclusion: Exclusion, history: History) -> str:
     """Return the claim as text: `isolation: serializable`, `outage_s: no claim`."""
-    if promise.claim == ALWAYS:
+    if exclusion.claim == ALWAYS:
         return ALWAYS
-    value = getattr(history.header.claims, promise.claim)
-    return f"{promise.claim}: {'no claim' if value is None else value}"
+    value = getattr(history.header.claims, exclusion.claim)
+    return f"{exclusion.claim}: {'no claim' if value is None else value}"
 
 
 def _lost_a_tail(history: History) -> bool:

@@ -14,7 +14,7 @@ from harness.checkers.shop_model import AccountModel, balance_in, build_model
 from harness.checkers.sums import Slack
 from harness.history import History, Operation
 
-PROMISES = {
+EXCLUDED_BY = {
     "credit-created": ATOMIC,
     "credit-destroyed": ATOMIC,
     "stock-created": ATOMIC,

@@ -8,7 +8,7 @@ from harness.checkers.claims import CONTRACT
 from harness.checkers.finding import Finding, Verdict, Violation, conclude, not_applicable
 from harness.history import History
 
-PROMISES = dict.fromkeys(("message-dead-lettered", "poison-not-dead-lettered"), CONTRACT)
+EXCLUDED_BY = dict.fromkeys(("message-dead-lettered", "poison-not-dead-lettered"), CONTRACT)
 
 
 def check(history: History) -> Finding:

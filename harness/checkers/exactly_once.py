@@ -16,7 +16,7 @@ from harness.checkers.shop_model import AccountModel, OrderModel, build_model, c
 from harness.checkers.sums import Slack
 from harness.history import History
 
-PROMISES = dict.fromkeys(
+EXCLUDED_BY = dict.fromkeys(
     (
         "charged-repeatedly",
         "taken-repeatedly",

@@ -13,7 +13,7 @@ from harness.checkers.finding import Finding, conclude, not_applicable
 from harness.checkers.sets import find_sets
 from harness.history import History
 
-PROMISES = ISOLATION
+EXCLUDED_BY = ISOLATION
 
 
 def check(history: History) -> Finding:

@@ -20,7 +20,7 @@ from harness.checkers.sums import Slack
 from harness.checkers.totals import Line, possible_total
 from harness.history import History, Operation
 
-PROMISES = {
+EXCLUDED_BY = {
     "wrong-total": CONTRACT,
     "order-of-another-user": KEPT,
     "acknowledged-item-missing": KEPT,
@@ -31,7 +31,7 @@ PROMISES = {
     "changed-after-payment": KEPT,
     "paid-order-refused": KEPT,
     "refused-then-paid": KEPT,
-    **removals.PROMISES,
+    **removals.EXCLUDED_BY,
 }
 
 MADE_LINES = 2

@@ -37,7 +37,7 @@ NAMED = 3
 GRACE_NS = 1_000_000_000
 """The longest time in nanoseconds after the bound at which a probe still counts as one at the bound."""
 
-PROMISES = dict.fromkeys(LEFT.values(), BOUNDED)
+EXCLUDED_BY = dict.fromkeys(LEFT.values(), BOUNDED)
 
 
 def check(history: History) -> Finding:

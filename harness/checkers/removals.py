@@ -9,7 +9,7 @@ from harness.checkers.finding import Violation
 from harness.checkers.shop_model import OrderModel, contents
 from harness.history import History, Operation
 
-PROMISES = {"removed-order-served": KEPT, "removed-item-remains": KEPT}
+EXCLUDED_BY = {"removed-order-served": KEPT, "removed-item-remains": KEPT}
 
 
 def find_reappearances(

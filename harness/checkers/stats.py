@@ -3,12 +3,12 @@
 from collections import Counter
 from typing import Any
 
-from harness.checkers.claims import Promise
+from harness.checkers.claims import Exclusion
 from harness.checkers.finding import Finding, conclude
 from harness.checkers.rejections import completed_later
 from harness.history import History, Outcome
 
-PROMISES: dict[str, Promise] = {}
+EXCLUDED_BY: dict[str, Exclusion] = {}
 OUTCOMES: tuple[Outcome, ...] = ("ok", "fail", "unknown")
 
 

@@ -201,9 +201,8 @@ class Space:
     def _start(self, at: int, node_state: NodeState, clients: Clients) -> Iterator[Move]:
         """Yield the begin of the next client's transaction.
 
-        The clients begin in a fixed order: two clients with equal orders would only double the states by symmetry. As
-        in the service, a life is enlisted in the store before its first transaction, and the request carries its
-        horizon.
+        The clients begin in a fixed order, so that no state is repeated under other names of clients. As in the
+        service, a life is enlisted in the store before its first transaction, and the request carries its horizon.
         """
         client = sum(map(bool, clients.begun))
         if client == len(clients.begun) or (self.case.sequential and client and not clients.replies[client - 1]):

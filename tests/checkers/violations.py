@@ -1,4 +1,4 @@
-"""Edits that break one promise each, and the finding that must name it."""
+"""Edits that violate one claim each, and the finding that must name it."""
 
 from dataclasses import dataclass
 

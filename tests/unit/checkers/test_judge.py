@@ -7,19 +7,19 @@ import msgspec
 import pytest
 
 from harness.checkers import CHECKERS, judge
-from harness.checkers.claims import BLOCKED, FIRST_EXCLUDED_BY, ISOLATION, ISOLATION_LEVELS, Promise, excludes
+from harness.checkers.claims import BLOCKED, FIRST_EXCLUDED_BY, ISOLATION, ISOLATION_LEVELS, Exclusion, applies
 from harness.checkers.finding import KEPT, Finding, Verdict, Violation, conclude, not_applicable
 
 ANOMALY = Violation(name="G1a", explanation="seen")
 
 
-def checker(finding, promises=ISOLATION):
+def checker(finding, exclusions=ISOLATION):
     def check(history):
         if isinstance(finding, Exception):
             raise finding
         return finding
 
-    return SimpleNamespace(check=check, PROMISES=promises)
+    return SimpleNamespace(check=check, EXCLUDED_BY=exclusions)
 
 
 HELD = checker(conclude((), (), {}))
@@ -153,7 +153,7 @@ def test_a_bound_matters_to_those_who_claim_one(checkout_run):
 
 def test_each_level_excludes_what_the_weaker_ones_do(run):
     names = [
-        {name for name, promise in ISOLATION.items() if excludes(promise, run.history(isolation=level))}
+        {name for name, exclusion in ISOLATION.items() if applies(exclusion, run.history(isolation=level))}
         for level in ("none", *ISOLATION_LEVELS)
     ]
     assert names[0] == set()
@@ -167,9 +167,9 @@ def test_each_level_excludes_what_the_weaker_ones_do(run):
 
 def test_every_violation_a_checker_can_name_is_promised_by_its_own_table():
     for name, module in CHECKERS.items():
-        assert all(isinstance(promise, Promise) for promise in module.PROMISES.values()), name
+        assert all(isinstance(exclusion, Exclusion) for exclusion in module.EXCLUDED_BY.values()), name
     for name in ("atomicity", "exactly-once"):
-        assert set(CHECKERS[name].NAMES.values()) <= set(CHECKERS[name].PROMISES)
+        assert set(CHECKERS[name].NAMES.values()) <= set(CHECKERS[name].EXCLUDED_BY)
 
 
 def test_many_violations_are_counted_and_some_are_kept():
