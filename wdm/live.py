@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from harness.history import Event, Operation
 from harness.report.live_stats import OUTCOMES, LiveStats
-from harness.report.text import READERS, last_words
+from harness.report.text import READERS, describe_progress
 from wdm import ui
 
 if TYPE_CHECKING:  # imported for a terminal only
@@ -52,7 +52,7 @@ class Progress:
     def __call__(self, record: Operation | Event) -> None:
         self._stats(record)
         if isinstance(record, Event):
-            words = last_words(record)
+            words = describe_progress(record)
             if words and not self._live:
                 self._say(words)
         now = time.monotonic()

@@ -1,1 +1,1 @@
-"""What a run came to, for people and for machines. Every report reads the history and its judgement, and nothing else."""
+"""The reports of runs and benches, for readers and for programs. Every report reads the history and its judgement alone."""

@@ -1,4 +1,4 @@
-"""Every report of a bench, written into its folder from what is in it."""
+"""The reports of a bench, written into its folder from its histories."""
 
 import json
 from typing import Any
@@ -9,19 +9,19 @@ from harness.run.bench_manifest import BenchFolder
 
 
 def finish(folder: BenchFolder) -> dict[str, Any]:
-    """Judge every history in the folder again, and write every report. The document of `results.json`.
+    """Judge every history in the folder again, write every report, and return the document of `results.json`.
 
-    Raises `ValueError` if the folder is none of a bench that this wdm can read, `EnvironmentFailure` if nothing can be written.
+    Raises `ValueError` for a folder that is no readable bench, and `EnvironmentFailure` if nothing can be written.
     """
-    rows = read_bench(folder.path)
-    document = comparison.render(rows)
-    _write(folder, rows, document)
+    results = read_bench(folder.path)
+    document = comparison.render(results)
+    _write(folder, results, document)
     return document
 
 
-def _write(folder: BenchFolder, rows: BenchResults, document: dict[str, Any]) -> None:
+def _write(folder: BenchFolder, results: BenchResults, document: dict[str, Any]) -> None:
     folder.write(folder.results.name, json.dumps(document, indent=2) + "\n")
     folder.write("results.csv", tables.as_csv(document["rows"]))
     folder.write("summary.md", tables.as_markdown(document))
-    folder.write(folder.page.name, pages.of_bench(rows, document))
-    folder.write("junit.xml", junit.render_bench(document, rows))
+    folder.write(folder.page.name, pages.of_bench(results, document))
+    folder.write("junit.xml", junit.render_bench(document, results))

@@ -1,4 +1,4 @@
-"""A bench as one document: a row a case, the thresholds, and the verdict of all."""
+"""A bench as one document: a row a case, the thresholds, and the verdict on all cases."""
 
 from collections import Counter
 from typing import Any
@@ -14,16 +14,16 @@ from harness.report.runs import BenchResults, Run, claims_of
 KIND = "bench"
 
 
-def render(rows: BenchResults) -> dict[str, Any]:
-    """Plain values only; `results.schema.json` says which."""
-    manifest = rows.manifest
-    found = [
-        _row(name, manifest.cases.get(name, {}), runs, manifest.rounds) for name, runs in rows.runs.items() if runs
+def render(results: BenchResults) -> dict[str, Any]:
+    """Return the document of `results.json`, in the format of `results.schema.json`."""
+    manifest = results.manifest
+    rows = [
+        _row(name, manifest.cases.get(name, {}), runs, manifest.rounds) for name, runs in results.runs.items() if runs
     ]
-    asked = tuple(thresholds.parse(text) for text in manifest.thresholds)
+    conditions = tuple(thresholds.parse(text) for text in manifest.thresholds)
     reasons = [f"not everything was run: {manifest.trouble or 'it was cut short'}"] if not manifest.complete else []
-    reasons += rows.damaged
-    verdict = worst([row["verdict"] for row in found])
+    reasons += results.damaged
+    verdict = worst([row["verdict"] for row in rows])
     if reasons and verdict == Verdict.HOLDS:
         verdict = str(Verdict.UNKNOWN)
     return {
@@ -32,7 +32,7 @@ def render(rows: BenchResults) -> dict[str, Any]:
         "wdm": manifest.wdm,
         "verdict": verdict,
         "reasons": reasons,
-        "complete": manifest.complete and not rows.damaged,
+        "complete": manifest.complete and not results.damaged,
         "command": manifest.command,
         "seed": manifest.seed,
         "rounds": manifest.rounds,
@@ -40,12 +40,12 @@ def render(rows: BenchResults) -> dict[str, Any]:
         "runtime": manifest.runtime,
         "durability": manifest.durability,
         "machine": manifest.machine,
-        "thresholds": thresholds.judge(asked, found),
-        "rows": found,
+        "thresholds": thresholds.judge(conditions, rows),
+        "rows": rows,
     }
 
 
-def _row(name: str, settings: dict[str, Any], runs: list[Run], rounds: int) -> dict[str, Any]:
+def _row(case: str, settings: dict[str, Any], runs: list[Run], rounds: int) -> dict[str, Any]:
     measured = [run.measured for run in runs]
     judgements = [run.judgement for run in runs]
     violations: Counter[str] = Counter()
@@ -53,12 +53,12 @@ def _row(name: str, settings: dict[str, Any], runs: list[Run], rounds: int) -> d
     for judgement in judgements:
         for result in judgement.results:
             counts = result.finding.figures.get("violations") or {}
-            broken = {each.name for each in result.violated}
-            violations.update({each: count for each, count in counts.items() if each in broken})
-            allowed.update({each: count for each, count in counts.items() if each not in broken})
+            broken = {violation.name for violation in result.violated}
+            violations.update({name: count for name, count in counts.items() if name in broken})
+            allowed.update({name: count for name, count in counts.items() if name not in broken})
     checkers = [result.checker for result in judgements[0].results]
     return {
-        "name": name,
+        "name": case,
         **settings,
         "rounds": len(runs),
         "rounds_wanted": rounds,
@@ -76,7 +76,7 @@ def _row(name: str, settings: dict[str, Any], runs: list[Run], rounds: int) -> d
 
 
 def _standing(runs: list[Run], checker: str) -> str:
-    """The worst of all rounds."""
+    """Return the worst standing of a checker in all rounds."""
     order = ("claimed-and-violated", "unknown", "not-claimed-and-seen", "claimed-and-held", "not-applicable")
     seen = {result.standing for run in runs for result in run.judgement.results if result.checker == checker}
-    return next(each for each in order if each in seen)
+    return next(standing for standing in order if standing in seen)

@@ -12,34 +12,34 @@ _FORBIDDEN = {code: "\ufffd" for code in (*range(32), 0xFFFE, 0xFFFF) if code no
 
 
 def render(history: History, judgement: Judgement) -> bytes:
-    """A violated claim is a failure, what could not be judged an error, what there was nothing of is skipped."""
+    """Return the suite of a run: a violated claim is a failure, an unknown standing an error, a checker without work skipped."""
     header = history.header
     return _written(_suite(f"{header.scenario} {header.protocol} seed {header.seed}", judgement))
 
 
-def render_bench(document: Mapping[str, Any], rows: BenchResults) -> bytes:
-    """A suite each run, and one of the thresholds."""
+def render_bench(document: Mapping[str, Any], results: BenchResults) -> bytes:
+    """Return a suite for each run, and one for the thresholds."""
     suites = Element("testsuites", name="wdm bench")
-    for run in rows.every():
+    for run in results.every():
         suites.append(_suite(f"{run.case}, round {run.round}, seed {run.history.header.seed}", run.judgement))
-    asked = document["thresholds"]
-    if asked or document["reasons"]:
-        suites.append(_limits(asked, document["reasons"]))
+    thresholds = document["thresholds"]
+    if thresholds or document["reasons"]:
+        suites.append(_limits(thresholds, document["reasons"]))
     return _written(suites)
 
 
-def _limits(asked: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> Element:
-    failed = sum(not each["met"] for each in asked)
+def _limits(thresholds: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> Element:
+    failed = sum(not threshold["met"] for threshold in thresholds)
     suite = Element(
-        "testsuite", name="bench", tests=str(len(asked) + 1), failures=str(failed), errors=str(len(reasons[:1]))
+        "testsuite", name="bench", tests=str(len(thresholds) + 1), failures=str(failed), errors=str(len(reasons[:1]))
     )
     whole = SubElement(suite, "testcase", classname="bench", name="everything was run")
     if reasons:
         SubElement(whole, "error", message="incomplete").text = _clean("\n".join(reasons))
-    for each in asked:
-        case = SubElement(suite, "testcase", classname="bench", name=_clean(f"not {each['text']}"))
-        if not each["met"]:
-            SubElement(case, "failure", message=_clean("; ".join(each["crossed_by"]) or "nothing was measured"))
+    for threshold in thresholds:
+        case = SubElement(suite, "testcase", classname="bench", name=_clean(f"not {threshold['text']}"))
+        if not threshold["met"]:
+            SubElement(case, "failure", message=_clean("; ".join(threshold["crossed_by"]) or "nothing was measured"))
     return suite
 
 
@@ -48,7 +48,7 @@ def _written(element: Element) -> bytes:
 
 
 def _suite(name: str, judgement: Judgement) -> Element:
-    standings = [each.standing for each in judgement.results]
+    standings = [result.standing for result in judgement.results]
     suite = Element(
         "testsuite",
         name=_clean(name),
@@ -69,17 +69,17 @@ def _case(case: Element, result: Result) -> None:
     reasons = _clean("\n".join(result.finding.reasons))
     if result.violated:
         message = ", ".join(dict.fromkeys(violation.name for violation in result.violated))
-        told = "\n\n".join(violation.explanation for violation in result.violated)
-        SubElement(case, "failure", message=_clean(message)).text = _clean(told)
+        explained = "\n\n".join(violation.explanation for violation in result.violated)
+        SubElement(case, "failure", message=_clean(message)).text = _clean(explained)
     elif result.standing == "unknown":
         SubElement(case, "error", message="unknown").text = reasons
     elif result.standing == "not-applicable":
         SubElement(case, "skipped", message=reasons)
     if result.allowed:
-        told = "\n\n".join(f"{violation.name}: {violation.explanation}" for violation in result.allowed)
-        SubElement(case, "system-out").text = _clean(f"seen, and not claimed:\n{told}")
+        explained = "\n\n".join(f"{violation.name}: {violation.explanation}" for violation in result.allowed)
+        SubElement(case, "system-out").text = _clean(f"seen, and not claimed:\n{explained}")
 
 
 def _clean(text: str) -> str:
-    """Without the characters that no XML may hold."""
+    """Replace the characters that XML forbids."""
     return text.translate(_FORBIDDEN)

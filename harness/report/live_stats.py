@@ -1,4 +1,4 @@
-"""A run as it goes: what somebody who looks at it now wants to know. A reader of what is recorded, of a run here or in a file."""
+"""The present state of a run, from the lines of its history: in this process, or in a file that another process writes."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -19,7 +19,10 @@ RECENT_NS = 3_000_000_000
 
 @dataclass
 class LiveStats:
-    """Hears every operation and event. Rates and latencies are of the checkouts that ended in the last seconds."""
+    """The statistics of a run under way. Rates and latencies are those of the checkouts that ended in the last three seconds.
+
+    An instance is called with every operation and event of the history.
+    """
 
     phase: str = "up"
     tally: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -50,13 +53,14 @@ class LiveStats:
 
     @property
     def rate_per_s(self) -> float:
-        """Successes of the last seconds."""
+        """Successful checkouts a second in the last three seconds."""
         span_s = min(RECENT_NS / 1e9, self.lasted_s)
-        return sum(each.outcome == "ok" for each in self._recent) / span_s if span_s > 0 else 0.0
+        return sum(checkout.outcome == "ok" for checkout in self._recent) / span_s if span_s > 0 else 0.0
 
     def latency_ms(self, q: float) -> float | None:
-        found = Histogram(map(latency_us, self._recent)).quantile(q)
-        return None if found is None else found / 1000
+        """Return a quantile of the last latencies; None without a checkout."""
+        latency = Histogram(map(latency_us, self._recent)).quantile(q)
+        return None if latency is None else latency / 1000
 
     @property
     def faults(self) -> list[str]:
@@ -67,18 +71,18 @@ class LiveStats:
         return [f"{name} {state}" for name, state in self.nodes.items() if state != "running"]
 
     def outcome_counts(self, operation: str = CHECKOUT) -> str:
-        """`12 acknowledged, 3 rejected, 0 unknown`."""
+        """Return the counts of an operation as `12 acknowledged, 3 rejected, 0 unknown`."""
         return ", ".join(f"{self.tally[operation, outcome]} {READERS[outcome]}" for outcome in OUTCOMES)
 
     def speed(self) -> str:
-        """`98/s, median 9 ms, 99th percentile 31 ms`; empty before anybody was answered."""
+        """Return `98/s, median 9 ms, 99th percentile 31 ms`; empty before the first answer."""
         p50, p99 = self.latency_ms(0.5), self.latency_ms(0.99)
         if p50 is None or p99 is None:
             return ""
         return f"{self.rate_per_s:.0f}/s, median {p50:.0f} ms, 99th percentile {p99:.0f} ms"
 
     def document(self) -> dict[str, Any]:
-        """Plain values, for a page."""
+        """Return the statistics as plain values for a page."""
         return {
             "phase": self.phase,
             "lasted_s": round(self.lasted_s, 1),
@@ -112,7 +116,7 @@ class LiveStats:
 
 
 class HistoryFollower:
-    """Follows a history that somebody else writes."""
+    """The reader of a history that another process writes."""
 
     def __init__(self, path: Path) -> None:
         self.stats = LiveStats()
@@ -123,7 +127,7 @@ class HistoryFollower:
         self._rest = b""
 
     def follow(self) -> bool:
-        """Read what is new; whether there was anything. A line that is no record ends it."""
+        """Read the new lines, and return whether there were any. A damaged line ends the history."""
         if self.over:
             return False
         try:
@@ -134,14 +138,14 @@ class HistoryFollower:
             return False
         *lines, self._rest = data.split(b"\n")
         for line in lines:
-            self._hear(line)
+            self._read(line)
         return bool(lines)
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
 
-    def _hear(self, line: bytes) -> None:
+    def _read(self, line: bytes) -> None:
         try:
             record = decode_line(line)
         except (msgspec.DecodeError, UnicodeDecodeError):

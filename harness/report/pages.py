@@ -1,4 +1,4 @@
-"""The pages for people: what goes into `report.html`."""
+"""The pages for readers: the content of `report.html`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,16 +12,18 @@ from harness.run.counterexample import COUNTEREXAMPLE, load, shown
 
 
 def of_run(run: Run) -> str:
+    """Return the page of a run."""
     return render(views.of_run(run, results.render(run.history, run.judgement)))
 
 
 def of_two(first: Run, second: Run) -> str:
+    """Return the page that compares two runs."""
     return render(views.of_two(first, second, {}))
 
 
-def of_bench(rows: BenchResults, document: Mapping[str, Any]) -> str:
-    """`document` is what `comparison.render` made of these rows."""
-    return render(views.of_bench(rows, document))
+def of_bench(results: BenchResults, document: Mapping[str, Any]) -> str:
+    """Return the page of a bench; `document` is that of `comparison.render`."""
+    return render(views.of_bench(results, document))
 
 
 def of_check(folder: Path) -> str:

@@ -15,7 +15,10 @@ KIND = "run"
 
 
 def render(history: History, judgement: Judgement, digest: str = "") -> dict[str, Any]:
-    """Plain values only: the verdict, why, what was run, and every checker's result; `digest` of a run that can be replayed."""
+    """Return the document: the verdict with its reasons, the configuration, the figures and the result of every checker.
+
+    `digest` is that of the course of a run that can be replayed.
+    """
     header = history.header
     document = {
         "format": formats.RESULTS,
@@ -46,15 +49,15 @@ def render(history: History, judgement: Judgement, digest: str = "") -> dict[str
 
 
 def read(file: Path) -> dict[str, Any]:
-    """A `results.json` that was written before, as far as a line about it needs it. Raises `formats.Unreadable`."""
+    """Read a `results.json`, and check the keys of its summary. Raises `formats.Unreadable`."""
     way_out = "`wdm report` judges the histories again"
-    said = formats.document(file, formats.RESULTS_READABLE, way_out)
-    if said.get("verdict") not in ("holds", "violated", "unknown"):
-        raise formats.damaged(file, ValueError(f"its verdict is {said.get('verdict')!r}"), way_out)
+    document = formats.document(file, formats.RESULTS_READABLE, way_out)
+    if document.get("verdict") not in ("holds", "violated", "unknown"):
+        raise formats.damaged(file, ValueError(f"its verdict is {document.get('verdict')!r}"), way_out)
     for name, types in _TYPES.items():
-        if not isinstance(said.get(name), types):
-            raise formats.damaged(file, ValueError(f"its {name} is {said.get(name)!r}"), way_out)
-    return said
+        if not isinstance(document.get(name), types):
+            raise formats.damaged(file, ValueError(f"its {name} is {document.get(name)!r}"), way_out)
+    return document
 
 
 _TYPES = {name: (str, type(None)) for name in ("scenario", "protocol", "trace")} | {"seed": (int, str, type(None))}

@@ -1,4 +1,4 @@
-"""The kinds of folders in `wdm-runs/`, how one is found, and what a line about it says."""
+"""The folders in `wdm-runs/`: their kinds, the search for one by its name, and a summary of each."""
 
 from collections.abc import Callable, Iterator
 from enum import Enum
@@ -32,13 +32,15 @@ COMPARED = (
 
 
 class FolderKind(Enum):
+    """The kinds of folders."""
+
     RUN = "run"
     BENCH = "bench"
     CHECK = "counterexample of wdm check"
 
 
 def folder_kind(path: Path) -> FolderKind | None:
-    """None for a folder that is none of ours."""
+    """Return the kind of a folder; None for a foreign one."""
     if benches.is_bench(path):
         return FolderKind.BENCH
     if (path / COUNTEREXAMPLE).is_file():
@@ -47,7 +49,7 @@ def folder_kind(path: Path) -> FolderKind | None:
 
 
 def list_folders(runs: Path) -> list[Path]:
-    """All folders of ours, the oldest first."""
+    """Return the folders of every kind, the oldest first."""
     if not runs.is_dir():
         return []
     return sorted(path for path in runs.iterdir() if path.is_dir() and not path.is_symlink() and folder_kind(path))
@@ -69,28 +71,28 @@ def find(runs: Path, name: str, fits: Callable[[Path], object] = folder_kind, no
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """`{"run", "kind", "verdict", "scenario", "protocol", "seed", "folder"}`; what cannot be read says so."""
-    what = folder_kind(path)
-    line: dict[str, Any] = {"run": path.name, "kind": what.name.lower() if what else "", "folder": str(path)}
-    if what is FolderKind.CHECK:
+    """Return `{"run", "kind", "verdict", "scenario", "protocol", "seed", "folder"}`; an unreadable one has that verdict."""
+    kind = folder_kind(path)
+    line: dict[str, Any] = {"run": path.name, "kind": kind.name.lower() if kind else "", "folder": str(path)}
+    if kind is FolderKind.CHECK:
         return {**line, **_counterexample(path)}
-    said = _results(RunFolder(path))
-    if what is FolderKind.BENCH:
-        return {**line, **_bench(path, said)}
-    found = {key: said.get(key) for key in ("verdict", "scenario", "protocol", "seed")}
-    if not said:
-        found["verdict"] = "none"
-    return {**line, **found}
+    document = _results(RunFolder(path))
+    if kind is FolderKind.BENCH:
+        return {**line, **_bench(path, document)}
+    values = {key: document.get(key) for key in ("verdict", "scenario", "protocol", "seed")}
+    if not document:
+        values["verdict"] = "none"
+    return {**line, **values}
 
 
-def _bench(path: Path, said: dict[str, Any]) -> dict[str, Any]:
+def _bench(path: Path, document: dict[str, Any]) -> dict[str, Any]:
     try:
         manifest = BenchFolder(path).manifest()
     except Unreadable as error:
         return _unreadable(path, error)
     protocols = dict.fromkeys(str(case["protocol"]) for case in manifest.cases.values())
     scenarios = dict.fromkeys(str(case["scenario"]) for case in manifest.cases.values())
-    verdict = said.get("verdict", "none")
+    verdict = document.get("verdict", "none")
     return {
         "verdict": verdict,
         "scenario": ", ".join(scenarios),
@@ -113,7 +115,7 @@ def _unreadable(path: Path, error: Unreadable) -> dict[str, Any]:
 
 
 def _results(folder: RunFolder) -> dict[str, Any]:
-    """Nothing where there are none: it runs, it was killed, or its disk was full."""
+    """Read `results.json`; empty without one: the run is under way or was killed, or its disk was full."""
     if not folder.results.is_file():
         return {}
     try:
@@ -123,8 +125,7 @@ def _results(folder: RunFolder) -> dict[str, Any]:
 
 
 def compare_runs(one: Run, other: Run) -> Iterator[tuple[str, str, str, str]]:
-    """(figure, of one, of the other, ratio) each."""
-
+    """Yield (figure, value of one, value of the other, ratio)."""
     rows = [{"measured": msgspec.to_builtins(run.measured)} for run in (one, other)]
     yield "protocol", one.candidate, other.candidate, ""
     yield "scenario", one.history.header.scenario, other.history.header.scenario, ""
@@ -133,8 +134,8 @@ def compare_runs(one: Run, other: Run) -> Iterator[tuple[str, str, str, str]]:
         a, b = (metric(row, name) for row in rows)
         if a is not None or b is not None:
             ratio = f"{b / a:.2f}" if a and b is not None else "-"
-            yield name, _told(a), _told(b), ratio
+            yield name, _rounded(a), _rounded(b), ratio
 
 
-def _told(value: float | None) -> str:
+def _rounded(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"

@@ -1,4 +1,4 @@
-"""Runs as reports read them: a folder's history with its judgement, its figures and its steps; a bench is several."""
+"""Runs as reports read them: history, judgement, figures and spans of a folder; a bench has several runs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from harness.run.folder import HISTORY
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `case` and `round` are those of a bench; `name` is its folder's."""
+    """One judged run. `name` is that of its folder; `case` and `round` are those of a bench."""
 
     name: str
     history: History
@@ -44,39 +44,40 @@ class Run:
 
 
 def read(path: Path, case: str = "", number: int = 1) -> Run:
-    """The run in this folder. Raises `HistoryError` if its history is not whole."""
+    """Read the run in a folder. Raises `HistoryError` if its history is not whole."""
     history = load(path / HISTORY)
     return Run(path.name, history, examine(history), spans.read(path), case, number)
 
 
 @dataclass(frozen=True)
 class BenchResults:
-    """A bench as its report reads it: the runs of each case that left a whole history, and why others did not."""
+    """The runs of a bench with a whole history, by case, and the reasons for the damaged ones."""
 
     manifest: BenchManifest
     runs: dict[str, list[Run]]
     damaged: list[str]
 
     def every(self) -> Iterator[Run]:
-        for several in self.runs.values():
-            yield from several
+        """Yield all runs."""
+        for runs in self.runs.values():
+            yield from runs
 
 
 def read_bench(path: Path) -> BenchResults:
-    """Raises `ValueError` if the manifest cannot be read."""
-
+    """Read and judge the runs of a bench. Raises `ValueError` for an unreadable manifest."""
     manifest = benches.read(path)
     runs: dict[str, list[Run]] = {name: [] for name in manifest.cases}
     damaged = []
-    for kept in manifest.runs:
+    for entry in manifest.runs:
         try:
-            runs.setdefault(kept.case, []).append(read(BenchFolder(path).runs / kept.folder, kept.case, kept.round))
+            runs.setdefault(entry.case, []).append(read(BenchFolder(path).runs / entry.folder, entry.case, entry.round))
         except HistoryError as error:
-            damaged.append(f"{kept.case}: {error}")
+            damaged.append(f"{entry.case}: {error}")
     return BenchResults(manifest, runs, damaged)
 
 
 def claims_of(run: Run) -> dict[str, Any]:
+    """Return the claims of the protocol as plain values."""
     claims = run.history.header.claims
     return {
         "atomicity": claims.atomicity,

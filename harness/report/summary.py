@@ -10,7 +10,7 @@ from harness.report.text_table import markdown_line
 
 
 def render(history: History, judgement: Judgement) -> str:
-    """The verdict, what it stands on, a line a checker, and how to run it again."""
+    """Return the verdict with its evidence, a line a checker, and the command that repeats the run."""
     return "\n".join(_lines(history, judgement)) + "\n"
 
 
@@ -25,9 +25,9 @@ def _lines(history: History, judgement: Judgement) -> Iterator[str]:
     yield ""
     yield "| checker | standing | claimed | seen |"
     yield "| --- | --- | --- | --- |"
-    for each in judgement.results:
-        seen = ", ".join(f"{count} {name}" for name, count in (each.finding.figures.get("violations") or {}).items())
-        cells = (each.checker, STANDING[each.standing], "; ".join(each.claims) or "-", seen or "-")
+    for result in judgement.results:
+        seen = ", ".join(f"{count} {name}" for name, count in (result.finding.figures.get("violations") or {}).items())
+        cells = (result.checker, STANDING[result.standing], "; ".join(result.claims) or "-", seen or "-")
         yield markdown_line(cells)
     if header.config.get("command"):
         yield ""

@@ -13,7 +13,10 @@ Row = Mapping[str, Any]
 
 
 class Column(NamedTuple):
-    """`name` is the CSV's, `title` a person's; `of` takes a row. `digits` after the point, None for a text."""
+    """A column: its `name` in CSV, its `title` for readers, and its value `of` a row. `digits` is None for a text.
+
+    A `short` table leaves out the columns that are not `short`.
+    """
 
     name: str
     title: str
@@ -27,7 +30,7 @@ def _metric(name: str) -> Callable[[Row], float | None]:
 
 
 def setting(row: Row) -> str:
-    """What differs from the usual: `8 clients, 2 workers`."""
+    """Return the load and the settings other than the defaults: `8 clients, 2 workers`."""
     pace = row["pace"]
     load = describe_pace(pace["rate_per_s"], pace["clients"], pace["limit_p99_ms"])
     usual = {"workers": 1, "items": 2, "skew": 0.0}
@@ -73,26 +76,26 @@ def shown_value(value: Any, digits: int | None) -> str:
 
 
 def shown_columns(rows: Sequence[Row]) -> list[Column]:
-    """The columns of a short table that have anything to say."""
-    return [each for each in COLUMNS if each.short and any(each.of(row) is not None for row in rows)]
+    """Return the columns of a short table that have a value in any row."""
+    return [column for column in COLUMNS if column.short and any(column.of(row) is not None for row in rows)]
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """Every column, numbers in full, nothing where there is no figure."""
+    """Return every column as CSV, with unrounded numbers; a missing figure is empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(each.name for each in COLUMNS)
-    writer.writerows([each.of(row) for each in COLUMNS] for row in rows)
+    writer.writerow(column.name for column in COLUMNS)
+    writer.writerows([column.of(row) for column in COLUMNS] for row in rows)
     return out.getvalue()
 
 
 def as_markdown(document: Mapping[str, Any]) -> str:
-    """For the summary page of a pipeline."""
+    """Return the comparison as Markdown, for the summary page of a pipeline."""
     rows = document["rows"]
     columns = shown_columns(rows)
     lines = [f"## wdm bench: {document['verdict']}", ""]
     lines += [f"- {reason}" for reason in document["reasons"]]
-    lines += [f"- {_threshold(each)}" for each in document["thresholds"]]
+    lines += [f"- {_threshold(threshold)}" for threshold in document["thresholds"]]
     lines += [""] if document["reasons"] or document["thresholds"] else []
     lines.append(markdown_line(column.title for column in columns))
     lines.append(markdown_line("---" if column.digits is None else "---:" for column in columns))
@@ -112,8 +115,8 @@ def as_markdown(document: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _threshold(each: Mapping[str, Any]) -> str:
-    if each["unmeasured"]:
-        return f"`{each['text']}`: no value was measured for this metric"
-    crossed = f"crossed by {'; '.join(each['crossed_by'])}"
-    return f"fail if `{each['text']}`: {'no' if each['met'] else crossed}"
+def _threshold(threshold: Mapping[str, Any]) -> str:
+    if threshold["unmeasured"]:
+        return f"`{threshold['text']}`: no value was measured for this metric"
+    crossed = f"crossed by {'; '.join(threshold['crossed_by'])}"
+    return f"fail if `{threshold['text']}`: {'no' if threshold['met'] else crossed}"

@@ -10,8 +10,8 @@ from harness.checkers.recovery import blocked
 from harness.history import Event, History
 from harness.report import text_table
 
-TOLD_IN_FULL = 3
-"""Violations of one name that are told step by step; the others are named."""
+EXPLAINED = 3
+"""The number of violations of one name with an explanation; the others are counted."""
 
 DURABILITY = {
     "everysec": "a store forces its log to the disk once a second: a power cut may lose acknowledged writes of the last second, "
@@ -33,7 +33,7 @@ STANDING = {
 
 
 def render(history: History, judgement: Judgement) -> str:
-    """The whole report. It ends with a newline."""
+    """Return the whole report, with a newline at its end."""
     parts = (_head, _operations, _faults, _refused, _usage, _claims, _violated, _allowed)
     texts = ("\n".join(part(history, judgement)) for part in parts)
     return "\n\n".join(text for text in texts if text) + "\n"
@@ -63,13 +63,13 @@ def _operations(_: History, judgement: Judgement) -> Iterator[str]:
     if counts:
         rates = figures.get("rate_per_s", {})
         yield f"operations (load of {figures.get('load_s', 0):.1f} s)"
-        rows = [(name, *by.values(), rates.get(name)) for name, by in counts.items()]
+        rows = [(name, *outcomes.values(), rates.get(name)) for name, outcomes in counts.items()]
         yield from text_table.lines([("", "acknowledged", "rejected", "unknown", "ok/s"), *rows])
 
 
 def _faults(history: History, judgement: Judgement) -> Iterator[str]:
-    found = blocked(history)
-    if not found:
+    faults = blocked(history)
+    if not faults:
         rough = "; the simulated network itself delays and loses messages now and then"
         yield f"no fault was injected{rough if history.header.runtime == 'sim' else ''}"
         return
@@ -77,15 +77,15 @@ def _faults(history: History, judgement: Judgement) -> Iterator[str]:
     yield "and the number of operations under way during the fault"
     rows = [
         (
-            f"{each['from_s']:.2f}",
-            each["fault"],
-            _target(each["target"]),
-            _seconds(each["lasted_s"]),
-            _seconds(each["from_start_s"].get("checkout")),
-            _seconds((each["from_end_s"] or {}).get("checkout")),
+            f"{fault['from_s']:.2f}",
+            fault["fault"],
+            _target(fault["target"]),
+            _seconds(fault["lasted_s"]),
+            _seconds(fault["from_start_s"].get("checkout")),
+            _seconds((fault["from_end_s"] or {}).get("checkout")),
             "did not happen" if impact.why_not else impact.met,
         )
-        for each, impact in zip(found, history.derive(impacts), strict=True)
+        for fault, impact in zip(faults, history.derive(impacts), strict=True)
     ]
     yield from text_table.lines([("at", "fault", "target", "lasted", "from start", "from end", "met"), *rows])
     yield from _not_happened(history)
@@ -95,11 +95,11 @@ def _faults(history: History, judgement: Judgement) -> Iterator[str]:
 
 
 def _not_happened(history: History) -> Iterator[str]:
-    """Each kind of fault that began and reached nobody, with the reason, however often."""
+    """Yield a line for each kind of fault that began without an effect, with the reason and the count."""
     counts: dict[tuple[str, str, str], int] = {}
-    for each in history.derive(impacts):
-        if each.why_not:
-            key = (each.fault, each.target, each.why_not)
+    for impact in history.derive(impacts):
+        if impact.why_not:
+            key = (impact.fault, impact.target, impact.why_not)
             counts[key] = counts.get(key, 0) + 1
     for (fault, target, why), count in counts.items():
         yield f"did NOT happen: {fault} on {target}, {count} times: {why}"
@@ -127,35 +127,35 @@ def _usage(history: History, _: Judgement) -> Iterator[str]:
 
 def _claims(_: History, judgement: Judgement) -> Iterator[str]:
     rows = [
-        (each.checker, STANDING[each.standing], "; ".join(each.claims) or "-", _seen(each))
-        for each in judgement.results
+        (result.checker, STANDING[result.standing], "; ".join(result.claims) or "-", _seen(result))
+        for result in judgement.results
     ]
     yield "claims"
     yield from text_table.lines([("checker", "standing", "claim", "seen"), *rows])
 
 
 def _violated(_: History, judgement: Judgement) -> Iterator[str]:
-    found = [violation for result in judgement.results for violation in result.violated]
-    if found:
+    violations = [violation for result in judgement.results for violation in result.violated]
+    if violations:
         yield "VIOLATED"
-        yield from _told(found)
+        yield from _explained(violations)
 
 
 def _allowed(_: History, judgement: Judgement) -> Iterator[str]:
-    found = [violation for result in judgement.results for violation in result.allowed]
-    if found:
+    violations = [violation for result in judgement.results for violation in result.allowed]
+    if violations:
         yield "seen and allowed: the protocol claims no property that excludes these"
-        yield from _told(found)
+        yield from _explained(violations)
 
 
-def _told(violations: Sequence[Violation]) -> Iterator[str]:
-    """The first of each name step by step."""
-    told: dict[str, int] = {}
+def _explained(violations: Sequence[Violation]) -> Iterator[str]:
+    """Yield the explanations of the first violations of each name, and the number of the others."""
+    counts: dict[str, int] = {}
     for violation in violations:
-        told[violation.name] = told.get(violation.name, 0) + 1
-        if told[violation.name] <= TOLD_IN_FULL:
+        counts[violation.name] = counts.get(violation.name, 0) + 1
+        if counts[violation.name] <= EXPLAINED:
             yield f"- {violation.name}: {violation.explanation}"
-    yield from (f"- {name}: {count - TOLD_IN_FULL} more" for name, count in told.items() if count > TOLD_IN_FULL)
+    yield from (f"- {name}: {count - EXPLAINED} more" for name, count in counts.items() if count > EXPLAINED)
 
 
 def _seen(result: Result) -> str:
@@ -164,7 +164,7 @@ def _seen(result: Result) -> str:
 
 
 def _figures(judgement: Judgement, checker: str) -> dict[str, Any]:
-    return next((each.finding.figures for each in judgement.results if each.checker == checker), {})
+    return next((result.finding.figures for result in judgement.results if result.checker == checker), {})
 
 
 def _target(target: Any) -> str:
@@ -176,7 +176,7 @@ def _seconds(value: float | None) -> str | None:
 
 
 def headline(history: History, judgement: Judgement) -> str:
-    """One line: the verdict and what it stands on."""
+    """Return one line with the verdict and its evidence."""
     tally = dict.fromkeys(("ok", "fail", "unknown"), 0)
     for operation in history.operations:
         if operation.op == "checkout":
@@ -190,17 +190,20 @@ def headline(history: History, judgement: Judgement) -> str:
 
 
 def no_success(judgement: Judgement) -> str:
-    """What a headline must not hide of a shop that served nobody once it was broken; empty if it did, or nothing broke."""
+    """Return the words for a shop without a success after its first fault; empty for other runs.
+
+    A shop that rejects every checkout keeps its claims, and a headline without these words would hide that.
+    """
     figures = _figures(judgement, "availability")
     return ", no checkout succeeded after the first fault" if figures.get("asked") and not figures["succeeded"] else ""
 
 
 def not_judged(judgement: Judgement) -> str:
-    """What a verdict leaves open, in words that follow it; empty if nothing."""
+    """Return the claims that nothing in the run could judge, in words that follow the verdict; empty if none."""
     return f", not judged: {', '.join(judgement.not_judged)}" if judgement.not_judged else ""
 
 
-_WORDS: Mapping[str, str] = {
+_PROGRESS: Mapping[str, str] = {
     "phase": "{name}",
     "fault-start": "{fault} {target} {said}",
     "fault-end": "{fault} {target} is over",
@@ -210,7 +213,7 @@ _WORDS: Mapping[str, str] = {
 }
 
 
-def last_words(event: Event) -> str:
-    """An event as a line of progress; empty for one that nobody waits for."""
+def describe_progress(event: Event) -> str:
+    """Return an event as a line of progress; empty for an event without one."""
     known = defaultdict(str, event.data)
-    return _WORDS.get(event.kind, "").format_map(known).strip()
+    return _PROGRESS.get(event.kind, "").format_map(known).strip()

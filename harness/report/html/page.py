@@ -1,6 +1,6 @@
-"""A report as one file of HTML: style, script and pictures are inside, and nothing is fetched.
+"""A report as one file of HTML: style, script and charts are inside, and nothing is fetched.
 
-The policy of a page allows exactly the two of ours, by their hashes: whatever the answers of a shop bring into it, nothing runs.
+The policy of a page allows exactly one style and one script, by their hashes: no text in an answer of a shop can run.
 Source: Content Security Policy Level 3, section 2.3.1 (hash-source).
 """
 
@@ -25,6 +25,7 @@ BASE = "base-uri 'none'; form-action 'none'"
 
 @cache
 def environment() -> "Environment":
+    """Return the template environment of the reports."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - see above
 
     made = Environment(
@@ -37,17 +38,18 @@ def environment() -> "Environment":
 
 
 def static(name: str) -> str:
+    """Return the text of a static file."""
     return (files(HERE) / "static" / name).read_text("utf-8")
 
 
 @cache
 def policy() -> str:
-    """The Content-Security-Policy of a report: nothing from anywhere, and of what is inline our style and our script alone."""
+    """Return the Content-Security-Policy of a report: no request, and inline only its own style and script."""
     return f"default-src 'none'; style-src {_hash(STYLE)}; script-src {_hash(SCRIPT)}; img-src data:; {BASE}"
 
 
 def current(page: str) -> bool:
-    """Whether this version made a page: under the policy of another its style would not be ours, and not be allowed."""
+    """Return whether this version made the page: another version has another policy, which forbids this style."""
     return str(escape(policy())) in page
 
 
@@ -56,7 +58,7 @@ def _hash(name: str) -> str:
 
 
 def render(page: Page) -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = []
     for section in SECTIONS:
         context = section.context(page)

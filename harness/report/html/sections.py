@@ -1,4 +1,4 @@
-"""The sections of a page, in their order: one row each. A section that has nothing to say is left out."""
+"""The sections of a page in their order, one row each. A section without content is left out."""
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
@@ -8,7 +8,7 @@ from harness.checkers import Result, Violation
 from harness.report.html import words
 from harness.report.html.charts import bars, distribution, ranges, sequence, timeline
 from harness.report.html.charts.frame import target
-from harness.report.html.sequence_diagram import SequenceIndex, examples, service_of
+from harness.report.html.sequence_diagram import SequenceDiagram, SequenceIndex, examples, service_of
 from harness.report.html.views import CaseView, Page
 from harness.report.tables import shown_columns, shown_value
 from harness.report.text import DURABILITY, STANDING
@@ -16,7 +16,7 @@ from harness.report.text import DURABILITY, STANDING
 BESIDE = frozenset(
     ("verdict", "asked", "unknown", "rate_per_s", "capacity_per_s", "found_per_s", "p50_ms", "p99_ms", "blocked_s")
 )
-"""The columns of the table side by side; what a checkout costs has its own section."""
+"""The columns of the table side by side; the cost of a checkout has its own section."""
 
 MOST_TIMELINES = 12
 MOST_DIAGRAMS = 6
@@ -36,7 +36,7 @@ WORST_FIRST = ("claimed-and-violated", "unknown", "not-claimed-and-seen", "claim
 
 
 class Section(NamedTuple):
-    """`context` gives what its template `sections/NAME.html.j2` needs, or None."""
+    """A section. `context` returns the values for its template `sections/NAME.html.j2`, or None to leave it out."""
 
     name: str
     title: str
@@ -53,9 +53,9 @@ def verdict(page: Page) -> Mapping[str, Any]:
         by: dict[str, list[str]] = {}
         for view in page.views:
             by.setdefault(view.first.candidate, []).append(view.verdict)
-        line = words.several({name: words_of(verdicts) for name, verdicts in by.items()})
+        line = words.several({name: worst_verdict(verdicts) for name, verdicts in by.items()})
         line += words.but(claim for view in page.views for run in view.runs for claim in run.judgement.not_judged)
-        lede = next((f"{view.label}: {said}" for view in page.views if (said := words.lede(view.first))), "")
+        lede = next((f"{view.label}: {lede}" for view in page.views if (lede := words.lede(view.first))), "")
     return {
         "headline": line,
         "lede": lede,
@@ -64,18 +64,19 @@ def verdict(page: Page) -> Mapping[str, Any]:
                 "label": view.label,
                 "verdict": view.verdict,
                 "mark": words.MARKS[view.verdict],
-                "counts": [each for run in view.runs for each in words.counts(run.judgement)][:6],
+                "counts": [sentence for run in view.runs for sentence in words.counts(run.judgement)][:6],
                 "facts": _summary(view),
             }
             for view in page.views
         ],
-        "overall": page.document.get("verdict", words_of([view.verdict for view in page.views])),
+        "overall": page.document.get("verdict", worst_verdict([view.verdict for view in page.views])),
         "thresholds": page.document.get("thresholds") or (),
     }
 
 
-def words_of(verdicts: list[str]) -> str:
-    return next((each for each in ("violated", "unknown", "holds") if each in verdicts), "unknown")
+def worst_verdict(verdicts: list[str]) -> str:
+    """Return the worst of these verdicts."""
+    return next((verdict for verdict in ("violated", "unknown", "holds") if verdict in verdicts), "unknown")
 
 
 def _summary(view: CaseView) -> str:
@@ -88,11 +89,12 @@ def _summary(view: CaseView) -> str:
 
 def wrong(page: Page) -> Mapping[str, Any] | None:
     """Return the violations of each order with its checkout, and the violations of no single order."""
-    found = [each for view in page.views for each in _wrong_in(view)]
-    return {"views": found} if found else None
+    views = [context for view in page.views for context in _violations_of(view)]
+    return {"views": views} if views else None
 
 
-def _wrong_in(view: CaseView) -> Iterator[Mapping[str, Any]]:
+def _violations_of(view: CaseView) -> Iterator[Mapping[str, Any]]:
+    """Yield the violations of each run, by order."""
     for run, index in zip(view.runs, view.sequences, strict=True):
         broken = [violation for result in run.judgement.results for violation in result.violated]
         if not broken:
@@ -102,17 +104,18 @@ def _wrong_in(view: CaseView) -> Iterator[Mapping[str, Any]]:
         for violation in broken:
             order = next((key.removeprefix("order ") for key in violation.keys if key.startswith("order ")), None)
             by_order.setdefault(order, []).append(violation) if order else others.append(violation)
-        diagrams = [_told(index, order, each) for order, each in islice(by_order.items(), MOST_DIAGRAMS)]
+        checkouts = [_checkout(index, order, broken) for order, broken in islice(by_order.items(), MOST_DIAGRAMS)]
         yield {
             "label": view.label if len(view.runs) == 1 else f"{view.label}, round {run.round}",
             "counts": words.counts(run.judgement),
-            "checkouts": diagrams,
-            "left_out": len(by_order) - len(diagrams),
-            "others": [words.first_line(each) for each in others[:8]],
+            "checkouts": checkouts,
+            "left_out": len(by_order) - len(checkouts),
+            "others": [words.first_line(violation) for violation in others[:8]],
         }
 
 
-def _told(index: SequenceIndex, order: str, violations: list[Violation]) -> Mapping[str, Any]:
+def _checkout(index: SequenceIndex, order: str, violations: list[Violation]) -> Mapping[str, Any]:
+    """Return the violations, the attempts and the diagram of one order."""
     diagram, history = index.diagram(order), index.run.history
     short = words.shortened(order)
     attempts = diagram.attempts if diagram else ()
@@ -122,7 +125,7 @@ def _told(index: SequenceIndex, order: str, violations: list[Violation]) -> Mapp
     return {
         "order": short,
         "violations": [words.first_line(violation) for violation in violations],
-        "attempts": words.asked(history, attempts[:4]),
+        "attempts": words.describe_attempts(history, attempts[:4]),
         "meanwhile": words.meanwhile(history, index.run.measured.faults, attempts),
         "figure": figure,
         "left_out": diagram.left_out if diagram else 0,
@@ -130,7 +133,7 @@ def _told(index: SequenceIndex, order: str, violations: list[Violation]) -> Mapp
 
 
 def comparison(page: Page) -> Mapping[str, Any] | None:
-    """The table of all cases, and latency and throughput on one scale each."""
+    """Return the table of all cases, and charts of latency and throughput with one scale each."""
     rows = page.document.get("rows")
     if page.kind == "run" or not page.views:
         return None
@@ -154,11 +157,11 @@ def comparison(page: Page) -> Mapping[str, Any] | None:
         figures.append(bars.figure("found", "Highest rate within the latency limit", "/s", found, 0))
     table = None
     if rows:
-        columns = [each for each in shown_columns(rows) if each.name in BESIDE]
+        columns = [column for column in shown_columns(rows) if column.name in BESIDE]
         table = {
-            "headers": ["case", *(each.title for each in columns)],
+            "headers": ["case", *(column.title for column in columns)],
             "rows": [
-                [view.label, *(shown_value(each.of(view.row), each.digits) for each in columns)]
+                [view.label, *(shown_value(column.of(view.row), column.digits) for column in columns)]
                 for view in page.views
                 if view.row
             ],
@@ -171,6 +174,7 @@ def comparison(page: Page) -> Mapping[str, Any] | None:
 
 
 def cost(page: Page) -> Mapping[str, Any] | None:
+    """Return the costs of a checkout: facts of a single case, charts of several."""
     if len(page.views) == 1:
         spent = page.views[0].measured.cost
         facts = [
@@ -188,29 +192,30 @@ def cost(page: Page) -> Mapping[str, Any] | None:
 
 
 def time(page: Page) -> Mapping[str, Any] | None:
-    """Each case over time (its first round), with the faults that it had."""
-    found = []
+    """Return each case over time (its first round), with its faults."""
+    timelines = []
     for number, view in enumerate(page.views[:MOST_TIMELINES]):
         measured = view.first.measured
-        found.append(
+        timelines.append(
             {
                 "label": view.label,
                 "figure": timeline.figure(f"time-{number}", view.label, measured),
-                "faults": [_fault(each) for each in measured.faults],
+                "faults": [_fault(fault) for fault in measured.faults],
                 "refused": _refused(view),
             }
         )
-    return {"views": found, "left_out": len(page.views) - len(found)} if found else None
+    return {"views": timelines, "left_out": len(page.views) - len(timelines)} if timelines else None
 
 
-def _fault(each: Mapping[str, Any]) -> tuple[str, ...]:
-    starts, ends = each["from_start_s"].get("checkout"), (each["from_end_s"] or {}).get("checkout")
-    lasted = each["lasted_s"]
+def _fault(fault: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the row of a fault in the table of faults."""
+    starts, ends = fault["from_start_s"].get("checkout"), (fault["from_end_s"] or {}).get("checkout")
+    lasted = fault["lasted_s"]
     never = "never again"
     return (
-        f"{each['from_s']:.2f}",
-        str(each["fault"]),
-        target(dict(each)),
+        f"{fault['from_s']:.2f}",
+        str(fault["fault"]),
+        target(dict(fault)),
         "-" if lasted is None else f"{lasted:.2f}",
         never if starts is None else f"{starts:.2f}",
         never if ends is None else f"{ends:.2f}",
@@ -218,14 +223,13 @@ def _fault(each: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _refused(view: CaseView) -> list[str]:
-    refused = view.first.history.of_kind("fault-refused")
-    return list(
-        dict.fromkeys(f"{each.data.get('fault')} {each.data.get('target')}: {each.data.get('why')}" for each in refused)
-    )
+    """Return the faults that were not injected, with their reasons."""
+    refused = [event.data for event in view.first.history.of_kind("fault-refused")]
+    return list(dict.fromkeys(f"{data.get('fault')} {data.get('target')}: {data.get('why')}" for data in refused))
 
 
 def spread(page: Page) -> Mapping[str, Any] | None:
-    """The distribution of latencies, all cases with the same faults in one picture."""
+    """Return the distributions of latencies, with all cases of the same faults in one chart."""
     by: dict[str, list[CaseView]] = {}
     for view in page.views:
         by.setdefault(view.first.history.header.scenario if page.kind == "bench" else "", []).append(view)
@@ -243,60 +247,61 @@ def spread(page: Page) -> Mapping[str, Any] | None:
 
 
 def course(page: Page) -> Mapping[str, Any] | None:
-    """One checkout that went well and one that was undone, of each candidate."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    """Return a successful and a rejected checkout of each candidate."""
+    examples_by_name: dict[str, list[Mapping[str, Any]]] = {}
     for view in page.views:
         name = view.first.candidate
-        if name in found or len(found) >= MOST_EXAMPLES:
+        if name in examples_by_name or len(examples_by_name) >= MOST_EXAMPLES:
             continue
         drawn = [_example(name, outcome, diagram) for outcome, diagram in examples(view.sequences[0]).items()]
         if drawn:
-            found[name] = drawn
-    return {"candidates": found} if found else None
+            examples_by_name[name] = drawn
+    return {"candidates": examples_by_name} if examples_by_name else None
 
 
-def _example(name: str, outcome: str, diagram: Any) -> Mapping[str, Any]:
+def _example(name: str, outcome: str, diagram: SequenceDiagram) -> Mapping[str, Any]:
+    """Return the title, the description and the figure of an example."""
     undone = " and undone" if len({service_of(node) for node in diagram.nodes}) > 1 else ""
     title = "A checkout that succeeded" if outcome == "ok" else f"A checkout that was rejected{undone}"
     short = words.shortened(diagram.order)
     answer = "acknowledged" if outcome == "ok" else "rejected"
-    said = str(diagram.attempts[0].value or "")
+    reason = str(diagram.attempts[0].value or "")
     return {
         "title": title,
-        "about": f"Order {short}; its checkout was {answer}{f': {said}' if outcome == 'fail' and said else ''}.",
+        "about": f"Order {short}; its checkout was {answer}{f': {reason}' if outcome == 'fail' and reason else ''}.",
         "figure": sequence.figure(f"course-{name}-{outcome}".replace(" ", "-"), f"{title}, {name}", diagram),
     }
 
 
 def claims(page: Page) -> Mapping[str, Any]:
-    """A table a candidate: what it claims, and what was observed in each of its cases."""
+    """Return a table a candidate: its claims, and the observations in each of its cases."""
     by: dict[str, list[CaseView]] = {}
     for view in page.views:
         by.setdefault(view.first.candidate if page.kind == "bench" else view.label, []).append(view)
-    found = []
+    tables = []
     for name, views in by.items():
         results = views[0].first.judgement.results
         rows = [
             {
-                "checker": each.checker,
-                "claimed": "; ".join(each.claims) or "-",
-                "seen": [_seen(view, each.checker) for view in views],
+                "checker": result.checker,
+                "claimed": "; ".join(result.claims) or "-",
+                "seen": [_seen(view, result.checker) for view in views],
             }
-            for each in results
+            for result in results
         ]
         heads = [view.label.removeprefix(f"{name}, ") if len(views) > 1 else "observed" for view in views]
-        found.append({"label": name, "heads": heads, "rows": rows})
+        tables.append({"label": name, "heads": heads, "rows": rows})
     durabilities = dict.fromkeys(view.first.history.header.durability for view in page.views)
     return {
-        "tables": found,
-        "durabilities": [(each, DURABILITY.get(each, "as the shop has it")) for each in durabilities],
+        "tables": tables,
+        "durabilities": [(name, DURABILITY.get(name, "as the shop has it")) for name in durabilities],
     }
 
 
 def _seen(view: CaseView, checker: str) -> Mapping[str, str]:
-    """The worst of all rounds."""
-    results = [each for run in view.runs for each in run.judgement.results if each.checker == checker]
-    return _claim(min(results, key=lambda each: WORST_FIRST.index(each.standing)))
+    """Return the worst result of a checker in all rounds."""
+    results = [result for run in view.runs for result in run.judgement.results if result.checker == checker]
+    return _claim(min(results, key=lambda result: WORST_FIRST.index(result.standing)))
 
 
 def _claim(result: Result) -> Mapping[str, str]:
@@ -310,6 +315,7 @@ def _claim(result: Result) -> Mapping[str, str]:
 
 
 def again(page: Page) -> Mapping[str, Any]:
+    """Return the configuration of the run and the command that repeats it."""
     return {
         "facts": page.facts,
         "command": page.command,

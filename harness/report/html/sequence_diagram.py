@@ -1,8 +1,7 @@
-"""One checkout as a story: what its client asked and heard, what services said to each other and to their stores, and
-what broke.
+"""Sequence diagrams: the messages, store commands and faults of one checkout, in the order of time.
 
-Everything comes from the history and from the steps that services noted (`harness.history.spans`). A step that is
-missing, because its writer was killed before it could tell, is missing here.
+Everything comes from the history and from the spans of the services (`harness.history.spans`). A span is missing where its
+process was killed before it could write it, and so is its entry in the diagram.
 """
 
 from bisect import bisect_left, bisect_right
@@ -15,12 +14,12 @@ from typing import Literal
 from harness.history import Event, Operation
 from harness.history.spans import Span
 from harness.report.runs import Run
-from harness.report.text import last_words
+from harness.report.text import describe_progress
 
 CLIENT = "client"
 MOST_ENTRIES = 56
 EXAMPLES = 60
-"""Among so many an example is looked for."""
+"""The number of orders among which an example is chosen."""
 
 AROUND_NS = 250_000_000
 NOTICED_NS = 500_000_000
@@ -31,18 +30,19 @@ TO_NODES = {
     "power-cut": "loses power",
     "lost-tail": "is killed and loses the end of its log",
 }
-"""Faults whose end is told by the node that runs again."""
+"""The faults of nodes. Such a fault ends with the event of the node that runs again."""
+
 SERVICES = ("order", "stock", "payment")
 ANSWERS = {"ok": "acknowledged", "fail": "rejected", "unknown": "no answer"}
 
-Kind = Literal["message", "lost", "store", "client", "note", "fault"]
+EntryKind = Literal["message", "lost", "store", "client", "note", "fault"]
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceEntry:
-    """One line of the story. `took_ms` of a store's answer; `forced`: somebody waited until it was durable."""
+    """One line of a diagram. `took_ms` is the time until the answer; the protocol waits for a `forced` write to be durable."""
 
-    kind: Kind
+    kind: EntryKind
     at_ns: int
     source: str
     target: str
@@ -53,7 +53,7 @@ class SequenceEntry:
 
 @dataclass(frozen=True)
 class SequenceDiagram:
-    """`order` and `attempts` say whose it is; `left_out` beats were too many to draw."""
+    """The diagram of one order's checkout and its `attempts`. `nodes` are the columns; `left_out` entries were too many."""
 
     order: str
     attempts: tuple[Operation, ...]
@@ -69,7 +69,7 @@ class SequenceDiagram:
 
 @dataclass
 class SequenceIndex:
-    """The stories of one run. Indexes once what all of them need."""
+    """The spans, attempts and faults of one run, indexed for its diagrams."""
 
     run: Run
     _steps: dict[str, list[Span]] = field(default_factory=lambda: defaultdict(list))
@@ -90,8 +90,8 @@ class SequenceIndex:
         self._times = [event.at_ns for event in self._faults]
 
     def diagram(self, order: str) -> SequenceDiagram | None:
-        """None if nobody checked the order out."""
-        attempts = tuple(sorted(self._attempts.get(order, ()), key=lambda each: each.invoked_ns))
+        """Return the diagram of an order; None if it was never checked out."""
+        attempts = tuple(sorted(self._attempts.get(order, ()), key=lambda attempt: attempt.invoked_ns))
         if not attempts:
             return None
         steps = sorted(
@@ -101,26 +101,27 @@ class SequenceIndex:
         entries = [*_clients(attempts, nodes), *_services(steps)]
         begin = min(entry.at_ns for entry in entries)
         end = max(entry.at_ns for entry in entries)
-        entries += self._broken(begin - AROUND_NS, end, nodes)
-        entries = [self._unheard(entry) for entry in entries]
+        entries += self._faults_between(begin - AROUND_NS, end, nodes)
+        entries = [self._without_false_loss(entry) for entry in entries]
         entries.sort(key=lambda entry: entry.at_ns)
-        kept = _bounded(entries)
+        drawn = _bounded(entries)
         start_ns = self.run.history.start_ns
-        return SequenceDiagram(order, attempts, nodes, tuple(kept), len(entries) - len(kept), start_ns)
+        return SequenceDiagram(order, attempts, nodes, tuple(drawn), len(entries) - len(drawn), start_ns)
 
-    def _unheard(self, entry: SequenceEntry) -> SequenceEntry:
-        """What nobody waits for may be answered together with others': only where a node died meanwhile is it lost."""
+    def _without_false_loss(self, entry: SequenceEntry) -> SequenceEntry:
+        """Return the entry, as no loss if it is a store command without an answer of its own and no node died meanwhile."""
+        # A command that is not forced may share the answer of a batch, so its own answer is missing without any loss.
         if entry.kind != "lost" or entry.forced or not entry.target.endswith("-store"):
             return entry
         later = self._faults[
             bisect_left(self._times, entry.at_ns) : bisect_right(self._times, entry.at_ns + DIED_WITHIN_NS)
         ]
         names = {entry.source, entry.target, service_of(entry.source)}
-        died = any(names & {str(each.data.get("name")), str(each.data.get("target"))} for each in later)
+        died = any(names & {str(event.data.get("name")), str(event.data.get("target"))} for event in later)
         return entry if died else replace(entry, kind="store")
 
     def orders(self, outcome: str) -> Iterator[str]:
-        """Those checked out once, with this outcome, of which steps were noted; in the order of time, under load."""
+        """Yield the orders with one checkout, under load, of this outcome and with spans, in the order of time."""
         load_ns = self.run.history.phase_ns("load") or 0
         for order, attempts in self._attempts.items():
             if (
@@ -131,7 +132,7 @@ class SequenceIndex:
             ):
                 yield order
 
-    def _broken(self, begin_ns: int, end_ns: int, nodes: Sequence[str]) -> Iterator[SequenceEntry]:
+    def _faults_between(self, begin_ns: int, end_ns: int, nodes: Sequence[str]) -> Iterator[SequenceEntry]:
         for event in self._faults[bisect_left(self._times, begin_ns) : bisect_right(self._times, end_ns)]:
             words = self._fault(event, nodes)
             if words:
@@ -139,141 +140,156 @@ class SequenceIndex:
                 yield SequenceEntry("fault", event.at_ns, where, where, words)
 
     def _fault(self, event: Event, nodes: Sequence[str]) -> str:
-        """What broke, in words; nothing of nodes that have no part in this, or that was told already."""
+        """Describe a fault; empty for a node without a part in the diagram, and for the effect of a fault with an entry."""
         kind, target = str(event.data.get("fault")), str(event.data.get("target"))
         if event.kind == "fault-start" and kind in TO_NODES:
             return f"{target} {TO_NODES[kind]}"
         if event.kind != "node":
-            return "" if kind in TO_NODES else last_words(event)
+            return "" if kind in TO_NODES else describe_progress(event)
         name, state = str(event.data.get("name")), str(event.data.get("state"))
-        if name not in nodes or (state != "running" and self._told(event, name)):
+        if name not in nodes or (state != "running" and self._explained(event, name)):
             return ""
         return {"down": f"{name} is dead", "paused": f"{name} is frozen", "running": f"{name} runs"}.get(state, "")
 
-    def _told(self, event: Event, name: str) -> bool:
-        """Whether a fault that began just before says why this node is not running."""
+    def _explained(self, event: Event, name: str) -> bool:
+        """Return whether a fault that began just before is the reason that this node does not run."""
         before = self._faults[
             bisect_left(self._times, event.at_ns - NOTICED_NS) : bisect_right(self._times, event.at_ns)
         ]
-        targets = {str(each.data.get("target")) for each in before if each.kind == "fault-start"}
+        targets = {str(fault.data.get("target")) for fault in before if fault.kind == "fault-start"}
         return bool(targets & {name, service_of(name) if not name.endswith("-store") else name})
 
 
 def examples(index: SequenceIndex) -> dict[str, SequenceDiagram]:
-    """One checkout that went well, and one that was refused after something of it had been done and was undone."""
-    found: dict[str, SequenceDiagram] = {}
+    """Return a diagram for each outcome: of a typical success, and of the rejection with the most entries."""
+    chosen: dict[str, SequenceDiagram] = {}
     for outcome, most in (("ok", False), ("fail", True)):
         diagrams: list[SequenceDiagram] = []
         for order in islice(index.orders(outcome), EXAMPLES):
-            told = index.diagram(order)
-            if told and not told.left_out and len(told.nodes) > 1:
-                diagrams.append(told)
-        diagrams.sort(key=lambda each: len(each.entries))
-        plain = [each for each in diagrams if not each.disturbed] or diagrams
-        if plain:
-            found[outcome] = plain[-1] if most else plain[len(plain) // 2]
-    return found
+            diagram = index.diagram(order)
+            if diagram and not diagram.left_out and len(diagram.nodes) > 1:
+                diagrams.append(diagram)
+        diagrams.sort(key=lambda diagram: len(diagram.entries))
+        undisturbed = [diagram for diagram in diagrams if not diagram.disturbed] or diagrams
+        if undisturbed:
+            # The longest rejection is the one with compensations; a success of median length is the ordinary one.
+            chosen[outcome] = undisturbed[-1] if most else undisturbed[len(undisturbed) // 2]
+    return chosen
 
 
-# ---------------------------------------------------------------- who takes part
+# ---------------------------------------------------------------- columns
 
 
 def _column(name: str, nodes: Sequence[str]) -> str:
-    """The column of a node, or of the first instance of a service."""
+    """Return the column of a node, or of the first instance of a service."""
     if name in nodes:
         return name
     return next((node for node in nodes if service_of(node) == name and not node.endswith("-store")), name)
 
 
 def service_of(node: str) -> str:
-    """`order` of `order-2` and of `order-store`."""
+    """Return the service of a node: `order` of `order-2` and of `order-store`."""
     return node.rpartition("-")[0] or node
 
 
 def _nodes(steps: Sequence[Span]) -> tuple[str, ...]:
-    """The columns after the client: instances that noted something, each service followed by its store."""
+    """Return the columns after the client: the instances with spans, each service followed by its store."""
     seen = dict.fromkeys(step.node for step in steps)
     wrote = {service_of(step.node) for step in steps if step.what.startswith(("persist", "do:", "done:"))}
-    found: list[str] = []
+    columns: list[str] = []
     for service in SERVICES:
-        mine = sorted(node for node in seen if service_of(node) == service)
+        instances = sorted(node for node in seen if service_of(node) == service)
         reached = any(step.what.startswith("send:") and step.detail == service for step in steps)
-        if mine or reached:
-            found += mine or [f"{service}-1"]
+        if instances or reached:
+            columns += instances or [f"{service}-1"]
         if service in wrote:
-            found.append(f"{service}-store")
-    return tuple(found) or ("the shop",)
+            columns.append(f"{service}-store")
+    return tuple(columns) or ("the shop",)
 
 
 def _clients(attempts: Sequence[Operation], nodes: Sequence[str]) -> Iterator[SequenceEntry]:
-    for each in attempts:
-        waited_ms = (each.completed_ns - each.invoked_ns) / 1e6
-        said = str(each.value) if each.outcome == "fail" and each.value else ""
-        answer = f"{ANSWERS[each.outcome]}{f': {said[:60]}' if said else ''}"
-        yield SequenceEntry("client", each.invoked_ns, CLIENT, nodes[0], "checkout")
-        yield SequenceEntry("client", each.completed_ns, nodes[0], CLIENT, answer, took_ms=waited_ms)
+    """Yield the request and the answer of each attempt."""
+    for attempt in attempts:
+        waited_ms = (attempt.completed_ns - attempt.invoked_ns) / 1e6
+        reason = str(attempt.value) if attempt.outcome == "fail" and attempt.value else ""
+        answer = f"{ANSWERS[attempt.outcome]}{f': {reason[:60]}' if reason else ''}"
+        yield SequenceEntry("client", attempt.invoked_ns, CLIENT, nodes[0], "checkout")
+        yield SequenceEntry("client", attempt.completed_ns, nodes[0], CLIENT, answer, took_ms=waited_ms)
 
 
 def _services(steps: Sequence[Span]) -> Iterator[SequenceEntry]:
-    """Sends paired with the receipts they led to, commands with their answers."""
-    heard = [step for step in steps if step.what.startswith("received:")]
+    """Yield the messages, each send paired with its receipt, and the store commands, each paired with its answer."""
+    receipts = [step for step in steps if step.what.startswith("received:")]
     taken: set[int] = set()
     for at, step in enumerate(steps):
         action, _, name = step.what.partition(":")
         if action == "send":
-            yield _sent(step, name, heard, taken, steps)
+            yield _message(step, name, receipts, taken, steps)
         elif action in {"persist", "do"}:
-            yield _stored(step, action, name, steps[at + 1 :])
+            yield _store_command(step, action, name, steps[at + 1 :])
         elif action == "recovered":
             yield SequenceEntry("note", step.at_ns, step.node, step.node, "recovers it after a restart")
         elif action == "timer":
             yield SequenceEntry("note", step.at_ns, step.node, step.node, f"its timer '{name}' fires")
 
 
-def _sent(step: Span, name: str, heard: Sequence[Span], taken: set[int], steps: Sequence[Span]) -> SequenceEntry:
-    for number, each in enumerate(heard):
-        fits = each.what == f"received:{name}" and each.txn == step.txn and each.at_ns >= step.at_ns
-        there = each.node != step.node and (step.detail in SERVICES) <= (service_of(each.node) == step.detail)
-        if fits and there and number not in taken:
+def _message(sent: Span, name: str, receipts: Sequence[Span], taken: set[int], steps: Sequence[Span]) -> SequenceEntry:
+    """Pair a send with the first receipt that is not taken yet; without one, the message is lost."""
+    for number, receipt in enumerate(receipts):
+        if number not in taken and _fits(sent, name, receipt):
             taken.add(number)
-            took_ms = (each.at_ns - step.at_ns) / 1e6
-            return SequenceEntry("message", each.at_ns, step.node, each.node, name, took_ms=took_ms)
-    return SequenceEntry("lost", step.at_ns, step.node, _meant(step, steps), name)
+            took_ms = (receipt.at_ns - sent.at_ns) / 1e6
+            return SequenceEntry("message", receipt.at_ns, sent.node, receipt.node, name, took_ms=took_ms)
+    return SequenceEntry("lost", sent.at_ns, sent.node, _receiver(sent, steps), name)
 
 
-def _meant(step: Span, steps: Sequence[Span]) -> str:
-    """To whom a message went that nobody noted: an instance of the service, or whoever spoke to the sender before."""
-    if step.detail in SERVICES:
-        instances = [each.node for each in steps if service_of(each.node) == step.detail]
-        return instances[0] if instances else f"{step.detail}-1"
-    others = [each.node for each in steps if each.node != step.node and each.at_ns <= step.at_ns]
-    return others[-1] if others else step.node
+def _fits(sent: Span, name: str, receipt: Span) -> bool:
+    """Return whether the receipt can be that of the message."""
+    if receipt.what != f"received:{name}" or receipt.txn != sent.txn:
+        return False
+    if receipt.node == sent.node or receipt.at_ns < sent.at_ns:
+        return False
+    # A request has the name of a service in `detail`, and any instance of it may receive it. A reply has the address of
+    # one instance, which no span maps to a node: the message and the transaction are then the only marks.
+    return sent.detail not in SERVICES or service_of(receipt.node) == sent.detail
 
 
-def _stored(step: Span, action: str, name: str, later: Sequence[Span]) -> SequenceEntry:
+def _receiver(sent: Span, steps: Sequence[Span]) -> str:
+    """Return the node of a lost message: an instance of its service, or the last other node before a reply."""
+    if sent.detail in SERVICES:
+        instances = [step.node for step in steps if service_of(step.node) == sent.detail]
+        return instances[0] if instances else f"{sent.detail}-1"
+    others = [step.node for step in steps if step.node != sent.node and step.at_ns <= sent.at_ns]
+    return others[-1] if others else sent.node
+
+
+def _store_command(step: Span, action: str, name: str, later: Sequence[Span]) -> SequenceEntry:
+    """Pair a command with its answer; without one, it is lost."""
     wanted = f"persisted:{name}" if action == "persist" else f"done:{name}"
     answer = next(
-        (each for each in later if each.what == wanted and each.node == step.node and each.txn == step.txn), None
+        (span for span in later if span.what == wanted and span.node == step.node and span.txn == step.txn), None
     )
     store = f"{service_of(step.node)}-store"
     forced = action == "persist"
     if answer is None:
         return SequenceEntry("lost", step.at_ns, step.node, store, name, forced=forced)
-    said = "" if answer.detail in {"", "ok"} else f": {answer.detail}"
+    result = "" if answer.detail in {"", "ok"} else f": {answer.detail}"
     return SequenceEntry(
-        "store", answer.at_ns, step.node, store, f"{name}{said}", (answer.at_ns - step.at_ns) / 1e6, forced
+        "store", answer.at_ns, step.node, store, f"{name}{result}", (answer.at_ns - step.at_ns) / 1e6, forced
     )
 
 
 def _bounded(entries: list[SequenceEntry]) -> list[SequenceEntry]:
-    """The beginning and the end; what is repeated in the middle is left out first."""
+    """Return at most `MOST_ENTRIES` entries: without repeated ones first, and then without the middle."""
     if len(entries) <= MOST_ENTRIES:
         return entries
     seen: dict[tuple[str, str, str, str], int] = defaultdict(int)
-    kept = []
+    bounded = []
     for entry in entries:
         key = (entry.kind, entry.source, entry.target, entry.words)
         seen[key] += 1
         if entry.kind in {"fault", "client"} or seen[key] <= 2:
-            kept.append(entry)
-    return kept if len(kept) <= MOST_ENTRIES else [*kept[: MOST_ENTRIES // 2], *kept[-MOST_ENTRIES // 2 :]]
+            bounded.append(entry)
+    if len(bounded) <= MOST_ENTRIES:
+        return bounded
+    return [*bounded[: MOST_ENTRIES // 2], *bounded[-MOST_ENTRIES // 2 :]]

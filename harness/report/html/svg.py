@@ -1,4 +1,4 @@
-"""What charts are drawn with: tags whose text is escaped, scales, ticks. Numbers are pixels of the drawing."""
+"""The parts of charts: tags with escaped text, scales, ticks. Lengths are pixels of the drawing."""
 
 import hashlib
 import math
@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 WIDE, NARROW = 980, 350
-"""The widths in which a chart is drawn: for a desk and for a phone, so that its letters have the same size on both."""
+"""The two widths of a chart, for a wide and for a narrow screen, so that its letters have the same size on both."""
 
 Scale = Callable[[float], float]
 
 
 def tag(name: str, *inside: str, **attributes: Any) -> str:
-    """`tag("rect", x=1, class_="hit")`; an attribute that is None is left out, numbers are rounded."""
-    told = "".join(f' {_name(key)}="{_value(value)}"' for key, value in attributes.items() if value is not None)
-    return f"<{name}{told}>{''.join(inside)}</{name}>" if inside else f"<{name}{told}/>"
+    """Return a tag, as `tag("rect", x=1, class_="hit")`: without attributes of None, and with rounded numbers."""
+    given = "".join(f' {_name(key)}="{_value(value)}"' for key, value in attributes.items() if value is not None)
+    return f"<{name}{given}>{''.join(inside)}</{name}>" if inside else f"<{name}{given}/>"
 
 
 def text(words: object, x: float, y: float, **attributes: Any) -> str:
@@ -26,20 +26,20 @@ def text(words: object, x: float, y: float, **attributes: Any) -> str:
 
 
 def hit(say: str, x: float, y: float, width: float, height: float) -> str:
-    """Where a reader who points, or steps with the arrow keys, is told `say`."""
+    """Return the area whose readout is `say`, for a pointer or for the arrow keys."""
     return tag(
         "rect", tag("title", escape(say)), class_="hit", x=x, y=y, width=max(width, 1.0), height=height, data_say=say
     )
 
 
 def path(points: Iterable[tuple[float, float]], **attributes: Any) -> str:
-    """A line through all points; one that is None breaks it."""
+    """Return a line through all points."""
     steps = "".join(f"{'M' if not at else 'L'}{_round(x)} {_round(y)}" for at, (x, y) in enumerate(points))
     return tag("path", d=steps, **attributes) if steps else ""
 
 
 class Look(NamedTuple):
-    """Colour, dash and mark of a series (each 6 begin anew); `pale` for the same thing under other conditions."""
+    """The colour, dash and mark of a series, one of six; a `pale` one is the same series under other conditions."""
 
     number: int = 0
     pale: bool = False
@@ -50,7 +50,7 @@ class Look(NamedTuple):
 
 
 def mark(look: Look, x: float, y: float, size: float = 3.6) -> str:
-    """The mark of the series, so that nobody needs colour to tell two apart."""
+    """Return the mark of a series, which distinguishes it without colour."""
     series, kind = look.number, f"mark {look.kind}"
     corners = {
         1: ((-1, -1), (1, -1), (1, 1), (-1, 1)),
@@ -84,7 +84,7 @@ def logarithmic(low: float, high: float, start: float, end: float) -> Scale:
 
 
 def ticks(high: float, most: int) -> list[float]:
-    """Round numbers from 0 to about `high`."""
+    """Return round numbers from 0 to about `high`."""
     if high <= 0:
         return [0.0]
     step = _nice(high / most)
@@ -92,7 +92,7 @@ def ticks(high: float, most: int) -> list[float]:
 
 
 def decades(low: float, high: float) -> list[float]:
-    """1, 10, 100 ... within the bounds; with few of them, 2 and 5 as well."""
+    """Return the powers of ten within the bounds; with few of them, their multiples by 2 and 5 as well."""
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     within = [10.0**e for e in exponents if low <= 10.0**e <= high]
     if len(within) >= 2:
@@ -101,13 +101,13 @@ def decades(low: float, high: float) -> list[float]:
 
 
 def milliseconds(value: float) -> str:
-    """A latency as a tick says it: `50 ms`, `2 s`."""
+    """Return a latency as the text of a tick: `50 ms`, `2 s`."""
     return f"{value / 1000:g} s" if value >= 1000 else f"{value:g} ms"
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A chart in both widths, what it shows in a sentence, and the table behind it. `legend` is (class, words)."""
+    """A chart in both widths, its description in a sentence, and the table behind it. `legend` is (class, words)."""
 
     name: str
     title: str
@@ -120,14 +120,14 @@ class Figure:
 
 
 def drawing(width: int, height: float, title: str, about: str, *inside: str, kind: str = "") -> Markup:
-    """A whole drawing that says what it is, and that the keyboard reaches."""
-    told = hashlib.blake2s(f"{width} {title} {about}".encode(), digest_size=5)  # the same page each time
-    mine = f"d{told.hexdigest()}"
+    """Return a whole drawing, with a title and a description, which the keyboard reaches."""
+    digest = hashlib.blake2s(f"{width} {title} {about}".encode(), digest_size=5)  # the same page each time
+    unique = f"d{digest.hexdigest()}"
     return Markup(  # noqa: S704  everything inside went through `tag` or `text`
         tag(
             "svg",
-            tag("title", escape(title), id=f"{mine}t"),
-            tag("desc", escape(about), id=f"{mine}d"),
+            tag("title", escape(title), id=f"{unique}t"),
+            tag("desc", escape(about), id=f"{unique}d"),
             *inside,
             class_=f"chart {kind}".strip(),
             viewBox=f"0 0 {width} {_round(height)}",
@@ -135,7 +135,7 @@ def drawing(width: int, height: float, title: str, about: str, *inside: str, kin
             height=height,
             role="img",
             tabindex=0,
-            aria_labelledby=f"{mine}t {mine}d",
+            aria_labelledby=f"{unique}t {unique}d",
             xmlns="http://www.w3.org/2000/svg",
         )
     )

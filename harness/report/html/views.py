@@ -1,4 +1,4 @@
-"""What a page is about: one run, two that are compared, or the cases of a bench. Sections read a `Page`."""
+"""The content of a page: one run, two compared runs, or the cases of a bench. The sections read a `Page`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ PLAIN = Look()
 
 @dataclass(frozen=True)
 class CaseView:
-    """One case: all its rounds. `row` is its row of the comparison where there is one, `look` how charts tell it apart."""
+    """One case with all its rounds. `row` is its row of the comparison, if any; `look` is its style in charts."""
 
     label: str
     runs: Sequence[Run]
@@ -43,7 +43,7 @@ class CaseView:
 
 @dataclass(frozen=True)
 class Page:
-    """`document` is that of `results.json`; `kind` is `run`, `bench` or `comparison`."""
+    """The page of a run, a bench or a comparison (`kind`). `document` is that of `results.json`."""
 
     kind: str
     title: str
@@ -86,20 +86,20 @@ def of_two(first: Run, second: Run, document: Mapping[str, Any]) -> Page:
     )
 
 
-def of_bench(rows: BenchResults, document: Mapping[str, Any]) -> Page:
-    manifest = rows.manifest
+def of_bench(results: BenchResults, document: Mapping[str, Any]) -> Page:
+    manifest = results.manifest
     by_name = {row["name"]: row for row in document["rows"]}
-    told = {setting(row) for row in document["rows"]}
-    candidates = list(dict.fromkeys(runs[0].candidate for runs in rows.runs.values() if runs))
-    scenarios = list(dict.fromkeys(runs[0].history.header.scenario for runs in rows.runs.values() if runs))
+    settings = {setting(row) for row in document["rows"]}
+    candidates = list(dict.fromkeys(runs[0].candidate for runs in results.runs.values() if runs))
+    scenarios = list(dict.fromkeys(runs[0].history.header.scenario for runs in results.runs.values() if runs))
     views = [
         CaseView(
-            _label(runs[0], by_name[name], several=len(told) > 1),
+            _label(runs[0], by_name[name], several=len(settings) > 1),
             runs,
             by_name[name],
             Look(candidates.index(runs[0].candidate), scenarios.index(runs[0].history.header.scenario) > 0),
         )
-        for name, runs in rows.runs.items()
+        for name, runs in results.runs.items()
         if runs
     ]
     views.sort(key=lambda view: scenarios.index(view.first.history.header.scenario))
@@ -115,8 +115,8 @@ def of_bench(rows: BenchResults, document: Mapping[str, Any]) -> Page:
         facts=[
             (
                 "load",
-                f"{next(iter(told), '-')} for {manifest.duration_s:g} s each"
-                if len(told) == 1
+                f"{next(iter(settings), '-')} for {manifest.duration_s:g} s each"
+                if len(settings) == 1
                 else f"{manifest.duration_s:g} s each",
             ),
             ("rounds", str(manifest.rounds)),
@@ -136,7 +136,7 @@ def _label(run: Run, row: Mapping[str, Any], *, several: bool) -> str:
 
 def _facts(run: Run) -> list[tuple[str, str]]:
     header, config = run.history.header, run.history.header.config
-    found = [
+    facts = [
         ("protocol", header.protocol),
         ("scenario", header.scenario),
         ("workload", header.workload),
@@ -152,4 +152,4 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("wdm", config.get("wdm", "-")),
         ("Python", config.get("python", "-")),
     ]
-    return [(name, str(value)) for name, value in found]
+    return [(name, str(value)) for name, value in facts]

@@ -10,7 +10,7 @@ from harness.report.html.charts.frame import target
 from harness.report.runs import Run
 
 LONG_ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{8,}\b")
-TOLD = re.compile(r" Its checkouts were answered: [^.]*\.")
+ANSWERS_OF_CLIENTS = re.compile(r" Its checkouts were answered: [^.]*\.")
 NUMBER = re.compile(r"\b\d{5,}\b")
 ANSWERED = {"ok": "was acknowledged", "fail": "was rejected", "unknown": "had no certain answer"}
 
@@ -90,26 +90,33 @@ def but(not_judged: Iterable[str]) -> str:
     return f", but nothing judged {listed(claims)}" if claims else ""
 
 
-def headline(who: str, verdict: str, not_judged: Sequence[str] = ()) -> str:
+def headline(candidate: str, verdict: str, not_judged: Sequence[str] = ()) -> str:
+    """Return the verdict on a candidate as a sentence."""
     match verdict:
         case Verdict.HOLDS:
-            return f"{who} kept its claims{but(not_judged)}"
+            return f"{candidate} kept its claims{but(not_judged)}"
         case Verdict.VIOLATED:
-            return f"{who} broke its claims"
+            return f"{candidate} broke its claims"
         case _:
-            return f"The run of {who} is inconclusive"
+            return f"The run of {candidate} is inconclusive"
 
 
 def lede(run: Run) -> str:
     """Describe the worst violation of a single order, with its time and faults; empty if there is none."""
     ranks = list(PLAIN)
-    found = [each for result in run.judgement.results for each in result.violated if each.name in ONE_ORDER]
-    if not found:
+    violations = [
+        violation for result in run.judgement.results for violation in result.violated if violation.name in ONE_ORDER
+    ]
+    if not violations:
         return ""
-    worst = min(found, key=lambda each: ranks.index(each.name))
+    worst = min(violations, key=lambda violation: ranks.index(violation.name))
     order = next((key for key in worst.keys if key.startswith("order ")), "")
-    attempts = [each for each in worst.evidence if each.op == "checkout" and f"order {each.args[0]}" == order]
-    times = " and ".join(f"{(each.invoked_ns - run.history.start_ns) / 1e9:.2f} s" for each in attempts[:3])
+    attempts = [
+        operation
+        for operation in worst.evidence
+        if operation.op == "checkout" and f"order {operation.args[0]}" == order
+    ]
+    times = " and ".join(f"{(attempt.invoked_ns - run.history.start_ns) / 1e9:.2f} s" for attempt in attempts[:3])
     when = f" It was checked out at {times} into the run." if times else ""
     return f"{first_line(worst)}{when} {meanwhile(run.history, run.measured.faults, attempts)}".strip()
 
@@ -137,7 +144,7 @@ def counts(judgement: Judgement) -> list[str]:
     found: Counter[str] = Counter()
     for result in judgement.results:
         figures = result.finding.figures.get("violations") or {}
-        for name in dict.fromkeys(each.name for each in result.violated):
+        for name in dict.fromkeys(violation.name for violation in result.violated):
             found[name] += figures.get(name, 0)
     ranks = list(PLAIN)
     known = sorted(found, key=lambda name: ranks.index(name) if name in ranks else len(ranks))
@@ -145,8 +152,9 @@ def counts(judgement: Judgement) -> list[str]:
 
 
 def sentence(name: str, count: int) -> str:
-    one, more = PLAIN.get(name, (f"{name}", f"{name}"))
-    return f"{count} {one if count == 1 else more}"
+    """Describe so many violations of a name."""
+    singular, plural = PLAIN.get(name, (name, name))
+    return f"{count} {singular if count == 1 else plural}"
 
 
 def shortened(text: str) -> str:
@@ -162,19 +170,22 @@ def listed(names: Iterable[str]) -> str:
 
 def first_line(violation: Violation) -> str:
     """Return the first sentence of a violation, without its steps and answers, which a page shows with their times."""
-    words = TOLD.sub("", shortened(violation.explanation.partition("\n")[0]))
+    words = ANSWERS_OF_CLIENTS.sub("", shortened(violation.explanation.partition("\n")[0]))
     words = NUMBER.sub(lambda found: f"{int(found[0]):,}", words)
     return words[:1].upper() + words[1:]
 
 
-def asked(history: History, attempts: Iterable[Operation]) -> list[str]:
+def describe_attempts(history: History, attempts: Iterable[Operation]) -> list[str]:
     """Describe the checkouts of an order, with their times and answers."""
     found = []
-    for number, each in enumerate(attempts):
-        at_s, took_s = (each.invoked_ns - history.start_ns) / 1e9, (each.completed_ns - each.invoked_ns) / 1e9
+    for number, attempt in enumerate(attempts):
+        at_s = (attempt.invoked_ns - history.start_ns) / 1e9
+        took_s = (attempt.completed_ns - attempt.invoked_ns) / 1e9
         took = f"{took_s * 1000:.0f} ms" if took_s < 1 else f"{took_s:.1f} s"
         again = ", once more" if number else ""
-        found.append(f"At {at_s:.2f} s its client sent a checkout{again}, which {ANSWERED[each.outcome]} after {took}.")
+        found.append(
+            f"At {at_s:.2f} s its client sent a checkout{again}, which {ANSWERED[attempt.outcome]} after {took}."
+        )
     return found
 
 

@@ -1,1 +1,1 @@
-"""A small page over the folder of the runs, for whoever sits at this machine."""
+"""The pages of `wdm serve` over the folder of the runs, for a browser on this machine."""

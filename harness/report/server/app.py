@@ -1,4 +1,4 @@
-"""The routes of the page. Everything is read; nothing can be changed through it but a report that was missing."""
+"""The routes of the pages. They only read; the one file they write is a missing report."""
 
 import asyncio
 import json
@@ -23,19 +23,19 @@ HERE = "harness.report.server"
 HOST = LOOPBACK
 LOOK_EVERY_S = 1.0
 UNREADABLE = (HistoryError, ValueError, Unwalkable, EnvironmentFailure)
-"""Why no page can be made of a run."""
+"""The errors of a run without a page."""
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Pages:
-    """One shelf, shown. `port` is known once it listens."""
+    """The pages of one catalog. `port` is 0 until the server listens."""
 
     def __init__(self, catalog: RunCatalog) -> None:
         self.catalog = catalog
         self.port = 0
         self.environment = Environment(loader=PackageLoader(HERE), autoescape=True, undefined=StrictUndefined)
-        self._ending = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[guard.guard(lambda: guard.hosts(self.port))])
@@ -52,7 +52,7 @@ class Pages:
         return app
 
     async def _end(self, _: web.Application) -> None:
-        self._ending.set()
+        self._stopping.set()
 
     async def _list(self, _: web.Request) -> web.Response:
         lines = await asyncio.to_thread(self.catalog.list)
@@ -62,11 +62,11 @@ class Pages:
         name, part = request.match_info["name"], request.match_info.get("part", "")
         path = self.catalog.find(name, part)
         if path is None:
-            return self._nothing(f"there is no run {part or name}")
+            return self._refusal(f"there is no run {part or name}")
         try:
             page = await asyncio.to_thread(self.catalog.page, path)
         except UNREADABLE as error:
-            return self._nothing(f"no report can be made of this run: {error}", 409)
+            return self._refusal(f"no report can be made of this run: {error}", 409)
         if page is None:
             return self._page("live.html.j2", name=name)
         return web.FileResponse(
@@ -77,7 +77,7 @@ class Pages:
         path, name = self.catalog.find(request.match_info["name"]), request.match_info["file"]
         found = self.catalog.file(path, name) if path else None
         if found is None:
-            return self._nothing(f"there is no such file of a run: {name}")
+            return self._refusal(f"there is no such file of a run: {name}")
         return web.FileResponse(found, headers={"Content-Type": f"{SHOWN[name]}; charset=utf-8"})
 
     async def _compare(self, request: web.Request) -> web.Response:
@@ -85,36 +85,36 @@ class Pages:
         try:
             page = await asyncio.to_thread(self.catalog.compared, first, second)
         except UNREADABLE as error:
-            return self._nothing(f"these runs cannot be compared: {error}", 409)
+            return self._refusal(f"these runs cannot be compared: {error}", 409)
         if page is None:
-            return self._nothing("two single runs can be compared: choose them in the list")
+            return self._refusal("two single runs can be compared: choose them in the list")
         return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": guard.REPORT})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events: the whole list, whenever it has changed, and at once."""
+        """Send the whole list as server-sent events: at once, and after each change."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         known = ""
         try:
-            while not self._ending.is_set():
+            while not self._stopping.is_set():
                 lines = json.dumps(await asyncio.to_thread(self.catalog.list))
                 await response.write(f"data: {lines}\n\n".encode() if lines != known else b": still here\n\n")
                 known = lines
-                await _within(self._ending, LOOK_EVERY_S)
+                await _wait(self._stopping, LOOK_EVERY_S)
         except (ConnectionResetError, asyncio.CancelledError):
-            pass  # whoever looked has gone
+            pass  # the browser has closed the connection
         return response
 
     def _page(self, template: str, status: int = 200, **context: Any) -> web.Response:
         text = self.environment.get_template(template).render(**context)
         return web.Response(text=text, content_type="text/html", status=status)
 
-    def _nothing(self, why: str, status: int = 404) -> web.Response:
+    def _refusal(self, why: str, status: int = 404) -> web.Response:
         return self._page("nothing.html.j2", status, why=why)
 
 
 def _asset(name: str, kind: str) -> Answer:
-    """Ours, and before a style that of the reports."""
+    """Return the handler of a static file; a style follows that of the reports."""
     text = (files(HERE) / "static" / name).read_text("utf-8")
     if name.endswith(".css"):
         text = static("style.css") + text
@@ -125,7 +125,7 @@ def _asset(name: str, kind: str) -> Answer:
     return served
 
 
-async def _within(event: asyncio.Event, seconds: float) -> None:
+async def _wait(event: asyncio.Event, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
             await event.wait()
@@ -135,7 +135,7 @@ async def _within(event: asyncio.Event, seconds: float) -> None:
 
 @asynccontextmanager
 async def served(folder: Path, port: int) -> AsyncIterator[str]:
-    """The page's address while it is served. Port 0 takes any free one. Raises `EnvironmentFailure` if it is taken."""
+    """Serve the pages and give their address. Port 0 stands for any free port. Raises `EnvironmentFailure` for a taken one."""
     pages = Pages(RunCatalog(folder))
     runner = BoundedRunner(pages.application(), access_log=None, shutdown_timeout=0.5)
     await runner.setup()

@@ -1,4 +1,4 @@
-"""The runs on the shelf: looked up by name, followed while they go on."""
+"""The catalog of the runs: found by name, and followed while they go on."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ from harness.run.bench_manifest import BenchFolder
 from harness.run.folder import RunFolder
 
 STALE_S = 30.0
-"""A history that nobody has written to for so long, and that has no end, is of a run that was killed."""
+"""The age of the last line from which a history without an end counts as that of a killed run."""
 
 SHOWN: dict[str, str] = {
     "results.json": "application/json",
@@ -29,11 +29,11 @@ SHOWN: dict[str, str] = {
     "bench.json": "application/json",
     "counterexample.txt": "text/plain",
 }
-"""The files of a run that may be asked for, and what they are."""
+"""The files of a run that the server shows, and their types."""
 
 
 class RunCatalog:
-    """`folder` is where the runs are. Names are looked up among what is there; nothing else can be reached."""
+    """The runs in `folder`. A name is looked up among the existing folders; no other path can be reached."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -41,24 +41,26 @@ class RunCatalog:
         self._lines: dict[Path, tuple[float, dict[str, Any]]] = {}
 
     def find(self, name: str, part: str = "") -> Path | None:
-        """The folder of a run, or of one run of a bench."""
-        path = next((each for each in run_folders.list_folders(self.folder) if each.name == name), None)
+        """Return the folder of a run, or of one run of a bench."""
+        path = next((folder for folder in run_folders.list_folders(self.folder) if folder.name == name), None)
         if path is None or not part:
             return path
-        return next((each for each in run_folders.list_folders(BenchFolder(path).runs) if each.name == part), None)
+        return next(
+            (folder for folder in run_folders.list_folders(BenchFolder(path).runs) if folder.name == part), None
+        )
 
     def file(self, path: Path, name: str) -> Path | None:
-        """One of the files of a run that may be asked for."""
-        found = path / name
-        return found if name in SHOWN and found.is_file() and not found.is_symlink() else None
+        """Return one of the shown files of a run; None for any other name."""
+        file = path / name
+        return file if name in SHOWN and file.is_file() and not file.is_symlink() else None
 
     def list(self) -> list[dict[str, Any]]:
-        """A line each, the youngest first; one that goes on has `live`."""
+        """Return a line for each run, the latest first; a run under way has `live`."""
         return [self._line(path) for path in reversed(run_folders.list_folders(self.folder))]
 
     def live(self, path: Path) -> dict[str, Any] | None:
-        """How a run that goes on stands; None if it does not."""
-        target = self._going_on(path)
+        """Return the present state of a run under way; None for another run."""
+        target = self._under_way(path)
         if target is None:
             return None
         follower = self._followers.setdefault(target, HistoryFollower(target))
@@ -67,19 +69,19 @@ class RunCatalog:
             self._followers.pop(target).close()
             return None
         header = follower.header
-        what = f"{header.protocol}, {header.scenario}" if header else ""
-        who = {"protocol": header.protocol, "scenario": header.scenario, "seed": header.seed} if header else {}
-        return {"what": what, "who": who, **follower.stats.document()}
+        title = f"{header.protocol}, {header.scenario}" if header else ""
+        cells = {"protocol": header.protocol, "scenario": header.scenario, "seed": header.seed} if header else {}
+        return {"what": title, "who": cells, **follower.stats.document()}
 
     def page(self, path: Path) -> Path | None:
-        """The page of a run, made where it is missing or another version's; None while the run goes on.
+        """Return the page of a run, and make it if it is missing or of another version; None for a run under way.
 
         Raises `HistoryError`, `ValueError`, `Unwalkable`.
         """
         page = RunFolder(path).page
-        if self._going_on(path) is not None:
+        if self._under_way(path) is not None:
             return None
-        if page.is_file() and current(page.read_text("utf-8", errors="replace")) and _believed(path):
+        if page.is_file() and current(page.read_text("utf-8", errors="replace")) and _readable(path):
             return page
         match run_folders.folder_kind(path):
             case FolderKind.BENCH:
@@ -91,17 +93,17 @@ class RunCatalog:
         return page
 
     def compared(self, first: str, second: str) -> str | None:
-        """The page of two runs; None if there are no such runs. Raises `HistoryError` if one is not whole."""
+        """Return the page that compares two runs; None without two such runs. Raises `HistoryError` if one is not whole."""
         paths = [self.find(name) for name in (first, second)]
-        found = [path for path in paths if path is not None and run_folders.folder_kind(path) is FolderKind.RUN]
-        if len(found) < 2:
+        folders = [path for path in paths if path is not None and run_folders.folder_kind(path) is FolderKind.RUN]
+        if len(folders) < 2:
             return None
-        return pages.of_two(runs.read(found[0]), runs.read(found[1]))
+        return pages.of_two(runs.read(folders[0]), runs.read(folders[1]))
 
     # ------------------------------------------------------------ inside
 
     def _line(self, path: Path) -> dict[str, Any]:
-        """Read again only when something in the folder has changed."""
+        """Return the line of a run, and read its files only after a change in the folder."""
         live = self.live(path)
         changed = path.stat().st_mtime
         known = self._lines.get(path)
@@ -114,8 +116,8 @@ class RunCatalog:
         who = live["who"] if line["kind"] == "run" else {}
         return {**line, **who, "verdict": "running", "live": live}
 
-    def _going_on(self, path: Path) -> Path | None:
-        """The history that is being written: the run's own, or that of the last run of a bench."""
+    def _under_way(self, path: Path) -> Path | None:
+        """Return the history of a run under way, its own or that of the last run of a bench; None for another run."""
         if run_folders.folder_kind(path) is FolderKind.BENCH:
             if RunFolder(path).results.is_file():
                 return None
@@ -128,6 +130,6 @@ class RunCatalog:
         return history if time.time() - history.stat().st_mtime < STALE_S else None
 
 
-def _believed(path: Path) -> bool:
-    """Whether what lies beside a page can be read by this version: else the page is not shown either, but made anew."""
+def _readable(path: Path) -> bool:
+    """Return whether this version can read the results beside a page; else the page is made anew."""
     return not str(run_folders.describe(path)["verdict"]).startswith("unreadable")

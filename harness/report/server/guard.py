@@ -1,8 +1,8 @@
-"""What keeps other pages, other machines and odd paths out.
+"""The protection of the pages from other pages, other machines and odd paths.
 
-The page listens on loopback alone; that does not keep a web page in the same browser from asking it under a name that its owner
-has pointed at 127.0.0.1 (DNS rebinding). So only requests to our own names are answered, nothing may frame or script
-the pages, and a path is never put together from what was asked: it is looked up among what there is.
+The server listens on loopback alone. A web page in the same browser can still reach it under a name that its owner has
+pointed at 127.0.0.1 (DNS rebinding). Therefore only requests to the names of this server have an answer, no page may frame or
+script these pages, and no path is built from a request: a name is looked up among the existing folders.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -26,28 +26,28 @@ HEADERS: Mapping[str, str] = {
 
 
 def hosts(port: int) -> frozenset[str]:
-    """What a request to this port may be addressed to."""
+    """Return the allowed values of the Host header for this port."""
     return frozenset(f"{name}:{port}" for name in NAMES)
 
 
 def guard(allowed: Callable[[], Iterable[str]]) -> Middleware:
-    """A middleware. `allowed` are the values of the Host header that are ours, known once the port is."""
+    """Return a middleware that rejects foreign requests. `allowed` returns the allowed values of the Host header."""
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.headers.get("Host", "") not in allowed():
-            return web.Response(status=403, text="this page answers to 127.0.0.1 and localhost alone")
+            return web.Response(status=403, text="this server answers requests to 127.0.0.1 and localhost only")
         if request.method not in ("GET", "HEAD"):
-            return web.Response(status=405, text="this page only shows")
+            return web.Response(status=405, text="this server only shows pages: use GET")
         if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-            return web.Response(status=403, text="this page is not for other pages")
+            return web.Response(status=403, text="this server answers no request from other pages")
         return await handler(request)
 
     return guarded
 
 
 async def protect(request: web.Request, response: web.StreamResponse) -> None:  # noqa: ARG001  aiohttp's signature
-    """On every response, before it leaves."""
+    """Set the security headers of a response."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Content-Security-Policy", OWN)

@@ -1,1 +1,1 @@
-"""Charts: one file each, a function from figures to a `Figure`. They know no run folder and no template."""
+"""The charts, one file each: a function from figures to a `Figure`, without run folders and templates."""

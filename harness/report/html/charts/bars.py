@@ -12,9 +12,9 @@ Case = tuple[str, Look, float | None]
 
 
 def figure(name: str, title: str, unit: str, cases: Sequence[Case], digits: int = 1) -> Figure:
-    """A case without a figure has no bar, and says so."""
+    """Draw the bars. A case without a figure has a text in place of its bar."""
     about = f"{title}. " + " ".join(
-        f"{each}: {'not measured' if value is None else f'{value:.{digits}f} {unit}'}." for each, _, value in cases
+        f"{label}: {'not measured' if value is None else f'{value:.{digits}f} {unit}'}." for label, _, value in cases
     )
     drawn = {width: _drawn(width, title, about, unit, cases, digits) for width in (WIDE // 2 - 20, NARROW)}
     wide, narrow = drawn.values()
@@ -25,7 +25,7 @@ def figure(name: str, title: str, unit: str, cases: Sequence[Case], digits: int 
         wide=wide,
         narrow=narrow,
         headers=("case", f"{title} ({unit})" if unit else title),
-        rows=[(each, "-" if value is None else f"{value:.{digits}f}") for each, _, value in cases],
+        rows=[(label, "-" if value is None else f"{value:.{digits}f}") for label, _, value in cases],
     )
 
 
@@ -40,7 +40,7 @@ def _drawn(width: int, title: str, about: str, unit: str, cases: Sequence[Case],
         parts.append(
             text(name, left - 10, top + 14, class_="name end") if wide else text(name, 0, top - 4, class_="name")
         )
-        told = "not measured" if value is None else f"{value:.{digits}f}"
+        figure_text = "not measured" if value is None else f"{value:.{digits}f}"
         if value is not None:
             parts.append(
                 tag(
@@ -53,8 +53,10 @@ def _drawn(width: int, title: str, about: str, unit: str, cases: Sequence[Case],
                 )
             )
         end = left if value is None else x(value)
-        parts.append(text(told, end + 6, top + 14, class_="figure" if value is not None else "tick"))
-        hits.append(hit(f"{name}: {told}{f' {unit}' if unit and value is not None else ''}", 0, top - 2, width, row))
+        parts.append(text(figure_text, end + 6, top + 14, class_="figure" if value is not None else "tick"))
+        hits.append(
+            hit(f"{name}: {figure_text}{f' {unit}' if unit and value is not None else ''}", 0, top - 2, width, row)
+        )
     if wide:
         parts.append(tag("line", class_="base", x1=left, x2=left, y1=0, y2=4 + row * len(cases)))
     return drawing(width, 8 + row * len(cases), title, about, *parts, tag("g", *hits, class_="hits"), kind="bars")

@@ -1,4 +1,4 @@
-"""The distribution of latencies: how long the fastest 50, 90, 99 ... of a hundred took, one line a case."""
+"""The distribution of latencies: the quantiles 50 %, 90 %, 99 % and so on, one line a case."""
 
 import math
 from collections.abc import Sequence
@@ -31,11 +31,13 @@ LEFT, RIGHT, TOP, HEIGHT = 52.0, 56.0, 22.0, 230.0
 
 
 def figure(name: str, title: str, series: Sequence[tuple[str, Look, Measured]]) -> Figure:
-    """`series` are names with their figures; at most six are told apart by colour, dash and mark."""
-    curves = [(each, look, _curve(measured)) for each, look, measured in series if measured.asked]
+    """Draw the distributions of `series` (name, style, figures), at most six of them."""
+    curves = [(label, look, _curve(measured)) for label, look, measured in series if measured.asked]
     about = (
         "The share of checkouts, with ever fewer of the slowest to the right, against their longest latency. "
-        + " ".join(f"{each}: half within {dict(curve)[0.5]:.1f} ms." for each, _, curve in curves if 0.5 in dict(curve))
+        + " ".join(
+            f"{label}: half within {dict(curve)[0.5]:.1f} ms." for label, _, curve in curves if 0.5 in dict(curve)
+        )
     )
     drawn = {width: _drawn(width, title, about, curves) for width in (WIDE, NARROW)}
     return Figure(
@@ -44,9 +46,9 @@ def figure(name: str, title: str, series: Sequence[tuple[str, Look, Measured]]) 
         about=about,
         wide=drawn[WIDE],
         narrow=drawn[NARROW],
-        headers=("share", *(each for each, _, _ in curves)),
+        headers=("share", *(label for label, _, _ in curves)),
         rows=[(f"{share * 100:g} %", *(_cell(dict(curve).get(share)) for _, _, curve in curves)) for share in SHARES],
-        legend=[(f"k-{look.kind}", each) for each, look, _ in curves],
+        legend=[(f"k-{look.kind}", label) for label, look, _ in curves],
     )
 
 
@@ -55,10 +57,10 @@ def _cell(value: float | None) -> str:
 
 
 def _curve(measured: Measured) -> list[tuple[float, float]]:
-    """(share, ms); no further than there are checkouts to tell of."""
+    """Return (share, ms), up to the largest share that the number of checkouts can resolve."""
     histogram = Histogram.of(measured.histogram_us)
-    told = (share for share in SHARES if share < 1 - 1 / (histogram.total + 1))
-    return [(share, (histogram.quantile(share) or 0) / 1000) for share in told]
+    shares = (share for share in SHARES if share < 1 - 1 / (histogram.total + 1))
+    return [(share, (histogram.quantile(share) or 0) / 1000) for share in shares]
 
 
 def _drawn(width: int, title: str, about: str, curves: Sequence[tuple[str, Look, list[tuple[float, float]]]]) -> Markup:

@@ -1,4 +1,4 @@
-"""What the panels over time have in common: the axis, and the faults that were on."""
+"""The common part of the panels over time: the axis, and the active faults."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ LEFT, RIGHT = 52.0, 10.0
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One run's time from left to right, in a drawing of this width."""
+    """The time of one run from left to right, in a drawing of this width."""
 
     measured: Measured
     width: int
@@ -25,7 +25,7 @@ class Frame:
         return self.x(min(max(at_s, 0.0), self.measured.load_s))
 
     def axis(self, y: float) -> str:
-        """Seconds into the run, below a panel."""
+        """Draw the axis below a panel, in seconds into the run."""
         begin = self.measured.load_at_s
         every = ticks(self.measured.load_s, 10 if self.width > 600 else 5)
         step = every[1] if len(every) > 1 else 1.0
@@ -37,7 +37,7 @@ class Frame:
         return tag("line", x1=LEFT, x2=self.width - RIGHT, y1=y, y2=y, class_="base") + "".join(marks) + unit
 
     def faults(self, top: float, bottom: float) -> str:
-        """A shade for as long as a fault lasted, its number above."""
+        """Draw a shade over the duration of each fault, with its number above."""
         drawn = []
         for number, fault in enumerate(self.measured.faults, start=1):
             begin, end = self._span(fault)
@@ -50,7 +50,7 @@ class Frame:
         return "".join(drawn)
 
     def blocked(self, y: float) -> str:
-        """A bar from the start of each fault to the first success of a checkout that began after it."""
+        """Draw a bar from the start of each fault to the first success of a checkout that began after it."""
         drawn = []
         for fault in self.measured.faults:
             wait_s = fault["from_start_s"].get("checkout")
@@ -69,9 +69,9 @@ class Frame:
 def active(measured: Measured, begin_s: float, end_s: float) -> str:
     """The faults that were on at some time between these, in words."""
     on = [
-        f"{each['fault']} {target(each)}".strip()
-        for each in measured.faults
-        if each["at_s"] < end_s and (each["lasted_s"] is None or each["at_s"] + each["lasted_s"] > begin_s)
+        f"{fault['fault']} {target(fault)}".strip()
+        for fault in measured.faults
+        if fault["at_s"] < end_s and (fault["lasted_s"] is None or fault["at_s"] + fault["lasted_s"] > begin_s)
     ]
     return ", ".join(dict.fromkeys(on))
 

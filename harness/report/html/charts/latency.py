@@ -1,4 +1,4 @@
-"""How long a checkout took, by when it was due: the median and the slowest of a hundred, on a logarithmic scale."""
+"""The latency of checkouts over their due times: median and 99th percentile, on a logarithmic scale."""
 
 from harness.report.html.charts.frame import LEFT, RIGHT, Frame
 from harness.report.html.svg import decades, logarithmic, milliseconds, path, tag, text
@@ -8,7 +8,7 @@ HEIGHT = 132.0
 
 def panel(frame: Frame, top: float) -> str:
     slices = frame.measured.slices
-    values = [value for each in slices for value in (each.p50_ms, each.p99_ms) if value]
+    values = [value for part in slices for value in (part.p50_ms, part.p99_ms) if value]
     low, high = max(min(values, default=1.0) * 0.8, 0.05), max(values, default=10.0) * 1.2
     y = logarithmic(low, high, top + HEIGHT, top)
     grid = "".join(
@@ -20,10 +20,10 @@ def panel(frame: Frame, top: float) -> str:
     lines = []
     for name, kind in (("p99_ms", "p99"), ("p50_ms", "p50")):
         run: list[tuple[float, float]] = []
-        for each in [*slices, None]:
-            value = getattr(each, name) if each else None
-            if each is not None and value is not None:
-                run.append((frame.clip(each.at_s + half), y(value)))
+        for part in [*slices, None]:
+            value = getattr(part, name) if part else None
+            if part is not None and value is not None:
+                run.append((frame.clip(part.at_s + half), y(value)))
             elif run:
                 lines.append(path(run, class_=f"line {kind}"))
                 run = []

@@ -1,4 +1,4 @@
-"""Latency of several cases on one scale: from the median over the slowest of ten to the slowest of a hundred."""
+"""Latencies of several cases on one scale: median, 90th and 99th percentile."""
 
 from collections.abc import Sequence
 
@@ -25,12 +25,12 @@ SHOWN = ("p50_ms", "p90_ms", "p99_ms")
 
 
 def figure(name: str, title: str, cases: Sequence[tuple[str, Look, Measured]]) -> Figure:
-    told = [case for case in cases if case[2].latency["p50_ms"] is not None]
+    measured_cases = [case for case in cases if case[2].latency["p50_ms"] is not None]
     about = "Latency from the median to the 99th percentile, on a logarithmic scale. " + " ".join(
-        f"{each}: {measured.latency['p50_ms']:.1f} to {measured.latency['p99_ms']:.1f} ms."
-        for each, _, measured in told
+        f"{label}: {measured.latency['p50_ms']:.1f} to {measured.latency['p99_ms']:.1f} ms."
+        for label, _, measured in measured_cases
     )
-    drawn = {width: _drawn(width, title, about, told) for width in (WIDE, NARROW)}
+    drawn = {width: _drawn(width, title, about, measured_cases) for width in (WIDE, NARROW)}
     return Figure(
         name=name,
         title=title,
@@ -38,7 +38,7 @@ def figure(name: str, title: str, cases: Sequence[tuple[str, Look, Measured]]) -
         wide=drawn[WIDE],
         narrow=drawn[NARROW],
         headers=("case", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "mean ms"),
-        rows=[(each, *measured.latency.values()) for each, _, measured in cases],
+        rows=[(label, *measured.latency.values()) for label, _, measured in cases],
     )
 
 
@@ -65,6 +65,6 @@ def _drawn(width: int, title: str, about: str, cases: Sequence[tuple[str, Look, 
         parts.append(tag("line", class_=f"range-tick {look.kind}", x1=p90, x2=p90, y1=y - 5, y2=y + 5))
         parts.append(tag("line", class_=f"range-end {look.kind}", x1=p99, x2=p99, y1=y - 7, y2=y + 7))
         parts.append(mark(look, p50, y, 4.6))
-        told = ", ".join(f"{key.removesuffix('_ms')} {measured.latency[key]:.1f} ms" for key in SHOWN)
-        hits.append(hit(f"{name}: {told}", 0, y - row / 2, width, row))
+        quantiles = ", ".join(f"{key.removesuffix('_ms')} {measured.latency[key]:.1f} ms" for key in SHOWN)
+        hits.append(hit(f"{name}: {quantiles}", 0, y - row / 2, width, row))
     return drawing(width, bottom + 6, title, about, *parts, tag("g", *hits, class_="hits"), kind="ranges")

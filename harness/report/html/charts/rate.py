@@ -1,4 +1,4 @@
-"""Checkouts a second over time, by what came of them: one on the other."""
+"""Checkouts a second over time, stacked by outcome."""
 
 from harness.metrics.measure import Slice
 from harness.report.html.charts.frame import LEFT, RIGHT, Frame
@@ -9,9 +9,9 @@ KINDS = ("ok", "fail", "unknown")
 
 
 def panel(frame: Frame, top: float) -> str:
-    """Steps, the successes at the bottom."""
+    """Draw the stacks, with the successes at the bottom."""
     measured = frame.measured
-    highest = max((_all(each) for each in measured.slices), default=0) / measured.slice_s
+    highest = max((_all(part) for part in measured.slices), default=0) / measured.slice_s
     y = linear(0, highest or 1, top + HEIGHT, top)
     grid = "".join(
         tag("line", class_="grid", x1=LEFT, x2=frame.width - RIGHT, y1=y(at), y2=y(at))
@@ -19,11 +19,11 @@ def panel(frame: Frame, top: float) -> str:
         for at in ticks(highest, 3)
     )
     bars = []
-    for each in measured.slices:
-        begin, end = frame.clip(each.at_s), frame.clip(each.at_s + measured.slice_s)
+    for part in measured.slices:
+        begin, end = frame.clip(part.at_s), frame.clip(part.at_s + measured.slice_s)
         below = 0
         for kind in KINDS:
-            count = getattr(each, kind)
+            count = getattr(part, kind)
             if count:
                 low, high = y(below / measured.slice_s), y((below + count) / measured.slice_s)
                 bars.append(
@@ -40,5 +40,5 @@ def panel(frame: Frame, top: float) -> str:
     return grid + "".join(bars) + text("checkouts/s", LEFT, top - 21, class_="label")
 
 
-def _all(each: Slice) -> int:
-    return each.ok + each.fail + each.unknown
+def _all(part: Slice) -> int:
+    return part.ok + part.fail + part.unknown

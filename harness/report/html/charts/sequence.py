@@ -1,4 +1,4 @@
-"""A sequence diagram: who spoke to whom, from top to bottom, a column each for the client, the services and their stores."""
+"""The drawing of a sequence diagram: time from top to bottom, with a column for the client, each service and each store."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ SHORT = 8
 
 
 def figure(name: str, title: str, diagram: SequenceDiagram) -> Figure:
-    """The same drawing for a desk and for a phone, which scrolls it sideways."""
+    """Draw the diagram. Both widths have the same drawing; a narrow screen scrolls it sideways."""
     columns = (CLIENT, *diagram.nodes)
     about = f"{title}: {len(diagram.entries)} steps between {', '.join(columns)}."
     width = round(GUTTER + COLUMN * len(columns))
@@ -37,7 +37,7 @@ def figure(name: str, title: str, diagram: SequenceDiagram) -> Figure:
 
 
 def sentence(entry: SequenceEntry, start_ns: int) -> str:
-    """An entry in words, for whoever points at it."""
+    """Describe an entry in a sentence for the readout."""
     at = f"{(entry.at_ns - start_ns) / 1e9:.3f} s: "
     match entry.kind:
         case "fault" | "note":
@@ -110,6 +110,6 @@ def _arrow(entry: SequenceEntry, source: float, target: float, y: float) -> str:
 
 
 def _fitting(words: str, room: float) -> str:
-    """As many letters as there is room for; the whole of it is told to whoever points at it."""
+    """Shorten a text to its room; the readout has the whole text."""
     most = max(SHORT, int(room / 6.2))
     return words if len(words) <= most else f"{words[: most - 1]}…"

@@ -1,4 +1,4 @@
-"""A run over time: what was answered, how fast, and when it was there at all, with its faults behind."""
+"""A run over time: rate, latency and availability, with its faults in the background."""
 
 from collections.abc import Iterator
 
@@ -33,17 +33,17 @@ def figure(name: str, title: str, measured: Measured) -> Figure:
         headers=("from s", "acknowledged", "rejected", "unknown", "p50 ms", "p99 ms", "max ms", "in time", "faults on"),
         rows=[
             (
-                f"{measured.load_at_s + each.at_s:.1f}",
-                each.ok,
-                each.fail,
-                each.unknown,
-                each.p50_ms,
-                each.p99_ms,
-                each.max_ms,
-                each.in_time,
-                active(measured, each.at_s, each.at_s + measured.slice_s) or "-",
+                f"{measured.load_at_s + part.at_s:.1f}",
+                part.ok,
+                part.fail,
+                part.unknown,
+                part.p50_ms,
+                part.p99_ms,
+                part.max_ms,
+                part.in_time,
+                active(measured, part.at_s, part.at_s + measured.slice_s) or "-",
             )
-            for each in measured.slices
+            for part in measured.slices
         ],
         legend=legend,
     )
@@ -69,14 +69,14 @@ def _drawn(frame: Frame, title: str, about: str) -> Markup:
 
 def _hits(frame: Frame, top: float, height: float) -> Iterator[str]:
     measured = frame.measured
-    for each in measured.slices:
-        begin, end = frame.clip(each.at_s), frame.clip(each.at_s + measured.slice_s)
-        at_s = measured.load_at_s + each.at_s
-        counts = f"{each.ok} acknowledged, {each.fail} rejected, {each.unknown} unknown"
+    for part in measured.slices:
+        begin, end = frame.clip(part.at_s), frame.clip(part.at_s + measured.slice_s)
+        at_s = measured.load_at_s + part.at_s
+        counts = f"{part.ok} acknowledged, {part.fail} rejected, {part.unknown} unknown"
         words = f"{at_s:.1f} to {at_s + measured.slice_s:.1f} s: {counts}"
-        if each.p50_ms is not None:
-            words += f"; median {each.p50_ms:.1f} ms, 99th percentile {each.p99_ms:.1f} ms"
-        on = active(measured, each.at_s, each.at_s + measured.slice_s)
+        if part.p50_ms is not None:
+            words += f"; median {part.p50_ms:.1f} ms, 99th percentile {part.p99_ms:.1f} ms"
+        on = active(measured, part.at_s, part.at_s + measured.slice_s)
         yield hit(words + (f"; {on}" if on else ""), max(begin, LEFT), top, end - begin, height)
 
 
