@@ -133,7 +133,9 @@ Effects = tuple[Effect, ...]
 # ---------------------------------------------------------------- outcomes
 
 
-class Verdict(StrEnum):
+class Decision(StrEnum):
+    """The decision on a request, as the client receives it."""
+
     COMMITTED = "committed"
     REFUSED = "refused"  # definitely did not happen, and repeating it at once would change nothing
     CONFLICT = "conflict"  # definitely did not happen, contention is the only reason: repeat it
@@ -146,7 +148,7 @@ class Outcome(Struct, frozen=True, gc=False):
     ``short:KEY``, ``missing:KEY``, ``timeout``; for a conflict ``locked:KEY:HOLDER``, ``busy:HOLDER`` or ``conflict:REASON``.
     """
 
-    verdict: Verdict
+    verdict: Decision
     why: str = ""
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from harness.explore.case import SearchCase
 from harness.explore.node import Execution, InstanceState, Live, NodeModel, Packet, describe_message, freeze
-from protocols.core import Command, Config, Protocol, Request, Role, Start, TimerFired, Timing, Verdict
+from protocols.core import Command, Config, Decision, Protocol, Request, Role, Start, TimerFired, Timing
 from protocols.errors import UsageError
 from protocols.lives import horizon, parts, prefix_of
 from protocols.service.lua_library import Twin
@@ -22,10 +22,10 @@ from protocols.service.lua_library import Twin
 DEADLINE = "deadline"
 ACKNOWLEDGED, REJECTED, PENDING = "acknowledged", "rejected", "pending"
 REPLY_NAMES = {
-    Verdict.COMMITTED: ACKNOWLEDGED,
-    Verdict.REFUSED: REJECTED,
-    Verdict.CONFLICT: REJECTED,
-    Verdict.ACCEPTED: PENDING,
+    Decision.COMMITTED: ACKNOWLEDGED,
+    Decision.REFUSED: REJECTED,
+    Decision.CONFLICT: REJECTED,
+    Decision.ACCEPTED: PENDING,
 }
 
 

@@ -15,7 +15,7 @@ There is nobody to ask and nothing to wait for, so there is nothing volatile, no
             (start) --checkout persisted: paid, or why not--> tell the client
 """
 
-from protocols.core import Command, Config, Done, Effects, Event, Outcome, Persist, Reply, Start, Verdict
+from protocols.core import Command, Config, Decision, Done, Effects, Event, Outcome, Persist, Reply, Start
 
 MESSAGES = ()
 
@@ -26,12 +26,12 @@ def cashier(config: Config, state: None, event: Event) -> tuple[None, Effects]:
         case Start(txn, request):
             force = Persist(Command("checkout", (txn, request.subject)))
             if not config.keeps("force-checkout"):
-                return None, (Reply(Outcome(Verdict.COMMITTED)), force)
+                return None, (Reply(Outcome(Decision.COMMITTED)), force)
             return None, (force,)
         case Done(Command("checkout"), ("paid",)):
-            return None, (Reply(Outcome(Verdict.COMMITTED)),)
+            return None, (Reply(Outcome(Decision.COMMITTED)),)
         case Done(Command("checkout"), ("no", why)):
-            return None, (Reply(Outcome(Verdict.REFUSED, why)),)
+            return None, (Reply(Outcome(Decision.REFUSED, why)),)
     return None, ()
 
 

@@ -33,6 +33,7 @@ from protocols.core import (
     Branch,
     Command,
     Config,
+    Decision,
     Do,
     Done,
     Effects,
@@ -47,7 +48,6 @@ from protocols.core import (
     SetTimer,
     Start,
     TimerFired,
-    Verdict,
 )
 
 LONGEST_PAUSE_MS = 2_000
@@ -157,11 +157,11 @@ def _while_beginning(config: Config, state: Saga, event: Event) -> tuple[Saga | 
         case Done(Command("begin"), ("begun", branches)):
             return _set_out(config, state, branches)
         case Done(Command("begin"), ("paid",)):
-            return None, (Reply(Outcome(Verdict.COMMITTED)),)
+            return None, (Reply(Outcome(Decision.COMMITTED)),)
         case Done(Command("begin"), ("busy", holder)):
-            return None, (Reply(Outcome(Verdict.CONFLICT, f"busy:{holder}")),)
+            return None, (Reply(Outcome(Decision.CONFLICT, f"busy:{holder}")),)
         case Done(Command("begin"), ("no", why)):
-            return None, (Reply(Outcome(Verdict.REFUSED, why)),)
+            return None, (Reply(Outcome(Decision.REFUSED, why)),)
         case TimerFired("deadline"):
             # The start record may be there already, and another instance at the steps: the answer says what to undo.
             return replace(state, why="timeout"), ()
@@ -176,9 +176,9 @@ def _while_forward(config: Config, state: Saga, event: Event) -> tuple[Saga | No
         case Received(Performed(_, branch, why)) if branch == state.branch:
             return _turn_round(config, replace(state, at=state.at - 1, why=why), ("refused", branch, why))
         case Done(Command("confirm" | "give_up"), ("paid",)):
-            return None, _tell(state, Outcome(Verdict.COMMITTED))
+            return None, _tell(state, Outcome(Decision.COMMITTED))
         case Done(Command("confirm" | "give_up"), ("gone",)):
-            return None, _tell(state, Outcome(Verdict.CONFLICT, "conflict:ended"))
+            return None, _tell(state, Outcome(Decision.CONFLICT, "conflict:ended"))
         case Done(Command("give_up"), ("undoing",)):
             return _set_back(config, state)
         case Done(Command("confirm"), ("undoing",)):
@@ -207,7 +207,7 @@ def _while_backward(config: Config, state: Saga, event: Event) -> tuple[Saga | N
 def _set_out(config: Config, state: Saga, branches: Iterable[Any]) -> tuple[Saga | None, Effects]:
     """The start record is durable: ask for the first step. Who wanted no more than that is answered."""
     accepted = config.options["reply"] == "accepted"
-    told = _tell(state, Outcome(Verdict.ACCEPTED)) if accepted else ()
+    told = _tell(state, Outcome(Decision.ACCEPTED)) if accepted else ()
     first = replace(
         state, phase=Phase.FORWARD, branches=_branches(branches), pause_ms=config.timing.tell, told=accepted
     )
@@ -222,7 +222,7 @@ def _forward(config: Config, state: Saga, *entries: Entry) -> tuple[Saga | None,
         return _ask(state, *entries, ("perform", state.branch, ""))
     force = Persist(Command("confirm", (state.txn, state.request.subject, entries)))
     if not config.keeps("force-confirm"):
-        return state, (*_tell(state, Outcome(Verdict.COMMITTED)), force)
+        return state, (*_tell(state, Outcome(Decision.COMMITTED)), force)
     return state, (force,)
 
 
@@ -284,7 +284,7 @@ def _tell(state: Saga, outcome: Outcome) -> Effects:
 
 
 def _refusal(why: str) -> Outcome:
-    return Outcome(Verdict.CONFLICT if why.startswith("conflict:") else Verdict.REFUSED, why)
+    return Outcome(Decision.CONFLICT if why.startswith("conflict:") else Decision.REFUSED, why)
 
 
 def _branches(found: Iterable[Any]) -> tuple[Branch, ...]:

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from random import Random
 
 from protocols.backoff import Backoff
-from protocols.core import Outcome, Request, Verdict
+from protocols.core import Decision, Outcome, Request
 from protocols.ports import Clock, TimeLimit
 from protocols.service.capacity_limiter import CapacityLimiter
 from protocols.service.driver import Driver
@@ -37,7 +37,7 @@ LONGEST_PAUSE_MS = 100.0
 MOST_ATTEMPTS = 64  # at a time; more meet each other's locks so often that they do nothing but retry
 DECISION_MS = 500  # the end of the time limit, kept free for the decision's way to the client
 
-REFUSED_LATE = Outcome(Verdict.REFUSED, "timeout")
+REFUSED_LATE = Outcome(Decision.REFUSED, "timeout")
 
 
 class CheckoutRetrier:
@@ -166,7 +166,7 @@ class CheckoutRetrier:
 
 
 def _is_final(outcome: Outcome | None) -> bool:
-    return outcome is None or outcome.verdict is not Verdict.CONFLICT
+    return outcome is None or outcome.verdict is not Decision.CONFLICT
 
 
 def _lost_key(outcome: Outcome) -> str:

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
-from protocols.core import Outcome, Verdict
+from protocols.core import Decision, Outcome
 from protocols.service.capacity_limiter import CapacityLimiter
 
 MOST_AT_A_TIME = 64
@@ -53,7 +53,7 @@ class KeyedAdmission:
                 acquired.append(key)
             yield slot
         finally:
-            refused = slot.outcome is not None and slot.outcome.verdict is Verdict.REFUSED
+            refused = slot.outcome is not None and slot.outcome.verdict is Decision.REFUSED
             for key in acquired:
                 self._leave(key, refused)
 

@@ -1,6 +1,6 @@
 """The handlers of the order service: orders and their checkout."""
 
-from protocols.core import Command, Outcome, Verdict
+from protocols.core import Command, Decision, Outcome
 from protocols.ports import Result, TimeLimit
 from protocols.shop.amounts import LIMIT, parse
 from protocols.shop.batches import ORDER_BYTES, in_chunks, parse_count
@@ -88,9 +88,9 @@ async def _price(context: RequestContext, item: str) -> int | Answer:
 def _answer(order: str, outcome: Outcome | None) -> Answer:
     if outcome is None:
         return UNKNOWN
-    if outcome.verdict is Verdict.COMMITTED:
+    if outcome.verdict is Decision.COMMITTED:
         return Answer(200, "paid")
-    if outcome.verdict is Verdict.ACCEPTED:
+    if outcome.verdict is Decision.ACCEPTED:
         return Answer(202, {"order_id": order, "ask": f"/orders/find/{order}"})
     return _not_paid(order, outcome.why)
 

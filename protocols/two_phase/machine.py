@@ -31,6 +31,7 @@ from protocols.core import (
     CancelTimer,
     Command,
     Config,
+    Decision,
     Do,
     Done,
     Effect,
@@ -46,7 +47,6 @@ from protocols.core import (
     SetTimer,
     Start,
     TimerFired,
-    Verdict,
 )
 
 # ---------------------------------------------------------------- messages
@@ -144,11 +144,11 @@ def _while_opening(config: Config, state: Coordination, event: Event) -> tuple[C
         case Done(Command("open"), ("open", branches)):
             return _begin_voting(config, state, tuple(Branch(*branch) for branch in branches))
         case Done(Command("open"), ("paid",)):
-            return None, (Reply(Outcome(Verdict.COMMITTED)),)
+            return None, (Reply(Outcome(Decision.COMMITTED)),)
         case Done(Command("open"), ("busy", holder)):
-            return None, (Reply(Outcome(Verdict.CONFLICT, f"busy:{holder}")),)
+            return None, (Reply(Outcome(Decision.CONFLICT, f"busy:{holder}")),)
         case Done(Command("open"), ("no", why)):
-            return None, (Reply(Outcome(Verdict.REFUSED, why)),)
+            return None, (Reply(Outcome(Decision.REFUSED, why)),)
         case TimerFired("deadline"):
             return _abort(state, "timeout")
     return state, _inquiry(config, event)
@@ -231,7 +231,7 @@ def _commit(config: Config, state: Coordination) -> tuple[Coordination, Effects]
 
 
 def _tell_commit(config: Config, state: Coordination) -> tuple[Coordination | None, Effects]:
-    told: tuple[Effect, ...] = (Reply(Outcome(Verdict.COMMITTED)),)
+    told: tuple[Effect, ...] = (Reply(Outcome(Decision.COMMITTED)),)
     state = replace(state, phase=Phase.COMMITTED, waiting=frozenset(b.name for b in state.branches))
     if not state.branches:
         return None, (*told, Do(Command("end", (state.txn,))))
@@ -250,7 +250,7 @@ def _resume_commit(config: Config, txn: str, branches: tuple[Branch, ...]) -> tu
 
 def _abort(state: Coordination, why: str, spare: str = "") -> tuple[None, Effects]:
     """Only the owner can commit, so its decision to abort needs no record: tell the others, free the order."""
-    verdict = Verdict.CONFLICT if why.startswith(("locked:", "conflict:")) else Verdict.REFUSED
+    verdict = Decision.CONFLICT if why.startswith(("locked:", "conflict:")) else Decision.REFUSED
     aborts = (Send(branch.service, Abort(state.txn)) for branch in state.branches if branch.name != spare)
     return None, (Do(Command("close", (state.txn,))), *aborts, Reply(Outcome(verdict, why)))
 

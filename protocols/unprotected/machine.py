@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from protocols.core import (
     Command,
     Config,
+    Decision,
     Do,
     Done,
     Effects,
@@ -30,7 +31,6 @@ from protocols.core import (
     SetTimer,
     Start,
     TimerFired,
-    Verdict,
 )
 
 ANSWER_WITHIN_MS = 2_000
@@ -79,9 +79,9 @@ def coordinator(config: Config, state: Calling | None, event: Event) -> tuple[Ca
             calls = tuple((service, key, delta) for service, _, changes in branches for key, delta in changes)
             return _call(replace(state, calls=calls), 0)
         case Calling(at=-1), Done(Command("read_order"), ("paid",)):
-            return None, (Reply(Outcome(Verdict.COMMITTED)),)
+            return None, (Reply(Outcome(Decision.COMMITTED)),)
         case Calling(at=-1), Done(Command("read_order"), (why,)):
-            return None, (Reply(Outcome(Verdict.REFUSED, f"{why}:order:{state.request.subject}")),)
+            return None, (Reply(Outcome(Decision.REFUSED, f"{why}:order:{state.request.subject}")),)
         case Calling(), Received(Changed(_, call, "")) if call == state.at:
             return _call(state, call + 1)
         case Calling(), Received(Changed(_, call, why)) if call == state.at:
@@ -89,7 +89,7 @@ def coordinator(config: Config, state: Calling | None, event: Event) -> tuple[Ca
         case Calling(), TimerFired("no answer"):
             return _undo(state, "timeout")
         case Calling(), Done(Command("mark_paid")):
-            return None, (Reply(Outcome(Verdict.COMMITTED)),)
+            return None, (Reply(Outcome(Decision.COMMITTED)),)
     return state, ()
 
 
@@ -104,7 +104,7 @@ def _call(state: Calling, at: int) -> tuple[Calling, Effects]:
 def _undo(state: Calling, why: str) -> tuple[None, Effects]:
     done = state.calls[: state.at]
     undos = (Send(service, Change(state.txn, -1, key, -delta)) for service, key, delta in done)
-    return None, (*undos, Reply(Outcome(Verdict.REFUSED, why)))
+    return None, (*undos, Reply(Outcome(Decision.REFUSED, why)))
 
 
 # ---------------------------------------------------------------- participant

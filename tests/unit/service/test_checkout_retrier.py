@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from protocols.core import Outcome, Request, Verdict
+from protocols.core import Decision, Outcome, Request
 from protocols.ports import LoopClock
 from protocols.service.checkout_retrier import CheckoutRetrier
 from protocols.service.transaction_ids import TransactionIds
 
-YES = Outcome(Verdict.COMMITTED)
+YES = Outcome(Decision.COMMITTED)
 
 
 class Answering:
@@ -46,7 +46,7 @@ async def test_an_undecided_checkout_is_unknown_at_the_time_limit_and_not_refuse
 
 async def test_a_conflict_is_tried_again_with_the_same_age() -> None:
     driver = Answering(
-        Outcome(Verdict.CONFLICT, "locked:item:1:p.7"), Outcome(Verdict.CONFLICT, "conflict:fenced"), YES
+        Outcome(Decision.CONFLICT, "locked:item:1:p.7"), Outcome(Decision.CONFLICT, "conflict:fenced"), YES
     )
     assert await attempts(driver).run("o") == YES
     assert len({request.age for request in driver.requests}) == 1
@@ -54,13 +54,13 @@ async def test_a_conflict_is_tried_again_with_the_same_age() -> None:
 
 
 async def test_a_refusal_is_final() -> None:
-    refusal = Outcome(Verdict.REFUSED, "short:item:1")
+    refusal = Outcome(Decision.REFUSED, "short:item:1")
     assert await attempts(Answering(refusal)).run("o") == refusal
 
 
 async def test_endless_conflict_is_refused_as_late_and_did_not_happen() -> None:
-    driver = Answering(*[Outcome(Verdict.CONFLICT, "busy:p.7")] * 1_000)
-    assert await attempts(driver, limit_ms=900).run("o") == Outcome(Verdict.REFUSED, "timeout")
+    driver = Answering(*[Outcome(Decision.CONFLICT, "busy:p.7")] * 1_000)
+    assert await attempts(driver, limit_ms=900).run("o") == Outcome(Decision.REFUSED, "timeout")
 
 
 @pytest.mark.parametrize("outcome", [YES, None])
@@ -87,7 +87,7 @@ async def test_attempts_are_bounded_and_a_checkout_that_waits_too_long_is_refuse
     first = [asyncio.ensure_future(retrier.run(f"o{number}")) for number in range(3)]
     while len(driver.requests) < 3:
         await asyncio.sleep(0)
-    assert [await retrier.run(f"o{number}") for number in (3, 4)] == [Outcome(Verdict.REFUSED, "timeout")] * 2
+    assert [await retrier.run(f"o{number}") for number in (3, 4)] == [Outcome(Decision.REFUSED, "timeout")] * 2
     assert len(driver.requests) == 3
     assert not any(one.done() for one in first)
     for one in first:
@@ -98,15 +98,15 @@ async def test_unended_transactions_are_bounded_even_if_their_clients_have_an_an
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("protocols.service.transaction_ids.MOST_UNENDED", 3)
-    driver, ids = Answering(*[Outcome(Verdict.ACCEPTED)] * 9), living()
+    driver, ids = Answering(*[Outcome(Decision.ACCEPTED)] * 9), living()
     retrier = CheckoutRetrier("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=200)  # type: ignore[arg-type]
     heard = [await retrier.run(f"o{number}") for number in range(4)]
-    assert [outcome and outcome.verdict for outcome in heard] == [*[Verdict.ACCEPTED] * 3, Verdict.REFUSED]
+    assert [outcome and outcome.verdict for outcome in heard] == [*[Decision.ACCEPTED] * 3, Decision.REFUSED]
     for _ in range(2):
         ids.end("p~1.0")  # once or more often
     ids.end("other.7")
-    assert await retrier.run("o4") == Outcome(Verdict.ACCEPTED)
-    assert await retrier.run("o5") == Outcome(Verdict.REFUSED, "timeout")
+    assert await retrier.run("o4") == Outcome(Decision.ACCEPTED)
+    assert await retrier.run("o5") == Outcome(Decision.REFUSED, "timeout")
     assert len(driver.requests) == 4
 
 
@@ -115,7 +115,7 @@ async def test_a_checkout_waits_for_the_number_of_the_life_and_no_longer_than_it
     early = CheckoutRetrier("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=5_000)  # type: ignore[arg-type]
     hasty = CheckoutRetrier("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=50)  # type: ignore[arg-type]
     waiting = asyncio.ensure_future(early.run("o"))
-    assert await hasty.run("p") == Outcome(Verdict.REFUSED, "timeout")
+    assert await hasty.run("p") == Outcome(Decision.REFUSED, "timeout")
     assert driver.requests == []
     ids.enlist(1)
     assert await waiting == YES

@@ -9,6 +9,7 @@ import pytest
 from protocols.core import (
     Command,
     Config,
+    Decision,
     Do,
     Done,
     Effects,
@@ -24,13 +25,12 @@ from protocols.core import (
     SetTimer,
     Start,
     TimerFired,
-    Verdict,
 )
 from protocols.ports import Result
 from protocols.service.batched_commands import BATCH_WINDOW_MS
 from protocols.service.driver import Driver
 
-YES = Outcome(Verdict.COMMITTED)
+YES = Outcome(Decision.COMMITTED)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from protocols.core import Outcome, Verdict
+from protocols.core import Decision, Outcome
 from protocols.errors import UsageError
 from protocols.registry import UnknownProtocol, load
 from protocols.service.codec import BadMessage, Codec
@@ -130,7 +130,7 @@ def test_the_horizon_stays_at_the_oldest_that_a_former_life_left_unfinished() ->
 async def test_a_key_admits_one_retry_at_a_time_and_more_once_all_are_refused() -> None:
     admission, inside, most = KeyedAdmission(), 0, []
 
-    async def pass_through(verdict: Verdict) -> None:
+    async def pass_through(verdict: Decision) -> None:
         nonlocal inside
         async with admission.slot(("item:1", "user:2")) as slot:
             inside += 1
@@ -139,9 +139,9 @@ async def test_a_key_admits_one_retry_at_a_time_and_more_once_all_are_refused() 
             slot.outcome = Outcome(verdict)
             inside -= 1
 
-    await asyncio.gather(*(pass_through(Verdict.COMMITTED) for _ in range(20)))
+    await asyncio.gather(*(pass_through(Decision.COMMITTED) for _ in range(20)))
     assert max(most) == 1
-    await asyncio.gather(*(pass_through(Verdict.REFUSED) for _ in range(20)))
+    await asyncio.gather(*(pass_through(Decision.REFUSED) for _ in range(20)))
     assert max(most) > 1
     assert not admission._limiters
 
