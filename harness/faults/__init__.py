@@ -1,10 +1,10 @@
-"""The fault vocabulary: one file a kind, one row a kind in ``KINDS``, and the one door to all of them.
+"""The fault vocabulary: one file and one row in `KINDS` for each kind, and the functions that inject and end faults.
 
 fault = faults.fault("partition", ("order<->stock",), at_s=5, for_s=3)    checked; UsageError
 why = faults.refuse(runtime, fault)                                       before the run; None: it can be injected
-begun, told = await faults.start(runtime, fault, rng)                     `any` is drawn now
+begun, report = await faults.start(runtime, fault, rng)                   `any` is drawn now
 await faults.end(runtime, begun)                                          idempotent
-await faults.heal_all(runtime)                                            undoes everything, whatever happened
+await faults.heal_all(runtime)                                            undoes all faults, also half-begun ones
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from dataclasses import replace
 from random import Random
 
 from harness.errors import EnvironmentFailure
-from harness.faults import targets as names
+from harness.faults import targets as target_names
 from harness.faults.base import LONGEST_S, Fault, FaultKind, Setting, Value
 from harness.faults.crash import Crash
 from harness.faults.crash_at import CrashAt
@@ -67,7 +67,7 @@ KINDS: Mapping[str, FaultKind] = {kind.name: kind for kind in _ALL}
 
 
 def kind(name: str) -> FaultKind:
-    """Raises ``UsageError`` naming the kinds there are."""
+    """Return the fault kind of this name. Raises `UsageError` naming the known kinds."""
     if name not in KINDS:
         raise UsageError(f"no fault {name!r}; there are: {', '.join(KINDS)}")
     return KINDS[name]
@@ -80,71 +80,73 @@ def fault(
     for_s: float = 0.0,
     settings: Mapping[str, object] | None = None,
 ) -> Fault:
-    """A checked fault with every default filled in. Raises ``UsageError`` naming what does not exist or does not fit.
+    """Return a checked fault with all defaults filled in; times are in seconds.
 
-    ``targets`` are the kind's default if there are None; an empty list names nothing, and is refused.
+    Without `targets` it has those of its kind; an empty list is rejected. Raises `UsageError` naming the unknown kind or
+    setting, or the value out of its bounds.
     """
-    found = kind(name)
-    aimed = found.default if targets is None else tuple(targets)
-    if not aimed:
+    fault_kind = kind(name)
+    names = fault_kind.default if targets is None else tuple(targets)
+    if not names:
         raise UsageError(
-            f"{name}: an empty list of targets means nothing; leave it out for: {', '.join(found.default)}"
+            f"{name}: an empty list of targets means nothing; leave it out for: {', '.join(fault_kind.default)}"
         )
-    known = {setting.name: setting for setting in found.settings}
-    for given in settings or {}:
-        if given not in known:
-            raise UsageError(f"{name} has no setting {given!r}; it has: {', '.join(known) or 'none'}")
-    for what, value in (("at_s", at_s), ("for_s", for_s)):
-        if type(value) not in (int, float) or not 0 <= value <= LONGEST_S:  # nor is nan
-            raise UsageError(f"{name}: {what}={value!r} is not a finite number from 0 to {LONGEST_S:g}")
-    values = {one.name: one.check(name, (settings or {}).get(one.name, one.default)) for one in found.settings}
-    return Fault(name, aimed, at_s, for_s, values)
+    given, known = settings or {}, {setting.name: setting for setting in fault_kind.settings}
+    for key in given:
+        if key not in known:
+            raise UsageError(f"{name} has no setting {key!r}; it has: {', '.join(known) or 'none'}")
+    for field, value in (("at_s", at_s), ("for_s", for_s)):
+        # The type too: a bool is an int, and nan is within no bounds and in no message that a reader would understand.
+        if type(value) not in (int, float) or not 0 <= value <= LONGEST_S:
+            raise UsageError(f"{name}: {field}={value!r} is not a finite number from 0 to {LONGEST_S:g}")
+    values = {setting.name: setting.check(name, given.get(setting.name, setting.default)) for setting in known.values()}
+    return Fault(name, names, at_s, for_s, values)
 
 
 def refuse(runtime: Breakable, fault: Fault) -> str | None:
-    """Why this runtime cannot inject this fault, in words; None if it can. Known before the run, once it is up."""
-    found = kind(fault.kind)
-    missing = sorted(found.needs - runtime.capabilities)
+    """Return why this runtime cannot inject this fault, in words; None if it can. The runtime must be up, and no fault begun."""
+    fault_kind = kind(fault.kind)
+    missing = sorted(fault_kind.needs - runtime.capabilities)
     if missing:
         return f"{fault.kind} needs {' and '.join(missing)}, which this runtime does not have"
     try:
-        names.check(runtime, found.aim, fault.targets)
+        target_names.check(runtime, fault_kind.aim, fault.targets)
     except UsageError as error:
         return f"{fault.kind}: {error}"
-    why = found.refuse(runtime, fault)
+    why = fault_kind.refuse(runtime, fault)
     return f"{fault.kind}: {why}" if why else None
 
 
 def aimed_at(runtime: Breakable, fault: Fault) -> list[str]:
-    """The nodes that a fault whose ``any`` have been chosen is for; for a fault of links, these as ``order-1->stock-1``.
+    """Return the nodes that a fault without `any` is aimed at, or its links, as `order-1->stock-1`.
 
-    What it is for need not be there to be met: a node may be down, a failpoint never passed.
+    A fault need not meet them: a node may be down, and a failpoint may never be passed.
     """
     aim = kind(fault.kind).aim
     if aim == "links":
-        return ["->".join(wire) for wire in names.links(runtime, fault.targets)]
-    return [node.name for node in names.nodes(runtime, aim, fault.targets)]
+        return ["->".join(link) for link in target_names.links(runtime, fault.targets)]
+    return [node.name for node in target_names.nodes(runtime, aim, fault.targets)]
 
 
 async def start(runtime: Breakable, fault: Fault, rng: Random) -> tuple[Fault, str]:
-    """Begin a fault. Returns it with every ``any`` chosen, which is what ``end`` takes, and what there is to say about it.
+    """Begin a fault. Return it with a drawn target for every `any`, as `end` needs it, and a report in words.
 
-    Raises ``EnvironmentFailure``, having undone what was begun.
+    Raises `EnvironmentFailure`, after the part that has begun was undone.
     """
-    found = kind(fault.kind)
-    begun = replace(fault, targets=names.draw(runtime, found.aim, fault.targets, rng))
-    runtime.holds.begun.append(begun)
+    fault_kind = kind(fault.kind)
+    begun = replace(fault, targets=target_names.draw(runtime, fault_kind.aim, fault.targets, rng))
+    runtime.holds.begun.append(begun)  # before the start: `heal_all` must also undo a fault that was cancelled halfway
     try:
-        words = await found.start(runtime, begun, rng)
+        report = await fault_kind.start(runtime, begun, rng)
         await runtime.settled()
     except BaseException:
         await end(runtime, begun)
         raise
-    return begun, words
+    return begun, report
 
 
 async def end(runtime: Breakable, fault: Fault) -> None:
-    """End a fault that ``start`` returned. Twice is as good as once."""
+    """End a fault that `start` returned; idempotent."""
     await kind(fault.kind).end(runtime, fault)
     if fault in runtime.holds.begun:
         runtime.holds.begun.remove(fault)
@@ -154,7 +156,7 @@ async def end(runtime: Breakable, fault: Fault) -> None:
 async def heal_all(runtime: Breakable) -> None:
     """End every fault; afterwards no node is paused or down, and no link, clock or message is disturbed.
 
-    Nodes that were down may still be starting. Raises ``EnvironmentFailure`` for what cannot be healed, after all the rest.
+    Nodes that were down may still be starting. Raises the first `EnvironmentFailure` after all other faults have ended.
     """
     failed: list[EnvironmentFailure] = []
     for begun in reversed(tuple(runtime.holds.begun)):

@@ -1,4 +1,4 @@
-"""What a fault is: data. What a kind of fault is: how a runtime is told to begin it and to end it."""
+"""The base of faults: a fault is data, and a fault kind knows how to begin and to end it in a runtime."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ Aim = Literal["nodes", "services", "stores", "links"]
 Value = float | str
 
 LONGEST_S = 3_600.0
-"""No time in a schedule of faults is later or longer."""
+"""The latest time and the longest duration in a schedule of faults."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong: from ``at_s`` after the start of the schedule, for ``for_s`` seconds.
+    """One fault of a schedule, from `at_s` seconds after the start of the load for `for_s` seconds.
 
-    ``targets`` are names as ``targets.py`` explains them; ``any`` stands for a choice that is made when the fault starts.
-    ``settings`` are complete: what was not given has its default.
+    `targets` are names of `harness.faults.targets`; `any` stands for a choice at the start of the fault. `settings` are
+    complete, with the default of each setting that was not given.
     """
 
     kind: str
@@ -30,17 +30,22 @@ class Fault:
     settings: Mapping[str, Value] = field(default_factory=dict, hash=False)
 
     def number(self, name: str) -> float:
+        """Return the value of a setting that is a number."""
         value = self.settings[name]
         assert not isinstance(value, str)
         return value
 
     def text(self, name: str) -> str:
+        """Return the value of a setting that is a text."""
         return str(self.settings[name])
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """``choices`` for a text (empty: any), ``low`` and ``high`` for a number; the default's type says which, and if whole."""
+    """A setting of a fault kind: a text with its `choices` (empty: any text), or a number from `low` to `high`.
+
+    The type of the default decides: `str`, `int` for a whole number, `float` for any number.
+    """
 
     name: str
     default: Value
@@ -50,24 +55,24 @@ class Setting:
     choices: tuple[str, ...] = ()
 
     def check(self, kind: str, value: object) -> Value:
-        """The value, as the default's type. Raises ``UsageError`` naming kind, setting, value and what it may be."""
+        """Return the value if it fits. Raises `UsageError` naming kind, setting, value and the allowed values."""
         if isinstance(self.default, str):
             if not isinstance(value, str) or (self.choices and value not in self.choices):
                 wanted = f"one of: {', '.join(self.choices)}" if self.choices else "a text"
                 raise UsageError(f"{kind}: {self.name}={value!r} is not {wanted}")
             return value
-        numbers, what = ((int,), "whole number") if isinstance(self.default, int) else ((int, float), "number")
-        if isinstance(value, bool) or not isinstance(value, numbers) or not self.low <= value <= self.high:
+        types, what = ((int,), "whole number") if isinstance(self.default, int) else ((int, float), "number")
+        if isinstance(value, bool) or not isinstance(value, types) or not self.low <= value <= self.high:
             bounds = f"of at least {self.low:g} and at most {self.high:g}"
             raise UsageError(f"{kind}: {self.name}={value!r} is not a {what} {bounds}")
         return value
 
 
 class FaultKind(Protocol):
-    """One entry of the vocabulary. It keeps nothing: what it did to a runtime, the runtime knows.
+    """One entry of the vocabulary. It has no state: the runtime keeps the faults that have begun.
 
-    ``needs``: without these capabilities of a runtime it cannot be injected. ``aim``: what its targets are, ``default``
-    the targets if none are given.
+    `needs` are the capabilities of a runtime without which it cannot be injected, `aim` is the kind of its targets, and
+    `default` are the targets of a fault without any.
     """
 
     name: str
@@ -78,10 +83,10 @@ class FaultKind(Protocol):
     settings: tuple[Setting, ...]
 
     def refuse(self, runtime: Breakable, fault: Fault) -> str | None:
-        """Why, beyond its needs and targets, this fault cannot be injected here; None if it can."""
+        """Return why, apart from needs and targets, this fault cannot be injected here; None if it can."""
 
     async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:
-        """Begin. Returns in words what there is to say about it, mostly nothing."""
+        """Begin the fault. Return a report in words, empty for most kinds."""
 
     async def end(self, runtime: Breakable, fault: Fault) -> None:
-        """Heal what ``start`` did, and nothing else. A second time changes nothing; what has died meanwhile is no error."""
+        """Undo `start`, and no other fault; idempotent. A target that has died meanwhile is no error."""

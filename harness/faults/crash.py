@@ -1,15 +1,15 @@
-"""A node dies without a word, and comes back."""
+"""The fault `crash`: a node dies without notice and comes back."""
 
 from random import Random
 
 from harness.faults.base import Aim, Fault, Setting
-from harness.faults.nodes import bring_back, kill, not_ours, take_down
+from harness.faults.nodes import bring_back, kill, outside_server, take_down
 from harness.faults.targets import DRAWN, nodes
 from harness.runtimes.base import Breakable, Capability
 
 
 class Crash:
-    """SIGKILL. With ``for_s`` it stays down for that long; without, it is started again as after any other death."""
+    """A SIGKILL. With `for_s` the node stays down for that long; without, it is started again as after any other death."""
 
     name = "crash"
     summary = "a node is killed (SIGKILL) and started again, after for_s or as the deployment does"
@@ -19,7 +19,7 @@ class Crash:
     settings: tuple[Setting, ...] = ()
 
     def refuse(self, runtime: Breakable, fault: Fault) -> str | None:
-        return not_ours(nodes(runtime, self.aim, (target for target in fault.targets if target not in DRAWN)))
+        return outside_server(nodes(runtime, self.aim, (target for target in fault.targets if target not in DRAWN)))
 
     async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:  # noqa: ARG002
         victims = nodes(runtime, self.aim, fault.targets)

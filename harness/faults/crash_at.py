@@ -1,4 +1,4 @@
-"""A service dies between two effects of its protocol, where a crash hurts most."""
+"""The fault `crash-at`: a service dies between two effects of its protocol."""
 
 from collections.abc import Iterable
 from random import Random
@@ -11,9 +11,9 @@ from protocols.service.faults import Faults
 
 
 class CrashAt:
-    """Armed from the start to the end; each process meant that passes the failpoint for the ``passing``-th time dies there.
+    """A failpoint that is armed from start to end: each target process that passes it for the `passing`-th time dies there.
 
-    Of the targets, those that belong to the failpoint's service are meant. They are started again as after any other death.
+    Of the targets, the processes of the failpoint's service are armed. They are started again as after any other death.
     """
 
     name = "crash-at"
@@ -22,29 +22,30 @@ class CrashAt:
     needs: frozenset[Capability] = frozenset({"failpoints"})
     default: tuple[str, ...] = ("services",)
     settings: tuple[Setting, ...] = (
-        Setting("failpoint", "", "its name; without one, it is drawn"),
-        Setting("passing", 1, "it dies when it passes there for this time", low=1, high=1_000_000),
+        Setting("failpoint", "", "the name of the failpoint; drawn if empty"),
+        Setting("passing", 1, "the number of the passing at which a process dies", low=1, high=1_000_000),
     )
 
     def refuse(self, runtime: Breakable, fault: Fault) -> str | None:
         failpoint = fault.text("failpoint")
-        there = failpoints(*runtime.configured())  # takes a second the first time, so never first in the midst of a run
+        # Before the check for an empty name: the first search takes a second, and in `start` it would stop the load.
+        known = failpoints(*runtime.configured())
         if not failpoint:
             return None
-        if failpoint not in there:
-            return f"no failpoint {failpoint!r}; there are: {', '.join(there)}"
+        if failpoint not in known:
+            return f"no failpoint {failpoint!r}; there are: {', '.join(known)}"
         if any(target in DRAWN for target in fault.targets):
-            return f"{', '.join(fault.targets)} with a failpoint: name the node instead, or no target for all it can be"
-        if not _meant(nodes(runtime, self.aim, fault.targets), failpoint):
+            return f"{', '.join(fault.targets)} with a failpoint: name the node instead, or no target for all its nodes"
+        if not _of_service(nodes(runtime, self.aim, fault.targets), failpoint):
             return f"{failpoint} is nowhere in {', '.join(fault.targets)}"
         return None
 
     async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:
         candidates = nodes(runtime, self.aim, fault.targets)
         failpoint = fault.text("failpoint") or rng.choice(
-            [failpoint for failpoint in failpoints(*runtime.configured()) if _meant(candidates, failpoint)]
+            [failpoint for failpoint in failpoints(*runtime.configured()) if _of_service(candidates, failpoint)]
         )
-        victims = _meant(candidates, failpoint)
+        victims = _of_service(candidates, failpoint)
         await runtime.disturb(fault, victims, Faults(crash_at={failpoint: int(fault.number("passing"))}))
         return f"armed in {', '.join(victims)}: {failpoint}"
 
@@ -52,6 +53,6 @@ class CrashAt:
         await runtime.undisturb(fault)
 
 
-def _meant(candidates: Iterable[Node], failpoint: str) -> list[str]:
+def _of_service(candidates: Iterable[Node], failpoint: str) -> list[str]:
     service = failpoint.partition(":")[0]
     return [node.name for node in candidates if node.service == service]

@@ -1,15 +1,21 @@
-"""A store's disk takes no more bytes: at `everysec` the store acknowledges the write that meets it from memory, then refuses."""
+"""The fault `disk-full`: the disk of a store takes no more bytes.
+
+At `everysec` the store acknowledges the first write that fails, from memory, and rejects later ones.
+"""
 
 from random import Random
 
 from harness.faults.base import Aim, Fault, Setting
-from harness.faults.nodes import not_ours
+from harness.faults.nodes import outside_server
 from harness.faults.targets import DRAWN, nodes
 from harness.runtimes.base import Breakable, Capability
 
 
 class DiskFull:
-    """No file of the store may grow until the end, in whatever life. At `always` a store ends when a write fails."""
+    """A disk without space: no file of the store can grow until the end, also after a restart.
+
+    At `always` a store ends when a write fails.
+    """
 
     name = "disk-full"
     summary = "the disk of a store is full for for_s seconds: no file of the store can grow"
@@ -19,7 +25,7 @@ class DiskFull:
     settings: tuple[Setting, ...] = ()
 
     def refuse(self, runtime: Breakable, fault: Fault) -> str | None:
-        return not_ours(nodes(runtime, self.aim, (target for target in fault.targets if target not in DRAWN)))
+        return outside_server(nodes(runtime, self.aim, (target for target in fault.targets if target not in DRAWN)))
 
     async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:  # noqa: ARG002
         for node in nodes(runtime, self.aim, fault.targets):

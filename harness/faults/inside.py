@@ -1,4 +1,4 @@
-"""What the faults inside service processes have in common: told to them, and taken back at the end."""
+"""The base of faults inside service processes: they receive the fault at its start, and drop it at its end."""
 
 from abc import ABC, abstractmethod
 from random import Random
@@ -9,8 +9,8 @@ from harness.runtimes.base import Breakable, Capability
 from protocols.service.faults import Faults
 
 
-class Inside(ABC):
-    """A kind that is nothing but an order to services."""
+class ServiceFault(ABC):
+    """A fault kind whose effect is inside of the target processes (`protocols.service.faults`)."""
 
     name: str
     summary: str
@@ -20,7 +20,7 @@ class Inside(ABC):
     settings: tuple[Setting, ...] = ()
 
     @abstractmethod
-    def orders(self, fault: Fault, rng: Random) -> Faults:
+    def process_faults(self, fault: Fault, rng: Random) -> Faults:
         """Return the faults for each target process."""
 
     def refuse(self, runtime: Breakable, fault: Fault) -> str | None:  # noqa: ARG002
@@ -28,7 +28,7 @@ class Inside(ABC):
 
     async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:
         victims = nodes(runtime, self.aim, fault.targets)
-        await runtime.disturb(fault, [node.name for node in victims], self.orders(fault, rng))
+        await runtime.disturb(fault, [node.name for node in victims], self.process_faults(fault, rng))
         return ""
 
     async def end(self, runtime: Breakable, fault: Fault) -> None:

@@ -1,4 +1,4 @@
-"""What the faults of links have in common: a rule on the links meant, taken back at the end."""
+"""The base of faults of links: a rule for the target links, which is removed at the end."""
 
 from abc import ABC, abstractmethod
 from random import Random
@@ -8,8 +8,8 @@ from harness.faults.targets import links
 from harness.runtimes.base import Breakable, Capability, Rule
 
 
-class OnLinks(ABC):
-    """A kind that is nothing but a rule. It works on connections in both directions, whoever opened them."""
+class LinkFault(ABC):
+    """A fault kind that is one rule for its links. It applies to the connections of a link, in both directions of the data."""
 
     name: str
     summary: str

@@ -1,15 +1,18 @@
-"""A store's machine loses power: the process ends, and with it the end of the log that had not reached the disk."""
+"""The fault `lost-tail`: the machine of a store loses power, and the log its unforced writes."""
 
 from random import Random
 
 from harness.faults.base import Aim, Fault, Setting
-from harness.faults.nodes import bring_back, gone, not_ours, take_down
+from harness.faults.nodes import await_death, bring_back, outside_server, take_down
 from harness.faults.targets import DRAWN, nodes
 from harness.runtimes.base import Breakable, Capability
 
 
 class LostTail:
-    """Kill, cut what the fsync policy does not guarantee, start again. SIGKILL alone takes what the kernel has not got."""
+    """A SIGKILL, the cut of the part of the log that the fsync policy does not guarantee, and a new start.
+
+    A SIGKILL alone loses no write that has reached the kernel.
+    """
 
     name = "lost-tail"
     summary = "a store is killed and loses the tail of its log that was not yet forced to disk"
@@ -19,16 +22,16 @@ class LostTail:
     settings: tuple[Setting, ...] = ()
 
     def refuse(self, runtime: Breakable, fault: Fault) -> str | None:
-        return not_ours(nodes(runtime, self.aim, (target for target in fault.targets if target not in DRAWN)))
+        return outside_server(nodes(runtime, self.aim, (target for target in fault.targets if target not in DRAWN)))
 
     async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:
         victims = nodes(runtime, self.aim, fault.targets)
         take_down(runtime, fault, victims)
-        await gone(runtime, victims)
-        told = [await runtime.cut_tail(node.name, rng) for node in victims]
+        await await_death(runtime, victims)
+        reports = [await runtime.cut_tail(node.name, rng) for node in victims]
         if not fault.for_s:
             bring_back(runtime, fault)
-        return "; ".join(told)
+        return "; ".join(reports)
 
     async def end(self, runtime: Breakable, fault: Fault) -> None:
         bring_back(runtime, fault)

@@ -1,4 +1,4 @@
-"""Taking nodes down and putting them back, for the kinds that do: faults that overlap share a node's end."""
+"""Kills and restarts of nodes, for the fault kinds that need them: a node comes back when the last fault on it ends."""
 
 import asyncio
 from collections.abc import Iterable
@@ -13,31 +13,31 @@ GONE_WITHIN_S = 10.0
 
 
 def take_down(runtime: Breakable, fault: Fault, nodes: Iterable[Node]) -> str:
-    """Kill them, and keep them down until ``bring_back``. Says which were down already."""
+    """Kill nodes and keep them down until `bring_back`. Return a report of those that were down already."""
     already = []
     for node in nodes:
         runtime.holds.take(f"down {node.name}", fault)
         if node.state == "down":
             already.append(node.name)
-        with suppress(EnvironmentFailure):  # it is dying already
+        with suppress(EnvironmentFailure):  # it is dying
             runtime.kill(node.name, stay_down=True)
     return f"{', '.join(already)} was down already" if already else ""
 
 
 def kill(runtime: Breakable, nodes: Iterable[Node]) -> str:
-    """Kill them, unless somebody keeps them down. Says which were down already."""
+    """Kill nodes, except those that another fault keeps down. Return a report of those that were down already."""
     already = []
     for node in nodes:
         if node.state == "down" or runtime.holds.held(f"down {node.name}"):
             already.append(node.name)
             continue
-        with suppress(EnvironmentFailure):  # it is dying already
+        with suppress(EnvironmentFailure):  # it is dying
             runtime.kill(node.name)
     return f"{', '.join(already)} was down already" if already else ""
 
 
-async def gone(runtime: Breakable, nodes: Iterable[Node]) -> None:
-    """Return once all of them have ended. Raises ``EnvironmentFailure`` for one that outlives a kill."""
+async def await_death(runtime: Breakable, nodes: Iterable[Node]) -> None:
+    """Wait until all nodes have ended. Raises `EnvironmentFailure` for one that outlives a kill by `GONE_WITHIN_S`."""
     names = {node.name for node in nodes}
     now = asyncio.get_running_loop().time
     deadline = now() + GONE_WITHIN_S
@@ -48,14 +48,14 @@ async def gone(runtime: Breakable, nodes: Iterable[Node]) -> None:
 
 
 def bring_back(runtime: Breakable, fault: Fault) -> None:
-    """Start what nobody keeps down any more. It may take a while until it serves."""
+    """Start the nodes that no other fault keeps down. They may need a while until they serve."""
     for node in runtime.nodes():
         if runtime.holds.release(f"down {node.name}", fault):
             runtime.revive(node.name)
 
 
-def not_ours(nodes: Iterable[Node]) -> str | None:
-    """A reason to refuse, if one of them is no process of this runtime."""
+def outside_server(nodes: Iterable[Node]) -> str | None:
+    """Return the reason to refuse a fault for a running node that is no process of this runtime; None without one."""
     for node in nodes:
         if node.pid is None and node.state == "running":
             return f"{node.name} is a server outside of wdm"

@@ -1,13 +1,15 @@
-"""The network between nodes is cut: nothing arrives, and nobody is told."""
+"""The fault `partition`: the network between nodes is cut without notice to either side."""
 
 from harness.faults.base import Fault, Setting
-from harness.faults.links import OnLinks
+from harness.faults.links import LinkFault
 from harness.runtimes.base import Breakable, Rule
 
 
-class Partition(OnLinks):
-    """Connections stall and new ones hang. After the heal what was on its way arrives, late; or, as after a long cut or
-    through a firewall that has forgotten them, every connection is reset.
+class Partition(LinkFault):
+    """A cut of links: connections stall, and new ones hang.
+
+    After the heal the data on its way arrives late; or every connection is reset, as after a long cut or through a firewall
+    that has dropped its state.
     """
 
     name = "partition"

@@ -1,17 +1,17 @@
-"""A node freezes: it keeps its connections and answers nothing, as under a long garbage collection or a stalled machine."""
+"""The fault `pause`: a node keeps its connections and sends no answer, as during a long garbage collection."""
 
 from contextlib import suppress
 from random import Random
 
 from harness.errors import EnvironmentFailure
 from harness.faults.base import Aim, Fault, Setting
-from harness.faults.nodes import not_ours
+from harness.faults.nodes import outside_server
 from harness.faults.targets import DRAWN, nodes
 from harness.runtimes.base import Breakable, Capability
 
 
 class Pause:
-    """SIGSTOP, and SIGCONT at the end."""
+    """A SIGSTOP at the start, and a SIGCONT at the end."""
 
     name = "pause"
     summary = "a node is frozen (SIGSTOP) for for_s seconds, then goes on (SIGCONT)"
@@ -21,7 +21,7 @@ class Pause:
     settings: tuple[Setting, ...] = ()
 
     def refuse(self, runtime: Breakable, fault: Fault) -> str | None:
-        return not_ours(nodes(runtime, self.aim, (target for target in fault.targets if target not in DRAWN)))
+        return outside_server(nodes(runtime, self.aim, (target for target in fault.targets if target not in DRAWN)))
 
     async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:  # noqa: ARG002
         victims = nodes(runtime, self.aim, fault.targets)

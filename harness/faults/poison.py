@@ -1,4 +1,4 @@
-"""Messages that are of no use: one that nobody can read, and one that can be read and that every store refuses."""
+"""The fault `poison`: one message that no service can decode, and one that can be decoded and that every store rejects."""
 
 from random import Random
 
@@ -8,7 +8,7 @@ from harness.runtimes.base import Breakable, Capability
 
 
 class Poison:
-    """They come once, and nothing heals them: the service has to put them aside, and to go on."""
+    """Messages that arrive once and have no heal: the service has to move them to its dead letters, and to continue."""
 
     name = "poison"
     summary = "a service receives messages through the broker that no handler can decode, or that its store rejects"
@@ -29,4 +29,4 @@ class Poison:
         return " ".join(planted)
 
     async def end(self, runtime: Breakable, fault: Fault) -> None:
-        """It has happened."""
+        """Undo nothing: a message that was sent cannot be taken back."""

@@ -1,15 +1,15 @@
-"""The machine loses power: everything on it ends at once, and the stores lose what had not reached the disk."""
+"""The fault `power-cut`: the machine loses power, so that all nodes end at once and the stores lose their unforced writes."""
 
 from random import Random
 
 from harness.faults.base import Aim, Fault, Setting
-from harness.faults.nodes import bring_back, gone, not_ours, take_down
+from harness.faults.nodes import await_death, bring_back, outside_server, take_down
 from harness.faults.targets import DRAWN, nodes
 from harness.runtimes.base import Breakable, Capability
 
 
 class PowerCut:
-    """Services are killed first, so that nobody hears from a store what the cut then takes back."""
+    """A SIGKILL for all nodes, the services first: no service may see an acknowledgement of a write that the cut then removes."""
 
     name = "power-cut"
     summary = "all services and stores are killed at once, and every log loses its tail that was not forced to disk"
@@ -19,16 +19,16 @@ class PowerCut:
     settings: tuple[Setting, ...] = ()
 
     def refuse(self, runtime: Breakable, fault: Fault) -> str | None:
-        return not_ours(nodes(runtime, self.aim, (target for target in fault.targets if target not in DRAWN)))
+        return outside_server(nodes(runtime, self.aim, (target for target in fault.targets if target not in DRAWN)))
 
     async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:
         victims = nodes(runtime, self.aim, fault.targets)
         take_down(runtime, fault, sorted(victims, key=lambda node: node.kind == "store"))
-        await gone(runtime, victims)
-        told = [await runtime.cut_tail(node.name, rng) for node in victims if node.kind == "store"]
+        await await_death(runtime, victims)
+        reports = [await runtime.cut_tail(node.name, rng) for node in victims if node.kind == "store"]
         if not fault.for_s:
             bring_back(runtime, fault)
-        return "; ".join(told)
+        return "; ".join(reports)
 
     async def end(self, runtime: Breakable, fault: Fault) -> None:
         bring_back(runtime, fault)

@@ -1,9 +1,9 @@
-"""The names that a fault's targets may have, and what they stand for. The only place that knows.
+"""The names of targets, and the nodes or links for which they stand.
 
-For a fault of nodes: a node (``order-1``, ``stock-store``, ``broker``), a service (``order``: all its workers), ``services``,
-``stores``, ``all`` (both, and the broker), ``any``, ``any-service`` or ``any-store`` (one of them, drawn). For a fault of links:
-``order->stock`` (the connections that order's workers open to stock's), ``order<->stock`` (both ways), the name of nodes as above
-(every link from or to them), ``any`` (one pair that talks, drawn). Both sides of an arrow are names of nodes as above.
+For a fault of nodes: a node (`order-1`, `stock-store`, `broker`), a service (`order`: all its workers), `services`,
+`stores`, `all` (both, and the broker), `any`, `any-service` or `any-store` (one of them, drawn). For a fault of links:
+`order->stock` (the connections that order's workers open to stock's), `order<->stock` (both ways), the name of nodes as above
+(every link from or to them), `any` (one linked pair, drawn). Both sides of an arrow are names of nodes as above.
 Where services share one store, the store of each is that one.
 """
 
@@ -20,25 +20,31 @@ AIMED = {"nodes": ("service", "store", "broker", "gateway"), "services": ("servi
 
 
 def draw(runtime: Breakable, aim: Aim, targets: Iterable[str], rng: Random) -> tuple[str, ...]:
-    """The targets, with a choice made for every ``any``. Draws nothing where there is nothing to choose."""
+    """Return the targets with a drawn name for every `any`; without one, nothing is drawn from `rng`."""
     return tuple(_drawn(runtime, aim, target, rng) for target in targets)
 
 
 def nodes(runtime: Runtime, aim: Aim, targets: Iterable[str]) -> tuple[Node, ...]:
-    """The nodes meant, each once, in the order of the runtime. Raises ``UsageError`` naming what does not exist."""
-    meant = {name for target in targets for name in _names(runtime, target, AIMED[aim])}
-    return tuple(node for node in runtime.nodes() if node.name in meant)
+    """Return the nodes of these targets, without repetition, in the order of the runtime.
+
+    Raises `UsageError` naming an unknown target.
+    """
+    chosen = {name for target in targets for name in _names(runtime, target, AIMED[aim])}
+    return tuple(node for node in runtime.nodes() if node.name in chosen)
 
 
 def links(runtime: Breakable, targets: Iterable[str]) -> tuple[LinkId, ...]:
-    """The links meant, each once, in the order of the runtime. Raises ``UsageError`` naming what does not exist."""
-    there = runtime.links()
-    meant = {wire for target in targets for wire in _wires(runtime, there, target)}
-    return tuple(wire for wire in there if wire in meant)
+    """Return the links of these targets, without repetition, in the order of the runtime.
+
+    Raises `UsageError` naming an unknown target.
+    """
+    all_links = runtime.links()
+    chosen = {link for target in targets for link in _links_of(runtime, all_links, target)}
+    return tuple(link for link in all_links if link in chosen)
 
 
 def check(runtime: Breakable, aim: Aim, targets: Iterable[str]) -> None:
-    """Raise ``UsageError`` for a target that does not exist or is of the wrong kind."""
+    """Raise `UsageError` for a target that does not exist or is of the wrong kind."""
     for target in targets:
         if aim == "links":
             if target != "any":
@@ -58,55 +64,56 @@ def _drawn(runtime: Breakable, aim: Aim, target: str, rng: Random) -> str:
     return rng.choice(pool)
 
 
-def _pool(runtime: Runtime, target: str, aimed: tuple[str, ...]) -> list[Node]:
-    kinds = [kind for kind in DRAWN[target] if kind in aimed]
-    if not kinds:
-        raise UsageError(f"{target!r} is not a target of this fault: it is for {_words(aimed)}")
-    return [node for node in runtime.nodes() if node.kind in kinds]
+def _pool(runtime: Runtime, target: str, kinds: tuple[str, ...]) -> list[Node]:
+    drawn_kinds = [kind for kind in DRAWN[target] if kind in kinds]
+    if not drawn_kinds:
+        raise UsageError(f"{target!r} is not a target of this fault: it is for {_join(kinds)}")
+    return [node for node in runtime.nodes() if node.kind in drawn_kinds]
 
 
 def _pairs(runtime: Breakable) -> list[str]:
-    """One name for each two nodes that talk."""
-    return list(dict.fromkeys("<->".join(sorted(wire)) for wire in runtime.links()))
+    """Return one name for each pair of linked nodes."""
+    return list(dict.fromkeys("<->".join(sorted(link)) for link in runtime.links()))
 
 
-def _names(runtime: Runtime, target: str, aimed: tuple[str, ...]) -> list[str]:
-    there = runtime.nodes()
-    found = [node for node in there if node.name == target]
-    if not found and target in GROUPS:
-        found = [node for node in there if node.kind in GROUPS[target] and node.kind in aimed]
-    elif not found:
-        found = [node for node in there if node.kind == "service" and node.service == target] or _shared(there, target)
-    if not found:
-        services = dict.fromkeys(node.service for node in there if node.service)
-        known = [*(node.name for node in there), *services, *GROUPS, *DRAWN]
+def _names(runtime: Runtime, target: str, kinds: tuple[str, ...]) -> list[str]:
+    all_nodes = runtime.nodes()
+    matches = [node for node in all_nodes if node.name == target]
+    if not matches and target in GROUPS:
+        matches = [node for node in all_nodes if node.kind in GROUPS[target] and node.kind in kinds]
+    elif not matches:
+        workers = [node for node in all_nodes if node.kind == "service" and node.service == target]
+        matches = workers or _shared(all_nodes, target)
+    if not matches:
+        services = dict.fromkeys(node.service for node in all_nodes if node.service)
+        known = [*(node.name for node in all_nodes), *services, *GROUPS, *DRAWN]
         raise UsageError(f"no target {target!r}; there are: {', '.join(known)}")
-    if any(node.kind not in aimed for node in found):
-        raise UsageError(f"{target!r} is not a target of this fault: it is for {_words(aimed)}")
-    return [node.name for node in found]
+    if any(node.kind not in kinds for node in matches):
+        raise UsageError(f"{target!r} is not a target of this fault: it is for {_join(kinds)}")
+    return [node.name for node in matches]
 
 
-def _shared(there: tuple[Node, ...], target: str) -> list[Node]:
-    """The one store there is, where it is called that of a service which has none of its own."""
-    service, stores = target.removesuffix("-store"), [node for node in there if node.kind == "store"]
-    known = target.endswith("-store") and any(node.service == service for node in there if node.kind == "service")
+def _shared(all_nodes: tuple[Node, ...], target: str) -> list[Node]:
+    """Return the only store for the store name of a service that has no store of its own; else an empty list."""
+    service, stores = target.removesuffix("-store"), [node for node in all_nodes if node.kind == "store"]
+    known = target.endswith("-store") and any(node.service == service for node in all_nodes if node.kind == "service")
     return stores if known and len(stores) == 1 else []
 
 
-def _wires(runtime: Runtime, there: tuple[LinkId, ...], target: str) -> set[LinkId]:
+def _links_of(runtime: Runtime, all_links: tuple[LinkId, ...], target: str) -> set[LinkId]:
     left, arrow, right = target.partition("<->") if "<->" in target else target.partition("->")
-    one = set(_names(runtime, left, AIMED["nodes"]))
+    left_names = set(_names(runtime, left, AIMED["nodes"]))
     if arrow:
-        other = set(_names(runtime, right, AIMED["nodes"]))
-        found = {wire for wire in there if wire[0] in one and wire[1] in other}
+        right_names = set(_names(runtime, right, AIMED["nodes"]))
+        matches = {link for link in all_links if link[0] in left_names and link[1] in right_names}
         if arrow == "<->":
-            found |= {wire for wire in there if wire[0] in other and wire[1] in one}
+            matches |= {link for link in all_links if link[0] in right_names and link[1] in left_names}
     else:
-        found = {wire for wire in there if wire[0] in one or wire[1] in one}
-    if not found:
-        raise UsageError(f"no link {target!r}: services talk to each other's services and to their own store")
-    return found
+        matches = {link for link in all_links if link[0] in left_names or link[1] in left_names}
+    if not matches:
+        raise UsageError(f"no link {target!r}: services have links to other services and to their own store")
+    return matches
 
 
-def _words(aimed: tuple[str, ...]) -> str:
-    return " and ".join(f"{kind}s" for kind in aimed)
+def _join(kinds: tuple[str, ...]) -> str:
+    return " and ".join(f"{kind}s" for kind in kinds)
