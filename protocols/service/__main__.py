@@ -1,6 +1,6 @@
 """`python -m protocols.service`: one service process, configured by its environment (`settings.py`).
 
-Exit codes: 2 for a wrong variable, 4 if the address cannot be listened on.
+Exit codes: 2 for a wrong variable, 4 if the address cannot be listened on or the store contains data of another format.
 """
 
 import sys
@@ -24,10 +24,18 @@ from protocols.service.app import application
 from protocols.service.http import BoundedRunner, bound_logs
 from protocols.service.service_process import ServiceProcess
 from protocols.service.settings import Settings, environment
+from protocols.service.tasks import end_tasks, start_task
 
 STOP_WITHIN_S = 0.3  # twice: for requests under way, and for the transactions that they leave behind
 
 COLLECT_AFTER = 20_000  # new objects
+
+FIRST_ATTEMPT_WITHIN_S = 0.3
+"""A service whose store does not answer serves all the same, after so long."""
+
+
+class UnusableStore(Exception):
+    """The store contains data that this wdm does not read."""
 
 
 def main() -> int:
@@ -42,6 +50,8 @@ def main() -> int:
         uvloop.run(_serve(settings))
     except UsageError as error:
         return _refuse(str(error), 2)
+    except UnusableStore as error:
+        return _refuse(str(error), 4)
     except OSError as error:
         return _refuse(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}", 4)
     return 0
@@ -60,12 +70,20 @@ async def _serve(settings: Settings) -> None:
     runner = BoundedRunner(application(process), access_log=None, shutdown_timeout=STOP_WITHIN_S)
     await runner.setup()
     await process.start()
-    await web.TCPSite(runner, settings.host, settings.port, backlog=4096).start()
-    _collect_rarely()
-    structlog.get_logger().info("serving", listen=f"{settings.host}:{settings.port}", protocol=settings.protocol)
-    await stopped.wait()
+    refused = start_task(process.store.refused(), "store format")
+    ended = start_task(stopped.wait(), "signal")
+    await process.store.attempted(FIRST_ATTEMPT_WITHIN_S)
+    if not refused.done():
+        await web.TCPSite(runner, settings.host, settings.port, backlog=4096).start()
+        _collect_rarely()
+        structlog.get_logger().info("serving", listen=f"{settings.host}:{settings.port}", protocol=settings.protocol)
+        await asyncio.wait((refused, ended), return_when=asyncio.FIRST_COMPLETED)
     await runner.cleanup()
     await process.stop(STOP_WITHIN_S)
+    why = refused.result() if refused.done() else ""
+    await end_tasks((refused, ended))
+    if why:
+        raise UnusableStore(why)
 
 
 def _collect_rarely() -> None:

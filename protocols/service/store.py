@@ -6,6 +6,7 @@ There is no hidden retry: this module repeats only commands whose caller has dec
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ from protocols.ports import Clock, StoreFault, StoreFull
 from protocols.service.bounded_log import LONGEST_TEXT, BoundedLog
 from protocols.service.codec import decode_result, encode_arguments
 from protocols.service.lua_library import NAME
+from protocols.service.store_format import OtherFormat, check_format
 from protocols.service.store_queue import Entry, StoreQueue
 from protocols.service.tasks import Background
 from protocols.service.valkey_connection import LOST, Handshake, ServerAddress, ServerError, ValkeyConnection
@@ -60,6 +62,8 @@ class ValkeyStore(StoreQueue):
         self._send_scheduled = False
         self._trouble = ""
         self._tasks = Background(log.error)
+        self._attempted = asyncio.Event()
+        self._refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.counts = StoreCounts()
 
     @property
@@ -72,6 +76,15 @@ class ValkeyStore(StoreQueue):
 
     async def stop(self) -> None:
         await self._tasks.stop()
+
+    async def attempted(self, within_s: float) -> None:
+        """Return once the first attempt to connect has ended, well or not, or after `within_s`."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._attempted.wait(), within_s)
+
+    async def refused(self) -> str:
+        """Return why the data in the store cannot be used, once it is found that it cannot."""
+        return await asyncio.shield(self._refused)
 
     # ------------------------------------------------------------ the connection
 
@@ -90,17 +103,21 @@ class ValkeyStore(StoreQueue):
 
             try:
                 self._connection = connection = await ValkeyConnection.open(
-                    self._address, self._on_reply, on_lost, self._load_library
+                    self._address, self._on_reply, on_lost, self._set_up
                 )
                 self.counts.connects += 1
                 self._trouble = ""
+                self._attempted.set()
                 log.info("store connected")
                 backoff.reset()
                 self._wake()
                 await lost
             except LOST as error:
                 self._note(str(error) or type(error).__name__, connected=connection is not None)
+                if isinstance(error, OtherFormat) and not self._refused.done():
+                    self._refused.set_result(str(error))
             finally:
+                self._attempted.set()
                 self._connection = None
                 self._requeue()
                 if connection is not None:
@@ -114,6 +131,11 @@ class ValkeyStore(StoreQueue):
         elif trouble != self._trouble:
             log.warning("store cannot be reached", error=trouble)
             self._trouble = trouble
+
+    async def _set_up(self, handshake: Handshake) -> None:
+        # Before the library is loaded: it would replace that of an older process which is at work on the data.
+        await check_format(handshake, f"{self._address.host}:{self._address.port}")
+        await self._load_library(handshake)
 
     async def _load_library(self, handshake: Handshake) -> None:
         """Load the library; a full server refuses that, and is of use all the same if it has this very library."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import redis
 
 from harness.runtimes.deployment import process
 from tests.cli.conftest import Terminal, until
@@ -148,6 +150,25 @@ def test_a_node_that_dies_while_nothing_can_be_written_is_started_again(terminal
     assert terminal.status()["troubles"] == []
     log = (terminal.folder / ".wdm/logs/supervisor.log").read_text()
     assert "is written again" in log
+
+
+def test_stores_of_another_format_are_refused_at_the_start(terminal: Terminal) -> None:
+    """`wdm down` keeps the data; the next `wdm up` may be of another version."""
+    assert terminal.wdm("up", "--detach", "--port", "0").returncode == 0
+    deployment = json.loads((terminal.folder / ".wdm/deployment.json").read_text())
+    with redis.Redis.from_url(deployment["store_urls"]["stock"]) as store:
+        assert store.get("format") == b"2"
+        store.set("format", "1")
+    assert terminal.wdm("down").returncode == 0
+    answer = terminal.wdm("up", "--detach", "--port", "0")
+    assert answer.returncode == 4
+    assert re.search(
+        r"^error: stock-1 ended before it served: error: the store at 127.0.0.1:\d+ contains data of format '1', "
+        r"and this wdm reads format 2: give it an empty store",
+        answer.stderr,
+        re.MULTILINE,
+    ), answer.stderr
+    assert terminal.of_this_folder() == []
 
 
 @pytest.mark.slow
