@@ -49,7 +49,8 @@ class Owner:
         return Path(self._running.stdout.readline().strip())
 
     def watchdog(self) -> process.Identity:
-        """Its shell, once it has got as far as to ignore signals."""
+        """Return its shell, once that ignores signals. Right after `exec` a process may have no command line yet."""
+        until(lambda: watchdogs(self._running.pid))
         (found,) = watchdogs(self._running.pid)
         status = process.PROC / str(found.pid) / "status"
         until(lambda: all(ignored(status.read_text()) >> number - 1 & 1 for number in SIGNALS))
