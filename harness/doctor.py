@@ -110,7 +110,10 @@ def _docker() -> Iterator[Diagnosis]:
 
     try:
         endpoint = engine_client.endpoint()
-        with closing(engine_client.connect(timeout_s=5)) as client, engine_client.told("the engine does not answer"):
+        with (
+            closing(engine_client.connect(timeout_s=5)) as client,
+            engine_client.engine_errors("the engine does not answer"),
+        ):
             about = client.info()
             engine = f"engine {about['ServerVersion']}, context {endpoint.context} at {endpoint.host}"
             yield Diagnosis(

@@ -99,7 +99,7 @@ async def test_a_look_into_a_paused_container_is_taken_when_it_runs_on() -> None
         look = asyncio.create_task(asyncio.to_thread(store.ask, ["echo", "looked"]))
         limit = asyncio.create_task(shop.fill_disk("stock-store"))
         async with asyncio.timeout(30):
-            while len(store._put_off) < 2:
+            while len(store._postponed) < 2:
                 assert [task for task in (look, limit) if task.done()] == []
                 await asyncio.sleep(0.01)
             shop.resume("stock-store")
@@ -128,7 +128,7 @@ async def test_a_look_that_was_put_off_ends_with_its_container() -> None:
         await shop.settled()
         look = asyncio.create_task(asyncio.to_thread(store.run, ["true"]))
         async with asyncio.timeout(30):
-            while not store._put_off:
+            while not store._postponed:
                 await asyncio.sleep(0.01)
         shop.kill("stock-store", stay_down=True)
         await asyncio.wait((look,), timeout=30)

@@ -262,7 +262,7 @@ async def test_retries_that_fail_are_unknown_for_every_waiting_client(monkeypatc
 async def test_orders_to_the_network_of_containers_go_on_and_settled_says_what_was_not_done() -> None:
     controller = NetworkController((), (), "s")
     await controller.start()
-    controller._tell = Dying(9)  # type: ignore[method-assign]
+    controller._send = Dying(9)  # type: ignore[method-assign]
     for _ in range(2):
         controller.apply_rule("test", (), Rule(cut=True), Random(1))
         with pytest.raises(EnvironmentFailure, match="killed"):
@@ -307,7 +307,7 @@ async def test_a_connection_whose_other_half_fails_is_reset_and_not_left_hanging
 
 
 async def test_an_order_to_a_container_that_fails_is_trouble() -> None:
-    container = Container(SimpleNamespace(name="c"), asked=False, inner_port="", told_by_file=False)
+    container = Container(SimpleNamespace(name="c"), probed_by_http=False, inner_port="", reads_environment_file=False)
     container.order("no such method")
     await container.settled()
     await until(lambda: container.trouble)
@@ -318,11 +318,13 @@ async def test_an_order_to_a_container_that_fails_is_trouble() -> None:
 async def test_a_thread_that_listens_to_a_container_and_fails_ends_its_life_with_a_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    container = Container(SimpleNamespace(name="c", wait=lambda: 1 / 0), asked=False, inner_port="", told_by_file=False)
+    container = Container(
+        SimpleNamespace(name="c", wait=lambda: 1 / 0), probed_by_http=False, inner_port="", reads_environment_file=False
+    )
     life = ContainerLife(container, asyncio.get_running_loop())
     member = SimpleNamespace(name="c", log=tmp_path / "log")
     monkeypatch.setattr("harness.runtimes.docker.container.close_stream", lambda _: None)
-    await asyncio.to_thread(life._listen, member, [b"hello"])
+    await asyncio.to_thread(life._follow, member, [b"hello"])
     async with asyncio.timeout(5):
         await life.over()
     assert "division by zero" in container.take_trouble()[0]

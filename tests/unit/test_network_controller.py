@@ -1,25 +1,27 @@
-"""Which cuts between containers are real ones, and where everybody is."""
+"""The cuts between containers that detach a node, the layout of the networks, and the sources of the proxy's image."""
 
 import re
+import subprocess
+import sys
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from harness.runtimes.docker import layout
+from harness.runtimes.docker import images, layout, project
 from harness.runtimes.docker.brokers import BROKERS
-from harness.runtimes.docker.engine_client import in_words
-from harness.runtimes.docker.network_controller import to_unplug
+from harness.runtimes.docker.engine_client import error_line
+from harness.runtimes.docker.network_controller import to_detach
 
 NETS = layout.subnets(IPv4Network("10.20.0.0/16"))
 
 
-def unplugged(workers: int, *wires: str) -> set[str]:
-    places = layout.places(NETS, workers)
-    links = layout.links(places, NETS)
+def detached(workers: int, *wires: str) -> set[str]:
+    attachments = layout.attachments(NETS, workers)
+    links = layout.links(attachments, NETS)
     cut = {(source, to) for source, to in (wire.split(">") for wire in wires)}
     assert cut <= {link.wire for link in links}
-    return {f"{place.node} off {place.network}" for place in to_unplug(places, links, cut)}
+    return {f"{attachment.node} off {attachment.network}" for attachment in to_detach(attachments, links, cut)}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,7 @@ def unplugged(workers: int, *wires: str) -> set[str]:
     ],
 )
 def test_who_is_taken_off_which_network(workers: int, wires: list[str], off: set[str]) -> None:
-    assert unplugged(workers, *wires) == off
+    assert detached(workers, *wires) == off
 
 
 @pytest.mark.parametrize("pool", ["172.20.0.0/16", "192.168.16.0/20"])
@@ -57,9 +59,9 @@ def test_two_deployments_in_one_pool_need_not_meet(pool: str) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_every_place_and_every_link_has_an_address_of_its_own(workers: int) -> None:
-    places = [*layout.places(NETS, workers), *layout.helper_places(NETS)]
-    assert len({place.address for place in places}) == len(places)
-    links = layout.links(layout.places(NETS, workers), NETS)
+    attachments = [*layout.attachments(NETS, workers), *layout.helper_attachments(NETS)]
+    assert len({attachment.address for attachment in attachments}) == len(attachments)
+    links = layout.links(layout.attachments(NETS, workers), NETS)
     assert len({link.at for link in links}) == len(links) == 4 * workers**2 + 3 * workers
 
 
@@ -67,7 +69,7 @@ def test_every_place_and_every_link_has_an_address_of_its_own(workers: int) -> N
 def test_the_broker_is_a_link_away_from_every_service_process(kind: str) -> None:
     clients = [name for service in ("order", "stock", "payment") for name in layout.instances(service, 2)]
     ports = BROKERS[kind].ports(clients)
-    links = [one for one in layout.links(layout.places(NETS, 2, broker=True), NETS, ports) if "broker" in one.wire]
+    links = [one for one in layout.links(layout.attachments(NETS, 2, broker=True), NETS, ports) if "broker" in one.wire]
     assert {one.wire: one.port for one in links} == {(client, "broker"): ports[client] for client in clients}
     told = BROKERS[kind].variables({one.source: f"{one.at[0]}:{one.at[1]}" for one in links}, "always")
     assert bool(told) == (kind == "kafka")
@@ -83,29 +85,29 @@ def test_the_layout_is_that_of_the_compose_file() -> None:
     at_the_broker = re.findall(r"    ([a-z-]+): {aliases: \[broker\]}", text)
     on = dict(re.findall(r"^  ([a-z-]+):\n(?:    .*\n)*?    networks: \[([a-z, -]+)\]", services, re.MULTILINE))
     on |= {kind: ", ".join(at_the_broker) for kind in BROKERS if f"  {kind}:\n" in services}
-    there = {(place.node.removesuffix("-1"), place.network) for place in layout.places(NETS, 1)}
+    there = {(attachment.node.removesuffix("-1"), attachment.network) for attachment in layout.attachments(NETS, 1)}
     there |= {
-        (kind, place.network)
+        (kind, attachment.network)
         for kind in BROKERS
-        for place in layout.places(NETS, 1, broker=True)
-        if place.node == "broker"
+        for attachment in layout.attachments(NETS, 1, broker=True)
+        if attachment.node == "broker"
     }
-    there |= {(place.node, place.network) for place in layout.helper_places(NETS)}
+    there |= {(attachment.node, attachment.network) for attachment in layout.helper_attachments(NETS)}
     assert {(name, network) for name, networks in on.items() for network in networks.split(", ")} == there
     assert set(layout.NETWORKS) == {network for _, network in there}
 
 
 def test_services_that_share_a_store_meet_it_on_their_own_networks() -> None:
-    places = layout.places(NETS, 1, store_of=lambda _: "order")
-    stores = {place.network for place in places if place.node.endswith("-store")}
-    assert {place.node for place in places if place.network in stores} == {
+    attachments = layout.attachments(NETS, 1, store_of=lambda _: "order")
+    stores = {attachment.network for attachment in attachments if attachment.node.endswith("-store")}
+    assert {attachment.node for attachment in attachments if attachment.network in stores} == {
         "order-store",
         "order-1",
         "stock-1",
         "payment-1",
     }
     assert stores == {"order-data", "stock-data", "payment-data"}
-    links = [link.wire for link in layout.links(places, NETS) if link.to.endswith("-store")]
+    links = [link.wire for link in layout.links(attachments, NETS) if link.to.endswith("-store")]
     assert links == [(f"{service}-1", "order-store") for service in ("order", "stock", "payment")]
     text = (Path(__file__).parents[2] / "containers/together.yml").read_text("utf-8")
     (networks,) = re.findall(r"  order-store:\n    networks: \[(.*)\]", text)
@@ -127,5 +129,18 @@ def test_services_that_share_a_store_meet_it_on_their_own_networks() -> None:
     ],
 )
 def test_what_an_engine_says_becomes_one_line(said: str, words: str) -> None:
-    assert in_words(said).startswith(words)
-    assert "\n" not in in_words(said)
+    assert error_line(said).startswith(words)
+    assert "\n" not in error_line(said)
+
+
+def test_an_image_of_an_older_proxy_is_rejected_whatever_module_of_it_has_changed() -> None:
+    """`images.RUN` left out the proxy once that had moved."""
+    listing = (
+        "import sys, harness.runtimes.docker.links; print(*(module.__file__ for module in sys.modules.values() if "
+    )
+    listing += "module.__name__.partition('.')[0] in ('harness', 'protocols') and module.__file__), sep=chr(10))"
+    printed = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True).stdout
+    loaded = {Path(line).relative_to(project.root()) for line in printed.splitlines()}
+    assert Path("harness/runtimes/network/proxy.py") in loaded
+    covered = {file.relative_to(project.root()) for file in images._files(images.RUN)}
+    assert {file for file in loaded - covered if file.name != "__init__.py"} == set()

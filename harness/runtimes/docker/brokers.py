@@ -1,4 +1,4 @@
-"""Brokers as containers of `docker-compose.yml`: one row a kind in `BROKERS`, which is its service and its profile there."""
+"""Brokers as containers of `docker-compose.yml`: one row a kind in `BROKERS`, the name of its service and of its profile."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from harness.runtimes.deployment.plan import BROKER_USER
 
 Listeners = Mapping[str, str]
-"""The address that each client is to be told, by the client's name; empty if nobody has one of its own."""
+"""The address that the broker advertises to each client, by the client's name; empty if one address is for all."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerService:
-    """`url` of a broker `at` an address; `port` where it expects its client number 0, 1, ...; `variables` for
-    Compose, with this durability.
+    """A kind of broker. `url`: its URL, from an address and a password. `port`: its port for the client with this number,
+    from 0. `variables`: for Compose, from the advertised addresses and the durability.
     """
 
     url: Callable[[str, str], str]
@@ -20,19 +20,20 @@ class BrokerService:
     variables: Callable[[Listeners, str], Mapping[str, str]] = lambda *_: {}
 
     def ports(self, clients: Iterable[str]) -> dict[str, int]:
+        """Return the broker's port for each client, by the client's name."""
         return {name: self.port(number) for number, name in enumerate(clients)}
 
 
-def _kafka(told: Listeners, durability: str) -> Mapping[str, str]:
-    """A client of Kafka is told by the broker where to connect: one that goes another way needs a listener of its own."""
+def _kafka(listeners: Listeners, durability: str) -> Mapping[str, str]:
+    """Return the variables of Kafka. It advertises its own addresses: a client behind a proxy needs a listener of its own."""
     flush = {"WDM_KAFKA_FLUSH_EACH": "1"} if durability == "always" else {}
-    if not told:
+    if not listeners:
         return flush
-    names = {client: client.upper().replace("-", "_") for client in told}
+    names = {client: client.upper().replace("-", "_") for client in listeners}
     return {
         **flush,
         "WDM_KAFKA_LISTENERS": ",".join(f"{name}://:{KAFKA_PORT + at}" for at, name in enumerate(names.values())),
-        "WDM_KAFKA_ADVERTISED": ",".join(f"{names[client]}://{address}" for client, address in told.items()),
+        "WDM_KAFKA_ADVERTISED": ",".join(f"{names[client]}://{address}" for client, address in listeners.items()),
         "WDM_KAFKA_PROTOCOLS": ",".join(f"{name}:PLAINTEXT" for name in names.values()),
         "WDM_KAFKA_BETWEEN": next(iter(names.values())),
     }

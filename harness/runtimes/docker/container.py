@@ -1,7 +1,10 @@
 """One container, and its lives: started, watched and signalled through the engine's interface.
 
 The client library blocks, so it works in threads: one for the orders to each container, which keeps them in order, and one for
-each life that listens to what it says until it ends.
+each life, which reads the container's output until it ends.
+
+Rule of the file: no command is started in a paused container, and no container is paused while a command starts in it. The
+thread of orders alone pauses, unpauses and starts commands, and postpones a command to the end of the pause (`_submit`).
 """
 
 import asyncio
@@ -21,103 +24,112 @@ from harness.errors import EnvironmentFailure
 from harness.runtimes.deployment import probe
 from harness.runtimes.deployment.plan import NodeSpec
 from harness.runtimes.deployment.process import Identity
-from harness.runtimes.docker.engine_client import close_stream, in_words, told
+from harness.runtimes.docker.engine_client import close_stream, engine_errors, error_line
 from harness.runtimes.docker.resources import published
 from protocols.backoff import Backoff
 
 T = TypeVar("T")
 
-TOLD_IN, TOLD = "etc/wdm", "environment.json"
-# The words of a store, RabbitMQ and Kafka, which listen where this machine cannot ask.
+ENVIRONMENT_FOLDER, ENVIRONMENT_FILE = "etc/wdm", "environment.json"
+# The output by which a store, RabbitMQ and Kafka show that they serve; their ports are not reachable from this machine.
 READY = re.compile(rb"Ready to accept connections|completed with \d+ plugins|Kafka Server started")
-# Number 1 of a store's container is the store, and who looks into it is its user; the hard limit stays.
+# Process 1 of a store's container is the store, and a command in it runs as the same user; the hard limit stays.
 LIMIT = 'exec prlimit --pid 1 --fsize="$1":'
-# An engine may lose what a command prints that ends at once (Docker 20.10 on a busy machine: 7 of 150), and calls it a success.
+# An engine may lose the output of a command that ends at once, with exit code 0 (Docker 20.10 on a busy machine: 7 of 150).
+# The mark at the end of a whole output shows the loss.
 MARKED, MARK, MARKED_TRIES = '"$@" && printf ::', b"::", 20
-GONE = (404, 409)  # it ended meanwhile, or is in that state already
+GONE = (404, 409)  # the container ended meanwhile, or is in that state already
 # The kernel's older freezer gives up on a container that is just starting a process.
 FREEZE_TRIES = 5
 FREEZE_AGAIN_MS, LONGEST_FREEZE_AGAIN_MS = 25.0, 100.0
 
 
 class Container:
-    """A container that was made. `asked`: whether it answers HTTP; others are listened to instead."""
+    """A container that was made, with its orders.
 
-    def __init__(self, handle: Any, *, asked: bool, inner_port: str, told_by_file: bool) -> None:
+    `probed_by_http`: whether it answers `GET /health`; of another one the output shows whether it serves. `inner_port`: its
+    port inside the container, as `5000/tcp`. `reads_environment_file`: whether it reads its variables from a file.
+    """
+
+    def __init__(self, handle: Any, *, probed_by_http: bool, inner_port: str, reads_environment_file: bool) -> None:
         self.handle = handle
-        self.asked = asked
+        self.probed_by_http = probed_by_http
         self.inner_port = inner_port
         self.trouble: list[str] = []
-        self._told_by_file = told_by_file
+        self._told_by_file = reads_environment_file
         self._orders = ThreadPoolExecutor(1, thread_name_prefix=handle.name)
         self._under_way: set[Future[None]] = set()
         self._life: ContainerLife | None = None
-        # Of the thread of orders alone: whether it has paused the container, and the looks that wait for the end of the pause.
+        # Of the thread of orders alone: whether it has paused the container, and the commands postponed to the end of the pause.
         self._frozen = False
-        self._put_off: list[Callable[[], None]] = []
+        self._postponed: list[Callable[[], None]] = []
 
     async def begin(self, member: NodeSpec, environment: Mapping[str, str]) -> "ContainerLife":
-        """Start it, with these variables over its own. Raises `EnvironmentFailure`."""
+        """Start it, with these variables over its own; return its life. Raises `EnvironmentFailure`."""
         life = ContainerLife(self, asyncio.get_running_loop())
         await asyncio.wrap_future(self._orders.submit(life.start, member, environment))
         self._life = life
         return life
 
     async def serves(self) -> bool:
+        """Return whether its present life serves."""
         life = self._life
         if life is None:
             return False
-        return await probe.http(life.port)() if self.asked else life.ready
+        return await probe.http(life.port)() if self.probed_by_http else life.ready
 
     def limit_files(self, most: int | None) -> None:
-        """Let no file of its processes grow beyond so many bytes, after all that was ordered before. None: without a limit."""
-        self._look(self._limit_files, "unlimited" if most is None else str(most))
+        """Bound the size of its files, in bytes, after all earlier orders; None: no bound."""
+        self._submit(self._limit_files, "unlimited" if most is None else str(most))
 
     def order(self, what: str, *arguments: Any) -> None:
-        """Have something done to it, after all that was ordered before."""
-        self._enter(self._do, what, arguments)
+        """Call the method `what` of the container's handle, after all earlier orders."""
+        self._enter(self._carry_out, what, arguments)
 
     def exec(self, command: list[str]) -> tuple[bytes, Any]:
-        """Run something in it that goes on. Blocks until it says its first word; returns that, and the stream of all others.
+        """Start a command in it that goes on; return its first output and the stream of the rest.
 
-        Raises `EnvironmentFailure`. A pause and a look do not meet (`_look`).
+        Blocks until the first output, and during a pause (`_submit`). Raises `EnvironmentFailure`.
         """
-        return self._look(self._exec, command).result()
+        return self._submit(self._exec, command).result()
 
     def run(self, command: list[str]) -> None:
-        """Run something in it to its end, as `exec` does. Blocks. Raises `EnvironmentFailure` with its words if it fails."""
-        self._look(self._run, command).result()
+        """Run a command in it to its end. Blocks. Raises `EnvironmentFailure` with its error output if it fails."""
+        self._submit(self._run, command).result()
 
-    def ask(self, command: list[str]) -> bytes:
-        """The same, of a command that may be run twice, and what it prints: it is run again if the engine loses that."""
+    def output_of(self, command: list[str]) -> bytes:
+        """Run a command that may be repeated, to its end; return its output.
+
+        The command runs again while the engine loses the output. Blocks. Raises `EnvironmentFailure`.
+        """
         for _ in range(MARKED_TRIES):
-            said = self._look(self._run, ["sh", "-c", MARKED, "sh", *command]).result()
-            if said.endswith(MARK):
-                return said.removesuffix(MARK)
+            output = self._submit(self._run, ["sh", "-c", MARKED, "sh", *command]).result()
+            if output.endswith(MARK):
+                return output.removesuffix(MARK)
         raise EnvironmentFailure(f"{self.handle.name}: the engine loses what {command[0]} prints")
 
     async def settled(self) -> None:
-        """Return once all that was ordered is done, or in `trouble`; a look may be put off to the end of a pause."""
-        # Shielded: an order stands, also when nobody waits for it any more.
-        waits = [asyncio.shield(asyncio.wrap_future(one)) for one in tuple(self._under_way)]
+        """Return once every order is carried out, or in `trouble`; a command may be postponed to the end of a pause."""
+        # Shielded: an order stands, also when the task that waits for it is cancelled.
+        waits = [asyncio.shield(asyncio.wrap_future(order)) for order in tuple(self._under_way)]
         await asyncio.gather(*waits, return_exceptions=True)
 
     def take_trouble(self) -> list[str]:
-        """What could not be done to it, since the last time."""
+        """Return one line for each order that failed since the last call."""
         trouble, self.trouble = self.trouble, []
         return trouble
 
     async def thaw(self) -> None:
-        """Whatever happened, it is not paused any more."""
+        """Unpause it if it is paused. Raises `EnvironmentFailure`."""
         await asyncio.wrap_future(self._orders.submit(self._thaw))
 
-    def tell(self, environment: Mapping[str, str]) -> None:
-        """Leave the variables of the next life where it looks for them: in a volume, as its root cannot be written. Blocks."""
+    def write_environment(self, environment: Mapping[str, str]) -> None:
+        """Write the variables of the next life to the file that it reads: in a volume, as its root is read-only. Blocks."""
         if self._told_by_file:
-            self.put(f"/{TOLD_IN}", TOLD, json.dumps(environment).encode())
+            self.put(f"/{ENVIRONMENT_FOLDER}", ENVIRONMENT_FILE, json.dumps(environment).encode())
 
     def put(self, folder: str, name: str, content: bytes, owner: tuple[int, int] = (0, 0)) -> None:
-        """A file in it, also while it does not run. Blocks."""
+        """Write a file in it, also while it does not run. `owner`: its user and group ids. Blocks."""
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as archive:
             entry = tarfile.TarInfo(name)
@@ -127,29 +139,31 @@ class Container:
         self.handle.put_archive(folder, packed.getvalue())
 
     def close(self) -> None:
-        """Take no more orders. A look that still waits for the end of a pause fails, as one into a container that is gone."""
+        """Take no more orders. A postponed command fails now, as in a container that is gone: its caller must not wait on."""
         self._orders.submit(self._run_on)
         self._orders.shutdown(wait=False)
 
-    def _look(self, look: Callable[..., T], *arguments: Any) -> "Future[T]":
-        """Start something in it, after all that was ordered before; while it is paused, at the end of the pause.
+    def _submit(self, command: Callable[..., T], *arguments: Any) -> "Future[T]":
+        """Start a command in the container, after all earlier orders; while it is paused, at the end of the pause.
 
-        The engine starts nothing in a paused container, and one that is paused during such a start can never be unpaused:
-        the engine waits for the start and the start, frozen, for the engine. So all of it is done by the thread of orders,
-        which knows whether it has paused the container.
+        The engine starts no command in a paused container, and a container that is paused during such a start can never be
+        unpaused: the engine waits for the start and the start, frozen, for the engine. So the thread of orders does all of
+        this, as only that thread pauses the container.
         """
         future: Future[T] = Future()
 
-        def turn() -> None:
+        def attempt() -> None:
+            # Not an error and no wait: an error would fail a fault that only came too early, and a wait would keep this thread
+            # from the order that ends the pause.
             if self._frozen:
-                self._put_off.append(turn)
+                self._postponed.append(attempt)
                 return
             try:
-                future.set_result(look(*arguments))
-            except Exception as error:  # noqa: BLE001  it is the caller's, who waits in another thread
+                future.set_result(command(*arguments))
+            except Exception as error:  # noqa: BLE001  the error is for the caller, which waits in another thread
                 future.set_exception(error)
 
-        self._enter(turn)
+        self._enter(attempt)
         return future
 
     def _enter(self, work: Callable[..., None], *arguments: Any) -> None:
@@ -163,44 +177,48 @@ class Container:
             self.trouble.append(f"{self.handle.name}: {error!r}")
 
     def _run_on(self) -> None:
-        """It is not paused any more: take the looks that were put off, in their order."""
+        """Note the end of the pause, and start the postponed commands in their order."""
         self._frozen = False
-        put_off, self._put_off = self._put_off, []
-        for turn in put_off:
-            turn()
+        postponed, self._postponed = self._postponed, []
+        for attempt in postponed:
+            attempt()
 
     def _limit_files(self, most: str) -> None:
         try:
             self._run(["sh", "-c", LIMIT, "limit", most])
         except EnvironmentFailure as failure:
-            if self._runs():  # a life that is over has no limit
+            if self._runs():  # the limit of a life that is over needs no report: the next one gets its own
                 self.trouble.append(str(failure))
 
     def _runs(self) -> bool:
-        """Whether the engine still has a process of it: its end is heard of a moment later."""
-        with suppress(EnvironmentFailure), told(f"{self.handle.name} cannot be looked at"):
+        """Return whether the engine still has a process of it. `ContainerLife.ended` follows a moment later."""
+        with suppress(EnvironmentFailure), engine_errors(f"{self.handle.name} cannot be looked at"):
             self.handle.reload()
         return bool(self.handle.status == "running")
 
-    def _do(self, what: str, arguments: tuple[Any, ...]) -> None:
-        if self._done(what, arguments) and what == "pause":
+    def _carry_out(self, what: str, arguments: tuple[Any, ...]) -> None:
+        if self._call_engine(what, arguments) and what == "pause":
             self._frozen = True
-        elif what != "pause":  # the engine lets a container run on that it is to kill
+        elif what != "pause":
+            # An unpause ends the pause, and so does a kill: the engine thaws a container before the signal. A pause that failed
+            # comes to neither branch: the container may be paused from before, and its postponed commands have to wait on.
             self._run_on()
 
-    def _done(self, what: str, arguments: tuple[Any, ...]) -> bool:
-        """Whether it was done. What is so already, or over, is no trouble."""
+    def _call_engine(self, what: str, arguments: tuple[Any, ...]) -> bool:
+        """Call a method of the handle; return whether it succeeded. A container that is gone or so already is no trouble."""
         from docker.errors import APIError  # noqa: PLC0415 - slow to import, and only this runtime needs it
 
         backoff = Backoff(FREEZE_AGAIN_MS, LONGEST_FREEZE_AGAIN_MS)
         for tries_left in reversed(range(FREEZE_TRIES)):
             try:
-                with told(f"{self.handle.name}: {what}"):
+                with engine_errors(f"{self.handle.name}: {what}"):
                     getattr(self.handle, what)(*arguments)
             except EnvironmentFailure as failure:
                 cause = failure.__cause__
+                # A node may end by itself between the order and this call: the fault has its effect, and nothing is to report.
                 if isinstance(cause, APIError) and (cause.status_code in GONE or "not paused" in str(cause)):
                     return False
+                # The kernel does not freeze a group in which a process is just being made; a moment later it does.
                 if tries_left and "unable to freeze" in str(cause):
                     time.sleep(backoff.next_s())
                     continue
@@ -210,19 +228,21 @@ class Container:
         return True
 
     def _exec(self, command: list[str]) -> tuple[bytes, Any]:
-        with told(f"{self.handle.name}: {command[0]}"):
-            _, words = self.handle.exec_run(command, stream=True, stderr=False)
-            return next(words, b""), words
+        with engine_errors(f"{self.handle.name}: {command[0]}"):
+            _, stream = self.handle.exec_run(command, stream=True, stderr=False)
+            return next(stream, b""), stream
 
     def _run(self, command: list[str]) -> bytes:
-        with told(f"{self.handle.name}: {command[0]}"):
+        with engine_errors(f"{self.handle.name}: {command[0]}"):
             code, (said, complained) = self.handle.exec_run(command, demux=True)
         if code:
-            raise EnvironmentFailure(f"{self.handle.name}: {in_words((complained or b'').decode('utf-8', 'replace'))}")
+            raise EnvironmentFailure(
+                f"{self.handle.name}: {error_line((complained or b'').decode('utf-8', 'replace'))}"
+            )
         return said or b""
 
     def _thaw(self) -> None:
-        with told(f"{self.handle.name} cannot be unpaused"):
+        with engine_errors(f"{self.handle.name} cannot be unpaused"):
             self.handle.reload()
             if self.handle.status == "paused":
                 self.handle.unpause()
@@ -230,7 +250,7 @@ class Container:
 
 
 class ContainerLife:
-    """From a start to the end of what the container says."""
+    """One life of a container, from its start to the end of its output. A `ProcessHandle`."""
 
     def __init__(self, container: Container, loop: asyncio.AbstractEventLoop) -> None:
         self.identity: Identity | None = None
@@ -260,7 +280,7 @@ class ContainerLife:
                 self.paused = False
                 self._container.order("unpause")
             case _:
-                self.paused = False  # the engine lets it go on, so that it can end
+                self.paused = False  # the engine thaws it, so that it can end
                 self._container.order("kill", number.name)
         return True
 
@@ -268,30 +288,31 @@ class ContainerLife:
         await self._over.wait()
 
     def start(self, member: NodeSpec, environment: Mapping[str, str]) -> None:
-        """Blocks until it runs."""
+        """Start the container and return once it runs. Blocks. Raises `EnvironmentFailure`."""
         handle = self._container.handle
-        with told(f"{member.name} cannot be started"):
-            self._container.tell(environment)
-            words = handle.attach(stdout=True, stderr=True, stream=True, logs=False)
+        with engine_errors(f"{member.name} cannot be started"):
+            self._container.write_environment(environment)
+            # Attached before the start, or the first lines of the output would be lost, and with them the sign of `READY`.
+            stream = handle.attach(stdout=True, stderr=True, stream=True, logs=False)
             handle.start()
             handle.reload()
         state = handle.attrs["State"]
         self.port = published(handle, self._container.inner_port)
         self.identity = Identity(state["Pid"], state["StartedAt"])
-        threading.Thread(target=self._listen, args=(member, words), name=f"{member.name} speaks", daemon=True).start()
+        threading.Thread(target=self._follow, args=(member, stream), name=f"{member.name} output", daemon=True).start()
 
-    def _listen(self, member: NodeSpec, words: Any) -> None:
-        """Write down what it says; when it says no more, it is over."""
+    def _follow(self, member: NodeSpec, stream: Any) -> None:
+        """Copy the output to the node's log; its end is the end of this life."""
         try:
             with member.log.open("ab", buffering=0) as log:
-                for chunk in words:
+                for chunk in stream:
                     self.ready = self.ready or READY.search(chunk) is not None
                     log.write(chunk)
             self._container.handle.wait()
-        except Exception as error:  # noqa: BLE001  the end of a thread is seen by nobody but itself
-            self._container.trouble.append(f"{member.name} cannot be listened to: {in_words(str(error))}")
+        except Exception as error:  # noqa: BLE001  an error that ends a thread would be lost
+            self._container.trouble.append(f"the output of {member.name} cannot be read: {error_line(str(error))}")
         finally:
-            close_stream(words)
+            close_stream(stream)
             self.paused = False
             self.ended = True
             if not self._loop.is_closed():

@@ -7,7 +7,7 @@ from harness.runtimes.docker.platform import ContainerPlatform
 
 
 class DockerDeployment(Deployment):
-    """Containers of the Docker engine. Its data goes with it."""
+    """A deployment of containers of the Docker engine. Its data is removed with it."""
 
     make_platform = ContainerPlatform
 

@@ -1,4 +1,4 @@
-"""The images that the containers are made of: which they are, whether they are there, and how a registry makes them."""
+"""The images of the containers: their names, a check that they exist and fit the sources, and their build from a registry."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.docker.compose import find
-from harness.runtimes.docker.engine_client import endpoint, in_words, told
+from harness.runtimes.docker.engine_client import endpoint, engine_errors, error_line
 from harness.runtimes.docker.project import compose_file, root
 
 Say = Callable[[str], None]
@@ -20,9 +20,9 @@ Say = Callable[[str], None]
 SOURCE = "wdm.source"
 RUN = (
     "Dockerfile", "containers/service.lock", "protocols",
-    "harness/faults", "harness/runtimes/base.py", "harness/runtimes/docker/links.py",
+    "harness/runtimes/base.py", "harness/runtimes/network", "harness/runtimes/docker/links.py",
 )  # fmt: skip
-"""What the processes in our containers are made of, and the protocols that are registered: their image is to be of the same."""
+"""The sources of the processes in the service image: an image made of other sources is rejected."""
 Images = Mapping[str, str]
 """The image of each part of a shop, by the part: `service`, `valkey`, `nginx`, and the kind of broker if there is one."""
 
@@ -32,17 +32,17 @@ EXTRA = ("rabbitmq", "kafka")
 
 
 def variable(part: str) -> str:
-    """What `docker-compose.yml` calls it."""
+    """Return the variable of a part's image in `docker-compose.yml`."""
     return f"WDM_{part.upper()}_IMAGE"
 
 
 def variables(images: Images) -> dict[str, str]:
-    """What Compose is to be told, for it to take these."""
+    """Return the variables by which Compose takes these images."""
     return {variable(part): name for part, name in images.items()}
 
 
 def official() -> Images:
-    """The defaults of `docker-compose.yml`, which is where their versions are pinned."""
+    """Return the images that are the defaults of `docker-compose.yml`, where their versions are pinned."""
     text = compose_file().read_text("utf-8")
     found = {part: re.search(rf"\${{{variable(part)}:-([^}}]+)}}", text) for part in (*SHOP, *EXTRA)}
     return {part: match[1] for part, match in found.items() if match}
@@ -52,9 +52,9 @@ OFFLINE: Images = {part: f"wdm-offline/{part}" for part in (*SHOP, *EXTRA)}
 
 
 def choose(client: Any, broker: str = "") -> Images:
-    """The images to use: those that `WDM_*_IMAGE` name, else the official ones, else those built without a registry.
+    """Return the images to use: those that `WDM_*_IMAGE` name, else the official ones, else those built without a registry.
 
-    Never pulls. Raises `EnvironmentFailure` if some are absent or the service's was made of other sources than these.
+    It never pulls. Raises `EnvironmentFailure` if an image is absent, or the service's is made of other sources.
     """
     parts = (*SHOP, *(part for part in EXTRA if part == broker))
     sets = [
@@ -80,7 +80,7 @@ def choose(client: Any, broker: str = "") -> Images:
 
 
 def source() -> str:
-    """A digest of everything that a service's process is made of."""
+    """Return a digest (16 hexadecimal digits) of the sources of the processes in the service image."""
     project = tomllib.loads((root() / "pyproject.toml").read_text("utf-8"))["project"]
     digest = hashlib.sha256(json.dumps(project["entry-points"], sort_keys=True).encode())
     for file in sorted(_files(RUN)):
@@ -89,27 +89,28 @@ def source() -> str:
 
 
 def build(client: Any, say: Say, brokers: Sequence[str] = ()) -> Images:
-    """The official images: pull all but ours, which is built."""
+    """Pull the official images and build the service's; return them. Raises `EnvironmentFailure`."""
     images = {part: name for part, name in official().items() if part in (*SHOP, *brokers)}
     for name in (name for part, name in images.items() if part != "service"):
         say(f"pulling {name}")
-        with told(f"{name} cannot be pulled (without a registry: `wdm images build --offline`)"):
+        with engine_errors(f"{name} cannot be pulled (without a registry: `wdm images build --offline`)"):
             client.images.pull(name)
     say(f"building {images['service']}")
     tool = find()
     command = [*tool.command, "--file", str(compose_file()), "build", "--build-arg", f"SOURCE={source()}", "order"]
-    said = {"WDM_SECRET": "-", "WDM_STORE_PASSWORD": "-", "DOCKER_HOST": endpoint().host}
-    run(command, f"{images['service']} cannot be built", env={**os.environ, **said})
+    variables = {"WDM_SECRET": "-", "WDM_STORE_PASSWORD": "-", "DOCKER_HOST": endpoint().host}
+    run(command, f"{images['service']} cannot be built", env={**os.environ, **variables})
     return images
 
 
-# ---------------------------------------------------------------- what making them shares
+# ---------------------------------------------------------------- shared with `offline`
 
 
 def find_image(client: Any, name: str) -> Any:
+    """Return the engine's image of this name; None if it has none. Raises `EnvironmentFailure`."""
     from docker.errors import ImageNotFound  # noqa: PLC0415 - slow to import, and only this runtime needs it
 
-    with told("the engine cannot list its images"):
+    with engine_errors("the engine cannot list its images"):
         try:
             return client.images.get(name)
         except ImageNotFound:
@@ -117,9 +118,10 @@ def find_image(client: Any, name: str) -> Any:
 
 
 def run(command: list[str], what: str, env: dict[str, str] | None = None) -> None:
+    """Run a command in the root folder. Raises `EnvironmentFailure` that begins with `what` if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=root(), check=False)
     if done.returncode:
-        raise EnvironmentFailure(f"{what}: {in_words(done.stderr)}")
+        raise EnvironmentFailure(f"{what}: {error_line(done.stderr)}")
 
 
 def _files(names: tuple[str, ...]) -> Iterator[Path]:

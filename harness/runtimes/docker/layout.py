@@ -1,4 +1,4 @@
-"""What `docker-compose.yml` says, as far as the runtime has to know it: who is on which network, and at which address."""
+"""The layout of `docker-compose.yml`: the networks, the nodes on each, and their addresses."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ TALKS: Mapping[str, tuple[str, str]] = {
     **{f"{service}-data": (service, f"{service}-store") for service in SERVICES},
     **{f"{service}-{BROKER}": (service, BROKER) for service in SERVICES},
 }
-"""The networks of two that talk. Services other than order say nothing to each other; there may be no broker."""
+"""The networks between two parts of a shop. Services other than order share none; a shop may have no broker."""
 DOORS: Mapping[str, tuple[str, str]] = {f"{service}-door": (service, "gateway") for service in SERVICES}
 NETWORKS = {**DOORS, **TALKS, "links-door": ("links",)}
 LINKS_HOST = 2
@@ -35,7 +35,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class PlannedLink:
-    """`source` goes to `at` on the network instead of to `to` itself, which listens at `host` and `port`."""
+    """A link through the proxy: `source` connects to `at`, the proxy's address, in place of `to` at `host` and `port`."""
 
     source: str
     to: str
@@ -46,13 +46,14 @@ class PlannedLink:
 
     @property
     def wire(self) -> LinkId:
+        """Return the link's name."""
         return self.source, self.to
 
 
 def subnets(pool: IPv4Network, draw: Callable[[int], int] = lambda _: 0) -> dict[str, IPv4Network]:
-    """A small network each, out of one pool: the engine has few pools, and would spend one on each network.
+    """Return a subnet for each network, all of one pool: the engine has few pools, and would spend one on each network.
 
-    `draw` a number below another: two deployments that come up at once are told the same pool, and shall not meet in it.
+    `draw(n)` returns a number below `n`, for the first subnet: two deployments that start at once find the same pool free.
     """
     small = list(pool.subnets(new_prefix=24))
     first = draw(max(1, len(small) - len(NETWORKS) + 1))
@@ -60,39 +61,39 @@ def subnets(pool: IPv4Network, draw: Callable[[int], int] = lambda _: 0) -> dict
 
 
 def instances(service: str, workers: int) -> list[str]:
-    """The nodes of a service, or the one store of that name."""
+    """Return the nodes of a service, or the one store of that name."""
     return [f"{service}-{number}" for number in range(1, workers + 1)] if service in SERVICES else [service]
 
 
-def places(
+def attachments(
     nets: Mapping[str, IPv4Network], workers: int, *, broker: bool = False, store_of: Callable[[str], str] = str
 ) -> list[Attachment]:
-    """Where every node of the shop is. `store_of`: the service whose store keeps the data of a service."""
+    """Return every node of the shop on each of its networks. `store_of(service)`: the service whose store has its data."""
     stores = {f"{service}-data": (service, f"{store_of(service)}-store") for service in SERVICES}
     sides = {**DOORS, **TALKS, **stores}
-    there = (place for network in sides for place in _on(network, sides[network], nets[network], workers))
-    return [place for place in there if broker or place.node != BROKER]
+    found = (attachment for network in sides for attachment in _on(network, sides[network], nets[network], workers))
+    return [attachment for attachment in found if broker or attachment.node != BROKER]
 
 
-def helper_places(nets: Mapping[str, IPv4Network]) -> list[Attachment]:
-    """Where the proxy of the links is: wherever two talk, and at a door of its own."""
-    where = ("links-door", *TALKS)
-    return [Attachment("links", network, str(nets[network][LINKS_HOST]), ("links",)) for network in where]
+def helper_attachments(nets: Mapping[str, IPv4Network]) -> list[Attachment]:
+    """Return the proxy of the links on each of its networks: those between two parts, and one of its own."""
+    networks = ("links-door", *TALKS)
+    return [Attachment("links", network, str(nets[network][LINKS_HOST]), ("links",)) for network in networks]
 
 
 def links(
-    there: Iterable[Attachment], nets: Mapping[str, IPv4Network], broker_ports: Mapping[str, int] | None = None
+    nodes: Iterable[Attachment], nets: Mapping[str, IPv4Network], broker_ports: Mapping[str, int] | None = None
 ) -> list[PlannedLink]:
-    """A link for each direction in which connections are opened: services to each other, to their stores, to the broker.
+    """Return a link for each direction in which connections are opened: services to each other, to their stores, to the broker.
 
-    `broker_ports`: the port at which the broker expects each service process.
+    `nodes`: every node on each of its networks. `broker_ports`: the broker's port for each service process.
     """
-    found: list[PlannedLink] = []
+    planned: list[PlannedLink] = []
     by_network: dict[str, list[Attachment]] = {}
-    for place in there:
-        if place.network not in TALKS:
+    for attachment in nodes:
+        if attachment.network not in TALKS:
             continue
-        by_network.setdefault(place.network, []).append(place)
+        by_network.setdefault(attachment.network, []).append(attachment)
     for network, members in by_network.items():
         near = str(nets[network][LINKS_HOST])
         for source in members:
@@ -100,9 +101,9 @@ def links(
                 if not _opens(source.node, to.node):
                     continue
                 port = _port(source.node, to.node, broker_ports or {})
-                at = (near, FIRST_LINK_PORT + len(found))
-                found.append(PlannedLink(source.node, to.node, network, at, to.address, port))
-    return found
+                at = (near, FIRST_LINK_PORT + len(planned))
+                planned.append(PlannedLink(source.node, to.node, network, at, to.address, port))
+    return planned
 
 
 def _on(network: str, sides: tuple[str, str], net: IPv4Network, workers: int) -> Iterator[Attachment]:
@@ -122,10 +123,10 @@ def _port(source: str, to: str, broker_ports: Mapping[str, int]) -> int:
 
 
 def serves_only(node: str) -> bool:
-    """Whether it opens no connections itself."""
+    """Return whether a node opens no connections itself."""
     return node == BROKER or node.endswith("-store")
 
 
 def service_of(node: str) -> str:
-    """`stock` of `stock-1`."""
+    """Return the service of a node: `stock` for `stock-1`."""
     return node.rpartition("-")[0]

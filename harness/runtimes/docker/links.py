@@ -1,6 +1,6 @@
 """The proxy of every link, in a container of its own between the others: `python -m harness.runtimes.docker.links`.
 
-Its environment says which links there are; the runtime's orders come over HTTP, with the deployment's secret.
+Its environment lists the links; the runtime's orders come over HTTP, with the deployment's secret.
 """
 
 import asyncio
@@ -37,13 +37,14 @@ class RuleOrder(msgspec.Struct, kw_only=True):
 
 
 class Control:
-    """Hears orders for a proxy."""
+    """The HTTP handler that receives orders for a proxy."""
 
     def __init__(self, proxy: Proxy, secret: str) -> None:
         self._proxy = proxy
         self._secret = secret.encode()
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Return 204 once an order is carried out, 403 without the secret, 400 for a body that is no order."""
         if request.path == "/health":
             return web.Response(text="ok")
         if not has_secret(request, SECRET, self._secret):
@@ -65,7 +66,7 @@ class Control:
 
 
 async def serve(proxy: Proxy, secret: str) -> None:
-    """Until SIGTERM."""
+    """Run the proxy and its handler until SIGTERM."""
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     await proxy.start()
@@ -78,12 +79,13 @@ async def serve(proxy: Proxy, secret: str) -> None:
 
 
 def main() -> None:
+    """Run the proxy of the links that the environment lists."""
     bound_logs()
-    told = environment(os.environ)
+    variables = environment(os.environ)
     proxy = Proxy()
-    for source, to, host, port, at_port in json.loads(told.get(VARIABLE, "[]")):
+    for source, to, host, port, at_port in json.loads(variables.get(VARIABLE, "[]")):
         proxy.add(source, to, port, host, ("", at_port))
-    uvloop.run(serve(proxy, told["WDM_SECRET"]))
+    uvloop.run(serve(proxy, variables["WDM_SECRET"]))
 
 
 if __name__ == "__main__":

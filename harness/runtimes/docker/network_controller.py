@@ -1,8 +1,8 @@
 """The network between containers: every link goes through the proxy of `links.py`, and a cut is a real one where it can be.
 
-A rule is carried out by the proxy. If it is a cut, and all that a node says over one of its networks is cut, the node is
+A rule is carried out by the proxy. If it is a cut of every link that a node has on one of its networks, the node is
 disconnected from that network as well, by the engine: its interface is gone until the end of the cut, and so is every packet.
-What cannot be cut like this (one direction only, one of several workers) is cut by the proxy alone.
+A cut of fewer links (one direction only, one of several workers) is carried out by the proxy alone.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import msgspec
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.base import LinkId, Rule
-from harness.runtimes.docker.engine_client import told
+from harness.runtimes.docker.engine_client import engine_errors
 from harness.runtimes.docker.layout import Attachment, PlannedLink, serves_only
 from harness.runtimes.docker.links import PATH, RuleOrder
 from protocols.service.links.http import SECRET
@@ -25,32 +25,37 @@ ANSWER_WITHIN_S = 5.0
 CARRIED_OUT_WITHIN_S = 20.0
 
 
-def to_unplug(places: Iterable[Attachment], links: Iterable[PlannedLink], cut: set[LinkId]) -> set[Attachment]:
-    """Who is to be disconnected from where, for these wires to be cut: only whose every wire on that network is.
+def to_detach(attachments: Iterable[Attachment], links: Iterable[PlannedLink], cut: set[LinkId]) -> set[Attachment]:
+    """Return the attachments to be detached for these cuts: those of which every link on their network is cut.
 
-    Of two that would do, the store or the broker rather than its service.
+    Of the two ends of a network, it is the store's or the broker's rather than the service's.
     """
     links = tuple(links)
-    unplugged: set[Attachment] = set()
+    detached: set[Attachment] = set()
     covered: set[tuple[str, LinkId]] = set()
-    for place in sorted(places, key=lambda place: not serves_only(place.node)):
-        mine = {(one.network, one.wire) for one in links if one.network == place.network and place.node in one.wire}
+    for attachment in sorted(attachments, key=lambda attachment: not serves_only(attachment.node)):
+        # Links that the detachment of their other end cuts already need no second detachment (`mine - covered`).
+        mine = {
+            (link.network, link.wire)
+            for link in links
+            if link.network == attachment.network and attachment.node in link.wire
+        }
         if mine and mine - covered and all(wire in cut for _, wire in mine):
-            unplugged.add(place)
+            detached.add(attachment)
             covered |= mine
-    return unplugged
+    return detached
 
 
 class NetworkController:
-    """A `Network` of a deployment that was made to be broken. What is asked of it takes effect in order, a little later."""
+    """A `LinkNetwork` of containers. Its orders take effect in their order, a little later; `settled` waits for them."""
 
-    def __init__(self, places: Iterable[Attachment], links: Iterable[PlannedLink], secret: str) -> None:
-        self._places = tuple(places)
+    def __init__(self, attachments: Iterable[Attachment], links: Iterable[PlannedLink], secret: str) -> None:
+        self._attachments = tuple(attachments)
         self._links = tuple(links)
         self._headers = {SECRET: secret, "content-type": "application/json"}
         self._names: dict[Hashable, str] = {}
         self._cuts: dict[Hashable, set[LinkId]] = {}
-        self._unplugged: set[Attachment] = set()
+        self._detached: set[Attachment] = set()
         self._orders: asyncio.Queue[tuple[RuleOrder, set[Attachment]]] = asyncio.Queue()
         self._trouble: list[str] = []
         self._tasks = Background(self._trouble.append)
@@ -63,7 +68,7 @@ class NetworkController:
         return tuple(link.wire for link in self._links)
 
     def attached(self, networks: Mapping[str, Any], containers: Mapping[str, Any], url: str) -> None:
-        """The engine's networks by our names, its containers by node, and where the proxy hears orders."""
+        """Set the engine's networks by their names in the layout, its containers by node, and the address of the proxy."""
         self._networks, self._containers, self.url = networks, containers, url
 
     async def start(self) -> None:
@@ -73,11 +78,11 @@ class NetworkController:
         await self._tasks.stop()
 
     def apply_rule(self, by: Hashable, wires: Iterable[LinkId], rule: Rule, rng: Random) -> None:
-        meant = list(wires)
+        links = list(wires)
         if rule.cut:
-            self._cuts[by] = set(meant)
+            self._cuts[by] = set(links)
         name = self._names.setdefault(by, str(len(self._names)))
-        self._enter(RuleOrder(do="apply", by=name, wires=meant, rule=rule, seed=rng.getrandbits(64)))
+        self._enter(RuleOrder(do="apply", by=name, wires=links, rule=rule, seed=rng.getrandbits(64)))
 
     def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:
         self._cuts.pop(by, None)
@@ -102,26 +107,27 @@ class NetworkController:
 
     def _enter(self, order: RuleOrder) -> None:
         cut = set().union(*self._cuts.values())
-        self._orders.put_nowait((order, to_unplug(self._places, self._links, cut)))
+        self._orders.put_nowait((order, to_detach(self._attachments, self._links, cut)))
 
     async def _carry_out_all(self) -> None:
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
         async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
             while True:
-                order, unplugged = await self._orders.get()
+                order, detached = await self._orders.get()
                 try:
-                    # A cut begins at the proxy and ends at the plug, so that in between nothing slips through.
+                    # The proxy's rule begins before the detachment and ends after it. Without the rule the proxy would find a
+                    # node that cannot be reached, and close connections that a cut only stalls.
                     if order.do == "apply":
-                        await self._tell(session, order)
-                    await asyncio.to_thread(self._plug, unplugged)
+                        await self._send(session, order)
+                    await asyncio.to_thread(self._attach_and_detach, detached)
                     if order.do != "apply":
-                        await self._tell(session, order)
-                except Exception as failure:  # noqa: BLE001  `settled` says it, and the next order is carried out
+                        await self._send(session, order)
+                except Exception as failure:  # noqa: BLE001  `settled` raises it, and the next order is carried out
                     self._trouble.append(str(failure) if isinstance(failure, EnvironmentFailure) else repr(failure))
                 finally:
                     self._orders.task_done()
 
-    async def _tell(self, session: aiohttp.ClientSession, order: RuleOrder) -> None:
+    async def _send(self, session: aiohttp.ClientSession, order: RuleOrder) -> None:
         try:
             async with session.post(self.url + PATH, data=msgspec.json.encode(order)) as response:
                 if response.status == 204:
@@ -131,16 +137,18 @@ class NetworkController:
             why = str(error) or type(error).__name__
         raise EnvironmentFailure(f"the proxy of the links did not {order.do}: {why}")
 
-    def _plug(self, unplugged: set[Attachment]) -> None:
+    def _attach_and_detach(self, detached: set[Attachment]) -> None:
         """Disconnect and connect until exactly these are disconnected. Blocks."""
-        for place in self._places:
-            if place in unplugged and place not in self._unplugged:
-                with told(f"{place.node} cannot be disconnected from {place.network}"):
-                    self._networks[place.network].disconnect(self._containers[place.node])
-                self._unplugged.add(place)
-            elif place in self._unplugged and place not in unplugged:
-                with told(f"{place.node} cannot be connected to {place.network}"):
-                    self._networks[place.network].connect(
-                        self._containers[place.node], ipv4_address=place.address, aliases=list(place.names)
+        for attachment in self._attachments:
+            if attachment in detached and attachment not in self._detached:
+                with engine_errors(f"{attachment.node} cannot be disconnected from {attachment.network}"):
+                    self._networks[attachment.network].disconnect(self._containers[attachment.node])
+                self._detached.add(attachment)
+            elif attachment in self._detached and attachment not in detached:
+                with engine_errors(f"{attachment.node} cannot be connected to {attachment.network}"):
+                    self._networks[attachment.network].connect(
+                        self._containers[attachment.node],
+                        ipv4_address=attachment.address,
+                        aliases=list(attachment.names),
                     )
-                self._unplugged.discard(place)
+                self._detached.discard(attachment)

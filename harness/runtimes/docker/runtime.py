@@ -18,6 +18,7 @@ abandoned = resources.abandoned
 
 
 def environment(spec: Spec, seed: int, salt: int) -> Environment:
+    """Return the environment of a run on containers."""
     del seed, salt  # real time and real containers follow no seed
     made = run_environment.environment(DockerDeployment, spec)
     shop = made.runtime
@@ -31,17 +32,21 @@ def environment(spec: Spec, seed: int, salt: int) -> Environment:
 
 
 def seen(record: DeploymentRecord) -> tuple[Node, ...]:
+    """Return the nodes with their present states. Raises `EnvironmentFailure`."""
     return resources.seen(record.tag, tuple(node.node() for node in record.nodes))
 
 
 def end(record: DeploymentRecord) -> list[str]:
+    """Remove the containers and networks; return their names. Blocks. Raises `EnvironmentFailure`."""
     return resources.remove(record.tag)
 
 
 def remove_data(folder: Path) -> list[str]:
+    """Remove the volumes of the folder's deployments, with the rest of these; return the names. Blocks."""
     return resources.remove_all(resources.project(folder), volumes=True)
 
 
 def orphaned(record: DeploymentRecord) -> str:
+    """Return a phrase for the rest of a deployment without a supervisor."""
     del record
     return "a deployment of containers"

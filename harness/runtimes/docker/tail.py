@@ -1,4 +1,4 @@
-"""The log of a store in a container: sampled from inside while it runs, cut from outside when it is down."""
+"""The log of a store in a container: sampled inside of it while it runs, cut from outside while it is down."""
 
 import asyncio
 import io
@@ -11,7 +11,7 @@ from typing import Any
 from harness.errors import EnvironmentFailure
 from harness.runtimes.deployment.store_log import FOLDER, NO_LOG, Tail, newest
 from harness.runtimes.docker.container import Container
-from harness.runtimes.docker.engine_client import close_stream, told
+from harness.runtimes.docker.engine_client import close_stream, engine_errors
 from protocols.backoff import Backoff
 
 LOOK = f"echo && cd /data/{FOLDER} && while stat -c '%n %s' *.incr.aof && echo; do sleep 0.05; done"
@@ -19,13 +19,14 @@ AGAIN_MS, LONGEST_AGAIN_MS = 50.0, 200.0
 
 
 class ContainerLog:
-    """A `Log`. A sample is stamped when it arrives, which is later than it was taken: what it calls certain is."""
+    """A `Log`. A sample has the time of its arrival, later than that of its taking, so no byte is certain too early."""
 
     def __init__(self, container: Container, durability: str) -> None:
         self._container = container
         self._tail = Tail(durability)
 
     async def run(self) -> None:
+        """Sample the log of every life, until cancelled."""
         backoff = Backoff(AGAIN_MS, LONGEST_AGAIN_MS)
         while True:
             with suppress(EnvironmentFailure):  # it is down, or has no log yet
@@ -39,9 +40,9 @@ class ContainerLog:
     # ------------------------------------------------------------ inside, in threads
 
     def _watch_a_life(self) -> None:
-        """Until the container ends."""
+        """Sample the log until the container ends. Blocks. Raises `EnvironmentFailure`."""
         rest, lines = self._container.exec(["sh", "-c", LOOK])
-        with told(f"the log of {self._container.handle.name} cannot be watched"):
+        with engine_errors(f"the log of {self._container.handle.name} cannot be watched"):
             try:
                 for chunk in lines:
                     *whole, rest = (rest + chunk).split(b"\n\n")
@@ -60,7 +61,7 @@ class ContainerLog:
 
     def _cut(self, now_s: float, rng: Random) -> str:
         handle = self._container.handle
-        with told(f"the log of {handle.name} cannot be cut"):
+        with engine_errors(f"the log of {handle.name} cannot be cut"):
             packed = self._fetch()
             if packed is None:
                 return NO_LOG

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.docker.container import Container
-from harness.runtimes.docker.engine_client import told
+from harness.runtimes.docker.engine_client import engine_errors
 
 EVERY_S = 2.0
 MB = 2**20
@@ -38,13 +38,14 @@ class UsageSampler:
         ]
 
     async def run(self) -> None:
+        """Take a reading of every container each `EVERY_S`, until cancelled."""
         while True:
             await asyncio.to_thread(self._look)
             await asyncio.sleep(EVERY_S)
 
     def _look(self) -> None:
         for name, container in self._containers.items():
-            with suppress(EnvironmentFailure, KeyError), told(name):  # a container that is down has no figures
+            with suppress(EnvironmentFailure, KeyError), engine_errors(name):  # a container that is down has no figures
                 _add(self._used[name], container.handle.stats(stream=False, one_shot=True))
 
 
