@@ -1,7 +1,7 @@
 """One breadth-first pass over the states of a space, until one is found or a bound is reached."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -65,7 +65,7 @@ class BreadthFirst:
         bounds: Bounds,
         clock: TimeBudget,
         progress: Progress = lambda _states, _depth: None,
-        worth: Callable[[NodeStates, int], bool] = lambda _node_states, _depth: True,
+        worth: Callable[[NodeStates, int], bool] | None = None,
         mapped: bool = False,
     ) -> None:
         self.states: list[State] = []
@@ -80,7 +80,7 @@ class BreadthFirst:
         self._mapped = mapped
         self._known: _KnownStates = _MaximalStates() if reductions.covered_states else _AllStates()
         self._came: list[tuple[int, Move | None]] = []
-        self._meet(State(space.initial, 0, 0), (-1, None))
+        self._meet(space.initial, 0, 0, 0, (-1, None))
 
     def until(self, wanted: Callable[[NodeStates], object]) -> int | None:
         """The number of the first state with wanted places, which is as near as any; None if there is none or a bound
@@ -99,18 +99,11 @@ class BreadthFirst:
             if at % LOOK_EVERY == 0 and self._late():
                 self.limit = "seconds"
                 return None
-            for move in self._moves.of(state.node_states, state.packets):
-                after = state.after(move)
-                if after.crashes > self._bounds.crashes or not self._worth(after.node_states, self.depth + 1):
-                    continue
-                if self._mapped:
-                    self.edges.append((state.node_states, after.node_states))
-                if not self._meet(after, (at, move)):
-                    continue
+            for met in self._expand(at, state):
                 if self._bounds.depth and self.depth == self._bounds.depth:
                     self.limit = "depth"
                     return None
-                if wanted(self.states[-1].node_states):
+                if wanted(met):
                     return len(self.states) - 1
         return None
 
@@ -140,15 +133,35 @@ class BreadthFirst:
             to = before
         return path[::-1]
 
-    def _meet(self, state: State, came: tuple[int, Move | None]) -> bool:
-        """Whether it is new: not covered by what is known."""
-        if self._known.covers(state):
+    def _expand(self, number: int, state: State) -> Iterator[NodeStates]:
+        """Take every move of a state; yield the node states of each new state once it is the last of ``states``."""
+        node_states, packets, crashes = state
+        for at in range(len(node_states)):
+            before, after = node_states[:at], node_states[at + 1 :]
+            for move in self._moves.at(at, node_states, packets):
+                if crashes + move.crashes > self._bounds.crashes:
+                    continue
+                then = (*before, move.node_state, *after)
+                if self._worth is not None and not self._worth(then, self.depth + 1):
+                    continue
+                if self._mapped:
+                    self.edges.append((node_states, then))
+                if self._meet(then, packets | move.packets, packets, crashes + move.crashes, (number, move)):
+                    yield then
+
+    def _meet(
+        self, node_states: NodeStates, packets: int, known: int, crashes: int, came: tuple[int, Move | None]
+    ) -> bool:
+        """Add a state unless a known one covers it, and return whether it is new. ``known``: see ``Moves.sent``."""
+        # Nine of ten states are covered, so no state is made before this is known.
+        if self._known.covers(node_states, packets, crashes):
             return False
-        sent = state._replace(packets=self._moves.sent(state.node_states, state.packets))
-        if sent.packets != state.packets and self._known.covers(sent):
+        _, move = came
+        sent = self._moves.sent(node_states, packets, known, move.at if move is not None else None)
+        if sent != packets and self._known.covers(node_states, sent, crashes):
             return False
-        self._known.add(sent)
-        self.states.append(sent)
+        self._known.add(node_states, sent, crashes)
+        self.states.append(State(node_states, sent, crashes))
         self._came.append(came)
         return True
 
@@ -158,21 +171,21 @@ class BreadthFirst:
 
 
 class _KnownStates(Protocol):
-    def covers(self, state: State) -> bool: ...
-    def add(self, state: State) -> None: ...
+    def covers(self, node_states: NodeStates, packets: int, crashes: int) -> bool: ...
+    def add(self, node_states: NodeStates, packets: int, crashes: int) -> None: ...
 
 
 class _AllStates:
     """Every state for itself."""
 
     def __init__(self) -> None:
-        self._states: set[State] = set()
+        self._states: set[tuple[NodeStates, int, int]] = set()
 
-    def covers(self, state: State) -> bool:
-        return state in self._states
+    def covers(self, node_states: NodeStates, packets: int, crashes: int) -> bool:
+        return (node_states, packets, crashes) in self._states
 
-    def add(self, state: State) -> None:
-        self._states.add(state)
+    def add(self, node_states: NodeStates, packets: int, crashes: int) -> None:
+        self._states.add((node_states, packets, crashes))
 
 
 class _MaximalStates:
@@ -181,15 +194,14 @@ class _MaximalStates:
     def __init__(self) -> None:
         self._states: dict[NodeStates, list[tuple[int, int]]] = {}
 
-    def covers(self, state: State) -> bool:
-        node_states, packets, crashes = state
+    def covers(self, node_states: NodeStates, packets: int, crashes: int) -> bool:
         for more, fewer in self._states.get(node_states, ()):  # noqa: SIM110 - the inner loop, and any() is slow
             if fewer <= crashes and not packets & ~more:
                 return True
         return False
 
-    def add(self, state: State) -> None:
-        node_states, packets, crashes = state
+    def add(self, node_states: NodeStates, packets: int, crashes: int) -> None:
         others = self._states.setdefault(node_states, [])
-        others[:] = [other for other in others if other[1] < crashes or other[0] & ~packets]
+        if others:
+            others[:] = [other for other in others if other[1] < crashes or other[0] & ~packets]
         others.append((packets, crashes))

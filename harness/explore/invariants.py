@@ -21,13 +21,24 @@ Lamport's ("Proving the correctness of multiprocess programs", IEEE TSE 3(2), 19
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.explore.case import AccountSpec, SearchCase
-from harness.explore.space import ACKNOWLEDGED, REJECTED, Clients
+from harness.explore.node import Tables as FrozenTables
+from harness.explore.space import ACKNOWLEDGED, REJECTED
 from protocols.core import Config, Protocol
 
 Tables = Mapping[str, Mapping[str, Any]]
+
+
+class View(NamedTuple):
+    """The part of a node's store on which the invariants depend: few views belong to many states.
+
+    ``tables`` are the orders and accounts of the case, ``held`` has (key, txn) for every exclusive lock.
+    """
+
+    tables: FrozenTables
+    held: tuple[tuple[str, str], ...]
 
 
 class Invariants:
@@ -40,16 +51,24 @@ class Invariants:
         self._charges = {order.name: order.charge() for order in case.orders}
         charges = [self._charges[order] for order in case.checkouts]
         self._most = {account.key: sum(charge.get(account.key, 0) for charge in charges) for account in case.accounts}
+        keys = [account.key for account in case.accounts]
+        self._names = {*keys, *(f"{kind}:{key}" for kind in ("deposit", "anew") for key in keys)}
+        self._names.update(f"order:{order.name}" for order in case.orders)
 
-    def violated(self, stores: Sequence[Tables], clients: Clients, ended: bool) -> str:
-        """Return ``INVARIANT: the violation`` for the first violated invariant, or "". ``stores`` are the tables of
-        all nodes.
+    def view(self, store: FrozenTables) -> View:
+        """Return the part of a node's store on which the invariants depend."""
+        held = self._locks({name: dict(fields) for name, fields in store})
+        return View(tuple(table for table in store if table[0] in self._names), tuple(held))
+
+    def violated(self, views: Sequence[View], replies: Sequence[str], ended: bool) -> str:
+        """Return ``INVARIANT: the violation`` for the first violated invariant, or "". ``views`` are of all nodes,
+        ``replies`` of all clients.
 
         The order is that of the header. A later invariant is judged only where the earlier ones hold: a negative
         balance, for example, breaks atomicity as well, and the first name says more.
         """
-        tables = {name: fields for store in stores for name, fields in store.items()}
-        violations = (*self._replies(tables, clients), *self._conservation(tables), *self._mutual_exclusion(stores))
+        tables = {name: dict(fields) for view in views for name, fields in view.tables}
+        violations = (*self._replies(tables, replies), *self._conservation(tables), *self._mutual_exclusion(views))
         if not violations and self._atomicity == "atomic":
             violations = tuple(self._uncommitted(tables))
         if not violations and ended and self._atomicity in ("atomic", "eventually"):
@@ -60,9 +79,9 @@ class Invariants:
 
     # ------------------------------------------------------------ one invariant each
 
-    def _replies(self, tables: Tables, clients: Clients) -> Iterator[str]:
+    def _replies(self, tables: Tables, replies: Sequence[str]) -> Iterator[str]:
         for client, order in enumerate(self._case.checkouts):
-            paid, reply = tables[f"order:{order}"]["paid"], clients.replies[client]
+            paid, reply = tables[f"order:{order}"]["paid"], replies[client]
             if reply == ACKNOWLEDGED and not paid:
                 yield f"false acknowledgement: client {client} received an acknowledgement of order {order}, which is not paid"
             # With two checkouts of one order the loser's rejection is true for that checkout, and the winner has paid the order.
@@ -78,10 +97,10 @@ class Invariants:
                     f"{self._most[account.key]}, and it has {balance}"
                 )
 
-    def _mutual_exclusion(self, stores: Iterable[Tables]) -> Iterator[str]:
-        for store in stores:
+    def _mutual_exclusion(self, views: Iterable[View]) -> Iterator[str]:
+        for view in views:
             held: dict[str, str] = {}
-            for key, txn in self._locks(store):
+            for key, txn in view.held:
                 if held.setdefault(key, txn) != txn:
                     yield f"mutual exclusion: {key} is held by {held[key]} and by {txn}"
 

@@ -41,14 +41,17 @@ class Liveness:
 
     def _search(self, start: NodeStates) -> set[NodeStates]:
         """Return an empty set if an end is reachable, else all node states that were visited."""
+        if self._space.ended(start):
+            return set()
         first = (start, self._moves.sent(start, 0))
         seen, waiting = {first}, [first]
         for node_states, packets in waiting:
-            if self._ends.get(node_states) or not self._space.unfinished(node_states):
-                return set()
             for move in self._moves.of(node_states, packets):
                 then = (*node_states[: move.at], move.node_state, *node_states[move.at + 1 :])
-                after = (then, self._moves.sent(then, packets | move.packets))
+                # At once, and not when its turn comes: most searches end one move from a judged state.
+                if self._ends.get(then) or self._space.ended(then):
+                    return set()
+                after = (then, self._moves.sent(then, packets | move.packets, packets, move.at))
                 if after not in seen:
                     seen.add(after)
                     waiting.append(after)

@@ -54,16 +54,29 @@ class Moves:
 
     def of(self, node_states: tuple[int, ...], packets: int) -> Iterator[Move]:
         """Every move that has to be tried in a state."""
-        for at, node_state in enumerate(node_states):
-            yield from self._node_moves(at, node_state).moves(packets & self._space.addressed[at])
+        for at in range(len(node_states)):
+            yield from self.at(at, node_states, packets)
 
-    def sent(self, node_states: tuple[int, ...], packets: int) -> int:
-        """These packets, and all that is sent at once."""
-        before = -1
-        while self._reductions.eager_sends and packets != before:
-            before = packets
+    def at(self, at: int, node_states: tuple[int, ...], packets: int) -> tuple[Move, ...]:
+        """Return the moves of node number ``at``."""
+        return self._node_moves(at, node_states[at]).moves(packets & self._space.addressed[at])
+
+    def sent(self, node_states: tuple[int, ...], packets: int, known: int = 0, moved: int | None = None) -> int:
+        """Return these packets and all that the nodes send at once.
+
+        ``known`` are the packets before node number ``moved`` did: the other nodes have sent already what they send at
+        once for those, so only new packets are delivered to them. ``None`` for no node yet.
+        """
+        if not self._reductions.eager_sends:
+            return packets
+        for at in range(len(node_states)) if moved is None else (moved,):
+            packets |= self._node_moves(at, node_states[at]).sends(packets & self._space.addressed[at])
+        while new := packets & ~known:
+            known = packets
             for at, node_state in enumerate(node_states):
-                packets |= self._node_moves(at, node_state).sends(packets & self._space.addressed[at])
+                received = new & self._space.addressed[at]
+                if received:
+                    packets |= self._node_moves(at, node_state).sends(received)
         return packets
 
     def _node_moves(self, at: int, node_state: int) -> "_NodeMoves":

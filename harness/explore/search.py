@@ -8,12 +8,16 @@ This is explicit-state model checking (Clarke, Grumberg and Peled, "Model Checki
 production. States are stored and matched, unlike in the stateless search of VeriSoft (Godefroid, POPL 1997).
 """
 
+import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
+from typing import NamedTuple
 
 from harness.explore.breadth import Bounds, BreadthFirst, NodeStates, Progress, State, TimeBudget
 from harness.explore.case import SearchCase
-from harness.explore.invariants import Invariants, Tables
+from harness.explore.invariants import Invariants, View
 from harness.explore.liveness import Liveness
 from harness.explore.moves import ALL, NONE, Moves, Reductions
 from harness.explore.shortest import Nearest
@@ -59,6 +63,14 @@ class SearchResult:
         return bool(self.violation) and self.invariant != UNFINISHED
 
 
+class _Kind(NamedTuple):
+    """The part of a node's state on which the invariants depend. ``replies``: of its clients, empty if it has none."""
+
+    view: View
+    replies: tuple[str, ...]
+    ended: bool
+
+
 class Search:
     """The search of one case under one protocol and configuration; ``reached`` has the node states of the last run."""
 
@@ -74,14 +86,19 @@ class Search:
         self._invariants = Invariants(protocol, config, case)
         self._liveness = Liveness(Space(protocol, config, case, patience=1))
         self._all = Moves(self.space, NONE)
-        self._stores: list[dict[int, Tables]] = [{} for _ in self.space.nodes]
-        self._judged: dict[NodeStates, str] = {}
+        self._kinds: list[dict[int, int]] = [{} for _ in self.space.nodes]
+        self._kind_numbers: dict[_Kind, int] = {}
+        self._judged: dict[tuple[int, ...], str] = {}
 
     def run(self, progress: Progress = lambda _states, _depth: None) -> SearchResult:
         """Search until every state is visited, a violation is found, or a bound is reached.
 
         ``progress`` is called with the number of states and the depth now and then.
         """
+        with _without_collector():
+            return self._run(progress)
+
+    def _run(self, progress: Progress) -> SearchResult:
         time_budget = TimeBudget(self.bounds.seconds)
         first = BreadthFirst(self.space, self._reductions, self.bounds, time_budget, progress)
         violating = first.until(self.safety_violation)
@@ -95,13 +112,13 @@ class Search:
 
     def safety_violation(self, node_states: NodeStates) -> str:
         """Return the first invariant that these node states violate, with an explanation, or ""."""
-        violation = self._judged.get(node_states)
+        numbers = tuple(map(self._kind_number, self._kinds, count(), node_states))
+        violation = self._judged.get(numbers)
         if violation is None:
-            stores = [self._tables(at, number) for at, number in enumerate(node_states)]
-            clients = self.space.node_state(self.space.home, node_states[self.space.home]).clients
-            assert clients is not None, "the coordinator has clients"
-            ended = not self.space.unfinished(node_states)
-            violation = self._judged[node_states] = self._invariants.violated(stores, clients, ended)
+            kinds = [self._kind(at, number) for at, number in enumerate(node_states)]
+            replies, ended = kinds[self.space.home].replies, all(kind.ended for kind in kinds)
+            violation = self._invariants.violated([kind.view for kind in kinds], replies, ended)
+            self._judged[numbers] = violation
         return violation
 
     def liveness_violation(self, node_states: NodeStates) -> str:
@@ -127,8 +144,8 @@ class Search:
         one.
         """
         earliest = None
-        for count, (node_states, at) in enumerate(reversed(first.node_states().items())):
-            if count % LOOK_EVERY == 0:
+        for judged, (node_states, at) in enumerate(reversed(first.node_states().items())):
+            if judged % LOOK_EVERY == 0:
                 progress(len(first.states), first.depth)
                 if time_budget.up():
                     first.limit = "seconds" if earliest is None else ""
@@ -151,9 +168,25 @@ class Search:
         result.violation = goal(node_states)
         result.seconds = time_budget.spent()
 
-    def _tables(self, at: int, number: int) -> Tables:
-        tables = self._stores[at].get(number)
-        if tables is None:
-            frozen = self.space.node_state(at, number).local.tables
-            tables = self._stores[at][number] = {name: dict(fields) for name, fields in frozen}
-        return tables
+    def _kind_number(self, known: dict[int, int], at: int, number: int) -> int:
+        kind = known.get(number)
+        if kind is None:
+            kind = known[number] = self._kind_numbers.setdefault(self._kind(at, number), len(self._kind_numbers))
+        return kind
+
+    def _kind(self, at: int, number: int) -> "_Kind":
+        node_state = self.space.node_state(at, number)
+        replies = node_state.clients.replies if node_state.clients is not None else ()
+        return _Kind(self._invariants.view(node_state.local.tables), replies, not self.space.unfinished_at(at, number))
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pause the collector of reference cycles. States refer to older values only, so it would find nothing in millions."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

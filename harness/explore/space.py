@@ -10,6 +10,7 @@ The moves of a node state are computed once, however many states of the whole sy
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import NamedTuple
 
 from harness.explore.case import SearchCase
@@ -109,7 +110,7 @@ class Space:
         self._node_state_numbers: list[dict[NodeState, int]] = [{} for _ in self.nodes]
         self._packets: list[Packet] = []
         self._packet_numbers: dict[Packet, int] = {}
-        self._unfinished: dict[tuple[int, int], tuple[str, ...]] = {}
+        self._unfinished: list[dict[int, tuple[str, ...]]] = [{} for _ in self.nodes]
         self.initial = tuple(self._initial(at, Twin(protocol, config)) for at in range(len(self.nodes)))
 
     def node_state(self, at: int, number: int) -> NodeState:
@@ -127,14 +128,19 @@ class Space:
 
     def unfinished(self, node_states: tuple[int, ...]) -> dict[str, tuple[str, ...]]:
         """Return the transactions that have not ended, by the name of each node that has any."""
-        by_node = {}
-        for at, number in enumerate(node_states):
-            txns = self._unfinished.get((at, number))
-            if txns is None:
-                txns = self._unfinished[at, number] = self._find_unfinished(at, self._node_states[at][number])
-            if txns:
-                by_node[self.names[at]] = txns
-        return by_node
+        by_node = ((self.names[at], self.unfinished_at(at, number)) for at, number in enumerate(node_states))
+        return {name: txns for name, txns in by_node if txns}
+
+    def unfinished_at(self, at: int, number: int) -> tuple[str, ...]:
+        """Return the transactions that have not ended at node ``at``, sorted."""
+        txns = self._unfinished[at].get(number)
+        if txns is None:
+            txns = self._unfinished[at][number] = self._find_unfinished(at, self._node_states[at][number])
+        return txns
+
+    def ended(self, node_states: tuple[int, ...]) -> bool:
+        """Whether no node has an unfinished transaction."""
+        return not any(map(self.unfinished_at, count(), node_states))
 
     def own_moves(self, at: int, number: int) -> Iterator[Move]:
         """Yield the moves without a packet: a client begins, a timer fires, the recovery sweep runs, an account or

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from harness.explore.case import SHARED, TWICE, SearchCase
 from harness.explore.invariants import Invariants
+from harness.explore.node import freeze
 from harness.explore.space import Clients
 from protocols.core import Config
 from protocols.service.lua_library import Twin
@@ -41,7 +42,9 @@ def broken(
     order, stock, payment = found = stores(case)
     change(order, stock, payment)
     protocol = replace(PROTOCOL, claims=lambda config: replace(PROTOCOL.claims(config), atomicity=atomicity))
-    return Invariants(protocol, PROTOCOL.configure(), case).violated(found, clients, ended).partition(":")[0]
+    invariants = Invariants(protocol, PROTOCOL.configure(), case)
+    views = [invariants.view(freeze(store)) for store in found]
+    return invariants.violated(views, clients.replies, ended).partition(":")[0]
 
 
 def pay(name: str) -> Callable[[Tables, Tables, Tables], None]:
