@@ -103,7 +103,7 @@ def walk_again(kept: Counterexample) -> SearchResult:
         state = after
     violation = search.safety_violation(state.node_states) or search.liveness_violation(state.node_states)
     if not violation:
-        raise Unwalkable(f"all {len(kept.steps)} steps are possible, and nothing breaks any more; {again}")
+        raise Unwalkable(f"all {len(kept.steps)} steps are possible, and no violation remains; {again}")
     return replace(found, violation=violation)
 
 
@@ -117,7 +117,7 @@ def _found(kept: Counterexample) -> SearchResult:
 
 def told(model_check: ModelCheck, found: SearchResult) -> str:
     """The violation as a person reads it. It ends with a newline."""
-    how = "the shortest way there has" if found.shortest else "a way there (perhaps not the shortest) has"
+    how = "the shortest path has" if found.shortest else "a path (perhaps not the shortest) has"
     lines = [
         f"violated in {found.case.name!r}: {found.violation}",
         f"{how} {len(found.path)} steps:",

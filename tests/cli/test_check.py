@@ -108,9 +108,9 @@ def test_a_limit_makes_it_unknown(capsys: pytest.CaptureFixture[str], limit: lis
 
 def test_with_little_room_the_way_may_be_longer_than_it_has_to_be(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--ablate", "fence-inquiry", "--states", "200"]) == 1
-    assert "a way there (perhaps not the shortest) has 13 steps:" in capsys.readouterr().out
+    assert "a path (perhaps not the shortest) has 13 steps:" in capsys.readouterr().out
     assert main(["check", "--ablate", "fence-inquiry"]) == 1
-    assert "the shortest way there has 12 steps:" in capsys.readouterr().out
+    assert "the shortest path has 12 steps:" in capsys.readouterr().out
 
 
 def test_a_depth_that_is_deep_enough_is_no_limit() -> None:
@@ -174,7 +174,7 @@ def test_what_cannot_be_walked_any_more_is_unknown(capsys: pytest.CaptureFixture
             {"steps": [steps[0], steps[2], *steps[1:]]},
             "step 2 (deliver order Vote(order~1.0, stock/0, -)) is not possible",
         ),
-        ({"steps": steps[:-1]}, "all 4 steps are possible, and nothing breaks any more"),
+        ({"steps": steps[:-1]}, "all 4 steps are possible, and no violation remains"),
         ({"ablate": []}, "step 5 (deliver order Vote(order~1.0, payment/0, -)) is not possible"),
         ({"surprise": 1}, "counterexample.json: it is damaged"),
     ):
