@@ -1,7 +1,7 @@
-"""The yardstick: an aiohttp service that runs one atomic store script a request, and nothing else.
+"""The baseline: an aiohttp service that runs one atomic store script a request, and nothing else.
 
-``python -m benchmarks.bare`` with ``WDM_LISTEN`` and ``WDM_STORE_URL``, as for a service of the shop. ``/take/ITEM`` takes one
-from an account, as anybody would write it: with redis-py and a connection from its pool for each request.
+`python -m benchmarks.bare` with `WDM_LISTEN` and `WDM_STORE_URL`, as for a service of the shop. `/take/ITEM` takes one
+from an account with redis-py, with a connection from its pool for each request.
 """
 
 import asyncio

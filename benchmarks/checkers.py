@@ -1,10 +1,10 @@
-"""How long the checkers take on valid histories of the `sets` workload, and that it grows linearly.
+"""The time of the checkers on valid histories of the `sets` workload, which grows linearly.
 
     python benchmarks/checkers.py [--seed N] [--sizes 10000,100000,1000000]
 
-First the dependency graph alone, per transactions; then everything (load and all checkers), per operations; then all checkers
-on orders of one hot item, of whose pieces half have vanished: the worst case of the search for orders that explain a balance.
-Each size runs in a process of its own, so that its peak memory is its own.
+The first measurement is the dependency graph alone, by the number of transactions; the second reads a history and runs all
+checkers, by the number of operations; the third runs all checkers on orders of one hot item with half of its stock missing,
+the worst case of the search for orders that explain a balance. Each size has a process of its own, with its own peak memory.
 """
 
 import argparse
@@ -28,7 +28,7 @@ STEP_NS = 100_000
 
 
 def transactions(size: int, seed: int) -> list[Txn]:
-    """A strictly serializable history: checkouts of two keys and reads of one, by overlapping clients."""
+    """Return a strictly serializable history: checkouts of two keys and reads of one, by overlapping clients."""
     dice = random.Random(seed)
     txns: list[Txn] = []
     state: dict[str, int] = {}
@@ -58,7 +58,7 @@ def transactions(size: int, seed: int) -> list[Txn]:
 
 
 class Shop:
-    """A shop that does everything at once and never fails, on a clock that only it moves."""
+    """A shop without delays and failures, on a clock that only the shop moves."""
 
     def __init__(self, recorder: FileRecorder, dice: random.Random, clock: list[int]) -> None:
         self.recorder = recorder
@@ -98,7 +98,7 @@ def header(seed: int, workload: str) -> Header:
 
 
 def write_history(path: Path, size: int, seed: int) -> None:
-    """About `size` operations: blocks of one user and one item with `PER_KEY` checkouts and reads between."""
+    """Write about `size` operations: blocks of one user and one item with `PER_KEY` checkouts and reads between."""
     clock = [0]
     with FileRecorder(path, header(seed, "sets"), clock=lambda: clock[0]) as recorder:
         shop = Shop(recorder, random.Random(seed), clock)
@@ -159,7 +159,7 @@ def measure_whole(size: int, seed: int) -> float:
 
 
 def measure_hot(size: int, seed: int) -> float:
-    """`size` orders of one piece of one item, answered and paid; only half of the pieces are gone at the end."""
+    """Return the seconds for `size` paid orders of one item, of which only half have left the stock."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "history.ndjson"
         write_hot(path, size, seed)
@@ -220,7 +220,7 @@ def main() -> None:
 
 
 def apart(measure: str, size: int, seed: int) -> tuple[str, float]:
-    """(remarks, seconds) of one measurement in a process of its own."""
+    """Return (remarks, seconds) of one measurement in a process of its own."""
     command = [sys.executable, __file__, "--measure", measure, "--sizes", str(size), "--seed", str(seed)]
     note, spent = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     return note, float(spent)

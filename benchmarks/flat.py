@@ -1,10 +1,10 @@
-"""Does a checkout cost the same in a full shop as in an empty one, and is recovery as quick?
+"""The cost of a checkout and the time of recovery in a full shop, beside those of an empty shop.
 
-``python -m benchmarks.flat [--protocol 2pc] [--loaded 100000] [--finished 100000] [--rounds 5] [--seconds 4]``
+`python -m benchmarks.flat [--protocol 2pc] [--loaded 100000] [--finished 100000] [--rounds 5] [--seconds 4]`
 
-Two shops run side by side and take turns: an empty one with as many orders as the rounds need, and one with so many
-users, items and orders, and so many finished transactions behind it. Then each one's order service and stores are killed,
-and the time to the first success is measured.
+Two shops run side by side and take turns: an empty one with as many orders as the rounds need, and one with many users,
+items, orders and finished transactions. Then the order service and the stores of each are killed, and the time to the first
+success is measured.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import aiohttp
 import uvloop
 
-from benchmarks.load import Load, closed_loop, say
+from benchmarks.load import Load, closed_loop, describe
 from benchmarks.speed.counts import resident_kb
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
@@ -62,7 +62,7 @@ async def main(chosen: argparse.Namespace) -> None:
                 )
             )
             one, other = rounds[-1]
-            print(f"empty: {say(one)}   loaded: {say(other)}   ratio {other.rate_per_s / one.rate_per_s:.2f}")
+            print(f"empty: {describe(one)}   loaded: {describe(other)}   ratio {other.rate_per_s / one.rate_per_s:.2f}")
         ratio = statistics.median(other.rate_per_s / one.rate_per_s for one, other in rounds)
         print(f"median: the loaded shop does {ratio:.2f} of the empty one")
         for victim in ("order-1", "order-store", "stock-store"):
@@ -73,7 +73,7 @@ async def main(chosen: argparse.Namespace) -> None:
 
 
 async def fill(shop: LocalDeployment, things: int, orders: int) -> None:
-    """So many items and users with plenty, and orders for them, through the services' own ports."""
+    """Make items and users with large amounts, and orders for them, through the services' own ports."""
     async with aiohttp.ClientSession() as session:
         for node, path in (
             ("stock-1", f"/batch_init/{things}/{2**40}/1"),
@@ -85,12 +85,12 @@ async def fill(shop: LocalDeployment, things: int, orders: int) -> None:
 
 
 def checkouts() -> Iterator[str]:
-    """The checkout of one order after the other."""
+    """Yield the path of the checkout of one order after the other."""
     return (f"/checkout/{number}" for number in itertools.count())
 
 
 def memory_kb(shop: LocalDeployment) -> dict[str, int]:
-    """Resident memory of each service and store."""
+    """Return the resident memory of each service and store."""
     return {
         node.name: resident_kb(node.pid)
         for node in shop.nodes()
@@ -99,7 +99,7 @@ def memory_kb(shop: LocalDeployment) -> dict[str, int]:
 
 
 async def recovery_s(shop: LocalDeployment, paths: Iterator[str], victim: str) -> float:
-    """Kill it while nothing else goes on; seconds to the first success, asked for again and again."""
+    """Kill the victim without other load, and return the seconds until the first of many attempts succeeds."""
     started = time.monotonic()
     shop.kill(victim)
     async with aiohttp.ClientSession() as session:

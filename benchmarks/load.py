@@ -1,7 +1,7 @@
-"""Load on HTTP services: a closed loop of clients that wait for each answer, an open one with a rate that does not wait.
+"""Load on HTTP services: a closed loop of clients that wait for each answer, and an open loop with a fixed rate.
 
-The generator shares the machine with what it measures, so it does as little as can be done in Python: a connection a client,
-requests written as bytes, and of an answer only the status is looked at.
+The generator shares the machine with the measured services, so it does as little as possible in Python: it keeps one connection
+a client, writes requests as bytes, and reads only the status of an answer.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _LENGTH = b"content-length:"
 
 @dataclass(slots=True)
 class Load:
-    """One round. ``latencies_ms`` of all requests, sorted; ``cpu_s`` is what the generator itself took."""
+    """The result of one round. `latencies_ms` are sorted and of all requests; `cpu_s` is that of the generator."""
 
     seconds: float = 0.0
     cpu_s: float = 0.0
@@ -35,11 +35,12 @@ class Load:
         return self.statuses[200] / self.seconds
 
     def quantile_ms(self, q: float) -> float:
+        """Return a quantile of the latencies."""
         return self.latencies_ms[min(int(q * len(self.latencies_ms)), len(self.latencies_ms) - 1)]
 
 
-def say(load: Load) -> str:
-    """A load in one line."""
+def describe(load: Load) -> str:
+    """Describe a load in one line."""
     other = {status: count for status, count in load.statuses.items() if status != 200}
     return (
         f"{load.rate_per_s:.0f}/s, p50 {load.quantile_ms(0.5):.1f} ms, p99 {load.quantile_ms(0.99):.1f} ms, "
@@ -48,50 +49,50 @@ def say(load: Load) -> str:
 
 
 async def closed_loop(urls: Sequence[str], paths: Iterator[str], clients: int, seconds: float) -> Load:
-    """POST to ``paths``, one after the other, from ``clients`` clients for ``seconds`` or until there are no more.
+    """POST to `paths`, one after the other, from `clients` clients for `seconds` or until no path is left.
 
-    ``urls`` are the instances of one service; each client stays with one of them.
+    `urls` are the instances of one service; each client stays with one of them.
     """
     load = Load()
     end = time.perf_counter() + seconds
 
-    def again(client: _Client) -> None:
+    def send_next(client: _Client) -> None:
         path = next(paths, None) if time.perf_counter() < end else None
         if path is None:
             client.close()
         else:
-            client.ask(path, time.perf_counter())
+            client.send(path, time.perf_counter())
 
     with _Measured(load):
-        everybody = [await _Client.connect(urls[number % len(urls)], load, again) for number in range(clients)]
-        for client in everybody:
-            again(client)
-        await asyncio.gather(*(client.closed for client in everybody))
+        connections = [await _Client.connect(urls[number % len(urls)], load, send_next) for number in range(clients)]
+        for client in connections:
+            send_next(client)
+        await asyncio.gather(*(client.closed for client in connections))
     return load
 
 
 async def open_loop(urls: Sequence[str], paths: Iterator[str], rate_per_s: float, seconds: float) -> Load:
-    """POST to ``paths`` at a fixed rate, whether or not what came before is answered; a connection each, kept for the next.
+    """POST to `paths` at a fixed rate, whether or not earlier requests have an answer, with one connection for each open request.
 
-    A latency counts from when its request was due, so that a generator or a service that falls behind is not flattered.
-    With ``MOST_CONNECTIONS`` under way, what is due waits.
+    A latency counts from the due time of its request, so that the delay of a late generator or service is part of it. With
+    `MOST_CONNECTIONS` requests open, the next one waits, and its wait counts as well.
     """
     load = Load()
     loop = asyncio.get_running_loop()
     idle: deque[_Client] = deque()
-    everybody: list[_Client] = []
+    connections: list[_Client] = []
     open_: list[asyncio.Task[None]] = []
 
-    async def one_more(path: str, due: float) -> None:
-        client = await _Client.connect(urls[len(everybody) % len(urls)], load, idle.append)
-        everybody.append(client)
-        client.ask(path, due)
+    async def connect_and_send(path: str, due: float) -> None:
+        client = await _Client.connect(urls[len(connections) % len(urls)], load, idle.append)
+        connections.append(client)
+        client.send(path, due)
 
     def connected() -> int:
-        return sum(not client.closed.done() for client in everybody)
+        return sum(not client.closed.done() for client in connections)
 
     def full() -> bool:
-        """One that could not connect is no connection: what it raised is told at the end."""
+        """Return whether every connection is in use. A failed attempt to connect is none; its error is raised at the end."""
         return len(open_) >= MOST_CONNECTIONS <= connected() + sum(not task.done() for task in open_)
 
     with _Measured(load):
@@ -101,24 +102,24 @@ async def open_loop(urls: Sequence[str], paths: Iterator[str], rate_per_s: float
             while due > time.perf_counter():
                 await asyncio.sleep(
                     TICK_S
-                )  # what is due within it leaves together: a timer each would cost more than a request
+                )  # requests of one tick leave together: a timer each would cost more than a request
             while not idle and full():
                 await asyncio.sleep(TICK_S)
             path = next(paths)
             if idle:
-                idle.popleft().ask(path, due)
+                idle.popleft().send(path, due)
             else:
-                open_.append(loop.create_task(one_more(path, due)))
+                open_.append(loop.create_task(connect_and_send(path, due)))
         await asyncio.gather(*open_)
         while len(idle) < connected():
             await asyncio.sleep(0.01)
-    for client in everybody:
+    for client in connections:
         client.close()
     return load
 
 
 class _Measured:
-    """Time and processor time of a block, into a load."""
+    """A context manager that writes the time and the processor time of its block into a load."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -133,14 +134,14 @@ class _Measured:
 
 
 class _Client(asyncio.Protocol):
-    """One connection, one request at a time; ``then`` is called when it has been answered."""
+    """A connection with one request at a time; `then` is called after each answer."""
 
     def __init__(self, host: str, load: Load, then: Callable[["_Client"], None]) -> None:
         self._tail = f" HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n".encode()
         self._load = load
         self._then = then
         self._begun = 0.0
-        self._heard = b""
+        self._received = b""
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
@@ -151,8 +152,8 @@ class _Client(asyncio.Protocol):
         )
         return client
 
-    def ask(self, path: str, begun: float) -> None:
-        """``begun`` is when its latency begins."""
+    def send(self, path: str, begun: float) -> None:
+        """Send a request; its latency counts from `begun`."""
         self._begun = begun
         self._transport.write(b"POST " + path.encode() + self._tail)
 
@@ -163,13 +164,13 @@ class _Client(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
 
     def data_received(self, data: bytes) -> None:
-        heard = self._heard + data if self._heard else data
-        head = heard.find(_END_OF_HEAD)
-        if head < 0 or len(heard) < head + len(_END_OF_HEAD) + _length(heard[:head]):
-            self._heard = heard
+        received = self._received + data if self._received else data
+        head = received.find(_END_OF_HEAD)
+        if head < 0 or len(received) < head + len(_END_OF_HEAD) + _length(received[:head]):
+            self._received = received
             return
-        self._heard = b""
-        self._load.statuses[int(heard[9:12])] += 1
+        self._received = b""
+        self._load.statuses[int(received[9:12])] += 1
         self._load.latencies_ms.append((time.perf_counter() - self._begun) * 1e3)
         self._then(self)
 

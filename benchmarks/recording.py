@@ -1,10 +1,10 @@
-"""What it costs to record: checkouts a second with every call written to a history and every step noted, beside the same without.
+"""The cost of recording: checkouts a second with a history and spans, beside checkouts a second without both.
 
-``python -m benchmarks.recording [--protocol 2pc] [--clients 32] [--rounds 30] [--seconds 1] [--trace 4]``
+`python -m benchmarks.recording [--protocol 2pc] [--clients 32] [--rounds 30] [--seconds 1] [--trace 4]`
 
-Two shops are up at once and take turns being asked, in an order that changes from round to round. One is as `wdm bench` has it:
-its services note the steps of one in ``--trace`` transactions, its clients write a history, and somebody looks at its nodes every
-second. The other does none of that. Checking comes after a load and takes nothing from it.
+Two shops are up at once and take turns under load, in an order that changes from round to round. One is as in `wdm bench`: its
+services write the spans of one in `--trace` transactions, its clients write a history, and a meter reads its nodes every second.
+The other has none of these. The checkers run after a load and cost it nothing.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
 
 
 async def main(chosen: argparse.Namespace) -> float:
-    """The median ratio, with recording to without."""
+    """Return the median ratio of the rate with recording to the rate without."""
     orders = round(PER_S * (chosen.seconds * chosen.rounds + 2))
     async with AsyncExitStack() as stack:
         plain = await _up(stack, Spec(protocol=chosen.protocol), orders)
@@ -53,7 +53,7 @@ async def main(chosen: argparse.Namespace) -> float:
         client = await stack.enter_async_context(ShopClient(shop.url))
         recorder = stack.enter_context(FileRecorder(folder / "history.ndjson", _header(chosen.protocol)))
         generator = LoadGenerator(SessionPool(ClientPool(client, recorder)), _numbers(orders), time.monotonic_ns)
-        bare = Bare(await stack.enter_async_context(ShopClient(plain.url)), _numbers(orders))
+        bare = CountingLoop(await stack.enter_async_context(ShopClient(plain.url)), _numbers(orders))
         watching = asyncio.create_task(_watch(CostMeter(shop), recorder))
         try:
             for _ in range(2):
@@ -63,13 +63,13 @@ async def main(chosen: argparse.Namespace) -> float:
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
-    found = statistics.median(ratios)
-    print(f"median ratio {found:.3f} ({min(ratios):.3f} to {max(ratios):.3f}), load {os.getloadavg()[0]:.1f}")
-    return found
+    middle = statistics.median(ratios)
+    print(f"median ratio {middle:.3f} ({min(ratios):.3f} to {max(ratios):.3f}), load {os.getloadavg()[0]:.1f}")
+    return middle
 
 
-async def _round(number: int, bare: "Bare", generator: LoadGenerator, chosen: argparse.Namespace) -> float:
-    """Either first, in turn: what changes with time changes for both."""
+async def _round(number: int, bare: "CountingLoop", generator: LoadGenerator, chosen: argparse.Namespace) -> float:
+    """Measure both shops. The first of them changes from round to round, so that a change over time meets both."""
     if number % 2:
         without = await bare.rate(chosen.clients, chosen.seconds)
         recorded = await _recorded(generator, chosen.clients, chosen.seconds)
@@ -80,7 +80,7 @@ async def _round(number: int, bare: "Bare", generator: LoadGenerator, chosen: ar
     return recorded / without
 
 
-class Bare:
+class CountingLoop:
     """A closed loop that only counts."""
 
     def __init__(self, client: ShopClient, orders: Iterator[str]) -> None:
@@ -90,13 +90,13 @@ class Bare:
     async def rate(self, clients: int, seconds: float) -> float:
         done, began = 0, time.monotonic()
 
-        async def one() -> None:
+        async def client() -> None:
             nonlocal done
             while time.monotonic() < began + seconds and (order := next(self._orders, None)) is not None:
-                heard = await self._client.call("checkout", order)
-                done += heard.outcome == "ok"
+                response = await self._client.call("checkout", order)
+                done += response.outcome == "ok"
 
-        await asyncio.gather(*(one() for _ in range(clients)))
+        await asyncio.gather(*(client() for _ in range(clients)))
         return done / (time.monotonic() - began)
 
 
@@ -105,7 +105,7 @@ async def _recorded(generator: LoadGenerator, clients: int, seconds: float) -> f
     generator.on_answer = done.append
     async with stop_after(seconds) as over:
         await generator.closed_loop(clients, over)
-    return sum(each.outcome == "ok" for each in done) / (time.monotonic() - began)
+    return sum(operation.outcome == "ok" for operation in done) / (time.monotonic() - began)
 
 
 async def _up(stack: AsyncExitStack, spec: Spec, orders: int) -> LocalDeployment:
@@ -118,7 +118,7 @@ async def _up(stack: AsyncExitStack, spec: Spec, orders: int) -> LocalDeployment
 
 
 def _numbers(orders: int) -> Iterator[str]:
-    """In any order: a shop may keep neighbours together."""
+    """Return the numbers of the orders in random order: a shop may keep neighbours together."""
     numbers = list(range(orders))
     random.Random(1).shuffle(numbers)
     return map(str, numbers)

@@ -1,10 +1,10 @@
-"""Checkouts a second of several shops, side by side: all are up at once, and take turns being asked.
+"""Checkouts a second of several shops side by side: all are up at once, and take turns under load.
 
-``python -m benchmarks.side_by_side [--shop saga:streams]... [--workers 1] [--clients 50] [--rounds 5] [--seconds 4]``
+`python -m benchmarks.side_by_side [--shop saga:streams]... [--workers 1] [--clients 50] [--rounds 5] [--seconds 4]`
 
-A shop is PROTOCOL:TRANSPORT; the first one is what the others are compared with. The clients talk to the services' own ports,
-without a gateway. Orders have two random items; every checkout is of a new order. For each shop the processor time of its
-processes is told, as milliseconds for each checkout: what bounds it.
+A shop is PROTOCOL:TRANSPORT; the others are compared with the first one. The clients use the services' own ports, without a
+gateway. Orders have two random items, and every checkout has a new order. For each shop the processor time of its processes is
+printed in milliseconds a checkout: it is what bounds the rate.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.flat import fill
-from benchmarks.load import Load, closed_loop, say
+from benchmarks.load import Load, closed_loop, describe
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
 
@@ -40,7 +40,7 @@ def arguments() -> argparse.Namespace:
 async def main(chosen: argparse.Namespace) -> None:
     names = chosen.shop or SHOPS
     async with AsyncExitStack() as stack:
-        asked = {}
+        targets = {}
         shops = {}
         for name in names:
             protocol, _, transport = name.partition(":")
@@ -50,17 +50,17 @@ async def main(chosen: argparse.Namespace) -> None:
             shops[name] = await stack.enter_async_context(LocalDeployment(spec))
             await fill(shops[name], THINGS, chosen.orders)
             urls = [node.url for node in shops[name].nodes() if node.service == "order" and node.kind == "service"]
-            asked[name] = (urls, (f"/checkout/{number}" for number in range(chosen.orders)))
-            await closed_loop(*asked[name], chosen.clients, 1.0)  # warm-up, not counted
+            targets[name] = (urls, (f"/checkout/{number}" for number in range(chosen.orders)))
+            await closed_loop(*targets[name], chosen.clients, 1.0)  # warm-up, not counted
         rates: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(chosen.rounds):
             for name in names:
                 before = _cpu_ms(shops[name])
-                load = await closed_loop(*asked[name], chosen.clients, chosen.seconds)
+                load = await closed_loop(*targets[name], chosen.clients, chosen.seconds)
                 if load.seconds < chosen.seconds:
-                    raise SystemExit(f"{name} has checked all {chosen.orders} orders out: say more with --orders")
+                    raise SystemExit(f"{name} has checked out all {chosen.orders} orders: raise --orders")
                 rates[name].append(load.rate_per_s)
-                print(f"{name:14} {say(load)}\n{'':14} {_costs(before, _cpu_ms(shops[name]), load)}")
+                print(f"{name:14} {describe(load)}\n{'':14} {_costs(before, _cpu_ms(shops[name]), load)}")
         for name in names:
             ratios = [one / other for one, other in zip(rates[name], rates[names[0]], strict=True)]
             print(
@@ -70,12 +70,12 @@ async def main(chosen: argparse.Namespace) -> None:
 
 
 def _cpu_ms(shop: LocalDeployment) -> dict[str, float]:
-    """Processor time so far, by node (proc(5): fields 14 and 15 are utime and stime)."""
-    found = {}
+    """Return the processor time so far by node (proc(5): fields 14 and 15 are utime and stime)."""
+    spent = {}
     for node in shop.nodes():
         fields = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()
-        found[node.name] = (int(fields[11]) + int(fields[12])) * 1000 / TICKS_PER_S
-    return found
+        spent[node.name] = (int(fields[11]) + int(fields[12])) * 1000 / TICKS_PER_S
+    return spent
 
 
 def _costs(before: dict[str, float], after: dict[str, float], load: Load) -> str:

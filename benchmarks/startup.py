@@ -1,9 +1,9 @@
-"""How long the first minute takes: a command that only tells, and a service from its start until it serves.
+"""The start-up times: of a command that only prints, and of a service from its start until it serves.
 
-``python -m benchmarks.startup [--rounds 10]``
+`python -m benchmarks.startup [--rounds 10]`
 
-Each row is the median and the worst of its rounds, in seconds of wall clock, and the processor time of one. On a quiet machine.
-A service is killed and started again in a shop that is up: what it does before it serves is what a respawn takes.
+Each row is the median and the worst of its rounds, in seconds of wall clock, and the processor time of one. The
+machine should be quiet. A service is killed and started again in a running shop, so its time is that of a respawn.
 """
 
 import argparse
@@ -26,7 +26,7 @@ SERVICE = "stock-1"
 
 
 def command(arguments: tuple[str, ...]) -> Callable[[], float]:
-    """Runs it once, and returns its seconds."""
+    """Return a function that runs the command once and returns its seconds."""
 
     def once() -> float:
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Mutation testing of the checkers and of the store commands: does a test notice when one of their rules is wrong?
+"""Mutation testing of the checkers and of the store commands: the tests must fail when one of their rules is wrong.
 
     python -m benchmarks.mutants                 200 mutants, seed 1, by the quick tests
     python -m benchmarks.mutants --seed 7 --count 50 --only 'harness/checkers/*'

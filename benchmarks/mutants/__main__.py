@@ -48,7 +48,7 @@ def tracked() -> list[str]:
 
 @contextmanager
 def copies(count: int) -> Iterator[SimpleQueue[Path]]:
-    """So many copies of the work tree, for so many tests at a time."""
+    """Give `count` copies of the work tree, one for each test at a time."""
     with tempfile.TemporaryDirectory(prefix="wdm-mutants-") as folder:
         queue: SimpleQueue[Path] = SimpleQueue()
         for number in range(count):
@@ -132,7 +132,7 @@ def _failing(tree: Path, tests: list[str]) -> str:
 
 
 def explained() -> dict[tuple[str, str, str], str]:
-    """Reasons why a mutant is no fault, by (path, before, after)."""
+    """Return the reasons for accepted survivors, by (path, before, after)."""
     rows = tomllib.loads(EXPLAINED.read_text("utf-8")).get("survivor", [])
     return {(row["path"], row["before"], row["after"]): row["why"] for row in rows}
 

@@ -1,4 +1,4 @@
-"""Which quick tests look at which file, those that fail soonest first. A file that no row names is an error."""
+"""The quick tests of each file, those that fail soonest first. A file without a row is an error."""
 
 from fnmatch import fnmatch
 

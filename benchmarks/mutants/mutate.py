@@ -16,7 +16,7 @@ ARITHMETIC = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.BitOr: 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change of one file: `path` below the project's root, the span `[start, end)` of its text, what stands there then."""
+    """One change of one file: `path` below the root of the project, and the text `after` in place of `[start, end)`."""
 
     path: str
     line: int
@@ -26,7 +26,7 @@ class Mutant:
     after: str
 
     def apply(self, text: str) -> str:
-        """The file's text with the change in it."""
+        """Return the text of the file with the change."""
         return text[: self.start] + self.after + text[self.end :]
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Mutant:
 
 
 def mutants(root: Path, path: str) -> list[Mutant]:
-    """Every mutant of the file, in the order of the text."""
+    """Return every mutant of the file, in the order of its text."""
     text = (root / path).read_text("utf-8")
     found = _lua(path, text) if path.endswith(".lua") else _python(path, text)
     return sorted(found, key=lambda mutant: (mutant.start, mutant.end, mutant.after))
@@ -67,7 +67,7 @@ def _python(path: str, text: str) -> Iterator[Mutant]:
 
 
 def _changes(tree: ast.AST) -> Iterator[tuple[ast.stmt | ast.expr, ast.AST]]:
-    """Each node that an operator applies to, and what takes its place. Annotations, f-strings and docstrings are left alone."""
+    """Yield each node with its replacement. Annotations, f-strings and docstrings have none."""
     for name, field in ast.iter_fields(tree):
         if name in ("annotation", "returns", "decorator_list", "keywords" if isinstance(tree, ast.ClassDef) else ""):
             continue

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.speed [--contender NAME]... [--items N]... [--spread NAME]... [--workers N]... [--all] [--json]``"""
+"""`python -m benchmarks.speed [--contender NAME]... [--items N]... [--spread NAME]... [--workers N]... [--all] [--json]`"""
 
 import argparse
 import asyncio
@@ -49,7 +49,7 @@ def arguments() -> argparse.Namespace:
 async def main(chosen: argparse.Namespace) -> dict[str, Any]:
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # shops come down whatever ends it
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # the shops stop whatever ends the run
     console = Console(stderr=chosen.json, width=None if sys.stdout.isatty() else 160)
     console.print(
         f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; generator on the same cores"
@@ -96,7 +96,7 @@ def cases(chosen: argparse.Namespace) -> Sequence[Case]:
 
 
 def concerned(case: Case, names: Sequence[str]) -> Sequence[str]:
-    """The bare script changes one account, whatever the case; elsewhere it would only take time."""
+    """Return the contenders of a case. The bare script changes one account in every case, so it takes part in one case only."""
     return names if case == Case(clients=case.clients) else [name for name in names if not name.startswith(BARE)]
 
 

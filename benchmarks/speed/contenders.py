@@ -1,4 +1,4 @@
-"""Who is measured: shops on local processes, and the bare service on a store of its own. Each is up while its block runs."""
+"""The contenders: shops on local processes, and the bare service on a store of its own. Each is up while its block runs."""
 
 import asyncio
 import os
@@ -31,9 +31,9 @@ WITHIN_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """``urls`` are the instances that are asked, each with ``path`` and a number; ``orders`` is the store that has the orders.
+    """A running contender. Requests go to `urls`, with `path` and a number; `orders` is the store with the orders.
 
-    ``processes`` are all that work for it; ``stores`` maps the names of its stores to their addresses.
+    `processes` returns all its processes; `stores` maps the names of its stores to their addresses.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Contender:
 
 
 def parse(name: str, workers: int) -> Spec | None:
-    """What to bring up; None for the bare service. Raises ``UsageError`` naming what is wrong."""
+    """Return the specification of a contender; None for the bare service. Raises `UsageError`."""
     protocol, *rest = name.split("/")
     durability = ALWAYS if ALWAYS in rest else "everysec"
     options = dict(part.partition("=")[::2] for part in rest if part != ALWAYS)
@@ -58,7 +58,7 @@ def parse(name: str, workers: int) -> Spec | None:
 
 
 def exists(name: str) -> bool:
-    """Whether the registry has it: protocols and options come and go."""
+    """Return whether the registry has the contender: protocols and options come and go."""
     try:
         parse(name, 1)
     except UsageError:

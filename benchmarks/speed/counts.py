@@ -1,6 +1,6 @@
-"""What a round cost: processor time of each process, store commands, messages and forced writes, from outside.
+"""The cost of a round: processor time of each process, store commands, messages and forced writes, from outside.
 
-Processor time is the kernel's (proc(5)); the rest is what services say under ``/metrics`` and stores under ``INFO``.
+The kernel counts the processor time (proc(5)); services count under `/metrics`, and stores under `INFO`.
 """
 
 import os
@@ -14,9 +14,9 @@ import aiohttp
 from redis import Redis
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-SAID = {
+METRICS = {
     "wdm_messages_sent_total": "messages",
-    "wdm_message_batches_total": "posts",
+    "wdm_message_batches_total": "batches",
     "wdm_forced_writes_total": "forced",
 }
 _LINE = re.compile(r"^(\w+) ([0-9.e+]+)$", re.MULTILINE)
@@ -24,7 +24,7 @@ _LINE = re.compile(r"^(\w+) ([0-9.e+]+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """``role`` is what its processor time is counted as; ``metrics`` is where a service says what it did."""
+    """A process of a contender. `role` is the column of its processor time; `metrics` is the address of a service's counters."""
 
     role: str
     pid: int
@@ -33,16 +33,19 @@ class Process:
 
 @dataclass(slots=True)
 class Counts:
-    """Since the process began, or between two looks. ``cpu_s`` by role; ``did``: calls, commands, messages, posts, forced."""
+    """Counts since the start of the processes, or between two readings.
+
+    `cpu_s` is by role; `events` has calls, commands, messages, batches and forced writes.
+    """
 
     cpu_s: dict[str, float] = field(default_factory=dict)
-    did: dict[str, float] = field(default_factory=dict)
+    events: dict[str, float] = field(default_factory=dict)
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(_sum(self.cpu_s, other.cpu_s, 1), _sum(self.did, other.did, 1))
+        return Counts(_sum(self.cpu_s, other.cpu_s, 1), _sum(self.events, other.events, 1))
 
     def __sub__(self, other: "Counts") -> "Counts":
-        return Counts(_sum(self.cpu_s, other.cpu_s, -1), _sum(self.did, other.did, -1))
+        return Counts(_sum(self.cpu_s, other.cpu_s, -1), _sum(self.events, other.events, -1))
 
 
 def _sum(one: Mapping[str, float], other: Mapping[str, float], sign: int) -> dict[str, float]:
@@ -50,7 +53,7 @@ def _sum(one: Mapping[str, float], other: Mapping[str, float], sign: int) -> dic
 
 
 async def counted(processes: Sequence[Process], stores: Mapping[str, str]) -> Counts:
-    """What they have done so far."""
+    """Return the counts so far."""
     counts = Counts()
     for process in processes:
         _add(counts.cpu_s, process.role, _cpu_s(process.pid))
@@ -59,12 +62,12 @@ async def counted(processes: Sequence[Process], stores: Mapping[str, str]) -> Co
             if process.metrics:
                 async with session.get(process.metrics) as response:
                     for name, value in _LINE.findall(await response.text()):
-                        if name in SAID:
-                            _add(counts.did, SAID[name], float(value))
+                        if name in METRICS:
+                            _add(counts.events, METRICS[name], float(value))
     for url in stores.values():
         with closing(Redis.from_url(url)) as client:
-            for command, said in client.info("commandstats").items():
-                _add(counts.did, "calls" if command == "cmdstat_fcall" else "commands", said["calls"])
+            for command, stats in client.info("commandstats").items():
+                _add(counts.events, "calls" if command == "cmdstat_fcall" else "commands", stats["calls"])
     return counts
 
 
@@ -73,9 +76,9 @@ def _add(to: dict[str, float], name: str, amount: float) -> None:
 
 
 def resident_kb(pid: int) -> int:
-    """Memory of a process that is its own and in use, in KB."""
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) if found else 0
+    """Return the resident memory of a process in KB."""
+    match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(match[1]) if match else 0
 
 
 def _cpu_s(pid: int) -> float:

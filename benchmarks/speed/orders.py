@@ -1,6 +1,6 @@
-"""What is checked out: a new order each time, with so many items, spread over the shop as a case wants it.
+"""The orders of a round: new orders with the number and the spread of items of a case.
 
-Orders are put into the store with the shop's own commands, many at a time, before a round begins.
+The shop's own commands put the orders into the store, many at a time, before the round begins.
 """
 
 import itertools
@@ -25,7 +25,7 @@ def _uniform(rng: Random, items: int) -> list[int]:
 
 
 def _hot(rng: Random, items: int) -> list[int]:
-    """Nine out of ten items of an order are among the ten that everybody wants."""
+    """Return items of which nine out of ten are among the ten most wanted."""
     wanted = {rng.randrange(HOT if rng.random() < HOT_SHARE else THINGS) for _ in range(items)}
     while len(wanted) < items:
         wanted.add(rng.randrange(THINGS))
@@ -33,7 +33,7 @@ def _hot(rng: Random, items: int) -> list[int]:
 
 
 def _single(rng: Random, items: int) -> list[int]:
-    """Item 0 is in every order."""
+    """Return items with item 0 among them."""
     return [0, *rng.sample(range(1, THINGS), items - 1)]
 
 
@@ -41,7 +41,7 @@ SPREADS: dict[str, Callable[[Random, int], list[int]]] = {"uniform": _uniform, "
 
 
 class Orders:
-    """Numbered orders in the store at ``url``; without one, numbers of the bare service's items."""
+    """Numbered orders in the store at `url`; without a store, the numbers of the bare service's items."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -49,7 +49,7 @@ class Orders:
         self._next = 0
 
     def make(self, count: int, items: int, spread: str) -> Iterator[int]:
-        """The numbers of so many new orders."""
+        """Make `count` new orders, and return their numbers."""
         if not self._url:
             return itertools.cycle(range(THINGS))
         first, self._next = self._next, self._next + count
@@ -71,7 +71,7 @@ def _call(client: Redis, command: Command) -> None:
 
 
 def fill(urls: dict[str, str]) -> None:
-    """Items and users with plenty, in the stores of the services that keep them."""
+    """Make items and users with large amounts in the stores of their services."""
     for service, prefix in (("stock", "item"), ("payment", "user")):
         with closing(Redis.from_url(urls[service])) as client:
             _call(client, Command("init_accounts", (prefix, 0, THINGS, PLENTY, 1)))

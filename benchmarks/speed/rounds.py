@@ -1,4 +1,4 @@
-"""Rounds: everybody is asked in turn, again and again, and what each round brought and cost is kept."""
+"""Rounds in which all contenders take turns, with the rate and the cost of each round."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from benchmarks.speed.counts import Counts, counted
 from benchmarks.speed.orders import Orders
 
 WARM_UP_S = 0.7
-FASTEST_PER_S = 20_000  # nobody is asked for more orders than that before it has shown how fast it is
+FASTEST_PER_S = 20_000  # the highest rate that the first warm-up has orders for
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is asked: orders of so many items, spread so, by so many clients in a closed loop."""
+    """A kind of load: the number of items in an order, their spread, and the number of clients of the closed loop."""
 
     items: int = 1
     spread: str = "uniform"
@@ -26,8 +26,8 @@ class Case:
 
 
 @dataclass(slots=True)
-class Taken:
-    """All rounds of one contender."""
+class RoundResults:
+    """The results of all rounds of one contender."""
 
     loads: list[Load] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
@@ -41,20 +41,21 @@ class Taken:
         return sum(load.statuses[200] for load in self.loads)
 
     def quantile_ms(self, q: float) -> float:
-        """The median of the rounds' quantiles."""
+        """Return the median of the quantiles of the rounds."""
         return median(load.quantile_ms(q) for load in self.loads)
 
-    def each_us(self) -> dict[str, float]:
-        """Microseconds of processor time for each checkout, by role, the generator's last."""
+    def us_per_checkout(self) -> dict[str, float]:
+        """Return the microseconds of processor time a checkout by role, with those of the generator last."""
         spent = {role: seconds * 1e6 / max(self.done, 1) for role, seconds in self.counts.cpu_s.items()}
         return {**spent, "generator": sum(load.cpu_s for load in self.loads) * 1e6 / max(self.done, 1)}
 
-    def each(self, what: str) -> float:
-        return self.counts.did.get(what, 0) / max(self.done, 1)
+    def per_checkout(self, event: str) -> float:
+        """Return the count of an event a checkout."""
+        return self.counts.events.get(event, 0) / max(self.done, 1)
 
-    def ratios(self, other: "Taken") -> list[float]:
-        """Of what the other did, round by round."""
-        return [one.rate_per_s / its.rate_per_s for one, its in zip(self.loads, other.loads, strict=True)]
+    def ratios(self, other: "RoundResults") -> list[float]:
+        """Return the ratios to the rates of another contender, round by round."""
+        return [load.rate_per_s / base.rate_per_s for load, base in zip(self.loads, other.loads, strict=True)]
 
     @property
     def failed(self) -> int:
@@ -62,14 +63,15 @@ class Taken:
 
 
 class Stage:
-    """Contenders that are up, and the orders that each has had so far."""
+    """The running contenders, and the orders of each."""
 
     def __init__(self, contenders: Sequence[Contender]) -> None:
         self._contenders = {contender.name: contender for contender in contenders}
         self._orders = {contender.name: Orders(contender.orders) for contender in contenders}
 
-    async def closed(self, case: Case, names: Sequence[str], rounds: int, seconds: float) -> Mapping[str, Taken]:
-        taken = {name: Taken() for name in names}
+    async def closed(self, case: Case, names: Sequence[str], rounds: int, seconds: float) -> Mapping[str, RoundResults]:
+        """Run the rounds of a closed loop, and return the results by contender."""
+        taken = {name: RoundResults() for name in names}
         expected = {name: await self._warm_up(case, name) for name in names}
         for _ in range(rounds):
             for name in names:
@@ -80,7 +82,7 @@ class Stage:
         return taken
 
     async def opened(self, case: Case, name: str, rate_per_s: float, seconds: float) -> Load:
-        """At a fixed rate, after half a second of it that does not count."""
+        """Run an open loop at a fixed rate, after half a second that does not count."""
         contender = self._contenders[name]
         for time_s in (0.5, seconds):
             paths = self._paths(case, name, int(rate_per_s * time_s) + 1)

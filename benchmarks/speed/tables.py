@@ -1,4 +1,4 @@
-"""What was measured, as tables to read and as one JSON document."""
+"""The results as tables and as one JSON document."""
 
 from collections.abc import Mapping
 from statistics import median
@@ -9,7 +9,7 @@ from rich.table import Table
 
 from benchmarks.load import Load
 from benchmarks.speed.contenders import BARE
-from benchmarks.speed.rounds import Taken
+from benchmarks.speed.rounds import RoundResults
 
 ROLES = ("generator", "order", "stock", "payment")
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
@@ -17,13 +17,13 @@ COSTS = {
     "calls": "store commands",
     "commands": "inside them",
     "messages": "messages",
-    "posts": "posts",
+    "batches": "batches",
     "forced": "forced",
 }
 
 
-def show(console: Console, title: str, taken: Mapping[str, Taken]) -> None:
-    """One row a contender: how fast, how late, what each checkout cost and where."""
+def show(console: Console, title: str, taken: Mapping[str, RoundResults]) -> None:
+    """Print the tables: rates and latencies, and the costs of a checkout, with a row a contender."""
     rates = Table(
         "", "/s", f"of {BARE}", *QUANTILES, "cores", "failed", title=f"{title}: checkouts a second, latency in ms"
     )
@@ -33,15 +33,17 @@ def show(console: Console, title: str, taken: Mapping[str, Taken]) -> None:
     for table in (rates, costs):
         for column in table.columns[1:]:
             column.justify = "right"
-    for name, one in taken.items():
-        late = (f"{one.quantile_ms(q):.1f}" for q in QUANTILES.values())
-        each = one.each_us()
-        cores = f"{one.rate_per_s * sum(each.values()) / 1e6:.1f}"
-        rates.add_row(name, f"{one.rate_per_s:.0f}", _ratio(one, taken.get(BARE)), *late, cores, str(one.failed or ""))
-        stores = sum(us for role, us in each.items() if role not in ROLES)
-        spent = [each.get(role, 0.0) for role in ROLES]
-        counts = (f"{one.each(what):.2f}" for what in COSTS)
-        costs.add_row(name, *(f"{us:.0f}" for us in (*spent, stores, sum(each.values()))), *counts)
+    for name, result in taken.items():
+        late = (f"{result.quantile_ms(q):.1f}" for q in QUANTILES.values())
+        spent_us = result.us_per_checkout()
+        cores = f"{result.rate_per_s * sum(spent_us.values()) / 1e6:.1f}"
+        rates.add_row(
+            name, f"{result.rate_per_s:.0f}", _ratio(result, taken.get(BARE)), *late, cores, str(result.failed or "")
+        )
+        stores = sum(us for role, us in spent_us.items() if role not in ROLES)
+        spent = [spent_us.get(role, 0.0) for role in ROLES]
+        counts = (f"{result.per_checkout(event):.2f}" for event in COSTS)
+        costs.add_row(name, *(f"{us:.0f}" for us in (*spent, stores, sum(spent_us.values()))), *counts)
     console.print(rates)
     console.print(costs)
 
@@ -49,7 +51,7 @@ def show(console: Console, title: str, taken: Mapping[str, Taken]) -> None:
 def show_open(console: Console, title: str, loads: Mapping[str, tuple[float, Load]]) -> None:
     table = Table(
         "",
-        "asked /s",
+        "due /s",
         "done /s",
         *QUANTILES,
         "p99 / p50",
@@ -66,24 +68,24 @@ def show_open(console: Console, title: str, loads: Mapping[str, tuple[float, Loa
     console.print(table)
 
 
-def document(taken: Mapping[str, Taken]) -> dict[str, Any]:
-    """The same for machines. Rates and quantiles are medians of the rounds; ``us`` is microseconds of processor a checkout."""
+def document(taken: Mapping[str, RoundResults]) -> dict[str, Any]:
+    """Return the results as plain values. Rates and quantiles are medians of the rounds; `us` is processor time a checkout."""
     return {
         name: {
-            "rate_per_s": one.rate_per_s,
-            "rates_per_s": [load.rate_per_s for load in one.loads],
-            **({"of_bare": median(one.ratios(taken[BARE]))} if BARE in taken else {}),
-            "latency_ms": {label: one.quantile_ms(q) for label, q in QUANTILES.items()},
-            "us": one.each_us(),
-            "each": {what: one.each(what) for what in COSTS},
-            "failed": one.failed,
+            "rate_per_s": result.rate_per_s,
+            "rates_per_s": [load.rate_per_s for load in result.loads],
+            **({"of_bare": median(result.ratios(taken[BARE]))} if BARE in taken else {}),
+            "latency_ms": {label: result.quantile_ms(q) for label, q in QUANTILES.items()},
+            "us": result.us_per_checkout(),
+            "each": {event: result.per_checkout(event) for event in COSTS},
+            "failed": result.failed,
         }
-        for name, one in taken.items()
+        for name, result in taken.items()
     }
 
 
-def _ratio(one: Taken, bare: Taken | None) -> str:
+def _ratio(result: RoundResults, bare: RoundResults | None) -> str:
     if bare is None:
         return ""
-    ratios = one.ratios(bare)
+    ratios = result.ratios(bare)
     return f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
