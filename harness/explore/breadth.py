@@ -1,4 +1,4 @@
-"""One breadth-first pass over the states of a space, until one is found or a bound is reached."""
+"""One breadth-first pass over the states of a space, until a goal or a bound is reached."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,21 +14,23 @@ LOOK_EVERY = 500  # states between two looks at the clock
 
 
 class State(NamedTuple):
-    """``places`` has the number of each node's place, ``packets`` (a bit mask) all that were ever sent."""
+    """A state: the number of each node's state, a mask of all packets ever sent, and the number of crashes so far."""
 
     node_states: NodeStates
     packets: int
     crashes: int
 
     def after(self, move: Move) -> "State":
+        """Return the state after a move."""
         node_states = (*self.node_states[: move.at], move.node_state, *self.node_states[move.at + 1 :])
         return State(node_states, self.packets | move.packets, self.crashes + move.crashes)
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """``crashes`` in a run; the others are where a search gives up. ``depth``: steps that change a node, 0 for no
-    limit.
+    """The highest number of ``crashes`` on a path, and the limits of the search in ``states`` and ``seconds``.
+
+    ``depth`` limits the steps that change a node, 0 for no limit.
     """
 
     crashes: int = 1
@@ -38,24 +40,26 @@ class Bounds:
 
 
 class TimeBudget:
-    """When time is up, asked now and then."""
+    """The time that a search may take."""
 
     def __init__(self, seconds: float) -> None:
         self._began = time.monotonic()
         self._seconds = seconds
 
-    def spent(self) -> float:
+    def elapsed(self) -> float:
+        """Return the time since the begin in seconds."""
         return time.monotonic() - self._began
 
-    def up(self) -> bool:
-        return self.spent() > self._seconds
+    def is_exceeded(self) -> bool:
+        """Whether the time is used up."""
+        return self.elapsed() > self._seconds
 
 
 class BreadthFirst:
-    """The states in the order in which they were met. ``limit`` is the bound that ended the pass, or empty.
+    """One pass; ``states`` are in the order of their discovery, ``limit`` is the bound that ended the pass, or empty.
 
-    ``worth``: whether these places, so many moves from the beginning, are worth a look. ``edges`` has every change of
-    places that was possible, if they are ``mapped``.
+    ``is_promising`` decides for node states at a depth whether the pass visits them. ``edges`` has every change of
+    node states, if ``with_edges``.
     """
 
     def __init__(
@@ -63,10 +67,10 @@ class BreadthFirst:
         space: Space,
         reductions: Reductions,
         bounds: Bounds,
-        clock: TimeBudget,
+        time_budget: TimeBudget,
         progress: Progress = lambda _states, _depth: None,
-        worth: Callable[[NodeStates, int], bool] | None = None,
-        mapped: bool = False,
+        is_promising: Callable[[NodeStates, int], bool] | None = None,
+        with_edges: bool = False,
     ) -> None:
         self.states: list[State] = []
         self.edges: list[tuple[NodeStates, NodeStates]] = []
@@ -74,21 +78,23 @@ class BreadthFirst:
         self.limit = ""
         self._moves = Moves(space, reductions)
         self._bounds = bounds
-        self._clock = clock
+        self._time_budget = time_budget
         self._progress = progress
-        self._worth = worth
-        self._mapped = mapped
+        self._is_promising = is_promising
+        self._with_edges = with_edges
         self._known: _KnownStates = _MaximalStates() if reductions.covered_states else _AllStates()
-        self._came: list[tuple[int, Move | None]] = []
-        self._meet(space.initial, 0, 0, 0, (-1, None))
+        self._predecessors: list[tuple[int, Move | None]] = []
+        self._add(space.initial, 0, 0, 0, (-1, None))
 
-    def until(self, wanted: Callable[[NodeStates], object]) -> int | None:
-        """The number of the first state with wanted places, which is as near as any; None if there is none or a bound
-        is met.
+    def find(self, goal: Callable[[NodeStates], object]) -> int | None:
+        """Return the number of the first state whose node states fulfil ``goal``; None without one, or at a bound.
+
+        The pass goes level by level, so no other such state is nearer.
         """
-        if wanted(self.states[0].node_states):
+        if goal(self.states[0].node_states):
             return 0
         level_ends = 1
+        # The list is the queue as well: it grows in this loop, by a level while the level before is expanded.
         for at, state in enumerate(self.states):
             if at == level_ends:
                 self.depth += 1
@@ -96,39 +102,39 @@ class BreadthFirst:
             if len(self.states) > self._bounds.states:
                 self.limit = "states"
                 return None
-            if at % LOOK_EVERY == 0 and self._late():
+            if at % LOOK_EVERY == 0 and self._is_out_of_time():
                 self.limit = "seconds"
                 return None
-            for met in self._expand(at, state):
+            for reached in self._expand(at, state):
                 if self._bounds.depth and self.depth == self._bounds.depth:
                     self.limit = "depth"
                     return None
-                if wanted(met):
+                if goal(reached):
                     return len(self.states) - 1
         return None
 
     def node_states(self) -> dict[NodeStates, int]:
-        """All places that were met, each with its first state."""
-        found: dict[NodeStates, int] = {}
+        """Return all node states of the pass, each with the number of its first state."""
+        first: dict[NodeStates, int] = {}
         for at, state in enumerate(self.states):
-            found.setdefault(state.node_states, at)
-        return found
+            first.setdefault(state.node_states, at)
+        return first
 
     def path(self, to: int) -> list[NodeStates]:
-        """The places on the way to a state, from the beginning."""
+        """Return the node states on the path to a state, from the initial one."""
         return [self.states[at].node_states for at, _ in self._path(to)]
 
     def steps(self, to: int) -> tuple[Transition, ...]:
-        """The steps on the way to a state."""
+        """Return the steps on the path to a state."""
         return tuple(move.step for _, move in self._path(to) if move is not None)
 
     # ------------------------------------------------------------ inside
 
     def _path(self, to: int) -> list[tuple[int, Move | None]]:
-        """The states on the way, each with the move that led to it."""
+        """Return the states on the path to a state, each with the move that leads to it."""
         path = []
         while to >= 0:
-            before, move = self._came[to]
+            before, move = self._predecessors[to]
             path.append((to, move))
             to = before
         return path[::-1]
@@ -142,41 +148,44 @@ class BreadthFirst:
                 if crashes + move.crashes > self._bounds.crashes:
                     continue
                 then = (*before, move.node_state, *after)
-                if self._worth is not None and not self._worth(then, self.depth + 1):
+                if self._is_promising is not None and not self._is_promising(then, self.depth + 1):
                     continue
-                if self._mapped:
+                if self._with_edges:
                     self.edges.append((node_states, then))
-                if self._meet(then, packets | move.packets, packets, crashes + move.crashes, (number, move)):
+                if self._add(then, packets | move.packets, packets, crashes + move.crashes, (number, move)):
                     yield then
 
-    def _meet(
-        self, node_states: NodeStates, packets: int, known: int, crashes: int, came: tuple[int, Move | None]
+    def _add(
+        self, node_states: NodeStates, packets: int, known: int, crashes: int, predecessor: tuple[int, Move | None]
     ) -> bool:
         """Add a state unless a known one covers it, and return whether it is new. ``known``: see ``Moves.sent``."""
         # Nine of ten states are covered, so no state is made before this is known.
         if self._known.covers(node_states, packets, crashes):
             return False
-        _, move = came
+        _, move = predecessor
         sent = self._moves.sent(node_states, packets, known, move.at if move is not None else None)
         if sent != packets and self._known.covers(node_states, sent, crashes):
             return False
         self._known.add(node_states, sent, crashes)
         self.states.append(State(node_states, sent, crashes))
-        self._came.append(came)
+        self._predecessors.append(predecessor)
         return True
 
-    def _late(self) -> bool:
+    def _is_out_of_time(self) -> bool:
+        """Report the progress, and return whether the time is used up."""
         self._progress(len(self.states), self.depth)
-        return self._clock.up()
+        return self._time_budget.is_exceeded()
 
 
 class _KnownStates(Protocol):
+    """The states of a pass so far."""
+
     def covers(self, node_states: NodeStates, packets: int, crashes: int) -> bool: ...
     def add(self, node_states: NodeStates, packets: int, crashes: int) -> None: ...
 
 
 class _AllStates:
-    """Every state for itself."""
+    """All states: a state covers only itself."""
 
     def __init__(self) -> None:
         self._states: set[tuple[NodeStates, int, int]] = set()
@@ -189,7 +198,11 @@ class _AllStates:
 
 
 class _MaximalStates:
-    """For each places the states that no other covers: (packets, crashes) each."""
+    """The states that no other covers, (packets, crashes) for each node states: the maximal elements of the covering
+    order.
+
+    They are few, so a list is faster than an index.
+    """
 
     def __init__(self) -> None:
         self._states: dict[NodeStates, list[tuple[int, int]]] = {}
@@ -201,6 +214,7 @@ class _MaximalStates:
         return False
 
     def add(self, node_states: NodeStates, packets: int, crashes: int) -> None:
+        # The states that the new one covers are no longer maximal. They stay in the pass, whose order gives the lengths.
         others = self._states.setdefault(node_states, [])
         if others:
             others[:] = [other for other in others if other[1] < crashes or other[0] & ~packets]

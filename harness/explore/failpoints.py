@@ -26,6 +26,6 @@ def _failpoints(name: str, options: tuple[tuple[str, str], ...], ablated: tuple[
     after: set[str] = set()
     for case in CASES:
         space = Space(protocol, config, case)
-        BreadthFirst(space, ALL, BOUNDS, TimeBudget(BOUNDS.seconds)).until(lambda _node_states: False)
+        BreadthFirst(space, ALL, BOUNDS, TimeBudget(BOUNDS.seconds)).find(lambda _node_states: False)
         after |= space.failpoints()
     return tuple(sorted({*after, *(failpoint.replace(":after-", ":before-", 1) for failpoint in after)}))

@@ -31,7 +31,7 @@ from protocols.core import Config, Protocol
 Tables = Mapping[str, Mapping[str, Any]]
 
 
-class View(NamedTuple):
+class StoreView(NamedTuple):
     """The part of a node's store on which the invariants depend: few views belong to many states.
 
     ``tables`` are the orders and accounts of the case, ``held`` has (key, txn) for every exclusive lock.
@@ -55,12 +55,12 @@ class Invariants:
         self._names = {*keys, *(f"{kind}:{key}" for kind in ("deposit", "anew") for key in keys)}
         self._names.update(f"order:{order.name}" for order in case.orders)
 
-    def view(self, store: FrozenTables) -> View:
+    def view(self, store: FrozenTables) -> StoreView:
         """Return the part of a node's store on which the invariants depend."""
         held = self._locks({name: dict(fields) for name, fields in store})
-        return View(tuple(table for table in store if table[0] in self._names), tuple(held))
+        return StoreView(tuple(table for table in store if table[0] in self._names), tuple(held))
 
-    def violated(self, views: Sequence[View], replies: Sequence[str], ended: bool) -> str:
+    def violated(self, views: Sequence[StoreView], replies: Sequence[str], ended: bool) -> str:
         """Return ``INVARIANT: the violation`` for the first violated invariant, or "". ``views`` are of all nodes,
         ``replies`` of all clients.
 
@@ -97,7 +97,7 @@ class Invariants:
                     f"{self._most[account.key]}, and it has {balance}"
                 )
 
-    def _mutual_exclusion(self, views: Iterable[View]) -> Iterator[str]:
+    def _mutual_exclusion(self, views: Iterable[StoreView]) -> Iterator[str]:
         for view in views:
             held: dict[str, str] = {}
             for key, txn in view.held:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from harness.explore.breadth import Bounds, BreadthFirst, NodeStates, Progress, State, TimeBudget
 from harness.explore.case import SearchCase
-from harness.explore.invariants import Invariants, View
+from harness.explore.invariants import Invariants, StoreView
 from harness.explore.liveness import Liveness
 from harness.explore.moves import ALL, NONE, Moves, Reductions
 from harness.explore.shortest import Nearest
@@ -63,10 +63,10 @@ class SearchResult:
         return bool(self.violation) and self.invariant != UNFINISHED
 
 
-class _Kind(NamedTuple):
+class _Projection(NamedTuple):
     """The part of a node's state on which the invariants depend. ``replies``: of its clients, empty if it has none."""
 
-    view: View
+    view: StoreView
     replies: tuple[str, ...]
     ended: bool
 
@@ -86,8 +86,8 @@ class Search:
         self._invariants = Invariants(protocol, config, case)
         self._liveness = Liveness(Space(protocol, config, case, patience=1))
         self._all = Moves(self.space, NONE)
-        self._kinds: list[dict[int, int]] = [{} for _ in self.space.nodes]
-        self._kind_numbers: dict[_Kind, int] = {}
+        self._projections: list[dict[int, int]] = [{} for _ in self.space.nodes]
+        self._projection_numbers: dict[_Projection, int] = {}
         self._judged: dict[tuple[int, ...], str] = {}
 
     def run(self, progress: Progress = lambda _states, _depth: None) -> SearchResult:
@@ -101,23 +101,23 @@ class Search:
     def _run(self, progress: Progress) -> SearchResult:
         time_budget = TimeBudget(self.bounds.seconds)
         first = BreadthFirst(self.space, self._reductions, self.bounds, time_budget, progress)
-        violating = first.until(self.safety_violation)
+        violating = first.find(self.safety_violation)
         if violating is None and not first.limit:
             violating = self._first_unfinished(first, time_budget, progress)
         self.reached = tuple(first.node_states())
-        result = SearchResult(self.case, len(first.states), first.depth, time_budget.spent(), first.limit)
+        result = SearchResult(self.case, len(first.states), first.depth, time_budget.elapsed(), first.limit)
         if violating is not None:
             self._explain(result, first, violating, time_budget, progress)
         return result
 
     def safety_violation(self, node_states: NodeStates) -> str:
         """Return the first invariant that these node states violate, with an explanation, or ""."""
-        numbers = tuple(map(self._kind_number, self._kinds, count(), node_states))
+        numbers = tuple(map(self._projection_number, self._projections, count(), node_states))
         violation = self._judged.get(numbers)
         if violation is None:
-            kinds = [self._kind(at, number) for at, number in enumerate(node_states)]
-            replies, ended = kinds[self.space.home].replies, all(kind.ended for kind in kinds)
-            violation = self._invariants.violated([kind.view for kind in kinds], replies, ended)
+            projections = [self._projection(at, number) for at, number in enumerate(node_states)]
+            replies, ended = projections[self.space.home].replies, all(projection.ended for projection in projections)
+            violation = self._invariants.violated([projection.view for projection in projections], replies, ended)
             self._judged[numbers] = violation
         return violation
 
@@ -147,7 +147,7 @@ class Search:
         for judged, (node_states, at) in enumerate(reversed(first.node_states().items())):
             if judged % LOOK_EVERY == 0:
                 progress(len(first.states), first.depth)
-                if time_budget.up():
+                if time_budget.is_exceeded():
                     first.limit = "seconds" if earliest is None else ""
                     break
             if self.liveness_violation(node_states):
@@ -166,18 +166,24 @@ class Search:
             node_states, result.path, result.shortest = nearest.find(first.path(violating))
             result.states += nearest.states
         result.violation = goal(node_states)
-        result.seconds = time_budget.spent()
+        result.seconds = time_budget.elapsed()
 
-    def _kind_number(self, known: dict[int, int], at: int, number: int) -> int:
-        kind = known.get(number)
-        if kind is None:
-            kind = known[number] = self._kind_numbers.setdefault(self._kind(at, number), len(self._kind_numbers))
-        return kind
+    def _projection_number(self, known: dict[int, int], at: int, number: int) -> int:
+        """Return the number of a node state's projection: the states of one vector of numbers are judged once."""
+        projection = known.get(number)
+        if projection is None:
+            projection = known[number] = self._projection_numbers.setdefault(
+                self._projection(at, number), len(self._projection_numbers)
+            )
+        return projection
 
-    def _kind(self, at: int, number: int) -> "_Kind":
+    def _projection(self, at: int, number: int) -> _Projection:
+        """Return the projection of a node state."""
         node_state = self.space.node_state(at, number)
         replies = node_state.clients.replies if node_state.clients is not None else ()
-        return _Kind(self._invariants.view(node_state.local.tables), replies, not self.space.unfinished_at(at, number))
+        return _Projection(
+            self._invariants.view(node_state.local.tables), replies, not self.space.unfinished_at(at, number)
+        )
 
 
 @contextmanager

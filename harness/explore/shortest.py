@@ -55,13 +55,13 @@ class Nearest:
                 bounds, self._time_budget, lambda node_states, steps: steps + distances.get(node_states, inf) < most
             )
             known = shorter or known
-        return known._replace(shortest=self._certain and not self._time_budget.up())
+        return known._replace(shortest=self._certain and not self._time_budget.is_exceeded())
 
     def _exact(
-        self, bounds: Bounds, time_budget: TimeBudget, worth: Callable[[NodeStates, int], bool]
+        self, bounds: Bounds, time_budget: TimeBudget, is_promising: Callable[[NodeStates, int], bool]
     ) -> ShortestPath | None:
-        search = BreadthFirst(self._space, SHORTEST, bounds, time_budget, self._progress, worth)
-        number = search.until(self._goal)
+        search = BreadthFirst(self._space, SHORTEST, bounds, time_budget, self._progress, is_promising)
+        number = search.find(self._goal)
         self.states += len(search.states)
         self._certain = self._certain and not search.limit
         return None if number is None else ShortestPath(search.states[number].node_states, search.steps(number), False)
@@ -73,9 +73,9 @@ class Nearest:
         heuristic is admissible, and the third pass leaves out no shortest path.
         """
         search = BreadthFirst(
-            self._space, ALL, replace(self._bounds, depth=depth), self._time_budget, self._progress, mapped=True
+            self._space, ALL, replace(self._bounds, depth=depth), self._time_budget, self._progress, with_edges=True
         )
-        search.until(lambda _: False)
+        search.find(lambda _: False)
         self.states += len(search.states)
         self._certain = self._certain and search.limit in ("", "depth")
         predecessors: dict[NodeStates, list[NodeStates]] = {}

@@ -39,7 +39,7 @@ def test_what_is_benign_raises_no_alarm(name: str, protocol: str) -> None:
 
 
 @pytest.mark.parametrize("name", ILL_FORMED)
-def test_what_is_no_history_is_judged_by_nobody(name: str) -> None:
+def test_an_ill_formed_history_is_not_judged(name: str) -> None:
     judgement = judge(ILL_FORMED[name]().history())
     assert judgement.verdict == "unknown", summary(judgement)
     assert all("ill-formed" in reason for reason in judgement.reasons)
@@ -58,7 +58,7 @@ def test_the_corpus_is_large() -> None:
     assert len({case.name for case in VIOLATIONS.values()}) >= 30
 
 
-def test_a_run_that_holds_says_what_it_could_not_show() -> None:
+def test_a_run_that_holds_lists_claims_without_evidence() -> None:
     judgement = judge(a_run().history("2pc"))
     assert judgement.verdict == "holds"
     assert judgement.not_judged == ("isolation: strict-serializable",)

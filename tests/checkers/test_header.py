@@ -78,7 +78,7 @@ def test_a_configuration_that_is_lost_is_named(lost: tuple[str, ...], tmp_path: 
     assert judgement.reasons[0].startswith(f"the first line of the history lacks {', '.join(lost)}: ")
 
 
-def test_version_1_did_not_say_which_faults_were_asked_for(tmp_path: Path) -> None:
+def test_version_1_had_no_planned_faults(tmp_path: Path) -> None:
     first = header() | {"version": 1}
     del first["config"]["faults"]
     assert examine(load(written(tmp_path, first))).verdict == "holds"

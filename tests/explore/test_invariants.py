@@ -63,7 +63,7 @@ def test_nothing_is_broken_before_and_after() -> None:
     assert broken(pay("o"), Clients(("c0.0", "c0.1"), ("acknowledged", "rejected"))) == ""
 
 
-def test_who_was_told_yes_has_paid_and_who_was_told_no_has_not() -> None:
+def test_an_acknowledged_order_is_paid_and_a_rejected_one_is_not() -> None:
     assert broken(lambda *_: None, Clients(("c0.0", ""), ("acknowledged", "")), ended=False) == "false acknowledgement"
     assert broken(pay("o"), Clients(("c0.0", ""), ("rejected", "")), ended=False) == "false rejection"
     both = Clients(("c0.0", "c0.1"), ("acknowledged", "rejected"))

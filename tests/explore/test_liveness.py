@@ -33,7 +33,7 @@ def without(*names: str) -> Any:
     )
 
 
-def test_a_message_that_nobody_repeats_is_missed() -> None:
+def test_a_message_without_a_retry_is_missed() -> None:
     """Though it is still in the network of the search, where it could be delivered: it may as well have been lost."""
     found = search(altered("order", without("resend")), ONE)
     assert found.invariant == "unfinished"
@@ -51,7 +51,7 @@ def test_a_timer_that_is_not_set_again_has_fired_once() -> None:
 
 
 @pytest.mark.parametrize("case", [ONE, SHORT, SHARED], ids=lambda case: case.name)
-def test_nobody_has_to_give_up(case: SearchCase) -> None:
+def test_no_transaction_needs_its_deadline(case: SearchCase) -> None:
     """Without a deadline it ends as well: no transaction waits for ever for one that waits."""
     found = search(altered("order", without("deadline")), case)
     assert found.exhausted

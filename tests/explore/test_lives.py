@@ -29,7 +29,7 @@ def search(protocol: str, case: SearchCase) -> SearchResult:
 @pytest.mark.parametrize(
     "protocol", [pytest.param(name, marks=pytest.mark.slow if name == "2pc" else ()) for name in EVERY_PROTOCOL]
 )
-def test_what_a_former_life_asked_of_its_store_changes_nothing(protocol: str) -> None:
+def test_late_commands_of_a_former_life_change_nothing(protocol: str) -> None:
     found = search(protocol, LATE_LIVES)
     assert (found.violation, found.exhausted) == ("", True)
 

@@ -24,7 +24,7 @@ def test_it_breaks(case: SearchCase, crashes: int) -> None:
     assert len(found.path) == 2
 
 
-def test_undisturbed_it_sells_what_it_says() -> None:
+def test_without_faults_it_sells_exactly_the_stock() -> None:
     """Its checks are right as far as they go: it is the crash and the lost message that it has no answer to."""
     search = Search(PROTOCOL, PROTOCOL.configure(), ONE, Bounds(crashes=0))
     path = walk(search, BOUGHT)

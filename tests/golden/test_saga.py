@@ -1,4 +1,4 @@
-"""What the saga says in its classic situations, word for word. ``--rewrite-golden`` writes them anew: read the diff."""
+"""The transcripts of the saga in its classic situations, word for word. ``--rewrite-golden`` writes them anew: read the diff."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the protocol says in its classic situations, word for word. ``--rewrite-golden`` writes them anew: read the diff."""
+"""The transcripts of the protocol in its classic situations, word for word. ``--rewrite-golden`` rewrites them."""
 
 from pathlib import Path
 

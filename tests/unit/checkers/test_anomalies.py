@@ -144,12 +144,12 @@ def test_a_stale_read_does_not_make_an_update_lost_that_others_saw():
     assert names(T(x=1, at=FIRST), T(X=1, at=THEN), T(X=0, at=LATER)) == {"G-single-realtime"}
 
 
-def test_each_update_that_missed_another_is_told():
+def test_each_update_that_missed_another_is_reported():
     found = find_anomalies(history(T(X=0, x=1), T(X=0, x=2), T(X=2, x=4)))
     assert [anomaly.txns for anomaly in found if anomaly.name == "lost-update"] == [(0, 1), (0, 2)]
 
 
-def test_the_cycle_is_the_shortest_and_says_what_each_step_is():
+def test_the_cycle_is_the_shortest_and_each_edge_has_its_kind():
     long_way = [T(x=1), T(X=1, y=1), T(Y=1, z=1), T(Z=1, X=0)]
     (anomaly,) = find_anomalies(history(*long_way))
     assert anomaly.txns == (3, 0, 1, 2)
@@ -185,7 +185,7 @@ def test_what_a_client_did_long_ago_is_one_step_away():
     assert (anomaly.name, len(anomaly.txns)) == ("G-single-process", 3)
 
 
-def test_each_knot_is_told_once():
+def test_each_cyclic_component_is_reported_once():
     knots = [
         txn for name in "abc" for txn in (T(**{name: 1, name * 2: 1}), T(**{name.upper(): 1, name.upper() * 2: 0}))
     ]

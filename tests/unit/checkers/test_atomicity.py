@@ -44,7 +44,7 @@ def test_half_a_checkout_is_named(checkout_run, outcomes, end, names):
     assert found(checkout_run(outcomes, **end)) == names
 
 
-def test_the_order_and_its_steps_are_told_in_time_order(checkout_run):
+def test_the_order_and_its_operations_are_in_time_order(checkout_run):
     run = checkout_run(["unknown", "fail"], stock=20, paid=False)
     (violation,) = atomicity.check(run.history()).violations
     assert violation.keys == ("order o", "user 1")
@@ -91,7 +91,7 @@ def two_orders(run, credit, *paid):
         (100, ["a", "b"], ["a", "b"]),
     ],
 )
-def test_the_amount_says_which_of_several_orders(run, credit, paid, orders):
+def test_the_amount_decides_between_several_orders(run, credit, paid, orders):
     violations = atomicity.check(two_orders(run, credit, *paid).history()).violations
     assert sorted(violation.keys[0] for violation in violations) == [f"order {name}" for name in orders]
 
@@ -201,7 +201,7 @@ def test_made_orders_are_known_by_their_reads(run):
     assert (violation.name, violation.keys) == ("paid-but-not-charged", ("order 0", "user 2"))
 
 
-def test_an_order_that_nobody_could_read_may_be_paid_or_not(checkout_run):
+def test_an_order_without_a_final_read_may_be_paid_or_not(checkout_run):
     """Its user and item are known from its additions; both outcomes are possible, and no other balance."""
     for end, verdict in (
         ({}, "unknown"),

@@ -13,13 +13,13 @@ def availability_of(play) -> tuple[str, dict]:
     return headline(history, judge(history)), figures
 
 
-def test_a_run_without_faults_has_nothing_to_say_of_it():
+def test_a_run_without_faults_is_not_applicable():
     history = a_run().history()
     assert availability.check(history).verdict == "not-applicable"
     assert "availability:" not in render(history, judge(history))
 
 
-def test_who_was_served_and_for_how_long_nobody():
+def test_served_requests_and_the_longest_time_without_one():
     line, figures = availability_of(outages.served_after)
     assert (figures["asked"], figures["succeeded"], figures["never_again"]) == (4, 1, [])
     assert 8 < figures["longest_without_s"] < 9
@@ -35,11 +35,11 @@ def test_never_again_is_named_whatever_the_verdict():
     assert "none again after 1 faults" in figures["words"]
 
 
-def test_a_refusal_for_what_was_asked_is_an_answer():
+def test_a_rejection_for_the_content_is_an_answer():
     assert "10 were rejected for their content" in availability_of(outages.sold_out_after)[1]["words"]
 
 
-def test_nobody_served_is_unknown_and_says_why():
+def test_no_served_request_is_unknown_with_a_reason():
     judgement = judge(a_run(middle=outages.nobody_served_after).history())
     assert judgement.verdict == "unknown"
     (reason,) = judgement.reasons

@@ -87,7 +87,7 @@ def test_without_final_reads_nothing_is_known(checkout_run):
     assert "no final phase" in finding.reasons[0]
 
 
-def test_a_balance_that_nobody_opened_is_not_judged(checkout_run):
+def test_a_balance_without_an_opening_is_not_judged(checkout_run):
     run = checkout_run()
     run.see_user("stranger", 7)
     finding = conservation.check(run.history())

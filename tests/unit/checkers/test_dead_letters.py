@@ -32,7 +32,7 @@ def test_what_is_too_much_or_missing_is_a_violation(run, seen, name):
     assert result.standing == "claimed-and-violated"
 
 
-def test_a_broker_that_cannot_be_asked_is_unknown(run):
+def test_a_broker_that_cannot_be_read_is_unknown(run):
     assert look(run, unknown="it is gone").verdict == Verdict.UNKNOWN
 
 

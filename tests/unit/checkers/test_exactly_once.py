@@ -47,7 +47,7 @@ def test_half_a_checkout_is_none_of_its_business(checkout_run, end):
     assert atomicity.check(run.history()).verdict == Verdict.VIOLATED
 
 
-def test_how_often_is_told(checkout_run):
+def test_the_number_of_repetitions_is_reported(checkout_run):
     (violation,) = exactly_once.check(checkout_run(credit=70).history()).violations
     assert "was taken 2 times too often for order o" in violation.explanation
     assert violation.keys == ("order o", "user 1")

@@ -49,7 +49,7 @@ def distances(edges, size=SIZE):
 
 @settings(deadline=None)
 @given(edges_of)
-def test_tarjan_finds_who_reaches_each_other(edges):
+def test_tarjan_finds_nodes_that_reach_each_other(edges):
     far = distances(edges)
     found = list(components(graph_of(edges)))
     assert sorted(node for component in found for node in component) == list(range(SIZE))

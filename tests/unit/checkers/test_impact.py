@@ -31,7 +31,7 @@ def fault(run, kind, *aimed, at=1000, until=2000, down=(), **more):
         ("partition", ("order-2->stock-1", "order-1->stock-1"), (), ""),
     ],
 )
-def test_a_fault_that_reaches_nobody_has_not_happened(run, kind, aimed, down, why):
+def test_a_fault_without_a_reached_target_has_not_happened(run, kind, aimed, down, why):
     node(run, 0, "order-1", "down", pid=None)
     node(run, 0, "order-2", "running")
     node(run, 0, "stock-1", "running")
@@ -59,7 +59,7 @@ def test_what_comes_up_while_a_fault_lasts_is_reached(run):
         ([("stock-1", 1500), ("order-1", 900), ("order-1", 2900)], None, False),
     ],
 )
-def test_a_failpoint_is_passed_if_somebody_dies_there(run, deaths, killed_at, happened):
+def test_a_failpoint_is_passed_if_a_process_dies_there(run, deaths, killed_at, happened):
     for name in ("order-1", "stock-1"):
         node(run, 0, name, "running")
     for name, at in deaths:
@@ -113,7 +113,7 @@ def test_faults_in_vain_prove_nothing(run, begin, reason):
     assert bool(ineffective_faults(run.history())) == bool(reason)
 
 
-def test_a_history_without_the_faults_that_were_asked_for_is_unknown(checkout_run):
+def test_a_history_without_the_planned_faults_is_unknown(checkout_run):
     recorded = checkout_run().history()
     recorded.header.config.update(workload={}, must_hold=[], faults=[])
     assert examine(recorded).verdict == Verdict.HOLDS
@@ -123,7 +123,7 @@ def test_a_history_without_the_faults_that_were_asked_for_is_unknown(checkout_ru
     assert judgement.reasons[0].endswith("the history has no event of any crash")
 
 
-def test_a_fault_for_the_broker_alone_is_for_nobody_without_one():
+def test_a_fault_for_the_broker_alone_has_no_target_without_one():
     only = Recurring("crash", ("broker?",), (1.0, 1.0), (1.0, 1.0), None, {})
     assert only.where(broker=False) is None
     assert only.where(broker=True).targets == ("broker",)

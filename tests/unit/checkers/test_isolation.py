@@ -112,7 +112,7 @@ def test_a_balance_above_its_opening_is_garbage(shop):
     assert "garbage-read" in found(shop)
 
 
-def test_a_stale_read_is_told_step_by_step(shop):
+def test_a_stale_read_is_explained_edge_by_edge(shop):
     shop.op("checkout", "a", at=(200, 210), process=1)
     stale = shop.see_item("7", 100, at=(220, 230), process=2)
     shop.see_item("7", 99, at=(240, 250), process=3)
@@ -130,7 +130,7 @@ def test_a_stale_read_is_told_step_by_step(shop):
     assert [op.op for op in violation.evidence] == ["add_item", "checkout", "find_item"]
 
 
-def test_who_wrote_after_whom_is_told_with_a_witness(shop):
+def test_the_order_of_writes_is_explained_with_a_witness(shop):
     """User 1 was charged for a before b, item 7 was taken for b before a."""
     shop.op("checkout", "a", at=(200, 300), process=1)
     shop.op("checkout", "b", at=(200, 300), process=2)
@@ -217,7 +217,7 @@ def unread(run):
 
 
 @pytest.mark.parametrize("spoil", [plain, topped_up, untold, opaque, unread, untried, twins, half])
-def test_where_the_amounts_say_nothing_there_is_nothing_to_judge(shop, spoil):
+def test_ambiguous_amounts_are_not_applicable(shop, spoil):
     spoil(shop)
     finding = isolation.check(shop.history())
     assert finding.verdict == Verdict.NOT_APPLICABLE

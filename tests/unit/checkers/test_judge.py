@@ -51,7 +51,7 @@ def test_the_verdict(checkout_run, checkers, isolation, verdict, standings):
     assert bool(judgement.reasons) == ("unknown" in (verdict, *standings))
 
 
-def test_what_is_allowed_is_still_told(checkout_run):
+def test_allowed_violations_are_still_reported(checkout_run):
     (result,) = judge(checkout_run().history(isolation="none"), {"isolation": SEEN}).results
     assert (result.allowed, result.violated) == ((ANOMALY,), ())
     assert result.claims == ("isolation: none",)
@@ -70,7 +70,7 @@ def test_allowed_and_unsure_is_unknown(checkout_run):
     assert judge(checkout_run().history(isolation="none"), {"isolation": both}).verdict == Verdict.UNKNOWN
 
 
-def test_a_checker_that_raises_says_why(checkout_run):
+def test_a_checker_that_raises_is_unknown_with_the_error(checkout_run):
     judgement = judge(checkout_run().history(), {"broken": BROKEN})
     assert judgement.reasons == ("broken: raised KeyError: 'credit'",)
 
@@ -140,11 +140,11 @@ def test_not_even_a_cut_log_makes_a_balance_negative(checkout_run):
 @pytest.mark.parametrize(
     ("atomicity", "verdict"), [("atomic", "violated"), ("eventually", "violated"), ("none", "holds")]
 )
-def test_half_a_checkout_matters_to_those_who_claim_atomicity(checkout_run, atomicity, verdict):
+def test_half_a_checkout_violates_only_a_claim_of_atomicity(checkout_run, atomicity, verdict):
     assert judge(checkout_run(credit=100).history(atomicity=atomicity)).verdict == verdict
 
 
-def test_a_bound_matters_to_those_who_claim_one(checkout_run):
+def test_a_bound_matters_only_where_it_is_claimed(checkout_run):
     run = checkout_run()
     run.event("probe", at=60_000, in_doubt=1)
     assert judge(run.history(recovery_s=10)).verdict == "violated"

@@ -69,7 +69,7 @@ def test_it_counts_from_the_last_heal(run):
     [[], [(5_000, {"locks": 1})], [(5_000, {"locks": 1}), (60_000, {})]],
     ids=["none", "early", "gap"],
 )
-def test_where_nobody_looked_is_unknown(run, probes):
+def test_without_a_probe_it_is_unknown(run, probes):
     assert judged(run, *probes).verdict == Verdict.UNKNOWN
 
 
@@ -77,7 +77,7 @@ def test_without_a_heal_nothing_is_known(run):
     assert recovery.check(run.history()).verdict == Verdict.UNKNOWN
 
 
-def test_how_long_each_fault_blocked_whom(run):
+def test_the_time_for_which_each_fault_blocked_operations(run):
     run.event("fault-start", at=1000, fault="crash", target="order")
     run.op("checkout", "1", at=(900, 1100))  # began before the fault, so it is no evidence
     run.op("checkout", "2", at=(1200, 5000))
@@ -102,7 +102,7 @@ def test_a_fault_that_was_never_ended_lasts_until_the_heal(run):
     assert fault["from_end_s"] == {"checkout": 1.1}
 
 
-def test_the_bound_binds_nobody_whose_store_has_forgotten_its_vote(run):
+def test_the_bound_does_not_bind_after_a_lost_vote(run):
     """A commit then waits for ever for an acknowledgement that cannot come: reported, and allowed unless durability is always."""
     run.event("fault-start", fault="power-cut", target="all")
     run.event("healed", at=1_000)

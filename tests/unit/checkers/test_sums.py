@@ -100,7 +100,7 @@ def test_a_balance_that_could_only_be_bounded_is_unknown(run):
         assert any("only the bounds of user 1" in reason for reason in finding.reasons)
 
 
-def test_beyond_the_bound_nobody_says_that_no_order_explains_it(run):
+def test_beyond_the_bound_no_explanation_is_excluded(run):
     checkouts_of(run, HARD, "fail", 10**12 - 20 * 10**9)
     for number, each in enumerate(HARD):
         run.see_order(f"o{number}", "1", ("7", each), paid=False, total=each)
