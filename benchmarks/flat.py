@@ -61,9 +61,11 @@ async def main(chosen: argparse.Namespace) -> None:
                     await closed_loop(there, many, chosen.clients, chosen.seconds),
                 )
             )
-            one, other = rounds[-1]
-            print(f"empty: {describe(one)}   loaded: {describe(other)}   ratio {other.rate_per_s / one.rate_per_s:.2f}")
-        ratio = statistics.median(other.rate_per_s / one.rate_per_s for one, other in rounds)
+            small, large = rounds[-1]
+            print(
+                f"empty: {describe(small)}   loaded: {describe(large)}   ratio {large.rate_per_s / small.rate_per_s:.2f}"
+            )
+        ratio = statistics.median(large.rate_per_s / small.rate_per_s for small, large in rounds)
         print(f"median: the loaded shop does {ratio:.2f} of the empty one")
         for victim in ("order-1", "order-store", "stock-store"):
             times = [await recovery_s(shop, paths, victim) for shop, paths in ((empty, few), (loaded, many))]

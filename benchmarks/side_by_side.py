@@ -62,7 +62,7 @@ async def main(chosen: argparse.Namespace) -> None:
                 rates[name].append(load.rate_per_s)
                 print(f"{name:14} {describe(load)}\n{'':14} {_costs(before, _cpu_ms(shops[name]), load)}")
         for name in names:
-            ratios = [one / other for one, other in zip(rates[name], rates[names[0]], strict=True)]
+            ratios = [rate / base for rate, base in zip(rates[name], rates[names[0]], strict=True)]
             print(
                 f"{name:14} median {statistics.median(rates[name]):.0f}/s, "
                 f"{statistics.median(ratios):.2f} of {names[0]} ({min(ratios):.2f} to {max(ratios):.2f})"

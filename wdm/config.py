@@ -40,8 +40,8 @@ class ConfigFile:
     def defaults(self, command: str) -> Defaults:
         """Return the defaults of one command by parameter name. The table of the command has precedence."""
         options = self._options[command]
-        said = {**self._flat, **self._tables.get(command, {})}
-        return {str(options[key].name): value for key, value in said.items() if key in options}
+        values = {**self._flat, **self._tables.get(command, {})}
+        return {str(options[key].name): value for key, value in values.items() if key in options}
 
     # ------------------------------------------------------------ inside
 
@@ -50,8 +50,8 @@ class ConfigFile:
             raise self._file.error_at(f"no command {command!r}{did_you_mean(command, self._options)}", command)
         return self._checked(table, self._options[command], command)
 
-    def _checked(self, said: Mapping[str, Any], options: Mapping[str, click.Option], table: str = "") -> Defaults:
-        for key, value in said.items():
+    def _checked(self, values: Mapping[str, Any], options: Mapping[str, click.Option], table: str = "") -> Defaults:
+        for key, value in values.items():
             option = options.get(_spelt(key))
             if option is None:
                 where = f"`wdm {table}` has no option" if table else "no command has an option"
@@ -61,7 +61,7 @@ class ConfigFile:
                 _check(option, value)
             except click.BadParameter as error:
                 raise self._wrong(f"{key} = {value!r}: {error.message}", table, key) from None
-        return {_spelt(key): value for key, value in said.items()}
+        return {_spelt(key): value for key, value in values.items()}
 
     def _wrong(self, message: str, table: str, key: str) -> UsageError:
         return self._file.error_at(message, *(name for name in (table, key) if name))

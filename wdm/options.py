@@ -69,15 +69,15 @@ def as_json(command: F) -> F:
 
 def pairs(name: str, given: Iterable[str]) -> dict[str, str]:
     """Parse the values of a repeated option `--name KEY=VALUE`. Raises `UsageError` naming the value that is no pair."""
-    found: dict[str, str] = {}
+    parsed: dict[str, str] = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not key or not equals or not value:
             raise UsageError(f"--{name} takes NAME=VALUE, not {text!r}")
-        if found.get(key, value) != value:
-            raise UsageError(f"--{name} sets {key} twice, {found[key]!r} and {value!r}: which is it?")
-        found[key] = value
-    return found
+        if parsed.get(key, value) != value:
+            raise UsageError(f"--{name} sets {key} twice, {parsed[key]!r} and {value!r}: which is it?")
+        parsed[key] = value
+    return parsed
 
 
 def of_the_protocols(command: F) -> F:
@@ -122,10 +122,10 @@ def _options_of(name: str) -> Iterable[Option]:
 
 def running(folder: StateFolder) -> DeploymentView:
     """Return the deployment in this folder. Raises `EnvironmentFailure` if there is none."""
-    found = view(folder)
-    if found is None:
+    current = view(folder)
+    if current is None:
         raise EnvironmentFailure(f"nothing is up in {folder.path}; start a shop with `wdm up`, or name its --state-dir")
-    return found
+    return current
 
 
 def hint(folder: StateFolder) -> str:

@@ -141,18 +141,18 @@ def key(mutant: Mutant) -> tuple[str, str, str]:
     return mutant.path, " ".join(mutant.before.split()), " ".join(mutant.after.split())
 
 
-def report(found: list[tuple[Mutant, str]]) -> None:
+def report(judged: list[tuple[Mutant, str]]) -> None:
     reasons = explained()
-    survivors = [mutant for mutant, why in found if not why]
+    survivors = [mutant for mutant, why in judged if not why]
     for mutant in survivors:
         print(f"survived  {mutant}\n          {reasons.get(key(mutant), 'NOT EXPLAINED')}")
-    for path, count in sorted(Counter(mutant.path for mutant, _ in found).items()):
+    for path, count in sorted(Counter(mutant.path for mutant, _ in judged).items()):
         lost = sum(mutant.path == path for mutant in survivors)
         print(f"{path:48} {count - lost:4} of {count:4} killed")
-    killed = len(found) - len(survivors)
+    killed = len(judged) - len(survivors)
     unexplained = sum(key(mutant) not in reasons for mutant in survivors)
     print(
-        f"{killed} of {len(found)} killed ({killed / len(found):.1%}), {unexplained} survivors without an explanation"
+        f"{killed} of {len(judged)} killed ({killed / len(judged):.1%}), {unexplained} survivors without an explanation"
     )
 
 
@@ -176,7 +176,7 @@ def main(seed: int, count: int, only: tuple[str, ...], at_once: int) -> None:
     judge = Judge()
     with copies(at_once) as trees, ThreadPoolExecutor(at_once) as pool:
 
-        def one(mutant: Mutant) -> tuple[Mutant, str]:
+        def judge_one(mutant: Mutant) -> tuple[Mutant, str]:
             tree = trees.get()
             try:
                 why = judge.judge(mutant, tree)
@@ -185,8 +185,8 @@ def main(seed: int, count: int, only: tuple[str, ...], at_once: int) -> None:
             print(f"{'killed   ' if why else 'survived '} {mutant} {why}".rstrip(), file=sys.stderr, flush=True)
             return mutant, why
 
-        found = list(pool.map(one, drawn))
-    report(found)
+        judged = list(pool.map(judge_one, drawn))
+    report(judged)
 
 
 main()

@@ -36,8 +36,8 @@ class Mutant:
 def mutants(root: Path, path: str) -> list[Mutant]:
     """Return every mutant of the file, in the order of its text."""
     text = (root / path).read_text("utf-8")
-    found = _lua(path, text) if path.endswith(".lua") else _python(path, text)
-    return sorted(found, key=lambda mutant: (mutant.start, mutant.end, mutant.after))
+    all_mutants = _lua(path, text) if path.endswith(".lua") else _python(path, text)
+    return sorted(all_mutants, key=lambda mutant: (mutant.start, mutant.end, mutant.after))
 
 
 def _one_line(code: str) -> str:
@@ -124,14 +124,14 @@ STATEMENT = re.compile(r"^[ ]+(?:call|put|drop|remember|collect|table\.insert|[a
 
 
 def _lua(path: str, text: str) -> Iterator[Mutant]:
-    code = OPAQUE.sub(lambda found: " " * len(found.group()), text)
-    for found in TOKEN.finditer(code):
-        token = found.group()
+    code = OPAQUE.sub(lambda match: " " * len(match.group()), text)
+    for match in TOKEN.finditer(code):
+        token = match.group()
         after = SWAPS[token] if token in SWAPS else str(int(token) + 1)
-        yield Mutant(path, _line(text, found.start()), found.start(), found.end(), token, after)
-    for found in STATEMENT.finditer(text):
-        if not found.group().lstrip().startswith(("return", "local", "if", "for", "while", "command")):
-            yield Mutant(path, _line(text, found.start()), found.start(), found.end(), found.group(), "")
+        yield Mutant(path, _line(text, match.start()), match.start(), match.end(), token, after)
+    for match in STATEMENT.finditer(text):
+        if not match.group().lstrip().startswith(("return", "local", "if", "for", "while", "command")):
+            yield Mutant(path, _line(text, match.start()), match.start(), match.end(), match.group(), "")
 
 
 def _line(text: str, position: int) -> int:

@@ -54,7 +54,7 @@ async def main(chosen: argparse.Namespace) -> dict[str, Any]:
     console.print(
         f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; generator on the same cores"
     )
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for workers in chosen.workers or ((1, 2) if chosen.all else (1,)):
         names = [
             name
@@ -67,7 +67,7 @@ async def main(chosen: argparse.Namespace) -> dict[str, Any]:
                 title = f"{case}, {workers} worker{'s' * (workers > 1)} a service"
                 taken = await stage.closed(case, concerned(case, names), chosen.rounds, chosen.seconds)
                 show(console, title, taken)
-                found[title] = document(taken)
+                results[title] = document(taken)
                 if case.spread == "uniform" and case.items == 1:
                     rates = {name: OPEN_SHARE * taken[name].rate_per_s for name in names if name in WORTH_A_RATE}
                     loads = {
@@ -75,11 +75,11 @@ async def main(chosen: argparse.Namespace) -> dict[str, Any]:
                         for name, rate in rates.items()
                     }
                     show_open(console, title, loads)
-                    found[title]["open"] = {
+                    results[title]["open"] = {
                         name: {"rate_per_s": rate, "p50_ms": load.quantile_ms(0.5), "p99_ms": load.quantile_ms(0.99)}
                         for name, (rate, load) in loads.items()
                     }
-    return found
+    return results
 
 
 def cases(chosen: argparse.Namespace) -> Sequence[Case]:

@@ -77,7 +77,7 @@ async def brought_up(name: str, workers: int) -> AsyncIterator[Contender]:
     async with LocalDeployment(spec) as shop:
         protocol = load(spec.protocol)
         fill({service: shop.store_url(service) for service in protocol.roles})
-        stores = {service: shop.store_url(service) for service in {protocol.store_of(one) for one in protocol.roles}}
+        stores = {service: shop.store_url(service) for service in {protocol.store_of(role) for role in protocol.roles}}
         yield Contender(
             name,
             [node.url for node in shop.nodes() if node.service == "order" and node.kind == "service"],
@@ -117,9 +117,11 @@ async def _bare(name: str, workers: int, durability: str) -> AsyncIterator[Conte
             ]
             for address in addresses:
                 await _filled(f"http://{address}/fill")
-            found = [Process("order-store" if not at else "order", one.pid) for at, one in enumerate(processes)]
+            counted = [
+                Process("order-store" if not at else "order", process.pid) for at, process in enumerate(processes)
+            ]
             yield Contender(
-                name, [f"http://{address}" for address in addresses], "/take/", lambda: found, {"order": store}
+                name, [f"http://{address}" for address in addresses], "/take/", lambda: counted, {"order": store}
             )
         finally:
             for process in processes:

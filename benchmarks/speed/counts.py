@@ -48,8 +48,8 @@ class Counts:
         return Counts(_sum(self.cpu_s, other.cpu_s, -1), _sum(self.events, other.events, -1))
 
 
-def _sum(one: Mapping[str, float], other: Mapping[str, float], sign: int) -> dict[str, float]:
-    return {name: one.get(name, 0) + sign * other.get(name, 0) for name in {**one, **other}}
+def _sum(first: Mapping[str, float], second: Mapping[str, float], sign: int) -> dict[str, float]:
+    return {name: first.get(name, 0) + sign * second.get(name, 0) for name in {**first, **second}}
 
 
 async def counted(processes: Sequence[Process], stores: Mapping[str, str]) -> Counts:

@@ -84,7 +84,7 @@ class AblationRow:
         return f" (`{flags}`)" if flags else ""
 
     @property
-    def found(self) -> SearchResult:
+    def broken(self) -> SearchResult:
         broken = worst(self.results)
         assert broken is not None, f"{self.protocol} without {self.safeguard.name}: no invariant is violated"
         return broken
@@ -98,9 +98,9 @@ Column = tuple[str, Callable[[AblationRow], object]]
 SEARCHED: tuple[Column, ...] = (
     ("safeguard", lambda row: f"`{row.safeguard.name}`: {row.safeguard.summary}{row.under}"),
     ("fault without it", lambda row: row.safeguard.opens),
-    ("case", lambda row: row.found.case.name),
-    ("violated invariant", lambda row: row.found.invariant),
-    ("steps", lambda row: len(row.found.path)),
+    ("case", lambda row: row.broken.case.name),
+    ("violated invariant", lambda row: row.broken.invariant),
+    ("steps", lambda row: len(row.broken.path)),
     ("states", lambda row: sum(result.states for result in row.results)),
 )
 COLUMNS: tuple[Column, ...] = (

@@ -83,8 +83,8 @@ class Shrinker:
         scenario = self._best.scenario
         for load_s in LOADS_S:
             if load_s < scenario.duration_s:
-                kept = tuple(fault for fault in self._faults() if fault.at_s < load_s)
-                yield replace(self._best, scenario=replace(scenario, duration_s=load_s), schedule=kept)
+                earlier = tuple(fault for fault in self._faults() if fault.at_s < load_s)
+                yield replace(self._best, scenario=replace(scenario, duration_s=load_s), schedule=earlier)
 
     def _fewer_clients(self) -> Iterator[Plan]:
         """Yield plans of fewer clients at the same rate a client."""

@@ -27,7 +27,7 @@ def of_bench(results: BenchResults, document: Mapping[str, Any]) -> str:
 
 
 def of_check(folder: Path) -> str:
-    """Of a counterexample: the way to the violation, word for word. Raises `Unreadable`, `Unwalkable`."""
-    kept = load(folder / COUNTEREXAMPLE)
-    told = shown(kept)
-    return environment().get_template("check.html.j2").render(name=folder.name, kept=kept, told=told)
+    """Return the page of a counterexample, with the path to its violation. Raises `Unreadable`, `Unwalkable`."""
+    counterexample = load(folder / COUNTEREXAMPLE)
+    path = shown(counterexample)
+    return environment().get_template("check.html.j2").render(name=folder.name, found=counterexample, path=path)

@@ -103,10 +103,10 @@ def _bench(path: Path, document: dict[str, Any]) -> dict[str, Any]:
 
 def _counterexample(path: Path) -> dict[str, Any]:
     try:
-        kept = counterexamples.load(path / COUNTEREXAMPLE)
+        counterexample = counterexamples.load(path / COUNTEREXAMPLE)
     except Unreadable as error:
         return _unreadable(path, error)
-    return {"verdict": "violated", "scenario": kept.case, "protocol": kept.protocol, "seed": None}
+    return {"verdict": "violated", "scenario": counterexample.case, "protocol": counterexample.protocol, "seed": None}
 
 
 def _unreadable(path: Path, error: Unreadable) -> dict[str, Any]:
@@ -124,12 +124,12 @@ def _results(folder: RunFolder) -> dict[str, Any]:
         return {"verdict": f"unreadable: {str(error).removeprefix(f'{folder.path}/')}"}
 
 
-def compare_runs(one: Run, other: Run) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (figure, value of one, value of the other, ratio)."""
-    rows = [{"measured": msgspec.to_builtins(run.measured)} for run in (one, other)]
-    yield "protocol", one.candidate, other.candidate, ""
-    yield "scenario", one.history.header.scenario, other.history.header.scenario, ""
-    yield "verdict", str(one.judgement.verdict), str(other.judgement.verdict), ""
+def compare_runs(first: Run, second: Run) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (figure, value of the first, value of the second, ratio)."""
+    rows = [{"measured": msgspec.to_builtins(run.measured)} for run in (first, second)]
+    yield "protocol", first.candidate, second.candidate, ""
+    yield "scenario", first.history.header.scenario, second.history.header.scenario, ""
+    yield "verdict", str(first.judgement.verdict), str(second.judgement.verdict), ""
     for name in COMPARED:
         a, b = (metric(row, name) for row in rows)
         if a is not None or b is not None:

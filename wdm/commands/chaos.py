@@ -146,9 +146,9 @@ def _again_and_again(plan: Plan, seeds: int, runs: Path, as_json: bool) -> int:
     """Conduct one run a seed, with a line each. Only an interrupt or a failure of the environment ends it early."""
     documents, codes = [], [OK]
     for seed in range(plan.seed, plan.seed + seeds):
-        one = replace(plan, seed=seed)
+        seeded = replace(plan, seed=seed)
         try:
-            finished = _run(one, runs, quiet=True)
+            finished = _run(seeded, runs, quiet=True)
         except EnvironmentFailure as failure:
             ui.error(f"seed {seed}: {failure}")
             codes.append(ENVIRONMENT)
@@ -159,7 +159,7 @@ def _again_and_again(plan: Plan, seeds: int, runs: Path, as_json: bool) -> int:
             line = text.headline(finished.history, finished.judgement)
             click.echo(f"seed {seed}: {line}; {finished.folder.path}")
             if code != OK and not any(codes):
-                click.echo(f"first failure: `{one.command()}`, or `wdm report {finished.folder.path}`")
+                click.echo(f"first failure: `{seeded.command()}`, or `wdm report {finished.folder.path}`")
         codes.append(code)
         if code == INTERRUPTED:
             break

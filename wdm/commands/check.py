@@ -71,7 +71,7 @@ def check(participants: int | None, transactions: int | None, runs_dir: Path, as
     if as_json:
         ui.document(_document(model_check, results, folder))
     else:
-        ui.table(COLUMNS, [_row(found) for found in results])
+        ui.table(COLUMNS, [_row(result) for result in results])
         click.echo(f"\n{told(model_check, broken)}" if broken else "")
         click.echo(f"verdict: {_verdict(model_check, results)}")
     _what_next(model_check, folder)
@@ -91,19 +91,21 @@ class _Progress:
             ui.progress(f"{now - self._began:6.1f} s  {case.name}: {states} states, depth {depth}")
 
 
-def _row(found: SearchResult) -> tuple[object, ...]:
-    return found.case.name, verdict([found]), found.states, found.depth, f"{found.seconds:.1f}"
+def _row(result: SearchResult) -> tuple[object, ...]:
+    return result.case.name, verdict([result]), result.states, result.depth, f"{result.seconds:.1f}"
 
 
 def _verdict(model_check: ModelCheck, results: list[SearchResult]) -> str:
-    said = verdict(results)
-    if said == Verdict.VIOLATED:
-        return f"{said}: {', '.join(dict.fromkeys(found.invariant for found in results if found.violation))}"
-    limits = sorted({found.limit for found in results if found.limit})
+    worst_verdict = verdict(results)
+    if worst_verdict == Verdict.VIOLATED:
+        return (
+            f"{worst_verdict}: {', '.join(dict.fromkeys(result.invariant for result in results if result.violation))}"
+        )
+    limits = sorted({result.limit for result in results if result.limit})
     if limits:
         bounds = " and at ".join(f"{getattr(model_check.bounds, limit):g} {_UNITS[limit]}" for limit in limits)
-        return f"{said}: the search gave up at {bounds}; until there nothing was violated"
-    return f"{said}: every reachable state was seen"
+        return f"{worst_verdict}: the search gave up at {bounds}; until there nothing was violated"
+    return f"{worst_verdict}: every reachable state was seen"
 
 
 def _document(model_check: ModelCheck, results: list[SearchResult], folder: Path | None) -> dict[str, Any]:
@@ -118,9 +120,9 @@ def _document(model_check: ModelCheck, results: list[SearchResult], folder: Path
             "on_real_processes": on_real_processes(model_check, broken) or None,
             "folder": str(folder),
         }
-    said = verdict(results)
+    worst_verdict = verdict(results)
     return {
-        "verdict": said,
+        "verdict": worst_verdict,
         "reason": _verdict(model_check, results),
         "command": model_check.command(),
         "protocol": model_check.protocol,
@@ -130,14 +132,14 @@ def _document(model_check: ModelCheck, results: list[SearchResult], folder: Path
         "bounds": msgspec.to_builtins(model_check.bounds),
         "cases": [
             {
-                **dict(zip(COLUMNS, _row(found), strict=True)),
-                "seconds": round(found.seconds, 3),
-                "limit": found.limit or None,
+                **dict(zip(COLUMNS, _row(result), strict=True)),
+                "seconds": round(result.seconds, 3),
+                "limit": result.limit or None,
             }
-            for found in results
+            for result in results
         ],
         "violation": violation,
-        "exit": CODES[said],
+        "exit": CODES[worst_verdict],
     }
 
 

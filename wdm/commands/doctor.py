@@ -28,14 +28,14 @@ def doctor(folder: StateFolder, port: int, as_json: bool) -> int:
     Each missing requirement comes with the command that provides it. Exit code 0: the local runtime can run here; 4: it cannot.
     """
     ui.name_leftovers()
-    found = examine(port, folder.path)
-    fine = not any(requirement.state == "missing" for requirement in found)
+    requirements = examine(port, folder.path)
+    fine = not any(requirement.state == "missing" for requirement in requirements)
     if as_json:
-        ui.document([asdict(requirement) for requirement in found])
+        ui.document([asdict(requirement) for requirement in requirements])
     else:
         ui.table(
             ("what", "state", "found"),
-            [(requirement.what, requirement.state, requirement.found) for requirement in found],
+            [(requirement.what, requirement.state, requirement.found) for requirement in requirements],
         )
     ui.next_step("`wdm up`" if fine else "install the missing requirements, then run `wdm doctor` again")
     return OK if fine else ENVIRONMENT

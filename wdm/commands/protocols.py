@@ -17,15 +17,15 @@ from wdm.options import as_json, common
 @as_json
 def protocols(as_json: bool) -> int:
     """List the protocols: claims, options, safeguards."""
-    found = [registry.load(name) for name in registry.names()]
+    installed = [registry.load(name) for name in registry.names()]
     if as_json:
-        ui.document([_described(protocol) for protocol in found])
+        ui.document([_described(protocol) for protocol in installed])
     else:
-        for protocol in found:
+        for protocol in installed:
             _show(protocol)
         click.echo("transports, for every protocol:\n")
         ui.table(("transport", "summary"), [(transport.name, transport.summary) for transport in TRANSPORTS.values()])
-    ui.next_step(f"`wdm up --protocol {found[0].name if found else 'NAME'}`")
+    ui.next_step(f"`wdm up --protocol {installed[0].name if installed else 'NAME'}`")
     return 0
 
 

@@ -50,17 +50,17 @@ def replay(run: str | None, runs_dir: Path, as_json: bool) -> int:
 
 def _counterexample(folder: Path, _runs: Path, as_json: bool) -> int:
     try:
-        kept = load(folder / COUNTEREXAMPLE)
-        found = walk_again(kept)
+        counterexample = load(folder / COUNTEREXAMPLE)
+        replayed = walk_again(counterexample)
     except (Unreadable, Unwalkable) as error:
         ui.error(str(error))
         return UNKNOWN
-    text = told(kept.model_check(), found)
+    transcript = told(counterexample.model_check(), replayed)
     if as_json:
-        ui.document({"verdict": "violated", "violation": found.violation, "transcript": text})
+        ui.document({"verdict": "violated", "violation": replayed.violation, "transcript": transcript})
     else:
-        click.echo(text, nl=False)
-    ui.next_step(f"`{kept.model_check().command()}` searches anew")
+        click.echo(transcript, nl=False)
+    ui.next_step(f"`{counterexample.model_check().command()}` searches anew")
     return VIOLATED
 
 

@@ -66,8 +66,8 @@ def _one(path: Path) -> tuple[Path, int]:
             document = bench.finish(BenchFolder(path))
             show(document)
         case FolderKind.CHECK:
-            kept = counterexamples.load(path / counterexamples.COUNTEREXAMPLE)
-            click.echo(counterexamples.shown(kept), nl=False)
+            counterexample = counterexamples.load(path / counterexamples.COUNTEREXAMPLE)
+            click.echo(counterexamples.shown(counterexample), nl=False)
             _write(folder.page, pages.of_check(path))
         case _:
             run = runs.read(path)
@@ -79,9 +79,9 @@ def _one(path: Path) -> tuple[Path, int]:
 def _two(first: Path, second: Path, runs_dir: Path) -> tuple[Path, int]:
     """Print the figures of two runs, and return the page that compares them, in the folder of the runs."""
     for path in (first, second):
-        found = run_folders.folder_kind(path)
-        if found is not None and found is not FolderKind.RUN:
-            raise UsageError(f"{path.name} is a {found.value}, not one run: only single runs are compared")
+        kind = run_folders.folder_kind(path)
+        if kind is not None and kind is not FolderKind.RUN:
+            raise UsageError(f"{path.name} is a {kind.value}, not one run: only single runs are compared")
     one, other = runs.read(first), runs.read(second)
     page = runs_dir / f"compare-{first.name}-{second.name}.html"
     _write(page, pages.of_two(one, other))

@@ -21,10 +21,10 @@ def runs(runs_dir: Path, as_json: bool) -> int:
 
     The list has runs of `wdm chaos`, benches, and counterexamples of `wdm check`.
     """
-    found = [describe(path) for path in list_folders(runs_dir)]
+    described = [describe(path) for path in list_folders(runs_dir)]
     if as_json:
-        ui.document(found)
+        ui.document(described)
     else:
-        ui.table(COLUMNS, [[run.get(column) for column in COLUMNS] for run in found])
-    ui.next_step("`wdm report RUN`, or `wdm serve`" if found else "`wdm chaos`")
+        ui.table(COLUMNS, [[run.get(column) for column in COLUMNS] for run in described])
+    ui.next_step("`wdm report RUN`, or `wdm serve`" if described else "`wdm chaos`")
     return OK

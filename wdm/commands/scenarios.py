@@ -17,12 +17,13 @@ from wdm.options import as_json, common
 @as_json
 def scenarios(as_json: bool) -> int:
     """List the scenarios for `wdm chaos` and `wdm bench`."""
-    found = [book.read(path) for path in book.packaged().values()]
+    packaged = [book.read(path) for path in book.packaged().values()]
     if as_json:
-        ui.document([_described(scenario) for scenario in found])
+        ui.document([_described(scenario) for scenario in packaged])
     else:
         rows = [
-            (scenario.name, scenario.workload_name, f"{scenario.duration_s:g}", scenario.summary) for scenario in found
+            (scenario.name, scenario.workload_name, f"{scenario.duration_s:g}", scenario.summary)
+            for scenario in packaged
         ]
         ui.table(("scenario", "workload", "seconds", "faults"), rows)
     ui.next_step(f"`wdm chaos {book.DEFAULT}`")

@@ -32,22 +32,22 @@ def serve(port: int, runs_dir: Path, in_browser: bool) -> int:
     The pages list, filter, open and compare runs. The server listens on 127.0.0.1 and, where the machine has it, on ::1, and
     ends with Ctrl-C.
     """
-    asyncio.run(_until_told(runs_dir, port, in_browser))
+    asyncio.run(_until_signal(runs_dir, port, in_browser))
     return OK
 
 
-async def _until_told(folder: Path, port: int, in_browser: bool) -> None:
+async def _until_signal(folder: Path, port: int, in_browser: bool) -> None:
     from harness.report.server.app import served  # noqa: PLC0415 - a web server and its templates, for this command alone
     from protocols.service.http import bound_logs  # noqa: PLC0415 - the same
 
     bound_logs()
-    told = asyncio.Event()
+    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, stopped.set)
     async with served(folder, port) as url:
         click.echo(url)
         ui.progress("Ctrl-C ends it")
         if in_browser:
             await asyncio.to_thread(webbrowser.open, url)
-        await told.wait()
+        await stopped.wait()

@@ -20,21 +20,21 @@ def status(folder: StateFolder, as_json: bool) -> int:
     or nothing is up.
     """
     ui.name_leftovers()
-    found = running(folder)
-    about = found.deployment
+    shop = running(folder)
+    about = shop.deployment
     if as_json:
-        nodes = [asdict(node) for node in found.nodes]
+        nodes = [asdict(node) for node in shop.nodes]
         head = {"protocol": about.spec.protocol, "runtime": about.runtime, "gateway": about.gateway}
-        state = {"phase": about.phase, "supervised": found.supervised, "troubles": list(found.troubles)}
+        state = {"phase": about.phase, "supervised": shop.supervised, "troubles": list(shop.troubles)}
         ui.document({**head, **state, "nodes": nodes})
     else:
         click.echo(f"{about.spec.protocol} on the {about.runtime} runtime, {about.phase}: {about.gateway}")
-        rows = [(node.name, node.kind, node.service, node.pid, node.url, node.state) for node in found.nodes]
+        rows = [(node.name, node.kind, node.service, node.pid, node.url, node.state) for node in shop.nodes]
         ui.table(("node", "kind", "service", "pid", "url", "state"), rows)
-    for trouble in found.troubles:
+    for trouble in shop.troubles:
         ui.error(trouble)
-    if found.supervised:
+    if shop.supervised:
         ui.next_step(f"`wdm logs{hint(folder)} --follow`, or `wdm txn list{hint(folder)}`")
     else:
         ui.next_step(f"`wdm down{hint(folder)}` ends them, `wdm up{hint(folder)}` starts anew")
-    return ENVIRONMENT if found.troubles else OK
+    return ENVIRONMENT if shop.troubles else OK

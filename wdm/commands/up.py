@@ -111,9 +111,9 @@ def up(folder: StateFolder, **given: Any) -> int:
     spec.check()
     refuse_idle_broker(spec.protocol, spec.transport)
     if given["detach"]:
-        found = daemon.launch(spec, folder)
-        _announce(found.deployment.gateway, found.nodes)
-        ui.next_step(f"curl -X POST {found.deployment.gateway}/stock/item/create/5")
+        shop = daemon.launch(spec, folder)
+        _announce(shop.deployment.gateway, shop.nodes)
+        ui.next_step(f"curl -X POST {shop.deployment.gateway}/stock/item/create/5")
         ui.next_step(f"`wdm status{hint(folder)}` shows it, `wdm down{hint(folder)}` stops it")
         return OK
     number = asyncio.run(run(spec, folder, _ready(folder), ui.progress))

@@ -29,12 +29,12 @@ class ProtocolContract:
     phases: ClassVar[tuple[Phase, ...]] = tuple(Phase)
 
     def test_it_says_of_itself_what_checkers_know(self) -> None:
-        found = self.found()
-        assert {role.name for role in found.roles.values()}
+        protocol = self.loaded()
+        assert {role.name for role in protocol.roles.values()}
         Plan(
             scenario_of("checkout"), self.protocol, 1, options=self.options
         ).claims()  # raises for what no checker knows
-        assert found.configure(dict(self.options)).options.keys() == {option.name for option in found.options}
+        assert protocol.configure(dict(self.options)).options.keys() == {option.name for option in protocol.options}
 
     @pytest.mark.parametrize("workload", sorted(WORKLOADS))
     def test_it_keeps_its_claims_where_nothing_breaks(self, workload: str) -> None:
@@ -43,8 +43,8 @@ class ProtocolContract:
         assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), explained(done)
 
     def test_no_reachable_state_of_a_small_case_breaks_its_claims(self) -> None:
-        for found in ModelCheck(self.protocol, self.options, bounds=self.bounds).results():
-            assert not found.violation, f"{found.case.name}: {found.violation}"
+        for result in ModelCheck(self.protocol, self.options, bounds=self.bounds).results():
+            assert not result.violation, f"{result.case.name}: {result.violation}"
 
     def test_it_keeps_its_claims_whatever_is_drawn(self) -> None:
         @settings(
@@ -62,7 +62,7 @@ class ProtocolContract:
         plan = Plan(scenario_of("retry"), self.protocol, 7, runtime="sim", options=self.options)
         assert in_memory.run(plan).digest == in_memory.run(plan).digest
 
-    def found(self) -> Protocol:
+    def loaded(self) -> Protocol:
         return load(self.protocol)
 
 

@@ -37,7 +37,7 @@ class ShopMachine(RuleBasedStateMachine):
         spec = Spec(protocol=self.protocol, options=dict(self.options), respawn_after_s=0.5)
         self.shop = Simulation(spec, 0, self.loop)
         self.client = self.shop.client(15.0)
-        self.told: dict[str, list[str]] = {}
+        self.outcomes: dict[str, list[str]] = {}
         self.bought: dict[str, tuple[int, list[tuple[int, int]]]] = {}
         self.running: list[asyncio.Task[None]] = []
         self.users: list[str] = []
@@ -52,7 +52,7 @@ class ShopMachine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 9))
     def buy_again(self, which: int) -> None:
-        orders = list(self.told)
+        orders = list(self.outcomes)
         if orders:
             self.running.append(start_task(self._checkout(orders[which % len(orders)]), "checkout", self.loop))
 
@@ -112,8 +112,8 @@ class ShopMachine(RuleBasedStateMachine):
         await self._checkout(made.value)
 
     async def _checkout(self, order: str) -> None:
-        heard = self.told.setdefault(order, [])
-        heard.append((await self.client.call("checkout", order)).outcome)
+        outcomes = self.outcomes.setdefault(order, [])
+        outcomes.append((await self.client.call("checkout", order)).outcome)
 
     async def _rest(self) -> None:
         await self.shop.heal()
@@ -133,10 +133,10 @@ class ShopMachine(RuleBasedStateMachine):
 
     async def _count(self) -> None:
         credit, stock = [CREDIT] * USERS, [STOCK] * ITEMS
-        for order, heard in self.told.items():
+        for order, outcomes in self.outcomes.items():
             paid = (await self._need("find_order", order))["paid"]
-            assert paid or "ok" not in heard, f"order {order} was answered {heard}, and is not paid"
-            assert not paid or set(heard) != {"fail"}, f"order {order} was answered {heard}, and is paid"
+            assert paid or "ok" not in outcomes, f"order {order} was answered {outcomes}, and is not paid"
+            assert not paid or set(outcomes) != {"fail"}, f"order {order} was answered {outcomes}, and is paid"
             if paid:
                 user, bought = self.bought[order]
                 for item, quantity in bought:
@@ -148,9 +148,9 @@ class ShopMachine(RuleBasedStateMachine):
             assert (await self._need("find_item", name))["stock"] == expected >= 0
 
     async def _need(self, operation: str, *args: str | int) -> Any:
-        heard = await self.client.call(operation, *args)
-        assert heard.outcome == "ok", f"{operation}{args} was answered {heard.status} {heard.value}"
-        return heard.value
+        response = await self.client.call(operation, *args)
+        assert response.outcome == "ok", f"{operation}{args} was answered {response.status} {response.value}"
+        return response.value
 
     def _named(self, node: str) -> str:
         """Return the node of this name in this layout: services may share a store."""

@@ -60,7 +60,7 @@ def schedules(kinds: tuple[FaultKind, ...] = KINDS) -> st.SearchStrategy[tuple[F
     """Return a strategy for up to `MOST_FAULTS` faults in order of time."""
     without = tuple(kind for kind in kinds if kind.name != "lost-tail")
     return st.lists(a_fault(without), max_size=MOST_FAULTS).map(
-        lambda found: tuple(sorted(found, key=lambda f: f.at_s))
+        lambda drawn: tuple(sorted(drawn, key=lambda fault: fault.at_s))
     )
 
 

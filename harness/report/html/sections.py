@@ -148,13 +148,13 @@ def comparison(page: Page) -> Mapping[str, Any] | None:
         figures.append(bars.figure("capacity", "Capacity: successful checkouts a second", "/s", capacity, 0))
     succeeded = [(view.label, view.look, view.measured.rate_per_s) for view in page.views]
     figures.append(bars.figure("rate", "Successful checkouts a second under load", "/s", succeeded, 0))
-    found = [
+    searched = [
         (view.label, view.look, view.measured.found_per_s)
         for view in page.views
         if view.measured.found_per_s is not None
     ]
-    if found:
-        figures.append(bars.figure("found", "Highest rate within the latency limit", "/s", found, 0))
+    if searched:
+        figures.append(bars.figure("found", "Highest rate within the latency limit", "/s", searched, 0))
     table = None
     if rows:
         columns = [column for column in shown_columns(rows) if column.name in BESIDE]

@@ -141,14 +141,14 @@ def several(names: Mapping[str, str]) -> str:
 
 def counts(judgement: Judgement) -> list[str]:
     """Return a sentence for each name of a violated claim, with the number of its violations."""
-    found: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
     for result in judgement.results:
         figures = result.finding.figures.get("violations") or {}
         for name in dict.fromkeys(violation.name for violation in result.violated):
-            found[name] += figures.get(name, 0)
+            totals[name] += figures.get(name, 0)
     ranks = list(PLAIN)
-    known = sorted(found, key=lambda name: ranks.index(name) if name in ranks else len(ranks))
-    return [sentence(name, found[name]) for name in known]
+    known = sorted(totals, key=lambda name: ranks.index(name) if name in ranks else len(ranks))
+    return [sentence(name, totals[name]) for name in known]
 
 
 def sentence(name: str, count: int) -> str:
@@ -164,34 +164,34 @@ def shortened(text: str) -> str:
 
 def listed(names: Iterable[str]) -> str:
     """Join names: `a`, `a and b`, `a, b and c`."""
-    found = list(names)
-    return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}" if found else "none"
+    items = list(names)
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "none"
 
 
 def first_line(violation: Violation) -> str:
     """Return the first sentence of a violation, without its steps and answers, which a page shows with their times."""
     words = ANSWERS_OF_CLIENTS.sub("", shortened(violation.explanation.partition("\n")[0]))
-    words = NUMBER.sub(lambda found: f"{int(found[0]):,}", words)
+    words = NUMBER.sub(lambda match: f"{int(match[0]):,}", words)
     return words[:1].upper() + words[1:]
 
 
 def describe_attempts(history: History, attempts: Iterable[Operation]) -> list[str]:
     """Describe the checkouts of an order, with their times and answers."""
-    found = []
+    sentences = []
     for number, attempt in enumerate(attempts):
         at_s = (attempt.invoked_ns - history.start_ns) / 1e9
         took_s = (attempt.completed_ns - attempt.invoked_ns) / 1e9
         took = f"{took_s * 1000:.0f} ms" if took_s < 1 else f"{took_s:.1f} s"
         again = ", once more" if number else ""
-        found.append(
+        sentences.append(
             f"At {at_s:.2f} s its client sent a checkout{again}, which {ANSWERED[attempt.outcome]} after {took}."
         )
-    return found
+    return sentences
 
 
 def meanwhile(history: History, faults: Iterable[Mapping[str, object]], attempts: Iterable[Operation]) -> str:
     """Name the faults during these attempts, or just before them; empty if there were none."""
-    found = []
+    active = []
     for attempt in attempts:
         begin, end = ((at - history.start_ns) / 1e9 for at in (attempt.invoked_ns, attempt.completed_ns))
         for fault in faults:
@@ -199,5 +199,5 @@ def meanwhile(history: History, faults: Iterable[Mapping[str, object]], attempts
             until_s = None if lasted_s is None else from_s + float(str(lasted_s))
             if from_s <= end and (until_s is None or until_s >= begin - 1.0):
                 span = f"from {from_s:.2f} s" + (f" to {until_s:.2f} s" if until_s is not None else " on")
-                found.append(f"{fault['fault']} of {target(dict(fault))} ({span})")
-    return f"Meanwhile: {listed(dict.fromkeys(found))}." if found else ""
+                active.append(f"{fault['fault']} of {target(dict(fault))} ({span})")
+    return f"Meanwhile: {listed(dict.fromkeys(active))}." if active else ""

@@ -75,10 +75,10 @@ class Pages:
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         path, name = self.catalog.find(request.match_info["name"]), request.match_info["file"]
-        found = self.catalog.file(path, name) if path else None
-        if found is None:
+        file_path = self.catalog.file(path, name) if path else None
+        if file_path is None:
             return self._refusal(f"there is no such file of a run: {name}")
-        return web.FileResponse(found, headers={"Content-Type": f"{SHOWN[name]}; charset=utf-8"})
+        return web.FileResponse(file_path, headers={"Content-Type": f"{SHOWN[name]}; charset=utf-8"})
 
     async def _compare(self, request: web.Request) -> web.Response:
         first, second = request.query.get("a", ""), request.query.get("b", "")
