@@ -6,7 +6,7 @@ import pytest
 
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
-from harness.runtimes.network.proxy import Half
+from harness.runtimes.network.proxied_link import Half
 from harness.workload.client import ShopClient
 from protocols.service.links.http import PATH
 from tests.contract.acts import credit_of, item, order, stock_of, user
@@ -21,7 +21,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, int], list[byte
     receive = Half.data_received
 
     def listen(half: Half, data: bytes) -> None:
-        if half._way == "there":
+        if half._direction == "forward":
             found[half] = found.get(half, b"") + data
             *whole, found[half] = _requests(found[half])
             sent.setdefault(half._link._to, []).extend(whole)

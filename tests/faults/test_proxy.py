@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from harness.runtimes.base import Rule
-from harness.runtimes.network.proxy import HIGH, Proxy
+from harness.runtimes.network.proxied_link import HIGH
+from harness.runtimes.network.proxy import Proxy
 
 WIRE = ("a", "b")
 QUIET_S = 0.1  # so long nothing arrives where nothing may

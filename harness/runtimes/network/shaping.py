@@ -7,55 +7,57 @@ from typing import Literal
 
 from harness.runtimes.base import Rule
 
-Way = Literal["there", "back"]
+Direction = Literal["forward", "backward"]
 
 
 @dataclass(slots=True)
 class Shape:
+    """A rule with its own random numbers."""
+
     rule: Rule
     rng: Random
 
 
 class Shapes(dict[Hashable, Shape]):
-    """Rules by who put them there. Empty, nothing is in the way of anything."""
+    """The rules on one link, by owner. Without a rule every piece of data passes at once."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._free_at: dict[Way, float] = {"there": 0.0, "back": 0.0}
+        self._free_at: dict[Direction, float] = {"forward": 0.0, "backward": 0.0}
 
     @property
     def cut(self) -> bool:
-        return any(apply_rule.rule.cut for apply_rule in self.values())
+        """Return whether one of the rules is a cut."""
+        return any(shape.rule.cut for shape in self.values())
 
     @property
     def bytes_per_s(self) -> float:
-        """0 for no limit."""
-        return min(
-            (apply_rule.rule.bytes_per_s for apply_rule in self.values() if apply_rule.rule.bytes_per_s), default=0.0
-        )
+        """Return the smallest limit in bytes per second; 0 without a limit."""
+        return min((shape.rule.bytes_per_s for shape in self.values() if shape.rule.bytes_per_s), default=0.0)
 
     def breaks(self) -> bool:
-        """Drawn for each piece of data: whether it breaks its connection."""
-        return any(
-            apply_rule.rng.random() < apply_rule.rule.reset for apply_rule in self.values() if apply_rule.rule.reset
-        )
+        """Draw for one piece of data whether it resets its connection."""
+        return any(shape.rng.random() < shape.rule.reset for shape in self.values() if shape.rule.reset)
 
     def delay_s(self) -> float:
-        """Drawn for each piece of data."""
+        """Draw the delay of one piece of data: the sum over all rules, in seconds."""
         ms = 0.0
-        for apply_rule in self.values():
-            if apply_rule.rule.delay_ms or apply_rule.rule.jitter_ms:
-                ms += apply_rule.rule.delay_ms + apply_rule.rule.jitter_ms * apply_rule.rng.random()
+        for shape in self.values():
+            if shape.rule.delay_ms or shape.rule.jitter_ms:
+                ms += shape.rule.delay_ms + shape.rule.jitter_ms * shape.rng.random()
         return ms / 1000
 
-    def through_at(self, way: Way, size: int, now_s: float) -> float:
-        """When so many more bytes have gone through, behind all that is on its way already."""
+    def through_at(self, direction: Direction, size: int, now_s: float) -> float:
+        """Take a piece of `size` bytes at `now_s`; return the time in seconds when it is through.
+
+        The limit holds for all connections of a link together: a piece is through after those that were taken before it.
+        """
         rate = self.bytes_per_s
         if not rate:
             return now_s
-        self._free_at[way] = max(self._free_at[way], now_s) + size / rate
-        return self._free_at[way]
+        self._free_at[direction] = max(self._free_at[direction], now_s) + size / rate
+        return self._free_at[direction]
 
     def forget(self) -> None:
-        """What was on its way no longer is."""
-        self._free_at = {"there": 0.0, "back": 0.0}
+        """Forget the pieces that were taken: a later rule's limit begins with a free link."""
+        self._free_at = {"forward": 0.0, "backward": 0.0}

@@ -110,7 +110,7 @@ class SimulatedNetwork:
         if not line.shapes:
             return delay_s
         now_s = self.world.loop.time()
-        return delay_s + line.shapes.delay_s() + line.shapes.through_at("there", MESSAGE_BYTES, now_s) - now_s
+        return delay_s + line.shapes.delay_s() + line.shapes.through_at("forward", MESSAGE_BYTES, now_s) - now_s
 
     # ------------------------------------------------------------ inside
 
