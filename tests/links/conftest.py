@@ -76,7 +76,7 @@ async def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         (folder / name).write_text(text)
         return folder / name
 
-    laid = BROKERS[kind].lay_out(
+    laid = BROKERS[kind].plan_broker(
         BrokerSetting(folder / "data", "everysec", CLIENTS, ports.take, lambda _, port: port, private)
     )
     member = NodeSpec(

@@ -113,17 +113,17 @@ async def test_while_nobody_accepts_it_waits_and_then_succeeds(port: int) -> Non
     assert len(upstream.seen) == 1
 
 
-async def test_a_look_out_that_fails_is_said_and_replaced(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_poll_that_fails_is_said_and_replaced(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(str(context["exception"])))
-    look, upstream = Gateway._look_out, Asked()
+    look, upstream = Gateway._poll, Asked()
 
     async def dies_once(one: Gateway, service: str) -> None:
         if not heard:
             raise RuntimeError("killed")
         await look(one, service)
 
-    monkeypatch.setattr(Gateway, "_look_out", dies_once)
+    monkeypatch.setattr(Gateway, "_poll", dies_once)
     async with gateway(f"http://127.0.0.1:{port}") as ask:
         asking = asyncio.create_task(ask("POST", "/stock/item/create/1"))
         while not heard:

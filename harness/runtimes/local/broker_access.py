@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def inject_poison(spec: Spec, url: str, service: str, name: str) -> Sequence[str]:
-    """Send `service` messages that are of no use; return their names. Raises `EnvironmentFailure`."""
+    """Send `service` messages that it cannot handle; return their names. Raises `EnvironmentFailure`."""
     protocol = load(spec.protocol)
     config = protocol.configure(spec.options, spec.ablate)
     made = poison.messages(protocol, config, service, name)

@@ -1,8 +1,8 @@
-"""Where service processes find their bytecode, so that one that starts again does not compile its libraries anew.
+"""The place of the service processes' bytecode, so that a process that starts again does not compile its libraries anew.
 
-Bytecode is beside the sources in a clone (`make venv`), in our images and in most installations. Elsewhere nobody has made
-it, and beside the sources it may not be written: `PYTHONDONTWRITEBYTECODE` is set, or the sources belong to somebody else, as
-the system's Python does. There the first process to start leaves it in the user's folder for all that follow.
+Bytecode is beside the sources in a clone (`make venv`), in the images and in most installations. Elsewhere it does not exist
+yet, and may not be written beside the sources: `PYTHONDONTWRITEBYTECODE` is set, or the sources belong to another user, as
+those of the system's Python do. There the first process to start writes it to the user's folder for all that follow.
 """
 
 import sys
@@ -13,11 +13,11 @@ from pathlib import Path
 from harness.runtimes.deployment.registry import user_folder
 
 SAMPLES = ("asyncio", "aiohttp", "protocols.service.app")
-"""One module of Python's own library, of the libraries, and of ours."""
+"""One module of Python's own library, one of the libraries, one of this project."""
 
 
 def variables(samples: Iterable[str] = SAMPLES) -> Mapping[str, str]:
-    """The environment by which a process finds bytecode, or leaves it; nothing where it is beside the sources."""
+    """Return the variables by which a process finds or writes bytecode; none where it is beside the sources."""
     if all(_compiled(name) for name in samples):
         return {}
     prefix = sys.pycache_prefix or str(user_folder() / "bytecode")

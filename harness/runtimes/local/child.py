@@ -15,7 +15,7 @@ from harness.runtimes.deployment.plan import NodeSpec
 
 
 class ChildLife:
-    """A child of this process."""
+    """One life of a node as a child of this process. A `ProcessHandle`."""
 
     url = ""
 
@@ -25,6 +25,7 @@ class ChildLife:
 
     @classmethod
     async def begin(cls, member: NodeSpec, environment: Mapping[str, str]) -> "ChildLife":
+        """Start the node's process. Raises `OSError`."""
         member.prepare()
         return cls(await _start(member, environment))
 
@@ -51,10 +52,10 @@ class ChildLife:
 
 
 async def _start(member: NodeSpec, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
-    """A child in a session of its own (Ctrl-C is the supervisor's alone), with nothing open but its log.
+    """Start a child in a session of its own (Ctrl-C is for the supervisor alone), with no file open but its log.
 
-    A store that may write no more (`limit_files`) is to see an error as on a full disk, and not the signal SIGXFSZ, which
-    Python ignores and its children do as well, unless it is restored.
+    A store at its limit (`limit_files`) has to get an error, as on a full disk, and not the signal SIGXFSZ, which would kill
+    it: Python ignores that signal, and so does a child for which it is not restored.
     """
     with _output(member.log) as output:
         return await asyncio.create_subprocess_exec(
@@ -70,7 +71,7 @@ async def _start(member: NodeSpec, environment: Mapping[str, str]) -> asyncio.su
 
 
 def _output(log: Path) -> IO[bytes]:
-    """The log, or nothing where it cannot be opened: a node that runs unheard is better than none."""
+    """Open the log, or `/dev/null` where that fails: a node without a log is better than none."""
     try:
         return log.open("ab")
     except OSError:

@@ -5,6 +5,6 @@ from harness.runtimes.local.platform import LocalPlatform
 
 
 class LocalDeployment(Deployment):
-    """Processes of this machine. Its data goes with its folder."""
+    """A deployment of processes of this machine. Its data is removed with its folder."""
 
     make_platform = LocalPlatform

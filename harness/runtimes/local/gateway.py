@@ -1,12 +1,12 @@
 """The one address of the shop: `python -m harness.runtimes.local.gateway`.
 
-Forwards `/orders/*`, `/stock/*` and `/payment/*` to the workers of a service in turn, method and raw path unchanged.
-What it answers keeps the contract's promise about statuses:
+The gateway forwards `/orders/*`, `/stock/*` and `/payment/*` to the workers of a service in turn, method and raw path
+unchanged. Its statuses keep the promise of the contract:
 
-- a worker that refuses the connection was definitely sent nothing: the next one is asked, again and again within the
-  time limit, so that a service that is being restarted costs time and no failure; then 424, nothing happened;
-- a connection that breaks after the request was sent is unknown: 502, and it is never sent twice. Only a GET, which
-  changes nothing, is asked again.
+- a worker that refuses the connection has certainly received nothing: the next worker gets the request, and so on within the
+  time limit, so that a restart of a service costs time and no failure; then 424, nothing happened;
+- the outcome of a request whose connection breaks after it was sent is unknown: 502, and it is never sent twice. Only a GET,
+  which changes nothing, is sent again.
 """
 
 import asyncio
@@ -57,11 +57,11 @@ ABSOLUTE = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 
 
 class SentAndLost(Exception):
-    """The request left, and its answer did not come: whether it happened is unknown."""
+    """A request that was sent and got no response: its outcome is unknown."""
 
 
 class Gateway:
-    """`peers` maps a service to the addresses of its workers. `limit_s` bounds one request."""
+    """The forwarder. `peers`: the addresses of each service's workers; `limit_s` bounds one request; `statuses` as in `Spec`."""
 
     def __init__(self, peers: Mapping[str, list[str]], limit_s: float, statuses: str = "exact") -> None:
         self._nothing_happened = status_of(424, statuses)
@@ -69,11 +69,12 @@ class Gateway:
         self._peers = peers
         self._turn = {service: cycle(addresses) for service, addresses in peers.items()}
         self._limit_s = limit_s
-        self._lookouts: dict[str, asyncio.Task[None]] = {}
+        self._polls: dict[str, asyncio.Task[None]] = {}
         self._tasks = Background()
         self._session: ClientSession | None = None
 
     async def start(self) -> None:
+        """Open the pool of connections to the services."""
         self._session = ClientSession(
             connector=TCPConnector(limit=most_connections(), keepalive_timeout=60),
             cookie_jar=DummyCookieJar(),
@@ -83,23 +84,24 @@ class Gateway:
         )
 
     async def stop(self) -> None:
+        """Close the connections to the services."""
         await self._tasks.stop()
         if self._session is not None:
             await self._session.close()
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Every request of the server ends up here: there is no router to pay for."""
+        """Return the response to one request, whatever its path: a router would cost time for each."""
         try:
             raw = await accepted(request)
         except web.HTTPException as error:
-            return _refused(error.status, str(error.text))
+            return _error(error.status, str(error.text))
         except BadId as error:
-            return _refused(400, str(error))
+            return _error(400, str(error))
         if raw.partition("?")[0] == "/health":
             return await self._health()
         service = service_of(raw)
         if service is None:
-            return _refused(404, f"no such path: {shown(raw)}")
+            return _error(404, f"no such path: {shown(raw)}")
         return await self._forward(service, request.method, raw)
 
     # ------------------------------------------------------------ inside
@@ -110,30 +112,29 @@ class Gateway:
         while True:
             try:
                 for _ in range(self._workers[service]):
-                    answer = await self._try(next(self._turn[service]), method, raw, deadline - loop.time())
-                    if answer is not None:
-                        return answer
+                    response = await self._try(next(self._turn[service]), method, raw, deadline - loop.time())
+                    if response is not None:
+                        return response
             except SentAndLost as lost:
+                # A POST may have happened: a second one would do it twice, and 424 would promise that it did not happen.
                 if method not in ("GET", "HEAD"):
-                    return _refused(502, f"the {service} service did not answer ({lost}): the outcome is unknown")
+                    return _error(502, f"the {service} service did not answer ({lost}): the outcome is unknown")
             if not await self._accepts_again(service, deadline - SHORTEST_TRY_S - loop.time()):
-                return _refused(
-                    self._nothing_happened, f"the {service} service accepts no connection: nothing happened"
-                )
+                return _error(self._nothing_happened, f"the {service} service accepts no connection: nothing happened")
 
     async def _accepts_again(self, service: str, within_s: float) -> bool:
-        """Whether a worker accepts connections, now or within that time.
+        """Return whether a worker accepts connections, now or within that time.
 
-        One look-out for all who wait: hundreds that each knock again and again would keep a service from coming back.
+        One poll serves all requests that wait: hundreds that each connect again and again would keep a service from starting.
         """
-        lookout = self._lookouts.get(service)
-        if lookout is None:
-            lookout = self._lookouts[service] = self._tasks.run(self._look_out(service), "look-out")
-            lookout.add_done_callback(lambda _: self._lookouts.pop(service, None))
-        done, _ = await asyncio.wait((lookout,), timeout=max(within_s, 0))
+        poll = self._polls.get(service)
+        if poll is None:
+            poll = self._polls[service] = self._tasks.run(self._poll(service), f"poll of {service}")
+            poll.add_done_callback(lambda _: self._polls.pop(service, None))
+        done, _ = await asyncio.wait((poll,), timeout=max(within_s, 0))
         return bool(done)
 
-    async def _look_out(self, service: str) -> None:
+    async def _poll(self, service: str) -> None:
         backoff = Backoff(AGAIN_MS, LONGEST_AGAIN_MS)
         while True:
             await asyncio.sleep(backoff.next_s())
@@ -146,21 +147,22 @@ class Gateway:
                     return
 
     async def _try(self, address: str, method: str, raw: str, left_s: float) -> web.Response | None:
-        """None if this worker accepted no connection. Raises `SentAndLost`."""
+        """Send a request to one worker; return its response, None if it accepted no connection. Raises `SentAndLost`."""
         assert self._session is not None
         url = URL(address + raw, encoded=True)
         left_s = max(left_s, SHORTEST_TRY_S)
-        # Who only waits for a place among the connections has sent nothing: that limit must pass first.
+        # A request that only waits for a free connection was not sent, so that limit must pass first: after the total one the
+        # outcome would count as unknown.
         timeout = ClientTimeout(total=left_s, connect=0.95 * left_s, sock_connect=CONNECT_WITHIN_S)
         try:
-            async with self._session.request(method, url, timeout=timeout, allow_redirects=False) as answer:
-                body = await answer.read()
+            async with self._session.request(method, url, timeout=timeout, allow_redirects=False) as response:
+                body = await response.read()
         except (ClientConnectorError, ConnectionTimeoutError):
             return None
         except (ClientError, TimeoutError, OSError) as error:
             raise SentAndLost(str(error) or type(error).__name__) from None
-        kind = answer.headers.get("Content-Type", "text/plain")
-        return web.Response(status=answer.status, body=body, headers={"Content-Type": kind})
+        kind = response.headers.get("Content-Type", "text/plain")
+        return web.Response(status=response.status, body=body, headers={"Content-Type": kind})
 
     async def _health(self) -> web.Response:
         found = await asyncio.gather(*(self._any_serves(addresses) for addresses in self._peers.values()))
@@ -173,14 +175,14 @@ class Gateway:
     async def _serves(self, address: str) -> bool:
         assert self._session is not None
         try:
-            async with self._session.get(f"{address}/health", timeout=ClientTimeout(HEALTH_WITHIN_S)) as answer:
-                return answer.status == 200
+            async with self._session.get(f"{address}/health", timeout=ClientTimeout(HEALTH_WITHIN_S)) as response:
+                return response.status == 200
         except (SentAndLost, ClientError, TimeoutError, OSError):
             return False
 
 
 async def send_once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    """aiohttp sends GET, PUT and DELETE again by itself when a connection breaks; an exception it does not know stops that."""
+    """Turn the loss of a connection into `SentAndLost`: after its own errors aiohttp sends GET, PUT and DELETE again."""
     try:
         return await handler(request)
     except ClientConnectorError:
@@ -190,10 +192,10 @@ async def send_once(request: ClientRequest, handler: ClientHandlerType) -> Clien
 
 
 async def accepted(request: web.BaseRequest) -> str:
-    """The path that is asked for, raw, of a request that this and the containers' gateway accept.
+    """Return the raw path of a request, by the rules that the containers' gateway has as well.
 
-    Raises `web.HTTPException` or `BadId`, which say why it is none: nothing has happened. No route has a body; one that
-    comes is read, within limits, so that the next request on the connection begins after it.
+    Raises `web.HTTPException` or `BadId` with the reason for a rejection: nothing has happened. No route has a body; a body
+    is read all the same, within limits, so that the next request on the connection begins after it.
     """
     if request.method == "TRACE":
         raise web.HTTPMethodNotAllowed(request.method, (), text="TRACE is no method of this shop")
@@ -214,17 +216,17 @@ async def accepted(request: web.BaseRequest) -> str:
     return raw
 
 
-def _refused(status: int, error: str) -> web.Response:
+def _error(status: int, error: str) -> web.Response:
     return json_response({"error": error}, status)
 
 
 async def serve(gateway: Gateway, host: str, port: int) -> None:
-    """Until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT. Raises `OSError` if the address is taken."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     await gateway.start()
-    # Whose client has left is not asked on: the service sees it leave as well, and may stop.
+    # A request is cancelled when its client has left, and with it the one to the service, which then may stop as well.
     server = BoundedServer(gateway.handle, handler_cancellation=True)
     runner = web.ServerRunner(server, shutdown_timeout=STOP_WITHIN_S)
     await runner.setup()
@@ -237,6 +239,7 @@ async def serve(gateway: Gateway, host: str, port: int) -> None:
 
 
 def main() -> int:
+    """Run the gateway of the environment's variables. Return an exit code: 0, or 4 if the address is taken."""
     host, _, port = os.environ["WDM_LISTEN"].rpartition(":")
     peers = json.loads(os.environ["WDM_PEERS"])
     statuses = os.environ.get("WDM_STATUSES") or "exact"

@@ -20,10 +20,11 @@ from protocols.service.links import transport
 
 HOST = "127.0.0.1"
 Via = Callable[[str, str, int], int]
-"""The port by which one node reaches another: from, to, the other's own port."""
+"""A function from two nodes' names and the second one's port to the port by which the first one reaches it."""
 
 
 def direct(_source: str, _to: str, port: int) -> int:
+    """Return the node's own port: no proxy stands between."""
     return port
 
 
@@ -31,7 +32,7 @@ GATEWAY_PATIENCE_S = 2.0  # on top of the services' own limit, so that they answ
 
 
 def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via) -> DeploymentPlan:
-    """Lay out a checked spec; `port` hands out free ports, `via` may put something between services and whom they call.
+    """Plan a checked spec. `port` returns free ports, `via` may put a proxy between services and the nodes that they call.
 
     Raises `EnvironmentFailure` for an unusable store.
     """
@@ -50,7 +51,7 @@ def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], vi
         else:
             assert binary is not None
             stores[owner] = _store(owner, binary, port(), spec, folder, shared)
-    kept = {service: stores[owner] for service, owner in owners.items()}
+    stores_of = {service: stores[owner] for service, owner in owners.items()}
     ports = {service: [port() for _ in range(spec.workers)] for service in SERVICES}
     brokers, broker_urls = _brokers(spec, folder, port, via, shared)
     common = shared | _common_environment(spec, secret)
@@ -62,7 +63,7 @@ def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], vi
             spec,
             folder,
             common
-            | _own_environment(service, index, ports, kept[service], via)
+            | _own_environment(service, index, ports, stores_of[service], via)
             | {"WDM_BROKER_URL": broker_urls.get(f"{service}-{index}", "")},
         )
         for service, numbers in ports.items()
@@ -70,7 +71,7 @@ def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], vi
     )
     members = tuple(store for store, _ in stores.values())
     data = {store.name: _data(spec, folder, store.name) for store in members if store.command}
-    urls = {service: url for service, (_, url) in kept.items()}
+    urls = {service: url for service, (_, url) in stores_of.items()}
     peers = {service: [_url(number) for number in numbers] for service, numbers in ports.items()}
     gateway = _gateway(spec.port or port(), spec, folder, shared, peers)
     return DeploymentPlan(tag, secret, urls, data, broker_urls, members, brokers, services, gateway)
@@ -81,12 +82,12 @@ def _url(port: int) -> str:
 
 
 def _data(spec: Spec, folder: StateFolder, name: str) -> Path:
-    """One protocol's unfinished business means nothing to another, so each keeps data of its own."""
+    """Return the folder of a store's data, one for each protocol: none can finish the transactions of another."""
     return folder.path / "data" / spec.protocol / name
 
 
 def _inherited() -> dict[str, str]:
-    """The environment without anything that could reconfigure a node behind the spec's back."""
+    """Return this process's environment without the variables that would override the spec."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("WDM_")}
     return {**inherited, **bytecode.variables()}
 
@@ -123,7 +124,7 @@ def _foreign_store(service: str, url: str, folder: StateFolder) -> tuple[NodeSpe
     name = f"{service}-store"
 
     async def serves() -> bool:
-        return True  # it was asked while planning; its life is not ours to watch
+        return True  # it was checked while planning, and has no supervisor here
 
     shown = without_password(url)
     return NodeSpec(name, "store", service, shown, 0, (), {}, folder.logs / f"{name}.log", serves), url
@@ -141,10 +142,10 @@ def _brokers(
         durability=spec.durability,
         clients=tuple(f"{service}-{index}" for service in SERVICES for index in range(1, spec.workers + 1)),
         port=port,
-        via=lambda client, there: via(client, BROKER, there),
+        via=lambda client, own_port: via(client, BROKER, own_port),
         private=lambda name, text: folder.write_private(f"conf/{name}", text.encode()),
     )
-    broker = BROKERS[kind].lay_out(setting)
+    broker = BROKERS[kind].plan_broker(setting)
     return (_broker(broker, data, folder, shared),), broker.urls
 
 
@@ -186,22 +187,23 @@ def _own_environment(
     service: str,
     index: int,
     ports: Mapping[str, list[int]],
-    kept: tuple[NodeSpec, str],
+    stored_in: tuple[NodeSpec, str],
     via: Via,
 ) -> dict[str, str]:
-    """What a service process is and how it reaches the others. `kept`: the store of its data, and that one's address."""
+    """Return the variables of a service process about itself and the others. `stored_in`: its store, and the address."""
     name = f"{service}-{index}"
-    store, url = kept
+    store, url = stored_in
     if store.command:
         url = url.replace(f"@{HOST}:{store.port}/", f"@{HOST}:{via(name, store.name, store.port)}/")
     peers: dict[str, list[str]] = {}
     routes: dict[str, str] = {}
     for other, numbers in ports.items():
         for at, number in enumerate(numbers, start=1):
-            there = number if other == service else via(name, f"{other}-{at}", number)
-            peers.setdefault(other, []).append(_url(there))
-            if there != number:
-                routes[_url(number)] = _url(there)
+            reached_at = number if other == service else via(name, f"{other}-{at}", number)
+            peers.setdefault(other, []).append(_url(reached_at))
+            if reached_at != number:
+                # Messages name a process by its own port: without a route, answers to it would bypass the proxy.
+                routes[_url(number)] = _url(reached_at)
     return {
         "WDM_SERVICE": service,
         "WDM_STORE_URL": url,

@@ -1,4 +1,4 @@
-"""The platform of the local runtime: every node is a process on loopback, with a proxy on each link if faults want one."""
+"""The platform of the local runtime: every node is a process on loopback, with a proxy on each link for faults."""
 
 import asyncio
 import resource
@@ -29,7 +29,7 @@ class LocalPlatform:
     capabilities = LIMITED
 
     def __init__(self, spec: Spec, folder: StateFolder, say: Callable[[str], None], *, volatile: bool) -> None:
-        del say, volatile  # it makes nothing that takes time, and its folder goes with the deployment
+        del say, volatile  # no step takes time, and all data is in the folder
         self.network: LinkNetwork = Proxy()
         self._spec = spec
         self._folder = folder
@@ -42,10 +42,10 @@ class LocalPlatform:
         return self._plan
 
     async def make(self) -> None:
-        """Nothing: a process needs no preparation of its own."""
+        """Do nothing: a process needs no preparation."""
 
     async def remove(self) -> None:
-        """End the processes that nodes started and left behind, like a broker's helpers (Linux, see `process.tagged`)."""
+        """End the processes that nodes started and left behind, as a broker's helpers (Linux, see `process.tagged`)."""
         if self._plan is not None:
             await asyncio.to_thread(process.end, process.tagged(self._plan.tag))
 
@@ -64,10 +64,10 @@ class LocalPlatform:
         return await broker_access.dead_letters(self._spec, self._broker_url)
 
     async def settled(self) -> None:
-        """Nothing: a signal has its effect at once."""
+        """Do nothing: each node's supervisor waits for the effect of its signals."""
 
     async def heal(self) -> None:
-        """Nothing that is not healed node by node."""
+        """Do nothing: each node's supervisor undoes the faults of its node."""
 
     def watches(self) -> Iterable[tuple[Callable[[], Coroutine[Any, Any, None]], str]]:
         return ()

@@ -15,30 +15,36 @@ make_platform = LocalPlatform
 
 
 def environment(spec: Spec, seed: int, salt: int) -> Environment:
+    """Return the environment of a run on processes."""
     del seed, salt  # real time and real processes follow no seed
     return run_environment.environment(LocalDeployment, spec)
 
 
 def seen(record: DeploymentRecord) -> tuple[Node, ...]:
+    """Return the nodes with their present states."""
     return tuple(node.node() for node in record.nodes)
 
 
 def end(record: DeploymentRecord) -> list[str]:
-    found = dict.fromkeys(node.identity for node in record.nodes if node.identity is not None)
-    ended = process.end([*found, *(one for one in process.tagged(record.tag) if one not in found)])
+    """End the processes of a deployment, recorded or not; return their names. Blocks."""
+    recorded = dict.fromkeys(node.identity for node in record.nodes if node.identity is not None)
+    ended = process.end([*recorded, *(tagged for tagged in process.tagged(record.tag) if tagged not in recorded)])
     return [f"process {identity.pid}" for identity in ended]
 
 
 def remove_data(folder: Path) -> list[str]:
-    del folder  # all data is inside it
+    """Return an empty list: all data is inside the folder."""
+    del folder
     return []
 
 
 def abandoned() -> Mapping[Path, str]:
+    """Return an empty mapping: every process belongs to a state folder."""
     return {}
 
 
 def orphaned(record: DeploymentRecord) -> str:
+    """Return a phrase for the processes that still run without a supervisor; empty if none does."""
     names = {node.identity: node.name for node in record.nodes}
     alive = [name for identity, name in names.items() if identity is not None and process.alive(identity)]
     others = sum(identity not in names for identity in process.tagged(record.tag))

@@ -1,7 +1,7 @@
 """Brokers as nodes of the local runtime: one file a kind, one row in `BROKERS`.
 
-A broker is found before anything is started, or the way to get it is told. It is our own child with its own name, ports and
-data, bound to loopback; a broker that the machine runs already is left alone.
+A broker is found before the first process starts, or the error names the way to install it. It is a child of the supervisor
+with its own name, ports and data, bound to loopback; a broker that the machine runs already is left alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,14 +13,16 @@ from harness.runtimes.local.brokers.base import Broker, BrokerSetting
 
 @dataclass(frozen=True, slots=True)
 class BrokerKind:
-    """`find` says what it is, or raises `EnvironmentFailure` with the way to get it; `lay_out` does so too."""
+    """A kind of broker. `find` returns its name and version, `plan_broker` plans one of a deployment; both raise
+    `EnvironmentFailure` with the way to install it.
+    """
 
     find: Callable[[], str]
-    lay_out: Callable[[BrokerSetting], Broker]
+    plan_broker: Callable[[BrokerSetting], Broker]
 
 
 BROKERS: Mapping[str, BrokerKind] = {
-    "streams": BrokerKind(streams.find, streams.lay_out),
-    "rabbitmq": BrokerKind(rabbitmq.find, rabbitmq.lay_out),
-    "kafka": BrokerKind(kafka.find, kafka.lay_out),
+    "streams": BrokerKind(streams.find, streams.plan_broker),
+    "rabbitmq": BrokerKind(rabbitmq.find, rabbitmq.plan_broker),
+    "kafka": BrokerKind(kafka.find, kafka.plan_broker),
 }

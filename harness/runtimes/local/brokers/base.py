@@ -1,4 +1,4 @@
-"""What a kind of broker is given, and what it makes of that."""
+"""The input and the output of the plan of a broker."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class BrokerSetting:
-    """What a broker is laid out with. `port` hands out free ports, `via` is the port by which a client reaches one.
+    """The setting of a broker. `port` returns free ports, `via(client, port)` the port by which a client reaches a port.
 
-    `clients` are the names of the service processes. `private` writes a file for the owner's eyes only.
+    `clients`: the names of the service processes. `private(name, text)` writes a file that only its owner can read.
     """
 
     data: Path
@@ -26,7 +26,7 @@ class BrokerSetting:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """A broker before it runs. `urls`: where each client finds it, with a password if it has one; `shown`: without."""
+    """A broker before it runs. `urls`: its URL for each client, with its password if it has one; `shown`: the URL without."""
 
     command: tuple[str, ...]
     environment: Mapping[str, str]

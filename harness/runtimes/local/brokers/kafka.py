@@ -1,7 +1,7 @@
-"""Kafka as a child of ours: one node that is its own controller (KRaft), from jars that Maven fetched.
+"""Kafka as a child process: one node that is its own controller (KRaft), from jars that Maven fetched.
 
-A client of Kafka is told by the broker where to connect. So that each can be told another way, as the proxy needs it, the
-broker has one listener for each.
+The broker advertises its own addresses to its clients. It has one listener for each client, with another advertised address,
+as each client reaches it through a proxy of its own.
 """
 
 import shutil
@@ -27,6 +27,7 @@ CORRELATION = bytes.fromhex("00000007")
 
 
 def find() -> str:
+    """Return the version and the folder of Kafka. Raises `EnvironmentFailure` without Java or the jars."""
     _java()
     if not jars.fetched():
         raise EnvironmentFailure(
@@ -42,11 +43,12 @@ def _java() -> str:
     return java
 
 
-def lay_out(setting: BrokerSetting) -> Broker:
+def plan_broker(setting: BrokerSetting) -> Broker:
+    """Plan a Kafka broker. Raises as `find` does."""
     find()
     controller, ports = setting.port(), {name: setting.port() for name in setting.clients}
-    told = {name: setting.via(name, port) for name, port in ports.items()}
-    properties = setting.private("kafka.properties", _properties(setting, controller, ports, told))
+    advertised_ports = {name: setting.via(name, port) for name, port in ports.items()}
+    properties = setting.private("kafka.properties", _properties(setting, controller, ports, advertised_ports))
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     first = next(iter(ports.values()))
     arguments = (_java(), str(jars.folder()), str(properties), cluster, str(setting.data), *HEAP)
@@ -55,15 +57,17 @@ def lay_out(setting: BrokerSetting) -> Broker:
         environment={},
         port=first,
         shown=f"kafka://{HOST}:{first}",
-        urls={name: f"kafka://{HOST}:{port}" for name, port in told.items()},
+        urls={name: f"kafka://{HOST}:{port}" for name, port in advertised_ports.items()},
         serves=probe.answers(first, API_VERSIONS, CORRELATION, skip=4),
     )
 
 
-def _properties(setting: BrokerSetting, controller: int, ports: Mapping[str, int], told: Mapping[str, int]) -> str:
+def _properties(
+    setting: BrokerSetting, controller: int, ports: Mapping[str, int], advertised_ports: Mapping[str, int]
+) -> str:
     names = {name: name.upper().replace("-", "_") for name in ports}
     listeners = [f"{names[name]}://{HOST}:{port}" for name, port in ports.items()]
-    advertised = [f"{names[name]}://{HOST}:{port}" for name, port in told.items()]
+    advertised = [f"{names[name]}://{HOST}:{port}" for name, port in advertised_ports.items()]
     plain = ",".join(f"{name}:PLAINTEXT" for name in (*names.values(), "CONTROLLER"))
     every = {"always": "log.flush.interval.messages=1\n", "everysec": "log.flush.interval.ms=1000\n"}[
         setting.durability

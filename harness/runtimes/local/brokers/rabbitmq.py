@@ -1,4 +1,4 @@
-"""RabbitMQ as a child of ours: the server's own start script, no plugin, no epmd, one node with a name of its own."""
+"""RabbitMQ as a child process: the server's own start script, no plugin, no epmd, one node with a name of its own."""
 
 import os
 import re
@@ -21,6 +21,7 @@ DISK_MB = 50
 
 
 def find() -> str:
+    """Return the version of RabbitMQ, or its script. Raises `EnvironmentFailure` without a server or Erlang."""
     script = _script()
     versions = [re.search(r"rabbitmq_server-([\d.]+)", str(path)) for path in script.parents[1].glob("lib/*_server-*")]
     named = re.search(r"rabbitmq_server-([\d.]+)", str(script.resolve()))
@@ -29,7 +30,7 @@ def find() -> str:
 
 
 def _script() -> Path:
-    """The server's own script: the one that Debian puts on PATH insists on another user."""
+    """Return the server's own script: the one that Debian puts on PATH requires another user."""
     home, on_path = os.environ.get(HOME), shutil.which("rabbitmq-server")
     homes = (Path(home) if home else None, DEBIAN, Path(on_path).resolve().parents[1] if on_path else None)
     for folder in homes:
@@ -40,7 +41,8 @@ def _script() -> Path:
     raise EnvironmentFailure(f"RabbitMQ is not on this machine: {GET_IT}, or set {HOME}; or use another --transport")
 
 
-def lay_out(setting: BrokerSetting) -> Broker:
+def plan_broker(setting: BrokerSetting) -> Broker:
+    """Plan a RabbitMQ broker. Raises as `find` does."""
     script, port, password = _script(), setting.port(), token_hex(16)
     configuration = setting.private("rabbitmq.conf", _configuration(port, password))
     plugins = setting.private("rabbitmq-plugins", "[].\n")
@@ -67,18 +69,20 @@ disk_free_limit.absolute = {DISK_MB}MB
 """
 
 
-def _environment(data: Path, configuration: Path, plugins: Path, distribution: int, nobody: int) -> dict[str, str]:
-    """`nobody` is a port where nobody listens: a name service of this machine must not know of us, nor we of it."""
+def _environment(data: Path, configuration: Path, plugins: Path, distribution: int, unused: int) -> dict[str, str]:
+    """Return the variables of the server. `unused`: a port without a listener, in place of the name service's (epmd): the
+    one of this machine must not list this broker.
+    """
     loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
-    # Its data belongs to its name, and no two nodes of a machine may have the same.
+    # RabbitMQ stores its data under the node's name, and no two nodes of a machine may have the same name.
     name = f"wdm-{crc32(str(data).encode()):08x}@localhost"
     return {
-        "HOME": str(data),  # of the cookie
+        "HOME": str(data),  # the folder of Erlang's cookie
         "RABBITMQ_NODENAME": name,
-        # Every Erlang machine that the start script runs obeys it, those included that only read the configuration: one of
-        # these started an epmd of its own, on every interface of this machine, which outlived the broker.
+        # This flag holds for every Erlang machine that the start script runs, also for those that only read the configuration:
+        # one of these started an epmd of its own, on every interface of this machine, which outlived the broker.
         "ERL_AFLAGS": "-start_epmd false",
-        "ERL_EPMD_PORT": str(nobody),
+        "ERL_EPMD_PORT": str(unused),
         "ERL_CRASH_DUMP_SECONDS": "0",
         "RABBITMQ_MNESIA_BASE": str(data),
         "RABBITMQ_LOG_BASE": str(data),
@@ -87,7 +91,7 @@ def _environment(data: Path, configuration: Path, plugins: Path, distribution: i
         "RABBITMQ_CONF_ENV_FILE": os.devnull,
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
         "RABBITMQ_DIST_PORT": str(distribution),
-        # It replaces its shell, so that a signal hits the server, and it needs no epmd, which would outlive it.
+        # The server replaces its shell, so that a signal hits the server, and needs no epmd, which would outlive it.
         "RUNNING_UNDER_SYSTEMD": "true",
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-sname {name} -erl_epmd_port {distribution} {loopback} "
         "+sbwt none +sbwtdcpu none +sbwtdio none",

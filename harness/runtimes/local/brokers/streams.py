@@ -1,4 +1,4 @@
-"""A Valkey server of its own for streams: the embedded broker, from the same binary as the stores."""
+"""The embedded broker: a Valkey server for streams, from the same binary as the stores."""
 
 from secrets import token_hex
 
@@ -8,10 +8,12 @@ from harness.runtimes.local.brokers.base import HOST, Broker, BrokerSetting
 
 
 def find() -> str:
+    """Return the version of the bundled Valkey. Raises `EnvironmentFailure` if it does not run."""
     return f"Valkey {valkey.version(valkey.find_binary(BUNDLED))}"
 
 
-def lay_out(setting: BrokerSetting) -> Broker:
+def plan_broker(setting: BrokerSetting) -> Broker:
+    """Plan a Valkey server for streams. Raises as `find` does."""
     binary, port, password = valkey.find_binary(BUNDLED), setting.port(), token_hex(16)
     text = valkey.configuration(port=port, password=password, data=setting.data, durability=setting.durability)
     file = setting.private("broker.conf", text)
