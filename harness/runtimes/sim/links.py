@@ -63,23 +63,26 @@ class BrokeredLink(SimLink):
         self._rng = machine.world.stream(f"broker:{machine.name}:{life}")
 
     def _carry(self, to: str, message: Any) -> None:
-        done = False
+        def attempt(handled: Callable[[], None]) -> None:
+            for _ in range(2 if self._rng.random() < TWICE else 1):
+                self._deliver(to, message, handled)
 
-        def handled() -> None:
-            nonlocal done
-            done = True
-
-        def deliver() -> None:
-            if not done:
-                for _ in range(2 if self._rng.random() < TWICE else 1):
-                    self._deliver(to, message, handled)
-                self._machine.world.later(REDELIVER_S * (1 + self._rng.random()), deliver)
-
-        deliver()
+        _until_handled(self._machine.world, attempt, lambda: REDELIVER_S * (1 + self._rng.random()))
 
 
 def post(world: World, instances: Sequence["Process"], body: bytes) -> None:
-    """Deliver to any of them what somebody has put into the broker, until it has been handled."""
+    """Deliver a body that somebody has put into the broker to one of the instances, until it has been handled."""
+
+    def attempt(handled: Callable[[], None]) -> None:
+        ready = [process for process in instances if process.accepts]
+        if ready:
+            ready[0].hear_bytes(body, handled)
+
+    _until_handled(world, attempt, lambda: REDELIVER_S)
+
+
+def _until_handled(world: World, attempt: Callable[[Callable[[], None]], None], pause_s: Callable[[], float]) -> None:
+    """Make an attempt now and after each pause, until one has called its argument."""
     done = False
 
     def handled() -> None:
@@ -88,9 +91,7 @@ def post(world: World, instances: Sequence["Process"], body: bytes) -> None:
 
     def deliver() -> None:
         if not done:
-            ready = [process for process in instances if process.accepts]
-            if ready:
-                ready[0].hear_bytes(body, handled)
-            world.later(REDELIVER_S, deliver)
+            attempt(handled)
+            world.later(pause_s(), deliver)
 
     deliver()
