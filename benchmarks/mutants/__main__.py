@@ -26,13 +26,13 @@ from benchmarks.mutants.mutate import Mutant, mutants
 ROOT = Path(__file__).resolve().parents[2]
 EXPLAINED = Path(__file__).with_name("explained.toml")
 STAGE_LIMIT_S = 240
-"""Of processor time: a stage that a busy machine makes slow kills no mutant."""
+"""The limit of processor time of a stage. Wall-clock time would kill mutants on a busy machine."""
 
 TRIED_FIRST = 8
-"""Of the tests that killed mutants of the same file."""
+"""The number of tests tried first, out of those that killed mutants of the same file."""
 
 STANDSTILL_S = 7200
-"""Of a stage that uses none: one that waits for ever."""
+"""The limit of wall-clock time, for a stage that waits for ever and uses no processor time."""
 
 FAILED, INTERRUPTED, NO_TESTS = 1, 2, 5
 FAILING = re.compile(r"^(?:FAILED|ERROR) ([^\[\n]+?(?:\[.*?\])?)(?= - |$)", re.MULTILINE)
@@ -72,7 +72,7 @@ class Judge:
         self._sound: set[str] = set()
 
     def judge(self, mutant: Mutant, tree: Path) -> str:
-        """What killed the mutant: a test, `does not end`; empty if it survives."""
+        """Return the killer of the mutant: a test or `does not end`; empty if it survives."""
         place = tree / mutant.path
         text = place.read_text("utf-8")
         latest = self._latest.setdefault(mutant.path, [])
@@ -104,7 +104,7 @@ class Judge:
 
 
 def _failing(tree: Path, tests: list[str]) -> str:
-    """The first of the tests that fails, or `does not end`; empty if all pass."""
+    """Return the first failing test, or `does not end`; empty if all pass."""
     call = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     with subprocess.Popen(
@@ -124,8 +124,8 @@ def _failing(tree: Path, tests: list[str]) -> str:
     if running.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
         return ENDLESS
     if running.returncode in (FAILED, INTERRUPTED):
-        found = FAILING.search(printed)
-        return found[1] if found else tests[0]
+        match = FAILING.search(printed)
+        return match[1] if match else tests[0]
     if running.returncode not in (0, NO_TESTS):
         raise click.ClickException(f"pytest ended with {running.returncode} on {tests}: {printed[-2000:]}")
     return ""

@@ -30,5 +30,5 @@ TARGETS = (
 
 
 def killers(path: str) -> tuple[tuple[str, ...], ...]:
-    """Stages of test folders, run one after another until one of them fails."""
+    """Return the stages of test folders of a file; they run one after another until one of them fails."""
     return next(stages for pattern, stages in ROWS if fnmatch(path, pattern))

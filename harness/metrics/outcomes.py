@@ -1,4 +1,4 @@
-"""The outcomes of the checkouts of a run, beside the orders as they were read at its end."""
+"""The outcomes of the checkouts of a run, compared with the orders at its end."""
 
 from collections import Counter
 from typing import Any
@@ -10,11 +10,10 @@ from harness.metrics.measure import CHECKOUT
 
 
 class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
-    """`answers` counts checkouts by outcome. `paid` counts the orders that were paid at the end.
+    """The number of checkouts by outcome (`answers`), and of orders that were paid at the end.
 
-    `false_acknowledgements` counts the orders of which a client was sent the opposite of their end: an acknowledgement
-    of an order that is unpaid, or nothing but rejections of one that is paid. `unfinished` counts transactions that the
-    last probe found.
+    `false_acknowledgements` counts the orders with the opposite answer: an acknowledgement of an unpaid order, or rejections
+    only of a paid one. `unfinished` is the number of transactions in the last probe.
     """
 
     answers: dict[str, int]

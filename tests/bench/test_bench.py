@@ -1,4 +1,4 @@
-"""A whole bench on real processes, small: what it leaves, and that every number of it can be computed again by other means."""
+"""A small bench on real processes: its files, and every number of them computed again by other means."""
 
 import csv
 import io
@@ -55,7 +55,7 @@ def test_it_leaves_every_report_and_is_listed(bench: Path) -> None:
     assert (line["kind"], line["verdict"], line["protocol"], line["seed"]) == ("bench", "holds", "saga", 5)
 
 
-def test_results_are_as_the_schema_says(bench: Path, document: dict[str, Any]) -> None:
+def test_results_fit_the_schema(bench: Path, document: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     jsonschema.validate(document, SCHEMA)
     for path in (bench / "runs").glob("*/results.json"):

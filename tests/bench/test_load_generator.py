@@ -1,4 +1,4 @@
-"""Open loop and closed loop against a real shop: which of them sees a stall."""
+"""Open loop and closed loop against a real shop: the latencies of a stall."""
 
 import asyncio
 import time
@@ -52,7 +52,7 @@ def quantile_ms(tape: MemoryRecorder, q: float, since: int = 0) -> float:
 
 
 @pytest.mark.slow
-async def test_an_open_loop_sees_a_pause_for_all_who_came_meanwhile() -> None:
+async def test_an_open_loop_counts_a_pause_for_every_request_due_in_it() -> None:
     async with shop(3_000) as (deployment, generator, tape), stop_after(6.0) as over:
         async with asyncio.TaskGroup() as group:
             group.create_task(generator.open_loop(RATE_PER_S, "fixed", Random(1), over))

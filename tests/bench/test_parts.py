@@ -91,12 +91,12 @@ def test_a_threshold_is_crossed_or_not(text: str, crossed: bool) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "p99_ms", "p99_ms > fast", "p99 > 5", "p99_ms = 5", "> 5", "p99_ms > 1.2.3"])
-def test_what_is_no_threshold_is_refused_by_name(text: str) -> None:
+def test_a_malformed_threshold_is_rejected_by_name(text: str) -> None:
     with pytest.raises(UsageError, match="--fail-if"):
         thresholds.parse(text)
 
 
-def test_a_threshold_on_what_was_not_measured_is_not_met() -> None:
+def test_a_threshold_without_a_measurement_is_not_met() -> None:
     (found,) = thresholds.judge((thresholds.parse("messages > 1"),), [row()])
     assert (found["met"], found["unmeasured"], found["crossed_by"]) == (False, True, [])
     (found,) = thresholds.judge((thresholds.parse("messages > 9"),), [row(messages=8.0)])
@@ -105,7 +105,7 @@ def test_a_threshold_on_what_was_not_measured_is_not_met() -> None:
     assert (found["met"], found["crossed_by"]) == (False, ["a row"])
 
 
-def test_a_sweep_makes_every_combination_and_names_what_differs() -> None:
+def test_a_sweep_makes_every_combination_and_names_the_changed_settings() -> None:
     cases = swept([BenchCase(Candidate("2pc"))], ["clients=1,8", "skew=0,1.2"])
     assert [case.name for case in cases] == [
         "2pc, fault-free, 1 client",
@@ -122,7 +122,7 @@ def test_a_sweep_makes_every_combination_and_names_what_differs() -> None:
 @pytest.mark.parametrize(
     "text", ["clients", "colour=1", "clients=", "clients=a", "clients=0", "items=-1", "workers=1.5", "=3"]
 )
-def test_what_cannot_be_swept_is_refused_by_name(text: str) -> None:
+def test_an_unknown_sweep_is_rejected_by_name(text: str) -> None:
     with pytest.raises(UsageError, match="--sweep"):
         swept([BenchCase(Candidate("2pc"))], [text])
     with pytest.raises(UsageError, match="sweep fewer"):
@@ -152,25 +152,25 @@ def test_faults_come_from_the_scenario_and_the_load_from_the_bench() -> None:
     assert bench.plan(BenchCase(Candidate("2pc")), 1).scenario.faults == ()
 
 
-def test_who_takes_part_by_itself_does_something_for_what_it_claims() -> None:
+def test_the_default_candidates_have_safeguards_for_their_claims() -> None:
     assert {"2pc", "saga"} <= set(atomic())
     assert "unprotected" not in atomic()
     assert all(load(name).safeguards for name in atomic())
 
 
-async def test_a_late_generator_still_asks_for_all_that_was_due() -> None:
+async def test_a_late_generator_still_sends_every_due_request() -> None:
     """The loop stands still until the end: everybody who would have come meanwhile is asked for, and nobody after."""
 
     class Deaf:
         async def do(self, asked: Call, due_ns: int) -> Operation:
             return Operation(0, asked.op, list(asked.args), due_ns, due_ns, "ok")
 
-    class Some(SessionPool):
+    class UnmeasuredSessions(SessionPool):
         def acquire(self) -> Session:
             return Deaf()  # type: ignore[return-value]
 
     heard: list[Operation] = []
-    sessions = Some(None)  # type: ignore[arg-type]
+    sessions = UnmeasuredSessions(None)  # type: ignore[arg-type]
     generator = LoadGenerator(sessions, map(str, itertools.count()), time.monotonic_ns, heard.append)
     over = asyncio.Event()
     asyncio.get_running_loop().call_soon(lambda: (time.sleep(0.3), over.set()))

@@ -1,4 +1,4 @@
-"""The page over the runs keeps others out, reaches nothing but runs, and says what it cannot show."""
+"""The server rejects foreign requests, shows only run folders, and explains each page that it cannot show."""
 
 import asyncio
 import json
@@ -124,7 +124,7 @@ async def test_a_link_that_leads_out_is_not_followed(url: str, folder: Path) -> 
     assert "a secret" not in body
 
 
-async def test_every_answer_says_what_a_browser_may_do_with_it(url: str, folder: Path) -> None:
+async def test_every_response_limits_the_browser(url: str, folder: Path) -> None:
     run = only(folder).name
     for path in ("/", f"/runs/{run}", f"/runs/{run}/file/results.json", "/style.css", "/nowhere"):
         status, _, headers = await ask(url, path)
@@ -145,7 +145,7 @@ async def test_a_page_of_another_version_is_made_anew(url: str, folder: Path) ->
     assert (await ask(url, f"/runs/{only(folder).name}"))[1] == made
 
 
-async def test_a_run_that_goes_on_is_told_as_it_goes_and_one_that_was_killed_says_so(tmp_path: Path) -> None:
+async def test_a_run_under_way_is_followed_and_a_killed_one_is_named(tmp_path: Path) -> None:
     import os
     import time
 

@@ -1,4 +1,4 @@
-"""What a node has used adds up over its lives; a bench's rounds add up to one row."""
+"""The costs of a node add up over its lives, and the rounds of a bench to one row."""
 
 import pytest
 
@@ -20,7 +20,7 @@ HEADER = Header(
 S = 1_000_000_000
 
 
-def test_a_new_life_counts_from_zero_and_what_the_old_one_counted_stays() -> None:
+def test_a_new_life_counts_from_zero_and_the_counts_of_the_old_one_stay() -> None:
     used = NodeCosts()
     used.count(10, {"cpu_s": 2.0, "messages": 5})
     used.count(10, {"cpu_s": 3.0, "messages": 9})
@@ -58,7 +58,7 @@ def test_the_worst_verdict_counts() -> None:
     assert worst([]) == "unknown"
 
 
-def test_what_is_unknown_or_late_was_not_available() -> None:
+def test_an_unknown_or_late_answer_was_not_available() -> None:
     assert run([999] * 10).availability == 1.0
     assert run([1_001] * 10).availability == 0.0
     assert run([1] * 10, "unknown").availability == 0.0

@@ -1,4 +1,4 @@
-"""The page of a run, of two, and of a run that was cut short: its sections, its sentences, and what it never contains."""
+"""The page of one run, of two, and of a run that was cut short: sections, sentences, and forbidden content."""
 
 import re
 from base64 import b64encode
@@ -86,7 +86,7 @@ def test_a_page_allows_its_own_style_and_script_and_no_other(run: Run, tmp_path:
         assert not re.search(r"<[^>]+\s(style|on[a-z]+)=", page)  # neither is allowed by a hash
 
 
-def test_money_that_is_lost_is_told_in_a_sentence_with_its_time(run: Run) -> None:
+def test_lost_money_has_a_sentence_with_its_time(run: Run) -> None:
     """The shop says of a paid order that it is not: its client's money is gone."""
     history = run.history
     load_ns = history.phase_ns("load") or 0
@@ -115,7 +115,7 @@ def test_money_that_is_lost_is_told_in_a_sentence_with_its_time(run: Run) -> Non
     assert "1 order lost money: it was charged and is not paid" in page
 
 
-def test_a_run_that_was_cut_short_says_so(run: Run) -> None:
+def test_a_page_names_a_run_that_was_cut_short(run: Run) -> None:
     history = run.history
     events = [each for each in history.events if each.data.get("name") not in {"heal", "final"}]
     events.append(Event("trouble", history.end_ns, {"why": "interrupted"}))

@@ -56,7 +56,7 @@ def history(*events: Event, told: str = "ok", paid: bool = True, **config: objec
     return History(header, done, (*events, *rest))
 
 
-def test_what_holds() -> None:
+def test_a_report_of_a_run_that_holds() -> None:
     told = history()
     judgement = examine(told)
     assert judgement.verdict == Verdict.HOLDS, judgement.reasons
@@ -72,7 +72,7 @@ def test_what_holds() -> None:
     assert "not judged: isolation: serializable" in summary.render(told, judgement).splitlines()[0]
 
 
-def test_what_is_violated_is_told_step_by_step_and_any_text_is_good_xml() -> None:
+def test_a_violation_has_its_steps_and_any_text_is_valid_xml() -> None:
     told = history(paid=False)
     judgement = examine(told)
     assert judgement.verdict == Verdict.VIOLATED
@@ -93,14 +93,14 @@ def test_what_is_violated_is_told_step_by_step_and_any_text_is_good_xml() -> Non
         ([], {"must_hold": ["isolation"]}, "isolation must hold, but the amounts do not determine"),
     ],
 )
-def test_what_makes_it_unknown(events: list[Event], config: dict[str, object], reason: str) -> None:
+def test_reasons_of_an_unknown_verdict(events: list[Event], config: dict[str, object], reason: str) -> None:
     judgement = examine(history(*events, **config))
     assert judgement.verdict == Verdict.UNKNOWN
     assert judgement.reasons[0].startswith(reason)
     assert examine(history(*events, paid=False, **config)).verdict == Verdict.VIOLATED
 
 
-def test_a_point_at_which_nobody_died_is_named() -> None:
+def test_a_failpoint_without_a_crash_is_named() -> None:
     def armed(at: int, failpoint: str) -> list[Event]:
         data = {"fault": "crash-at", "target": "services", "settings": {"failpoint": failpoint}}
         return [Event("fault-start", at * MS, data), Event("fault-end", (at + 500) * MS, data)]

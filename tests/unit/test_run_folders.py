@@ -1,4 +1,4 @@
-"""What a line about a run believes."""
+"""The summary of a run folder reads its results only if it can trust them."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from harness.report.run_folders import describe
         ({"verdict": "holds"}, "unreadable: results.json: it has no format"),
     ],
 )
-def test_an_unknown_format_or_verdict_is_not_believed(tmp_path: Path, said: dict[str, object], verdict: str) -> None:
+def test_an_unknown_format_or_verdict_is_not_trusted(tmp_path: Path, said: dict[str, object], verdict: str) -> None:
     (tmp_path / "history.ndjson").touch()
     (tmp_path / "results.json").write_text(json.dumps(said), "utf-8")
     assert str(describe(tmp_path)["verdict"]).startswith(verdict)

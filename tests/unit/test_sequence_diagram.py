@@ -1,4 +1,4 @@
-"""A checkout as a story: sends meet their receipts, commands their answers, and what died shows where."""
+"""Sequence diagrams: each send has its receipt, each command its answer, and a killed node its entry."""
 
 from harness.checkers import Judgement, Verdict
 from harness.history import Event, Header, History, Operation, RecordedClaims
@@ -45,7 +45,7 @@ COMMIT = [
 ]
 
 
-def told(entries: tuple[SequenceEntry, ...]) -> list[tuple[str, str, str, str]]:
+def summarized(entries: tuple[SequenceEntry, ...]) -> list[tuple[str, str, str, str]]:
     return [(entry.kind, entry.source, entry.target, entry.words) for entry in entries]
 
 
@@ -53,7 +53,7 @@ def test_sends_meet_receipts_and_commands_their_answers() -> None:
     diagram = index([checkout("5", 10, 18)], COMMIT).diagram("5")
     assert diagram is not None
     assert diagram.nodes == ("order-1", "order-store", "stock-1", "stock-store")
-    assert told(diagram.entries) == [
+    assert summarized(diagram.entries) == [
         ("client", "client", "order-1", "checkout"),
         ("message", "order-1", "stock-1", "prepare"),
         ("store", "stock-1", "stock-store", "prepare"),
@@ -67,7 +67,7 @@ def test_sends_meet_receipts_and_commands_their_answers() -> None:
     assert sentence(prepare, diagram.start_ns) == "0.015 s: stock-1 to stock-store: prepare (a forced write), 2.00 ms"
 
 
-def test_each_send_meets_one_receipt_and_what_nobody_received_is_lost() -> None:
+def test_each_send_has_one_receipt_and_a_send_without_one_is_lost() -> None:
     steps = [
         step(11, "order-1", "start", "5"),
         step(12, "order-1", "send:prepare", "stock"),
@@ -102,7 +102,7 @@ def test_a_dead_node_shows_where_it_died_and_takes_its_answer_with_it() -> None:
     assert diagram.disturbed
 
 
-def test_what_nobody_waits_for_is_lost_only_where_somebody_died() -> None:
+def test_a_command_that_is_not_awaited_is_lost_only_where_a_node_died() -> None:
     unanswered = COMMIT[:-1]
     quiet = index([checkout("5", 10, 18)], unanswered).diagram("5")
     assert quiet is not None
@@ -116,7 +116,7 @@ def test_what_nobody_waits_for_is_lost_only_where_somebody_died() -> None:
 def test_a_shop_that_notes_nothing_still_has_a_client() -> None:
     diagram = index([checkout("5", 10, 18, "fail", "short")], []).diagram("5")
     assert diagram is not None
-    assert told(diagram.entries) == [
+    assert summarized(diagram.entries) == [
         ("client", "client", "the shop", "checkout"),
         ("client", "the shop", "client", "rejected: short"),
     ]
@@ -148,7 +148,7 @@ def test_examples_are_plain_and_of_both_outcomes() -> None:
     assert {outcome: diagram.order for outcome, diagram in found.items()} == {"ok": "5", "fail": "6"}
 
 
-def test_a_picture_has_a_row_a_step_and_says_each() -> None:
+def test_a_diagram_has_a_row_and_a_sentence_for_each_entry() -> None:
     diagram = index([checkout("5", 10, 18)], COMMIT).diagram("5")
     assert diagram is not None
     drawn = figure("name", "A checkout", diagram)

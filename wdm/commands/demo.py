@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LARGEST_SEED = 2**31
 SALE, KILLS = "flash-sale", "kill-one-at-a-time"
 PERIOD_S = 2.45
-"""Of the kills in that scenario, on average."""
+"""The mean time between the kills of that scenario, in seconds."""
 
 
 @click.command()

@@ -89,6 +89,6 @@ def _drawn(width: int, title: str, about: str, curves: Sequence[tuple[str, Look,
 
 
 def _share_scale(start: float, end: float, furthest: float) -> Scale:
-    """Each further nine of the share has the same room."""
+    """Return the scale of shares, on which every further nine has the same width."""
     inner = linear(0, -math.log10(1 - furthest), start, end)
     return lambda share: inner(-math.log10(1 - min(share, furthest)))

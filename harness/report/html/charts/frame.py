@@ -67,7 +67,7 @@ class Frame:
 
 
 def active(measured: Measured, begin_s: float, end_s: float) -> str:
-    """The faults that were on at some time between these, in words."""
+    """Name the faults that were active at some time in this interval."""
     on = [
         f"{fault['fault']} {target(fault)}".strip()
         for fault in measured.faults
