@@ -164,7 +164,7 @@ class Bench:
             runtime=self.runtime,
             transport=case.candidate.transport,
             trace=TRACED if broken is None else 1,
-            told=self.command,
+            repeat_command=self.command,
         )
 
 

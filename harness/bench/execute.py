@@ -84,14 +84,14 @@ def execute(
     folder = BenchFolder.make(runs, f"bench-{bench.seed}")
     made(folder)
     manifest = _manifest(bench, thresholds)
-    folder.keep(manifest)
+    folder.save(manifest)
     folder.become_latest()
     for position, (number, case, plan) in enumerate(plans, start=1):
         turn = Turn(case, number, position, len(plans))
 
         def enter(run: RunFolder, turn: Turn = turn) -> None:
             manifest.runs.append(BenchRun(case=turn.case.name, round=turn.round, folder=run.path.name))
-            folder.keep(manifest)
+            folder.save(manifest)
 
         try:
             finished = finish(record(plan, folder.runs, (begin(turn),), enter, load=bench.pace(case).make()))
@@ -104,7 +104,7 @@ def execute(
             break
     else:
         manifest.complete = True
-    folder.keep(manifest)
+    folder.save(manifest)
     return folder, len(manifest.runs)
 
 

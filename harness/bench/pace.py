@@ -91,10 +91,10 @@ class PacedLoad(LoadDriver):
         if pace.limit_p99_ms is not None:
             self._pace = replace(pace, rate_per_s=await self._search(pace.limit_p99_ms))
 
-    def start(self, breaks_at: Sequence[float]) -> None:  # noqa: ARG002 - the pace is the same under every fault
+    def start(self, faults_at_s: Sequence[float]) -> None:  # noqa: ARG002 - the pace is the same under every fault
         self._work = start_task(self._drive(), "load")
 
-    async def broken(self) -> None:
+    async def finished(self) -> None:
         """Return when no order is left, which is the end of the load."""
         assert self._work is not None
         await asyncio.wait((self._work,))

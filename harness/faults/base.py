@@ -1,4 +1,4 @@
-"""The base of faults: a fault is data, and a fault kind knows how to begin and to end it in a runtime."""
+"""The base of faults: a fault is data, and a fault kind begins and ends it in a runtime."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

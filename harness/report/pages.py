@@ -8,7 +8,7 @@ from harness.report import results
 from harness.report.html import views
 from harness.report.html.page import environment, render
 from harness.report.runs import BenchResults, Run
-from harness.run.counterexample import COUNTEREXAMPLE, load, shown
+from harness.run.counterexample import COUNTEREXAMPLE, describe_kept, load
 
 
 def of_run(run: Run) -> str:
@@ -27,7 +27,7 @@ def of_bench(results: BenchResults, document: Mapping[str, Any]) -> str:
 
 
 def of_check(folder: Path) -> str:
-    """Return the page of a counterexample, with the path to its violation. Raises `Unreadable`, `Unwalkable`."""
+    """Return the page of a counterexample, with the path to its violation. Raises `Unreadable`, `NotReproducible`."""
     counterexample = load(folder / COUNTEREXAMPLE)
-    path = shown(counterexample)
+    path = describe_kept(counterexample)
     return environment().get_template("check.html.j2").render(name=folder.name, found=counterexample, path=path)

@@ -1,6 +1,5 @@
 """The folder of a bench: a manifest, and `runs/` with one run folder for each case and round."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +7,7 @@ import msgspec
 
 from harness import formats
 from harness.metrics import thresholds
-from harness.run.folder import HISTORY, RunFolder
+from harness.run.folder import RunFolder
 from protocols.errors import UsageError
 
 FILE = "bench.json"
@@ -76,21 +75,17 @@ class BenchFolder(RunFolder):
 
     @property
     def runs(self) -> Path:
+        """The folder of the run folders."""
         return self.path / RUNS
 
-    def keep(self, manifest: BenchManifest) -> None:
+    def save(self, manifest: BenchManifest) -> None:
+        """Replace the manifest on disk."""
         """Write the manifest."""
         self.write(FILE, msgspec.json.format(msgspec.json.encode(manifest)))
 
     def manifest(self) -> BenchManifest:
         """Read the manifest. Raises `ValueError` if it is damaged or of another version."""
         return read(self.path)
-
-    def parts(self) -> Iterator[RunFolder]:
-        """Yield the runs with a history, in the order of their execution."""
-        for run in self.manifest().runs:
-            if (self.runs / run.folder / HISTORY).is_file():
-                yield RunFolder(self.runs / run.folder)
 
 
 def read(path: Path) -> BenchManifest:
@@ -109,4 +104,5 @@ def read(path: Path) -> BenchManifest:
 
 
 def is_bench(path: Path) -> bool:
+    """Return whether a folder is one of a bench."""
     return (path / FILE).is_file()

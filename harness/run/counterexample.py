@@ -1,6 +1,6 @@
-"""The way to a violation as a run folder keeps it, and how it is walked again on the code of today.
+"""Counterexamples: the steps to a violation in a run folder, and their replay on the present code.
 
-`wdm-runs/<time>-check-<protocol>/` has it twice: `counterexample.json` to walk, `counterexample.txt` to read.
+`wdm-runs/<time>-check-<protocol>/` has two forms: `counterexample.json` for the replay, `counterexample.txt` for readers.
 """
 
 from dataclasses import replace
@@ -23,12 +23,15 @@ COUNTEREXAMPLE = "counterexample.json"
 WAY_OUT = "`wdm check` searches anew"
 
 
-class Unwalkable(Exception):
-    """The way that was kept cannot be walked; the message says why, and what to do."""
+class NotReproducible(Exception):
+    """A counterexample that the present code does not reproduce; the message has the reason and the way out."""
 
 
 class Counterexample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that it takes to walk it. ``crashes`` is the bound of the search, ``shortest`` whether no way is shorter."""
+    """The steps to a violation, with all that a replay needs.
+
+    `crashes` is the bound of the search; `shortest` is true if no shorter counterexample exists.
+    """
 
     format: int
     wdm: str
@@ -44,7 +47,8 @@ class Counterexample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: tuple[Transition, ...]
 
     @classmethod
-    def of(cls, model_check: ModelCheck, found: SearchResult) -> "Counterexample":
+    def of(cls, model_check: ModelCheck, result: SearchResult) -> "Counterexample":
+        """Return the counterexample that a search has found."""
         return cls(
             format=formats.COUNTEREXAMPLE,
             wdm=version("wdm"),
@@ -53,79 +57,89 @@ class Counterexample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ablate=model_check.ablate,
             participants=model_check.participants,
             transactions=model_check.transactions,
-            case=found.case.name,
+            case=result.case.name,
             crashes=model_check.bounds.crashes,
-            violation=found.violation,
-            shortest=found.shortest,
-            steps=found.path,
+            violation=result.violation,
+            shortest=result.shortest,
+            steps=result.path,
         )
 
     def model_check(self) -> ModelCheck:
+        """Return the search that found the counterexample."""
         bounds = Bounds(crashes=self.crashes)
         return ModelCheck(self.protocol, self.options, self.ablate, self.participants, self.transactions, bounds)
 
 
-def keep(runs: Path, model_check: ModelCheck, found: SearchResult) -> Path:
-    """A new run folder with the way to a violation. Raises `EnvironmentFailure` if the disk does not let it."""
+def save(runs: Path, model_check: ModelCheck, result: SearchResult) -> Path:
+    """Make a run folder with the counterexample and return its path. Raises `EnvironmentFailure` if the disk fails."""
     folder = RunFolder.make(runs, f"check-{model_check.protocol}")
-    kept = msgspec.json.format(msgspec.json.encode(Counterexample.of(model_check, found)))
-    folder.write(COUNTEREXAMPLE, kept)
-    folder.write("counterexample.txt", told(model_check, found))
+    document = msgspec.json.format(msgspec.json.encode(Counterexample.of(model_check, result)))
+    folder.write(COUNTEREXAMPLE, document)
+    folder.write("counterexample.txt", describe(model_check, result))
     return folder.path
 
 
 def load(file: Path) -> Counterexample:
-    """Raises `formats.Unreadable` if it is damaged or of another format."""
-    said = formats.document(file, (formats.COUNTEREXAMPLE,), WAY_OUT)
+    """Read a counterexample. Raises `formats.Unreadable` if it is damaged or of another format."""
+    document = formats.document(file, (formats.COUNTEREXAMPLE,), WAY_OUT)
     try:
-        return msgspec.convert(said, Counterexample)
+        return msgspec.convert(document, Counterexample)
     except msgspec.ValidationError as error:
         raise formats.damaged(file, error, WAY_OUT) from error
 
 
-def shown(kept: Counterexample) -> str:
-    """The violation as it was found, without walking to it. Raises `Unwalkable` where today's protocol has no such case."""
-    return told(kept.model_check(), _found(kept))
+def describe_kept(counterexample: Counterexample) -> str:
+    """Return the text of a counterexample without a replay. Raises `NotReproducible` if the protocol has no such case now."""
+    return describe(counterexample.model_check(), _result(counterexample))
 
 
-def walk_again(kept: Counterexample) -> SearchResult:
-    """What it leads to today. Raises `Unwalkable` if it is another version's, a step is not possible, or nothing breaks."""
-    again = f"`{kept.model_check().command()}` searches anew"
-    if kept.wdm != version("wdm"):
-        raise Unwalkable(f"found by wdm {kept.wdm}, and this is wdm {version('wdm')}; {again}")
-    found = _found(kept)
-    search = kept.model_check().search(found.case)
+def replay(counterexample: Counterexample) -> SearchResult:
+    """Replay a counterexample on the present code and return the violation at its end.
+
+    Raises `NotReproducible` if it is of another version, a step is not possible, or no invariant is violated.
+    """
+    again = f"`{counterexample.model_check().command()}` searches anew"
+    if counterexample.wdm != version("wdm"):
+        raise NotReproducible(f"found by wdm {counterexample.wdm}, and this is wdm {version('wdm')}; {again}")
+    result = _result(counterexample)
+    search = counterexample.model_check().search(result.case)
     state = search.initial
-    for number, step in enumerate(kept.steps, start=1):
-        after = next((after for possible, after in search.successors(state) if possible == step), None)
-        if after is None:
-            raise Unwalkable(f"step {number} ({step.kind} {step.node} {step.what}) is not possible any more; {again}")
-        state = after
+    for number, step in enumerate(counterexample.steps, start=1):
+        successor = next((after for possible, after in search.successors(state) if possible == step), None)
+        if successor is None:
+            raise NotReproducible(
+                f"step {number} ({step.kind} {step.node} {step.what}) is not possible any more; {again}"
+            )
+        state = successor
     violation = search.safety_violation(state.node_states) or search.liveness_violation(state.node_states)
     if not violation:
-        raise Unwalkable(f"all {len(kept.steps)} steps are possible, and no violation remains; {again}")
-    return replace(found, violation=violation)
+        raise NotReproducible(f"all {len(counterexample.steps)} steps are possible, and no violation remains; {again}")
+    return replace(result, violation=violation)
 
 
-def _found(kept: Counterexample) -> SearchResult:
-    model_check = kept.model_check()
-    case = next((case for case in model_check.cases() if case.name == kept.case), None)
+def _result(counterexample: Counterexample) -> SearchResult:
+    model_check = counterexample.model_check()
+    case = next((case for case in model_check.cases() if case.name == counterexample.case), None)
     if case is None:
-        raise Unwalkable(f"there is no case {kept.case!r} any more; `{model_check.command()}` searches anew")
-    return SearchResult(case, 0, 0, 0.0, violation=kept.violation, path=kept.steps, shortest=kept.shortest)
+        raise NotReproducible(
+            f"there is no case {counterexample.case!r} any more; `{model_check.command()}` searches anew"
+        )
+    return SearchResult(
+        case, 0, 0, 0.0, violation=counterexample.violation, path=counterexample.steps, shortest=counterexample.shortest
+    )
 
 
-def told(model_check: ModelCheck, found: SearchResult) -> str:
-    """The violation as a person reads it. It ends with a newline."""
-    how = "the shortest path has" if found.shortest else "a path (perhaps not the shortest) has"
+def describe(model_check: ModelCheck, result: SearchResult) -> str:
+    """Return the text of a counterexample for readers, with a newline at its end."""
+    how = "the shortest path has" if result.shortest else "a path (perhaps not the shortest) has"
     lines = [
-        f"violated in {found.case.name!r}: {found.violation}",
-        f"{how} {len(found.path)} steps:",
+        f"violated in {result.case.name!r}: {result.violation}",
+        f"{how} {len(result.path)} steps:",
         "",
-        render(found.path),
+        render(result.path),
         f"again: {model_check.command()}",
     ]
-    real = on_real_processes(model_check, found)
+    real = on_real_processes(model_check, result)
     if real:
         lines.append(f"its crash on real processes: {real}")
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""The run itself: up, set up, load under faults, heal, come to rest, read, down."""
+"""The engine of a run: start, set-up, load under faults, heal, quiescence, and the reads at the end."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -27,14 +27,16 @@ from protocols.service.tasks import SupervisedTasks
 LOOK_EVERY_S = 1.0
 NODES_EVERY_S = 0.1
 COSTS_EVERY_S = 1.0
-ANSWER_WITHIN_S = 4.0  # on top of the services' own limit, so that they and the gateway answer first
+ANSWER_WITHIN_S = 4.0
+"""The time-out of clients beyond the limit of the services: the services and the gateway answer first."""
+
 UNDO_WITHIN_S = 10.0
 POISON = "poison"
 
 
 @dataclass
 class RunEngine:
-    """One run in its environment. `load` makes who asks. `schedule` is what was drawn, known once the shop is up."""
+    """One run in its environment. `load` makes the clients. `schedule` has the drawn faults, once the shop is up."""
 
     plan: Plan
     environment: Environment
@@ -44,10 +46,10 @@ class RunEngine:
     schedule: list[Fault] | None = None
 
     async def run(self) -> None:
-        """Whatever happens, nothing is left running, paused or cut off.
+        """Run the plan. Also after a failure no node is left paused and no link cut; the shop stays up.
 
-        Raises `EnvironmentFailure`, `HistoryError`, `SetupFailed` if the shop does not let itself be examined, or `UsageError`
-        naming a state that the protocol lists and does not map.
+        Raises `EnvironmentFailure`, `HistoryError`, `SetupFailed` if the shop cannot be examined, or `UsageError` naming a
+        state that the protocol lists and does not map.
         """
         runtime = self.environment.runtime
         self.recorder.phase("up")
@@ -59,11 +61,14 @@ class RunEngine:
         tasks.start(_watching("unfinished transactions", probes), "probes")
         tasks.start(_watching("costs", self._watch_costs()), "costs")
         try:
+            # A watch that fails ends the run: an unrecorded death would make the checkers explain a violation wrongly.
             await tasks.run_beside(self._examine(nemesis))
             used = self.environment.usage()
             if used:
                 self.recorder.event("usage", nodes=used)
         finally:
+            # After `heal` there is nothing left to undo. After a failure before it, the nemesis would go on while the shop is
+            # stopped. A failure here must not hide the one of the run.
             with suppress(EnvironmentFailure, TimeoutError):
                 await asyncio.wait_for(nemesis.drop(), UNDO_WITHIN_S)
 
@@ -83,20 +88,22 @@ class RunEngine:
             await quiescence.read_all(clients, self.names.reads())
 
     async def _draw(self) -> list[Fault]:
-        """The schedule. To find all failpoints of a protocol takes a search, which must not stop the clock."""
+        """Return the schedule of the plan, or draw it, and record the faults of the scenario that are never due."""
         if self.plan.schedule is not None:
             return list(self.plan.schedule)
         scenario, runtime = self.plan.scenario, self.environment.runtime
-        wanted = any(one.kind == "crash-at" for one in scenario.faults)
-        there = await asyncio.to_thread(failpoints, *runtime.configured()) if wanted else ()
+        needed = any(fault.kind == "crash-at" for fault in scenario.faults)
+        # In a thread: the search for the failpoints takes a second, and would stop the loop and its probes for so long.
+        known = await asyncio.to_thread(failpoints, *runtime.configured()) if needed else ()
         broker = any(node.kind == "broker" for node in runtime.nodes())
-        for one, why in scenario.never_due(self.plan.seed, broker=broker):
-            target = ", ".join(one.targets)
-            self.recorder.event("fault-refused", fault=one.kind, target=target, why=why, at_s=one.at_s[0])
-        return scenario.schedule(self.plan.seed, there, broker=broker)
+        # Recorded, or a scenario whose faults never come would look like one that the shop has survived.
+        for fault, why in scenario.never_due(self.plan.seed, broker=broker):
+            target = ", ".join(fault.targets)
+            self.recorder.event("fault-refused", fault=fault.kind, target=target, why=why, at_s=fault.at_s[0])
+        return scenario.schedule(self.plan.seed, known, broker=broker)
 
     async def _load(self, shop: Shop, clients: ClientPool, nemesis: Nemesis) -> None:
-        """Load and faults side by side; then heal, and wait until the shop has come to rest."""
+        """Run load and faults side by side; then heal, and wait for quiescence."""
         load = self.load(self.plan.scenario.workload, shop, clients, self.plan.seed)
         try:
             await load.ready()
@@ -105,7 +112,8 @@ class RunEngine:
             nemesis.begin(self.schedule or [])
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.plan.scenario.duration_s):
-                    await load.broken()
+                    await load.finished()
+            # Stopped before the heal: the recovery time counts from there, and new transactions would never let it end.
             load.stop()
             self.recorder.phase("heal")
             await nemesis.heal()
@@ -115,13 +123,13 @@ class RunEngine:
                 self.recorder, self.environment.ask, self._protocol, load.drained(), bound_s
             )
             if "dead-letters" in self.environment.runtime.capabilities:
-                planted = " ".join(nemesis.said.get(POISON, ())).split()
+                planted = " ".join(nemesis.reports.get(POISON, ())).split()
                 await quiescence.record_dead_letters(self.recorder, self.environment.runtime.dead_letters, planted)
         finally:
-            await load.abandon()
+            await load.abandon()  # clients of a failed run would record operations into a closed history
 
     async def _watch_nodes(self) -> None:
-        """Record every change of a node's state."""
+        """Record every change of the state or the process of a node."""
         known: dict[str, Node] = {}
         while True:
             for node in self.environment.runtime.nodes():
@@ -133,17 +141,17 @@ class RunEngine:
             await asyncio.sleep(NODES_EVERY_S)
 
     async def _watch_costs(self) -> None:
-        """Record what each node has used so far, where the runtime knows it."""
+        """Record the usage of each node so far, if the runtime measures it."""
         while self.environment.costs is not None:
             self.recorder.event("cost", nodes=await self.environment.costs())
             await asyncio.sleep(COSTS_EVERY_S)
 
 
 async def _watching(what: str, work: Coroutine[Any, Any, None]) -> None:
-    """Raises `SetupFailed` for a defect of the watch: a history with a part that nobody has seen shows nothing."""
+    """Run a watch. Raises `SetupFailed` for its defect: a history with an unwatched part proves nothing."""
     try:
         await work
-    except (HistoryError, EnvironmentFailure, UsageError):  # the last: a state that the protocol does not explain
+    except (HistoryError, EnvironmentFailure, UsageError):  # the last: a state that the protocol does not map
         raise
     except Exception as error:
         raise SetupFailed(f"the watch of the {what} failed: {error!r}") from error

@@ -1,4 +1,4 @@
-"""The folder that a run leaves: `wdm-runs/<time>-<protocol>-<seed>/`, and the link `latest` to the last one."""
+"""The folder of a run, `wdm-runs/<time>-<protocol>-<seed>/`, and the link `latest` to the last one."""
 
 import shutil
 import time
@@ -15,11 +15,11 @@ DEFAULT = "wdm-runs"
 LATEST = "latest"
 HISTORY = "history.ndjson"
 TRACE = "trace.txt"
-"""In a simulated run: everything that happened, for whoever wants to follow it."""
+"""The file with every event of a simulated run, in the order of time."""
 
 
 class RunFolder:
-    """Everything it does raises `EnvironmentFailure` if the disk does not let it."""
+    """The folder of one run. Its methods raise `EnvironmentFailure` if the disk fails."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,22 +40,26 @@ class RunFolder:
 
     @property
     def history(self) -> Path:
+        """The file of the history."""
         return self.path / HISTORY
 
     @property
     def report(self) -> Path:
+        """The file of the report as text."""
         return self.path / "report.txt"
 
     @property
     def page(self) -> Path:
+        """The file of the report as a page."""
         return self.path / "report.html"
 
     @property
     def results(self) -> Path:
+        """The file of the results as JSON."""
         return self.path / "results.json"
 
     def write(self, name: str, data: str | bytes) -> None:
-        """A whole file, or none."""
+        """Write a whole file: a failure or a kill halfway leaves the former file, or none."""
         target, part = self.path / name, self.path / f"{name}.part"
         try:
             part.write_bytes(data.encode() if isinstance(data, str) else data)
@@ -66,7 +70,7 @@ class RunFolder:
             raise _failure(target, error) from error
 
     def keep_logs(self, logs: Path | None) -> None:
-        """Copy what the nodes said."""
+        """Copy the logs of the nodes."""
         try:
             if logs is not None and logs.is_dir():
                 shutil.copytree(logs, self.path / "logs", dirs_exist_ok=True, copy_function=_without_spans)
@@ -74,7 +78,7 @@ class RunFolder:
             raise EnvironmentFailure(f"{self.path}/logs: cannot keep the logs: {error}") from error
 
     def become_latest(self) -> None:
-        """Point the link at this run. A file system without links goes without."""
+        """Point the link `latest` at this run, if the file system has links."""
         link = self.path.parent / f".{LATEST}-{self.path.name}"
         with suppress(OSError):
             link.symlink_to(self.path.name)

@@ -11,7 +11,7 @@ from harness.history import History, HistoryError, MemoryRecorder
 from harness.run.engine import RunEngine
 from harness.run.plan import Plan
 from harness.run.quiescence import Names
-from harness.run.record import abandon, digest, whole
+from harness.run.record import abandon, digest, run_and_stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +32,21 @@ class InMemoryRun:
 
 def run(plan: Plan) -> InMemoryRun:
     """Run `plan` and judge its history, both in memory. A failure of the environment makes the verdict `unknown`."""
-    there = plan.environment()
+    environment = plan.environment()
     names = Names()
-    recorder = MemoryRecorder(plan.header(), there.clock, names)
-    engine = RunEngine(plan, there, recorder, names)
+    recorder = MemoryRecorder(plan.header(), environment.clock, names)
+    engine = RunEngine(plan, environment, recorder, names)
     interrupted = False
     try:
-        interrupted = there.run(whole(engine))
+        interrupted = environment.run(run_and_stop(engine))
         if interrupted:
             abandon(recorder, "interrupted")
     except EnvironmentFailure as failure:
-        with suppress(HistoryError):  # `whole` has recorded the reason before
+        with suppress(HistoryError):  # `run_and_stop` has recorded the reason before
             abandon(recorder, str(failure))
     finally:
-        there.clear()
+        environment.clear()
     history = recorder.history()
     return InMemoryRun(
-        history, examine(history), tuple(engine.schedule or ()), digest(there.trace(), history), interrupted
+        history, examine(history), tuple(engine.schedule or ()), digest(environment.trace(), history), interrupted
     )

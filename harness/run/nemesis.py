@@ -1,4 +1,4 @@
-"""Who breaks things: carries out the schedule of faults, and undoes all of it."""
+"""The nemesis, which injects the faults of a schedule and undoes all of them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,47 +21,53 @@ POLL_S = 0.05
 
 
 class Nemesis:
-    """Records `fault-start`, `fault-end` and, for what was not injected, `fault-refused`.
+    """The injection of a schedule into a runtime, with the events `fault-start`, `fault-end` and `fault-refused`.
 
-    `fault-start` names the nodes or links that the fault was `aimed` at, and which of the nodes were `down` just then.
+    `fault-start` names the nodes or links that the fault is `aimed` at, and those of the nodes that were `down` before it.
+    `fault-refused` has the reason why a fault was not injected.
     """
 
     def __init__(self, runtime: Breakable, recorder: Recorder, seed: int) -> None:
         self._runtime = runtime
         self._recorder = recorder
         self._seed = seed
-        self._tasks = Background(lambda _: None)  # `heal` raises what one of them failed with
+        self._tasks = Background(lambda _: None)  # `heal` raises their first failure
         self._active: list[Fault] = []
         self._to_come: list[Fault] = []
-        self._turn = asyncio.Lock()
-        self.said: dict[str, list[str]] = {}
-        """What the faults of each kind that have begun said of it."""
+        self._start_lock = asyncio.Lock()
+        self.reports: dict[str, list[str]] = {}
+        """The reports of the faults that have begun, by kind."""
 
     def begin(self, schedule: Sequence[Fault]) -> None:
-        """Let the schedule run beside whatever else does. What this runtime cannot do is refused now."""
+        """Start the schedule in the background. Faults that this runtime cannot inject are refused now."""
         started = asyncio.get_running_loop().time()
         refusals: dict[tuple[Any, ...], str | None] = {}
         for fault in schedule:
-            same = (fault.kind, fault.targets, tuple(sorted(fault.settings.items())))
-            if same not in refusals:
-                refusals[same] = faults.refuse(self._runtime, fault)
-            why = refusals[same]
+            # Once for all occurrences of a fault: a check may search for failpoints, and a schedule has dozens of faults.
+            key = (fault.kind, fault.targets, tuple(sorted(fault.settings.items())))
+            if key not in refusals:
+                refusals[key] = faults.refuse(self._runtime, fault)
+            why = refusals[key]
             if why:
                 self._refused(fault, why)
             else:
-                # Not by its number: what is left to chance stays the same when others are left out.
+                # By kind and time, not by number: `shrink` leaves out other faults, and the draws of this one must not change.
                 rng = stream(self._seed, f"fault:{fault.kind}:{fault.at_s}")
                 self._to_come.append(fault)
                 self._tasks.run(self._carry_out(fault, started, rng), fault.kind)
 
     async def heal(self) -> None:
-        """Undo everything, and return once every node serves.
+        """Undo all faults, and wait until every node serves.
 
-        Raises `SetupFailed` naming the nodes that do not come back, or the fault that the nemesis itself failed at.
+        Raises `SetupFailed` naming the nodes that do not come back, the fault that could not be ended, or the failure of the
+        nemesis itself.
         """
+        # First of all: a task that goes on would inject its fault into the healed shop.
         await self._tasks.stop()
+        # A failed task has injected nothing after its failure, and the run would be judged as if its faults had happened.
         if self._tasks.failure is not None:
             raise SetupFailed(f"the nemesis failed: {self._tasks.failure!r}") from self._tasks.failure
+        # Recorded as refused, or the report would count faults that were cancelled before their start.
         for fault in self._to_come:
             self._refused(fault, "the load was over before it had begun")
         self._to_come.clear()
@@ -70,12 +76,13 @@ class Nemesis:
         except Exception as failure:
             why = failure if isinstance(failure, EnvironmentFailure) else repr(failure)
             raise SetupFailed(f"a fault could not be ended: {why}") from failure
+        # Faults without a duration, and those whose end has failed before: they lasted until now.
         for fault in tuple(self._active):
-            self._over(fault)
+            self._ended(fault)
         await self._all_back()
 
     async def drop(self) -> None:
-        """Undo what can be undone, and say nothing: the run is over."""
+        """Undo all faults without a record: the history may be closed already."""
         await self._tasks.stop()
         await faults.heal_all(self._runtime)
 
@@ -83,49 +90,52 @@ class Nemesis:
 
     async def _carry_out(self, fault: Fault, started: float, rng: Random) -> None:
         await asyncio.sleep(started + fault.at_s - asyncio.get_running_loop().time())
-        # A fault takes its time (a busy engine, more than a second for a kill): faults start in the order of the schedule.
-        async with self._turn:
+        # One start at a time: a start may take more than a second (a kill by a busy engine), and without the lock a later fault
+        # could start before an earlier one, so that the same schedule would have other effects.
+        async with self._start_lock:
             begun = await self._start(fault, rng)
         if begun is not None and fault.for_s:
             await asyncio.sleep(fault.for_s)
-            with suppress(EnvironmentFailure):  # it goes on until `heal`, which tries again and says so
+            # Not ended, it stays in `_active` until `heal`, which tries again and raises if that fails too.
+            with suppress(EnvironmentFailure):
                 await faults.end(self._runtime, begun)
-                self._over(begun)
+                self._ended(begun)
 
     async def _start(self, fault: Fault, rng: Random) -> Fault | None:
-        """The fault that has begun; None if it was refused."""
+        """Start a fault and return it as it has begun; None if that failed."""
+        # Before the start: after a kill the targets are down, and the report could not tell which of them the fault met.
         down = {node.name for node in self._runtime.nodes() if node.state == "down"}
         try:
-            begun, words = await faults.start(self._runtime, fault, rng)
+            begun, report = await faults.start(self._runtime, fault, rng)
         except (EnvironmentFailure, UsageError) as error:
-            self._never(fault, str(error))
+            self._failed(fault, str(error))
             return None
-        except Exception as error:  # noqa: BLE001  a defect of the fault: the report shall say that it was not injected
-            self._never(fault, f"it raised {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  a defect of this fault: the others go on, and it is recorded as refused
+            self._failed(fault, f"it raised {type(error).__name__}: {error}")
             return None
         self._to_come.remove(fault)
-        self._started(begun, down, words)
+        self._started(begun, down, report)
         return begun
 
-    def _started(self, begun: Fault, down: set[str], words: str) -> None:
+    def _started(self, begun: Fault, down: set[str], report: str) -> None:
         aimed = faults.aimed_at(self._runtime, begun)
         self._recorder.event(
             "fault-start",
             fault=begun.kind,
             target=_target(begun),
             settings=dict(begun.settings),
-            said=words,
+            said=report,
             aimed=aimed,
             down=[name for name in aimed if name in down],
         )
         self._active.append(begun)
-        self.said.setdefault(begun.kind, []).append(words)
+        self.reports.setdefault(begun.kind, []).append(report)
 
-    def _over(self, fault: Fault) -> None:
+    def _ended(self, fault: Fault) -> None:
         self._active.remove(fault)
         self._recorder.event("fault-end", fault=fault.kind, target=_target(fault))
 
-    def _never(self, fault: Fault, why: str) -> None:
+    def _failed(self, fault: Fault, why: str) -> None:
         self._to_come.remove(fault)
         self._refused(fault, why)
 

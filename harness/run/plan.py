@@ -1,4 +1,4 @@
-"""What one run is: everything that has to be known to repeat it."""
+"""The plan of one run, which is all that a repetition needs."""
 
 import platform
 import shlex
@@ -31,19 +31,20 @@ Durability = Literal["everysec", "always"]
 CRASH_EVERY_S = 3.0
 
 RUN = ("ablate", "transport", "workers", "duration_s", "time_limit_s", "respawn_after_s", MUST_HOLD, "wdm", "python")
-"""What of a history's configuration stands under `[run]` in `run.toml`."""
+"""The keys of a history's configuration that `run.toml` has under `[run]`."""
 
 SET_UP_BEFORE: frozenset[Capability] = frozenset({"links", "log-tail"})
-"""What a deployment must be made for; one that needs none of it has no proxy on its links."""
+"""Capabilities that a deployment must be made for; without them it has no proxy on its links."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`named` is the scenario as the user called it. `options` and `ablate` are the protocol's.
+    """One run: the scenario, the protocol, the runtime and the seed.
 
-    `extra` are the flags that changed the scenario. `schedule`, if given, is to happen instead of what the scenario draws;
-    `salt` is another course of chance in the simulator. `trace`: of so many transactions the services note one, 0 for none.
-    `told` is the command line that repeats it, where that is not one of `wdm chaos`.
+    `named` is the name of the scenario on the command line, `extra` are the flags that changed it. `options` and `ablate` are
+    for the protocol. `schedule`, if given, replaces the faults that the scenario draws; `salt` changes the order of events in
+    the simulator. One transaction of `trace` leaves spans, none if it is 0. `repeat_command` is the command line that repeats
+    the run, if that is not one of `wdm chaos`.
     """
 
     scenario: Scenario
@@ -58,14 +59,15 @@ class Plan:
     schedule: tuple[faults.Fault, ...] | None = None
     salt: int = 0
     trace: int = 0
-    told: str = ""
+    repeat_command: str = ""
 
     @property
     def durability(self) -> Durability:
+        """The durability of the stores."""
         return "always" if self.scenario.durability == "always" else "everysec"
 
     def spec(self) -> Spec:
-        """The deployment. Raises `UsageError` if the protocol does not exist or has no such option or safeguard."""
+        """Return the deployment. Raises `UsageError` naming the unknown protocol, option, safeguard or transport."""
         spec = Spec(
             protocol=self.protocol,
             runtime=self.runtime if self.runtime in DEPLOYABLE else "local",
@@ -77,40 +79,41 @@ class Plan:
             options=dict(self.options),
             ablate=self.ablate,
             trace=self.trace,
-            breakable=any(faults.kind(one.kind).needs & SET_UP_BEFORE for one in self.scenario.faults),
+            breakable=any(faults.kind(fault.kind).needs & SET_UP_BEFORE for fault in self.scenario.faults),
         )
         spec.check()
         if self.runtime == "sim" and not transport(self.transport).simulated:
-            there = ", ".join(name for name, one in TRANSPORTS.items() if one.simulated)
+            known = ", ".join(name for name, candidate in TRANSPORTS.items() if candidate.simulated)
             raise UsageError(
-                f"the simulator has no transport {self.transport!r}, it has: {there}, where streams stands for any broker that "
+                f"the simulator has no transport {self.transport!r}, it has: {known}, where streams stands for any broker that "
                 "delivers until a message is handled; choose one of those, or --runtime local"
             )
         return spec
 
     def environment(self) -> Environment:
-        """Make the surroundings of the run. Raises `UsageError` naming the runtimes there are, or the fault of the plan."""
+        """Make the environment of the run. Raises `UsageError` naming the known runtimes, or the defect of the plan."""
         return table.runtime(self.runtime).environment(self.spec(), self.seed, self.salt)
 
     def claims(self) -> RecordedClaims:
-        """What the protocol promises, configured like this. Raises `UsageError` if that is none of the known promises."""
+        """Return the claims of the protocol as configured. Raises `UsageError` for a claim that no checker judges."""
         protocol = load(self.protocol)
         timing = timing_for(int(self.scenario.time_limit_s * 1000))
-        made = protocol.claims(protocol.configure(self.options, self.ablate, timing))
-        said = {
-            "atomicity": made.atomicity,
-            "isolation": made.isolation,
+        claims = protocol.claims(protocol.configure(self.options, self.ablate, timing))
+        fields = {
+            "atomicity": claims.atomicity,
+            "isolation": claims.isolation,
             "durability": self.durability,
-            "recovery_s": made.recovery_s,
-            "blocking_s": made.blocking_s,
-            "outage_s": made.outage_s,
+            "recovery_s": claims.recovery_s,
+            "blocking_s": claims.blocking_s,
+            "outage_s": claims.outage_s,
         }
         try:
-            return msgspec.convert(said, RecordedClaims)
+            return msgspec.convert(fields, RecordedClaims)
         except msgspec.ValidationError as error:
-            raise UsageError(f"protocol {self.protocol!r} claims what no checker knows: {error}") from None
+            raise UsageError(f"protocol {self.protocol!r} has a claim that no checker judges: {error}") from None
 
     def header(self) -> Header:
+        """Return the header of the history. Raises `UsageError` as `claims`."""
         scenario = self.scenario
         config = {
             "command": self.command(),
@@ -123,7 +126,7 @@ class Plan:
             "respawn_after_s": scenario.respawn_after_s,
             "workload": msgspec.to_builtins(scenario.workload),
             MUST_HOLD: list(scenario.must_hold),
-            ASKED: self.asked(),
+            ASKED: self.planned_faults(),
             "wdm": version("wdm"),
             "python": platform.python_version(),
         }
@@ -138,25 +141,25 @@ class Plan:
             config=config,
         )
 
-    def asked(self) -> list[dict[str, Any]]:
-        """The faults that shall happen: what was chosen, else what the scenario draws from."""
+    def planned_faults(self) -> list[dict[str, Any]]:
+        """Return the faults of the plan: the schedule if there is one, else the recurring faults of the scenario."""
         if self.schedule is not None:
             return [_row(fault) for fault in self.schedule]
         return [
-            {"kind": one.kind, "target": list(one.targets), "at_s": list(one.at_s), "for_s": list(one.for_s)}
-            for one in self.scenario.faults
+            {"kind": fault.kind, "target": list(fault.targets), "at_s": list(fault.at_s), "for_s": list(fault.for_s)}
+            for fault in self.scenario.faults
         ]
 
     def kept_in(self, folder: Path) -> "Plan":
         """Return the plan with the command that repeats it from `folder`, if its faults were chosen and not drawn."""
-        if self.told or self.schedule is None:
+        if self.repeat_command or self.schedule is None:
             return self
-        return replace(self, told=shlex.join(["wdm", "replay", str(folder)]))
+        return replace(self, repeat_command=shlex.join(["wdm", "replay", str(folder)]))
 
     def command(self) -> str:
         """Return the command line that repeats this run; `kept_in` gives a run with chosen faults its own."""
-        if self.told:
-            return self.told
+        if self.repeat_command:
+            return self.repeat_command
         if self.schedule is not None:
             return "wdm replay"
         parts = ["wdm", "chaos", self.named or self.scenario.name, "--protocol", self.protocol]
@@ -171,19 +174,19 @@ class Plan:
 
 
 def simulated(scenario: Scenario) -> Scenario:
-    """The scenario on the small scale of the simulator."""
+    """Return the scenario on the small scale of the simulator."""
     return replace(scenario, workload=scenario.workload.lighter())
 
 
 def crashing_at(plan: Plan, failpoint: str) -> Plan:
-    """The plan with this one fault instead of its scenario's: whoever passes the failpoint dies, again and again.
+    """Return the plan with one fault in place of all others: every process that passes the failpoint dies, again and again.
 
     Raises `UsageError` if the protocol has no such failpoint.
     """
     protocol = load(plan.protocol)
-    there = failpoints(protocol, protocol.configure(plan.options, plan.ablate))
-    if failpoint not in there:
-        raise UsageError(f"{plan.protocol} has no failpoint {failpoint!r}{did_you_mean(failpoint, there)}")
+    known = failpoints(protocol, protocol.configure(plan.options, plan.ablate))
+    if failpoint not in known:
+        raise UsageError(f"{plan.protocol} has no failpoint {failpoint!r}{did_you_mean(failpoint, known)}")
     every = (CRASH_EVERY_S, CRASH_EVERY_S)
     fault = Recurring("crash-at", (), (1.0, 1.0), (CRASH_EVERY_S - 0.1,) * 2, every, {"failpoint": (failpoint,)})
     extra = (*plan.extra, "--crash-at", failpoint)
@@ -191,11 +194,11 @@ def crashing_at(plan: Plan, failpoint: str) -> Plan:
 
 
 NEVER_DRAWN = -1
-"""As the number of faults in `run.toml`: the run ended before it was known."""
+"""The number of faults in the `run.toml` of a run that ended before they were drawn."""
 
 
 def as_table(plan: Plan, schedule: list[faults.Fault] | None) -> dict[str, Any]:
-    """`run.toml`: the plan, what it came to, and every fault with its time; `faults` is how many there are."""
+    """Return the document of `run.toml`: the plan, and every fault with its time; `faults` is the number of faults."""
     header = plan.header()
     return {
         "format": formats.RUN_RECORD,

@@ -1,4 +1,4 @@
-"""The end of a run: wait until the shop has come to rest, then read everything that the history names."""
+"""The end of a run: the wait for quiescence, and the reads of all objects that the history names."""
 
 import asyncio
 from collections import Counter
@@ -20,35 +20,36 @@ PROBE_EVERY_S = 0.1
 AFTER_THE_BOUND_S = 3.0
 WITHOUT_A_BOUND_S = 10.0
 TRIES = 3
-TOLD = 20
-"""Unfinished transactions that a probe names."""
+NAMED_PER_EVENT = 20
+"""Unfinished transactions that a probe names, and bodies of dead letters that their event shows."""
+
 READ_WITHIN_S = 45.0
 DEAD_LETTERS_WITHIN_S = 5.0
 
 
 def count(rows: Iterable[dict[str, Any]], protocol: Protocol) -> dict[str, int]:
-    """Count the listed transactions by kind, as a probe records it. Raises `UsageError` naming a state without a kind."""
+    """Count the listed transactions by kind, for a probe. Raises `UsageError` naming a state without a kind."""
     kinds = Counter(kind for row in rows for kind in protocol.kinds_of(row["state"]))
     return {kind.value: kinds[kind] for kind in StateKind}
 
 
 async def probe(recorder: Recorder, ask: Ask, protocol: Protocol) -> bool:
-    """Look into the shop and record what is unfinished. False if something is, or the shop could not be asked."""
+    """Record the unfinished transactions. Return whether there are none; False also if the shop cannot be read."""
     try:
         rows = await ask()
     except EnvironmentFailure:
         return False
-    recorder.event("probe", **count(rows, protocol), unfinished=[_told(row) for row in rows[:TOLD]])
+    recorder.event("probe", **count(rows, protocol), unfinished=[_describe(row) for row in rows[:NAMED_PER_EVENT]])
     return not rows
 
 
-def _told(row: dict[str, Any]) -> str:
-    """`a1b2.7 prepared in stock`, for whoever looks for the reason."""
+def _describe(row: dict[str, Any]) -> str:
+    """Return a text such as `a1b2.7 prepared in stock (item/5)`."""
     return f"{row.get('txn')} {row.get('state')} in {row.get('service')} ({row.get('subject')})"
 
 
 async def watch(recorder: Recorder, ask: Ask, protocol: Protocol, every_s: float) -> None:
-    """Probe until cancelled: for those who look on."""
+    """Probe every `every_s` seconds until cancelled, for live reports."""
     while True:
         await asyncio.sleep(every_s)
         await probe(recorder, ask, protocol)
@@ -57,12 +58,13 @@ async def watch(recorder: Recorder, ask: Ask, protocol: Protocol, every_s: float
 async def await_quiescence(
     recorder: Recorder, ask: Ask, protocol: Protocol, drained: Coroutine[Any, Any, None], bound_s: float | None
 ) -> None:
-    """Probe until nothing is unfinished and every client has heard, but not long beyond the bound."""
+    """Probe until no transaction is unfinished and no call under way, or until `AFTER_THE_BOUND_S` beyond the bound."""
     now = asyncio.get_running_loop().time
     deadline = now() + (WITHOUT_A_BOUND_S if bound_s is None else bound_s + AFTER_THE_BOUND_S)
     waiting = start_task(drained, "drained")
     while True:
-        drained_before = waiting.done()  # a look at a shop that still works says nothing of the last checkout
+        # Before the probe: a checkout that ends between probe and check may have left records that the probe did not see.
+        drained_before = waiting.done()
         if (await probe(recorder, ask, protocol) and drained_before) or now() >= deadline:
             break
         await asyncio.sleep(PROBE_EVERY_S)
@@ -72,28 +74,33 @@ async def await_quiescence(
 async def record_dead_letters(
     recorder: Recorder, dead_letters: Callable[[], Awaitable[Sequence[bytes]]], planted: Sequence[str]
 ) -> None:
-    """Record what the broker keeps aside, once all that was planted is there, by its names, or some seconds later."""
+    """Record the dead letters of the broker, once all injected messages are there, or after `DEAD_LETTERS_WITHIN_S`.
+
+    `planted` are the names of the injected messages.
+    """
     now = asyncio.get_running_loop().time
     deadline = now() + DEAD_LETTERS_WITHIN_S
     while True:
         try:
-            found = await dead_letters()
+            bodies = await dead_letters()
         except EnvironmentFailure as failure:
             recorder.event("dead-letters", unknown=str(failure))
             return
-        names = {body: poison.injected_name(body) for body in found}
+        names = {body: poison.injected_name(body) for body in bodies}
         seen = sorted({name for name in names.values() if name is not None})
-        if all(any(name.endswith(one) for name in seen) for one in planted) or now() >= deadline:
+        if all(any(name.endswith(suffix) for name in seen) for suffix in planted) or now() >= deadline:
             break
         await asyncio.sleep(PROBE_EVERY_S)
-    others = [body for body in found if names[body] is None]
-    recorder.event("dead-letters", planted=seen, others=len(others), seen=[str(body[:80]) for body in others[:TOLD]])
+    others = [body for body in bodies if names[body] is None]
+    recorder.event(
+        "dead-letters", planted=seen, others=len(others), seen=[str(body[:80]) for body in others[:NAMED_PER_EVENT]]
+    )
 
 
 class Names:
-    """Every user, item and order that the history names, in the order of their first appearance. A reader of its lines.
+    """A listener that collects all users, items and orders that a history names, in the order of their first appearance.
 
-    `untouched`: also the orders that were made many at once and never named again.
+    `untouched`: also the orders of `init_orders` that no later operation names.
     """
 
     def __init__(self, *, untouched: bool = True) -> None:
@@ -106,7 +113,7 @@ class Names:
                 self._seen.setdefault(read)
 
     def reads(self) -> list[Call]:
-        """What to read at the end. Users and items last: an order found paid is one whose amounts are known to be gone."""
+        """Return the reads for the end of a run, orders first: the amounts of an order that is read as paid must be gone then."""
         return sorted(self._seen, key=lambda read: read.op != "find_order")
 
 
@@ -128,11 +135,13 @@ def _names(operation: Operation) -> Iterable[Call]:
 
 
 async def read_all(clients: ClientPool, reads: list[Call]) -> None:
-    """Read everything, again what was not answered; what then is missing, the checkers miss."""
+    """Make all reads, and those with an unknown outcome up to `TRIES` times; checkers report the missing ones."""
     with suppress(TimeoutError):
         async with asyncio.timeout(READ_WITHIN_S):
             for _ in range(TRIES):
-                found = await clients.all_of(reads)
-                reads = [asked for asked, heard in zip(reads, found, strict=True) if heard.outcome == "unknown"]
+                operations = await clients.call_all(reads)
+                reads = [
+                    call for call, operation in zip(reads, operations, strict=True) if operation.outcome == "unknown"
+                ]
                 if not reads:
                     return

@@ -25,8 +25,8 @@ Listener = Callable[[Operation | Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A run that left a history in `folder`. `trace` is the text that two equal runs have in common, empty where
-    the runtime has none; `interrupted` by the user.
+    """A run whose history is in `folder`. `trace` is the text that two equal runs have in common, empty where the
+    runtime has none; `interrupted` is true after an interrupt by the user.
     """
 
     folder: RunFolder
@@ -38,32 +38,37 @@ def record(
     plan: Plan,
     runs: Path,
     listeners: Iterable[Listener] = (),
-    made: Callable[[RunFolder], None] = lambda _: None,
-    place: Callable[[Plan], Environment] = Plan.environment,
+    on_folder: Callable[[RunFolder], None] = lambda _: None,
+    make_environment: Callable[[Plan], Environment] = Plan.environment,
     load: MakeLoad = ClosedLoad,
 ) -> Recording:
-    """Run `plan` to its end, or to the point where it broke, in a new folder below `runs`.
+    """Run `plan` to its end or its failure, in a new folder below `runs`.
 
-    `made` receives the folder as soon as it exists, `load` makes the clients. Raises `UsageError` before anything was
+    `on_folder` receives the folder as soon as it exists, `load` makes the clients. Raises `UsageError` before anything was
     started, or for a state that the protocol does not map, and `EnvironmentFailure`; the folder then holds the run
     until that time. `harness.report.finish` judges the folder.
     """
     plan = replace(plan, trace=plan.trace or 1)
     plan.header()  # raises before anything is started
-    there = place(plan)
+    environment = make_environment(plan)
     try:
         folder = RunFolder.make(runs, f"{plan.protocol}-{plan.seed}")
-        made(folder)
+        on_folder(folder)
         folder.write("scenario.toml", plan.scenario.text)
         plan = plan.kept_in(folder.path)
-        interrupted = _record(plan, plan.header(), folder, there, listeners, load)
+        interrupted = _record(plan, plan.header(), folder, environment, listeners, load)
     finally:
-        there.clear()
-    return Recording(folder, there.trace(), interrupted)
+        environment.clear()
+    return Recording(folder, environment.trace(), interrupted)
 
 
 def _record(
-    plan: Plan, header: Header, folder: RunFolder, there: Environment, listeners: Iterable[Listener], load: MakeLoad
+    plan: Plan,
+    header: Header,
+    folder: RunFolder,
+    environment: Environment,
+    listeners: Iterable[Listener],
+    load: MakeLoad,
 ) -> bool:
     """Record the run into the folder. Return whether it was interrupted."""
     names = Names(untouched=plan.scenario.workload.reads_untouched)
@@ -74,11 +79,11 @@ def _record(
             listener(line)
 
     try:
-        with FileRecorder(folder.history, header, there.clock, publish) as recorder:
+        with FileRecorder(folder.history, header, environment.clock, publish) as recorder:
             folder.become_latest()
-            engine = RunEngine(plan, there, recorder, names, load)
+            engine = RunEngine(plan, environment, recorder, names, load)
             try:
-                interrupted = there.run(whole(engine))
+                interrupted = environment.run(run_and_stop(engine))
             finally:
                 _keep(folder, engine)
             if interrupted:
@@ -104,7 +109,7 @@ def _keep(folder: RunFolder, engine: RunEngine) -> None:
         folder.keep_logs(engine.environment.logs)
 
 
-async def whole(engine: RunEngine) -> None:
+async def run_and_stop(engine: RunEngine) -> None:
     """Run the engine and stop its shop. A shop that cannot be examined is no failure of the environment: the verdict
     is unknown.
     """

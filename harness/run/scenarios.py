@@ -1,10 +1,10 @@
-"""Scenarios: a workload, what breaks meanwhile, and what must hold; read from TOML.
+"""Scenarios: a workload, its faults, and the properties that must hold; read from TOML.
 
     summary = "The stock service dies now and then"
-    duration_s = 12             # of the load
+    duration_s = 12             # duration of the load
     durability = "everysec"     # or "always"
-    workers = 1                 # processes a service
-    must_hold = ["isolation"]   # checkers that must find something to judge, so that `holds` means that
+    workers = 1                 # processes of each service
+    must_hold = ["isolation"]   # checkers without which `holds` would prove nothing: they must have operations to judge
 
     [workload]
     name = "checkout"           # the other keys are its settings
@@ -12,12 +12,12 @@
 
     [[fault]]
     kind = "crash"
-    target = ["stock", "any-store"]     # a list of texts is taken in turn; "broker?": only if there is one
+    target = ["stock", "any-store"]     # a list of texts is taken in turn; "broker?": only if there is a broker
     at_s = 2.0
     for_s = [0.5, 1.5]                  # two numbers are a range, drawn anew each time; 0: until the load ends
-    every_s = 4                         # again after so long, until the load ends; without it once
+    every_s = 4                         # the period, until the load ends; without it the fault comes once
 
-What else a fault has are settings of its kind. The word `each` for a setting that names a failpoint stands for all
+The other keys of a fault are the settings of its kind. The word `each` for a setting that names a failpoint stands for all
 failpoints of the protocol, in turn. The seed decides every draw.
 """
 
@@ -45,14 +45,14 @@ INF = float("inf")
 SHORTEST_PERIOD_S = 0.05
 
 Span = tuple[float, float]
-"""From, to; equal where nothing is left to chance. A setting between whole numbers is a whole number."""
+"""A range (from, to) of which a value is drawn; a range of two equal numbers draws none. Whole numbers draw a whole number."""
 
 Choice = tuple[str, ...] | Span
 
 
 @dataclass(frozen=True, slots=True)
 class Recurring:
-    """One `[[fault]]`: what it may be each time it comes. `settings` are as in the file: texts in turn, or a range."""
+    """One `[[fault]]`, from which its occurrences are drawn. `settings` are as in the file: texts in turn, or a range."""
 
     kind: str
     targets: tuple[str, ...]
@@ -61,14 +61,18 @@ class Recurring:
     every_s: Span | None
     settings: Mapping[str, Choice]
 
-    def where(self, *, broker: bool) -> "Recurring | None":
-        """With the broker among its targets, or without; None if it was for the broker alone: then it is for nobody."""
-        named = (name.removesuffix(IF_THERE) for name in self.targets if broker or not name.endswith(IF_THERE))
-        targets = tuple(named)
+    def resolve(self, *, broker: bool) -> "Recurring | None":
+        """Return the fault with `broker?` as `broker` or without it; None if no target is left."""
+        targets = tuple(name.removesuffix(IF_THERE) for name in self.targets if broker or not name.endswith(IF_THERE))
+        # A fault without targets in the file has those of its kind: it must not become one that lost all its targets.
         return replace(self, targets=targets) if targets or not self.targets else None
 
     def occur(self, duration_s: float, rng: Random, failpoints: Sequence[str]) -> Iterator[Fault]:
-        """Each time that it comes before the load ends."""
+        """Yield each occurrence of the fault before the load ends.
+
+        The draws come in a fixed order (settings, duration, period): a replayed seed has to give the same schedule. Targets and
+        texts are taken in turn and not drawn, so that a short run meets all of them.
+        """
         turn, at_s = 0, rng.uniform(*self.at_s)
         while at_s < duration_s:
             targets = (self.targets[turn % len(self.targets)],) if self.targets else None
@@ -81,7 +85,7 @@ class Recurring:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A checked scenario. `text` is its file, to be kept with the run."""
+    """A checked scenario. `text` is the content of its file, for the run folder."""
 
     name: str
     summary: str
@@ -97,47 +101,52 @@ class Scenario:
     text: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for a load that would never begin or never end; the rest `Spec.check` sees."""
+        """Raise `UsageError` for a load that would never begin or never end; `Spec.check` checks the other settings."""
         if not 0 < self.duration_s <= LONGEST_S:
             raise UsageError(f"duration_s={self.duration_s!r} is not above 0 and at most {LONGEST_S:g}")
 
     def schedule(self, seed: int, failpoints: Sequence[str] = (), *, broker: bool = False) -> list[Fault]:
-        """Every fault of one run, in order of time. `failpoints` are what `each` stands for; is there a broker?"""
+        """Return all faults of one run, in the order of time.
+
+        `failpoints` are those for which `each` stands; `broker` is whether the deployment has one.
+        """
         failpoints = spread(failpoints)
-        found = [
+        occurrences = [
             (fault.at_s, number, fault)
-            for number, one in enumerate(self.faults)
-            for fault in self._occurrences(seed, number, one, failpoints, broker=broker)
+            for number, recurring in enumerate(self.faults)
+            for fault in self._occurrences(seed, number, recurring, failpoints, broker=broker)
         ]
-        return [fault for _, _, fault in sorted(found, key=lambda each: each[:2])]
+        # By time, then by place in the file: faults themselves have no order, and their settings may be of different types.
+        return [fault for _, _, fault in sorted(occurrences, key=lambda occurrence: occurrence[:2])]
 
     def never_due(self, seed: int, *, broker: bool = False) -> Iterator[tuple[Recurring, str]]:
-        """Those that `schedule` has no fault for, each with the reason."""
-        for number, one in enumerate(self.faults):
-            if one.where(broker=broker) is None:
-                yield one, "there is no broker"
-            elif next(self._occurrences(seed, number, one, (), broker=broker), None) is None:
+        """Yield each fault without an occurrence in `schedule`, with the reason."""
+        for number, recurring in enumerate(self.faults):
+            if recurring.resolve(broker=broker) is None:
+                yield recurring, "there is no broker"
+            elif next(self._occurrences(seed, number, recurring, (), broker=broker), None) is None:
                 yield (
-                    one,
-                    f"it is due {one.at_s[0]:g} s after the start at the earliest, of a load of {self.duration_s:g} s",
+                    recurring,
+                    f"it is due {recurring.at_s[0]:g} s after the start at the earliest, of a load of {self.duration_s:g} s",
                 )
 
     def _occurrences(
-        self, seed: int, number: int, one: Recurring, failpoints: Sequence[str], *, broker: bool
+        self, seed: int, number: int, recurring: Recurring, failpoints: Sequence[str], *, broker: bool
     ) -> Iterator[Fault]:
-        there = one.where(broker=broker)
-        if there is not None:
-            yield from there.occur(self.duration_s, stream(seed, f"faults:{number}"), failpoints)
+        resolved = recurring.resolve(broker=broker)
+        if resolved is not None:
+            # A stream for each `[[fault]]`: a change of one fault, or one fewer for lack of a broker, keeps the draws of others.
+            yield from resolved.occur(self.duration_s, stream(seed, f"faults:{number}"), failpoints)
 
 
 def packaged() -> dict[str, Path]:
-    """The scenarios that come with wdm, by name."""
+    """Return the files of the scenarios of wdm itself, by name."""
     folder = Path(str(files("scenarios")))
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def load(name: str) -> Scenario:
-    """A packaged scenario by name, or any by its path. Raises `UsageError` with file, line and key."""
+    """Load a packaged scenario by name, or any scenario by its path. Raises `UsageError` with file, line and key."""
     known = packaged()
     if name in known:
         return read(known[name])
@@ -147,28 +156,31 @@ def load(name: str) -> Scenario:
 
 
 def read(path: Path) -> Scenario:
+    """Read the scenario in a file. Raises `UsageError` with file, line and key."""
     return _Reader(TomlFile(path, "scenario")).scenario()
 
 
 class _Reader:
+    """A reader of one file, whose errors name file, line and key."""
+
     def __init__(self, file: TomlFile) -> None:
         self._file = file
 
     def scenario(self) -> Scenario:
-        said = self._file.document
+        document = self._file.document
         known = ("summary", "duration_s", "durability", "workers", "time_limit_s", "respawn_after_s", "must_hold")
-        self._file.reject_unknown(said, (*known, "workload", "fault"))
-        plain = {key: said[key] for key in known if key in said}
+        self._file.reject_unknown(document, (*known, "workload", "fault"))
+        plain = {key: document[key] for key in known if key in document}
         for key, value in plain.items():
             self._check(key, value)
         if "summary" not in plain:
             raise self._file.error_at("summary is missing: one line about the faults", "summary")
-        name, workload = self._workload(said.get("workload", {}))
+        name, workload = self._workload(document.get("workload", {}))
         return Scenario(
             name=self._file.path.stem,
             workload_name=name,
             workload=workload,
-            faults=tuple(self._faults(said.get("fault", []))),
+            faults=tuple(self._faults(document.get("fault", []))),
             text=self._file.text,
             **{**plain, "must_hold": tuple(plain.get("must_hold", ()))},
         )
@@ -176,7 +188,7 @@ class _Reader:
     # ------------------------------------------------------------ inside
 
     def _check(self, key: str, value: Any) -> None:
-        """One of the plain keys at the top."""
+        """Raise `UsageError` if the value does not fit one of the plain keys at the top."""
         bounds: dict[str, Span] = {
             "duration_s": (0.1, LONGEST_S),
             "time_limit_s": (0.1, LONGEST_S),
@@ -190,13 +202,13 @@ class _Reader:
                 or not bounds[key][0] <= low <= bounds[key][1]
                 or (key == "workers" and type(value) is float)
             ):
-                raise self._wrong(key, value, f"a number from {bounds[key][0]:g} to {bounds[key][1]:g}", key)
+                raise self._error(key, value, f"a number from {bounds[key][0]:g} to {bounds[key][1]:g}", key)
         elif key == "summary" and (not isinstance(value, str) or not value.strip() or "\n" in value):
-            raise self._wrong(key, value, "one line of text", key)
+            raise self._error(key, value, "one line of text", key)
         elif key == "durability" and value not in ("everysec", "always"):
-            raise self._wrong(key, value, "'everysec' or 'always'", key)
-        elif key == "must_hold" and not (isinstance(value, list) and all(each in [*CHECKERS] for each in value)):
-            raise self._wrong(key, value, f"a list of: {', '.join(CHECKERS)}", key)
+            raise self._error(key, value, "'everysec' or 'always'", key)
+        elif key == "must_hold" and not (isinstance(value, list) and all(name in [*CHECKERS] for name in value)):
+            raise self._error(key, value, f"a list of: {', '.join(CHECKERS)}", key)
 
     def _workload(self, table: Any) -> tuple[str, Workload]:
         if not isinstance(table, dict) or "name" not in table:
@@ -205,7 +217,7 @@ class _Reader:
         if not isinstance(name, str) or name not in WORKLOADS:
             raise self._file.error_at(f"no workload {name!r}{did_you_mean(str(name), WORKLOADS)}", "workload", "name")
         kind = WORKLOADS[name]
-        types = {each.name: each.type for each in msgspec.structs.fields(kind)}
+        types = {setting.name: setting.type for setting in msgspec.structs.fields(kind)}
         self._file.reject_unknown(settings, types, "workload")
         for key, value in settings.items():
             try:
@@ -223,15 +235,15 @@ class _Reader:
     def _fault(self, table: dict[str, Any], place: tuple[str | int, ...]) -> Recurring:
         name = table.get("kind")
         if not isinstance(name, str) or name not in faults.KINDS:
-            what = (
+            hint = (
                 did_you_mean(str(name), faults.KINDS) if "kind" in table else f"; there are: {', '.join(faults.KINDS)}"
             )
-            raise self._file.error_at(f"kind = {name!r} is no fault{what}", *place, "kind")
-        settings = {one.name: one for one in faults.KINDS[name].settings}
+            raise self._file.error_at(f"kind = {name!r} is no fault{hint}", *place, "kind")
+        settings = {setting.name: setting for setting in faults.KINDS[name].settings}
         self._file.reject_unknown(table, ("kind", "target", "at_s", "for_s", "every_s", *settings), *place)
         every_s = self._span(table["every_s"], "every_s", *place, "every_s") if "every_s" in table else None
         if every_s and every_s[0] < SHORTEST_PERIOD_S:
-            raise self._wrong("every_s", table["every_s"], f"at least {SHORTEST_PERIOD_S:g}", *place, "every_s")
+            raise self._error("every_s", table["every_s"], f"at least {SHORTEST_PERIOD_S:g}", *place, "every_s")
         return Recurring(
             kind=name,
             targets=self._texts(table["target"], "target", *place, "target") if "target" in table else (),
@@ -242,55 +254,57 @@ class _Reader:
         )
 
     def _choice(self, kind: str, setting: Setting, value: Any, place: tuple[str | int, ...]) -> Choice:
-        """What one setting may be, each value of it checked by the fault itself."""
+        """Return the values of one setting, each checked by the fault kind."""
         where = (*place, setting.name)
         text = isinstance(setting.default, str)
-        found = (
+        choice = (
             self._texts(value, setting.name, *where)
             if text
             else self._span(value, setting.name, *where, low=-INF, high=INF)
         )
-        for each in found:
+        for alternative in choice:
             try:
-                setting.check(kind, each)
+                setting.check(kind, alternative)
             except UsageError as error:
                 raise self._file.error_at(str(error), *where) from None
-        return found
+        return choice
 
     def _texts(self, value: Any, key: str, *place: str | int) -> tuple[str, ...]:
         listed = value if isinstance(value, list) else [value]
-        if not listed or not all(isinstance(each, str) and each.strip() for each in listed):
-            raise self._wrong(key, value, "a text, or a list of texts", *place)
+        if not listed or not all(isinstance(text, str) and text.strip() for text in listed):
+            raise self._error(key, value, "a text, or a list of texts", *place)
         return tuple(listed)
 
     def _span(self, value: Any, key: str, *place: str | int, low: float = 0.0, high: float = LONGEST_S) -> Span:
-        """One number or two. `nan` and `inf` are legal in TOML: the one is between no bounds, the other beyond all."""
+        """Return a range from one number or two. The bounds also reject `nan` and `inf`, which are legal in TOML."""
         listed = value if isinstance(value, list) else [value, value]
-        if len(listed) == 2 and all(type(each) in {int, float} for each in listed):
+        if len(listed) == 2 and all(type(number) in {int, float} for number in listed):
             first, last = listed
             if low <= first <= last <= high:
                 return first, last
-        raise self._wrong(key, value, f"a number from {low:g} to {high:g}, or two as [from, to]", *place)
+        raise self._error(key, value, f"a number from {low:g} to {high:g}, or two as [from, to]", *place)
 
-    def _wrong(self, key: str, value: Any, wanted: str, *place: str | int) -> UsageError:
+    def _error(self, key: str, value: Any, wanted: str, *place: str | int) -> UsageError:
         return self._file.error_at(f"{key} = {value!r} is not {wanted}", *place)
 
 
 def spread(failpoints: Sequence[str]) -> list[str]:
-    """Those of one service as far from each other as can be: it needs the time to come back."""
+    """Order failpoints so that those of one service are far apart: the service needs the time between them to come back."""
     by_service: dict[str, list[str]] = {}
     for name in failpoints:
         by_service.setdefault(name.partition(":")[0], []).append(name)
-    placed = [(rank / len(each), name) for each in by_service.values() for rank, name in enumerate(each)]
+    placed = [(rank / len(names), name) for names in by_service.values() for rank, name in enumerate(names)]
     return [name for _, name in sorted(placed)]
 
 
 def _pick(choice: Choice, turn: int, rng: Random, failpoints: Sequence[str]) -> float | str:
-    texts = [each for each in choice if isinstance(each, str)]
+    """Return the text of this turn, or draw a number; a range of one number draws none."""
+    texts = [text for text in choice if isinstance(text, str)]
     if not texts:
-        low, high = (each for each in choice if not isinstance(each, str))
+        low, high = (number for number in choice if not isinstance(number, str))
         if isinstance(low, int) and isinstance(high, int):
             return rng.randint(low, high)
         return low if low == high else round(rng.uniform(low, high), 3)
-    every = [text for each in texts for text in (failpoints if each == EACH else (each,))]
-    return every[turn % len(every)] if every else EACH
+    alternatives = [name for text in texts for name in (failpoints if text == EACH else (text,))]
+    # Without failpoints (`never_due` has none) the word itself: only the time of the occurrence is of interest there.
+    return alternatives[turn % len(alternatives)] if alternatives else EACH

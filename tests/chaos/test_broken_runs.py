@@ -35,7 +35,7 @@ def fake(tmp_path: Path) -> Callable[..., Finished]:
 
     def run(shop: FakeShop, what: Scenario | None = None, **more: Any) -> Finished:
         place = environment_of(shop, tmp_path / "nothing")
-        return conduct(Plan(what or scenario(), "2pc", 1), tmp_path / "runs", place=place, **more)
+        return conduct(Plan(what or scenario(), "2pc", 1), tmp_path / "runs", make_environment=place, **more)
 
     return run
 
@@ -177,7 +177,11 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_written(
 def test_nothing_can_be_written_at_all(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file in the way")
     with pytest.raises(EnvironmentFailure, match="cannot write the run"):
-        conduct(Plan(scenario(), "2pc", 1), tmp_path / "runs", place=environment_of(FakeShop(Model().answer), tmp_path))
+        conduct(
+            Plan(scenario(), "2pc", 1),
+            tmp_path / "runs",
+            make_environment=environment_of(FakeShop(Model().answer), tmp_path),
+        )
 
 
 def test_every_fault_is_undone_when_the_run_breaks(

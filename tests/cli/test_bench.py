@@ -15,7 +15,7 @@ import pytest
 from harness.bench.cases import atomic
 from harness.explore.suite import ModelCheck
 from harness.run import scenarios
-from harness.run.counterexample import keep
+from harness.run.counterexample import save
 from harness.run.plan import Plan, simulated
 from tests.cli.conftest import Terminal, until
 from tests.running import conduct
@@ -226,7 +226,7 @@ def test_two_runs_are_compared(runs: Path, capsys: pytest.CaptureFixture[str]) -
 def test_a_counterexample_of_check_has_a_page_and_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     question = ModelCheck("2pc", {}, ("unanimous",))
     found = next(one for one in question.results() if one.violation)
-    folder = keep(Path("wdm-runs"), question, found)
+    folder = save(Path("wdm-runs"), question, found)
     assert main(["report", folder.name]) == 0
     assert capsys.readouterr().out == (folder / "counterexample.txt").read_text()
     page = (folder / "report.html").read_text("utf-8")

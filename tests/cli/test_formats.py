@@ -49,7 +49,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bench = BenchFolder(runs / BENCH)
     shutil.copytree(run, bench.runs / "one")
     case = BenchCase(Candidate("2pc"))
-    bench.keep(
+    bench.save(
         BenchManifest(
             wdm="0", command="wdm bench", seed=7, rounds=1, duration_s=2.0, runtime="local", durability="everysec",
             machine={"cpus": 2, "system": "x", "python": "3", "load_before": 0.0}, thresholds=["p99_ms > 50"],

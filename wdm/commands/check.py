@@ -12,7 +12,7 @@ from harness.explore.breadth import Bounds
 from harness.explore.case import MOST, SearchCase
 from harness.explore.search import SearchResult
 from harness.explore.suite import ModelCheck, on_real_processes, verdict, worst
-from harness.run.counterexample import keep, told
+from harness.run.counterexample import describe, save
 from wdm import ui
 from wdm.exits import CODES
 from wdm.options import as_json, chosen, common, of_the_protocols, option, runs_folder
@@ -67,12 +67,12 @@ def check(participants: int | None, transactions: int | None, runs_dir: Path, as
     )
     results = list(model_check.results(_Progress()))
     broken = worst(results)
-    folder = keep(runs_dir, model_check, broken) if broken else None
+    folder = save(runs_dir, model_check, broken) if broken else None
     if as_json:
         ui.document(_document(model_check, results, folder))
     else:
         ui.table(COLUMNS, [_row(result) for result in results])
-        click.echo(f"\n{told(model_check, broken)}" if broken else "")
+        click.echo(f"\n{describe(model_check, broken)}" if broken else "")
         click.echo(f"verdict: {_verdict(model_check, results)}")
     _what_next(model_check, folder)
     return CODES[verdict(results)]

@@ -9,7 +9,8 @@ import click
 from harness.chaos.replay import FILE, OtherVersion, load_plan
 from harness.formats import Unreadable
 from harness.report import results, run_folders
-from harness.run.counterexample import COUNTEREXAMPLE, Unwalkable, load, told, walk_again
+from harness.run import counterexample as counterexamples
+from harness.run.counterexample import COUNTEREXAMPLE, NotReproducible
 from harness.run.folder import RunFolder
 from protocols.errors import UsageError
 from wdm import ui
@@ -50,12 +51,12 @@ def replay(run: str | None, runs_dir: Path, as_json: bool) -> int:
 
 def _counterexample(folder: Path, _runs: Path, as_json: bool) -> int:
     try:
-        counterexample = load(folder / COUNTEREXAMPLE)
-        replayed = walk_again(counterexample)
-    except (Unreadable, Unwalkable) as error:
+        counterexample = counterexamples.load(folder / COUNTEREXAMPLE)
+        replayed = counterexamples.replay(counterexample)
+    except (Unreadable, NotReproducible) as error:
         ui.error(str(error))
         return UNKNOWN
-    transcript = told(counterexample.model_check(), replayed)
+    transcript = counterexamples.describe(counterexample.model_check(), replayed)
     if as_json:
         ui.document({"verdict": "violated", "violation": replayed.violation, "transcript": transcript})
     else:

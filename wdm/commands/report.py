@@ -12,7 +12,7 @@ from harness.report import bench, pages, run_folders, runs, text
 from harness.report.run_folders import FolderKind
 from harness.run import counterexample as counterexamples
 from harness.run.bench_manifest import BenchFolder
-from harness.run.counterexample import Unwalkable
+from harness.run.counterexample import NotReproducible
 from harness.run.folder import LATEST, RunFolder
 from protocols.errors import UsageError
 from wdm import ui
@@ -42,7 +42,7 @@ def report(run: tuple[str, ...], runs_dir: Path, in_browser: bool, where: Path |
     except (
         HistoryError,
         ValueError,
-        Unwalkable,
+        NotReproducible,
     ) as error:  # it was killed, the disk was full, or it is of another version
         ui.error(str(error))
         ui.next_step("`wdm runs` lists the runs that can be shown")
@@ -67,7 +67,7 @@ def _one(path: Path) -> tuple[Path, int]:
             show(document)
         case FolderKind.CHECK:
             counterexample = counterexamples.load(path / counterexamples.COUNTEREXAMPLE)
-            click.echo(counterexamples.shown(counterexample), nl=False)
+            click.echo(counterexamples.describe_kept(counterexample), nl=False)
             _write(folder.page, pages.of_check(path))
         case _:
             run = runs.read(path)

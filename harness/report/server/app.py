@@ -16,13 +16,13 @@ from harness.history import HistoryError
 from harness.report.html.page import static
 from harness.report.server import guard
 from harness.report.server.catalog import SHOWN, RunCatalog
-from harness.run.counterexample import Unwalkable
+from harness.run.counterexample import NotReproducible
 from protocols.service.http import LOOPBACK, BoundedRunner, listen
 
 HERE = "harness.report.server"
 HOST = LOOPBACK
 LOOK_EVERY_S = 1.0
-UNREADABLE = (HistoryError, ValueError, Unwalkable, EnvironmentFailure)
+UNREADABLE = (HistoryError, ValueError, NotReproducible, EnvironmentFailure)
 """The errors of a run without a page."""
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -76,7 +76,7 @@ class RunCatalog:
     def page(self, path: Path) -> Path | None:
         """Return the page of a run, and make it if it is missing or of another version; None for a run under way.
 
-        Raises `HistoryError`, `ValueError`, `Unwalkable`.
+        Raises `HistoryError`, `ValueError`, `NotReproducible`.
         """
         page = RunFolder(path).page
         if self._under_way(path) is not None:
