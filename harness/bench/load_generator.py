@@ -72,8 +72,8 @@ class LoadGenerator:
         async with asyncio.TaskGroup() as group:
             for at_s, order in zip(arrivals(rate_per_s, kind, rng), self.orders, strict=False):
                 if await _wait_until_set(until, begin_s + at_s - loop.time()):
-                    # A late generator still sends the requests that were due before the end. The slowest moments of the
-                    # shop are those in which the generator is late, and a result without them would flatter the shop.
+                    # A late generator still sends the requests that were due before the end. A generator on the machine of the
+                    # shop is late when the shop is slow, and a result without these requests would flatter the shop.
                     end_s = loop.time() if end_s is None else end_s
                     if begin_s + at_s >= end_s:
                         return

@@ -20,7 +20,7 @@ WAY_OUT = "`wdm check-history` judges the history, and `command` in the file, if
 
 
 class OtherVersion(EnvironmentFailure):
-    """The refusal of a run of another version of wdm, whose code takes another course."""
+    """The refusal of a run of another version of wdm, whose code has another execution."""
 
 
 class RunSection(msgspec.Struct, frozen=True):

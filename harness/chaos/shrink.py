@@ -1,7 +1,7 @@
 """Shrinking of a failing run: a smaller plan, with fewer faults and less load, that still fails the same way.
 
-Shrinking runs in the simulator only, where the same plan always takes the same course. A fault that is left out changes
-the course of everything after it, so each smaller plan has several tries, each with another salt. The order in which
+Shrinking runs in the simulator only, where the same plan always has the same execution. A fault that is left out changes
+the execution after it, so each smaller plan has several tries, each with another salt. The order in which
 faults are left out is that of Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", TSE 28(2),
 2002, section 3 (`ddmin`).
 """

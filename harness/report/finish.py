@@ -17,7 +17,7 @@ from harness.run.record import Recording, digest
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A judged run. `digest` is equal for two runs of the same course; empty on a runtime without equal courses."""
+    """A judged run. `digest` is equal for two equal executions; empty on a runtime that has none."""
 
     folder: RunFolder
     history: History
@@ -31,13 +31,13 @@ def finish(recording: Recording) -> Finished:
     folder, trace = recording.folder, recording.trace
     history = load_history(folder.history)
     judgement = examine(history)
-    course = digest(trace, history) if trace else ""
+    execution = digest(trace, history) if trace else ""
     if trace:
         folder.write(TRACE, trace)
     folder.write("trace.ndjson", b"".join(msgspec.json.encode(event) + b"\n" for event in history.events))
-    folder.write(folder.results.name, json.dumps(results.render(history, judgement, course), indent=2) + "\n")
+    folder.write(folder.results.name, json.dumps(results.render(history, judgement, execution), indent=2) + "\n")
     folder.write("junit.xml", junit.render(history, judgement))
     folder.write("summary.md", summary.render(history, judgement))
     folder.write(folder.report.name, text.render(history, judgement))
     folder.write(folder.page.name, pages.of_run(Run(folder.path.name, history, judgement, spans.read(folder.path))))
-    return Finished(folder, history, judgement, course, recording.interrupted)
+    return Finished(folder, history, judgement, execution, recording.interrupted)

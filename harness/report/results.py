@@ -17,7 +17,7 @@ KIND = "run"
 def render(history: History, judgement: Judgement, digest: str = "") -> dict[str, Any]:
     """Return the document: the verdict with its reasons, the configuration, the figures and the result of every checker.
 
-    `digest` is that of the course of a run that can be replayed.
+    `digest` is that of the execution of a run that can be replayed.
     """
     header = history.header
     document = {

@@ -16,7 +16,7 @@ from harness.run.record import abandon, digest, run_and_stop
 
 @dataclass(frozen=True, slots=True)
 class InMemoryRun:
-    """A judged run. `schedule` has the drawn faults; `digest` is equal for two runs of the same course."""
+    """A judged run. `schedule` has the drawn faults; `digest` is equal for two equal executions."""
 
     history: History
     judgement: Judgement
