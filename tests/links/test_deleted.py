@@ -10,7 +10,8 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from protocols.service.links import MOST_DEAD_LETTERS, rabbitmq, transport
+from protocols.service.links import MOST_DEAD_LETTERS, rabbitmq, streams, transport
+from protocols.service.valkey_connection import ServerAddress
 from tests.links.conftest import WITHIN_S, Inbox, Note, Running, started
 from tests.links.test_brokers import notes, send, until
 
@@ -138,6 +139,19 @@ async def test_a_queue_without_traffic_is_made_again(broker: Running, monkeypatc
             while await dead_letter_count(url) is None:
                 await asyncio.sleep(0.1)
         assert stock.up
+
+
+@pytest.mark.parametrize("broker", ["streams"], indirect=True)
+async def test_the_newest_dead_letters_of_a_stream_are_kept(broker: Running) -> None:
+    url, count = broker.broker.urls["order-1"], MOST_DEAD_LETTERS + 5
+    left = asyncio.get_running_loop().create_future()
+    async with streams.connected(ServerAddress.parse(url), "stock-1", ()) as channel:
+        for number in range(count - 1):
+            channel.put_aside(str(number).encode(), "why", lambda: None)
+        channel.put_aside(str(count - 1).encode(), "why", lambda: left.set_result(None))
+        await asyncio.wait_for(left, WITHIN_S)
+    kept = await transport("streams").dead_letters(url)
+    assert list(kept) == [str(number).encode() for number in range(5, count)]
 
 
 @pytest.mark.broker

@@ -189,6 +189,18 @@ async def test_a_commit_that_a_rebalance_refuses_costs_no_connection(refusal: Ex
         assert isinstance(ended, BrokerLost if lost else asyncio.CancelledError)
 
 
+@pytest.mark.parametrize("error", [KafkaError("x"), OSError("x"), TimeoutError()])
+async def test_a_fetch_that_fails_costs_the_connection(error: Exception) -> None:
+    consumer = Consumer()
+
+    async def fail(**_: Any) -> Any:
+        raise error
+
+    consumer.getmany = fail  # type: ignore[method-assign]
+    with pytest.raises(BrokerLost):
+        await kafka_reader.Reader(consumer).read(asyncio.Queue(), Collector())
+
+
 async def test_an_error_of_a_commit_that_a_rebalance_overtook_costs_no_connection() -> None:
     async with Reading() as reading, reading.committing() as committing:
 
