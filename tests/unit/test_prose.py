@@ -71,6 +71,14 @@ def test_a_link_leads_to_a_file(page: Path) -> None:
     assert [link for link in local if link and not (page.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_a_path_in_the_text_exists(page: Path) -> None:
+    """A path of a source file or a folder of tests, from the root or within the packages of the services."""
+    paths = re.findall(r"`((?:[\w-]+/)+[\w-]+\.(?:py|lua|toml|yml))`", page.read_text("utf-8"))
+    roots = [ROOT, *(ROOT / name for name in ("protocols", "harness", "harness/runtimes"))]
+    assert [path for path in paths if not any((root / path).is_file() for root in roots)] == []
+
+
 def test_the_counter_counts() -> None:
     assert len(CLAUSE.findall("What is down comes back; what was sent, whatever had happened.")) == 3
     assert len(PRONOUN.findall("Whoever asks waits. Who came meanwhile waited; nobody hears it.")) == 3
