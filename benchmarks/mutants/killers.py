@@ -9,7 +9,7 @@ SHOP = ("tests/contract", "tests/property", "tests/unit")
 
 ROWS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("harness/checkers/*.py", (CHECKERS, ("tests/unit", "tests/sim"))),
-    ("protocols/*.lua", (STORE, SHOP)),
+    ("protocols/*.lua", (("tests/conformance",), ("tests/contract",))),
     ("protocols/shop/ledger*.py", (STORE, SHOP, SEARCH)),
     ("protocols/*.py", (STORE, SEARCH, ("tests/unit", "tests/sim"))),
 )
