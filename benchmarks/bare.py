@@ -15,10 +15,10 @@ from aiohttp import web
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from protocols.ports import Result
 from protocols.registry import load
 from protocols.service.codec import decode_result, encode_arguments
 from protocols.service.lua_library import source
+from protocols.store.tables import Result
 
 
 async def main() -> None:

@@ -42,7 +42,7 @@ class Request(Struct, frozen=True, gc=False):
     ``home`` is the service that coordinates it, ``owner`` the instance. ``age`` orders transactions for the lock
     policies, in microseconds since the epoch (smaller is older); a retry keeps its first. ``horizon``: a (life,
     sequence) below which every transaction of the same instance has ended, those of former lives as well
-    (``protocols.lives``). ``limit_ms``: undecided after that, it is given up.
+    (``protocols.store.lives``). ``limit_ms``: undecided after that, it is given up.
     """
 
     subject: str

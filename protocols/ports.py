@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from protocols.core import Command
-
-Result = tuple[Any, ...]
+from protocols.store.tables import Result
 
 
 class StoreDown(Exception):

@@ -17,8 +17,9 @@ ROWS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
 TARGETS = (
     "harness/checkers/*.py",
     "protocols/shop/ledger*",
-    "protocols/lives.*",
-    "protocols/records.*",
+    "protocols/store/lives.*",
+    "protocols/store/fences.*",
+    "protocols/store/tables.*",
     "protocols/two_phase/*.lua",
     "protocols/two_phase/commands.py",
     "protocols/two_phase/locks.py",

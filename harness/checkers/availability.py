@@ -17,7 +17,7 @@ from harness.checkers.rejections import completed_later, is_unanswered
 from harness.checkers.shop_model import OrderModel, balance_in, build_model, denies
 from harness.checkers.unavailability import Span, Unavailability
 from harness.history import History, Operation
-from protocols.shop.routes import PREFIXES
+from protocols.shop.services import PREFIXES
 
 EXCLUDED_BY: dict[str, Exclusion] = {}
 

@@ -20,7 +20,7 @@ from harness.checkers.rejections import is_blocked, is_unanswered
 from harness.checkers.shop_model import DEPOSITS, build_model
 from harness.checkers.unavailability import Span, Unavailability, united
 from harness.history import History, Operation
-from protocols.shop.routes import PREFIXES
+from protocols.shop.services import PREFIXES
 
 EXCLUDED_BY: dict[str, Exclusion] = {"blocked-by-absence": BLOCKED, "blocked-by-outage": OUTAGE}
 

@@ -33,7 +33,7 @@ from protocols.core import (
     TimerFired,
 )
 from protocols.service.failpoints import effect_name
-from protocols.service.lua_library import Twin
+from protocols.store.twin import Twin
 
 Tables = tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
 Live = tuple[tuple[str, Any, tuple[str, ...]], ...]

@@ -17,8 +17,8 @@ from harness.explore.case import SearchCase
 from harness.explore.node import Execution, InstanceState, Live, NodeModel, Packet, describe_message, freeze
 from protocols.core import Command, Config, Decision, Protocol, Request, Role, Start, TimerFired, Timing
 from protocols.errors import UsageError
-from protocols.lives import horizon, parts, prefix_of
-from protocols.service.lua_library import Twin
+from protocols.store.lives import horizon, parts, prefix_of
+from protocols.store.twin import Twin
 
 DEADLINE = "deadline"
 ACKNOWLEDGED, REJECTED, PENDING = "acknowledged", "rejected", "pending"

@@ -5,7 +5,7 @@ from importlib.resources import files
 from protocols.claims import Claims, Safeguard
 from protocols.core import Config, Layout, Protocol, Role
 from protocols.lua_atomic import commands, machine
-from protocols.shop import ledger
+from protocols.shop import commands as shop_commands
 
 SAFEGUARDS = (
     Safeguard(
@@ -47,7 +47,7 @@ PROTOCOL = Protocol(
         "payment": Role("bystander", machine.bystander, "unfinished", lambda timing: timing.patience),
     },
     messages=machine.MESSAGES,
-    commands={**ledger.COMMANDS, **commands.COMMANDS},
+    commands={**shop_commands.COMMANDS, **commands.COMMANDS},
     library=(files("protocols.lua_atomic") / "commands.lua").read_text("utf-8"),
     claims=claims,
     safeguards=SAFEGUARDS,

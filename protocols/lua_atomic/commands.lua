@@ -1,19 +1,16 @@
 -- The store's side of an atomic checkout. The twin of commands.py, command by command; see there for fields and answers.
 
-local function change_all(changes)
-  for _, change in ipairs(changes) do call('HINCRBY', change[1], 'balance', text(change[2])) end
-end
-
--- Make all of the changes, or say why not and make none.
+-- Make all of the changes and return ''; or return why not, and make none.
 local function take(changes)
-  for _, change in ipairs(changes) do
-    local balance = number(call('HGET', change[1], 'balance'))
-    if not balance then return 'missing:' .. change[1] end
-    local why = keeps('guard') and refusal(balance, change[2]) or ''
-    if why ~= '' then return why .. ':' .. change[1] end
-    if not keeps('check-first') then change_all({change}) end
+  local steps = {changes}
+  if not keeps('check-first') then
+    for index, change in ipairs(changes) do steps[index] = {change} end
   end
-  if keeps('check-first') then change_all(changes) end
+  for _, step in ipairs(steps) do
+    local why = check(step, 1)
+    if why ~= '' then return why end
+    apply(step, 1)
+  end
   return ''
 end
 

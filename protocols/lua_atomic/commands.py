@@ -9,9 +9,9 @@ the order when that is set anew.
 """
 
 from protocols.core import Config
-from protocols.lives import parts
 from protocols.shop import ledger
-from protocols.shop.ledger import Result, Tables
+from protocols.store.lives import parts
+from protocols.store.tables import Result, Tables
 
 PAID: Result = ("paid",)
 
@@ -28,7 +28,7 @@ def checkout(tables: Tables, config: Config, now: int, txn: str, order: str) -> 
         return ("no", verdict) if verdict else PAID
     if state == "paid":
         return PAID
-    why = _take(tables, config, [change for _, _, changes in branches for change in changes])
+    why = _take(tables, config, tuple(change for _, _, changes in branches for change in changes))
     tables[f"order:{order}"][field] = (*point, why)
     if why:
         return ("no", why)
@@ -36,19 +36,14 @@ def checkout(tables: Tables, config: Config, now: int, txn: str, order: str) -> 
     return PAID
 
 
-def _take(tables: Tables, config: Config, changes: list[tuple[str, int]]) -> str:
-    """Make all of the changes, or say why not and make none."""
-    for key, delta in changes:
-        if key not in tables:
-            return f"missing:{key}"
-        why = ledger.refusal(tables[key]["balance"], delta) if config.keeps("guard") else ""
+def _take(tables: Tables, config: Config, changes: ledger.Changes) -> str:
+    """Make all of the changes and return ""; or return why not, and make none."""
+    steps = (changes,) if config.keeps("check-first") else tuple((change,) for change in changes)
+    for step in steps:
+        why = ledger.check(tables, config, step)
         if why:
-            return f"{why}:{key}"
-        if not config.keeps("check-first"):
-            tables[key]["balance"] += delta
-    if config.keeps("check-first"):
-        for key, delta in changes:
-            tables[key]["balance"] += delta
+            return why
+        ledger.apply(tables, step)
     return ""
 
 

@@ -4,9 +4,9 @@ from importlib.resources import files
 
 from protocols.claims import Claims, Option, Safeguard
 from protocols.core import Config, Protocol, Role, StateKind
-from protocols.records import FENCED
 from protocols.saga import commands, machine
-from protocols.shop import ledger
+from protocols.shop import commands as shop_commands
+from protocols.store.fences import FENCED
 
 SAFEGUARDS = (
     Safeguard("start-record", "the start record is durable before the first step", "a crash forgets a reservation"),
@@ -85,7 +85,7 @@ PROTOCOL = Protocol(
         "payment": Role("participant", machine.branch, "unfinished", lambda timing: timing.patience),
     },
     messages=machine.MESSAGES,
-    commands={**ledger.COMMANDS, **commands.COMMANDS},
+    commands={**shop_commands.COMMANDS, **commands.COMMANDS},
     library=(files("protocols.saga") / "commands.lua").read_text("utf-8"),
     claims=claims,
     unheard=frozenset({"note", "end"}),

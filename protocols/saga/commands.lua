@@ -153,23 +153,6 @@ local function of_this_life(marked)
   return same
 end
 
--- Why the changes, times `sign`, cannot be made, or the balances that they lead to.
-local function try(changes, sign)
-  local balances = {}
-  for index, change in ipairs(changes) do
-    local balance = number(call('HGET', change[1], 'balance'))
-    if not balance then return 'missing:' .. change[1] end
-    local why = keeps('guard') and refusal(balance, sign * change[2]) or ''
-    if why ~= '' then return why .. ':' .. change[1] end
-    balances[index] = balance + sign * change[2]
-  end
-  return '', balances
-end
-
-local function set_balances(changes, balances)
-  for index, change in ipairs(changes) do call('HSET', change[1], 'balance', text(balances[index])) end
-end
-
 command('perform', function(now, txn, branch, horizon, changes)
   announce(txn, horizon)
   collect(txn, horizon)
@@ -177,10 +160,9 @@ command('perform', function(now, txn, branch, horizon, changes)
   local verdict, why = fence_of(txn, branch)
   if verdict == 'undone' or verdict == 'fenced' then return {'conflict:undone'} end
   if verdict ~= '' and keeps('replay-verdict') then return {why} end
-  local balances
-  why, balances = try(changes, 1)
+  why = check(changes, 1)
   put_fence(txn, branch, why == '' and 'done' or 'failed', why, marked_with_lives(changes))
-  if why == '' then set_balances(changes, balances) end
+  if why == '' then apply(changes, 1) end
   return {why}
 end)
 
@@ -189,9 +171,9 @@ command('compensate', function(now, txn, branch)
   local verdict, _, marked = fence_of(txn, branch)
   if verdict == 'done' or (verdict ~= '' and not keeps('undo-recorded')) then
     local back = of_this_life(marked)
-    local full, balances = try(back, -1)
+    local full = check(back, -1)
     if full ~= '' then return {'later', full} end
-    set_balances(back, balances)
+    apply(back, -1)
     put_fence(txn, branch, 'undone', '', marked)
   elseif verdict == '' and keeps('fence-undo') then
     put_fence(txn, branch, 'fenced', '', {})

@@ -9,7 +9,7 @@ The orchestrator's tables, beside the orders (``protocols.shop.ledger``):
 
 No command decides anything by a note.
 
-A branch's, beside the accounts: a fence (``protocols.records``) for each transaction, ((branch, verdict, why, marked), ...),
+A branch's, beside the accounts: a fence (``protocols.store.fences``) for each transaction, ((branch, verdict, why, marked), ...),
 ``marked`` being the changes, (key, delta, life) each: in which life of the account (``protocols.shop.ledger``) it was made.
 The verdict is ``done``; ``failed``: it was refused, and always will be; ``undone``: done, then compensated; ``fenced``: to be
 compensated before anybody had asked to do it, and now nobody can.
@@ -18,10 +18,10 @@ compensated before anybody had asked to do it, and now nobody can.
 from typing import Any
 
 from protocols.core import Config
-from protocols.lives import Point
-from protocols.records import announce, collect, drop, recall, remember, stale, table, uncollected, waited
 from protocols.shop import ledger
-from protocols.shop.ledger import Result, Tables
+from protocols.store.fences import announce, collect, recall, remember, stale, uncollected
+from protocols.store.lives import Point
+from protocols.store.tables import Result, Tables, drop, table, waited
 
 LINES = 48  # of a log; in one that grows longer the middle is left out
 FIRST_LINES = 8
@@ -29,7 +29,6 @@ ENDED = 1_000  # logs that are kept, of each kind
 LISTED = 100
 
 Entries = tuple[tuple[str, str, str], ...]
-Changes = tuple[tuple[str, int], ...]
 Marked = tuple[tuple[str, int, int], ...]
 Fence = tuple[str, str, str, Marked]
 
@@ -135,7 +134,7 @@ def perform(
     txn: str,
     branch: str,
     horizon: Point,
-    changes: Changes,
+    changes: ledger.Changes,
     sender: str,
 ) -> Result:
     """``(why,)``: empty if it is done, now or earlier; else why it never will be."""
@@ -148,10 +147,10 @@ def perform(
         return ("conflict:undone",)
     if verdict and config.keeps("replay-verdict"):
         return (why,)
-    why = _why_not(tables, config, changes)
+    why = ledger.check(tables, config, changes)
     _put_fence(tables, txn, (branch, "failed" if why else "done", why, _marked(tables, changes)))
     if not why:
-        _apply(tables, changes)
+        ledger.apply(tables, changes)
     return (why,)
 
 
@@ -166,33 +165,17 @@ def compensate(tables: Tables, config: Config, now: int, txn: str, branch: str, 
     if verdict == "done" or (verdict and not config.keeps("undo-recorded")):
         same = not config.keeps("same-life")
         back = tuple((key, -delta) for key, delta, life in marked if same or life == ledger.life(tables, key))
-        full = _why_not(tables, config, back)
+        full = ledger.check(tables, config, back)
         if full:
             return ("later", full)
-        _apply(tables, back)
+        ledger.apply(tables, back)
         _put_fence(tables, txn, (branch, "undone", "", marked))
     elif not verdict and config.keeps("fence-undo"):
         _put_fence(tables, txn, (branch, "fenced", "", ()))
     return ("undone",)
 
 
-def _why_not(tables: Tables, config: Config, changes: Changes) -> str:
-    """The first change that cannot be made and why, empty if all can."""
-    for key, delta in changes:
-        if key not in tables:
-            return f"missing:{key}"
-        why = ledger.refusal(tables[key]["balance"], delta) if config.keeps("guard") else ""
-        if why:
-            return f"{why}:{key}"
-    return ""
-
-
-def _apply(tables: Tables, changes: Changes) -> None:
-    for key, delta in changes:
-        tables[key]["balance"] += delta
-
-
-def _marked(tables: Tables, changes: Changes) -> Marked:
+def _marked(tables: Tables, changes: ledger.Changes) -> Marked:
     return tuple((key, delta, ledger.life(tables, key)) for key, delta in changes)
 
 

@@ -15,7 +15,8 @@ from protocols.service.metrics import exposition
 from protocols.service.service_process import ServiceProcess
 from protocols.shop.ids import BadId, check_escapes
 from protocols.shop.request_context import Answer, refused, serve
-from protocols.shop.routes import PREFIXES, ROUTES, Route
+from protocols.shop.routes import ROUTES, Route
+from protocols.shop.services import PREFIXES
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 
 from protocols.core import Command
-from protocols.ports import Clock, Result, Store
+from protocols.ports import Clock, Store
+from protocols.store.tables import Result
 
 BATCH_WINDOW_MS = 10.0
 MOST_PER_COMMAND = 500  # transactions: a longer command would keep the store from all others

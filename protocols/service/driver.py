@@ -38,12 +38,13 @@ from protocols.core import (
     Start,
     TimerFired,
 )
-from protocols.ports import Clock, Link, Result, Store
+from protocols.ports import Clock, Link, Store
 from protocols.service.batched_commands import BatchedCommands
 from protocols.service.failpoints import Failpoint, effect_name
 from protocols.service.live_transaction import COMMAND_REFUSED, NOTHING_HELD, CommandRefused, LiveTransaction, Snapshot
 from protocols.service.receipt import Receipt
 from protocols.service.trace import Observer, describe_effect, describe_event, result_code
+from protocols.store.tables import Result
 
 
 class Driver:

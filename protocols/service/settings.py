@@ -13,12 +13,12 @@ from protocols.errors import UsageError
 from protocols.service import faults
 from protocols.shop.memory import STORE_MEMORY_MB
 from protocols.shop.request_context import STATUSES
+from protocols.shop.services import SERVICES
 
 PATIENCE_MS = 2_000
 DAY_MS = 86_400_000
 MOST = 10**9
 _WHOLE = re.compile(r"[0-9]{1,10}")
-SERVICES = ("order", "stock", "payment")
 EXAMPLE = "choose-your-own"
 ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - a container listens on all addresses
 

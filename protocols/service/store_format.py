@@ -1,7 +1,7 @@
 """The number of the format of a store's data, which is in the store itself: the data of another format is not misread.
 
 The number is raised when the records of the shop or of a protocol change so that a reader of the former format would
-misunderstand them. Format 2 has lives in the names of transactions (`protocols.lives`); before it, stores had no number.
+misunderstand them. Format 2 has lives in the names of transactions (`protocols.store.lives`); before it, stores had no number.
 """
 
 from protocols.service.valkey_connection import Handshake, ServerError

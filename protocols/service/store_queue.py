@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from protocols.core import Command
-from protocols.ports import Clock, Result, StoreDown, StoreFault, StoreFull, StoreUnknown
+from protocols.ports import Clock, StoreDown, StoreFault, StoreFull, StoreUnknown
+from protocols.store.tables import Result
 
 FULL_PAUSE_MS = 100.0
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 
 from protocols.core import Do, Done, Effect, Event, Persist, Received, Recovered, Reply, Send, Start, TimerFired
-from protocols.ports import Result
+from protocols.store.tables import Result
 
 Observer = Callable[[str, str, str], None]
 """Receives the transaction, the event or effect, and a detail of it."""

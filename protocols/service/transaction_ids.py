@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from protocols.lives import FIRST, Point, horizon, prefix_of
 from protocols.service.capacity_limiter import CapacityLimiter
+from protocols.store.lives import FIRST, Point, horizon, prefix_of
 
 MOST_UNENDED = 1_000
 """Transactions of a process that have not ended, including those whose client has its answer.
@@ -13,7 +13,7 @@ It bounds the work that waits for a service that is down.
 
 
 class TransactionIds:
-    """Names `INSTANCE~LIFE.SEQUENCE` (`protocols.lives`). No name is given twice, not even after a crash.
+    """Names `INSTANCE~LIFE.SEQUENCE` (`protocols.store.lives`). No name is given twice, not even after a crash.
 
     The order of calls: `capacity` is acquired, `begin` names a transaction, `end` releases the capacity. The capacity is 0
     until `enlist` brings the number of this life. `newest_life` is the highest life of this instance that the store has

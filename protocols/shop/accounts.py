@@ -1,10 +1,11 @@
 """The handlers of the stock and the payment service: items and users. An account is a balance that never goes below zero."""
 
 from protocols.core import Command
-from protocols.ports import Result, TimeLimit
+from protocols.ports import TimeLimit
 from protocols.shop.amounts import LIMIT, parse
 from protocols.shop.batches import ACCOUNT_BYTES, in_chunks, parse_count
 from protocols.shop.request_context import DONE, Answer, RequestContext, refused
+from protocols.store.tables import Result
 
 CHUNK = 1_000
 

@@ -6,10 +6,11 @@ has their number: a 5xx, for a 4xx would mean that nothing has happened.
 
 from collections.abc import Awaitable, Callable
 
-from protocols.ports import Result, StoreDown, TimeLimit
+from protocols.ports import StoreDown, TimeLimit
 from protocols.shop.amounts import BadAmount, parse
 from protocols.shop.memory import MB
 from protocols.shop.request_context import Answer, RequestContext
+from protocols.store.tables import Result
 
 ACCOUNT_BYTES = 160
 ORDER_BYTES = 320

@@ -76,6 +76,29 @@ making('init_accounts', function(now, prefix, first, count, balance, price)
   return {'ok'}
 end)
 
+-- changes of a transaction: {key, delta} each, a key at most once ----------------------------------------------------
+
+-- Why a change cannot be made, or ''; `balance` is nil where there is no account. Locks are not looked at.
+local function check_change(key, balance, delta)
+  if not balance then return 'missing:' .. key end
+  local why = keeps('guard') and refusal(balance, delta) or ''
+  return why ~= '' and why .. ':' .. key or ''
+end
+
+-- Why the first change that cannot be made, times `sign`, cannot; or ''.
+local function check(changes, sign)
+  for _, change in ipairs(changes) do
+    local why = check_change(change[1], number(call('HGET', change[1], 'balance')), sign * change[2])
+    if why ~= '' then return why end
+  end
+  return ''
+end
+
+-- Make the changes, times `sign`, which have been checked.
+local function apply(changes, sign)
+  for _, change in ipairs(changes) do call('HINCRBY', change[1], 'balance', text(sign * change[2])) end
+end
+
 -- orders: hashes {user, paid, items (packed {item, quantity, price} each), txn} ---------------------------------------
 
 local function set_order(order, user, items)

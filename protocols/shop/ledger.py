@@ -21,13 +21,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from protocols.core import Config
-from protocols.lives import Point, parts, superseded
-from protocols.lives import Tables as Tables  # noqa: PLC0414 - everybody takes it from here
 from protocols.shop.amounts import LIMIT
+from protocols.store.lives import Point, parts, superseded
+from protocols.store.tables import Result, Tables
 
+Changes = tuple[tuple[str, int], ...]
+"""What a transaction adds to accounts: (key, delta) each, a key at most once."""
 Line = tuple[str, int, int]
 """Item, quantity, and the price of one piece when it was added."""
-Result = tuple[Any, ...]
 
 OK: Result = ("ok",)
 ESCROW = "escrow"
@@ -126,6 +127,28 @@ def refusal(balance: int, delta: int) -> str:
     if balance + delta < 0:
         return "short"
     return "over" if balance + delta > LIMIT else ""
+
+
+# ---------------------------------------------------------------- changes of a transaction, (key, delta) each
+
+
+def check_change(tables: Tables, config: Config, key: str, delta: int) -> str:
+    """Return why a change cannot be made: ``missing:KEY``, ``short:KEY``, ``over:KEY``; or "". Locks are not looked at."""
+    if key not in tables:
+        return f"missing:{key}"
+    why = refusal(tables[key]["balance"], delta) if config.keeps("guard") else ""
+    return f"{why}:{key}" if why else ""
+
+
+def check(tables: Tables, config: Config, changes: Changes) -> str:
+    """Return why the first change that cannot be made cannot, as ``check_change``; or "" if all can."""
+    return next(filter(None, (check_change(tables, config, key, delta) for key, delta in changes)), "")
+
+
+def apply(tables: Tables, changes: Changes) -> None:
+    """Make the changes, which have been checked."""
+    for key, delta in changes:
+        tables[key]["balance"] += delta
 
 
 # ---------------------------------------------------------------- orders

@@ -1,10 +1,11 @@
 """The handlers of the order service: orders and their checkout."""
 
 from protocols.core import Command, Decision, Outcome
-from protocols.ports import Result, TimeLimit
+from protocols.ports import TimeLimit
 from protocols.shop.amounts import LIMIT, parse
 from protocols.shop.batches import ORDER_BYTES, in_chunks, parse_count
 from protocols.shop.request_context import DONE, UNKNOWN, Answer, RequestContext, refused
+from protocols.store.tables import Result
 
 CHUNK = 500
 

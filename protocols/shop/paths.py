@@ -9,9 +9,10 @@ from urllib.parse import unquote
 
 from protocols.shop.ids import BadId, check_escapes, shown
 from protocols.shop.request_context import Answer, refused
-from protocols.shop.routes import PREFIXES, ROUTES, Route
+from protocols.shop.routes import ROUTES, Route
+from protocols.shop.services import PREFIXES
 
-SERVICES = {prefix[1:]: service for service, prefix in PREFIXES.items()}
+_SERVICE_OF = {prefix[1:]: service for service, prefix in PREFIXES.items()}
 
 
 class Meant(NamedTuple):
@@ -28,7 +29,7 @@ def service_of(raw: str) -> str | None:
     segments = path.split("/")
     if path[:1] != "/" or "internal" in (segment.lower() for segment in segments) or {".", ".."} & {*segments}:
         return None
-    return SERVICES.get(segments[1]) if len(segments) > 2 and raw.startswith(f"/{segments[1]}/") else None
+    return _SERVICE_OF.get(segments[1]) if len(segments) > 2 and raw.startswith(f"/{segments[1]}/") else None
 
 
 def check_path(raw: str) -> None:

@@ -9,7 +9,8 @@ take a checkout apart.
 """
 
 from protocols.core import Config
-from protocols.shop.ledger import Result, Tables, adjust, life
+from protocols.shop.ledger import adjust, life
+from protocols.store.tables import Result, Tables
 
 
 def pay_order(tables: Tables, config: Config, now: int, key: str, order: str, amount: int) -> Result:

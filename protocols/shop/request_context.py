@@ -8,10 +8,11 @@ from urllib.parse import quote
 
 from protocols.backoff import Backoff
 from protocols.core import Command, Outcome
-from protocols.ports import Clock, Result, Store, StoreDown, StoreUnknown, TimeLimit
+from protocols.ports import Clock, Store, StoreDown, StoreUnknown, TimeLimit
 from protocols.shop.amounts import BadAmount
 from protocols.shop.ids import BadId, check_all
 from protocols.shop.memory import MB, STORE_MEMORY_MB
+from protocols.store.tables import Result
 
 STATUSES = ("exact", "course")
 """`exact` tells an unknown id (404) from a refusal (409); `course` answers 400 for both, as the course's template does."""

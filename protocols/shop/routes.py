@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from protocols.shop import accounts, orders
 from protocols.shop.request_context import Handler
 
-PREFIXES = {"order": "/orders", "stock": "/stock", "payment": "/payment"}
-
 
 @dataclass(frozen=True, slots=True)
 class Route:

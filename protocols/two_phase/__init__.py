@@ -6,8 +6,8 @@ from typing import Any
 
 from protocols.claims import SEES_OWN_WRITES, Claims, Option, Safeguard
 from protocols.core import Config, Protocol, Role, StateKind
-from protocols.records import FENCED
-from protocols.shop import ledger
+from protocols.shop import commands as shop_commands
+from protocols.store.fences import FENCED
 from protocols.two_phase import commands, machine
 
 ESCROW = (("locks", "escrow"),)
@@ -131,7 +131,7 @@ PROTOCOL = Protocol(
         "payment": Role("participant", machine.participant, "doubts", lambda timing: timing.doubt),
     },
     messages=machine.MESSAGES,
-    commands={**ledger.COMMANDS, **commands.COMMANDS},
+    commands={**shop_commands.COMMANDS, **commands.COMMANDS},
     library="\n".join(
         (files("protocols.two_phase") / f"{name}.lua").read_text("utf-8") for name in ("escrow", "locks", "commands")
     ),

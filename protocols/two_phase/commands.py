@@ -12,7 +12,7 @@ A participant's, beside the accounts:
 - ``prepared``    txn -> (home, branch, coordinator, age, since, changes)   PREPARED: in doubt, holding its locks
 - ``queued``      txn -> the same                                          waiting for a lock, holding nothing here
 - ``wait:KEY``    txn -> age                                               who waits for the lock of KEY
-- a fence (``protocols.records``)           "committed" or why not         the verdict, replayed to whatever comes late
+- a fence (``protocols.store.fences``)           "committed" or why not         the verdict, replayed to whatever comes late
 
 ``votes`` in a result are (coordinator, txn, branch, why), ``wounds`` (coordinator, txn).
 """
@@ -20,10 +20,10 @@ A participant's, beside the accounts:
 from typing import Any
 
 from protocols.core import Config
-from protocols.lives import Point
-from protocols.records import announce, collect, drop, recall, remember, stale, table, uncollected, waited
 from protocols.shop import ledger
-from protocols.shop.ledger import Result, Tables
+from protocols.store.fences import announce, collect, recall, remember, stale, uncollected
+from protocols.store.lives import Point
+from protocols.store.tables import Result, Tables, drop, table, waited
 from protocols.two_phase import locks
 
 ABORTED = "conflict:aborted"  # by whoever asked: nothing speaks against trying again
@@ -148,8 +148,7 @@ def apply(tables: Tables, config: Config, now: int, txn: str, branch: str, coord
     record = tables.get("prepared", {}).get(txn)
     if record is None:
         return ("applied", (), ()) if _verdict(tables, config, txn) else ("lost",)
-    for key, delta in record[5]:
-        tables[key]["balance"] += delta
+    ledger.apply(tables, record[5])
     return ("applied", *_finish(tables, config, now, txn, "committed"))
 
 

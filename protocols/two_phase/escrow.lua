@@ -6,8 +6,8 @@ local function why_not_aside(changes, accounts)
     local key, delta, account = change[1], change[2], accounts[index]
     local balance, lock = account[1], account[2]
     if lock ~= '' and keeps('locks') then return 'locked:' .. key .. ':' .. lock end
-    local why = keeps('guard') and refusal(balance, delta) or ''
-    if why ~= '' then return why .. ':' .. key end
+    local why = check_change(key, balance, delta)
+    if why ~= '' then return why end
     if keeps('guard') and keeps('escrow-guard') and set_aside_by_others(balance, account[3], account[4], delta) then
       return 'locked:' .. key .. ':' .. ESCROW
     end

@@ -17,9 +17,8 @@ from typing import Any
 
 from protocols.core import Config
 from protocols.shop import ledger
-from protocols.shop.ledger import Tables
-
-Changes = tuple[tuple[str, int], ...]
+from protocols.shop.ledger import Changes
+from protocols.store.tables import Tables
 
 
 def why_not(tables: Tables, config: Config, changes: Changes) -> str:
@@ -28,9 +27,9 @@ def why_not(tables: Tables, config: Config, changes: Changes) -> str:
         account = tables[key]
         if account["lock"] and config.keeps("locks"):
             return f"locked:{key}:{account['lock']}"  # from a time with another policy
-        why = ledger.refusal(account["balance"], delta) if config.keeps("guard") else ""
+        why = ledger.check_change(tables, config, key, delta)
         if why:
-            return f"{why}:{key}"
+            return why
         if config.keeps("guard") and config.keeps("escrow-guard") and ledger.set_aside_by_others(account, delta):
             return f"locked:{key}:{ledger.ESCROW}"
     return ""

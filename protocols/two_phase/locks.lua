@@ -69,8 +69,8 @@ local function lock_all(txn, changes, accounts)
   for index, change in ipairs(changes) do
     local account = accounts[index]
     if outstanding(account[3], account[4]) then return 'locked:' .. change[1] .. ':' .. ESCROW end
-    local why = keeps('guard') and refusal(account[1], change[2]) or ''
-    if why ~= '' then return why .. ':' .. change[1] end
+    local why = check_change(change[1], account[1], change[2])
+    if why ~= '' then return why end
   end
   for _, change in ipairs(changes) do call('HSET', change[1], 'lock', txn) end
   return ''

@@ -8,13 +8,13 @@ TODS 3(2), 1978; ``escrow.py`` has the one that shares.
 from typing import Any
 
 from protocols.core import Config
-from protocols.records import drop, remember, table
 from protocols.shop import ledger
-from protocols.shop.ledger import Tables
+from protocols.shop.ledger import Changes
+from protocols.store.fences import remember
+from protocols.store.tables import Tables, drop, table
 from protocols.two_phase import escrow
 
 Record = tuple[Any, ...]  # see commands.py: PREPARED
-Changes = tuple[tuple[str, int], ...]
 Votes = list[tuple[str, str, str, str]]
 Wounds = list[tuple[str, str]]
 
@@ -107,9 +107,9 @@ def _lock(tables: Tables, config: Config, txn: str, changes: Changes) -> str:
     for key, delta in changes:
         if ledger.shared(tables[key]):
             return f"locked:{key}:{ledger.ESCROW}"  # from a time with another policy
-        why = ledger.refusal(tables[key]["balance"], delta) if config.keeps("guard") else ""
+        why = ledger.check_change(tables, config, key, delta)
         if why:
-            return f"{why}:{key}"
+            return why
     for key, _ in changes:
         tables[key]["lock"] = txn
     return ""

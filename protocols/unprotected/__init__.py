@@ -4,7 +4,7 @@ from importlib.resources import files
 
 from protocols.claims import Claims
 from protocols.core import Config, Protocol, Role
-from protocols.shop import ledger
+from protocols.shop import commands as shop_commands
 from protocols.unprotected import commands, machine
 
 
@@ -30,7 +30,7 @@ PROTOCOL = Protocol(
         "payment": Role("participant", machine.participant, "unfinished", lambda timing: timing.patience),
     },
     messages=machine.MESSAGES,
-    commands={**ledger.COMMANDS, **commands.COMMANDS},
+    commands={**shop_commands.COMMANDS, **commands.COMMANDS},
     library=(files("protocols.unprotected") / "commands.lua").read_text("utf-8"),
     claims=claims,
     safeguards=(),

@@ -2,7 +2,7 @@
 
 from protocols.core import Config
 from protocols.shop import ledger
-from protocols.shop.ledger import Result, Tables
+from protocols.store.tables import Result, Tables
 
 
 def read_order(tables: Tables, config: Config, now: int, order: str) -> Result:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from protocols.shop.services import SERVICES
 from tests.checkers.history_builder import HistoryBuilder, changed
 
 SECOND = 1000
-SERVICES = ("order", "stock", "payment")
 NODES = (
     "order-1",
     "order-2",

@@ -9,7 +9,8 @@ import pytest
 from harness.checkers import judge
 from harness.runtimes.sim.client import SimClient, _Way
 from harness.runtimes.sim.simulation import Simulation
-from protocols.shop.routes import PREFIXES, ROUTES, Route
+from protocols.shop.routes import ROUTES, Route
+from protocols.shop.services import PREFIXES
 from tests.checkers.benign import UNDECIDED
 from tests.checkers.fields import ABOUT, FIELDS, STATUS, By, ByTest
 from tests.checkers.violations import VIOLATIONS

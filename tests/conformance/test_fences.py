@@ -6,7 +6,8 @@ import redis
 from protocols import saga, two_phase
 from protocols.core import Command, Protocol
 from protocols.service.codec import decode_result, encode_arguments
-from protocols.service.lua_library import Twin, source
+from protocols.service.lua_library import source
+from protocols.store.twin import Twin
 from tests.conformance.dump import dump
 
 CHANGES = (("item:0", -1),)

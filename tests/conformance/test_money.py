@@ -18,7 +18,8 @@ from protocols import registry
 from protocols.core import Command, Config, Protocol
 from protocols.registry import load
 from protocols.service.codec import decode_result, encode_arguments
-from protocols.service.lua_library import Twin, source
+from protocols.service.lua_library import source
+from protocols.store.twin import Twin
 
 IDS = range(3)
 Run = Callable[..., Any]

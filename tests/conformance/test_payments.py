@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from protocols.core import Command, Config
 from protocols.registry import load
-from protocols.service.lua_library import Twin
 from protocols.shop.amounts import LIMIT
+from protocols.store.twin import Twin
 from tests.conformance.test_two_phase import run
 
 USERS, ORDERS = ("user:0", "user:1"), ("o", "p", "")

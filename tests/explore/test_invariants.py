@@ -11,7 +11,7 @@ from harness.explore.invariants import Invariants
 from harness.explore.node import freeze
 from harness.explore.space import Clients
 from protocols.core import Config
-from protocols.service.lua_library import Twin
+from protocols.store.twin import Twin
 from protocols.two_phase import PROTOCOL
 
 Tables = dict[str, dict[str, Any]]

@@ -12,7 +12,7 @@ from harness.explore.case import LATE, ONE, RENEWED, TWICE, SearchCase
 from harness.explore.search import Bounds, Search
 from protocols.core import Command, Protocol
 from protocols.registry import load
-from protocols.service.lua_library import Twin
+from protocols.store.twin import Twin
 from tests.runtimes import EVERY_PROTOCOL
 
 

@@ -10,11 +10,12 @@ import pytest
 
 from harness.explore.case import ONE_AFTER_ANOTHER, SearchCase
 from harness.explore.search import Bounds, Search, SearchResult
-from protocols import records
-from protocols.lives import Tables, parts
 from protocols.registry import load
 from protocols.saga import commands as saga
 from protocols.shop import ledger
+from protocols.store import fences
+from protocols.store.lives import parts
+from protocols.store.tables import Tables
 from protocols.two_phase import commands as two_phase
 from tests.runtimes import EVERY_PROTOCOL
 
@@ -52,7 +53,7 @@ def blind_to_former_lives(tables: Tables, txn: str) -> bool:
 def test_a_message_of_a_life_below_the_horizon_has_to_be_refused(
     monkeypatch: pytest.MonkeyPatch, protocol: str
 ) -> None:
-    for module in (records, two_phase, saga):
+    for module in (fences, two_phase, saga):
         monkeypatch.setattr(module, "stale", blind_to_former_lives)
     assert search(protocol, ONE_AFTER_ANOTHER).unsafe
 
@@ -65,5 +66,5 @@ def test_a_former_life_must_not_begin_a_saga(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("protocol", ["2pc", "saga"])
 def test_fences_of_former_lives_that_stay_are_found(monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
-    monkeypatch.setattr(records, "_drop_lives", lambda *_: None)
+    monkeypatch.setattr(fences, "_drop_lives", lambda *_: None)
     assert search(protocol, ONE_AFTER_ANOTHER).violation.startswith("unfinished")

@@ -15,9 +15,11 @@ from harness.explore.case import ONE_AFTER_ANOTHER
 from harness.explore.search import Bounds, Search
 from harness.faults import Fault
 from harness.run.in_memory import InMemoryRun
-from protocols import records, registry, saga, two_phase
+from protocols import registry, saga, two_phase
 from protocols.core import Protocol, StateKind
 from protocols.errors import UsageError
+from protocols.store import fences
+from protocols.store.tables import Tables
 from tests.runtimes import EVERY_PROTOCOL
 from tests.sim.conftest import examined
 
@@ -114,14 +116,14 @@ def test_every_kind_is_what_the_checker_counts(name: str) -> None:
 
 def kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """No fence is ever collected."""
-    drop = records.drop
+    drop = fences.drop
 
-    def keep(tables: records.Tables, name: str, field: str) -> None:
+    def keep(tables: Tables, name: str, field: str) -> None:
         if not name.startswith("fence:"):
             drop(tables, name, field)
 
-    monkeypatch.setattr(records, "drop", keep)
-    monkeypatch.setattr(records, "_drop_lives", lambda *_: None)
+    monkeypatch.setattr(fences, "drop", keep)
+    monkeypatch.setattr(fences, "_drop_lives", lambda *_: None)
 
 
 def uncollected(monkeypatch: pytest.MonkeyPatch) -> None:

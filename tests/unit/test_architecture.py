@@ -35,13 +35,13 @@ PURE = [
 SHARED = (
     "protocols.backoff",
     "protocols.claims",
-    "protocols.lives",
     "protocols.core",
     "protocols.errors",
     "protocols.ports",
     "protocols.registry",
     "protocols.service",
     "protocols.shop",
+    "protocols.store",
 )
 EVERYWHERE = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 OUTSIDE = sorted(file for package in ("harness", "wdm", "scenarios") for file in (ROOT / package).rglob("*.py"))
@@ -201,13 +201,6 @@ def test_the_lock_file_names_no_registry() -> None:
     text = (ROOT / "requirements.lock").read_text("utf-8")
     assert "://" not in text
     assert "--hash=sha256:" in text
-
-
-def test_the_order_service_and_the_runtime_agree_on_the_services() -> None:
-    from harness.runtimes.deployment.spec import SERVICES
-    from protocols.service import settings
-
-    assert set(SERVICES) == set(settings.SERVICES)
 
 
 def test_the_picture_has_the_folders_of_the_harness_in_the_order_of_the_floors() -> None:

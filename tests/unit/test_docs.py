@@ -12,7 +12,8 @@ from harness.bench.cases import SWEPT
 from harness.metrics import thresholds
 from harness.report.text import DURABILITY
 from protocols import registry
-from protocols.shop.routes import PREFIXES, ROUTES
+from protocols.shop.routes import ROUTES
+from protocols.shop.services import PREFIXES
 from wdm.cli import wdm
 from wdm.commands.bench import plan
 

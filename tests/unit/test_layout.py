@@ -6,12 +6,13 @@ import pytest
 
 from harness.explore.suite import ModelCheck, participants
 from harness.runtimes.deployment.plan import DeploymentPlan as Plan
-from harness.runtimes.deployment.spec import SERVICES, Spec
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.local.layout import direct, plan_deployment
 from protocols.core import Layout
 from protocols.errors import UsageError
 from protocols.registry import load, names
+from protocols.shop.services import SERVICES
 
 
 def plan_of(protocol: str, folder: Path, **changes: object) -> Plan:

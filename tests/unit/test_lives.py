@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.core import Command
-from protocols.lives import horizon, parts, prefix_of
-from protocols.records import COLLECTED_AT_ONCE
 from protocols.registry import load
-from protocols.service.lua_library import Twin
+from protocols.store.fences import COLLECTED_AT_ONCE
+from protocols.store.lives import horizon, parts, prefix_of
+from protocols.store.twin import Twin
 from tests.runtimes import EVERY_PROTOCOL
 
 HOUR_MS = 3_600_000

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from protocols.core import Command
 from protocols.saga import PROTOCOL
-from protocols.service.lua_library import Twin
+from protocols.store.twin import Twin
 
 DO, UNDO = "perform", "compensate"
 

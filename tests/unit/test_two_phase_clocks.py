@@ -4,7 +4,7 @@ import pytest
 
 from protocols.core import Command
 from protocols.registry import load
-from protocols.service.lua_library import Twin
+from protocols.store.twin import Twin
 
 HOUR_MS = 3_600_000
 NOW = 10 * HOUR_MS

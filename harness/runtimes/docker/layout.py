@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 
 from harness.runtimes.base import LinkId
 from harness.runtimes.deployment.plan import BROKER
-from harness.runtimes.deployment.spec import SERVICES
+from protocols.shop.services import SERVICES
 
 SERVICE_PORT, STORE_PORT = 5000, 6379
 TALKS: Mapping[str, tuple[str, str]] = {

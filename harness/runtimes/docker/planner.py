@@ -9,7 +9,7 @@ from secrets import token_hex
 from harness.runtimes.base import Kind
 from harness.runtimes.deployment.plan import BROKER, DeploymentPlan, NodeSpec
 from harness.runtimes.deployment.probe import Probe
-from harness.runtimes.deployment.spec import SERVICES, Spec
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.docker import layout
 from harness.runtimes.docker.brokers import BROKERS, BrokerService
@@ -17,6 +17,7 @@ from harness.runtimes.docker.compose import LINKS, OVERRIDE
 from harness.runtimes.docker.container import ENVIRONMENT_FOLDER
 from protocols.registry import load
 from protocols.service.links import transport
+from protocols.shop.services import SERVICES
 
 NEVER = "9999h"
 """No health check by the engine: a check that starts during a pause blocks the container for good, see `Container._submit`."""

@@ -15,7 +15,7 @@ from harness.runtimes.deployment.plan import DeploymentPlan, NodeSpec
 from harness.runtimes.deployment.platform import LinkNetwork
 from harness.runtimes.deployment.ports import Ports
 from harness.runtimes.deployment.process_handle import ProcessHandle
-from harness.runtimes.deployment.spec import SERVICES, Spec
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.deployment.store_log import Log
 from harness.runtimes.deployment.supervisor import START_WITHIN_S
@@ -32,6 +32,7 @@ from harness.runtimes.docker.tail import ContainerLog
 from harness.runtimes.docker.usage_sampler import UsageSampler
 from harness.runtimes.network.proxy import Proxy
 from protocols.service.links import transport
+from protocols.shop.services import SERVICES
 
 GATEWAY_PORT = 8000
 LARGEST = "stat -c %s /data/appendonlydir/*.aof | sort -n | tail -n 1"

@@ -10,13 +10,14 @@ from secrets import token_hex
 from harness.runtimes.deployment import probe, valkey
 from harness.runtimes.deployment.plan import BROKER, DeploymentPlan, NodeSpec
 from harness.runtimes.deployment.process import TAG
-from harness.runtimes.deployment.spec import SERVICES, Spec, without_password
+from harness.runtimes.deployment.spec import Spec, without_password
 from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.local import bytecode
 from harness.runtimes.local.brokers import BROKERS
 from harness.runtimes.local.brokers.base import Broker, BrokerSetting
 from protocols.registry import load
 from protocols.service.links import transport
+from protocols.shop.services import SERVICES
 
 HOST = "127.0.0.1"
 Via = Callable[[str, str, int], int]

@@ -12,8 +12,9 @@ from random import Random
 from harness.runtimes.sim.machine import Machine
 from harness.runtimes.sim.world import World
 from protocols.core import Command, Config, Protocol
-from protocols.ports import Result, StoreFault
-from protocols.service.lua_library import Twin
+from protocols.ports import StoreFault
+from protocols.store.tables import Result
+from protocols.store.twin import Twin
 
 SYNC_EVERY_S = 1.0
 SYNC_TAKES_S = 0.001  # with `always`, between the effect of a command and its answer

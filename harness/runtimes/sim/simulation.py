@@ -9,7 +9,7 @@ from typing import Any
 from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Capability, FaultOwnership, LinkId, Node, Rule
 from harness.runtimes.deployment.injected_faults import InjectedFaults
-from harness.runtimes.deployment.spec import SERVICES, Spec
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.sim.client import SimClient
 from harness.runtimes.sim.links import post
 from harness.runtimes.sim.loop import VirtualLoop
@@ -23,6 +23,7 @@ from protocols.registry import load
 from protocols.service.faults import Faults
 from protocols.service.links import poison, transport
 from protocols.service.settings import timing_for
+from protocols.shop.services import SERVICES
 
 UP_WITHIN_S = 30.0
 ALWAYS: frozenset[Capability] = frozenset({"signals", "links", "messages", "clock", "failpoints", "log-tail", "disk"})

@@ -7,8 +7,9 @@ from harness.runtimes.base import LinkId
 from harness.runtimes.sim.network import Pipe, SimulatedNetwork
 from harness.runtimes.sim.server import Server
 from harness.runtimes.sim.world import World
-from protocols.ports import Clock, Result, StoreFault
+from protocols.ports import Clock, StoreFault
 from protocols.service.store_queue import Entry, StoreQueue
+from protocols.store.tables import Result
 
 RECONNECT_S = 0.02
 ANSWER_WITHIN_S = 3.0

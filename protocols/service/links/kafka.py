@@ -24,8 +24,9 @@ from protocols.service.links import MOST_DEAD_LETTERS
 from protocols.service.links.broker import MOST_BATCHES_IN, Batch, BrokerLink, BrokerLost, Collector
 from protocols.service.links.kafka_reader import LOST, WAIT_MS, Fetched, Reader, describe
 from protocols.service.links.kafka_topics import DEAD, Topics
-from protocols.service.settings import SERVICES, Settings
+from protocols.service.settings import Settings
 from protocols.service.tasks import SupervisedTasks
+from protocols.shop.services import SERVICES
 
 ANSWER_WITHIN_MS = 5_000
 SESSION_MS = 6_000

@@ -12,7 +12,7 @@ import msgspec
 from protocols.core import Command, Config, Do, Persist, Protocol, Received
 from protocols.service.codec import Codec
 from protocols.service.links import UNREADABLE_PREFIX
-from protocols.service.lua_library import Twin
+from protocols.store.twin import Twin
 
 SENDER_PREFIX = "injected poison "
 """The beginning of such a message's sender, and of its transaction's id."""

@@ -24,8 +24,9 @@ from aiormq.abc import DeliveredMessage
 from protocols.service.codec import Codec
 from protocols.service.links import MOST_DEAD_LETTER_BYTES, MOST_DEAD_LETTERS
 from protocols.service.links.broker import MOST_BATCHES_IN, Batch, BrokerLink, BrokerLost, Collector, Confirmed
-from protocols.service.settings import SERVICES, Settings
+from protocols.service.settings import Settings
 from protocols.service.tasks import SupervisedTasks, start_task
+from protocols.shop.services import SERVICES
 
 DEAD = "wdm.dead"
 PREFETCH = MOST_BATCHES_IN

@@ -26,9 +26,9 @@ from protocols.core import (
     Start,
     TimerFired,
 )
-from protocols.ports import Result
 from protocols.service.batched_commands import BATCH_WINDOW_MS
 from protocols.service.driver import Driver
+from protocols.store.tables import Result
 
 YES = Outcome(Decision.COMMITTED)
 

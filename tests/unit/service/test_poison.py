@@ -6,8 +6,8 @@ from protocols.core import Command, Do, Persist, Received
 from protocols.registry import load, names
 from protocols.service.codec import BadMessage, Codec
 from protocols.service.links import poison
-from protocols.service.lua_library import Twin
-from protocols.service.settings import SERVICES
+from protocols.shop.services import SERVICES
+from protocols.store.twin import Twin
 
 WITH_PARTICIPANTS = ("2pc", "saga")
 

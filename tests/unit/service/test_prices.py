@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from protocols.core import Command, Config
-from protocols.ports import LoopClock, Result
+from protocols.ports import LoopClock
 from protocols.shop import ledger, orders
 from protocols.shop.request_context import Answer, RequestContext
+from protocols.store.tables import Result
 
 
 class Ledger:

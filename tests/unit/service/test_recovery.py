@@ -8,10 +8,10 @@ import pytest
 
 from harness.runtimes.sim.loop import VirtualLoop, run
 from protocols.core import Command
-from protocols.ports import Result
 from protocols.registry import load
-from protocols.service.lua_library import Twin
 from protocols.service.service import Service, ServicePorts
+from protocols.store.tables import Result
+from protocols.store.twin import Twin
 
 AGE = 1_700_000_000_000_000
 

@@ -1,7 +1,7 @@
-"""What a protocol keeps in a store beside the shop's data: tables of records, and the fences of what may still be spoken of.
+"""Fences: what a protocol remembers of transactions that messages may still name. The twin of ``fences.lua``.
 
-The twin of ``records.lua``. Every message that begins something carries a horizon, a point in the order of its instance's
-transactions (``protocols.lives``) below which all of them have ended, those of former lives as well.
+Every message that begins something carries a horizon, a point in the order of its instance's
+transactions (``protocols.store.lives``) below which all of them have ended, those of former lives as well.
 
 - ``fence:PREFIX``    sequence -> what the protocol remembers of the transaction here: a verdict, a record
 - ``lives:INSTANCE``  life -> PREFIX           the lives of the instance that have such a table
@@ -15,39 +15,12 @@ nor with how often a coordinator was started: an instance has one horizon, whate
 
 from typing import Any
 
-from protocols.lives import FIRST, Point, Tables, parts, prefix_of
+from protocols.store.lives import FIRST, Point, parts, prefix_of
+from protocols.store.tables import Tables, drop, table
 
 COLLECTED_AT_ONCE = 1_000
 FENCED = "fenced"
 """The state of a transaction of which only a fence is left that should have been collected."""
-
-
-def table(tables: Tables, name: str) -> dict[str, Any]:
-    return tables.setdefault(name, {})
-
-
-def drop(tables: Tables, name: str, field: str) -> None:
-    """Delete a field; a table without fields does not exist, as in Valkey."""
-    found = tables.get(name, {})
-    found.pop(field, None)
-    if name in tables and not found:
-        del tables[name]
-
-
-def waited(tables: Tables, now: int, name: str, txn: str, at: int) -> int:
-    """Milliseconds since the time that the record has at index ``at``.
-
-    A time in the future was written by a clock that is ahead of this one, perhaps of a node that never comes back: it is set to
-    ``now``, so that the wait for it is bounded by the reader's patience on the reader's clock, whatever the other said.
-    """
-    record = tables[name][txn]
-    since: int = record[at]
-    if since > now:
-        tables[name][txn] = (*record[:at], now, *record[at + 1 :])
-    return max(0, now - since)
-
-
-# ---------------------------------------------------------------- fences
 
 
 def stale(tables: Tables, txn: str) -> bool:

@@ -8,9 +8,9 @@ sequence), and one point of it says of all lives together what has ended. A name
 """
 
 from collections.abc import Iterable
-from typing import Any
 
-Tables = dict[str, dict[str, Any]]
+from protocols.store.tables import Tables
+
 Point = tuple[int, int]
 """(life, sequence): a place in the order of an instance's transactions."""
 

@@ -1,0 +1,38 @@
+"""The tables of a store in memory: a table is a dictionary of records, as a hash of a Valkey server. The twin of ``tables.lua``.
+
+A command is a pure function ``(tables, config, now, *args)`` that changes the tables and returns a ``Result``. ``now`` is in
+milliseconds since the epoch.
+"""
+
+from typing import Any
+
+Tables = dict[str, dict[str, Any]]
+"""The key of a Valkey key to its fields."""
+Result = tuple[Any, ...]
+"""The reply of a command: str, int, bool, and tuples of these."""
+
+
+def table(tables: Tables, name: str) -> dict[str, Any]:
+    """Return a table, a new one if there is none of this name."""
+    return tables.setdefault(name, {})
+
+
+def drop(tables: Tables, name: str, field: str) -> None:
+    """Delete a field; a table without fields does not exist, as in Valkey."""
+    found = tables.get(name, {})
+    found.pop(field, None)
+    if name in tables and not found:
+        del tables[name]
+
+
+def waited(tables: Tables, now: int, name: str, txn: str, at: int) -> int:
+    """Return the milliseconds since the time that the record has at index ``at``.
+
+    A time in the future comes from a clock that is ahead of this one, perhaps of a node that never returns. It is set to
+    ``now``: the wait for it is then bounded by the reader's patience on the reader's clock.
+    """
+    record = tables[name][txn]
+    since: int = record[at]
+    if since > now:
+        tables[name][txn] = (*record[:at], now, *record[at + 1 :])
+    return max(0, now - since)

@@ -1,0 +1,20 @@
+"""The store of a protocol in memory: its commands as pure functions over tables, for the simulator and the search."""
+
+from typing import Any
+
+from protocols.core import Command, Config, Protocol
+from protocols.store import lives
+from protocols.store.tables import Tables
+
+
+class Twin:
+    """The tables of one store, and the commands that change them."""
+
+    def __init__(self, protocol: Protocol, config: Config) -> None:
+        self.tables: Tables = {}
+        self._commands = {**lives.COMMANDS, **protocol.commands}
+        self._config = config
+
+    def run(self, command: Command, now: int) -> tuple[Any, ...]:
+        """Execute a command; return its reply. ``tables`` hold its effect."""
+        return self._commands[command.name](self.tables, self._config, now, *command.args)
