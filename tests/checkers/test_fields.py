@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.checkers import judge
-from harness.runtimes.sim.client import SimClient, _Way
+from harness.runtimes.sim.client import SimClient, _Target
 from harness.runtimes.sim.simulation import Simulation
 from protocols.shop.routes import ROUTES, Route
 from protocols.shop.services import PREFIXES
@@ -44,8 +44,8 @@ def answers(**options: Any) -> tuple[set[tuple[str, str]], set[str]]:
                         known = {**ids, "order": unpaid}  # noqa: PLW2901 - nothing is taken out of a paid one
                     parameters = re.findall(r"\{(\w+)\}", route.path)
                     given = {name: known.get(name, "1") for name in parameters}
-                    way = _Way(route.service, route.handler, tuple(parameters), again=False)
-                    status, body = await client._through(way, tuple(given.values()))
+                    target = _Target(route.service, route.handler, tuple(parameters), repeatable=False)
+                    status, body = await client._through(target, tuple(given.values()))
                     fields = list(body) if isinstance(body, dict) else []
                     if status < 300:
                         succeeded.update((name_of(route), field) for field in fields or [STATUS])

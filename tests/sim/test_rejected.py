@@ -59,7 +59,7 @@ def test_the_scenario_of_poison_holds(protocol: str) -> None:
 def test_a_message_that_the_store_refuses_and_nobody_planted_is_a_defect(transport: str) -> None:
     async def play(shop: Simulation) -> None:
         (stock,) = shop._processes["stock"]
-        stock.hear(Prepare("no sequence number", "order", "stock/0", 1, (0, 0), ()), "order-1")
+        stock.receive(Prepare("no sequence number", "order", "stock/0", 1, (0, 0), ()), "order-1")
         await asyncio.sleep(1.0)
         assert stock.runs.driver.live == 0
 

@@ -20,13 +20,13 @@ Message = tuple[str, str, Any]
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     found: list[Message] = []
-    hear = Process.hear
+    hear = Process.receive
 
     def listen(process: Process, message: Any, sender: str, handled: Callable[[], None] | None = None) -> None:
         found.append((process.name, sender, message))
         hear(process, message, sender, handled)
 
-    monkeypatch.setattr(Process, "hear", listen)
+    monkeypatch.setattr(Process, "receive", listen)
     return found
 
 
@@ -67,7 +67,7 @@ async def again(shop: Simulation, messages: list[Message]) -> None:
     """Every message, as it was, to every instance of the service that it was for."""
     for name, sender, message in messages:
         for process in shop._processes[name.rpartition("-")[0]]:
-            process.hear(message, sender)
+            process.receive(message, sender)
             await asyncio.sleep(0.001)
     await asyncio.sleep(TIME_LIMIT_S)
     await rests(shop)

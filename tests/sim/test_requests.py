@@ -16,7 +16,7 @@ def test_every_row_about_a_path_is_answered_with_its_status() -> None:
             order = (await client.call("create_order", "u")).value
             for row in rows:
                 method, raw, _ = row.request.decode().split(" ", 2)
-                status = await client.ask(method, raw.replace("{item}", item).replace("{order}", order))
+                status = await client.status_of(method, raw.replace("{item}", item).replace("{order}", order))
                 if status != row.status:
                     wrong[row.name] = (status, "instead of", row.status)
 

@@ -1,4 +1,4 @@
-"""How simulated processes send each other messages: directly, or through something that stands for any broker."""
+"""The messages between simulated processes: sent directly, or through a model of any broker."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from harness.runtimes.sim.process import Process
 
 REDELIVER_S = 1.0
-TWICE = 0.05  # the share of what a broker delivers twice without a reason
+TWICE = 0.05  # the share of messages that the broker delivers twice without a reason
 
 
 class SimLink:
-    """Messages from one life of a process. An instance's address is its name."""
+    """The link of one life of a process. An instance's address is its name."""
 
     def __init__(
         self, machine: Machine, life: int, network: SimulatedNetwork, instances: Mapping[str, Sequence["Process"]]
@@ -24,36 +24,37 @@ class SimLink:
         self._machine = machine
         self._life = life
         self._network = network
-        self._by_name = {each.name: each for several in instances.values() for each in several}
+        self._by_name = {process.name: process for processes in instances.values() for process in processes}
         self._of = instances
-        self._turns = {service: itertools.cycle(several) for service, several in instances.items()}
+        self._turns = {service: itertools.cycle(processes) for service, processes in instances.items()}
 
     def send(self, to: str, message: Any) -> None:
+        """Send a message to an instance or to a service, unless this life is over."""
         if self._machine.life == self._life:
             self._carry(to, message)
 
     def _carry(self, to: str, message: Any) -> None:
-        """Once, and that is all."""
+        """Send a message once, without a retry."""
         self._deliver(to, message, None)
 
-    def _one_of(self, service: str) -> "Process":
-        """The next instance in turn; one that accepts no connection is passed over, as long as there is another."""
-        found = next(self._turns[service])
+    def _next_of(self, service: str) -> "Process":
+        """Return the next instance in turn; one that accepts no connection is skipped as long as there is another."""
+        process = next(self._turns[service])
         for _ in self._of[service][1:]:
-            if found.accepts:
+            if process.accepts:
                 break
-            found = next(self._turns[service])
-        return found
+            process = next(self._turns[service])
+        return process
 
     def _deliver(self, to: str, message: Any, handled: Callable[[], None] | None) -> None:
-        target, sender = self._by_name.get(to) or self._one_of(to), self._machine.name
-        self._network.carry((sender, target.name), lambda: target.hear(message, sender, handled))
+        target, sender = self._by_name.get(to) or self._next_of(to), self._machine.name
+        self._network.carry((sender, target.name), lambda: target.receive(message, sender, handled))
 
 
 class BrokeredLink(SimLink):
-    """What is sent outlives its sender, and is delivered until it has been handled: late, doubled, in any order.
+    """A link through a broker: a message outlives its sender, and is delivered until it was handled: late, doubled, in any order.
 
-    It stands for any broker: what the network does to the link between two processes it does to what goes through one.
+    The broker is a model of any broker: faults of the link between two processes hold for the messages through it as well.
     """
 
     def __init__(
@@ -71,12 +72,12 @@ class BrokeredLink(SimLink):
 
 
 def post(world: World, instances: Sequence["Process"], body: bytes) -> None:
-    """Deliver a body that somebody has put into the broker to one of the instances, until it has been handled."""
+    """Deliver a message of another sender through the broker to one of the instances, until it was handled."""
 
     def attempt(handled: Callable[[], None]) -> None:
         ready = [process for process in instances if process.accepts]
         if ready:
-            ready[0].hear_bytes(body, handled)
+            ready[0].receive_batch(body, handled)
 
     _until_handled(world, attempt, lambda: REDELIVER_S)
 

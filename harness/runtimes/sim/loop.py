@@ -1,7 +1,7 @@
-"""An event loop in virtual time: when nothing is left to do now, it is at once the time of the next thing to do.
+"""An event loop in virtual time: when no callback is ready, the time becomes that of the next timer.
 
-What the standard loop leaves to the machine is left out: no socket, no thread, no signal. What is due at the same moment is done
-in the order in which it was asked for. So the same program takes the same course each time.
+The loop has no part of the standard one that depends on the machine: no socket, no thread, no signal. Timers of the same moment
+run in the order in which they were set. So the same program takes the same course each time.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ T = TypeVar("T")
 
 
 class Standstill(Exception):
-    """Nothing will ever happen any more, and something still waits: a defect of what is simulated, or of the simulator."""
+    """An error: no timer is left and a task still waits. It is a defect of the simulated code, or of the simulator."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """`time()` is in seconds since the loop was made."""
+    """An event loop whose `time()` is in virtual seconds since it was made."""
 
-    _ready: deque[asyncio.Handle]  # the standard loop's: what is to be done now
+    _ready: deque[asyncio.Handle]  # the standard loop's: the callbacks that run at its next turn
     _stopping: bool
 
     def __init__(self) -> None:
@@ -35,9 +35,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._number = itertools.count()
 
     def time(self) -> float:
+        """Return the virtual time in seconds."""
         return self._now
 
     def time_ns(self) -> int:
+        """Return the virtual time in nanoseconds."""
         return round(self._now * 1e9)
 
     def call_at(  # type: ignore[override]
@@ -50,18 +52,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, _executor: Executor | None, func: Callable[..., T], *args: Any
     ) -> "asyncio.Future[T]":
-        """At once, in this thread: a thread would come back whenever the machine likes."""
-        found = self.create_future()
+        """Run the function at once, in this thread: the end of another thread would depend on the machine."""
+        future = self.create_future()
         try:
-            found.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001  it is the caller's
-            found.set_exception(error)
-        return found
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001  the error is for the caller
+            future.set_exception(error)
+        return future
 
-    # ------------------------------------------------------------ what the standard loop calls
+    # ------------------------------------------------------------ the hooks of the standard loop
 
     def _run_once(self) -> None:
-        """One turn: everything that is to be done now, and if that is nothing, what is due next."""
+        """Run one turn: every ready callback, or, without one, those of the next timer."""
         ready, timers = self._ready, self._timers
         while not ready:
             if not timers:
@@ -76,17 +78,20 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 handle._run()  # noqa: SLF001
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is passed over when its time has come."""
+        """Do nothing: `_run_once` skips a cancelled timer."""
 
     def _process_events(self, event_list: Any) -> None:
-        """There is no socket that could have any."""
+        """Do nothing: there is no socket that could have events."""
 
     def _write_to_self(self) -> None:
-        """There is no other thread that could wake this one."""
+        """Do nothing: there is no other thread that could wake this one."""
 
 
 def run(loop: VirtualLoop, work: Coroutine[Any, Any, None]) -> bool:
-    """Run `work` to its end, and close the loop. Whether it was interrupted by Ctrl-C; it then was cancelled."""
+    """Run `work` to its end, and close the loop; return whether Ctrl-C has interrupted and so cancelled it.
+
+    Raises the error of `work`, and `Standstill`.
+    """
     task = start_task(work, "simulation", loop)
     try:
         try:

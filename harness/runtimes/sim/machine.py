@@ -1,4 +1,4 @@
-"""Anything that can fail on its own: it runs, is paused, is down, and comes up again."""
+"""A simulated machine: a node that can fail on its own. It runs, is paused, is down, and starts again."""
 
 from collections.abc import Callable
 from random import Random
@@ -7,13 +7,13 @@ from harness.runtimes.base import Kind, Node, State
 from harness.runtimes.sim.world import World
 
 PIDS = 100
-"""Lives of a node before its numbers would meet another's."""
+"""The number of lives that a node can have before its process ids would be those of another node."""
 
 
 class Machine:
-    """`respawn_s` after it has died it starts again, unless it is to stay down; starting takes `start_s`.
+    """A node with lives. It starts again `respawn_s` after its death, unless it is to stay down; a start takes `start_s`.
 
-    What runs on it overrides `born` and `died`, and lets everything that comes in pass through `enter`.
+    A subclass overrides `born` and `died`, and passes every event from outside through `enter`.
     """
 
     def __init__(self, world: World, name: str, kind: Kind, service: str, number: int, respawn_s: float) -> None:
@@ -33,12 +33,13 @@ class Machine:
     start_s = 0.1
 
     def born(self) -> None:
-        """It serves from now on."""
+        """Begin to serve, with a new memory."""
 
     def died(self) -> None:
-        """What it had in memory is gone."""
+        """Lose the memory."""
 
     def node(self) -> Node:
+        """Return the node as it is now."""
         if self._node is None:
             pid = None if self.state == "down" else self._number * PIDS + self.life
             self._node = Node(self.name, self._kind, self.service, pid, f"sim://{self.name}", self.state)
@@ -47,6 +48,7 @@ class Machine:
     # ------------------------------------------------------------ life
 
     def boot(self, after_s: float = 0.0) -> None:
+        """Begin the next life, `after_s` from now; it serves after `start_s`, give or take a fifth."""
         self.life += 1
         self._become("starting")
         life = self.life
@@ -65,14 +67,17 @@ class Machine:
             self.world.later(self.respawn_s, lambda life=self.life: self._respawn(life))  # type: ignore[misc]
 
     def revive(self) -> None:
+        """Begin the next life at once if the node is down."""
         if self.state == "down":
             self.boot()
 
     def pause(self) -> None:
+        """Hold up every event for this life until `resume`."""
         if self.state == "running":
             self._become("paused")
 
     def resume(self) -> None:
+        """End a pause; the events of the meantime happen now, in their order."""
         if self.state == "paused":
             self._become("running")
             stalled, self._stalled = self._stalled, []
@@ -84,10 +89,10 @@ class Machine:
         """Call `then` at the next change of state."""
         self._listeners.append(then)
 
-    # ------------------------------------------------------------ what comes in
+    # ------------------------------------------------------------ events
 
     def enter(self, life: int, call: Callable[[], None]) -> None:
-        """Something happens to this life: now, when the pause is over, or never if the life is."""
+        """Have an event happen to this life: now, after the end of a pause, or never if the life is over."""
         if life != self.life:
             return
         if self.state == "paused":
@@ -113,7 +118,7 @@ class Machine:
         self.changed()
 
     def changed(self) -> None:
-        """Call whoever waits for a change."""
+        """Call the functions that wait for a change. Each waits for one change only, and may wait again."""
         listeners, self._listeners = self._listeners, []
         for then in listeners:
             then()

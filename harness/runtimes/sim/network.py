@@ -1,7 +1,14 @@
-"""The simulated network: every directed link between two nodes, what is on its way, and the rules that faults put there.
+"""The simulated network: every directed link between two nodes, the packets under way, and the rules of faults.
 
-Without any fault it is still a network: nearly everything arrives within a millisecond, a little takes so long that somebody's
-patience ends, and now and then something is lost. Uniform delays would hardly ever let a time-out fire at a bad moment.
+The network is imperfect without any fault: nearly every packet arrives within a millisecond, a few are so slow that a time
+limit ends before, and now and then one is lost. With uniform delays a time limit would hardly ever end at a bad moment.
+
+Two services: `carry` is for a packet of its own (UDP, or a request over a new connection), which may overtake others; a `Pipe`
+is one direction of a connection, in order (TCP).
+
+    carry -> lost                       by roughness, or a rule that resets
+          -> late -> arrive             by roughness or a rule; a heal makes it due at once
+          -> held -> arrive or nothing  by a cut, until its end
 """
 
 import asyncio
@@ -17,12 +24,12 @@ from harness.runtimes.sim.world import World
 
 QUICKEST_S = 0.0002
 USUAL_S = 0.001
-SLOW = 0.01  # the share of what is slow
+SLOW = 0.01  # the share of slow packets
 SLOW_MEAN_S = 0.25
 SLOWEST_S = 4.0
 LOST = 0.002
 MESSAGE_BYTES = 200
-BEHIND_S = 1e-6  # on a connection nothing is at the same moment as what was sent before it
+BEHIND_S = 1e-6  # no two packets of a connection arrive at the same moment
 
 
 Arrive = Callable[[], None]
@@ -36,11 +43,11 @@ class _Line:
     late: dict[int, tuple[asyncio.TimerHandle, Arrive]] = field(default_factory=dict)
     held: list[Arrive] = field(default_factory=list)
     pipes: list["Pipe"] = field(default_factory=list)
-    connections: list[Callable[[], None]] = field(default_factory=list)  # whom to tell of a reset
+    connections: list[Callable[[], None]] = field(default_factory=list)  # called at a reset
 
 
 class SimulatedNetwork:
-    """Packets are calls: what to do when one arrives. While it is `rough`, some are slow and some are lost by themselves."""
+    """All links of a simulation. A packet is the call at its arrival. While the network is `rough`, some are slow or lost."""
 
     def __init__(self, world: World, wires: Iterable[LinkId]) -> None:
         self.world = world
@@ -54,22 +61,26 @@ class SimulatedNetwork:
         return tuple(self._lines)
 
     def carry(self, wire: LinkId, arrive: Arrive, lost: Arrive = lambda: None) -> None:
-        """A packet that may be lost, late, and overtaken by others. `lost`: for a sender that sees its connection reset."""
+        """Send a packet that may be lost, late, and overtaken by others. `lost` is called for the reset of its connection."""
         line = self._lines[wire]
+        # Drawn before any branch, and for every packet: otherwise a rule would shift the draws of all later packets.
         delay_s = self._latency_s()
         if (self._rng.random() < LOST and self.rough) or (line.shapes and line.shapes.breaks()):
+            # After the delay, not now: a sender learns of a reset no faster than of a response.
             self.world.later(delay_s, lost)
         elif line.shapes or delay_s > QUICKEST_S + USUAL_S:
+            # Kept in `late`, so that a heal or `calm` can shorten the delay: a bound that counts from there would be missed.
             self._delay(line, self.shaped_s(line, delay_s), arrive)
         else:
+            # A cut may begin before the arrival, so `_arrive` looks again.
             self.world.later(delay_s, lambda: self._arrive(line, arrive))
 
     def connections(self, wire: LinkId) -> list[Callable[[], None]]:
-        """Who has a connection on this link, and is told when it is reset."""
+        """Return the functions that are called at a reset of this link's connections, to be edited by the caller."""
         return self._lines[wire].connections
 
     def when_whole(self, wire: LinkId, then: Arrive) -> None:
-        """`then`, now or when the cut has ended."""
+        """Call `then`: now, or after the end of the link's cut."""
         line = self._lines[wire]
         if line.shapes.cut:
             line.held.append(then)
@@ -77,6 +88,7 @@ class SimulatedNetwork:
             then()
 
     def line(self, wire: LinkId) -> _Line:
+        """Return the state of a link."""
         return self._lines[wire]
 
     # ------------------------------------------------------------ rules
@@ -105,7 +117,7 @@ class SimulatedNetwork:
             self._reshaped(line)
 
     def shaped_s(self, line: _Line, delay_s: float | None = None) -> float:
-        """How long the next piece takes on this line."""
+        """Return the delay of the next packet on this link in seconds, by its rules. It draws a latency without `delay_s`."""
         delay_s = self._latency_s() if delay_s is None else delay_s
         if not line.shapes:
             return delay_s
@@ -130,23 +142,24 @@ class SimulatedNetwork:
         line.late[number] = self.world.loop.call_later(delay_s, due), arrive
 
     def _arrive(self, line: _Line, arrive: Arrive) -> None:
-        if line.shapes.cut:
+        if line.shapes.cut:  # it may have begun while the packet was under way
             line.held.append(lambda: self._late(arrive))
         else:
             arrive()
 
     def _late(self, arrive: Arrive) -> None:
-        """A cut has ended: what was under way arrives, unless its sender has given it up meanwhile."""
+        """Deliver a packet after a cut, or drop it: its sender's kernel may have given it up meanwhile."""
         if self._rng.random() < 0.5:
             arrive()
 
     def _reshaped(self, line: _Line) -> None:
-        """Where no rule is left, nothing waits for its time any longer."""
-        if line.shapes.cut:
+        """Release the packets that the present rules no longer hold up."""
+        if line.shapes.cut:  # another fault cuts the link as well
             return
         held, line.held = line.held, []
         for then in held:
             self.world.later(self._latency_s(), then)
+        # Only without any rule: the delay of a rule that is left holds for the packets under way as well.
         if not line.shapes:
             line.shapes.forget()
             late, line.late = line.late, {}
@@ -158,7 +171,7 @@ class SimulatedNetwork:
 
 
 class Pipe:
-    """One direction of a connection: what is sent arrives in order, and nothing else."""
+    """One direction of a connection: packets arrive in order, or not at all after its end."""
 
     def __init__(self, network: SimulatedNetwork, wire: LinkId) -> None:
         self._network = network
@@ -171,35 +184,38 @@ class Pipe:
         self._closed = False
 
     def __len__(self) -> int:
-        """How much is on its way."""
+        """Return the number of packets under way."""
         return len(self._queue)
 
     def send(self, arrive: Arrive, after_s: float = 0.0) -> bool:
-        """False if that has broken the connection instead."""
+        """Send a packet, which leaves `after_s` from now. Return False if a rule has reset the connection instead."""
         if self._line.shapes and self._line.shapes.breaks():
             return False
         due_s = self._loop.time() + after_s + self._network.shaped_s(self._line)
-        self._last_s = max(self._last_s + BEHIND_S, due_s)
+        self._last_s = max(
+            self._last_s + BEHIND_S, due_s
+        )  # a packet with a shorter delay must not overtake the one before
         self._queue.append((self._last_s, arrive))
         if self._timer is None:
             self._push()
         return True
 
     def close(self, keep: int = 0) -> None:
-        """The connection is gone. The first `keep` of what is on its way still arrive."""
+        """End the connection. The first `keep` packets under way still arrive, as a kernel has sent them already."""
         while len(self._queue) > keep:
             self._queue.pop()
         self._closed = True
         self._push()
 
     def reshaped(self) -> None:
+        """Follow the link's present rules: without one, every packet under way is due now."""
         if not self._line.shapes:
             now_s = self._last_s = self._loop.time()
             self._queue = deque((now_s, arrive) for _, arrive in self._queue)
         self._push()
 
     def _push(self) -> None:
-        """Deliver what is due, as far as the link lets it through."""
+        """Deliver every due packet, unless the link is cut."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,12 @@
-"""A simulated service process: the service itself, behind ports that are made of virtual time and chance."""
+"""A simulated service process: the service itself, behind ports that are made of virtual time and chance.
+
+A kill waits for a failpoint in most cases. In virtual time an effect takes no time, so a kill at a random moment would hardly
+ever come between two effects, which is where recovery is hard. Such a kill has three ways to happen:
+
+    kill -> dying -> passes its n-th failpoint -> Died, from inside the service    the case that is wanted
+                  -> longest wait is over      -> an ordinary kill                 an idle process passes no failpoint
+                  -> revive or restart         -> an ordinary kill                 the next life must not die of it
+"""
 
 import asyncio
 import contextlib
@@ -26,9 +34,9 @@ from protocols.service.tasks import Background
 from protocols.shop.request_context import Answer, Handler, serve
 from protocols.shop.routes import ROUTES
 
-DOOMED = 0.6  # the share of kills that wait for a failpoint: where a crash hurts most
-DOOM_FAILPOINTS = 40
-DOOM_S = 0.4
+AT_FAILPOINT = 0.6  # the share of kills that wait for a failpoint
+MOST_FAILPOINTS = 40
+LONGEST_WAIT_S = 0.4
 
 _READS = {
     (route.service, route.path.partition("{")[0]): (route.handler, route.path.partition("{")[2].rstrip("}"))
@@ -38,11 +46,11 @@ _READS = {
 
 
 class Died(Exception):
-    """This process ended while it was doing what it did: nothing after that happens."""
+    """The end of a process from inside its own code: raised at a failpoint, so that no later effect happens."""
 
 
 class SimClock:
-    """The time as one life of a process believes it to be."""
+    """The clock of one life of a process, off by `offset_us`."""
 
     def __init__(self, machine: Machine) -> None:
         self.offset_us = 0
@@ -50,13 +58,16 @@ class SimClock:
         self._life = machine.life
 
     def now_us(self) -> int:
+        """Return the time in microseconds since 1970."""
         return self._machine.world.now_us() + self.offset_us
 
     def call_later(self, after_ms: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        """Have a call happen to this life later: not during a pause, and never after its end."""
         machine, life = self._machine, self._life
         return machine.world.loop.call_later(after_ms / 1000, lambda: machine.enter(life, call))
 
     async def sleep(self, ms: float) -> None:
+        """Return after so many milliseconds; never, if this life ends before."""
         over: asyncio.Future[None] = self._machine.world.loop.create_future()
         handle = self.call_later(ms, lambda: None if over.done() else over.set_result(None))
         try:
@@ -67,7 +78,7 @@ class SimClock:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all processes have in common. `lasting`: what each is told to do wrong when it starts."""
+    """The parts that all processes share. `lasting(name)`: the faults that a process has from its start."""
 
     world: World
     network: SimulatedNetwork
@@ -82,37 +93,39 @@ class Surroundings:
 
     @property
     def codec(self) -> Codec:
+        """Return the codec of the protocol's messages."""
         return Codec(self.protocol.messages)
 
     def add_dead_letter(self, body: bytes) -> None:
-        """Keep a dead letter, in the place of the broker or of the process."""
+        """Add a dead letter, for the broker or the process; beyond the limit the oldest is dropped."""
         self.dead_letters.setdefault(body)
         while len(self.dead_letters) > MOST_DEAD_LETTERS:
             del self.dead_letters[next(iter(self.dead_letters))]
 
     @property
     def limit_ms(self) -> int:
+        """Return the time limit of a request in milliseconds."""
         return round(self.spec.time_limit_s * 1000)
 
 
 class Process(Machine):
-    """One instance of a service."""
+    """One instance of a service, with all its lives."""
 
     start_s = 0.35
 
     def __init__(self, name: str, service: str, number: int, surroundings: Surroundings) -> None:
         super().__init__(surroundings.world, name, "service", service, number, surroundings.spec.respawn_after_s)
-        self._there = surroundings
+        self._surroundings = surroundings
         self._server = surroundings.servers[service]
         self._numbers = itertools.count()
         self._open: dict[int, Callable[[Answer | None], None]] = {}
         self._tasks = Background()
-        self._doomed = False
+        self._dying = False
 
     # ------------------------------------------------------------ life and death
 
     def born(self) -> None:
-        there, world, life = self._there, self.world, self.life
+        surroundings, world, life = self._surroundings, self.world, self.life
         rng = world.stream(f"process:{self.name}:{life}")
         clock = SimClock(self)
         wire: LinkId = (self.name, self._server.name)
@@ -120,9 +133,11 @@ class Process(Machine):
         def enter(call: Callable[[], None]) -> None:
             self.enter(life, call)
 
-        self._store = SimStore(world, there.network, wire, self._server, enter, clock, there.limit_ms, rng)
-        kind = BrokeredLink if transport(there.spec.transport).broker else SimLink
-        link = kind(self, life, there.network, there.instances)
+        self._store = SimStore(
+            world, surroundings.network, wire, self._server, enter, clock, surroundings.limit_ms, rng
+        )
+        kind = BrokeredLink if transport(surroundings.spec.transport).broker else SimLink
+        link = kind(self, life, surroundings.network, surroundings.instances)
         ports = ServicePorts(
             self._store,
             link,
@@ -131,60 +146,81 @@ class Process(Machine):
             fetch=self._fetch,
             new_id=lambda: f"{rng.getrandbits(64):016x}",
         )
-        self.runs = Service(self.service, self.name, there.protocol, there.config, ports, there.limit_ms, there.spec)
-        if there.spec.trace:
+        self.runs = Service(
+            self.service,
+            self.name,
+            surroundings.protocol,
+            surroundings.config,
+            ports,
+            surroundings.limit_ms,
+            surroundings.spec,
+        )
+        if surroundings.spec.trace:
             self.runs.driver.observer = lambda txn, what, detail: world.steps.add(self.name, f"{txn} {what} {detail}")
         self.fault_injector = FaultInjector(self.runs.driver, link, clock, self._die)
-        self.fault_injector.apply(there.lasting(self.name))
-        self._tasks.run(self.runs.sweep(), "sweep")  # here its failure is a defect, which no restart is to hide
+        self.fault_injector.apply(surroundings.lasting(self.name))
+        self._tasks.run(self.runs.sweep(), "sweep")  # without a restart of its own, which would hide a defect
 
     def died(self) -> None:
-        self._doomed = False
+        self._dying = False
         self._store.abandon()
         left, self._open = self._open, {}
         for answered in left.values():
             answered(None)
 
     def kill(self, *, stay_down: bool) -> None:
-        """Now, or at one of the next failpoints between two effects, which is soon."""
-        if self.state == "running" and not self._doomed and self.rng.random() < DOOMED:
-            self._doom(stay_down)
+        """Kill the process: now, or at one of its next failpoints, at most `LONGEST_WAIT_S` later."""
+        # A paused or starting process passes no failpoint. One that is dying already ends now: a second hook would only delay
+        # the death that the first one was to bring.
+        if self.state == "running" and not self._dying and self.rng.random() < AT_FAILPOINT:
+            self._kill_at_failpoint(stay_down)
         else:
             super().kill(stay_down=stay_down)
 
     def revive(self) -> None:
-        if self._doomed:
+        """Begin the next life at once if the node is down, or dying."""
+        # The kill has been ordered already: without this branch it would come after the revival, and end the new life.
+        if self._dying:
             super().kill(stay_down=True)
         super().revive()
 
     def enter(self, life: int, call: Callable[[], None]) -> None:
+        """Have an event happen to this life, as `Machine.enter` does. The life may end in it."""
+        # `Died` unwinds the service's code from the failpoint up to here, as a real process stops at the instruction. Further up
+        # is the network or a timer, whose own work must go on.
         with contextlib.suppress(Died):
             super().enter(life, call)
 
-    def _doom(self, stay_down: bool) -> None:
-        self._doomed = True
-        life, before, left = self.life, self.runs.driver.failpoint, self.rng.randint(1, DOOM_FAILPOINTS)
+    def _kill_at_failpoint(self, stay_down: bool) -> None:
+        """Have the process die at one of its next `MOST_FAILPOINTS` failpoints, or after `LONGEST_WAIT_S`."""
+        self._dying = True
+        life, before, left = self.life, self.runs.driver.failpoint, self.rng.randint(1, MOST_FAILPOINTS)
 
         def passing(failpoint: str) -> None:
             nonlocal left
             left -= 1
             if not left:
                 self._end(failpoint, stay_down=stay_down)
+            # The failpoint of an injected fault (`crash_at`) stays armed: this hook stands before it, not in its place.
             if before is not None:
                 before(failpoint)
 
         def at_the_latest() -> None:
+            # The life may have ended at a failpoint or by another kill: the timer is not for the next one.
             if self.life == life:
-                Machine.kill(self, stay_down=stay_down)
+                Machine.kill(self, stay_down=stay_down)  # not `self.kill`, which could wait for a failpoint again
 
         self.runs.driver.failpoint = passing
-        self.world.later(self.rng.random() * DOOM_S, at_the_latest)
+        # An idle process passes no failpoint. Without this timer the kill would wait for the next request, and a schedule that
+        # counts on a dead node would run on with a living one.
+        self.world.later(self.rng.random() * LONGEST_WAIT_S, at_the_latest)
 
     def _die(self) -> None:
         self._end("", stay_down=False)
 
     def _end(self, failpoint: str, *, stay_down: bool) -> None:
         self.world.trace.add(self.name, f"dies {failpoint}")
+        # Killed first: code of the service that runs while `Died` unwinds it finds a life that is over, and has no effect.
         super().kill(stay_down=stay_down)
         raise Died(self.name)
 
@@ -192,40 +228,40 @@ class Process(Machine):
 
     @property
     def accepts(self) -> bool:
-        """Connections; a paused process does, its kernel answers."""
+        """Return whether it accepts connections. A paused process does: its kernel answers."""
         return self.state in ("running", "paused")
 
     def request(
         self, handler: Handler, parameters: Mapping[str, str], answered: Callable[[Answer | None], None]
     ) -> None:
-        """A request has arrived. `answered` hears the answer, or None if this life ends before."""
+        """Take a request. `answered` is called with the response, or with None if this life ends before."""
         number, life = next(self._numbers), self.life
         self._open[number] = answered
         self.enter(life, lambda: self._serve_request(life, number, handler, parameters))
 
-    def hear(self, message: Any, sender: str, handled: Callable[[], None] | None = None) -> None:
-        """A message has arrived, if anybody listens. `handled`: its effects have been carried out."""
+    def receive(self, message: Any, sender: str, handled: Callable[[], None] | None = None) -> None:
+        """Take a message, if this process accepts connections. `handled` is called after the message's effects."""
         if self.accepts:
             self.world.trace.add(self.name, f"{type(message).__name__} {message.txn} from {sender}")
 
             def rejected(why: str) -> None:
-                self._there.add_dead_letter(self._there.codec.encode(sender, [message]))
+                self._surroundings.add_dead_letter(self._surroundings.codec.encode(sender, [message]))
                 if not sender.startswith(SENDER_PREFIX):
-                    self._there.defects.append(why)
+                    self._surroundings.defects.append(why)
 
-            self.enter(self.life, lambda: self.runs.driver.receive(message, sender, handled or _nobody_waits, rejected))
+            self.enter(self.life, lambda: self.runs.driver.receive(message, sender, handled or _ignore, rejected))
 
-    def hear_bytes(self, body: bytes, handled: Callable[[], None]) -> None:
-        """The same of a batch as a broker has it, which may be nonsense."""
+    def receive_batch(self, body: bytes, handled: Callable[[], None]) -> None:
+        """Take a batch of messages as a broker stores it. One that cannot be read becomes a dead letter, and is handled."""
         try:
-            sender, messages = self._there.codec.decode(body)
+            sender, messages = self._surroundings.codec.decode(body)
         except BadMessage:
-            self._there.add_dead_letter(body)
+            self._surroundings.add_dead_letter(body)
             handled()
             return
-        one = countdown(len(messages), handled)
+        counted = countdown(len(messages), handled)
         for message in messages:
-            self.hear(message, sender, one)
+            self.receive(message, sender, counted)
 
     def _serve_request(self, life: int, number: int, handler: Handler, parameters: Mapping[str, str]) -> None:
         task = self._tasks.run(serve(handler, self.runs.context, **parameters), "request")
@@ -237,20 +273,23 @@ class Process(Machine):
             self.enter(life, lambda: self._open.pop(number)(answer))
 
     async def _fetch(self, service: str, turn: int, path: str, within_s: float) -> Answer | None:
-        """A read of another service: a request over the link, and its answer back."""
+        """Read from another service, by a request over the link and its response; return None without a usable one.
+
+        `turn` chooses the instance; `within_s` bounds the wait.
+        """
         prefix, _, name = path.rpartition("/")
         handler, parameter = _READS[service, f"{prefix}/"]
-        instances = self._there.instances[service]
+        instances = self._surroundings.instances[service]
         target = instances[turn % len(instances)]
         wire: LinkId = (self.name, target.name)
-        heard: asyncio.Future[Answer | None] = self.world.loop.create_future()
+        response: asyncio.Future[Answer | None] = self.world.loop.create_future()
         life = self.life
 
-        def tell(answer: Answer | None) -> None:
-            self.enter(life, lambda: None if heard.done() else heard.set_result(answer))
+        def resolve(answer: Answer | None) -> None:
+            self.enter(life, lambda: None if response.done() else response.set_result(answer))
 
         def none() -> None:
-            tell(None)
+            resolve(None)
 
         def arrive() -> None:
             if target.accepts:
@@ -259,16 +298,16 @@ class Process(Machine):
                 none()
 
         def answered(answer: Answer | None) -> None:
-            self._there.network.carry(wire, lambda: tell(answer), none)
+            self._surroundings.network.carry(wire, lambda: resolve(answer), none)
 
-        self._there.network.carry(wire, arrive, none)
+        self._surroundings.network.carry(wire, arrive, none)
         patience = self.world.loop.call_later(within_s, none)
         try:
-            answer = await heard
+            answer = await response
         finally:
             patience.cancel()
         return None if answer is None or answer.status >= 500 else answer
 
 
-def _nobody_waits() -> None:
-    """Over this link nobody wants to know."""
+def _ignore() -> None:
+    """Do nothing: a link without a broker has no acknowledgements."""

@@ -8,6 +8,7 @@ from harness.runtimes.sim.simulation import Simulation
 
 
 def environment(spec: Spec, seed: int, salt: int) -> Environment:
+    """Return the environment of a run in the simulator. `salt`: another course of chance for the same seed."""
     loop = virtual_time.VirtualLoop()
     shop = Simulation(spec, seed, loop, salt)
     return Environment(

@@ -1,8 +1,8 @@
 """A simulated store server: the pure twin of the store's commands, and the log that a real one would write.
 
-The log is the store: what a power cut leaves is the state after the commands that had reached the disk. A killed process
-loses nothing, its kernel has the log, unless the disk was full. With `everysec` a real store then acknowledges the command that
-meets the full disk and keeps it in memory, and rejects all others (MISCONF) until it can write; with `always` it ends.
+The log is the store: a power cut leaves the state after the commands that had reached the disk. A kill loses no command, as
+the kernel has the log, unless the disk was full. With `everysec` a real store then acknowledges the command that meets the
+full disk and has it in memory only, and rejects all others (MISCONF) until it can write; with `always` it ends.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from protocols.store.tables import Result
 from protocols.store.twin import Twin
 
 SYNC_EVERY_S = 1.0
-SYNC_TAKES_S = 0.001  # with `always`, between the effect of a command and its answer
+SYNC_TAKES_S = 0.001  # with `always`, between the effect of a command and its reply
 
 
 class Server(Machine):
-    """`durability` is `everysec` or `always`. `refused` is called for each command that fails, with the reason."""
+    """A store. `durability` is `everysec` or `always`. `on_failure` is called for each command that fails, with the reason."""
 
     start_s = 0.08
 
@@ -34,38 +34,43 @@ class Server(Machine):
         protocol: Protocol,
         config: Config,
         durability: str,
-        refused: Callable[[Command, str], None] = lambda _, __: None,
+        on_failure: Callable[[Command, str], None] = lambda _, __: None,
     ) -> None:
         super().__init__(world, f"{service}-store", "store", service, number, respawn_s)
         self._protocol = protocol
         self._config = config
-        self._refused = refused
+        self._on_failure = on_failure
         self._always = durability == "always"
         self._log: list[tuple[float, int, Command]] = []
-        self._survived = 0  # so much of the log a former power cut has left, so it is on the disk
+        self._survived = 0  # the commands that a former power cut has left, which are on the disk
         self.twin = Twin(protocol, config)
         self.full = False
-        self._unwritten: int | None = None  # the log from here on is in memory only, and nothing more is accepted
-        self.connections: list[Callable[[], None]] = []  # whom to tell that the server is gone
+        self._unwritten: int | None = (
+            None  # from this command on the log is in memory only, and every further one is rejected
+        )
+        self.connections: list[Callable[[], None]] = []  # called at the end of the server
 
     @property
     def answer_takes_s(self) -> float:
+        """Return the seconds between the effect of a command and its reply."""
         return SYNC_TAKES_S if self._always else 0.0
 
     @property
     def accepts(self) -> bool:
-        """Whether a client can connect: that begins with a write, which a store without space rejects."""
+        """Return whether a client can connect: a connection begins with a write, which a store without space rejects."""
         return self.state == "running" and self._unwritten is None
 
     def fill_disk(self) -> None:
+        """Let no further command reach the disk."""
         self.full = True
 
     def free_disk(self) -> None:
+        """Let commands reach the disk again; that of the memory does so first."""
         self.full, self._unwritten = False, None
         self.changed()
 
     def execute(self, command: Command, now_ms: int) -> Result | None:
-        """The answer; None if the command was rejected or ended the server. Raises `StoreFault` if it failed."""
+        """Execute a command; return its result, None if it was rejected or ended the server. Raises `StoreFault` if it failed."""
         if self._unwritten is not None:
             return None
         if self.full and self._always:
@@ -79,7 +84,7 @@ class Server(Machine):
             return self.twin.run(command, now_ms)
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
-            self._refused(command, why)
+            self._on_failure(command, why)
             raise StoreFault(why) from error
 
     def died(self) -> None:
@@ -90,7 +95,7 @@ class Server(Machine):
             gone()
 
     def cut_tail(self, rng: Random) -> str:
-        """Take what was not certainly on disk; the server is down. Says what that was."""
+        """Drop some or all of the commands that were not certainly on disk; return the loss in words. The server is down."""
         lasts_s = SYNC_TAKES_S if self._always else SYNC_EVERY_S
         now_s = self.world.loop.time()
         certain = sum(at_s <= now_s - lasts_s for at_s, _, _ in self._log)
@@ -99,12 +104,12 @@ class Server(Machine):
         return f"lost the last {lost} of {kept + lost} commands"
 
     def _lose(self, kept: int) -> int:
-        """All commands but so many. Returns how many they were."""
+        """Drop all commands but the first `kept`; return how many were dropped."""
         lost = len(self._log) - kept
         del self._log[kept:]
         self.twin = Twin(self._protocol, self._config)
         for _, now_ms, command in self._log:
-            with suppress(Exception):  # it failed then as well
+            with suppress(Exception):  # a command that fails here failed the first time as well
                 self.twin.run(command, now_ms)
         self.world.trace.add(self.name, f"lost {lost} commands")
         return lost

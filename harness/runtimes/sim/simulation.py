@@ -1,4 +1,4 @@
-"""A whole shop in the simulator: a `Breakable` runtime that can inject every fault there is."""
+"""A whole shop in the simulator: a `Breakable` runtime that can inject every kind of fault."""
 
 import asyncio
 import itertools
@@ -31,7 +31,7 @@ BROKERED: frozenset[Capability] = frozenset({"dead-letters"})
 
 
 class Simulation:
-    """`seed` decides everything that the machine, the network and the scheduler would; `salt` another course of it."""
+    """A simulated shop. `seed` decides the course of machines, network and scheduler; `salt` gives the seed another course."""
 
     def __init__(self, spec: Spec, seed: int, loop: VirtualLoop, salt: int = 0) -> None:
         self.world = World(seed, loop, salt)
@@ -52,13 +52,13 @@ class Simulation:
                 self._protocol,
                 self._config,
                 spec.durability,
-                self._refused,
+                self._on_failure,
             )
             for number, owner in enumerate(dict.fromkeys(owners.values()), start=1)
         }
         self._servers = {service: servers[owner] for service, owner in owners.items()}
         self._network = SimulatedNetwork(self.world, _wires(names, self._servers))
-        there = self._there = Surroundings(
+        surroundings = self._surroundings = Surroundings(
             self.world,
             self._network,
             spec,
@@ -69,21 +69,24 @@ class Simulation:
             defects=self.defects,
         )
         numbers = itertools.count(len(SERVICES) + 1)
-        self._processes = there.instances
+        self._processes = surroundings.instances
         for service in SERVICES:
-            self._processes[service] = [Process(name, service, next(numbers), there) for name in names[service]]
+            self._processes[service] = [Process(name, service, next(numbers), surroundings) for name in names[service]]
         self._gateway = Machine(self.world, "gateway", "gateway", "", next(numbers), spec.respawn_after_s)
-        several = [each for processes in self._processes.values() for each in processes]
-        self._machines: dict[str, Machine] = {m.name: m for m in (*servers.values(), *several, self._gateway)}
+        processes = [process for instances in self._processes.values() for process in instances]
+        machines = (*servers.values(), *processes, self._gateway)
+        self._machines: dict[str, Machine] = {machine.name: machine for machine in machines}
         loop.set_exception_handler(self._defect)
 
     # ------------------------------------------------------------ the runtime's port
 
     @property
     def url(self) -> str:
+        """Return the name of the gateway; no client can connect to it."""
         return "sim://gateway"
 
     def client(self, limit_s: float) -> SimClient:
+        """Return a client that waits so many seconds for a response."""
         return SimClient(self._gateway, self._processes, limit_s)
 
     async def up(self) -> None:
@@ -92,7 +95,7 @@ class Simulation:
         await self._serving(self._machines.values())
 
     async def down(self) -> None:
-        """Raises `EnvironmentFailure` with what went wrong inside the services, if anything did."""
+        """Raise `EnvironmentFailure` with the first defect of a service, if there was one."""
         if self.defects:
             raise EnvironmentFailure(f"a service of the simulation failed: {self.defects[0]}")
 
@@ -115,13 +118,13 @@ class Simulation:
         await self._serving((machine,))
 
     async def settled(self) -> None:
-        """Everything takes effect at once; a process that is to die at a failpoint does so when it gets there."""
+        """Return: every order takes effect at once, but for kills that wait for a failpoint (`Process.kill`)."""
 
-    # ------------------------------------------------------------ what it offers to faults
+    # ------------------------------------------------------------ the port for faults
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        dead_letters = BROKERED if transport(self._there.spec.transport).broker else frozenset[Capability]()
+        dead_letters = BROKERED if transport(self._surroundings.spec.transport).broker else frozenset[Capability]()
         return ALWAYS | dead_letters
 
     def revive(self, name: str) -> None:
@@ -140,10 +143,10 @@ class Simulation:
         return self._protocol, self._config
 
     async def disturb(self, by: Hashable, names: Iterable[str], faults: Faults) -> None:
-        self._tell(self._wanted.put(by, names, faults))
+        self._apply_faults(self._wanted.put(by, names, faults))
 
     async def undisturb(self, by: Hashable) -> None:
-        self._tell(self._wanted.take(by))
+        self._apply_faults(self._wanted.take(by))
 
     async def cut_tail(self, name: str, rng: Random) -> str:
         return f"{name}: {self._server(name).cut_tail(rng)}"
@@ -161,7 +164,7 @@ class Simulation:
         return tuple(made)
 
     async def dead_letters(self) -> Sequence[bytes]:
-        return tuple(self._there.dead_letters)
+        return tuple(self._surroundings.dead_letters)
 
     async def heal(self) -> None:
         for machine in self._machines.values():
@@ -171,19 +174,22 @@ class Simulation:
             machine.revive()
         self._network.remove_all_rules()
         self._network.calm()
-        self._tell(self._wanted.clear())
+        self._apply_faults(self._wanted.clear())
 
-    # ------------------------------------------------------------ looking in
+    # ------------------------------------------------------------ the state of the stores
 
     async def unfinished(self) -> list[dict[str, Any]]:
-        """As `harness.runtimes.admin.AdminClient.unfinished`, asked of the stores themselves."""
+        """Return the unfinished transactions as `harness.runtimes.admin.AdminClient.unfinished` does, read from the stores.
+
+        Raises `EnvironmentFailure` for a service that could not answer.
+        """
         rows = []
         now_ms = self.world.now_us() // 1000
         for service, server in self._servers.items():
-            if server.state != "running" or not any(each.state == "running" for each in self._processes[service]):
+            if server.state != "running" or not any(process.state == "running" for process in self._processes[service]):
                 raise EnvironmentFailure(f"the {service} service does not answer")
             if server.service != service:
-                continue  # its store is another's, and asked there
+                continue  # the store is another service's, and read there
             rows += [
                 {"txn": txn, "service": service, "state": state, "subject": subject, "since_ms": max(0, now_ms - since)}
                 for txn, state, subject, since in server.twin.run(Command("list_txns"), now_ms)
@@ -207,28 +213,28 @@ class Simulation:
             while any(machine.state != "running" for machine in machines):
                 await asyncio.sleep(0.05)
 
-    def _tell(self, names: Iterable[str]) -> None:
+    def _apply_faults(self, names: Iterable[str]) -> None:
         for name in sorted(names):
             process = self._machine(name)
             assert isinstance(process, Process)
             if process.accepts:
                 process.enter(process.life, lambda p=process: p.fault_injector.apply(self._wanted.of(p.name)))  # type: ignore[misc]
 
-    def _refused(self, command: Command, why: str) -> None:
-        """A command that fails is a defect of a protocol, unless somebody wanted it to."""
+    def _on_failure(self, command: Command, why: str) -> None:
+        """Record the failure of a command as a defect of the protocol, unless a fault injected it as poison."""
         if not poison.is_poison(command):
             self.defects.append(why)
 
     def _defect(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """What nobody has caught: a defect of a service, unless it is the rest of one that died."""
+        """Record an error that no code has caught as a defect, unless it is the end of a process."""
         error = context.get("exception")
         if error is not None and not isinstance(error, Died):
             self.defects.append(f"{type(error).__name__}: {error}")
 
 
 def _wires(names: dict[str, list[str]], servers: dict[str, Server]) -> list[LinkId]:
-    """Services talk to each other's instances and to the store that keeps their data."""
-    services = [(service, name) for service, several in names.items() for name in several]
+    """Return the links: from each process to the other services' processes and to the store with its data."""
+    services = [(service, name) for service, processes in names.items() for name in processes]
     return [
         *((name, other) for service, name in services for whose, other in services if whose != service),
         *((name, servers[service].name) for service, name in services),

@@ -1,4 +1,4 @@
-"""A service's connection to its simulated store: in order, with answers, until it breaks."""
+"""A service's connection to its simulated store: commands and results in order, until the connection breaks."""
 
 from collections.abc import Callable
 from random import Random
@@ -16,7 +16,7 @@ ANSWER_WITHIN_S = 3.0
 
 
 class SimStore(StoreQueue):
-    """`enter` lets things happen to the life that this belongs to, as long as it lasts."""
+    """The `StoreQueue` of one life of a process. `enter` has an event happen to that life, as long as it lasts."""
 
     def __init__(
         self,
@@ -36,8 +36,8 @@ class SimStore(StoreQueue):
         self._server = server
         self._enter_life = enter
         self._rng = rng
-        self._connection = 0  # its number; another one, and what belongs to the former is nobody's
-        self._pipes: tuple[Pipe, Pipe] | None = None  # there and back, while connected
+        self._connection = 0  # the present connection's number: results of a former one are dropped
+        self._pipes: tuple[Pipe, Pipe] | None = None  # of the commands and of the results, while connected
         self._over = False
         self._answered = 0
         self._watching = False
@@ -46,7 +46,7 @@ class SimStore(StoreQueue):
         self._connect()
 
     def abandon(self) -> None:
-        """The process is dead. What it has written so far may still arrive."""
+        """End the connection with its process. The commands under way may still arrive."""
         self._over = True
         self._network.connections(self._wire).remove(self._broken)
         self._server.connections.remove(self._server_gone)
@@ -79,7 +79,7 @@ class SimStore(StoreQueue):
         self._wake()
 
     def _broken(self) -> None:
-        """Both ends see a reset."""
+        """Reset the connection of both ends."""
         self._disconnected(server_gone=False)
 
     def _server_gone(self) -> None:
@@ -98,15 +98,15 @@ class SimStore(StoreQueue):
         self._world.later(RECONNECT_S, lambda: self._enter_life(self._connect))
 
     def _hang_up(self, *, server_gone: bool) -> None:
-        """What was written arrives in order or not at all, and nobody hears what comes of it."""
+        """Close the connection: a beginning of the commands under way still arrives, in order, and no result comes back."""
         self._connection += 1
         if self._pipes:
-            there, back = self._pipes
+            commands, results = self._pipes
             self._pipes = None
-            there.close(0 if server_gone else self._rng.randint(0, len(there)))
-            back.close()
+            commands.close(0 if server_gone else self._rng.randint(0, len(commands)))
+            results.close()
 
-    # ------------------------------------------------------------ there and back
+    # ------------------------------------------------------------ commands and results
 
     def _transmit(self, entry: Entry) -> None:
         assert self._pipes
@@ -127,13 +127,13 @@ class SimStore(StoreQueue):
         if self._pipes and connection == self._connection:
 
             def answered() -> None:
-                self._enter_life(lambda: self._hear(connection, entry, result))
+                self._enter_life(lambda: self._on_result(connection, entry, result))
 
             if not self._pipes[1].send(answered, self._server.answer_takes_s):
                 self._broken()
 
-    def _hear(self, connection: int, entry: Entry, result: Result | StoreFault | None) -> None:
-        """What is rejected was not executed: the client connects again, which a store that rejects does not accept."""
+    def _on_result(self, connection: int, entry: Entry, result: Result | StoreFault | None) -> None:
+        """Take the result of a command. A rejected command (None) was not executed: it is sent again over a new connection."""
         if connection != self._connection or self._over:
             return
         if result is None:
@@ -141,15 +141,15 @@ class SimStore(StoreQueue):
             self._broken()
             return
         self._answered += 1
-        heard = self._sent.popleft()
-        assert heard is entry, "a connection keeps its order"
+        first = self._sent.popleft()
+        assert first is entry, "a connection keeps its order"
         if isinstance(result, StoreFault):
             entry.lost(result)
         else:
             entry.then(result)
 
     def _watch(self) -> None:
-        """A server that keeps the connection but does not answer is as good as gone."""
+        """Reset the connection unless a result comes within `ANSWER_WITHIN_S`: a paused server keeps it open for ever."""
         if not self._watching:
             self._watching = True
             answered = self._answered
