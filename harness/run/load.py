@@ -93,7 +93,7 @@ class LoadDriver(Protocol):
         """Cancel the calls under way."""
 
 
-class ClosedLoad:
+class ClosedLoad(LoadDriver):
     """A closed loop: `workload.clients` clients, each with one call at a time, until `stop`."""
 
     def __init__(self, workload: Workload, shop: Shop, clients: ClientPool, seed: int) -> None:

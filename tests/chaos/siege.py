@@ -25,7 +25,7 @@ THINK_S = 0.25
 BETWEEN_KILLS_S = 1.5
 REST_WITHIN_S = 10.0
 QUIET_LOOKS = 5
-AT_ONCE = 64
+READS_PER_BATCH = 64
 
 
 @dataclass(slots=True)
@@ -193,4 +193,4 @@ class Besieged:
 
 
 def _batched(names: list[str]) -> list[list[str]]:
-    return [names[at : at + AT_ONCE] for at in range(0, len(names), AT_ONCE)]
+    return [names[at : at + READS_PER_BATCH] for at in range(0, len(names), READS_PER_BATCH)]

@@ -118,7 +118,7 @@ def test_a_nemesis_that_dies_makes_the_verdict_unknown(
     def defect(*_: object) -> None:
         raise TypeError("killed")
 
-    monkeypatch.setattr(nemesis.Nemesis, "_started" if what == "begins" else "_over", defect)
+    monkeypatch.setattr(nemesis.Nemesis, "_started" if what == "begins" else "_ended", defect)
     shop = FakeShop(Model().answer)
     finished = fake(shop, scenario(crash("order", at_s=0.05, for_s=0.01)))  # over long before the load is
     assert finished.judgement.verdict == Verdict.UNKNOWN
