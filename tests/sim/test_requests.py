@@ -1,6 +1,11 @@
 """The simulator's gateway answers what the real ones answer: the rows of the contract that are about methods and paths."""
 
+import asyncio
+
+import pytest
+
 from harness.runtimes.sim.simulation import Simulation
+from harness.workload.client import Response
 from tests.contract.requests import ROWS
 from tests.sim.conftest import simulate
 
@@ -34,3 +39,38 @@ def test_the_courses_statuses_are_those_of_the_simulator_as_well() -> None:
 
     simulate(play, statuses="course")
     assert set(heard.values()) == {400}
+
+
+@pytest.mark.parametrize(("statuses", "nothing_happened"), [("exact", 424), ("course", 400)])
+def test_a_request_that_no_instance_was_sent_has_not_happened(statuses: str, nothing_happened: int) -> None:
+    heard: list[Response] = []
+
+    async def play(shop: Simulation) -> None:
+        async with shop.client(5) as client:
+            user = (await client.call("create_user")).value
+            shop.kill("payment-1", stay_down=True)
+            while next(node.state for node in shop.nodes() if node.name == "payment-1") != "down":
+                await asyncio.sleep(0.1)  # a kill waits for a failpoint
+            heard.extend([await client.call("add_funds", user, 1), await client.call("find_user", user)])
+
+    simulate(play, statuses=statuses)
+    assert [(one.status, one.outcome) for one in heard] == [(nothing_happened, "fail")] * 2
+    assert all("accepts no connection: nothing happened" in str(one.value) for one in heard)
+
+
+def test_a_request_that_was_sent_and_lost_is_unknown() -> None:
+    heard: list[Response] = []
+
+    async def play(shop: Simulation) -> None:
+        async with shop.client(15) as client:
+            user = (await client.call("create_user")).value
+            shop.pause("payment-store")
+            waiting = asyncio.create_task(client.call("add_funds", user, 1))
+            await asyncio.sleep(1.0)  # it was sent, and waits for the store
+            assert not waiting.done()
+            shop.kill("payment-1", stay_down=True)
+            heard.append(await waiting)
+            shop.resume("payment-store")
+
+    simulate(play)
+    assert [(one.status, one.outcome) for one in heard] == [(502, "unknown")]

@@ -10,7 +10,7 @@ from harness.runtimes.sim.machine import Machine
 from harness.runtimes.sim.process import Process
 from harness.workload.client import OPERATIONS, Response, interpret
 from protocols.shop.paths import meaning
-from protocols.shop.request_context import Answer, Handler, RequestContext
+from protocols.shop.request_context import Answer, Handler, RequestContext, status_of
 
 HOP_S = 0.0003
 GIVES_UP_BEFORE_S = 0.5  # the gateway answers before its client's time limit
@@ -41,13 +41,16 @@ async def _healthy(_: RequestContext) -> Answer:
 
 
 class SimClient:
-    """A `Caller` of a simulated shop. `limit_s` bounds its wait for each response."""
+    """A `Caller` of a simulated shop. `limit_s` bounds its wait for each response; `statuses` are those of the shop."""
 
-    def __init__(self, gateway: Machine, instances: Mapping[str, Sequence[Process]], limit_s: float) -> None:
+    def __init__(
+        self, gateway: Machine, instances: Mapping[str, Sequence[Process]], limit_s: float, statuses: str
+    ) -> None:
         self._gateway = gateway
         self._instances = instances
         self._turns = {service: itertools.cycle(several) for service, several in instances.items()}
         self._limit_s = limit_s
+        self._nothing_happened = status_of(424, statuses)
         self._loop = gateway.world.loop
 
     async def __aenter__(self) -> Self:
@@ -95,7 +98,9 @@ class SimClient:
             # The process has died after it received the request, which may have happened: a second one could do it twice.
             if not target.repeatable:
                 return 502, {"error": f"the {target.service} service did not answer: the outcome is unknown"}
-        return 424, {"error": f"the {target.service} service accepts no connection: nothing happened"}
+        return self._nothing_happened, {
+            "error": f"the {target.service} service accepts no connection: nothing happened"
+        }
 
     def _accepting(self, service: str) -> Process | None:
         for _ in self._instances[service]:
