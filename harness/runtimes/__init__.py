@@ -1,1 +1,1 @@
-"""Where a shop runs: each runtime starts, breaks and stops it behind the same small port (`base.py`)."""
+"""The runtimes: each starts, breaks and stops a shop behind the same small port (`base.py`)."""

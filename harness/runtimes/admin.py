@@ -1,4 +1,4 @@
-"""What an operator asks the services of a running shop, on their own ports and with their secret: unfinished transactions."""
+"""The client of an operator for the services of a running shop, on their own ports and with their secret."""
 
 import asyncio
 from collections.abc import Iterable
@@ -16,7 +16,10 @@ ANSWER_WITHIN_S = 5.0
 
 
 class AdminClient:
-    """Asks one instance of each service: what it knows is in its store, so any instance knows it."""
+    """A client of one running instance of each service: its instances share a store, so each has all transactions.
+
+    Every method raises `EnvironmentFailure` if a service does not answer.
+    """
 
     def __init__(self, nodes: Iterable[Node], secret: str) -> None:
         self._urls: dict[str, str] = {}
@@ -26,33 +29,33 @@ class AdminClient:
         self._headers = {SECRET: secret}
 
     async def unfinished(self) -> list[dict[str, Any]]:
-        """`{"txn", "service", "state", "subject", "since_ms"}` each, sorted. Raises `EnvironmentFailure`."""
-        found = await self._ask_all("GET", "/internal/txns")
+        """Return `{"txn", "service", "state", "subject", "since_ms"}` of each unfinished transaction, sorted."""
+        found = await self._request_all("GET", "/internal/txns")
         return sorted((row for rows in found.values() for row in rows), key=lambda row: (row["txn"], row["service"]))
 
     async def ended(self) -> list[dict[str, Any]]:
-        """The same of the last that ended, the youngest first, as far as the protocol remembers them."""
-        found = await self._ask_all("GET", "/internal/ended")
+        """Return the same of the last transactions that ended, as far as the protocol records them, the latest first."""
+        found = await self._request_all("GET", "/internal/ended")
         return sorted((row for rows in found.values() for row in rows), key=lambda row: row["since_ms"])
 
     async def show(self, txn: str) -> list[dict[str, Any]]:
-        """What each service knows of one transaction; empty if nobody does."""
-        found = await self._ask_all("GET", f"/internal/txns/{quote(txn, safe='')}")
+        """Return the records of one transaction in each service; empty if none has any."""
+        found = await self._request_all("GET", f"/internal/txns/{quote(txn, safe='')}")
         return [row for rows in found.values() for row in rows]
 
     async def resolve(self, txn: str) -> dict[str, bool]:
-        """End it: each service's part that was unfinished is taken up at once. False where there was none."""
-        found = await self._ask_all("POST", f"/internal/txns/{quote(txn, safe='')}/resolve")
+        """Resume a transaction at once in each service; return by service whether it was unfinished there."""
+        found = await self._request_all("POST", f"/internal/txns/{quote(txn, safe='')}/resolve")
         return {service: answer["resolved"] for service, answer in found.items()}
 
-    async def _ask_all(self, method: str, path: str) -> dict[str, Any]:
+    async def _request_all(self, method: str, path: str) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
         async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
-            answers = await asyncio.gather(*(_ask(session, method, url + path) for url in self._urls.values()))
+            answers = await asyncio.gather(*(_request(session, method, url + path) for url in self._urls.values()))
         return dict(zip(self._urls, answers, strict=True))
 
 
-async def _ask(session: aiohttp.ClientSession, method: str, url: str) -> Any:
+async def _request(session: aiohttp.ClientSession, method: str, url: str) -> Any:
     try:
         async with session.request(method, URL(url, encoded=True)) as response:
             if response.status == 200:

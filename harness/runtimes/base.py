@@ -1,4 +1,4 @@
-"""The port every runtime stands behind: what runs, and how to break it and put it back."""
+"""The port of every runtime: its nodes, the faults that it can inject, and their undoing."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ State = Literal["starting", "running", "paused", "down"]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One thing that can fail on its own.
+    """A part of a shop that can fail on its own.
 
-    `service` is the service it belongs to, empty for the gateway. `pid` is None while it is down, or where the
-    runtime has no processes of its own. `url` carries no password.
+    `service` is the service that the node belongs to, empty for the gateway. `pid` is None while the node is down, or where
+    the runtime has no processes of its own. `url` carries no password.
     """
 
     name: str
@@ -31,50 +31,50 @@ class Node:
 
 
 class Runtime(Protocol):
-    """What a fault or a workload may ask of a running shop. Unknown names raise `KeyError` naming what there is.
+    """A shop for workloads and faults of nodes. An unknown name raises `KeyError` listing the nodes.
 
-    What is asked by a call that cannot be awaited may take effect a moment later: `settled` waits for it.
+    A call that cannot be awaited may take effect a moment later: `settled` waits for that.
     """
 
     @property
     def url(self) -> str:
-        """The gateway's address, known once `up` has returned."""
+        """Return the gateway's address, known once `up` has returned."""
 
     async def up(self) -> None:
-        """Start everything and return once it serves. Raises `EnvironmentFailure`, having stopped everything."""
+        """Start every node and return once all serve. Raises `EnvironmentFailure` after stopping everything."""
 
     async def down(self) -> None:
-        """Stop everything; afterwards nothing of it is left running or paused. May be called twice."""
+        """Stop every node; afterwards none runs or is paused. It may be called twice."""
 
     def nodes(self) -> tuple[Node, ...]:
-        """What runs right now, in a fixed order."""
+        """Return the nodes as they are now, in a fixed order."""
 
     def kill(self, name: str, *, stay_down: bool = False) -> None:
-        """End a node the hard way. It is started again as the deployment says, or by `restart` if it stays down."""
+        """End a node with SIGKILL. It starts again by the deployment's rule, or by `restart` if it stays down."""
 
     def pause(self, name: str) -> None:
-        """Freeze a node: it keeps its connections and answers nothing."""
+        """Freeze a node: it keeps its connections and sends no answer."""
 
     def resume(self, name: str) -> None:
-        """Let a paused node go on."""
+        """End the pause of a node."""
 
     async def restart(self, name: str) -> None:
-        """Start a node anew, killing it first if it runs, and return once it serves."""
+        """Start a node anew, after a kill if it runs, and return once it serves. Raises `EnvironmentFailure`."""
 
     async def settled(self) -> None:
-        """Return once all that was asked of nodes and links has been done. Raises `EnvironmentFailure` for what could not."""
+        """Return once every order to nodes and links has taken effect. Raises `EnvironmentFailure` for one that cannot."""
 
 
-# ---------------------------------------------------------------- what a runtime offers to faults
+# ---------------------------------------------------------------- the capabilities for faults
 
 Capability = Literal["signals", "links", "messages", "clock", "failpoints", "log-tail", "dead-letters", "disk"]
 LinkId = tuple[str, str]
-"""A directed link between two nodes, by name: who opens the connections, and to whom."""
+"""A directed link between two nodes, by name: the node that opens the connections, and the one that accepts them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a link does to its connections, in both directions. The rules of several faults add up.
+    """The effect of a link on its connections, in both directions. The rules of several faults add up.
 
     `reset` is the probability, for each piece of data, that both ends see their connection reset instead.
     """
@@ -87,29 +87,32 @@ class Rule:
 
 
 class FaultOwnership:
-    """The faults that have begun, and which of them keeps what broken: a node paused by two goes on when both have ended."""
+    """The faults that have begun, and the owners of each broken part: a node paused by two goes on when both have ended."""
 
     def __init__(self) -> None:
         self.begun: list[Any] = []
         self._by: dict[str, list[Hashable]] = {}
 
     def take(self, what: str, by: Hashable) -> None:
-        holders = self._by.setdefault(what, [])
-        if by not in holders:
-            holders.append(by)
+        """Add `by` to the owners of a part."""
+        owners = self._by.setdefault(what, [])
+        if by not in owners:
+            owners.append(by)
 
     def held(self, what: str) -> bool:
+        """Return whether a part has an owner."""
         return bool(self._by.get(what))
 
     def release(self, what: str, by: Hashable) -> bool:
-        """Whether `by` held it and nobody holds it any more."""
-        holders = self._by.get(what, [])
-        if by not in holders:
+        """Remove `by` from the owners of a part; return whether it was the last of them."""
+        owners = self._by.get(what, [])
+        if by not in owners:
             return False
-        holders.remove(by)
-        return not holders
+        owners.remove(by)
+        return not owners
 
     def clear(self) -> None:
+        """Forget all faults and owners."""
         self.begun.clear()
         self._by.clear()
 
@@ -118,68 +121,69 @@ class NetworkFaults(Protocol):
     """Capability `links`: the network between nodes."""
 
     def links(self) -> tuple[LinkId, ...]:
-        """Every link that a rule can be put on, in a fixed order."""
+        """Return every link that a rule can be put on, in a fixed order."""
 
     def apply_rule(self, by: Hashable, links: Iterable[LinkId], rule: Rule, rng: Random) -> None:
-        """Put a rule on links, in the name of `by`. `rng` decides what the rule leaves to chance."""
+        """Put a rule on links, owned by `by`. `rng` draws the jitter and the resets of the rule."""
 
     def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:
-        """Take back what `by` put anywhere. What was stalled flows on, or, with `reset`, its connection is reset."""
+        """Remove every rule of the owner `by`. Stalled connections flow on, or, with `reset`, are reset."""
 
 
 class ProcessFaults(Protocol):
-    """Capabilities `messages`, `clock` and `failpoints`: what a service process does to itself."""
+    """Capabilities `messages`, `clock` and `failpoints`: faults inside of service processes."""
 
     def configured(self) -> "tuple[TransactionProtocol, Config]":
-        """Return the protocol that runs and its configuration: they decide which failpoints there are."""
+        """Return the protocol that runs and its configuration, which determine the failpoints."""
 
     async def disturb(self, by: Hashable, names: Iterable[str], faults: "Faults") -> None:
-        """Tell service processes to misbehave, in the name of `by`; it outlasts a restart, a failpoint does not."""
+        """Inject faults into service processes, owned by `by`. They outlast a restart, failpoints apart."""
 
     async def undisturb(self, by: Hashable) -> None:
-        """Take back what `by` told anybody."""
+        """Remove the faults of the owner `by` from every process."""
 
 
 class StoreLogs(Protocol):
     """Capability `log-tail`: the files of the stores."""
 
     async def cut_tail(self, name: str, rng: Random) -> str:
-        """Take from a store that is down what a power cut could have taken from its log. Says in words what that was."""
+        """Cut the log of a store that is down, as a power cut could have cut it; return the loss in words."""
 
 
 class DeadLetters(Protocol):
-    """Capability `dead-letters`: a broker, and what it keeps aside because nobody could read it or carry it out."""
+    """Capability `dead-letters`: a broker, and the messages that it keeps because no service could handle them."""
 
     async def inject_poison(self, service: str, name: str) -> Sequence[str]:
-        """Send a service messages that are of no use, see `protocols.service.links.poison`. Returns their names.
+        """Send a service messages that it cannot handle, see `protocols.service.links.poison`; return their names.
 
         Raises `EnvironmentFailure`.
         """
 
     async def dead_letters(self) -> Sequence[bytes]:
-        """The dead letters. Raises `EnvironmentFailure`."""
+        """Return the bodies of the dead letters. Raises `EnvironmentFailure`."""
 
 
 class Disks(Protocol):
-    """Capability `disk`: the space that the stores have."""
+    """Capability `disk`: the disk space of the stores."""
 
     async def fill_disk(self, name: str) -> None:
-        """No file of this store grows from now on, in whatever life. Raises `EnvironmentFailure`."""
+        """Let no file of this store grow from now on, in this life and later ones. Raises `EnvironmentFailure`."""
 
     async def free_disk(self, name: str) -> None:
-        """There is space again."""
+        """Let the files of this store grow again."""
 
 
 class Breakable(Runtime, NetworkFaults, ProcessFaults, StoreLogs, DeadLetters, Disks, Protocol):
-    """A runtime that faults can be injected into, as far as its `capabilities` go."""
+    """A runtime with faults. A fault of a kind that its `capabilities` lack is rejected before it begins."""
 
     holds: FaultOwnership
 
     @property
-    def capabilities(self) -> frozenset[Capability]: ...
+    def capabilities(self) -> frozenset[Capability]:
+        """Return the capabilities that faults can use here."""
 
     def revive(self, name: str) -> None:
         """Start a node that is down, and return at once. A node that runs is left alone."""
 
     async def heal(self) -> None:
-        """Undo everything that faults can have done, whoever asked for it. Nodes that were down may still be starting."""
+        """Undo every fault of every owner. Nodes that were down may still be starting. Raises `EnvironmentFailure`."""

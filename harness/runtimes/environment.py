@@ -40,4 +40,5 @@ class Environment:
     costs: Callable[[], Awaitable[list[dict[str, Any]]]] | None = None
 
     def client(self, limit_s: float) -> AbstractAsyncContextManager[Caller]:
+        """Return a client that waits so many seconds for a response."""
         return self.connect(limit_s) if self.connect else ShopClient(self.runtime.url, limit_s)

@@ -1,4 +1,4 @@
-"""Whatever a killed command has left on this machine and its watchdog could not remove: named, and removed on request."""
+"""The leftovers of a killed command that its watchdog could not remove: listed, and removed on request."""
 
 import shutil
 from collections.abc import Container, Iterator
@@ -14,7 +14,7 @@ REMOVE = "wdm down --all"
 
 
 def found() -> list[str]:
-    """Each thing in words, in a fixed order."""
+    """Return a phrase for each leftover, in a fixed order."""
     abandoned = {path: words for runtime in table.all_deployable() for path, words in runtime.abandoned().items()}
     return [
         *_deployments(abandoned),
@@ -24,7 +24,7 @@ def found() -> list[str]:
 
 
 def remove_folders() -> list[str]:
-    """End what runs in abandoned temporary folders and remove them. Returns their names. Raises `EnvironmentFailure`."""
+    """End the nodes in abandoned temporary folders and remove these; return their names. Raises `EnvironmentFailure`."""
     removed = []
     for path in temporary.abandoned():
         folder = StateFolder(path)
@@ -41,10 +41,10 @@ def _deployments(but: Container[Path]) -> Iterator[str]:
             continue
         folder = StateFolder(path)
         try:
-            there = folder.read() if folder.supervisor() is None else None
+            deployment = folder.read() if folder.supervisor() is None else None
         except EnvironmentFailure:
             continue  # `wdm status` in that folder says what is wrong with it
-        if there is None:
+        if deployment is None:
             continue
-        if words := table.deployable(there.runtime).orphaned(there):
+        if words := table.deployable(deployment.runtime).orphaned(deployment):
             yield f"{words} without a supervisor in {path}"

@@ -1,4 +1,4 @@
-"""Running in real time: to the end, or until somebody has seen enough."""
+"""Runs in real time: to their end, or until a signal interrupts them."""
 
 import asyncio
 import signal
@@ -9,25 +9,25 @@ from protocols.service.tasks import start_task
 
 
 def run(work: Coroutine[Any, Any, None]) -> bool:
-    """Whether it was interrupted; it then was cancelled, and has cleaned up."""
+    """Run `work` to its end; return whether a signal interrupted it. It then was cancelled, and has cleaned up."""
     return asyncio.run(_until_interrupted(work))
 
 
 async def _until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
-    """Whether SIGINT, SIGTERM or SIGHUP ended it. Only the first counts: cleaning up is not to be interrupted."""
+    """Return whether SIGINT, SIGTERM or SIGHUP ended `work`. Only the first has an effect: cleaning up must come to its end."""
     loop = asyncio.get_running_loop()
     task = start_task(work, "run")
-    told = False
+    interrupted = False
 
     def stop() -> None:
-        nonlocal told
-        if not told:
-            told = True
+        nonlocal interrupted
+        if not interrupted:
+            interrupted = True
             task.cancel()
 
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    # nohup ignores SIGHUP for us, and means it
-    numbers = [one for one in numbers if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+    # `nohup` has this process ignore SIGHUP, which stays so.
+    numbers = [number for number in numbers if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
     for number in numbers:
         loop.add_signal_handler(number, stop)
     try:
@@ -37,4 +37,4 @@ async def _until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
             loop.remove_signal_handler(number)
     if not task.cancelled():
         task.result()
-    return told
+    return interrupted

@@ -1,4 +1,4 @@
-"""The runtimes, one row each. A module is imported when its runtime is chosen: who needs no engine pays for none.
+"""The runtimes, one row each. A module is imported when its runtime is chosen: the others cost no time.
 
 To add a runtime: a folder with a `runtime.py` that has the functions of `RuntimeModule`, and a row here.
 """
@@ -25,7 +25,7 @@ class RuntimeModule(Protocol):
     """The functions of every `runtime.py`."""
 
     def environment(self, spec: "Spec", seed: int, salt: int) -> "Environment":
-        """Make the surroundings of one run; nothing of it runs yet."""
+        """Return the environment of one run; no node runs yet."""
 
 
 class DeploymentModule(RuntimeModule, Protocol):
@@ -33,27 +33,28 @@ class DeploymentModule(RuntimeModule, Protocol):
 
     def make_platform(
         self, spec: "Spec", folder: "StateFolder", say: Callable[[str], None], *, volatile: bool
-    ) -> "Platform": ...
+    ) -> "Platform":
+        """Return the platform of a deployment. `volatile`: the data of its stores is removed with it."""
 
     def seen(self, record: "DeploymentRecord") -> "tuple[Node, ...]":
-        """Return the nodes of a deployment as they are now, asked from another process."""
+        """Return the nodes of another process's deployment with their present states."""
 
     def end(self, record: "DeploymentRecord") -> list[str]:
-        """End everything that is left of a deployment whose supervisor is gone, and name it. Blocks."""
+        """End the rest of a deployment whose supervisor is gone; return the names. Blocks."""
 
     def remove_data(self, folder: Path) -> list[str]:
-        """Remove the data that deployments of a state folder keep outside it, and name it."""
+        """Remove the data that deployments of a state folder have outside of it; return the names."""
 
     def abandoned(self) -> Mapping[Path, str]:
-        """Describe leftovers that no state folder accounts for, by the folder that made them."""
+        """Return a phrase for the leftovers that no state folder lists, by the folder of their deployment."""
 
     def orphaned(self, record: "DeploymentRecord") -> str:
-        """Describe what still runs of a deployment without a supervisor; empty if nothing does."""
+        """Return a phrase for the nodes of a deployment that run without a supervisor; empty if none does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`deploys`: `wdm up` can leave a shop of it running. `complete`: its nodes bring their libraries and stores along."""
+    """A runtime. `deploys`: `wdm up` can leave a shop of it running. `complete`: its nodes bring libraries and stores."""
 
     summary: str
     module: str
@@ -71,7 +72,7 @@ DEPLOYABLE = tuple(name for name, row in RUNTIMES.items() if row.deploys)
 
 
 def runtime(name: str) -> RuntimeModule:
-    """Import the module of a runtime. Raises `UsageError` naming the runtimes there are."""
+    """Import the module of a runtime. Raises `UsageError` listing the runtimes."""
     if name not in RUNTIMES:
         raise UsageError(f"no runtime {name!r}; there are: {', '.join(RUNTIMES)}")
     return cast("RuntimeModule", import_module(RUNTIMES[name].module))
@@ -85,4 +86,5 @@ def deployable(name: str) -> DeploymentModule:
 
 
 def all_deployable() -> Iterable[DeploymentModule]:
+    """Import the modules of all runtimes whose shops outlive a command."""
     return (deployable(name) for name in DEPLOYABLE)
