@@ -30,23 +30,23 @@ class AdminClient:
 
     async def unfinished(self) -> list[dict[str, Any]]:
         """Return `{"txn", "service", "state", "subject", "since_ms"}` of each unfinished transaction, sorted."""
-        found = await self._request_all("GET", "/internal/txns")
-        return sorted((row for rows in found.values() for row in rows), key=lambda row: (row["txn"], row["service"]))
+        answers = await self._request_all("GET", "/internal/txns")
+        return sorted((row for rows in answers.values() for row in rows), key=lambda row: (row["txn"], row["service"]))
 
     async def ended(self) -> list[dict[str, Any]]:
         """Return the same of the last transactions that ended, as far as the protocol records them, the latest first."""
-        found = await self._request_all("GET", "/internal/ended")
-        return sorted((row for rows in found.values() for row in rows), key=lambda row: row["since_ms"])
+        answers = await self._request_all("GET", "/internal/ended")
+        return sorted((row for rows in answers.values() for row in rows), key=lambda row: row["since_ms"])
 
     async def show(self, txn: str) -> list[dict[str, Any]]:
         """Return the records of one transaction in each service; empty if none has any."""
-        found = await self._request_all("GET", f"/internal/txns/{quote(txn, safe='')}")
-        return [row for rows in found.values() for row in rows]
+        answers = await self._request_all("GET", f"/internal/txns/{quote(txn, safe='')}")
+        return [row for rows in answers.values() for row in rows]
 
     async def resolve(self, txn: str) -> dict[str, bool]:
         """Resume a transaction at once in each service; return by service whether it was unfinished there."""
-        found = await self._request_all("POST", f"/internal/txns/{quote(txn, safe='')}/resolve")
-        return {service: answer["resolved"] for service, answer in found.items()}
+        answers = await self._request_all("POST", f"/internal/txns/{quote(txn, safe='')}/resolve")
+        return {service: answer["resolved"] for service, answer in answers.items()}
 
     async def _request_all(self, method: str, path: str) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)

@@ -23,7 +23,7 @@ class Environment:
     `ask` reads the unfinished transactions; `logs` is the folder of the nodes' logs; `clear` removes leftovers of the run.
     `connect` gives a client that waits so many seconds for an answer. `clock` is in nanoseconds, `run` runs a coroutine and
     returns whether it was interrupted: both in the environment's own time. `trace` is the text by which two runs are compared,
-    `usage` the resources that each node has used so far, where the runtime knows them, `spans` the trace of each transaction,
+    `usage` the resources that each node has used so far, where the runtime measures them, `spans` the trace of each transaction,
     `costs` the usage until now, as `harness.runtimes.deployment.cost_meter.CostMeter` returns it.
     """
 

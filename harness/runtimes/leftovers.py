@@ -15,7 +15,7 @@ REMOVE = "wdm down --all"
 
 def found() -> list[str]:
     """Return a phrase for each leftover, in a fixed order."""
-    abandoned = {path: words for runtime in table.all_deployable() for path, words in runtime.abandoned().items()}
+    abandoned = {path: phrase for runtime in table.all_deployable() for path, phrase in runtime.abandoned().items()}
     return [
         *_deployments(abandoned),
         *abandoned.values(),
@@ -43,8 +43,8 @@ def _deployments(but: Container[Path]) -> Iterator[str]:
         try:
             deployment = folder.read() if folder.supervisor() is None else None
         except EnvironmentFailure:
-            continue  # `wdm status` in that folder says what is wrong with it
+            continue  # `wdm status` in that folder names the error
         if deployment is None:
             continue
-        if words := table.deployable(deployment.runtime).orphaned(deployment):
-            yield f"{words} without a supervisor in {path}"
+        if phrase := table.deployable(deployment.runtime).orphaned(deployment):
+            yield f"{phrase} without a supervisor in {path}"

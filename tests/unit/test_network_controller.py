@@ -125,7 +125,7 @@ def test_services_that_share_a_store_meet_it_on_their_own_networks() -> None:
         ("No such image: valkey/valkey:8.0.1", "an image is absent: `wdm images build`"),
         ("Creating network\nERROR: the point\nEncountered errors while bringing up the project.", "ERROR: the point"),
         ("one\ntwo", "two"),
-        ("", "it said nothing"),
+        ("", "no error output"),
     ],
 )
 def test_what_an_engine_says_becomes_one_line(said: str, words: str) -> None:

@@ -53,14 +53,14 @@ def send(identity: Identity, number: signal.Signals) -> bool:
 
 def end(identities: Iterable[Identity], grace_s: float = GRACE_S) -> list[Identity]:
     """Send SIGTERM, and after `grace_s` SIGKILL to the rest; return those that were alive. Blocks for at most `2 * grace_s`."""
-    found = [identity for identity in identities if send(identity, signal.SIGTERM)]
-    for identity in found:
+    alive_before = [identity for identity in identities if send(identity, signal.SIGTERM)]
+    for identity in alive_before:
         send(identity, signal.SIGCONT)  # a paused process handles SIGTERM only after SIGCONT
-    if not _gone(found, grace_s):
-        for identity in found:
+    if not _gone(alive_before, grace_s):
+        for identity in alive_before:
             send(identity, signal.SIGKILL)
-        _gone(found, grace_s)
-    return found
+        _gone(alive_before, grace_s)
+    return alive_before
 
 
 def tagged(tag: str) -> Iterator[Identity]:

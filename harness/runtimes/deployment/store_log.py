@@ -96,7 +96,7 @@ class Tail:
         """Return how many bytes of the file were certainly on disk at `now_s`; 0 for a file without a sample that old."""
         # `settle` runs only with a sample, and there is none of a container that is down: some may have become certain since.
         certain = [self._certain, *(sample for sample in self._samples if sample.at_s <= now_s - SURE_AFTER_S)]
-        # Sizes of another file say nothing about this one: after a rewrite the server appends to a new file.
+        # Sizes of another file have no bearing on this one: after a rewrite the server appends to a new file.
         return max((sample.size for sample in certain if sample is not None and sample.name == name), default=0)
 
 

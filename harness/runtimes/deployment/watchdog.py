@@ -95,14 +95,14 @@ def _start() -> int:
 
 def outstanding(lines: Iterable[bytes]) -> list[Guarded]:
     """Return the entries that were guarded and not released, the latest first."""
-    found: list[Guarded] = []
+    guarded_entries: list[Guarded] = []
     for line in lines:
         guarded = msgspec.json.decode(line[1:], type=Guarded)
         if line.startswith(b"+"):
-            found.append(guarded)
-        elif guarded in found:
-            found.remove(guarded)
-    return found[::-1]
+            guarded_entries.append(guarded)
+        elif guarded in guarded_entries:
+            guarded_entries.remove(guarded)
+    return guarded_entries[::-1]
 
 
 def clean_up(guarded: Guarded) -> None:

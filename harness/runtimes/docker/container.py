@@ -234,12 +234,10 @@ class Container:
 
     def _run(self, command: list[str]) -> bytes:
         with engine_errors(f"{self.handle.name}: {command[0]}"):
-            code, (said, complained) = self.handle.exec_run(command, demux=True)
+            code, (output, errors) = self.handle.exec_run(command, demux=True)
         if code:
-            raise EnvironmentFailure(
-                f"{self.handle.name}: {error_line((complained or b'').decode('utf-8', 'replace'))}"
-            )
-        return said or b""
+            raise EnvironmentFailure(f"{self.handle.name}: {error_line((errors or b'').decode('utf-8', 'replace'))}")
+        return output or b""
 
     def _thaw(self) -> None:
         with engine_errors(f"{self.handle.name} cannot be unpaused"):

@@ -55,12 +55,12 @@ def endpoint() -> Endpoint:
 
     name = os.environ.get("DOCKER_CONTEXT")
     try:
-        found = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
+        context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
     except DockerException as error:
         raise EnvironmentFailure(f"the Docker context cannot be read: {error}; see `docker context ls`") from None
-    if found is None:
+    if context is None:
         raise EnvironmentFailure(f"there is no Docker context {name!r}; see `docker context ls`")
-    return Endpoint(found.name, found.Host or SOCKET, found.TLSConfig)
+    return Endpoint(context.name, context.Host or SOCKET, context.TLSConfig)
 
 
 def labels(deployment: str, *, volatile: bool) -> dict[str, str]:
@@ -97,12 +97,12 @@ def error_line(text: str) -> str:
 
     The line of a known error names the way out; of another one it is the last that begins with `error`, or the last of all.
     """
-    for sign, words in _KNOWN_ERRORS.items():
+    for sign, known_error in _KNOWN_ERRORS.items():
         if sign in text.lower():
-            return words
+            return known_error
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     pointed = [line for line in lines if line.lower().startswith("error")]
-    return (pointed or lines or ["it said nothing"])[-1][:400]
+    return (pointed or lines or ["no error output"])[-1][:400]
 
 
 def close_stream(stream: Any) -> None:

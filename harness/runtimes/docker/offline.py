@@ -172,5 +172,5 @@ def _build(client: Any, say: Say, context: Path, dockerfile: str, tag: str, argu
                 path=str(context), dockerfile=dockerfile, tag=tag, buildargs=arguments, rm=True, forcerm=True
             )
         except BuildError as error:
-            said = "\n".join([*(str(line.get("stream", "")) for line in error.build_log), str(error.msg)])
-            raise EnvironmentFailure(f"{tag} cannot be built: {error_line(said)}") from None
+            output = "\n".join([*(str(line.get("stream", "")) for line in error.build_log), str(error.msg)])
+            raise EnvironmentFailure(f"{tag} cannot be built: {error_line(output)}") from None

@@ -165,9 +165,9 @@ class Gateway:
         return web.Response(status=response.status, body=body, headers={"Content-Type": kind})
 
     async def _health(self) -> web.Response:
-        found = await asyncio.gather(*(self._any_serves(addresses) for addresses in self._peers.values()))
-        services = dict(zip(self._peers, found, strict=True))
-        return json_response({"ok": all(found), "services": services})
+        serves_by_service = await asyncio.gather(*(self._any_serves(addresses) for addresses in self._peers.values()))
+        services = dict(zip(self._peers, serves_by_service, strict=True))
+        return json_response({"ok": all(serves_by_service), "services": services})
 
     async def _any_serves(self, addresses: list[str]) -> bool:
         return any(await asyncio.gather(*(self._serves(address) for address in addresses)))

@@ -32,7 +32,7 @@ def _target(method: str, path: str) -> _Target:
     return _Target(meant.service, meant.route.handler, tuple(meant.parameters), method == "GET")
 
 
-TARGETS = {operation: _target(*asked) for operation, asked in OPERATIONS.items()}
+TARGETS = {operation: _target(*call) for operation, call in OPERATIONS.items()}
 
 
 async def _healthy(_: RequestContext) -> Answer:
