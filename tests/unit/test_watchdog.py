@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,8 +95,11 @@ def test_an_owner_without_a_watchdog_goes_on(owner: Owner) -> None:
     first, shell = owner.make(), owner.watchdog()
     process.send(shell, signal.SIGKILL)
     until(lambda: not process.alive(shell))
-    assert owner.make().is_dir()
+    second = owner.make()
     assert first.is_dir()
+    assert second.is_dir()
+    for folder in (first, second):  # no watchdog is left to remove them, and other tests would find leftovers
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize(
