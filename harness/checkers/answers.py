@@ -13,8 +13,9 @@ from harness.checkers.claims import CONTRACT, KEPT
 from harness.checkers.creations import INITS, Creations, EntityKind, find_creations
 from harness.checkers.finding import Finding, Violation, conclude
 from harness.checkers.formatting import abbreviate, describe, in_order, list_operations
+from harness.checkers.operations import denies
 from harness.checkers.rejections import ACCEPTED
-from harness.checkers.shop_model import build_model, denies
+from harness.checkers.shop_model import build_model
 from harness.checkers.well_formed import NUMBERS
 from harness.history import History, Operation
 

@@ -13,8 +13,9 @@ from harness.checkers.claims import Exclusion
 from harness.checkers.finding import Finding, conclude, not_applicable
 from harness.checkers.formatting import seconds
 from harness.checkers.impact import impacts
+from harness.checkers.operations import balance_in, denies
 from harness.checkers.rejections import completed_later, is_unanswered
-from harness.checkers.shop_model import OrderModel, balance_in, build_model, denies
+from harness.checkers.shop_model import OrderModel, build_model
 from harness.checkers.unavailability import Span, Unavailability
 from harness.history import History, Operation
 from protocols.shop.services import PREFIXES

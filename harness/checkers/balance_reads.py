@@ -19,7 +19,8 @@ from harness.checkers.answers import violation_of
 from harness.checkers.claims import KEPT, Exclusion
 from harness.checkers.creations import FOREVER, Creations, find_creations, until
 from harness.checkers.finding import Finding, Violation, conclude
-from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, amount, balance_in, build_model
+from harness.checkers.operations import amount, balance_in
+from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, build_model
 from harness.checkers.sums import Slack
 from harness.history import History, Operation
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from harness.checkers.formatting import abbreviate
-from harness.checkers.shop_model import AccountModel, OrderModel, amount, balance_in, build_model
+from harness.checkers.operations import amount, balance_in
+from harness.checkers.shop_model import AccountModel, OrderModel, build_model
 from harness.checkers.sums import Slack, subset
 from harness.history import History, Operation
 

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from harness.checkers.claims import BLOCKED, OUTAGE, Exclusion
 from harness.checkers.finding import Finding, Violation, conclude
 from harness.checkers.formatting import abbreviate, in_order, list_operations, seconds
+from harness.checkers.operations import DEPOSITS
 from harness.checkers.rejections import is_blocked, is_unanswered
-from harness.checkers.shop_model import DEPOSITS, build_model
+from harness.checkers.shop_model import build_model
 from harness.checkers.unavailability import Span, Unavailability, united
 from harness.history import History, Operation
 from protocols.shop.services import PREFIXES

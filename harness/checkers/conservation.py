@@ -10,7 +10,8 @@ from harness.checkers.balances import Balance, reconcile
 from harness.checkers.claims import ATOMIC, CONTRACT
 from harness.checkers.finding import Finding, Violation, conclude
 from harness.checkers.formatting import abbreviate, list_operations
-from harness.checkers.shop_model import AccountModel, balance_in, build_model
+from harness.checkers.operations import balance_in
+from harness.checkers.shop_model import AccountModel, build_model
 from harness.checkers.sums import Slack
 from harness.history import History, Operation
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness.checkers.shop_model import new_id
+from harness.checkers.operations import new_id
 from harness.history import History, Operation
 
 EntityKind = Literal["user", "item", "order"]

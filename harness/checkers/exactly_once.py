@@ -12,7 +12,8 @@ from harness.checkers.balances import Deviation, reconcile
 from harness.checkers.claims import KEPT
 from harness.checkers.finding import Finding, Violation, conclude, explain_each
 from harness.checkers.formatting import describe, in_order, list_operations
-from harness.checkers.shop_model import AccountModel, OrderModel, build_model, contents, denies
+from harness.checkers.operations import contents, denies
+from harness.checkers.shop_model import AccountModel, OrderModel, build_model
 from harness.checkers.sums import Slack
 from harness.history import History
 

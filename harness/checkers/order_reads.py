@@ -14,8 +14,9 @@ from harness.checkers.answers import is_well_formed, violation_of
 from harness.checkers.claims import CONTRACT, KEPT
 from harness.checkers.creations import FOREVER, Creations, find_creations, until
 from harness.checkers.finding import Finding, Violation, conclude
+from harness.checkers.operations import contents, denies
 from harness.checkers.rejections import is_rejected_by_content
-from harness.checkers.shop_model import OrderModel, build_model, contents, denies
+from harness.checkers.shop_model import OrderModel, build_model
 from harness.checkers.sums import Slack
 from harness.checkers.totals import Line, possible_total
 from harness.history import History, Operation

@@ -6,7 +6,8 @@ from harness.checkers.answers import violation_of
 from harness.checkers.claims import KEPT
 from harness.checkers.creations import Creations, until
 from harness.checkers.finding import Violation
-from harness.checkers.shop_model import OrderModel, contents
+from harness.checkers.operations import contents
+from harness.checkers.shop_model import OrderModel
 from harness.history import History, Operation
 
 EXCLUDED_BY = {"removed-order-served": KEPT, "removed-item-remains": KEPT}

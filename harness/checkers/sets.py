@@ -10,7 +10,8 @@ effects and then compensated them.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, amount, balance_in, build_model, paid
+from harness.checkers.operations import amount, balance_in, paid
+from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, build_model
 from harness.checkers.transactions import NO_SESSION, Status, Txn
 from harness.history import History, Operation
 
