@@ -113,6 +113,37 @@ async def test_an_obstacle_of_a_stream_is_shown_as_long_as_it_lasts(broker: Runn
             await inbox.until(wanted)
 
 
+@pytest.mark.parametrize("broker", ["streams"], indirect=True)
+async def test_an_entry_that_was_deleted_while_it_was_pending_is_passed_over(broker: Running) -> None:
+    url, before, after = broker.broker.urls["order-1"], notes("before", 5), notes("after", 5)
+    careless, careful = Inbox(handle=None), Inbox()
+    async with started(broker.link("order-1"), Inbox()) as order:
+        async with started(broker.link("stock-1"), careless):
+            send(order, "stock", before)
+            await careless.until(before)
+        async with Redis.from_url(url) as client:
+            for entry, _ in await client.xrange("wdm:stock"):
+                await client.xdel("wdm:stock", entry)
+        async with started(broker.link("stock-1"), careful):
+            send(order, "stock", after)
+            await careful.until(after)
+    assert not before & set(careful.notes)
+
+
+@pytest.mark.parametrize("broker", ["streams"], indirect=True)
+async def test_messages_that_a_broker_without_memory_refuses_leave_again(broker: Running) -> None:
+    url, wanted, inbox = broker.broker.urls["order-1"], notes("refused", 5), Inbox()
+    async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox) as stock:
+        await until(lambda: order.up and stock.up)
+        await valkey(url, "CONFIG", "SET", "maxmemory", "1")
+        try:
+            send(order, "stock", wanted)
+            await until(lambda: "OOM" in order.trouble)
+        finally:
+            await valkey(url, "CONFIG", "SET", "maxmemory", "0")
+        await inbox.until(wanted)
+
+
 @pytest.mark.broker
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 async def test_the_queue_of_dead_letters_is_made_again(broker: Running) -> None:
