@@ -222,7 +222,7 @@ class _Run:
                 timers.discard(name)
             case Reply(outcome):
                 self._replies.append((txn, outcome))
-                self._effects.append(f"reply to the client: {outcome.verdict} {outcome.why}".rstrip())
+                self._effects.append(f"reply to the client: {outcome.decision} {outcome.reason}".rstrip())
         self._crash(f"{self.node.service}:after-{effect_name(effect)}")
         return done
 

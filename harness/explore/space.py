@@ -341,5 +341,5 @@ def _with_replies(clients: Clients, execution: Execution, lives: int) -> Clients
     replies = list(clients.replies)
     for txn, outcome in execution.replies:
         if txn in clients.begun:
-            replies[clients.begun.index(txn)] = REPLY_NAMES[outcome.verdict]
+            replies[clients.begun.index(txn)] = REPLY_NAMES[outcome.decision]
     return Clients(clients.begun, tuple(replies), 0 if all(clients.begun) else clients.lives + lives)

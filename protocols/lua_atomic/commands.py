@@ -18,7 +18,7 @@ PAID: Result = ("paid",)
 
 def checkout(tables: Tables, config: Config, now: int, txn: str, order: str) -> Result:
     """Take everything, charge for it and mark the order paid: ``("paid",)``; or change nothing: ``("no", why)``."""
-    state, branches = ledger.plan(tables, order)
+    state, branches, _ = ledger.plan(tables, order)
     if state in ledger.NEVER:
         return ("no", f"{state}:order:{order}")
     instance, point = parts(txn)

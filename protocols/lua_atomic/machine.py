@@ -31,7 +31,7 @@ def cashier(config: Config, state: None, event: Event) -> tuple[None, Effects]:
         case Done(Command("checkout"), ("paid",)):
             return None, (Reply(Outcome(Decision.COMMITTED)),)
         case Done(Command("checkout"), ("no", why)):
-            return None, (Reply(Outcome(Decision.REFUSED, why)),)
+            return None, (Reply(Outcome.rejected(why)),)
     return None, ()
 
 

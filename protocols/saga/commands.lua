@@ -54,10 +54,10 @@ local function turn(now, txn, record, entries)
 end
 
 command('begin', function(now, txn, subject, owner)
-  local state, branches = plan(subject)
+  local state, branches, holder = plan(subject)
   if state == 'paid' then return {'paid'} end
   if never(state) then return {'no', state .. ':order:' .. subject} end
-  if state ~= 'open' and state ~= 'busy:' .. txn and keeps('order-lock') then return {'busy', string.sub(state, 6)} end
+  if holder ~= '' and holder ~= txn and keeps('order-lock') then return {'busy', holder} end
   local known = call('HEXISTS', 'saga', txn) == 1
   if not known and begun(subject, txn) and keeps('begin-once') then return {'busy', txn} end
   if not known and keeps('start-record') then

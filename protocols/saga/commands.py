@@ -2,22 +2,20 @@
 
 The orchestrator's tables, beside the orders (``protocols.shop.ledger``):
 
-- ``saga``         txn -> (subject, owner, since, state, branches)    the saga log: ``running`` or ``undoing``
-- ``note:log``     txn -> ((at, what, branch, why), ...)              what happened so far, for whoever asks
-- ``note:STATE``   slot -> (txn, subject, began, the same)            that of the last sagas that ended paid, or undone
+- ``saga``         txn -> ``Logged``                     the saga log
+- ``note:log``     txn -> ((at, what, branch, why), ...)   what happened so far, for whoever asks
+- ``note:STATE``   slot -> ``Ended``                     that of the last sagas that ended paid, or undone
 - ``note:next``    state -> how many of them there were
 
 No command decides anything by a note.
 
-A branch's, beside the accounts: a fence (``protocols.store.fences``) for each transaction, ((branch, verdict, why, marked), ...),
-``marked`` being the changes, (key, delta, life) each: in which life of the account (``protocols.shop.ledger``) it was made.
-The verdict is ``done``; ``failed``: it was refused, and always will be; ``undone``: done, then compensated; ``fenced``: to be
-compensated before anybody had asked to do it, and now nobody can.
+A branch's, beside the accounts: for each transaction a tuple of ``Fence`` in the fences (``protocols.store.fences``).
 """
 
 from typing import Any
 
 from protocols.core import Config
+from protocols.saga.records import Ended, Entries, Fence, Logged
 from protocols.shop import ledger
 from protocols.store.fences import announce, collect, recall, remember, stale, uncollected
 from protocols.store.lives import Point
@@ -28,28 +26,25 @@ FIRST_LINES = 8
 ENDED = 1_000  # logs that are kept, of each kind
 LISTED = 100
 
-Entries = tuple[tuple[str, str, str], ...]
-Marked = tuple[tuple[str, int, int], ...]
-Fence = tuple[str, str, str, Marked]
 
 # ---------------------------------------------------------------- orchestrator
 
 
 def begin(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str) -> Result:
     """The start record, and the order taken: ``("begun", branches)``, ``("paid",)``, ``("busy", txn)``, ``("no", why)``."""
-    state, branches = ledger.plan(tables, subject)
+    state, branches, holder = ledger.plan(tables, subject)
     if state == "paid":
         return ("paid",)
     if state in ledger.NEVER:
         return ("no", f"{state}:order:{subject}")
-    if state not in ("open", f"busy:{txn}") and config.keeps("order-lock"):
-        return ("busy", state.removeprefix("busy:"))
+    if holder not in ("", txn) and config.keeps("order-lock"):
+        return ("busy", holder)
     known = txn in tables.get("saga", {})
     if not known and ledger.begun(tables, subject, txn) and config.keeps("begin-once"):
         return ("busy", txn)  # a late copy: it is over
     if not known and config.keeps("start-record"):
         ledger.hold(tables, subject, txn)
-        table(tables, "saga")[txn] = (subject, owner, now, "running", branches)
+        table(tables, "saga")[txn] = Logged(subject, owner, now, "running", branches)
         first: Entries = (("perform", f"{branches[0][0]}/{branches[0][1]}", ""),) if branches else ()
         _note(tables, now, txn, (("begun", "", owner), *first))
     return ("begun", branches)
@@ -57,10 +52,10 @@ def begin(tables: Tables, config: Config, now: int, txn: str, subject: str, owne
 
 def confirm(tables: Tables, config: Config, now: int, txn: str, subject: str, entries: Entries) -> Result:
     """The order is paid, and it is over: ``("paid",)``; else ``("undoing",)`` or, if that is over as well, ``("gone",)``."""
-    record = tables.get("saga", {}).get(txn)
+    record: Logged | None = tables.get("saga", {}).get(txn)
     if record is None:
         return _without_record(tables, config, subject, "paid")
-    subject, _, _, state, _ = record
+    subject, state = record.subject, record.state
     if state == "running" and ledger.holder(tables, subject) != txn and config.keeps("order-lock"):
         state = "undoing"  # the order was set anew meanwhile
     if state == "undoing" and config.keeps("one-decision"):
@@ -83,8 +78,8 @@ def end(tables: Tables, config: Config, now: int, txn: str, entries: Entries) ->
     record = tables.get("saga", {}).get(txn)
     if record is None:
         return ("ended",)
-    if ledger.holder(tables, record[0]) == txn:
-        ledger.hold(tables, record[0], "")
+    if ledger.holder(tables, record.subject) == txn:
+        ledger.hold(tables, record.subject, "")
     _forget(tables, now, txn, "undone", entries)
     return ("ended",)
 
@@ -99,15 +94,15 @@ def note(tables: Tables, config: Config, now: int, txn: str, entries: Entries) -
 def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than: int) -> Result:
     """``((txn, (txn, subject, state, branches)), ...)``: those of ``owner``, and anybody's that are older (ms)."""
     found = []
-    for txn, (subject, whose, _, state, branches) in tuple(tables.get("saga", {}).items()):
-        if whose == owner or waited(tables, now, "saga", txn, 2) > older_than:
-            found.append((txn, (txn, subject, state, branches)))
+    for txn, record in tuple(tables.get("saga", {}).items()):
+        if record.owner == owner or waited(tables, now, "saga", txn) > older_than:
+            found.append((txn, (txn, record.subject, record.state, record.branches)))
     return tuple(sorted(found))
 
 
 def _without_record(tables: Tables, config: Config, subject: str, wanted: str) -> Result:
     """Another instance has ended the saga. Whoever paid the order: it is paid, once."""
-    state = ledger.plan(tables, subject)[0]
+    state = ledger.plan(tables, subject).state
     if config.keeps("start-record") or state in ledger.NEVER:
         return ("paid",) if state == "paid" else ("gone",)
     if wanted == "paid":
@@ -118,8 +113,8 @@ def _without_record(tables: Tables, config: Config, subject: str, wanted: str) -
 def _turn(tables: Tables, now: int, txn: str, entries: Entries) -> Result:
     """Log that it turns round, unless that is there already."""
     record = tables["saga"][txn]
-    if record[3] != "undoing":
-        tables["saga"][txn] = (*record[:3], "undoing", record[4])
+    if record.state != "undoing":
+        tables["saga"][txn] = record._replace(state="undoing")
         _note(tables, now, txn, (*entries, ("undoing", "", "")))
     return ("undoing",)
 
@@ -142,13 +137,13 @@ def perform(
     collect(tables, txn, horizon)
     if stale(tables, txn) and config.keeps("refuse-stale"):
         return ("conflict:stale",)
-    _, verdict, why, _ = _fence(tables, txn, branch)
-    if verdict in ("undone", "fenced"):
+    fence = _fence(tables, txn, branch)
+    if fence.verdict in ("undone", "fenced"):
         return ("conflict:undone",)
-    if verdict and config.keeps("replay-verdict"):
-        return (why,)
+    if fence.verdict and config.keeps("replay-verdict"):
+        return (fence.why,)
     why = ledger.check(tables, config, changes)
-    _put_fence(tables, txn, (branch, "failed" if why else "done", why, _marked(tables, changes)))
+    _put_fence(tables, txn, Fence(branch, "failed" if why else "done", why, _marked(tables, changes)))
     if not why:
         ledger.apply(tables, changes)
     return (why,)
@@ -161,31 +156,31 @@ def compensate(tables: Tables, config: Config, now: int, txn: str, branch: str, 
     """
     if stale(tables, txn) and config.keeps("refuse-stale"):
         return ("undone",)
-    _, verdict, _, marked = _fence(tables, txn, branch)
-    if verdict == "done" or (verdict and not config.keeps("undo-recorded")):
+    fence = _fence(tables, txn, branch)
+    if fence.verdict == "done" or (fence.verdict and not config.keeps("undo-recorded")):
         same = not config.keeps("same-life")
-        back = tuple((key, -delta) for key, delta, life in marked if same or life == ledger.life(tables, key))
+        back = tuple((key, -delta) for key, delta, life in fence.marked if same or life == ledger.life(tables, key))
         full = ledger.check(tables, config, back)
         if full:
             return ("later", full)
         ledger.apply(tables, back)
-        _put_fence(tables, txn, (branch, "undone", "", marked))
-    elif not verdict and config.keeps("fence-undo"):
-        _put_fence(tables, txn, (branch, "fenced", "", ()))
+        _put_fence(tables, txn, fence._replace(verdict="undone", why=""))
+    elif not fence.verdict and config.keeps("fence-undo"):
+        _put_fence(tables, txn, Fence(branch, "fenced"))
     return ("undone",)
 
 
-def _marked(tables: Tables, changes: ledger.Changes) -> Marked:
+def _marked(tables: Tables, changes: ledger.Changes) -> tuple[tuple[str, int, int], ...]:
     return tuple((key, delta, ledger.life(tables, key)) for key, delta in changes)
 
 
 def _fence(tables: Tables, txn: str, branch: str) -> Fence:
-    found = (fence for fence in recall(tables, txn) or () if fence[0] == branch)
-    return next(found, (branch, "", "", ()))
+    found = (fence for fence in recall(tables, txn) or () if fence.branch == branch)
+    return next(found, Fence(branch))
 
 
 def _put_fence(tables: Tables, txn: str, fence: Fence) -> None:
-    others = tuple(other for other in recall(tables, txn) or () if other[0] != fence[0])
+    others = tuple(other for other in recall(tables, txn) or () if other.branch != fence.branch)
     remember(tables, txn, (*others, fence))
 
 
@@ -194,31 +189,32 @@ def _put_fence(tables: Tables, txn: str, fence: Fence) -> None:
 
 def list_txns(tables: Tables, config: Config, now: int) -> Result:
     """Everything that has not ended here, and fences left behind: ``((txn, state, order, since), ...)``."""
-    sagas = ((txn, record[3], record[0], record[2]) for txn, record in tables.get("saga", {}).items())
+    records = tables.get("saga", {}).items()
+    sagas = ((txn, record.state, record.subject, record.since_ms) for txn, record in records)
     return tuple(sorted((*sagas, *uncollected(tables, now))))
 
 
 def list_ended(tables: Tables, config: Config, now: int) -> Result:
     """The last that ended here, as ``list_txns``, the youngest first."""
-    archived = ((state, row) for state in ("paid", "undone") for row in tables.get(f"note:{state}", {}).values())
-    ended = sorted(((since, txn, state, subject) for state, (txn, subject, since, _) in archived), reverse=True)
-    return tuple((txn, state, subject, since) for since, txn, state, subject in ended[:LISTED])
+    notes = [(state, ended) for state in ("paid", "undone") for ended in tables.get(f"note:{state}", {}).values()]
+    notes.sort(key=lambda noted: (noted[1].since_ms, noted[1].txn), reverse=True)
+    return tuple((ended.txn, state, ended.subject, ended.since_ms) for state, ended in notes[:LISTED])
 
 
 def txn_verdict(tables: Tables, config: Config, now: int, txn: str) -> Result:
     """``(verdict,)``: how it ended, as far as the shelf reaches, or what this branch's fence says; ``("",)`` if neither knows."""
     for state in ("paid", "undone"):
-        if any(row[0] == txn for row in tables.get(f"note:{state}", {}).values()):
+        if any(ended.txn == txn for ended in tables.get(f"note:{state}", {}).values()):
             return (state,)
-    return (", ".join(fence[1] for fence in recall(tables, txn) or ()),)
+    return (", ".join(fence.verdict for fence in recall(tables, txn) or ()),)
 
 
 def txn_log(tables: Tables, config: Config, now: int, txn: str) -> Result:
     """``((at, what, branch, why), ...)``, ``at`` in milliseconds since the epoch; empty if nothing is known."""
     for state in ("paid", "undone"):
-        for name, _, _, log in tables.get(f"note:{state}", {}).values():
-            if name == txn:
-                return tuple(log)
+        for ended in tables.get(f"note:{state}", {}).values():
+            if ended.txn == txn:
+                return tuple(ended.log)
     return tuple(tables.get("note:log", {}).get(txn, ()))
 
 
@@ -233,10 +229,11 @@ def _note(tables: Tables, now: int, txn: str, entries: Entries) -> None:
 
 def _forget(tables: Tables, now: int, txn: str, state: str, entries: Entries) -> None:
     """Nothing is left to do. Keep the log in place of the oldest of its kind."""
-    subject, _, since, _, _ = tables["saga"][txn]
+    record: Logged = tables["saga"][txn]
     number = tables.get("note:next", {}).get(state, 0)
     table(tables, "note:next")[state] = number + 1
-    table(tables, f"note:{state}")[str(number % ENDED)] = (txn, subject, since, _log_with(tables, now, txn, entries))
+    ended = Ended(txn, record.subject, record.since_ms, _log_with(tables, now, txn, entries))
+    table(tables, f"note:{state}")[str(number % ENDED)] = ended
     drop(tables, "note:log", txn)
     drop(tables, "saga", txn)
 

@@ -159,9 +159,9 @@ def _while_beginning(config: Config, state: Saga, event: Event) -> tuple[Saga | 
         case Done(Command("begin"), ("paid",)):
             return None, (Reply(Outcome(Decision.COMMITTED)),)
         case Done(Command("begin"), ("busy", holder)):
-            return None, (Reply(Outcome(Decision.CONFLICT, f"busy:{holder}")),)
+            return None, (Reply(Outcome.rejected(f"busy:{holder}")),)
         case Done(Command("begin"), ("no", why)):
-            return None, (Reply(Outcome(Decision.REFUSED, why)),)
+            return None, (Reply(Outcome.rejected(why)),)
         case TimerFired("deadline"):
             # The start record may be there already, and another instance at the steps: the answer says what to undo.
             return replace(state, why="timeout"), ()
@@ -178,7 +178,7 @@ def _while_forward(config: Config, state: Saga, event: Event) -> tuple[Saga | No
         case Done(Command("confirm" | "give_up"), ("paid",)):
             return None, _tell(state, Outcome(Decision.COMMITTED))
         case Done(Command("confirm" | "give_up"), ("gone",)):
-            return None, _tell(state, Outcome(Decision.CONFLICT, "conflict:ended"))
+            return None, _tell(state, Outcome.rejected("conflict:ended"))
         case Done(Command("give_up"), ("undoing",)):
             return _set_back(config, state)
         case Done(Command("confirm"), ("undoing",)):
@@ -198,7 +198,7 @@ def _while_backward(config: Config, state: Saga, event: Event) -> tuple[Saga | N
             further = replace(state, at=state.at - 1, pause_ms=config.timing.tell)
             return _backward(config, further, ("compensated", branch, ""))
         case TimerFired("deadline") if not state.told:
-            return replace(state, told=True), _tell(state, _refusal(state.why))
+            return replace(state, told=True), _tell(state, Outcome.rejected(state.why))
         case TimerFired("resend"):
             return _ask_again(state)
     return state, ()
@@ -240,7 +240,7 @@ def _turn_round(config: Config, state: Saga, *entries: Entry) -> tuple[Saga | No
 def _set_back(config: Config, state: Saga) -> tuple[Saga | None, Effects]:
     """That it turns round is durable, so "no" is true. The client hears it once all is undone, or now if it has no time left."""
     late = state.why == "timeout"
-    told = _tell(state, _refusal(state.why)) if late else ()
+    told = _tell(state, Outcome.rejected(state.why)) if late else ()
     back = replace(state, phase=Phase.BACKWARD, told=state.told or late, pause_ms=config.timing.tell)
     after, effects = _backward(config, back)
     return after, (*told, *effects)
@@ -276,15 +276,11 @@ def _ask_again(state: Saga) -> tuple[Saga, Effects]:
 
 def _end(state: Saga, *entries: Entry) -> tuple[None, Effects]:
     """Nothing of it is left: free the order, and forget it."""
-    return None, (Do(Command("end", (state.txn, entries))), *_tell(state, _refusal(state.why)))
+    return None, (Do(Command("end", (state.txn, entries))), *_tell(state, Outcome.rejected(state.why)))
 
 
 def _tell(state: Saga, outcome: Outcome) -> Effects:
     return () if state.told else (Reply(outcome),)
-
-
-def _refusal(why: str) -> Outcome:
-    return Outcome(Decision.CONFLICT if why.startswith("conflict:") else Decision.REFUSED, why)
 
 
 def _branches(found: Iterable[Any]) -> tuple[Branch, ...]:

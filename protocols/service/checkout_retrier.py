@@ -37,7 +37,7 @@ LONGEST_PAUSE_MS = 100.0
 MOST_ATTEMPTS = 64  # at a time; more meet each other's locks so often that they do nothing but retry
 DECISION_MS = 500  # the end of the time limit, kept free for the decision's way to the client
 
-REFUSED_LATE = Outcome(Decision.REFUSED, "timeout")
+REFUSED_LATE = Outcome.rejected("timeout")
 
 
 class CheckoutRetrier:
@@ -166,10 +166,9 @@ class CheckoutRetrier:
 
 
 def _is_final(outcome: Outcome | None) -> bool:
-    return outcome is None or outcome.verdict is not Decision.CONFLICT
+    return outcome is None or outcome.decision is not Decision.CONFLICT
 
 
 def _lost_key(outcome: Outcome) -> str:
-    """Return the key whose lock another transaction holds, if the conflict is one: `locked:KEY:HOLDER`."""
-    code, _, detail = outcome.why.partition(":")
-    return detail.rpartition(":")[0] if code == "locked" else ""
+    """Return the key whose lock another transaction holds, if that is the conflict."""
+    return outcome.reason.key if outcome.reason.code == "locked" else ""

@@ -22,7 +22,7 @@ def effect_name(effect: Effect) -> str:
         case Send(_, message):
             return f"send:{type(message).__name__.lower()}"
         case Reply(outcome):
-            return f"reply:{outcome.verdict}"
+            return f"reply:{outcome.decision}"
         case SetTimer(name):
             return f"set-timer:{name}"
         case CancelTimer(name):

@@ -53,7 +53,7 @@ class KeyedAdmission:
                 acquired.append(key)
             yield slot
         finally:
-            refused = slot.outcome is not None and slot.outcome.verdict is Decision.REFUSED
+            refused = slot.outcome is not None and slot.outcome.decision is Decision.REFUSED
             for key in acquired:
                 self._leave(key, refused)
 

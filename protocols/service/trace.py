@@ -57,7 +57,7 @@ def describe_effect(effect: Effect) -> tuple[str, str] | None:
         case Send(to, message):
             return f"send:{type(message).__name__.lower()}", to
         case Reply(outcome):
-            return f"reply:{outcome.verdict}", outcome.why
+            return f"reply:{outcome.decision}", str(outcome.reason)
         case _:
             return None
 

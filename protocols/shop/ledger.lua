@@ -202,11 +202,11 @@ local function given(order)
   return branches
 end
 
+-- The state of an order, its branches, and who checks it out: 'open', 'paid', 'missing' or 'negative'.
 local function plan(order)
   local found = get_order(order)
   if not found then return 'missing', {} end
   if found.paid == 1 then return 'paid', {} end
-  local state = found.txn ~= '' and 'busy:' .. found.txn or 'open'
   local changes, place = {}, {}
   for _, line in ipairs(found.items) do
     if line[2] < 0 or line[3] < 0 then return 'negative', {} end
@@ -218,8 +218,8 @@ local function plan(order)
       place[line[1]] = #changes
     end
   end
-  if #changes == 0 then return state, given(order) end
-  return state, {{'stock', 0, changes}, {'payment', 0, {{'user:' .. found.user, -total(found.items)}}}}
+  if #changes == 0 then return 'open', given(order), found.txn end
+  return 'open', {{'stock', 0, changes}, {'payment', 0, {{'user:' .. found.user, -total(found.items)}}}}, found.txn
 end
 
 -- States of an order that no checkout gets past.

@@ -18,7 +18,7 @@ not read either unless the reader asks for the last committed value.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from protocols.core import Config
 from protocols.shop.amounts import LIMIT
@@ -270,28 +270,39 @@ def init_orders(
 # ---------------------------------------------------------------- what a protocol asks of the ledger
 
 
-def plan(tables: Tables, order: str) -> tuple[str, tuple[tuple[str, int, tuple[tuple[str, int], ...]], ...]]:
-    """What a checkout of ``order`` changes: ``(state, branches)``, a branch ``(service, shard, changes)``.
+class CheckoutPlan(NamedTuple):
+    """What a checkout of an order changes. A branch is ``(service, shard, changes)``.
 
-    ``state`` is ``open``, ``paid``, ``busy:TXN``, ``missing`` or ``negative``. An order without items has the branches that were
+    ``state`` is ``open``, ``paid``, ``missing`` or ``negative``. ``holder`` is the transaction that checks an open order out,
+    if any.
+    """
+
+    state: str
+    branches: tuple[tuple[str, int, Changes], ...] = ()
+    holder: str = ""
+
+
+def plan(tables: Tables, order: str) -> CheckoutPlan:
+    """Return what a checkout of ``order`` changes.
+
+    An order without items has the branches that were
     given to it, or none. The sums of quantities keep the order in which the items were first added. ``negative``: a line would
     give away stock or credit. None can be made, and should there be one all the same, nobody is paid for buying.
     """
     found = _order(tables, order)
     if found is None:
-        return "missing", ()
+        return CheckoutPlan("missing")
     if found["paid"]:
-        return "paid", ()
+        return CheckoutPlan("paid")
     if any(min(quantity, price) < 0 for _, quantity, price in found["items"]):
-        return "negative", ()
-    state = f"busy:{found['txn']}" if found["txn"] else "open"
+        return CheckoutPlan("negative")
     wanted: dict[str, int] = {}
     for item, quantity, _ in found["items"]:
         wanted[f"item:{item}"] = wanted.get(f"item:{item}", 0) - quantity
     if not wanted:
-        return state, tuple(_given(tables.get(f"branches:{order}", {})))
+        return CheckoutPlan("open", tuple(_given(tables.get(f"branches:{order}", {}))), found["txn"])
     charge = (f"user:{found['user']}", -total(found["items"]))
-    return state, (("stock", 0, tuple(wanted.items())), ("payment", 0, (charge,)))
+    return CheckoutPlan("open", (("stock", 0, tuple(wanted.items())), ("payment", 0, (charge,))), found["txn"])
 
 
 NEVER = ("missing", "negative")

@@ -1,6 +1,6 @@
 """The handlers of the order service: orders and their checkout."""
 
-from protocols.core import Command, Decision, Outcome
+from protocols.core import Command, Decision, Outcome, Reason
 from protocols.ports import TimeLimit
 from protocols.shop.amounts import LIMIT, parse
 from protocols.shop.batches import ORDER_BYTES, in_chunks, parse_count
@@ -89,17 +89,16 @@ async def _price(context: RequestContext, item: str) -> int | Answer:
 def _answer(order: str, outcome: Outcome | None) -> Answer:
     if outcome is None:
         return UNKNOWN
-    if outcome.verdict is Decision.COMMITTED:
+    if outcome.decision is Decision.COMMITTED:
         return Answer(200, "paid")
-    if outcome.verdict is Decision.ACCEPTED:
+    if outcome.decision is Decision.ACCEPTED:
         return Answer(202, {"order_id": order, "ask": f"/orders/find/{order}"})
-    return _not_paid(order, outcome.why)
+    return _not_paid(order, outcome.reason)
 
 
-def _not_paid(order: str, why: str) -> Answer:
-    code, _, key = why.partition(":")
-    kind, _, name = key.partition(":")
-    match code:
+def _not_paid(order: str, reason: Reason) -> Answer:
+    kind, _, name = reason.key.partition(":")
+    match reason.code:
         case "missing":
             return refused(404, f"unknown {kind} {name}", order_id=order)
         case "short":
@@ -110,7 +109,7 @@ def _not_paid(order: str, why: str) -> Answer:
             return refused(409, "a line of the order is below 0", order_id=order)
         case "timeout":
             return refused(409, "not finished within the time limit; nothing happened", order_id=order)
-    return refused(409, f"refused: {why}", order_id=order)
+    return refused(409, f"refused: {reason}", order_id=order)
 
 
 def _refusal(result: Result, **subjects: str) -> Answer:

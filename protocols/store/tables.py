@@ -25,14 +25,14 @@ def drop(tables: Tables, name: str, field: str) -> None:
         del tables[name]
 
 
-def waited(tables: Tables, now: int, name: str, txn: str, at: int) -> int:
-    """Return the milliseconds since the time that the record has at index ``at``.
+def waited(tables: Tables, now: int, name: str, txn: str) -> int:
+    """Return the milliseconds since ``since_ms`` of a record, which is a named tuple.
 
     A time in the future comes from a clock that is ahead of this one, perhaps of a node that never returns. It is set to
     ``now``: the wait for it is then bounded by the reader's patience on the reader's clock.
     """
     record = tables[name][txn]
-    since: int = record[at]
-    if since > now:
-        tables[name][txn] = (*record[:at], now, *record[at + 1 :])
-    return max(0, now - since)
+    since_ms: int = record.since_ms
+    if since_ms > now:
+        tables[name][txn] = record._replace(since_ms=now)
+    return max(0, now - since_ms)

@@ -118,8 +118,8 @@ def held(tables: Mapping[str, Any], config: Config) -> Iterator[tuple[str, str]]
     """Each key of each prepared transaction: what it needs to be nobody else's. What is set aside may be several's."""
     if config.options["locks"] == "escrow":
         return
-    for txn, (_, _, _, _, _, changes) in tables.get("prepared", {}).items():
-        yield from ((key, txn) for key, _ in changes)
+    for txn, record in tables.get("prepared", {}).items():
+        yield from ((key, txn) for key, _ in record.changes)
 
 
 PROTOCOL = Protocol(

@@ -1,7 +1,9 @@
 -- The store's side of two-phase commit. The twin of commands.py, command by command; see there for tables and answers.
--- Records are packed: {home, branch, coordinator, age, since, changes} and {subject, owner, since, branches}.
 
 local COMMITTED, ABORTED = 'committed', 'conflict:aborted'
+
+-- The fields of a packed `Opened` (records.py); those of a `Prepared` are in locks.lua.
+local SUBJECT, OWNER, OPENED_AT, BRANCHES = 1, 2, 3, 4
 
 -- coordinator ---------------------------------------------------------------------------------------------------------
 
@@ -9,14 +11,14 @@ local function fence(txn)
   local record = get('open', txn)
   if not record then return end
   call('HDEL', 'open', txn)
-  if order_holder(record[1]) == txn then hold(record[1], '') end
+  if order_holder(record[SUBJECT]) == txn then hold(record[SUBJECT], '') end
 end
 
 command('open', function(now, txn, subject, owner)
-  local state, branches = plan(subject)
+  local state, branches, holder = plan(subject)
   if state == 'paid' then return {'paid'} end
   if never(state) then return {'no', state .. ':order:' .. subject} end
-  if state ~= 'open' and state ~= 'busy:' .. txn and keeps('order-lock') then return {'busy', string.sub(state, 6)} end
+  if holder ~= '' and holder ~= txn and keeps('order-lock') then return {'busy', holder} end
   if begun(subject, txn) and call('HEXISTS', 'open', txn) == 0 and keeps('open-once') then return {'busy', txn} end
   hold(subject, txn)
   put('open', txn, {subject, owner, now, branches})
@@ -27,7 +29,7 @@ command('commit', function(now, txn)
   if call('HEXISTS', 'committed', txn) == 1 then return {'committed'} end
   local packed = call('HGET', 'open', txn)
   if not packed then return {'fenced'} end
-  local subject = cmsgpack.unpack(packed)[1]
+  local subject = cmsgpack.unpack(packed)[SUBJECT]
   if order_holder(subject) ~= txn and keeps('order-lock') then return {'fenced'} end
   call('HDEL', 'open', txn)
   settle(subject)
@@ -42,12 +44,12 @@ end)
 
 command('resolve', function(now, txn, patience, sender, branch)
   local record = get('committed', txn)
-  if record then return {'commit', record[4]} end
+  if record then return {'commit', record[BRANCHES]} end
   record = get('open', txn)
   if not record then return {'abort', {}} end
-  if patience > 0 and waited(now, 'open', txn, record, 3) < patience then return {'pending', {}} end
+  if patience > 0 and waited(now, 'open', txn, record, OPENED_AT) < patience then return {'pending', {}} end
   if keeps('fence-inquiry') then fence(txn) end
-  return {'abort', record[4]}
+  return {'abort', record[BRANCHES]}
 end)
 
 command('end', function(now, ...)
@@ -60,8 +62,8 @@ command('unfinished', function(now, owner, older_than)
   for _, state in ipairs({'open', 'committed'}) do
     for _, row in ipairs(rows(state)) do
       local txn, record = row[1], row[2]
-      if record[2] == owner or waited(now, state, txn, record, 3) > older_than then
-        found[#found + 1] = {txn, {txn, state, record[4]}}
+      if record[OWNER] == owner or waited(now, state, txn, record, OPENED_AT) > older_than then
+        found[#found + 1] = {txn, {txn, state, record[BRANCHES]}}
       end
     end
   end
@@ -139,7 +141,8 @@ end)
 
 command('list_txns', function(now)
   local found = {}
-  for state, at in pairs({open = {1, 3}, committed = {1, 3}, prepared = {BRANCH, SINCE}, queued = {BRANCH, SINCE}}) do
+  local opened, prepared = {SUBJECT, OPENED_AT}, {BRANCH, SINCE}
+  for state, at in pairs({open = opened, committed = opened, prepared = prepared, queued = prepared}) do
     for _, row in ipairs(rows(state)) do found[#found + 1] = {row[1], state, row[2][at[1]], row[2][at[2]]} end
   end
   uncollected(now, found)

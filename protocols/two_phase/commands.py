@@ -4,13 +4,13 @@ Each is one atomic step: check the fence, check the guard, record, apply. Who ma
 
 The coordinator's tables, beside the orders (``protocols.shop.ledger``):
 
-- ``open``        txn -> (subject, owner, since, branches)   the permission to commit; an inquiry takes it away
-- ``committed``   txn -> (subject, owner, since, branches)   COMMIT, until every branch has acknowledged
+- ``open``        txn -> ``Opened``   the permission to commit; an inquiry takes it away
+- ``committed``   txn -> ``Opened``   COMMIT, until every branch has acknowledged
 
 A participant's, beside the accounts:
 
-- ``prepared``    txn -> (home, branch, coordinator, age, since, changes)   PREPARED: in doubt, holding its locks
-- ``queued``      txn -> the same                                          waiting for a lock, holding nothing here
+- ``prepared``    txn -> ``Prepared``   PREPARED: in doubt, holding its locks
+- ``queued``      txn -> ``Prepared``   waiting for a lock, holding nothing here
 - ``wait:KEY``    txn -> age                                               who waits for the lock of KEY
 - a fence (``protocols.store.fences``)           "committed" or why not         the verdict, replayed to whatever comes late
 
@@ -25,6 +25,7 @@ from protocols.store.fences import announce, collect, recall, remember, stale, u
 from protocols.store.lives import Point
 from protocols.store.tables import Result, Tables, drop, table, waited
 from protocols.two_phase import locks
+from protocols.two_phase.records import Opened, Prepared
 
 ABORTED = "conflict:aborted"  # by whoever asked: nothing speaks against trying again
 
@@ -33,17 +34,17 @@ ABORTED = "conflict:aborted"  # by whoever asked: nothing speaks against trying 
 
 def open_(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str) -> Result:
     """Take the order and say what it changes: ``("open", branches)``, ``("paid",)``, ``("busy", txn)``, ``("no", why)``."""
-    state, branches = ledger.plan(tables, subject)
+    state, branches, holder = ledger.plan(tables, subject)
     if state == "paid":
         return ("paid",)
     if state in ledger.NEVER:
         return ("no", f"{state}:order:{subject}")
-    if state not in ("open", f"busy:{txn}") and config.keeps("order-lock"):
-        return ("busy", state.removeprefix("busy:"))
+    if holder not in ("", txn) and config.keeps("order-lock"):
+        return ("busy", holder)
     if ledger.begun(tables, subject, txn) and txn not in tables.get("open", {}) and config.keeps("open-once"):
         return ("busy", txn)  # a late copy: it is over
     ledger.hold(tables, subject, txn)
-    table(tables, "open")[txn] = (subject, owner, now, branches)
+    table(tables, "open")[txn] = Opened(subject, owner, now, branches)
     return ("open", branches)
 
 
@@ -52,10 +53,10 @@ def commit(tables: Tables, config: Config, now: int, txn: str) -> Result:
     if txn in tables.get("committed", {}):
         return ("committed",)
     record = tables.get("open", {}).get(txn)
-    if record is None or (ledger.holder(tables, record[0]) != txn and config.keeps("order-lock")):
+    if record is None or (ledger.holder(tables, record.subject) != txn and config.keeps("order-lock")):
         return ("fenced",)
     drop(tables, "open", txn)
-    ledger.settle(tables, record[0])
+    ledger.settle(tables, record.subject)
     table(tables, "committed")[txn] = record
     return ("committed",)
 
@@ -73,15 +74,15 @@ def resolve(tables: Tables, config: Config, now: int, txn: str, patience: int, s
     ``branch`` are the caller's notes.
     """
     if txn in tables.get("committed", {}):
-        return ("commit", tables["committed"][txn][3])
+        return ("commit", tables["committed"][txn].branches)
     record = tables.get("open", {}).get(txn)
     if record is None:
         return ("abort", ())
-    if patience and waited(tables, now, "open", txn, 2) < patience:
+    if patience and waited(tables, now, "open", txn) < patience:
         return ("pending", ())
     if config.keeps("fence-inquiry"):
         _fence(tables, txn)
-    return ("abort", record[3])
+    return ("abort", record.branches)
 
 
 def end(tables: Tables, config: Config, now: int, *txns: str) -> Result:
@@ -95,9 +96,9 @@ def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than:
     """``((txn, (txn, "open" | "committed", branches)), ...)``: those of ``owner``, and anybody's that are older (ms)."""
     found = []
     for state in ("open", "committed"):
-        for txn, (_, whose, _, branches) in tuple(tables.get(state, {}).items()):
-            if whose == owner or waited(tables, now, state, txn, 2) > older_than:
-                found.append((txn, (txn, state, branches)))
+        for txn, record in tuple(tables.get(state, {}).items()):
+            if record.owner == owner or waited(tables, now, state, txn) > older_than:
+                found.append((txn, (txn, state, record.branches)))
     return tuple(sorted(found))
 
 
@@ -106,8 +107,8 @@ def _fence(tables: Tables, txn: str) -> None:
     if record is None:
         return
     drop(tables, "open", txn)
-    if ledger.holder(tables, record[0]) == txn:
-        ledger.hold(tables, record[0], "")
+    if ledger.holder(tables, record.subject) == txn:
+        ledger.hold(tables, record.subject, "")
 
 
 # ---------------------------------------------------------------- participant
@@ -136,7 +137,7 @@ def prepare(
         return (((coordinator, txn, branch, "" if verdict == "committed" else verdict),), ())
     if txn in tables.get("prepared", {}):
         return (((coordinator, txn, branch, ""),), ())
-    why, wounds = locks.acquire(tables, config, txn, (home, branch, coordinator, age, now, changes))
+    why, wounds = locks.acquire(tables, config, txn, Prepared(home, branch, coordinator, age, now, changes))
     return ((), wounds) if why == "wait" else (((coordinator, txn, branch, why),), ())
 
 
@@ -148,7 +149,7 @@ def apply(tables: Tables, config: Config, now: int, txn: str, branch: str, coord
     record = tables.get("prepared", {}).get(txn)
     if record is None:
         return ("applied", (), ()) if _verdict(tables, config, txn) else ("lost",)
-    ledger.apply(tables, record[5])
+    ledger.apply(tables, record.changes)
     return ("applied", *_finish(tables, config, now, txn, "committed"))
 
 
@@ -172,16 +173,16 @@ def doubts(tables: Tables, config: Config, now: int, owner: str, older_than: int
     well: of some that were aborted meanwhile the message was lost, and each would hold the lock in its turn.
     """
     late = sorted(
-        (record[4], txn, state)
+        (record.since_ms, txn, state)
         for state in ("prepared", "queued")
         for txn, record in tables.get(state, {}).items()
-        if abs(now - record[4]) > older_than
+        if abs(now - record.since_ms) > older_than
     )[:100]
     found = []
     for _, txn, state in late:
         record = tables[state][txn]
-        tables[state][txn] = (*record[:4], now, record[5])
-        found.append((txn, (txn, *record[:2])))
+        tables[state][txn] = record._replace(since_ms=now)
+        found.append((txn, (txn, record.home, record.branch)))
     return tuple(found)
 
 
@@ -191,8 +192,9 @@ def doubts(tables: Tables, config: Config, now: int, owner: str, older_than: int
 def list_txns(tables: Tables, config: Config, now: int) -> Result:
     """Everything that has not ended here, and fences left behind: ``((txn, state, order or branch, since), ...)``."""
     rows = []
-    for state, what, since in (("open", 0, 2), ("committed", 0, 2), ("prepared", 1, 4), ("queued", 1, 4)):
-        rows += [(txn, state, record[what], record[since]) for txn, record in tables.get(state, {}).items()]
+    for state, subject in (("open", "subject"), ("committed", "subject"), ("prepared", "branch"), ("queued", "branch")):
+        records = tables.get(state, {}).items()
+        rows += [(txn, state, getattr(record, subject), record.since_ms) for txn, record in records]
     return tuple(sorted((*rows, *uncollected(tables, now))))
 
 
@@ -212,7 +214,7 @@ def _finish(tables: Tables, config: Config, now: int, txn: str, verdict: str) ->
         locks.dequeue(tables, txn)
         return (), ()
     drop(tables, "prepared", txn)
-    freed = locks.release(tables, config, txn, record[5], verdict == "committed")
+    freed = locks.release(tables, config, txn, record.changes, verdict == "committed")
     return locks.grant(tables, config, now, freed)
 
 

@@ -1,6 +1,6 @@
 -- Who gets a lock, who waits and who is refused. The twin of locks.py.
--- A record is packed: {home, branch, coordinator, age, since, changes}.
 
+-- The fields of a packed `Prepared` (records.py).
 local HOME, BRANCH, COORDINATOR, AGE, SINCE, CHANGES = 1, 2, 3, 4, 5, 6
 
 local function enqueue(txn, record)

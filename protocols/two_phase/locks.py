@@ -13,15 +13,15 @@ from protocols.shop.ledger import Changes
 from protocols.store.fences import remember
 from protocols.store.tables import Tables, drop, table
 from protocols.two_phase import escrow
+from protocols.two_phase.records import Prepared
 
-Record = tuple[Any, ...]  # see commands.py: PREPARED
 Votes = list[tuple[str, str, str, str]]
 Wounds = list[tuple[str, str]]
 
 
-def acquire(tables: Tables, config: Config, txn: str, record: Record) -> tuple[str, tuple[tuple[str, str], ...]]:
+def acquire(tables: Tables, config: Config, txn: str, record: Prepared) -> tuple[str, tuple[tuple[str, str], ...]]:
     """All that the branch needs and PREPARED, or none: ``("", ())``, ``("wait", wounds)``, or why it is refused for good."""
-    changes: Changes = record[5]
+    changes = record.changes
     missing = [key for key, _ in changes if key not in tables]
     if missing:
         return refuse(tables, txn, f"missing:{missing[0]}"), ()
@@ -85,7 +85,7 @@ def dequeue(tables: Tables, txn: str) -> None:
     record = tables.get("queued", {}).get(txn)
     if record is not None:
         drop(tables, "queued", txn)
-        for key, _ in record[5]:
+        for key, _ in record.changes:
             drop(tables, f"wait:{key}", txn)
 
 
@@ -116,16 +116,16 @@ def _lock(tables: Tables, config: Config, txn: str, changes: Changes) -> str:
 
 
 def _wait_or_die(
-    tables: Tables, config: Config, txn: str, record: Record, held: dict[str, str]
+    tables: Tables, config: Config, txn: str, record: Prepared, held: dict[str, str]
 ) -> tuple[str, tuple[tuple[str, str], ...]]:
-    older = [holder for holder in held if (tables["prepared"][holder][3], holder) < (record[3], txn)]
+    older = [holder for holder in held if (tables["prepared"][holder].age, holder) < (record.age, txn)]
     policy = config.options["locks"] if config.keeps("deadlock-policy") else "wait"
     if policy == "no-wait" or (policy == "wait-die" and older):
         holder = (older or list(held))[0]
         return refuse(tables, txn, f"locked:{held[holder]}:{holder}"), ()
     _enqueue(tables, txn, record)
     younger = [] if policy != "wound-wait" else [holder for holder in held if holder not in older]
-    return "wait", tuple((tables["prepared"][holder][2], holder) for holder in younger)
+    return "wait", tuple((tables["prepared"][holder].coordinator, holder) for holder in younger)
 
 
 def _waiting(tables: Tables, config: Config, freed: list[str]) -> list[str]:
@@ -135,15 +135,15 @@ def _waiting(tables: Tables, config: Config, freed: list[str]) -> list[str]:
 
 def _offer(tables: Tables, config: Config, now: int, txn: str, votes: Votes, wounds: Wounds) -> bool:
     """Try again for one that waits. False if it still has to."""
-    home, branch, coordinator, age, _, changes = tables["queued"][txn]
-    why, wounded = acquire(tables, config, txn, (home, branch, coordinator, age, now, changes))
+    record: Prepared = tables["queued"][txn]._replace(since_ms=now)
+    why, wounded = acquire(tables, config, txn, record)
     wounds.extend(wounded)
     if why != "wait":
-        votes.append((coordinator, txn, branch, why))
+        votes.append((record.coordinator, txn, record.branch, why))
     return why != "wait"
 
 
-def _enqueue(tables: Tables, txn: str, record: Record) -> None:
+def _enqueue(tables: Tables, txn: str, record: Prepared) -> None:
     table(tables, "queued")[txn] = record
-    for key, _ in record[5]:
-        table(tables, f"wait:{key}")[txn] = record[3]
+    for key, _ in record.changes:
+        table(tables, f"wait:{key}")[txn] = record.age

@@ -146,9 +146,9 @@ def _while_opening(config: Config, state: Coordination, event: Event) -> tuple[C
         case Done(Command("open"), ("paid",)):
             return None, (Reply(Outcome(Decision.COMMITTED)),)
         case Done(Command("open"), ("busy", holder)):
-            return None, (Reply(Outcome(Decision.CONFLICT, f"busy:{holder}")),)
+            return None, (Reply(Outcome.rejected(f"busy:{holder}")),)
         case Done(Command("open"), ("no", why)):
-            return None, (Reply(Outcome(Decision.REFUSED, why)),)
+            return None, (Reply(Outcome.rejected(why)),)
         case TimerFired("deadline"):
             return _abort(state, "timeout")
     return state, _inquiry(config, event)
@@ -250,9 +250,8 @@ def _resume_commit(config: Config, txn: str, branches: tuple[Branch, ...]) -> tu
 
 def _abort(state: Coordination, why: str, spare: str = "") -> tuple[None, Effects]:
     """Only the owner can commit, so its decision to abort needs no record: tell the others, free the order."""
-    verdict = Decision.CONFLICT if why.startswith(("locked:", "conflict:")) else Decision.REFUSED
     aborts = (Send(branch.service, Abort(state.txn)) for branch in state.branches if branch.name != spare)
-    return None, (Do(Command("close", (state.txn,))), *aborts, Reply(Outcome(verdict, why)))
+    return None, (Do(Command("close", (state.txn,))), *aborts, Reply(Outcome.rejected(why)))
 
 
 def _prepares(state: Coordination) -> Iterable[Send]:

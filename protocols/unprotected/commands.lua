@@ -1,19 +1,16 @@
 -- The store's side of no protocol: plain reads and writes. The twin of commands.py.
 
 command('read_order', function(now, order)
-  local state, branches = plan(order)
+  local state, branches, holder = plan(order)
+  if holder and holder ~= '' then return {'busy'} end
   if state == 'open' then return {'open', branches} end
   return {state}
 end)
 
 command('change', function(now, txn, call_number, sender, key, delta)
-  local balance, lock = unpack(call('HMGET', key, 'balance', 'lock'))
-  if not balance then return {'missing:' .. key} end
-  if lock ~= '' then return {'locked:' .. key} end
-  local why = refusal(tonumber(balance), delta)
-  if why ~= '' then return {why .. ':' .. key} end
-  call('HSET', key, 'balance', text(tonumber(balance) + delta))
-  return {''}
+  local result = adjust(key, delta)
+  if result[1] == 'ok' then return {''} end
+  return {result[1] .. ':' .. key .. (result[1] == 'locked' and ':' .. result[2] or '')}
 end)
 
 command('mark_paid', function(now, order)

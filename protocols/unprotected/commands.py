@@ -7,14 +7,18 @@ from protocols.store.tables import Result, Tables
 
 def read_order(tables: Tables, config: Config, now: int, order: str) -> Result:
     """``("open", branches)``, or why there is nothing to do: ``("paid",)``, ``("missing",)``, ..."""
-    state, branches = ledger.plan(tables, order)
+    state, branches, holder = ledger.plan(tables, order)
+    if holder:
+        return ("busy",)
     return ("open", branches) if state == "open" else (state,)
 
 
 def change(tables: Tables, config: Config, now: int, txn: str, call: int, sender: str, key: str, delta: int) -> Result:
     """``(why,)``: empty if ``delta`` was added. The names are the caller's notes; nobody looks whether it is the first time."""
     result = ledger.adjust(tables, config, now, key, delta)
-    return ("" if result[0] == "ok" else f"{result[0]}:{key}",)
+    if result[0] == "ok":
+        return ("",)
+    return (f"{result[0]}:{key}:{result[1]}" if result[0] == "locked" else f"{result[0]}:{key}",)
 
 
 def mark_paid(tables: Tables, config: Config, now: int, order: str) -> Result:

@@ -24,6 +24,7 @@ from protocols.core import (
     Effects,
     Event,
     Outcome,
+    Reason,
     Received,
     Reply,
     Request,
@@ -81,7 +82,7 @@ def coordinator(config: Config, state: Calling | None, event: Event) -> tuple[Ca
         case Calling(at=-1), Done(Command("read_order"), ("paid",)):
             return None, (Reply(Outcome(Decision.COMMITTED)),)
         case Calling(at=-1), Done(Command("read_order"), (why,)):
-            return None, (Reply(Outcome(Decision.REFUSED, f"{why}:order:{state.request.subject}")),)
+            return None, (Reply(Outcome(Decision.REFUSED, Reason(why, f"order:{state.request.subject}"))),)
         case Calling(), Received(Changed(_, call, "")) if call == state.at:
             return _call(state, call + 1)
         case Calling(), Received(Changed(_, call, why)) if call == state.at:
@@ -104,7 +105,7 @@ def _call(state: Calling, at: int) -> tuple[Calling, Effects]:
 def _undo(state: Calling, why: str) -> tuple[None, Effects]:
     done = state.calls[: state.at]
     undos = (Send(service, Change(state.txn, -1, key, -delta)) for service, key, delta in done)
-    return None, (*undos, Reply(Outcome(Decision.REFUSED, why)))
+    return None, (*undos, Reply(Outcome(Decision.REFUSED, Reason.parse(why))))
 
 
 # ---------------------------------------------------------------- participant

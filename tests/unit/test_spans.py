@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.history.spans import Span, encode, from_logs, from_simulation, parse, read
-from protocols.core import Command, Decision, Done, Outcome, Persist, Received, Reply, Send, Start
+from protocols.core import Command, Done, Outcome, Persist, Received, Reply, Send, Start
 from protocols.service.trace import TraceWriter
 from tests.unit.service.test_driver import YES, Note, Scripted
 
@@ -85,7 +85,7 @@ def test_steps_come_back_in_order_of_time_from_logs_and_from_a_run_folder(tmp_pa
 
 
 def test_a_refusal_says_why() -> None:
-    scripted = Scripted({Start: (Reply(Outcome(Decision.REFUSED, "short:user:7")),)})
+    scripted = Scripted({Start: (Reply(Outcome.rejected("short:user:7")),)})
     heard: list[tuple[str, str, str]] = []
     scripted.driver.observer = lambda *words: heard.append(words)
     scripted.start()

@@ -1,0 +1,28 @@
+"""The records of two-phase commit, as the stores keep them; in Lua, arrays in this order (``locks.lua``, ``commands.lua``)."""
+
+from typing import NamedTuple
+
+from protocols.shop.ledger import Changes
+
+
+class Opened(NamedTuple):
+    """The coordinator's record of a transaction: OPEN, and after the decision COMMIT. A branch is (service, shard, changes)."""
+
+    subject: str
+    owner: str
+    since_ms: int
+    branches: tuple[tuple[str, int, Changes], ...]
+
+
+class Prepared(NamedTuple):
+    """A participant's record of a branch: PREPARED with its locks, or queued for them.
+
+    ``home`` is the coordinator's service, ``coordinator`` the instance that receives the vote.
+    """
+
+    home: str
+    branch: str
+    coordinator: str
+    age: int
+    since_ms: int
+    changes: Changes
