@@ -5,13 +5,17 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 import pytest
+from structlog.testing import capture_logs
 
 from harness.runtimes.sim.loop import VirtualLoop, run
 from protocols.core import Command
 from protocols.registry import load
 from protocols.service.service import Service, ServicePorts
+from protocols.service.service_process import ServiceProcess
+from protocols.service.settings import Settings
 from protocols.store.tables import Result
 from protocols.store.twin import Twin
+from tests.unit.service.test_parts import ENV
 
 AGE = 1_700_000_000_000_000
 
@@ -153,3 +157,11 @@ def test_a_process_notices_once_that_another_one_of_its_node_has_begun() -> None
             task.cancel()
 
     run(VirtualLoop(), play())
+
+
+async def test_a_superseded_process_logs_both_lives() -> None:
+    with capture_logs() as lines:
+        ServiceProcess(Settings.read(ENV)).service._log.superseded(5, 7)
+    (line,) = lines
+    assert line["event"].startswith("superseded by another process of this node")
+    assert (line["log_level"], line["life"], line["newer_life"]) == ("error", 5, 7)
