@@ -29,6 +29,10 @@ keys, orders, txns = st.sampled_from(KEYS), st.sampled_from(ORDERS), st.sampled_
 changes = st.dictionaries(keys, deltas, min_size=1, max_size=3).map(lambda found: tuple(found.items()))
 ages = st.integers(1_700_000_000_000_000, 1_700_000_000_000_003)
 horizons = st.tuples(st.sampled_from((0, 0, 0, 1, 12)), st.one_of(st.integers(0, 4), st.just(1_001)))
+STEP_MS = 7
+"""Milliseconds between two commands of a sequence: what a command waited for is sometimes exactly its limit."""
+
+ages_ms = st.sampled_from((-1, STEP_MS, 2 * STEP_MS, 10, 1_000))
 addresses = st.sampled_from(("http://one", "http://two"))
 items = st.sampled_from(("0", "1", "2", "é"))
 
@@ -50,16 +54,16 @@ COORDINATOR = {
     "open": (txns, orders, st.sampled_from(("order-1", "order-2"))),
     "commit": (txns,),
     "close": (txns,),
-    "resolve": (txns, st.sampled_from((0, 1_000)), addresses, st.just("stock/0")),
+    "resolve": (txns, st.sampled_from((0, STEP_MS, 1_000)), addresses, st.just("stock/0")),
     "end": (txns, txns, txns),
-    "unfinished": (st.sampled_from(("", "order-1")), st.sampled_from((-1, 10, 1_000))),
+    "unfinished": (st.sampled_from(("", "order-1")), ages_ms),
 }
 LIVES = {"enlist": (st.sampled_from(("a", "b-c.d")), st.sampled_from((0, 0, 1, 12)))}
 PARTICIPANT = {
     "prepare": (txns, st.just("order"), st.just("stock/0"), ages, horizons, changes, addresses),
     "apply": (txns, st.just("stock/0"), addresses),
     "undo": (txns,),
-    "doubts": (st.just(""), st.sampled_from((-1, 10, 1_000))),
+    "doubts": (st.just(""), ages_ms),
     "list_txns": (),
     "txn_verdict": (txns,),
 }
@@ -91,7 +95,7 @@ def run(server: redis.Redis, config: Config, sequence: list[Command], protocol: 
     server.function_load(source(protocol, config), replace=True)
     twin = Twin(protocol, config)
     for number, one in enumerate(sequence):
-        now = 1_700_000_000_000 + 7 * number
+        now = 1_700_000_000_000 + STEP_MS * number
         answer = server.execute_command("FCALL", f"wdm_{one.name}", 0, encode_arguments(now, one.args))
         assert decode_result(answer) == twin.run(one, now), f"reply to {one} after {sequence[:number]}"
         if not config.keeps("guard") and _beyond_doubles(twin):
@@ -135,6 +139,17 @@ def prepare(txn: str, age: int, *wanted: str, horizon: tuple[int, int] = (0, 0))
 
 # Corners that random sequences reach too seldom.
 CORNERS = {
+    "patience that has just ended": [
+        Command("open", ("a.0", "o", "order-1")),
+        Command("resolve", ("a.0", STEP_MS, "http://one", "stock/0")),
+        Command("open", ("a.1", "o", "order-1")),
+        Command("resolve", ("a.1", STEP_MS + 1, "http://one", "stock/0")),
+        Command("unfinished", ("", 2 * STEP_MS)),
+        Command("unfinished", ("", 3 * STEP_MS)),
+        prepare("a.2", 1, "item:0"),
+        Command("doubts", ("", STEP_MS)),
+        Command("doubts", ("", 2 * STEP_MS)),
+    ],
     "passed over, then against the policy": [
         prepare("a.0", 3, "item:0"),
         prepare("a.1", 3, "item:1"),
