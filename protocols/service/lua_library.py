@@ -1,4 +1,4 @@
-"""The store commands of a protocol as one Valkey Functions library; ``protocols/store/twin.py`` has them in memory."""
+"""The store commands of a protocol as one Valkey Functions library; `protocols/store/twin.py` has them in memory."""
 
 from importlib.resources import files
 from typing import Any

@@ -40,7 +40,7 @@ class PipelinedClient:
         return group.replied
 
     async def until_lost(self) -> None:
-        """Wait for the end of the connection, and raise what it ended with."""
+        """Wait for the end of the connection, and raise its error."""
         await self._failed.wait()
         assert self._failure is not None
         raise self._failure

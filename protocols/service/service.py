@@ -1,4 +1,4 @@
-"""One service behind its ports. Every runtime runs this; the runtimes differ in what store, link and clock are made of."""
+"""One service behind its ports. Every runtime runs this code, with its own store, link and clock."""
 
 import typing
 from collections.abc import Awaitable, Callable, Sequence

@@ -43,7 +43,7 @@ class StoreQueue(ABC):
 
     @abstractmethod
     def _wake(self) -> None:
-        """Send what waits, now or soon, if there is a connection."""
+        """Send the waiting entries, now or soon, if there is a connection."""
 
     # ------------------------------------------------------------ the port
 
@@ -104,7 +104,7 @@ class StoreQueue(ABC):
     # ------------------------------------------------------------ after the loss of a connection
 
     def _requeue(self) -> None:
-        """Put back in front, in order, what may run twice or was rejected unexecuted; the rest is unknown."""
+        """Put back in front, in order, the commands that may run twice or were rejected unexecuted; the rest are unknown."""
         again = []
         for entry in self._sent:
             if entry.again or not entry.sent:

@@ -39,7 +39,7 @@ OnLost = Callable[[BaseException], None]
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """The place of a server, and what it requires of a new connection. `tls` is None for plain TCP."""
+    """The host and port of a server, and the credentials for a connection. `tls` is None for plain TCP."""
 
     host: str
     port: int

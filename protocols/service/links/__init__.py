@@ -78,7 +78,7 @@ class Transport:
     simulated: bool = False
 
     def missing(self) -> str:
-        """Return the sentence that says what to install first; empty if nothing is missing."""
+        """Return the error for a missing library, with the command that installs it; empty if it is there."""
         if self.library and find_spec(self.library) is None:
             return f"transport {self.name!r} needs the package {self.library}: pip install '{self.package}'"
         return ""

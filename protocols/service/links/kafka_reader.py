@@ -94,9 +94,9 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ha
                 raise BrokerLost(describe(error)) from error
             # All of them enter a tracker before the first wait: a rebalance may come while the queue is full, and its trackers
             # must not get records of the assignment before.
-            for fetched in [self._fetched(partition, records, rejected) for partition, records in records_of.items()]:
-                for one in fetched:
-                    await into.put(one)
+            for batches in [self._fetched(partition, records, rejected) for partition, records in records_of.items()]:
+                for fetched in batches:
+                    await into.put(fetched)
 
     async def commit(self) -> None:
         """Commit positions that have moved, for ever. Raises `BrokerLost`."""

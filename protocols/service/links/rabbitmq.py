@@ -108,13 +108,13 @@ async def _connection(url: str) -> AsyncIterator[AbstractConnection]:
             await within(CLOSE_WITHIN_S, connection.close(), "close")
 
 
-async def within(limit_s: float, work: Coroutine[Any, Any, T], what: str) -> T:
+async def within(limit_s: float, work: Coroutine[Any, Any, T], name: str) -> T:
     """Return the result of work that may ignore its cancellation. Raises `TimeoutError`.
 
     The library's close does so while the broker, its disk full, reads nothing from its publishers. Such a connection is left
     to itself: it sends no heartbeats any more, so the broker closes it.
     """
-    task = start_task(work, f"rabbitmq {what}")
+    task = start_task(work, f"rabbitmq {name}")
     # Marked as seen: if the wait below is cancelled, nothing else will look at the task's failure.
     task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
@@ -123,7 +123,7 @@ async def within(limit_s: float, work: Coroutine[Any, Any, T], what: str) -> T:
         if not task.done():
             task.cancel()
     if not task.done():
-        raise TimeoutError(f"no end of {what} within {limit_s:g} s")
+        raise TimeoutError(f"no end of {name} within {limit_s:g} s")
     return task.result()
 
 
