@@ -1,24 +1,24 @@
-"""The vocabulary of a protocol: events, effects, commands, roles. What it promises is in `protocols/claims.py`.
+"""The vocabulary of a protocol: events, effects, commands, roles. Its promises are in `protocols/claims.py`.
 
 A protocol is a value. Each of its roles is a pure function
 
     step(config, state, event) -> (state, effects)
 
 over frozen structs: no clock, no randomness, no I/O, no ``await``. The shell around it (the driver in
-``protocols.service``, the explorer and the simulator in ``harness``) tells it events and carries its effects out.
+``protocols.service``, the search and the simulator in ``harness``) passes events to it and carries out its effects.
 
 The order of the effects is the contract. A crash may fall between any two of them:
 
 - ``Persist(command)``  a forced write: one atomic command on this node's store, durable before any effect after it.
-- ``Do(command)``       one atomic command on this node's store, asked for in order but not waited for.
-- ``Send(to, message)`` may be lost, doubled, delayed and reordered.
-- ``SetTimer``, ``CancelTimer``  volatile: a crash forgets them. One named ``deadline`` is when somebody gives up.
-- ``Reply(outcome)``    what the client is told.
+- ``Do(command)``       one atomic command on this node's store, sent in order; no effect waits for it.
+- ``Send(to, message)`` a message, which may be lost, doubled, delayed and reordered.
+- ``SetTimer``, ``CancelTimer``  volatile: a crash forgets them. The timer named ``deadline`` ends an undecided transaction.
+- ``Reply(outcome)``    the answer to the client.
 
-The answer of a ``Persist`` or a ``Do`` comes back as ``Done(command, result)``. A role sees the events of one
-transaction one after another; a state of ``None`` means that this node keeps nothing volatile about it, no timer either.
-Recovery is an event, never a constructor: after a crash every state is ``None`` and only what the store kept comes
-back, as ``Recovered(record)``.
+The result of a ``Persist`` or a ``Do`` comes back as ``Done(command, result)``. A role receives the events of one
+transaction one after another; the state ``None`` means that this node has nothing volatile about it, no timer either.
+Recovery is an event, never a constructor: after a crash every state is ``None``, and the records of the store come
+back as ``Recovered(record)``.
 
 After "sans-I/O" (h11) and the ready-struct of etcd's raft; the split in events and effects follows
 Lampson, "How to build a highly available system using consensus" (1996), section 3.
@@ -32,64 +32,71 @@ from msgspec import Struct, field
 
 from protocols.claims import Claims, Option, Safeguard
 from protocols.errors import UsageError
+from protocols.outcomes import Outcome
 
-# ---------------------------------------------------------------- events: what a node is told
+# ---------------------------------------------------------------- events: the inputs of a machine
 
 
 class Request(Struct, frozen=True, gc=False):
-    """What the client wants made atomic: ``subject`` (an order), and what only the outside knows.
+    """A client's request to change all accounts of ``subject`` (an order) or none, with the values that no machine can compute.
 
-    ``home`` is the service that coordinates it, ``owner`` the instance. ``age`` orders transactions for the lock
-    policies, in microseconds since the epoch (smaller is older); a retry keeps its first. ``horizon``: a (life,
-    sequence) below which every transaction of the same instance has ended, those of former lives as well
-    (``protocols.store.lives``). ``limit_ms``: undecided after that, it is given up.
+    ``home`` is the service that coordinates the transaction, ``owner`` the instance. ``priority_us`` orders transactions for
+    the lock policies: the microseconds since the epoch of the first attempt, which a retry keeps; the smaller one is the older
+    transaction. ``horizon`` is a (life, sequence) below which every transaction of the same instance has ended, those of former
+    lives as well (``protocols.store.lives``). An undecided transaction is aborted after ``limit_ms``.
     """
 
     subject: str
     home: str
     owner: str
-    age: int
+    priority_us: int
     horizon: tuple[int, int] = (0, 0)
     limit_ms: int = 9_500
 
 
 class Start(Struct, frozen=True, gc=False):
+    """The begin of a transaction at its owner."""
+
     txn: str
     request: Request
 
 
 class Received(Struct, frozen=True, gc=False):
-    """``sender`` is the address of the instance that sent it: where an answer goes."""
+    """The arrival of a message. ``sender`` is the address of the instance that sent it, to which an answer goes."""
 
     message: Any
     sender: str
 
 
 class Done(Struct, frozen=True, gc=False):
+    """The result of a command of this transaction."""
+
     command: "Command"
     result: tuple[Any, ...]
 
 
 class TimerFired(Struct, frozen=True, gc=False):
+    """The end of a timer that was neither cancelled nor set again."""
+
     name: str
 
 
 class Recovered(Struct, frozen=True, gc=False):
-    """One unfinished transaction that the store still knows, as the role's recovery command returned it."""
+    """A record of an unfinished transaction in the store, as the recovery command of the role returned it."""
 
     record: tuple[Any, ...]
 
 
 Event = Start | Received | Done | TimerFired | Recovered
 
-# ---------------------------------------------------------------- effects: what a node asks for
+# ---------------------------------------------------------------- effects: the outputs of a machine
 
 
 class Command(Struct, frozen=True, gc=False):
     """One atomic step of a store, by name: a pure function in the twin, a Lua function in Valkey.
 
     ``args`` and results are tuples of str, int, bool and tuples of these, so that both sides compare equal. The store's
-    client adds the time: a command sees ``now`` in milliseconds without having read a clock.
+    client adds the time: a command receives ``now`` in milliseconds and reads no clock.
     """
 
     name: str
@@ -97,22 +104,26 @@ class Command(Struct, frozen=True, gc=False):
 
 
 class Persist(Struct, frozen=True, gc=False):
+    """A command that is durable before any effect after it."""
+
     command: Command
 
 
 class Do(Struct, frozen=True, gc=False):
+    """A command that no effect waits for."""
+
     command: Command
 
 
 class Send(Struct, frozen=True, gc=False):
-    """``to`` is the name of a service (any of its instances) or the address of one instance."""
+    """A message. ``to`` is the name of a service, for any of its instances, or the address of one instance."""
 
     to: str
     message: Any
 
 
 class SetTimer(Struct, frozen=True, gc=False):
-    """``spread_ms``: the shell adds up to so much by chance, so that those who wait do not all wake at once."""
+    """A timer, set again if it is armed. The shell adds a random time of at most ``spread_ms``, so that no two fire at once."""
 
     name: str
     after_ms: int
@@ -120,78 +131,23 @@ class SetTimer(Struct, frozen=True, gc=False):
 
 
 class CancelTimer(Struct, frozen=True, gc=False):
+    """The end of a timer before it fires."""
+
     name: str
 
 
 class Reply(Struct, frozen=True, gc=False):
-    outcome: "Outcome"
+    """The answer to the client, where this node has one that waits."""
+
+    outcome: Outcome
 
 
 Effect = Persist | Do | Send | SetTimer | CancelTimer | Reply
 Effects = tuple[Effect, ...]
 
-# ---------------------------------------------------------------- outcomes
-
-
-class Decision(StrEnum):
-    """The decision on a request, as the client receives it."""
-
-    COMMITTED = "committed"
-    REFUSED = "refused"  # definitely did not happen, and repeating it at once would change nothing
-    CONFLICT = "conflict"  # definitely did not happen, contention is the only reason: repeat it
-    ACCEPTED = "accepted"  # begun and durable, and it will end one way or the other: ask later which
-
-
-class Reason(Struct, frozen=True, gc=False):
-    """The reason why a transaction did not happen: a code, the key that it concerns, and the transaction that has that.
-
-    As text, in records, messages and traces:
-
-    - ``short:KEY``, ``over:KEY``, ``missing:KEY``, ``negative:KEY``, ``timeout``   a repetition would change nothing
-    - ``locked:KEY:HOLDER``, ``busy:HOLDER``, ``conflict:NAME``                     contention, the reason to repeat it
-
-    A key may contain colons, a holder does not.
-    """
-
-    code: str = ""
-    key: str = ""
-    holder: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> "Reason":
-        """Return the reason that was written as ``text``."""
-        code, _, detail = text.partition(":")
-        if code == "busy":
-            return cls(code, holder=detail)
-        if code == "locked":
-            key, _, holder = detail.rpartition(":")
-            return cls(code, key, holder)
-        return cls(code, detail)
-
-    def __str__(self) -> str:
-        return ":".join(filter(None, (self.code, self.key, self.holder)))
-
-    @property
-    def is_contention(self) -> bool:
-        """Whether another transaction is the only reason."""
-        return self.code in ("locked", "busy", "conflict")
-
-
-class Outcome(Struct, frozen=True, gc=False):
-    """The answer to the client. ``reason`` is empty for a commit and for what is only accepted."""
-
-    decision: Decision
-    reason: Reason = Reason()
-
-    @classmethod
-    def rejected(cls, why: str) -> "Outcome":
-        """Return the outcome of a transaction that did not happen: a conflict where contention is the only reason."""
-        reason = Reason.parse(why)
-        return cls(Decision.CONFLICT if reason.is_contention else Decision.REFUSED, reason)
-
 
 class Branch(Struct, frozen=True, gc=False):
-    """One shard's share of a transaction: what changes there. ``changes`` are ``(key, delta)``, keys unique."""
+    """One shard's share of a transaction. ``changes`` are ``(key, delta)``, a key at most once."""
 
     service: str
     shard: int
@@ -202,38 +158,42 @@ class Branch(Struct, frozen=True, gc=False):
         return f"{self.service}/{self.shard}"
 
 
-# ---------------------------------------------------------------- how a protocol is run
+# ---------------------------------------------------------------- configuration, roles, protocols
 
 
 class Timing(Struct, frozen=True):
-    """Milliseconds. Timing is about progress only: no choice of these can make a protocol unsafe.
+    """The pauses of a protocol. They decide about progress only: no choice of them can make a protocol unsafe.
 
-    ``patience``: how old an undecided transaction must be before somebody other than its owner may end it; longer than
-    the longest limit of a request. ``doubt``: how long a participant waits before it asks. ``sweep``: how often a node looks
-    for what it should take up. ``ask``, ``tell``: how often a question (a vote is missing: a lock may be the
-    reason) and a decision (an acknowledgement is missing) are repeated.
+    ``patience_ms`` is the age at which an undecided transaction may be ended by another instance than its owner; it is longer
+    than the longest limit of a request. ``inquire_after_ms`` is the time in doubt before a participant inquires.
+    ``sweep_every_ms`` is the pause between two looks for unfinished transactions. A message without an answer is repeated after
+    ``retry_ms``, a prepare without a vote, which may wait for a lock, after ``vote_retry_ms``.
     """
 
-    ask: int = 1_000
-    tell: int = 250
-    patience: int = 12_000
-    doubt: int = 500
-    sweep: int = 250
+    vote_retry_ms: int = 1_000
+    retry_ms: int = 250
+    patience_ms: int = 12_000
+    inquire_after_ms: int = 500
+    sweep_every_ms: int = 250
 
     @property
     def takeover_s(self) -> float:
-        """Seconds by which others have ended what a node that stays away had begun: doubt, a sweep, patience, asked again."""
-        return (self.doubt + self.sweep + self.patience + self.ask) / 1000
+        """Seconds until others have ended the transactions of a node that stays away.
+
+        The terms are those of the slowest case: in doubt, a sweep, patience, and one more inquiry.
+        """
+        return (self.inquire_after_ms + self.sweep_every_ms + self.patience_ms + self.vote_retry_ms) / 1000
 
 
 class Config(Struct, frozen=True):
-    """How a protocol is run: its options by name, the safeguards that are switched off, its timing."""
+    """The configuration of a protocol: its options by name, the safeguards that are switched off, its timing."""
 
     options: Mapping[str, str] = field(default_factory=dict)
     ablated: frozenset[str] = frozenset()
     timing: Timing = Timing()
 
-    def keeps(self, safeguard: str) -> bool:
+    def enabled(self, safeguard: str) -> bool:
+        """Whether a safeguard is not ablated."""
         return safeguard not in self.ablated
 
 
@@ -241,44 +201,47 @@ Step = Callable[[Any, Any, Event], tuple[Any, Effects]]
 
 
 class Role(Struct, frozen=True):
-    """A step function, and the command by which the shell finds what a crash left unfinished.
+    """A step function, and the command that lists the transactions that a crash left unfinished.
 
-    ``recovery`` names a command ``(owner, older_than_ms)`` that lists ``((txn, record), ...)``: the unfinished
-    transactions of ``owner`` and those of anybody that are older. ``orphan`` picks that age from the timing.
+    ``recovery`` names a command ``(owner, older_than_ms)`` that returns ``((txn, record), ...)``: the unfinished
+    transactions of ``owner``, and older ones of any owner. ``orphan_age_ms`` picks that age from the timing.
     """
 
     name: str
     step: Step
     recovery: str
-    orphan: Callable[[Timing], int]
+    orphan_age_ms: Callable[[Timing], int]
 
 
 class StateKind(StrEnum):
-    """A property of a listed transaction that matters outside the protocol. A probe counts each under its value."""
+    """A property of a listed transaction that matters outside the protocol. A probe counts each kind under its value."""
 
-    IN_DOUBT = "in_doubt"  # the node may not decide alone, and waits for a decision
-    LOCKS = "locks"  # it holds locks, or waits for one
-    FENCES = "fences"  # it has ended, and its fence should have been collected
-    OPEN = "open"  # it has not ended, and nobody else waits for it
+    IN_DOUBT = "in_doubt"  # this node may not decide alone, and waits for the decision
+    LOCKS = "locks"  # the transaction holds locks, or waits for one
+    FENCES = "fences"  # the transaction has ended, and its fence should have been collected
+    OPEN = "open"  # the transaction has not ended, and no other waits for it
 
 
 class Layout(StrEnum):
-    """Where the services keep their data, as a protocol wants it."""
+    """The stores of a deployment, as a protocol requires them."""
 
-    APART = "apart"  # a store for each service, which no other can reach
-    TOGETHER = "together"  # all on the coordinator's
+    SEPARATE = "separate"  # one for each service, which no other service can reach
+    SHARED = "shared"  # one for all services, the coordinator's
 
 
 class Protocol(Struct, frozen=True):
-    """A protocol as the registry hands it out.
+    """A protocol as the registry returns it.
 
-    ``roles`` maps a service to the role it plays, ``commands`` the names to the pure twins of the Lua functions in
-    ``library``; both take ``(tables, config, now, *args)``. ``locks`` lists ``(key, txn)`` for every exclusive lock that is held
-    according to the records in a twin's tables. ``layout`` says which stores a deployment has: see ``store_of``.
-    ``lazy`` names commands that take any number of transactions and whose answer nobody needs: what several ask for within a
-    moment is done as one, and not at all if the process dies before. ``unheard`` names others whose answer says nothing to the
-    machine, so that it is not told. ``states`` maps each state that ``list_txns`` lists to its kinds: the harness knows no
-    protocol's own names. Raises ``UsageError`` for a state without a kind.
+    ``roles`` maps a service to its role, ``commands`` the names of the functions in ``library`` (Lua) to their pure twins, which
+    take ``(tables, config, now, *args)``. ``locks`` yields ``(key, txn)`` for every exclusive lock in the records of a twin's
+    tables. ``layout`` decides which stores a deployment has, see ``store_of``. ``states`` maps each state that the command
+    ``list_txns`` lists to its kinds: the harness knows no names of one protocol.
+
+    ``batched`` names commands that take any number of transactions and whose result no role needs: those of several transactions
+    are executed as one after a moment, and not at all if the process dies before. ``fire_and_forget`` names other commands whose
+    result no role needs.
+
+    Raises ``UsageError`` for a state without a kind.
     """
 
     name: str
@@ -291,9 +254,9 @@ class Protocol(Struct, frozen=True):
     safeguards: tuple[Safeguard, ...]
     options: tuple[Option, ...]
     locks: Callable[[Mapping[str, Any], Config], Iterable[tuple[str, str]]] = lambda _tables, _config: ()
-    layout: Layout = Layout.APART
-    lazy: frozenset[str] = frozenset()
-    unheard: frozenset[str] = frozenset()
+    layout: Layout = Layout.SEPARATE
+    batched: frozenset[str] = frozenset()
+    fire_and_forget: frozenset[str] = frozenset()
     states: Mapping[str, frozenset[StateKind]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -304,7 +267,7 @@ class Protocol(Struct, frozen=True):
                 raise UsageError(f"{wrong}; a state has one kind or more of: {', '.join(sorted(known))}")
 
     def kinds_of(self, state: str) -> frozenset[StateKind]:
-        """The kinds of a listed state. Raises ``UsageError`` naming one that ``states`` does not have."""
+        """Return the kinds of a listed state. Raises ``UsageError`` naming a state that ``states`` lacks."""
         if state not in self.states:
             known = ", ".join(self.states) or "none"
             raise UsageError(
@@ -313,15 +276,15 @@ class Protocol(Struct, frozen=True):
         return self.states[state]
 
     def store_of(self, service: str) -> str:
-        """The service whose store keeps the data of ``service``: its own, or the coordinator's for all of them."""
-        if self.layout is Layout.APART:
+        """Return the service whose store holds the data of ``service``: itself, or the coordinator's for all of them."""
+        if self.layout is Layout.SEPARATE:
             return service
         return next(name for name, role in self.roles.items() if role.name == "coordinator")
 
     def configure(
         self, options: Mapping[str, str] | None = None, ablate: tuple[str, ...] = (), timing: Timing | None = None
     ) -> Config:
-        """A checked configuration with every default filled in. Raises ``UsageError`` naming the bad value."""
+        """Return a checked configuration with all defaults. Raises ``UsageError`` naming the bad value."""
         known = {option.name: option for option in self.options}
         for name, value in (options or {}).items():
             if name not in known:
@@ -338,10 +301,10 @@ class Protocol(Struct, frozen=True):
         return Config({name: whole[name] for name in known}, frozenset(ablate), timing or Timing())
 
     def refuse_idle_ablation(self, config: Config) -> None:
-        """Raise ``UsageError`` for a safeguard that was switched off where it has nothing to do: the run would show nothing."""
+        """Raise ``UsageError`` for an ablated safeguard that these options make idle: the run would show nothing."""
         for one in self.safeguards:
             needed = [f"--{name} {value}" for name, value in one.under if config.options[name] != value]
             idle = [f"--{name} {value}" for name, value in one.not_under if config.options[name] == value]
-            if not config.keeps(one.name) and (needed or idle):
+            if not config.enabled(one.name) and (needed or idle):
                 why = f"it is for {' '.join(needed)}" if needed else f"it has nothing to do with {' '.join(idle)}"
                 raise UsageError(f"--ablate {one.name} would change nothing: {why}; change that, or leave --ablate out")

@@ -21,7 +21,6 @@ from protocols.core import (
     Done,
     Effect,
     Event,
-    Outcome,
     Persist,
     Protocol,
     Received,
@@ -32,6 +31,7 @@ from protocols.core import (
     SetTimer,
     TimerFired,
 )
+from protocols.outcomes import Outcome
 from protocols.service.failpoints import effect_name
 from protocols.store.twin import Twin
 

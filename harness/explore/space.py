@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from harness.explore.case import SearchCase
 from harness.explore.node import Execution, InstanceState, Live, NodeModel, Packet, describe_message, freeze
-from protocols.core import Command, Config, Decision, Protocol, Request, Role, Start, TimerFired, Timing
+from protocols.core import Command, Config, Protocol, Request, Role, Start, TimerFired, Timing
 from protocols.errors import UsageError
+from protocols.outcomes import Decision
 from protocols.store.lives import horizon, parts, prefix_of
 from protocols.store.twin import Twin
 
@@ -92,7 +93,8 @@ class Space:
 
     def __init__(self, protocol: Protocol, config: Config, case: SearchCase, patience: int = 0) -> None:
         # Time does not pass here: a timer may fire whenever it is armed, so the length of a pause would only multiply the states.
-        config = Config(config.options, config.ablated, Timing(ask=0, tell=0, patience=patience, doubt=0, sweep=0))
+        timing = Timing(vote_retry_ms=0, retry_ms=0, patience_ms=patience, inquire_after_ms=0, sweep_every_ms=0)
+        config = Config(config.options, config.ablated, timing)
         self.case = case
         self.nodes = tuple(
             NodeModel(service, role, protocol, config, late_commands=case.late_commands)

@@ -42,9 +42,9 @@ PROTOCOL = Protocol(
     name="lua",
     summary="the whole checkout in one function of one shared store (the upper bound)",
     roles={
-        "order": Role("coordinator", machine.cashier, "unfinished", lambda timing: timing.patience),
-        "stock": Role("bystander", machine.bystander, "unfinished", lambda timing: timing.patience),
-        "payment": Role("bystander", machine.bystander, "unfinished", lambda timing: timing.patience),
+        "order": Role("coordinator", machine.coordinator, "unfinished", lambda timing: timing.patience_ms),
+        "stock": Role("none", machine.no_role, "unfinished", lambda timing: timing.patience_ms),
+        "payment": Role("none", machine.no_role, "unfinished", lambda timing: timing.patience_ms),
     },
     messages=machine.MESSAGES,
     commands={**shop_commands.COMMANDS, **commands.COMMANDS},
@@ -52,5 +52,5 @@ PROTOCOL = Protocol(
     claims=claims,
     safeguards=SAFEGUARDS,
     options=(),
-    layout=Layout.TOGETHER,
+    layout=Layout.SHARED,
 )

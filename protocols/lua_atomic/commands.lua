@@ -3,7 +3,7 @@
 -- Make all of the changes and return ''; or return why not, and make none.
 local function take(changes)
   local steps = {changes}
-  if not keeps('check-first') then
+  if not enabled('check-first') then
     for index, change in ipairs(changes) do steps[index] = {change} end
   end
   for _, step in ipairs(steps) do
@@ -29,7 +29,7 @@ command('checkout', function(now, txn, order)
   local key = 'order:' .. order
   local instance, life, sequence = parts(txn)
   local field = 'verdict:' .. instance
-  local packed = keeps('replay-verdict') and call('HGET', key, field)
+  local packed = enabled('replay-verdict') and call('HGET', key, field)
   if packed then
     local last_life, last, verdict = unpack(cmsgpack.unpack(packed))
     if not before(last_life, last, life, sequence) then return verdict == '' and {'paid'} or {'no', verdict} end

@@ -24,7 +24,7 @@ def checkout(tables: Tables, config: Config, now: int, txn: str, order: str) -> 
     instance, point = parts(txn)
     field = f"verdict:{instance}"
     *last, verdict = tables[f"order:{order}"].get(field, (*ledger.NEVER_BEGUN, ""))
-    if point <= tuple(last) and config.keeps("replay-verdict"):
+    if point <= tuple(last) and config.enabled("replay-verdict"):
         return ("no", verdict) if verdict else PAID
     if state == "paid":
         return PAID
@@ -38,7 +38,7 @@ def checkout(tables: Tables, config: Config, now: int, txn: str, order: str) -> 
 
 def _take(tables: Tables, config: Config, changes: ledger.Changes) -> str:
     """Make all of the changes and return ""; or return why not, and make none."""
-    steps = (changes,) if config.keeps("check-first") else tuple((change,) for change in changes)
+    steps = (changes,) if config.enabled("check-first") else tuple((change,) for change in changes)
     for step in steps:
         why = ledger.check(tables, config, step)
         if why:

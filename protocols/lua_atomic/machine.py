@@ -15,17 +15,18 @@ There is nobody to ask and nothing to wait for, so there is nothing volatile, no
             (start) --checkout persisted: paid, or why not--> tell the client
 """
 
-from protocols.core import Command, Config, Decision, Done, Effects, Event, Outcome, Persist, Reply, Start
+from protocols.core import Command, Config, Done, Effects, Event, Persist, Reply, Start
+from protocols.outcomes import Decision, Outcome
 
 MESSAGES = ()
 
 
-def cashier(config: Config, state: None, event: Event) -> tuple[None, Effects]:
+def coordinator(config: Config, state: None, event: Event) -> tuple[None, Effects]:
     """One step of the order service. It keeps nothing: any instance can do any checkout."""
     match event:
         case Start(txn, request):
             force = Persist(Command("checkout", (txn, request.subject)))
-            if not config.keeps("force-checkout"):
+            if not config.enabled("force-checkout"):
                 return None, (Reply(Outcome(Decision.COMMITTED)), force)
             return None, (force,)
         case Done(Command("checkout"), ("paid",)):
@@ -35,6 +36,6 @@ def cashier(config: Config, state: None, event: Event) -> tuple[None, Effects]:
     return None, ()
 
 
-def bystander(config: Config, state: None, event: Event) -> tuple[None, Effects]:
+def no_role(config: Config, state: None, event: Event) -> tuple[None, Effects]:
     """Stock and payment serve their clients, and have no part in a checkout."""
     return None, ()

@@ -38,7 +38,7 @@ end
 
 local function without_record(subject, wanted)
   local state = plan(subject)
-  if keeps('start-record') or never(state) then return {state == 'paid' and 'paid' or 'gone'} end
+  if enabled('start-record') or never(state) then return {state == 'paid' and 'paid' or 'gone'} end
   if wanted == 'paid' then settle(subject) end
   return {wanted}
 end
@@ -57,10 +57,10 @@ command('begin', function(now, txn, subject, owner)
   local state, branches, holder = plan(subject)
   if state == 'paid' then return {'paid'} end
   if never(state) then return {'no', state .. ':order:' .. subject} end
-  if holder ~= '' and holder ~= txn and keeps('order-lock') then return {'busy', holder} end
+  if holder ~= '' and holder ~= txn and enabled('order-lock') then return {'busy', holder} end
   local known = call('HEXISTS', 'saga', txn) == 1
-  if not known and begun(subject, txn) and keeps('begin-once') then return {'busy', txn} end
-  if not known and keeps('start-record') then
+  if not known and begun(subject, txn) and enabled('begin-once') then return {'busy', txn} end
+  if not known and enabled('start-record') then
     hold(subject, txn)
     put('saga', txn, {subject, owner, now, 'running', branches})
     local entries = {{'begun', '', owner}}
@@ -75,8 +75,8 @@ command('confirm', function(now, txn, subject, entries)
   if not record then return without_record(subject, 'paid') end
   local state = record[STATE]
   subject = record[SUBJECT]
-  if state == 'running' and order_holder(subject) ~= txn and keeps('order-lock') then state = 'undoing' end
-  if state == 'undoing' and keeps('one-decision') then return turn(now, txn, record, entries) end
+  if state == 'running' and order_holder(subject) ~= txn and enabled('order-lock') then state = 'undoing' end
+  if state == 'undoing' and enabled('one-decision') then return turn(now, txn, record, entries) end
   settle(subject)
   entries[#entries + 1] = {'paid', '', ''}
   forget(now, txn, record, 'paid', entries)
@@ -145,7 +145,7 @@ end
 
 -- Those of them whose account was not set anew since.
 local function of_this_life(marked)
-  if not keeps('same-life') then return marked end
+  if not enabled('same-life') then return marked end
   local same = {}
   for _, change in ipairs(marked) do
     if life_of(change[1]) == change[3] then same[#same + 1] = change end
@@ -156,10 +156,10 @@ end
 command('perform', function(now, txn, branch, horizon, changes)
   announce(txn, horizon)
   collect(txn, horizon)
-  if stale(txn) and keeps('refuse-stale') then return {'conflict:stale'} end
+  if stale(txn) and enabled('refuse-stale') then return {'conflict:stale'} end
   local verdict, why = fence_of(txn, branch)
   if verdict == 'undone' or verdict == 'fenced' then return {'conflict:undone'} end
-  if verdict ~= '' and keeps('replay-verdict') then return {why} end
+  if verdict ~= '' and enabled('replay-verdict') then return {why} end
   why = check(changes, 1)
   put_fence(txn, branch, why == '' and 'done' or 'failed', why, marked_with_lives(changes))
   if why == '' then apply(changes, 1) end
@@ -167,15 +167,15 @@ command('perform', function(now, txn, branch, horizon, changes)
 end)
 
 command('compensate', function(now, txn, branch)
-  if stale(txn) and keeps('refuse-stale') then return {'undone'} end
+  if stale(txn) and enabled('refuse-stale') then return {'undone'} end
   local verdict, _, marked = fence_of(txn, branch)
-  if verdict == 'done' or (verdict ~= '' and not keeps('undo-recorded')) then
+  if verdict == 'done' or (verdict ~= '' and not enabled('undo-recorded')) then
     local back = of_this_life(marked)
     local full = check(back, -1)
     if full ~= '' then return {'later', full} end
     apply(back, -1)
     put_fence(txn, branch, 'undone', '', marked)
-  elseif verdict == '' and keeps('fence-undo') then
+  elseif verdict == '' and enabled('fence-undo') then
     put_fence(txn, branch, 'fenced', '', {})
   end
   return {'undone'}

@@ -37,12 +37,12 @@ def begin(tables: Tables, config: Config, now: int, txn: str, subject: str, owne
         return ("paid",)
     if state in ledger.NEVER:
         return ("no", f"{state}:order:{subject}")
-    if holder not in ("", txn) and config.keeps("order-lock"):
+    if holder not in ("", txn) and config.enabled("order-lock"):
         return ("busy", holder)
     known = txn in tables.get("saga", {})
-    if not known and ledger.begun(tables, subject, txn) and config.keeps("begin-once"):
+    if not known and ledger.begun(tables, subject, txn) and config.enabled("begin-once"):
         return ("busy", txn)  # a late copy: it is over
-    if not known and config.keeps("start-record"):
+    if not known and config.enabled("start-record"):
         ledger.hold(tables, subject, txn)
         table(tables, "saga")[txn] = Logged(subject, owner, now, "running", branches)
         first: Entries = (("perform", f"{branches[0][0]}/{branches[0][1]}", ""),) if branches else ()
@@ -56,9 +56,9 @@ def confirm(tables: Tables, config: Config, now: int, txn: str, subject: str, en
     if record is None:
         return _without_record(tables, config, subject, "paid")
     subject, state = record.subject, record.state
-    if state == "running" and ledger.holder(tables, subject) != txn and config.keeps("order-lock"):
+    if state == "running" and ledger.holder(tables, subject) != txn and config.enabled("order-lock"):
         state = "undoing"  # the order was set anew meanwhile
-    if state == "undoing" and config.keeps("one-decision"):
+    if state == "undoing" and config.enabled("one-decision"):
         return _turn(tables, now, txn, entries)
     ledger.settle(tables, subject)
     _forget(tables, now, txn, "paid", (*entries, ("paid", "", "")))
@@ -103,7 +103,7 @@ def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than:
 def _without_record(tables: Tables, config: Config, subject: str, wanted: str) -> Result:
     """Another instance has ended the saga. Whoever paid the order: it is paid, once."""
     state = ledger.plan(tables, subject).state
-    if config.keeps("start-record") or state in ledger.NEVER:
+    if config.enabled("start-record") or state in ledger.NEVER:
         return ("paid",) if state == "paid" else ("gone",)
     if wanted == "paid":
         ledger.settle(tables, subject)
@@ -135,12 +135,12 @@ def perform(
     """``(why,)``: empty if it is done, now or earlier; else why it never will be."""
     announce(tables, txn, horizon)
     collect(tables, txn, horizon)
-    if stale(tables, txn) and config.keeps("refuse-stale"):
+    if stale(tables, txn) and config.enabled("refuse-stale"):
         return ("conflict:stale",)
     fence = _fence(tables, txn, branch)
     if fence.verdict in ("undone", "fenced"):
         return ("conflict:undone",)
-    if fence.verdict and config.keeps("replay-verdict"):
+    if fence.verdict and config.enabled("replay-verdict"):
         return (fence.why,)
     why = ledger.check(tables, config, changes)
     _put_fence(tables, txn, Fence(branch, "failed" if why else "done", why, _marked(tables, changes)))
@@ -154,18 +154,18 @@ def compensate(tables: Tables, config: Config, now: int, txn: str, branch: str, 
 
     An account that was set anew since is what somebody wants it to be: nothing that was taken before is missing there.
     """
-    if stale(tables, txn) and config.keeps("refuse-stale"):
+    if stale(tables, txn) and config.enabled("refuse-stale"):
         return ("undone",)
     fence = _fence(tables, txn, branch)
-    if fence.verdict == "done" or (fence.verdict and not config.keeps("undo-recorded")):
-        same = not config.keeps("same-life")
+    if fence.verdict == "done" or (fence.verdict and not config.enabled("undo-recorded")):
+        same = not config.enabled("same-life")
         back = tuple((key, -delta) for key, delta, life in fence.marked if same or life == ledger.life(tables, key))
         full = ledger.check(tables, config, back)
         if full:
             return ("later", full)
         ledger.apply(tables, back)
         _put_fence(tables, txn, fence._replace(verdict="undone", why=""))
-    elif not fence.verdict and config.keeps("fence-undo"):
+    elif not fence.verdict and config.enabled("fence-undo"):
         _put_fence(tables, txn, Fence(branch, "fenced"))
     return ("undone",)
 

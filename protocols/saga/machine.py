@@ -33,12 +33,10 @@ from protocols.core import (
     Branch,
     Command,
     Config,
-    Decision,
     Do,
     Done,
     Effects,
     Event,
-    Outcome,
     Persist,
     Received,
     Recovered,
@@ -49,6 +47,7 @@ from protocols.core import (
     Start,
     TimerFired,
 )
+from protocols.outcomes import Decision, Outcome
 
 LONGEST_PAUSE_MS = 2_000
 
@@ -146,7 +145,7 @@ def _at_rest(config: Config, event: Event) -> tuple[Saga | None, Effects]:
 
 def _taken_up(config: Config, phase: Phase, txn: str, subject: str, branches: Iterable[Any]) -> Saga:
     request = Request(subject, "", "", 0)
-    return Saga(txn, request, phase, _branches(branches), pause_ms=config.timing.tell, told=True)
+    return Saga(txn, request, phase, _branches(branches), pause_ms=config.timing.retry_ms, told=True)
 
 
 def _while_beginning(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
@@ -171,7 +170,7 @@ def _while_beginning(config: Config, state: Saga, event: Event) -> tuple[Saga | 
 def _while_forward(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
     match event:
         case Received(Performed(_, branch, "")) if branch == state.branch:
-            further = replace(state, at=state.at + 1, pause_ms=config.timing.tell)
+            further = replace(state, at=state.at + 1, pause_ms=config.timing.retry_ms)
             return _forward(config, further, ("performed", branch, ""))
         case Received(Performed(_, branch, why)) if branch == state.branch:
             return _turn_round(config, replace(state, at=state.at - 1, why=why), ("refused", branch, why))
@@ -185,7 +184,7 @@ def _while_forward(config: Config, state: Saga, event: Event) -> tuple[Saga | No
             return _set_back(config, replace(state, at=state.at - 1, why="conflict:undone"))
         case TimerFired("deadline"):
             # All steps: the one at hand may have been done, and a former life or another instance may be further.
-            last = len(state.branches) - 1 if config.keeps("undo-unknown") else state.at - 1
+            last = len(state.branches) - 1 if config.enabled("undo-unknown") else state.at - 1
             return _turn_round(config, replace(state, at=last, why="timeout"), ("deadline", "", ""))
         case TimerFired("resend"):
             return _ask_again(state)
@@ -195,7 +194,7 @@ def _while_forward(config: Config, state: Saga, event: Event) -> tuple[Saga | No
 def _while_backward(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
     match event:
         case Received(Compensated(_, branch)) if branch == state.branch:
-            further = replace(state, at=state.at - 1, pause_ms=config.timing.tell)
+            further = replace(state, at=state.at - 1, pause_ms=config.timing.retry_ms)
             return _backward(config, further, ("compensated", branch, ""))
         case TimerFired("deadline") if not state.told:
             return replace(state, told=True), _tell(state, Outcome.rejected(state.why))
@@ -209,7 +208,7 @@ def _set_out(config: Config, state: Saga, branches: Iterable[Any]) -> tuple[Saga
     accepted = config.options["reply"] == "accepted"
     told = _tell(state, Outcome(Decision.ACCEPTED)) if accepted else ()
     first = replace(
-        state, phase=Phase.FORWARD, branches=_branches(branches), pause_ms=config.timing.tell, told=accepted
+        state, phase=Phase.FORWARD, branches=_branches(branches), pause_ms=config.timing.retry_ms, told=accepted
     )
     # The start record says already that the first step is asked for.
     after, effects = _ask(first) if first.branches else _forward(config, first)
@@ -221,7 +220,7 @@ def _forward(config: Config, state: Saga, *entries: Entry) -> tuple[Saga | None,
     if state.at < len(state.branches):
         return _ask(state, *entries, ("perform", state.branch, ""))
     force = Persist(Command("confirm", (state.txn, state.request.subject, entries)))
-    if not config.keeps("force-confirm"):
+    if not config.enabled("force-confirm"):
         return state, (*_tell(state, Outcome(Decision.COMMITTED)), force)
     return state, (force,)
 
@@ -231,7 +230,7 @@ def _turn_round(config: Config, state: Saga, *entries: Entry) -> tuple[Saga | No
     if state.at < 0:
         return _end(state, *entries)
     force = Persist(Command("give_up", (state.txn, state.request.subject, entries)))
-    if not config.keeps("force-turn"):
+    if not config.enabled("force-turn"):
         after, effects = _set_back(config, state)
         return after, (*effects, force)
     return state, (force,)
@@ -241,7 +240,7 @@ def _set_back(config: Config, state: Saga) -> tuple[Saga | None, Effects]:
     """That it turns round is durable, so "no" is true. The client hears it once all is undone, or now if it has no time left."""
     late = state.why == "timeout"
     told = _tell(state, Outcome.rejected(state.why)) if late else ()
-    back = replace(state, phase=Phase.BACKWARD, told=state.told or late, pause_ms=config.timing.tell)
+    back = replace(state, phase=Phase.BACKWARD, told=state.told or late, pause_ms=config.timing.retry_ms)
     after, effects = _backward(config, back)
     return after, (*told, *effects)
 
@@ -251,7 +250,7 @@ def _backward(config: Config, state: Saga, *entries: Entry) -> tuple[Saga | None
     if state.at < 0:
         return _end(state, *entries)
     state, effects = _ask(state, *entries, ("compensate", state.branch, ""))
-    if not config.keeps("end-after-undone"):
+    if not config.enabled("end-after-undone"):
         rest = (Send(branch.service, Compensate(state.txn, branch.name)) for branch in state.branches[: state.at])
         _, ended = _end(state)
         return None, (*effects, *rest, *ended)
@@ -295,17 +294,17 @@ def branch(config: Config, state: None, event: Event) -> tuple[None, Effects]:
     match event:
         case Received(Perform(txn, name, horizon, changes), sender):
             force = Persist(Command("perform", (txn, name, horizon, changes, sender)))
-            if not config.keeps("force-step"):
+            if not config.enabled("force-step"):
                 return None, (Send(sender, Performed(txn, name, "")), force)
             return None, (force,)
-        case Done(Command("perform", (txn, name, _, _, sender)), (why,)) if config.keeps("force-step"):
+        case Done(Command("perform", (txn, name, _, _, sender)), (why,)) if config.enabled("force-step"):
             return None, (Send(sender, Performed(txn, name, why)),)
 
         case Received(Compensate(txn, name), sender):
             force = Persist(Command("compensate", (txn, name, sender)))
-            if not config.keeps("force-undo"):
+            if not config.enabled("force-undo"):
                 return None, (Send(sender, Compensated(txn, name)), force)
             return None, (force,)
-        case Done(Command("compensate", (txn, name, sender)), ("undone",)) if config.keeps("force-undo"):
+        case Done(Command("compensate", (txn, name, sender)), ("undone",)) if config.enabled("force-undo"):
             return None, (Send(sender, Compensated(txn, name)),)
     return None, ()

@@ -1,6 +1,6 @@
 """Commands of many transactions, submitted as one.
 
-A protocol names commands that take any number of transactions and whose result no role needs (`Protocol.lazy`), such as the
+A protocol names commands that take any number of transactions and whose result no role needs (`Protocol.batched`), such as the
 end record of two-phase commit. A crash before the submission loses them, which costs a recovery and nothing else.
 """
 

@@ -24,7 +24,8 @@ from collections.abc import Callable
 from random import Random
 
 from protocols.backoff import Backoff
-from protocols.core import Decision, Outcome, Request
+from protocols.core import Request
+from protocols.outcomes import Decision, Outcome
 from protocols.ports import Clock, TimeLimit
 from protocols.service.capacity_limiter import CapacityLimiter
 from protocols.service.driver import Driver
@@ -74,39 +75,39 @@ class CheckoutRetrier:
 
     def _begin(self, subject: str) -> None:
         """Make the first attempt by callbacks if there is capacity, else leave all of it to a task."""
-        age, limit = self._clock.now_us(), TimeLimit(self._limit_ms)
+        priority_us, limit = self._clock.now_us(), TimeLimit(self._limit_ms)
         if not self._capacity.try_acquire():
-            return self._retry_soon(subject, age, limit, None)
+            return self._retry_soon(subject, priority_us, limit, None)
         if not self._ids.capacity.try_acquire():
             # The places for attempts are scarcer: this one must not be held while the checkout waits for the other kind.
             self._capacity.release()
-            return self._retry_soon(subject, age, limit, None)
+            return self._retry_soon(subject, priority_us, limit, None)
 
         def settle(outcome: Outcome | None) -> None:
             self._capacity.release()
             if _is_final(outcome):
                 self._answer(subject, outcome)
             else:
-                self._retry_soon(subject, age, limit, outcome)
+                self._retry_soon(subject, priority_us, limit, outcome)
 
-        return self._attempt(subject, age, limit, settle)
+        return self._attempt(subject, priority_us, limit, settle)
 
     def _answer(self, subject: str, outcome: Outcome | None) -> None:
         for waiting in self._waiting.pop(subject):
             if not waiting.done():  # a client that has left cancelled it
                 waiting.set_result(outcome)
 
-    def _retry_soon(self, subject: str, age: int, limit: TimeLimit, outcome: Outcome | None) -> None:
+    def _retry_soon(self, subject: str, priority_us: int, limit: TimeLimit, outcome: Outcome | None) -> None:
         def ended(task: asyncio.Task[Outcome | None]) -> None:
             # A task that failed may have begun a transaction that commits: its outcome is unknown. Its failure is reported by
             # `Background`; here it must not leave the clients waiting for ever.
             failed = task.cancelled() or task.exception() is not None
             self._answer(subject, None if failed else task.result())
 
-        task = self._retries.run(self._retry(subject, age, limit, outcome), "checkout retries")
+        task = self._retries.run(self._retry(subject, priority_us, limit, outcome), "checkout retries")
         task.add_done_callback(ended)
 
-    async def _retry(self, subject: str, age: int, limit: TimeLimit, outcome: Outcome | None) -> Outcome | None:
+    async def _retry(self, subject: str, priority_us: int, limit: TimeLimit, outcome: Outcome | None) -> Outcome | None:
         """Attempt until an outcome is final. `outcome` is the conflict of the attempt before; None if there was none."""
         backoff = Backoff(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, self._rng)
         lost_keys: set[str] = set()
@@ -121,13 +122,15 @@ class CheckoutRetrier:
                 else:
                     await self._clock.sleep(backoff.next_ms())
             try:
-                outcome = await self._attempt_in_turn(subject, age, limit, lost_keys)
+                outcome = await self._attempt_in_turn(subject, priority_us, limit, lost_keys)
             except TimeoutError:
                 return REFUSED_LATE  # no attempt was begun
             if _is_final(outcome):
                 return outcome
 
-    async def _attempt_in_turn(self, subject: str, age: int, limit: TimeLimit, lost_keys: set[str]) -> Outcome | None:
+    async def _attempt_in_turn(
+        self, subject: str, priority_us: int, limit: TimeLimit, lost_keys: set[str]
+    ) -> Outcome | None:
         """Wait for admission and capacity, then attempt. Raises `TimeoutError` if the limit ends before the attempt begins."""
         async with (
             asyncio.timeout(limit.left_ms / 1000) as waiting,
@@ -139,13 +142,15 @@ class CheckoutRetrier:
                 # From here on there is a transaction: a timeout would say "refused" of one that may still commit.
                 waiting.reschedule(None)
                 outcome: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
-                self._attempt(subject, age, limit, outcome.set_result)
+                self._attempt(subject, priority_us, limit, outcome.set_result)
                 slot.outcome = await outcome
             finally:
                 self._capacity.release()
         return slot.outcome
 
-    def _attempt(self, subject: str, age: int, limit: TimeLimit, settle: Callable[[Outcome | None], None]) -> None:
+    def _attempt(
+        self, subject: str, priority_us: int, limit: TimeLimit, settle: Callable[[Outcome | None], None]
+    ) -> None:
         """Begin one transaction. `settle` is called once, with its outcome, or with None at the time limit."""
         txn, horizon = self._ids.begin()
         left_ms = limit.left_ms
@@ -161,7 +166,7 @@ class CheckoutRetrier:
         timer = self._clock.call_later(left_ms, lambda: settle_once(None))
         # The transaction aborts itself before the client's limit, so that a slow one still gets a certain answer.
         abort_after_ms = max(int(left_ms) - DECISION_MS, 1)
-        request = Request(subject, self._home, self._owner, age, horizon, abort_after_ms)
+        request = Request(subject, self._home, self._owner, priority_us, horizon, abort_after_ms)
         self._driver.start(txn, request, settle_once)
 
 

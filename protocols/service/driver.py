@@ -26,7 +26,6 @@ from protocols.core import (
     Effect,
     Effects,
     Event,
-    Outcome,
     Persist,
     Received,
     Recovered,
@@ -38,6 +37,7 @@ from protocols.core import (
     Start,
     TimerFired,
 )
+from protocols.outcomes import Outcome
 from protocols.ports import Clock, Link, Store
 from protocols.service.batched_commands import BatchedCommands
 from protocols.service.failpoints import Failpoint, effect_name
@@ -53,7 +53,7 @@ class Driver:
     `ended` is called with the id of each transaction that has ended on this node. `failpoint` is called at every point
     between two effects; None costs nothing. It and `link` may be exchanged while the driver runs. `rng` spreads timers.
     `observer` receives every event and effect of every transaction; None costs nothing. `batched` and `fire_and_forget` are
-    names of commands: see `Protocol.lazy` and `Protocol.unheard`.
+    names of commands: see `Protocol.batched` and `Protocol.fire_and_forget`.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
-from protocols.core import Decision, Outcome
+from protocols.outcomes import Decision, Outcome
 from protocols.service.capacity_limiter import CapacityLimiter
 
 MOST_AT_A_TIME = 64

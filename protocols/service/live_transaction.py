@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, final
 
-from protocols.core import Event, Outcome
+from protocols.core import Event
+from protocols.outcomes import Outcome
 from protocols.ports import Timer
 from protocols.service.receipt import Receipt
 

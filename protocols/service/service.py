@@ -117,8 +117,8 @@ class Service:
             ports.clock,
             ended=self._ids.end,
             rng=ports.rng,
-            batched=protocol.lazy,
-            fire_and_forget=protocol.unheard,
+            batched=protocol.batched,
+            fire_and_forget=protocol.fire_and_forget,
         )
         retrier = CheckoutRetrier(name, node, self.driver, self._ids, ports.clock, ports.rng, limit_ms)
         memory, statuses = options.store_memory_mb * MB, options.statuses
@@ -142,7 +142,7 @@ class Service:
         Once at the start would not be enough: the last write of a former life may still be on its way to the store. A
         coordinator enlists first: from the moment on at which its life has a number, no former life begins a transaction.
         """
-        list_unfinished = Command(self.role.recovery, (self._node, self.role.orphan(self.config.timing)))
+        list_unfinished = Command(self.role.recovery, (self._node, self.role.orphan_age_ms(self.config.timing)))
         while True:
             try:
                 if self.role.name == "coordinator":
@@ -153,12 +153,12 @@ class Service:
                 continue  # the call has waited for its time limit, so this is no busy loop
             except StoreFault:
                 # The store has logged it. A record that it cannot list today may be gone or mended at the next sweep.
-                await self._ports.clock.sleep(self.config.timing.sweep)
+                await self._ports.clock.sleep(self.config.timing.sweep_every_ms)
                 continue
             if self._ids.life:
                 self._ids.set_unfinished(txn for txn, _ in unfinished)
             self._log.recovering(self.driver.recover(unfinished, before))
-            await self._ports.clock.sleep(self.config.timing.sweep)
+            await self._ports.clock.sleep(self.config.timing.sweep_every_ms)
 
     async def _enlist(self) -> None:
         (life,) = await self._ports.store.call(Command("enlist", (self._node, self._ids.life)))

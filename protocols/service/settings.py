@@ -116,7 +116,7 @@ def environment(env: Mapping[str, str]) -> dict[str, str]:
 
 def timing_for(limit_ms: int) -> Timing:
     """Return the timing of a service whose requests take at most `limit_ms`: its patience must outlast them."""
-    return Timing(patience=limit_ms + PATIENCE_MS)
+    return Timing(patience_ms=limit_ms + PATIENCE_MS)
 
 
 def _secret(env: Mapping[str, str], name: str) -> str:

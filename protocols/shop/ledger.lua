@@ -81,7 +81,7 @@ end)
 -- Why a change cannot be made, or ''; `balance` is nil where there is no account. Locks are not looked at.
 local function check_change(key, balance, delta)
   if not balance then return 'missing:' .. key end
-  local why = keeps('guard') and refusal(balance, delta) or ''
+  local why = enabled('guard') and refusal(balance, delta) or ''
   return why ~= '' and why .. ':' .. key or ''
 end
 

@@ -136,7 +136,7 @@ def check_change(tables: Tables, config: Config, key: str, delta: int) -> str:
     """Return why a change cannot be made: ``missing:KEY``, ``short:KEY``, ``over:KEY``; or "". Locks are not looked at."""
     if key not in tables:
         return f"missing:{key}"
-    why = refusal(tables[key]["balance"], delta) if config.keeps("guard") else ""
+    why = refusal(tables[key]["balance"], delta) if config.enabled("guard") else ""
     return f"{why}:{key}" if why else ""
 
 

@@ -1,6 +1,7 @@
 """The handlers of the order service: orders and their checkout."""
 
-from protocols.core import Command, Decision, Outcome, Reason
+from protocols.core import Command
+from protocols.outcomes import Decision, Outcome, Reason
 from protocols.ports import TimeLimit
 from protocols.shop.amounts import LIMIT, parse
 from protocols.shop.batches import ORDER_BYTES, in_chunks, parse_count

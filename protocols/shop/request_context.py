@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from protocols.backoff import Backoff
-from protocols.core import Command, Outcome
+from protocols.core import Command
+from protocols.outcomes import Outcome
 from protocols.ports import Clock, Store, StoreDown, StoreUnknown, TimeLimit
 from protocols.shop.amounts import BadAmount
 from protocols.shop.ids import BadId, check_all

@@ -6,7 +6,7 @@ local function pack(value) return cmsgpack.pack(value) end
 -- Set by each command as it begins: while the library loads there is nothing to call yet.
 local call
 
-local function keeps(safeguard) return not ABLATED[safeguard] end
+local function enabled(safeguard) return not ABLATED[safeguard] end
 
 -- Whole numbers as text: Lua's own tostring() would give 1e+15, and without the sum a negated 0 would be -0.
 local function text(number) return string.format('%.0f', number + 0) end

@@ -126,9 +126,9 @@ PROTOCOL = Protocol(
     name="2pc",
     summary="two-phase commit, strict two-phase locking, presumed abort",
     roles={
-        "order": Role("coordinator", machine.coordinator, "unfinished", lambda timing: timing.patience),
-        "stock": Role("participant", machine.participant, "doubts", lambda timing: timing.doubt),
-        "payment": Role("participant", machine.participant, "doubts", lambda timing: timing.doubt),
+        "order": Role("coordinator", machine.coordinator, "unfinished", lambda timing: timing.patience_ms),
+        "stock": Role("participant", machine.participant, "doubts", lambda timing: timing.inquire_after_ms),
+        "payment": Role("participant", machine.participant, "doubts", lambda timing: timing.inquire_after_ms),
     },
     messages=machine.MESSAGES,
     commands={**shop_commands.COMMANDS, **commands.COMMANDS},
@@ -153,7 +153,7 @@ PROTOCOL = Protocol(
         ),
     ),
     locks=held,
-    lazy=frozenset({"end"}),
+    batched=frozenset({"end"}),
     states={
         "open": frozenset({StateKind.OPEN}),
         "committed": frozenset({StateKind.OPEN}),

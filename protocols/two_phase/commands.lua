@@ -18,8 +18,8 @@ command('open', function(now, txn, subject, owner)
   local state, branches, holder = plan(subject)
   if state == 'paid' then return {'paid'} end
   if never(state) then return {'no', state .. ':order:' .. subject} end
-  if holder ~= '' and holder ~= txn and keeps('order-lock') then return {'busy', holder} end
-  if begun(subject, txn) and call('HEXISTS', 'open', txn) == 0 and keeps('open-once') then return {'busy', txn} end
+  if holder ~= '' and holder ~= txn and enabled('order-lock') then return {'busy', holder} end
+  if begun(subject, txn) and call('HEXISTS', 'open', txn) == 0 and enabled('open-once') then return {'busy', txn} end
   hold(subject, txn)
   put('open', txn, {subject, owner, now, branches})
   return {'open', branches}
@@ -30,7 +30,7 @@ command('commit', function(now, txn)
   local packed = call('HGET', 'open', txn)
   if not packed then return {'fenced'} end
   local subject = cmsgpack.unpack(packed)[SUBJECT]
-  if order_holder(subject) ~= txn and keeps('order-lock') then return {'fenced'} end
+  if order_holder(subject) ~= txn and enabled('order-lock') then return {'fenced'} end
   call('HDEL', 'open', txn)
   settle(subject)
   call('HSET', 'committed', txn, packed)
@@ -48,7 +48,7 @@ command('resolve', function(now, txn, patience, sender, branch)
   record = get('open', txn)
   if not record then return {'abort', {}} end
   if patience > 0 and waited(now, 'open', txn, record, OPENED_AT) < patience then return {'pending', {}} end
-  if keeps('fence-inquiry') then fence(txn) end
+  if enabled('fence-inquiry') then fence(txn) end
   return {'abort', record[BRANCHES]}
 end)
 
@@ -74,9 +74,9 @@ end)
 -- verdicts ------------------------------------------------------------------------------------------------------------
 
 local function verdict_of(txn)
-  if stale(txn) then return keeps('refuse-stale') and 'conflict:stale' or '' end
+  if stale(txn) then return enabled('refuse-stale') and 'conflict:stale' or '' end
   local verdict = recall(txn) or ''
-  return verdict == COMMITTED and not keeps('replay-verdict') and '' or verdict
+  return verdict == COMMITTED and not enabled('replay-verdict') and '' or verdict
 end
 
 -- Record the verdict, let go of everything, and decide for those who waited for these locks.
@@ -88,13 +88,13 @@ end
 
 -- participant ---------------------------------------------------------------------------------------------------------
 
-command('prepare', function(now, txn, home, branch, age, horizon, changes, coordinator)
+command('prepare', function(now, txn, home, branch, priority_us, horizon, changes, coordinator)
   announce(txn, horizon)
   collect(txn, horizon)
   local verdict = verdict_of(txn)
   if verdict ~= '' then return {{{coordinator, txn, branch, verdict == COMMITTED and '' or verdict}}, {}} end
   if call('HEXISTS', 'prepared', txn) == 1 then return {{{coordinator, txn, branch, ''}}, {}} end
-  local why, wounds = acquire(txn, {home, branch, coordinator, age, now, changes})
+  local why, wounds = acquire(txn, {home, branch, coordinator, priority_us, now, changes})
   if why == 'wait' then return {{}, wounds} end
   return {{{coordinator, txn, branch, why}}, {}}
 end)

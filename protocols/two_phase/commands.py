@@ -11,7 +11,7 @@ A participant's, beside the accounts:
 
 - ``prepared``    txn -> ``Prepared``   PREPARED: in doubt, holding its locks
 - ``queued``      txn -> ``Prepared``   waiting for a lock, holding nothing here
-- ``wait:KEY``    txn -> age                                               who waits for the lock of KEY
+- ``wait:KEY``    txn -> priority_us                                               who waits for the lock of KEY
 - a fence (``protocols.store.fences``)           "committed" or why not         the verdict, replayed to whatever comes late
 
 ``votes`` in a result are (coordinator, txn, branch, why), ``wounds`` (coordinator, txn).
@@ -39,9 +39,9 @@ def open_(tables: Tables, config: Config, now: int, txn: str, subject: str, owne
         return ("paid",)
     if state in ledger.NEVER:
         return ("no", f"{state}:order:{subject}")
-    if holder not in ("", txn) and config.keeps("order-lock"):
+    if holder not in ("", txn) and config.enabled("order-lock"):
         return ("busy", holder)
-    if ledger.begun(tables, subject, txn) and txn not in tables.get("open", {}) and config.keeps("open-once"):
+    if ledger.begun(tables, subject, txn) and txn not in tables.get("open", {}) and config.enabled("open-once"):
         return ("busy", txn)  # a late copy: it is over
     ledger.hold(tables, subject, txn)
     table(tables, "open")[txn] = Opened(subject, owner, now, branches)
@@ -53,7 +53,7 @@ def commit(tables: Tables, config: Config, now: int, txn: str) -> Result:
     if txn in tables.get("committed", {}):
         return ("committed",)
     record = tables.get("open", {}).get(txn)
-    if record is None or (ledger.holder(tables, record.subject) != txn and config.keeps("order-lock")):
+    if record is None or (ledger.holder(tables, record.subject) != txn and config.enabled("order-lock")):
         return ("fenced",)
     drop(tables, "open", txn)
     ledger.settle(tables, record.subject)
@@ -80,7 +80,7 @@ def resolve(tables: Tables, config: Config, now: int, txn: str, patience: int, s
         return ("abort", ())
     if patience and waited(tables, now, "open", txn) < patience:
         return ("pending", ())
-    if config.keeps("fence-inquiry"):
+    if config.enabled("fence-inquiry"):
         _fence(tables, txn)
     return ("abort", record.branches)
 
@@ -121,7 +121,7 @@ def prepare(
     txn: str,
     home: str,
     branch: str,
-    age: int,
+    priority_us: int,
     horizon: Point,
     changes: tuple[tuple[str, int], ...],
     coordinator: str,
@@ -137,7 +137,7 @@ def prepare(
         return (((coordinator, txn, branch, "" if verdict == "committed" else verdict),), ())
     if txn in tables.get("prepared", {}):
         return (((coordinator, txn, branch, ""),), ())
-    why, wounds = locks.acquire(tables, config, txn, Prepared(home, branch, coordinator, age, now, changes))
+    why, wounds = locks.acquire(tables, config, txn, Prepared(home, branch, coordinator, priority_us, now, changes))
     return ((), wounds) if why == "wait" else (((coordinator, txn, branch, why),), ())
 
 
@@ -221,9 +221,9 @@ def _finish(tables: Tables, config: Config, now: int, txn: str, verdict: str) ->
 def _verdict(tables: Tables, config: Config, txn: str) -> str:
     """What was decided: ``committed``, why not, ``conflict:stale`` (long over), or nothing."""
     if stale(tables, txn):
-        return "conflict:stale" if config.keeps("refuse-stale") else ""
+        return "conflict:stale" if config.enabled("refuse-stale") else ""
     verdict: str = recall(tables, txn) or ""
-    if verdict == "committed" and not config.keeps("replay-verdict"):
+    if verdict == "committed" and not config.enabled("replay-verdict"):
         return ""
     return verdict
 

@@ -5,10 +5,10 @@ local function why_not_aside(changes, accounts)
   for index, change in ipairs(changes) do
     local key, delta, account = change[1], change[2], accounts[index]
     local balance, lock = account[1], account[2]
-    if lock ~= '' and keeps('locks') then return 'locked:' .. key .. ':' .. lock end
+    if lock ~= '' and enabled('locks') then return 'locked:' .. key .. ':' .. lock end
     local why = check_change(key, balance, delta)
     if why ~= '' then return why end
-    if keeps('guard') and keeps('escrow-guard') and set_aside_by_others(balance, account[3], account[4], delta) then
+    if enabled('guard') and enabled('escrow-guard') and set_aside_by_others(balance, account[3], account[4], delta) then
       return 'locked:' .. key .. ':' .. ESCROW
     end
   end
@@ -16,7 +16,7 @@ local function why_not_aside(changes, accounts)
 end
 
 local function set_aside(changes)
-  if not keeps('escrow-record') then return end
+  if not enabled('escrow-record') then return end
   for _, change in ipairs(changes) do
     call('HINCRBY', change[1], change[2] < 0 and 'held' or 'due', text(math.abs(change[2])))
   end

@@ -25,18 +25,18 @@ def why_not(tables: Tables, config: Config, changes: Changes) -> str:
     """Why these cannot be set aside: ``short:KEY``, ``over:KEY``, ``locked:KEY:HOLDER``, or nothing."""
     for key, delta in changes:
         account = tables[key]
-        if account["lock"] and config.keeps("locks"):
+        if account["lock"] and config.enabled("locks"):
             return f"locked:{key}:{account['lock']}"  # from a time with another policy
         why = ledger.check_change(tables, config, key, delta)
         if why:
             return why
-        if config.keeps("guard") and config.keeps("escrow-guard") and ledger.set_aside_by_others(account, delta):
+        if config.enabled("guard") and config.enabled("escrow-guard") and ledger.set_aside_by_others(account, delta):
             return f"locked:{key}:{ledger.ESCROW}"
     return ""
 
 
 def set_aside(tables: Tables, config: Config, changes: Changes) -> None:
-    for key, delta in changes if config.keeps("escrow-record") else ():
+    for key, delta in changes if config.enabled("escrow-record") else ():
         field = _field(delta)
         tables[key][field] = tables[key].get(field, 0) + abs(delta)
 

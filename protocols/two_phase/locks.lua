@@ -1,11 +1,11 @@
 -- Who gets a lock, who waits and who is refused. The twin of locks.py.
 
 -- The fields of a packed `Prepared` (records.py).
-local HOME, BRANCH, COORDINATOR, AGE, SINCE, CHANGES = 1, 2, 3, 4, 5, 6
+local HOME, BRANCH, COORDINATOR, PRIORITY, SINCE, CHANGES = 1, 2, 3, 4, 5, 6
 
 local function enqueue(txn, record)
   put('queued', txn, record)
-  for _, change in ipairs(record[CHANGES]) do call('ZADD', 'wait:' .. change[1], text(record[AGE]), txn) end
+  for _, change in ipairs(record[CHANGES]) do call('ZADD', 'wait:' .. change[1], text(record[PRIORITY]), txn) end
 end
 
 local function dequeue(txn)
@@ -38,7 +38,7 @@ local function holders_of(txn, changes, accounts)
   local holders, seen = {}, {}
   for index, change in ipairs(changes) do
     local lock = accounts[index][2]
-    if lock ~= '' and lock ~= txn and not seen[lock] and keeps('locks') then
+    if lock ~= '' and lock ~= txn and not seen[lock] and enabled('locks') then
       seen[lock] = true
       holders[#holders + 1] = {txn = lock, key = change[1], record = get('prepared', lock)}
     end
@@ -47,11 +47,11 @@ local function holders_of(txn, changes, accounts)
 end
 
 local function wait_or_die(txn, record, holders)
-  local policy = keeps('deadlock-policy') and OPTIONS.locks or 'wait'
+  local policy = enabled('deadlock-policy') and OPTIONS.locks or 'wait'
   local oldest, wounds = nil, {}
   for _, holder in ipairs(holders) do
-    local age = holder.record[AGE]
-    if age < record[AGE] or (age == record[AGE] and holder.txn < txn) then
+    local priority_us = holder.record[PRIORITY]
+    if priority_us < record[PRIORITY] or (priority_us == record[PRIORITY] and holder.txn < txn) then
       oldest = oldest or holder
     elseif policy == 'wound-wait' then
       wounds[#wounds + 1] = {holder.record[COORDINATOR], holder.txn}
@@ -106,7 +106,7 @@ local function release(txn, changes, committed)
     if lock == txn then
       freed[#freed + 1] = key
       call('HSET', key, 'balance', after, 'lock', '')
-    elseif aside and (committed or keeps('escrow-return')) then
+    elseif aside and (committed or enabled('escrow-return')) then
       call('HSET', key, 'balance', after, field, text(aside - math.abs(delta)))
     else
       call('HSET', key, 'balance', after)

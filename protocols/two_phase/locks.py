@@ -48,7 +48,7 @@ def release(tables: Tables, config: Config, txn: str, changes: Changes, committe
         if tables[key]["lock"] == txn:
             tables[key]["lock"] = ""
             freed.append(key)
-        elif committed or config.keeps("escrow-return"):
+        elif committed or config.enabled("escrow-return"):
             escrow.take_back(tables[key], delta)
     return freed
 
@@ -95,7 +95,7 @@ def dequeue(tables: Tables, txn: str) -> None:
 def _held(tables: Tables, config: Config, txn: str, changes: Changes) -> dict[str, str]:
     """Who holds a key that ``txn`` wants, with the first such key, in the order of the keys."""
     held: dict[str, str] = {}
-    for key, _ in changes if config.keeps("locks") else ():
+    for key, _ in changes if config.enabled("locks") else ():
         holder = tables[key]["lock"]
         if holder and holder != txn:
             held.setdefault(holder, key)
@@ -118,8 +118,8 @@ def _lock(tables: Tables, config: Config, txn: str, changes: Changes) -> str:
 def _wait_or_die(
     tables: Tables, config: Config, txn: str, record: Prepared, held: dict[str, str]
 ) -> tuple[str, tuple[tuple[str, str], ...]]:
-    older = [holder for holder in held if (tables["prepared"][holder].age, holder) < (record.age, txn)]
-    policy = config.options["locks"] if config.keeps("deadlock-policy") else "wait"
+    older = [holder for holder in held if (tables["prepared"][holder].priority_us, holder) < (record.priority_us, txn)]
+    policy = config.options["locks"] if config.enabled("deadlock-policy") else "wait"
     if policy == "no-wait" or (policy == "wait-die" and older):
         holder = (older or list(held))[0]
         return refuse(tables, txn, f"locked:{held[holder]}:{holder}"), ()
@@ -129,8 +129,8 @@ def _wait_or_die(
 
 
 def _waiting(tables: Tables, config: Config, freed: list[str]) -> list[str]:
-    ages = {txn: age for key in freed for txn, age in tables.get(f"wait:{key}", {}).items()}
-    return sorted(ages, key=lambda txn: (ages[txn], txn), reverse=config.options["locks"] == "wait-die")
+    priorities = {txn: priority_us for key in freed for txn, priority_us in tables.get(f"wait:{key}", {}).items()}
+    return sorted(priorities, key=lambda txn: (priorities[txn], txn), reverse=config.options["locks"] == "wait-die")
 
 
 def _offer(tables: Tables, config: Config, now: int, txn: str, votes: Votes, wounds: Wounds) -> bool:
@@ -146,4 +146,4 @@ def _offer(tables: Tables, config: Config, now: int, txn: str, votes: Votes, wou
 def _enqueue(tables: Tables, txn: str, record: Prepared) -> None:
     table(tables, "queued")[txn] = record
     for key, _ in record.changes:
-        table(tables, f"wait:{key}")[txn] = record.age
+        table(tables, f"wait:{key}")[txn] = record.priority_us

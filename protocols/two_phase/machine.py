@@ -31,13 +31,11 @@ from protocols.core import (
     CancelTimer,
     Command,
     Config,
-    Decision,
     Do,
     Done,
     Effect,
     Effects,
     Event,
-    Outcome,
     Persist,
     Received,
     Recovered,
@@ -48,17 +46,18 @@ from protocols.core import (
     Start,
     TimerFired,
 )
+from protocols.outcomes import Decision, Outcome
 
 # ---------------------------------------------------------------- messages
 
 
 class Prepare(Struct, frozen=True, gc=False):
-    """Coordinator to participant. ``home`` is the service that answers inquiries; ``age``, ``horizon``: see Request."""
+    """Coordinator to participant. ``home`` is the service that answers inquiries; ``priority_us``, ``horizon``: see Request."""
 
     txn: str
     home: str
     branch: str
-    age: int
+    priority_us: int
     horizon: tuple[int, int]
     changes: tuple[tuple[str, int], ...]
 
@@ -165,7 +164,7 @@ def _while_voting(config: Config, state: Coordination, event: Event) -> tuple[Co
         case TimerFired("deadline"):
             return _abort(state, "timeout")
         case TimerFired("resend"):
-            return state, (*_prepares(state), SetTimer("resend", config.timing.ask))
+            return state, (*_prepares(state), SetTimer("resend", config.timing.vote_retry_ms))
     return state, _inquiry(config, event)
 
 
@@ -184,7 +183,7 @@ def _while_committed(config: Config, state: Coordination, event: Event) -> tuple
             missing = state.waiting - {branch}
             return (replace(state, waiting=missing), ()) if missing else (None, (Do(Command("end", (txn,))),))
         case TimerFired("resend"):
-            return state, (*_commits(state), SetTimer("resend", config.timing.tell))
+            return state, (*_commits(state), SetTimer("resend", config.timing.retry_ms))
     return state, _inquiry(config, event)
 
 
@@ -200,7 +199,7 @@ def _inquiry(config: Config, event: Event) -> Effects:
     """What any instance answers at any time: the store knows, whatever this one has in memory."""
     match event:
         case Received(Inquiry(txn, branch), sender):
-            return (Persist(Command("resolve", (txn, config.timing.patience, sender, branch))),)
+            return (Persist(Command("resolve", (txn, config.timing.patience_ms, sender, branch))),)
         case Done(Command("resolve", (txn, _, sender, branch)), (verdict, branches)):
             return tuple(_answers(txn, sender, branch, verdict, branches))
     return ()
@@ -210,13 +209,13 @@ def _begin_voting(config: Config, state: Coordination, branches: tuple[Branch, .
     state = replace(state, phase=Phase.VOTING, branches=branches, waiting=frozenset(b.name for b in branches))
     if not branches:
         return _commit(config, state)
-    return state, (*_prepares(state), SetTimer("resend", config.timing.ask))
+    return state, (*_prepares(state), SetTimer("resend", config.timing.vote_retry_ms))
 
 
 def _count_yes(config: Config, state: Coordination, branch: str) -> tuple[Coordination | None, Effects]:
     missing = state.waiting - {branch}
     state = replace(state, waiting=missing)
-    if missing and config.keeps("unanimous"):
+    if missing and config.enabled("unanimous"):
         return state, ()
     return _commit(config, state)
 
@@ -224,7 +223,7 @@ def _count_yes(config: Config, state: Coordination, branch: str) -> tuple[Coordi
 def _commit(config: Config, state: Coordination) -> tuple[Coordination, Effects]:
     state = replace(state, phase=Phase.COMMITTING)
     force = Persist(Command("commit", (state.txn,)))
-    if config.keeps("force-commit"):
+    if config.enabled("force-commit"):
         return state, (CancelTimer("deadline"), CancelTimer("resend"), force)
     _, told = _tell_commit(config, state)
     return state, (CancelTimer("deadline"), *told, force)
@@ -235,17 +234,17 @@ def _tell_commit(config: Config, state: Coordination) -> tuple[Coordination | No
     state = replace(state, phase=Phase.COMMITTED, waiting=frozenset(b.name for b in state.branches))
     if not state.branches:
         return None, (*told, Do(Command("end", (state.txn,))))
-    if not config.keeps("end-after-acks"):
+    if not config.enabled("end-after-acks"):
         return None, (*_commits(state), *told, Do(Command("end", (state.txn,))))
-    return state, (*_commits(state), *told, SetTimer("resend", config.timing.tell))
+    return state, (*_commits(state), *told, SetTimer("resend", config.timing.retry_ms))
 
 
 def _resume_commit(config: Config, txn: str, branches: tuple[Branch, ...]) -> tuple[Coordination | None, Effects]:
     if not branches:
         return None, (Do(Command("end", (txn,))),)
-    request = Request(subject="", home="", owner="", age=0)
+    request = Request(subject="", home="", owner="", priority_us=0)
     state = Coordination(txn, request, Phase.COMMITTED, branches, frozenset(b.name for b in branches))
-    return state, (*_commits(state), SetTimer("resend", config.timing.tell))
+    return state, (*_commits(state), SetTimer("resend", config.timing.retry_ms))
 
 
 def _abort(state: Coordination, why: str, spare: str = "") -> tuple[None, Effects]:
@@ -258,7 +257,9 @@ def _prepares(state: Coordination) -> Iterable[Send]:
     request = state.request
     for branch in state.branches:
         if branch.name in state.waiting:
-            message = Prepare(state.txn, request.home, branch.name, request.age, request.horizon, branch.changes)
+            message = Prepare(
+                state.txn, request.home, branch.name, request.priority_us, request.horizon, branch.changes
+            )
             yield Send(branch.service, message)
 
 
@@ -285,9 +286,9 @@ def _answers(
 def participant(config: Config, state: None, event: Event) -> tuple[None, Effects]:
     """One step of a participant. It keeps nothing volatile: all it knows is in its store, so any instance can serve."""
     match event:
-        case Received(Prepare(txn, home, branch, age, horizon, changes), sender):
-            force = Persist(Command("prepare", (txn, home, branch, age, horizon, changes, sender)))
-            if not config.keeps("force-prepare"):
+        case Received(Prepare(txn, home, branch, priority_us, horizon, changes), sender):
+            force = Persist(Command("prepare", (txn, home, branch, priority_us, horizon, changes, sender)))
+            if not config.enabled("force-prepare"):
                 return None, (Send(sender, Vote(txn, branch, "")), force)
             return None, (force,)
         case Done(Command("prepare"), (votes, wounds)):
@@ -295,7 +296,7 @@ def participant(config: Config, state: None, event: Event) -> tuple[None, Effect
 
         case Received(Commit(txn, branch), sender):
             force = Persist(Command("apply", (txn, branch, sender)))
-            if not config.keeps("force-committed"):
+            if not config.enabled("force-committed"):
                 return None, (Send(sender, Ack(txn, branch)), force)
             return None, (force,)
         case Done(Command("apply", (txn, branch, sender)), ("applied", votes, wounds)):

@@ -23,6 +23,6 @@ class Prepared(NamedTuple):
     home: str
     branch: str
     coordinator: str
-    age: int
+    priority_us: int
     since_ms: int
     changes: Changes

@@ -25,9 +25,9 @@ PROTOCOL = Protocol(
     name="unprotected",
     summary="no protocol: calls in sequence, compensation from memory (the control)",
     roles={
-        "order": Role("coordinator", machine.coordinator, "unfinished", lambda timing: timing.patience),
-        "stock": Role("participant", machine.participant, "unfinished", lambda timing: timing.patience),
-        "payment": Role("participant", machine.participant, "unfinished", lambda timing: timing.patience),
+        "order": Role("coordinator", machine.coordinator, "unfinished", lambda timing: timing.patience_ms),
+        "stock": Role("participant", machine.participant, "unfinished", lambda timing: timing.patience_ms),
+        "payment": Role("participant", machine.participant, "unfinished", lambda timing: timing.patience_ms),
     },
     messages=machine.MESSAGES,
     commands={**shop_commands.COMMANDS, **commands.COMMANDS},

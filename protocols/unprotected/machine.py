@@ -18,13 +18,10 @@ from msgspec.structs import replace
 from protocols.core import (
     Command,
     Config,
-    Decision,
     Do,
     Done,
     Effects,
     Event,
-    Outcome,
-    Reason,
     Received,
     Reply,
     Request,
@@ -33,6 +30,7 @@ from protocols.core import (
     Start,
     TimerFired,
 )
+from protocols.outcomes import Decision, Outcome, Reason
 
 ANSWER_WITHIN_MS = 2_000
 

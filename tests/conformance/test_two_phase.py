@@ -98,7 +98,7 @@ def run(server: redis.Redis, config: Config, sequence: list[Command], protocol: 
         now = 1_700_000_000_000 + STEP_MS * number
         answer = server.execute_command("FCALL", f"wdm_{one.name}", 0, encode_arguments(now, one.args))
         assert decode_result(answer) == twin.run(one, now), f"reply to {one} after {sequence[:number]}"
-        if not config.keeps("guard") and _beyond_doubles(twin):
+        if not config.enabled("guard") and _beyond_doubles(twin):
             return  # without its guard a sum leaves the range in which Lua's numbers are exact
     assert dump(server) == twin.tables, f"state after {sequence}"
 

@@ -252,7 +252,7 @@ async def test_an_order_takes_no_items_while_it_is_checked_out(shop: LocalDeploy
     finally:
         shop.resume("payment-1")
     # Where a checkout is one command on one store, it is over before anybody can look.
-    why = "being checked out" if load(shop.spec.protocol).layout is Layout.APART else "the order is paid"
+    why = "being checked out" if load(shop.spec.protocol).layout is Layout.SEPARATE else "the order is paid"
     assert (heard.status, why in str(heard.value)) == (409, True)
     assert (await checkout).status == 200
 

@@ -19,7 +19,9 @@ def altered(service: str, change: Any) -> Protocol:
         state, effects = role.step(config, state, event)
         return state, change(event, effects)
 
-    return replace(PROTOCOL, roles={**PROTOCOL.roles, service: Role(role.name, step, role.recovery, role.orphan)})
+    return replace(
+        PROTOCOL, roles={**PROTOCOL.roles, service: Role(role.name, step, role.recovery, role.orphan_age_ms)}
+    )
 
 
 def search(protocol: Protocol, case: SearchCase, crashes: int = 0) -> SearchResult:

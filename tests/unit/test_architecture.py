@@ -24,11 +24,13 @@ VALUE_TOOLS = {
     "protocols.claims",
     "protocols.core",
     "protocols.errors",
+    "protocols.outcomes",
 }
 PURE = [
     ROOT / "protocols/claims.py",
     ROOT / "protocols/core.py",
     ROOT / "protocols/errors.py",
+    ROOT / "protocols/outcomes.py",
     *sorted(ROOT.glob("protocols/*/machine.py")),
 ]
 # What the harness and the command line may know of protocols/.
@@ -37,6 +39,7 @@ SHARED = (
     "protocols.claims",
     "protocols.core",
     "protocols.errors",
+    "protocols.outcomes",
     "protocols.ports",
     "protocols.registry",
     "protocols.service",

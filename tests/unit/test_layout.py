@@ -26,7 +26,7 @@ def plan_of(protocol: str, folder: Path, **changes: object) -> Plan:
 def test_a_service_has_a_store_of_its_own_or_the_coordinators(name: str, tmp_path: Path) -> None:
     protocol = load(name)
     owners = [protocol.store_of(service) for service in SERVICES]
-    assert owners == (list(SERVICES) if protocol.layout is Layout.APART else ["order"] * 3)
+    assert owners == (list(SERVICES) if protocol.layout is Layout.SEPARATE else ["order"] * 3)
     plan = plan_of(name, tmp_path)
     assert [member.name for member in plan.stores] == [f"{owner}-store" for owner in dict.fromkeys(owners)]
     assert set(plan.data) == {member.name for member in plan.stores}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocols.core import Decision, Outcome, Reason
+from protocols.outcomes import Decision, Outcome, Reason
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.history.spans import Span, encode, from_logs, from_simulation, parse, read
-from protocols.core import Command, Done, Outcome, Persist, Received, Reply, Send, Start
+from protocols.core import Command, Done, Persist, Received, Reply, Send, Start
+from protocols.outcomes import Outcome
 from protocols.service.trace import TraceWriter
 from tests.unit.service.test_driver import YES, Note, Scripted
 

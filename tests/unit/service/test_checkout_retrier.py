@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from protocols.core import Decision, Outcome, Request
+from protocols.core import Request
+from protocols.outcomes import Decision, Outcome
 from protocols.ports import LoopClock
 from protocols.service.checkout_retrier import CheckoutRetrier
 from protocols.service.transaction_ids import TransactionIds
@@ -47,7 +48,7 @@ async def test_an_undecided_checkout_is_unknown_at_the_time_limit_and_not_refuse
 async def test_a_conflict_is_tried_again_with_the_same_age() -> None:
     driver = Answering(Outcome.rejected("locked:item:1:p.7"), Outcome.rejected("conflict:fenced"), YES)
     assert await attempts(driver).run("o") == YES
-    assert len({request.age for request in driver.requests}) == 1
+    assert len({request.priority_us for request in driver.requests}) == 1
     assert len(driver.requests) == 3
 
 

@@ -9,12 +9,10 @@ import pytest
 from protocols.core import (
     Command,
     Config,
-    Decision,
     Do,
     Done,
     Effects,
     Event,
-    Outcome,
     Persist,
     Received,
     Recovered,
@@ -26,6 +24,7 @@ from protocols.core import (
     Start,
     TimerFired,
 )
+from protocols.outcomes import Decision, Outcome
 from protocols.service.batched_commands import BATCH_WINDOW_MS
 from protocols.service.driver import Driver
 from protocols.store.tables import Result
@@ -52,7 +51,7 @@ class Scripted:
         self.ended: list[str] = []
         self.answers = answers
         self._keep = keep
-        role = Role("scripted", self._step, "recover", lambda timing: timing.doubt)
+        role = Role("scripted", self._step, "recover", lambda timing: timing.inquire_after_ms)
         ports: Any = self
         self.driver = Driver("node", role, Config(), ports, ports, ports, self.log.append, self.ended.append, **named)
 
@@ -299,7 +298,7 @@ def test_a_message_that_the_role_cannot_handle_is_rejected_and_any_other_failure
         raise KeyError("stock/99")
 
     driver = scripted.driver
-    driver._role = Role("failing", step, "recover", lambda timing: timing.doubt)
+    driver._role = Role("failing", step, "recover", lambda timing: timing.inquire_after_ms)
     deliveries = Deliveries(scripted)
     deliveries.bring(Note("t", "odd"))
     assert deliveries.ended == ["odd rejected: KeyError: 'stock/99'", "odd handled"]

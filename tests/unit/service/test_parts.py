@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from protocols.core import Decision, Outcome
 from protocols.errors import UsageError
+from protocols.outcomes import Decision, Outcome
 from protocols.registry import UnknownProtocol, load
 from protocols.service.codec import BadMessage, Codec
 from protocols.service.keyed_admission import KeyedAdmission
