@@ -13,6 +13,7 @@ from harness.explore.space import Clients
 from protocols.core import Config
 from protocols.store.twin import Twin
 from protocols.two_phase import PROTOCOL
+from protocols.two_phase.records import Prepared
 
 Tables = dict[str, dict[str, Any]]
 UNDECIDED = Clients(("c0.0", "c0.1"), ("", ""))
@@ -88,7 +89,7 @@ def test_nothing_is_lost_that_no_checkout_takes() -> None:
 
 def test_locks_are_exclusive() -> None:
     def prepared(*txns: str) -> Callable[[Tables, Tables, Tables], None]:
-        record = ("order", "stock/0", "order", 10, 0, (("item:i", -2),))
+        record = Prepared("order", "stock/0", "order", 10, 0, (("item:i", -2),))
         return lambda _, stock, __: stock.update(prepared=dict.fromkeys(txns, record))
 
     assert broken(prepared("c0.0"), ended=False) == ""
