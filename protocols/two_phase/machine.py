@@ -1,23 +1,29 @@
-"""Two-phase commit with strict two-phase locking, presumed abort.
+"""Two-phase commit with strict two-phase locking and presumed abort.
 
-The rules, after Mohan, Lindsay and Obermarck, "Transaction management in the R* distributed database management
-system", TODS 11(4), 1986, sections 2 and 3, and Rosenkrantz, Stearns and Lewis, "System level concurrency control for
-distributed database systems", TODS 3(2), 1978, for the lock policies:
+After Mohan, Lindsay and Obermarck, "Transaction management in the R* distributed database management system", TODS 11(4),
+1986 ("R*" below): section 2.1 for a run without failures, 2.2 for recovery, 3 for presumed abort. The lock policies of
+``locks.py`` are those of Rosenkrantz, Stearns and Lewis, "System level concurrency control for distributed database systems",
+TODS 3(2), 1978.
 
-1. A participant votes yes only after its PREPARED record, with its locks, is durable. From then on it is in doubt: it
-   may neither commit nor abort by itself.
-2. The coordinator commits only if every branch voted yes. COMMIT, with the list of branches and the paid order in one
-   atomic command, is durable before anybody hears of it. The command is refused if the transaction is no longer open.
-3. A participant acknowledges a commit only after COMMITTED, with the new values and without the locks, is durable.
-4. The coordinator forgets a commit only after every branch acknowledged it. What it does not know was aborted:
-   an abort needs no forced record, no acknowledgement and no end.
-5. A participant in doubt asks any instance of the coordinator's service. The answer to an inquiry about a transaction that is
-   not committed first makes it impossible to commit, then says abort.
-6. Messages may be lost, doubled, delayed and reordered: every handler may run twice, and whoever needs an answer repeats.
+1. A participant votes yes only after its PREPARED record, with its locks, is durable. From then on it is in doubt: it may
+   neither commit nor abort alone (R*, 2.1).
+2. The coordinator commits only after a yes of every branch. COMMIT, with the list of branches and the paid order in one
+   atomic command, is durable before any message about it; that command is the commit point (R*, 2.1). It is refused if the
+   transaction is no longer open.
+3. A participant acknowledges a commit only after COMMITTED, with the new values and without the locks, is durable (R*, 2.1).
+4. The coordinator forgets a commit only after the acknowledgement of every branch. A transaction without a record counts as
+   aborted, so an abort needs no forced record, no acknowledgement and no end (R*, 3).
+5. A participant in doubt inquires at any instance of the coordinator's service. The answer to an inquiry about an undecided
+   transaction first makes its commit impossible, and then is abort.
+6. Messages may be lost, doubled, delayed and reordered: every handler may run twice, and a sender repeats its message until
+   the answer arrives.
 
             OPENING --open--> VOTING --all yes--> COMMITTING --persisted--> COMMITTED --all acks--> (forgotten)
                |                |                      |
                +---- refused ---+---- a no, deadline --+---- fenced ----> (forgotten: aborted)
+
+A difference from R*: there a coordinator has no record of an undecided transaction, and only its own site answers inquiries.
+Here several instances share the log, so the record OPEN is the permission to commit, which any of them can take away (rule 5).
 """
 
 from collections.abc import Iterable
@@ -33,7 +39,6 @@ from protocols.core import (
     Config,
     Do,
     Done,
-    Effect,
     Effects,
     Event,
     Persist,
@@ -63,7 +68,7 @@ class Prepare(Struct, frozen=True, gc=False):
 
 
 class Vote(Struct, frozen=True, gc=False):
-    """Participant to coordinator. ``why`` is empty for yes, else ``locked:KEY:HOLDER``, ``short:KEY``, ``missing:KEY``, ..."""
+    """Participant to coordinator. ``why`` is empty for yes, else a ``Reason`` as text."""
 
     txn: str
     branch: str
@@ -71,15 +76,21 @@ class Vote(Struct, frozen=True, gc=False):
 
 
 class Commit(Struct, frozen=True, gc=False):
+    """Coordinator to participant: the decision."""
+
     txn: str
     branch: str
 
 
 class Abort(Struct, frozen=True, gc=False):
+    """Coordinator to participant: the other decision."""
+
     txn: str
 
 
 class Ack(Struct, frozen=True, gc=False):
+    """Participant to coordinator: the commit is durable here."""
+
     txn: str
     branch: str
 
@@ -92,7 +103,7 @@ class Inquiry(Struct, frozen=True, gc=False):
 
 
 class Wound(Struct, frozen=True, gc=False):
-    """Participant to the coordinator of a lock's holder: an older transaction wants it (wound-wait only)."""
+    """Participant to the coordinator of a lock's holder: an older transaction needs the lock (wound-wait only)."""
 
     txn: str
 
@@ -110,7 +121,7 @@ class Phase(StrEnum):
 
 
 class Coordination(Struct, frozen=True, gc=False):
-    """What the coordinator knows of one transaction. ``waiting``: names of branches whose vote or ack is missing."""
+    """The volatile state of one transaction at its owner. ``waiting`` names the branches whose vote or ack is missing."""
 
     txn: str
     request: Request
@@ -120,22 +131,25 @@ class Coordination(Struct, frozen=True, gc=False):
 
 
 def coordinator(config: Config, state: Coordination | None, event: Event) -> tuple[Coordination | None, Effects]:
-    """One step of the coordinator. An event that its phase does not expect is late or doubled, and changes nothing."""
+    """Execute one step. An event that the phase does not expect is late or doubled, and changes nothing."""
     if state is None:
         return _without_state(config, event)
-    return _IN_PHASE[state.phase](config, state, event)
+    return _STEPS[state.phase](config, state, event)
 
 
 def _without_state(config: Config, event: Event) -> tuple[Coordination | None, Effects]:
     match event:
         case Start(txn, request):
-            ask = Command("open", (txn, request.subject, request.owner))
-            return Coordination(txn, request, Phase.OPENING), (SetTimer("deadline", request.limit_ms), Do(ask))
+            # Not forced: a crash before the record leaves no transaction, which is what presumed abort presumes (R*, 3).
+            command = Command("open", (txn, request.subject, request.owner))
+            return Coordination(txn, request, Phase.OPENING), (SetTimer("deadline", request.limit_ms), Do(command))
         case Recovered((txn, "open", _)):
+            # Its owner is dead, or older than any deadline, so no commit can be on its way: no patience. Silence would not do,
+            # although the transaction counts as aborted: prepared branches would hold their locks until they inquire.
             return None, (Persist(Command("resolve", (txn, 0, "", ""))),)
         case Recovered((txn, "committed", branches)):
             return _resume_commit(config, txn, tuple(Branch(*branch) for branch in branches))
-    return None, _inquiry(config, event)
+    return None, _answer_inquiry(config, event)
 
 
 def _while_opening(config: Config, state: Coordination, event: Event) -> tuple[Coordination | None, Effects]:
@@ -150,7 +164,7 @@ def _while_opening(config: Config, state: Coordination, event: Event) -> tuple[C
             return None, (Reply(Outcome.rejected(why)),)
         case TimerFired("deadline"):
             return _abort(state, "timeout")
-    return state, _inquiry(config, event)
+    return state, _answer_inquiry(config, event)
 
 
 def _while_voting(config: Config, state: Coordination, event: Event) -> tuple[Coordination | None, Effects]:
@@ -158,36 +172,42 @@ def _while_voting(config: Config, state: Coordination, event: Event) -> tuple[Co
         case Received(Vote(_, branch, "")):
             return _count_yes(config, state, branch)
         case Received(Vote(_, branch, why)):
-            return _abort(state, why, spare=branch)
+            # A branch that votes no has aborted before its vote: the second phase is for the others (R*, 2.1).
+            return _abort(state, why, exclude=branch)
         case Received(Wound()):
             return _abort(state, "conflict:wounded")
         case TimerFired("deadline"):
             return _abort(state, "timeout")
         case TimerFired("resend"):
-            return state, (*_prepares(state), SetTimer("resend", config.timing.vote_retry_ms))
-    return state, _inquiry(config, event)
+            return state, (*_prepare_messages(state), SetTimer("resend", config.timing.vote_retry_ms))
+    return state, _answer_inquiry(config, event)
 
 
 def _while_committing(config: Config, state: Coordination, event: Event) -> tuple[Coordination | None, Effects]:
     match event:
         case Done(Command("commit"), ("committed",)):
-            return _tell_commit(config, state)
+            return _announce_commit(config, state)
         case Done(Command("commit"), ("fenced",)):
+            # An inquiry or the sweep of another instance came between the votes and COMMIT, and branches may have aborted
+            # already. A commit here would make them disagree (rule 5).
             return _abort(state, "conflict:fenced")
-    return state, _inquiry(config, event)
+    return state, _answer_inquiry(config, event)
 
 
 def _while_committed(config: Config, state: Coordination, event: Event) -> tuple[Coordination | None, Effects]:
     match event:
         case Received(Ack(txn, branch)):
             missing = state.waiting - {branch}
-            return (replace(state, waiting=missing), ()) if missing else (None, (Do(Command("end", (txn,))),))
+            if missing:
+                return replace(state, waiting=missing), ()
+            # Not forced: after a crash the commit is announced once more, and acknowledged once more (R*, 2.2).
+            return None, (Do(Command("end", (txn,))),)
         case TimerFired("resend"):
-            return state, (*_commits(state), SetTimer("resend", config.timing.retry_ms))
-    return state, _inquiry(config, event)
+            return state, (*_commit_messages(state), SetTimer("resend", config.timing.retry_ms))
+    return state, _answer_inquiry(config, event)
 
 
-_IN_PHASE = {
+_STEPS = {
     Phase.OPENING: _while_opening,
     Phase.VOTING: _while_voting,
     Phase.COMMITTING: _while_committing,
@@ -195,24 +215,15 @@ _IN_PHASE = {
 }
 
 
-def _inquiry(config: Config, event: Event) -> Effects:
-    """What any instance answers at any time: the store knows, whatever this one has in memory."""
-    match event:
-        case Received(Inquiry(txn, branch), sender):
-            return (Persist(Command("resolve", (txn, config.timing.patience_ms, sender, branch))),)
-        case Done(Command("resolve", (txn, _, sender, branch)), (verdict, branches)):
-            return tuple(_answers(txn, sender, branch, verdict, branches))
-    return ()
-
-
 def _begin_voting(config: Config, state: Coordination, branches: tuple[Branch, ...]) -> tuple[Coordination, Effects]:
     state = replace(state, phase=Phase.VOTING, branches=branches, waiting=frozenset(b.name for b in branches))
     if not branches:
         return _commit(config, state)
-    return state, (*_prepares(state), SetTimer("resend", config.timing.vote_retry_ms))
+    return state, (*_prepare_messages(state), SetTimer("resend", config.timing.vote_retry_ms))
 
 
 def _count_yes(config: Config, state: Coordination, branch: str) -> tuple[Coordination | None, Effects]:
+    # A set of names and no counter: a doubled vote must not stand for the missing one of another branch.
     missing = state.waiting - {branch}
     state = replace(state, waiting=missing)
     if missing and config.enabled("unanimous"):
@@ -221,70 +232,84 @@ def _count_yes(config: Config, state: Coordination, branch: str) -> tuple[Coordi
 
 
 def _commit(config: Config, state: Coordination) -> tuple[Coordination, Effects]:
+    # From here on the store decides. A deadline that fired now would reject a checkout whose COMMIT may be durable.
     state = replace(state, phase=Phase.COMMITTING)
     force = Persist(Command("commit", (state.txn,)))
     if config.enabled("force-commit"):
         return state, (CancelTimer("deadline"), CancelTimer("resend"), force)
-    _, told = _tell_commit(config, state)
-    return state, (CancelTimer("deadline"), *told, force)
+    _, announcement = _announce_commit(config, state)
+    return state, (CancelTimer("deadline"), *announcement, force)
 
 
-def _tell_commit(config: Config, state: Coordination) -> tuple[Coordination | None, Effects]:
-    told: tuple[Effect, ...] = (Reply(Outcome(Decision.COMMITTED)),)
+def _announce_commit(config: Config, state: Coordination) -> tuple[Coordination | None, Effects]:
+    """Send the decision to the branches and to the client; COMMIT is durable."""
+    reply = Reply(Outcome(Decision.COMMITTED))
     state = replace(state, phase=Phase.COMMITTED, waiting=frozenset(b.name for b in state.branches))
-    if not state.branches:
-        return None, (*told, Do(Command("end", (state.txn,))))
-    if not config.enabled("end-after-acks"):
-        return None, (*_commits(state), *told, Do(Command("end", (state.txn,))))
-    return state, (*_commits(state), *told, SetTimer("resend", config.timing.retry_ms))
+    if not state.branches or not config.enabled("end-after-acks"):
+        return None, (*_commit_messages(state), reply, Do(Command("end", (state.txn,))))
+    return state, (*_commit_messages(state), reply, SetTimer("resend", config.timing.retry_ms))
 
 
 def _resume_commit(config: Config, txn: str, branches: tuple[Branch, ...]) -> tuple[Coordination | None, Effects]:
+    """Announce a commit again after a crash: any branch may have missed it, and its client is gone (R*, 2.2)."""
     if not branches:
         return None, (Do(Command("end", (txn,))),)
     request = Request(subject="", home="", owner="", priority_us=0)
     state = Coordination(txn, request, Phase.COMMITTED, branches, frozenset(b.name for b in branches))
-    return state, (*_commits(state), SetTimer("resend", config.timing.retry_ms))
+    return state, (*_commit_messages(state), SetTimer("resend", config.timing.retry_ms))
 
 
-def _abort(state: Coordination, why: str, spare: str = "") -> tuple[None, Effects]:
-    """Only the owner can commit, so its decision to abort needs no record: tell the others, free the order."""
-    aborts = (Send(branch.service, Abort(state.txn)) for branch in state.branches if branch.name != spare)
+def _abort(state: Coordination, why: str, exclude: str = "") -> tuple[None, Effects]:
+    """Abort: release the order, inform the branches except ``exclude``, and answer the client.
+
+    Only this owner could commit, and it has forgotten the transaction. So no record is forced and no acknowledgement expected
+    (R*, 3); if ``close`` or a message is lost, the sweep or an inquiry comes to the same decision.
+    """
+    aborts = (Send(branch.service, Abort(state.txn)) for branch in state.branches if branch.name != exclude)
     return None, (Do(Command("close", (state.txn,))), *aborts, Reply(Outcome.rejected(why)))
 
 
-def _prepares(state: Coordination) -> Iterable[Send]:
-    request = state.request
+def _prepare_messages(state: Coordination) -> Iterable[Send]:
+    txn, request = state.txn, state.request
     for branch in state.branches:
         if branch.name in state.waiting:
-            message = Prepare(
-                state.txn, request.home, branch.name, request.priority_us, request.horizon, branch.changes
-            )
+            message = Prepare(txn, request.home, branch.name, request.priority_us, request.horizon, branch.changes)
             yield Send(branch.service, message)
 
 
-def _commits(state: Coordination) -> Iterable[Send]:
+def _commit_messages(state: Coordination) -> Iterable[Send]:
     return (Send(b.service, Commit(state.txn, b.name)) for b in state.branches if b.name in state.waiting)
 
 
-def _answers(
-    txn: str, sender: str, branch: str, verdict: str, branches: Iterable[tuple[str, int, str]]
+def _answer_inquiry(config: Config, event: Event) -> Effects:
+    """Return the effects of an inquiry, the same at every instance and in every phase: the store has the answer."""
+    match event:
+        case Received(Inquiry(txn, branch), sender):
+            # Forced, because the answer may be an abort: the permission to commit is gone before a branch relies on it.
+            return (Persist(Command("resolve", (txn, config.timing.patience_ms, sender, branch))),)
+        case Done(Command("resolve", (txn, _, sender, branch)), (decision, branches)):
+            return tuple(_decision_messages(txn, sender, branch, decision, branches))
+    return ()
+
+
+def _decision_messages(
+    txn: str, sender: str, branch: str, decision: str, branches: Iterable[tuple[str, int, str]]
 ) -> Iterable[Send]:
-    """To the one who asked, and to every branch that the log knows of: they are probably in doubt as well."""
-    if verdict == "pending":
-        return
+    """Yield the decision for the inquirer and for every branch in the record: these are probably in doubt as well."""
+    if decision == "pending":
+        return  # the owner is at work on it, and an abort would lose that work: the participant inquires again
     if sender:
-        yield Send(sender, Commit(txn, branch) if verdict == "commit" else Abort(txn))
+        yield Send(sender, Commit(txn, branch) if decision == "commit" else Abort(txn))
     for service, shard, _ in branches:
         if f"{service}/{shard}" != branch:
-            yield Send(service, Commit(txn, f"{service}/{shard}") if verdict == "commit" else Abort(txn))
+            yield Send(service, Commit(txn, f"{service}/{shard}") if decision == "commit" else Abort(txn))
 
 
 # ---------------------------------------------------------------- participant
 
 
 def participant(config: Config, state: None, event: Event) -> tuple[None, Effects]:
-    """One step of a participant. It keeps nothing volatile: all it knows is in its store, so any instance can serve."""
+    """Execute one step. A participant has no volatile state: its records are in its store, so any instance can serve."""
     match event:
         case Received(Prepare(txn, home, branch, priority_us, horizon, changes), sender):
             force = Persist(Command("prepare", (txn, home, branch, priority_us, horizon, changes, sender)))
@@ -300,19 +325,26 @@ def participant(config: Config, state: None, event: Event) -> tuple[None, Effect
                 return None, (Send(sender, Ack(txn, branch)), force)
             return None, (force,)
         case Done(Command("apply", (txn, branch, sender)), ("applied", votes, wounds)):
+            # The reply "lost" has no case: a store without the record of a yes vote has lost an acknowledged write, and an
+            # acknowledgement would let the coordinator forget the only record of the commit.
             return None, (Send(sender, Ack(txn, branch)), *_votes(votes, wounds))
 
         case Received(Abort(txn)):
+            # Neither forced nor acknowledged (R*, 3): a branch that forgets the abort inquires, and receives it again.
             return None, (Do(Command("undo", (txn,))),)
         case Done(Command("undo"), (votes, wounds)):
             return None, _votes(votes, wounds)
 
         case Recovered((txn, home, branch)):
+            # To the service and not to the instance that sent the prepare, which may never return.
             return None, (Send(home, Inquiry(txn, branch)),)
     return None, ()
 
 
 def _votes(votes: Iterable[tuple[str, str, str, str]], wounds: Iterable[tuple[str, str]]) -> Effects:
-    """``votes``: (coordinator, txn, branch, why) each; a lock that was freed may have decided for those who waited."""
-    voted = (Send(coordinator, Vote(txn, branch, why)) for coordinator, txn, branch, why in votes)
-    return (*voted, *(Send(coordinator, Wound(txn)) for coordinator, txn in wounds))
+    """Send the votes, (coordinator, txn, branch, why) each, and the wounds, (coordinator, txn) each.
+
+    They may be of other transactions: a lock that a command freed decides for those that waited for it.
+    """
+    sent = (Send(coordinator, Vote(txn, branch, why)) for coordinator, txn, branch, why in votes)
+    return (*sent, *(Send(coordinator, Wound(txn)) for coordinator, txn in wounds))
