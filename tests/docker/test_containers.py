@@ -81,7 +81,7 @@ async def test_a_pause_and_a_look_into_the_same_container_do_not_meet() -> None:
         store = shop.platform.containers["stock-store"]
         async with asyncio.timeout(60):
             for _ in range(25):
-                look = asyncio.create_task(asyncio.to_thread(store.ask, ["echo", "looked"]))
+                look = asyncio.create_task(asyncio.to_thread(store.output_of, ["echo", "looked"]))
                 await asyncio.sleep(0)
                 shop.pause("stock-store")
                 shop.resume("stock-store")
@@ -96,7 +96,7 @@ async def test_a_look_into_a_paused_container_is_taken_when_it_runs_on() -> None
         store = shop.platform.containers["stock-store"]
         shop.pause("stock-store")
         await shop.settled()
-        look = asyncio.create_task(asyncio.to_thread(store.ask, ["echo", "looked"]))
+        look = asyncio.create_task(asyncio.to_thread(store.output_of, ["echo", "looked"]))
         limit = asyncio.create_task(shop.fill_disk("stock-store"))
         async with asyncio.timeout(30):
             while len(store._postponed) < 2:
@@ -106,7 +106,7 @@ async def test_a_look_into_a_paused_container_is_taken_when_it_runs_on() -> None
             assert await look == b"looked\n"
             await limit
             await shop.settled()
-            most = await asyncio.to_thread(store.ask, ["grep", "Max file size", "/proc/1/limits"])
+            most = await asyncio.to_thread(store.output_of, ["grep", "Max file size", "/proc/1/limits"])
         assert most.split()[3].isdigit()
         await shop.free_disk("stock-store")
 
@@ -116,9 +116,11 @@ async def test_what_a_command_prints_is_not_lost() -> None:
     async with DockerDeployment(SPEC) as shop:
         store = shop.platform.containers["stock-store"]
         for number in range(60):
-            assert await asyncio.to_thread(store.ask, ["echo", str(number)]) == f"{number}\n".encode()
+            assert await asyncio.to_thread(store.output_of, ["echo", str(number)]) == f"{number}\n".encode()
         with pytest.raises(EnvironmentFailure, match="no such thing"):
-            await asyncio.to_thread(store.ask, ["sh", "-c", "sleep 0.2; echo no such thing >&2; sleep 0.2; exit 3"])
+            await asyncio.to_thread(
+                store.output_of, ["sh", "-c", "sleep 0.2; echo no such thing >&2; sleep 0.2; exit 3"]
+            )
 
 
 async def test_a_look_that_was_put_off_ends_with_its_container() -> None:

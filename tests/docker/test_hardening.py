@@ -92,14 +92,14 @@ async def test_a_store_writes_its_log_anew() -> None:
     async with DockerDeployment(spec) as shop, ShopClient(shop.url, 20.0) as client:
         buyer = await user(client, 9)
         store = shop.platform.containers["payment-store"]
-        assert b"started" in await asyncio.to_thread(store.ask, ["valkey-cli", "BGREWRITEAOF"])
+        assert b"started" in await asyncio.to_thread(store.output_of, ["valkey-cli", "BGREWRITEAOF"])
         async with asyncio.timeout(20):
-            while not (look := await asyncio.to_thread(store.ask, ["valkey-cli", "INFO", "persistence"])) or (
+            while not (look := await asyncio.to_thread(store.output_of, ["valkey-cli", "INFO", "persistence"])) or (
                 b"aof_rewrite_in_progress:1" in look or b"aof_rewrite_scheduled:1" in look
             ):
                 await asyncio.sleep(0.05)
         assert b"aof_last_bgrewrite_status:ok" in look
-        assert b".2.base.rdb" in await asyncio.to_thread(store.ask, ["ls", "/data/appendonlydir"])
+        assert b".2.base.rdb" in await asyncio.to_thread(store.output_of, ["ls", "/data/appendonlydir"])
         await shop.restart("payment-store")
         async with asyncio.timeout(20):
             while (await client.call("find_user", buyer)).outcome != "ok":
