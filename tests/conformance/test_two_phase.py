@@ -150,6 +150,14 @@ CORNERS = {
         Command("doubts", ("", STEP_MS)),
         Command("doubts", ("", 2 * STEP_MS)),
     ],
+    "doubts that were all asked about at one moment": [
+        prepare("a.3", 2, "item:0"),
+        prepare("a.1", 1, "item:0"),
+        prepare("a.2", 3, "item:1"),
+        prepare("a.0", 1, "item:1"),
+        Command("doubts", ("", -1)),
+        Command("doubts", ("", -1)),
+    ],
     "passed over, then against the policy": [
         prepare("a.0", 3, "item:0"),
         prepare("a.1", 3, "item:1"),
