@@ -1,5 +1,6 @@
 """The files whose mutants are judged exist, and so do the tests that judge them."""
 
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -25,3 +26,10 @@ def test_a_pattern_of_files_names_files_with_mutants(pattern: str) -> None:
 def test_the_tests_of_each_file_exist() -> None:
     named = {folder for _, stages in ROWS for stage in stages for folder in stage}
     assert {folder for folder in named if not (ROOT / folder).is_dir()} == set()
+
+
+def test_an_explained_survivor_is_a_mutant_of_today() -> None:
+    rows = tomllib.loads((ROOT / "benchmarks/mutants/explained.toml").read_text("utf-8"))["survivor"]
+    for row in rows:
+        same = [one for one in mutants(ROOT, row["path"]) if (one.before, one.after) == (row["before"], row["after"])]
+        assert same, f"{row['path']}: {row['before']} -> {row['after']}"
