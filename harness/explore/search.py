@@ -8,9 +8,7 @@ This is explicit-state model checking (Clarke, Grumberg and Peled, "Model Checki
 production. States are stored and matched, unlike in the stateless search of VeriSoft (Godefroid, POPL 1997).
 """
 
-import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple
@@ -22,6 +20,7 @@ from harness.explore.liveness import Liveness
 from harness.explore.moves import ALL, NONE, Moves, Reductions
 from harness.explore.shortest import Nearest
 from harness.explore.space import Space, Transition
+from harness.history import gc_paused
 from protocols.core import Config, Protocol
 
 __all__ = ["Bounds", "Search", "SearchResult", "State", "Transition"]
@@ -95,7 +94,7 @@ class Search:
 
         ``progress`` is called with the number of states and the depth now and then.
         """
-        with _without_collector():
+        with gc_paused():
             return self._run(progress)
 
     def _run(self, progress: Progress) -> SearchResult:
@@ -184,15 +183,3 @@ class Search:
         return _Projection(
             self._invariants.view(node_state.local.tables), replies, not self.space.unfinished_at(at, number)
         )
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Pause the collector of reference cycles. States refer to older values only, so it would find nothing in millions."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
