@@ -1,7 +1,9 @@
 """Recovery: quiescence within the claimed time after the heal; and the time for which each fault blocked operations.
 
 A probe counts the unfinished records inside the shop: transactions in doubt, locks, fences, open transactions.
-Once the bound that the protocol claims has passed since `healed`, all of these must be zero.
+Once the bound that the protocol claims has passed since `healed`, all of these must be zero. A transaction that begins after
+the heal, as that of a request which waited in a queue until then, has the same time from its begin: a probe counts apart, as
+`overdue`, those whose time has passed. Older histories have no such count, and their probes have to be zero.
 """
 
 from bisect import bisect_left
@@ -37,6 +39,8 @@ NAMED = 3
 GRACE_NS = 1_000_000_000
 """The longest time in nanoseconds after the bound at which a probe still counts as one at the bound."""
 
+OVERDUE = "overdue"
+
 EXCLUDED_BY = dict.fromkeys(LEFT.values(), BOUNDED)
 
 
@@ -52,25 +56,44 @@ def check(history: History) -> Finding:
     bound_s = history.header.claims.recovery_s
     probes = [probe for probe in history.of_kind("probe") if probe.at_ns >= healed_ns]
     bound_ns = healed_ns + int((bound_s or 0) * 1e9)
-    late = [probe for probe in probes if probe.at_ns >= bound_ns]
-    clean = next((probe for probe in probes if not any(probe.data.get(name) for name in LEFT)), None)
+    left = _left([probe for probe in probes if probe.at_ns >= bound_ns])
+    clean = next((probe for probe in probes if not _is_unfinished(probe)), None)
     figures["bound_s"] = bound_s
     figures["recovered_after_s"] = (clean.at_ns - healed_ns) / 1e9 if clean else None
-    reasons = []
+    return conclude(
+        (_left_over(history, healed_ns, *counted) for counted in left), _missing(probes, clean, bound_ns), figures
+    )
+
+
+def _missing(probes: Sequence[Event], clean: Event | None, bound_ns: int) -> list[str]:
+    """Return the reason for which the probes after the heal prove no recovery, if there is one."""
+    late = [probe for probe in probes if probe.at_ns >= bound_ns]
     if not probes:
-        reasons.append("no probe was taken after all faults were healed")
-    elif clean is None and not late:
-        reasons.append("transactions were unfinished, and no probe was taken after the bound had passed")
-    elif clean and late[:1] == [clean] and clean.at_ns > bound_ns + GRACE_NS:
-        reasons.append("no probe was taken when the bound had passed")
-    return conclude((_left_over(history, healed_ns, *left) for left in _left(late)), reasons, figures)
+        return ["no probe was taken after all faults were healed"]
+    if not late:
+        return [] if clean else ["transactions were unfinished, and no probe was taken after the bound had passed"]
+    clean_in_time = clean is not None and clean.at_ns < bound_ns
+    if not clean_in_time and not _left(late[:1]) and late[0].at_ns > bound_ns + GRACE_NS:
+        return ["no probe was taken when the bound had passed"]
+    if _is_unfinished(late[-1]) and not _left(late):
+        return ["transactions that began after the heal were unfinished, and no probe was taken after their bound"]
+    return []
+
+
+def _is_unfinished(probe: Event) -> bool:
+    return any(probe.data.get(name) for name in LEFT)
+
+
+def _overdue(probe: Event, name: str) -> int:
+    """Return the count of overdue transactions in a probe after the bound; in an older history all are."""
+    return int(probe.data.get(OVERDUE, probe.data).get(name) or 0)
 
 
 def _left(probes: Sequence[Event]) -> list[tuple[str, Event, Event]]:
-    """Return (count, first and last probe) for each count that these probes found above zero."""
+    """Return (count, first and last probe) for each count of overdue transactions that is above zero in these probes."""
     unfinished = []
     for name in LEFT:
-        dirty = [probe for probe in probes if probe.data.get(name)]
+        dirty = [probe for probe in probes if _overdue(probe, name)]
         if dirty:
             unfinished.append((name, dirty[0], dirty[-1]))
     return unfinished
@@ -80,9 +103,9 @@ def _left_over(history: History, healed_ns: int, name: str, first: Event, last: 
     return Violation(
         name=LEFT[name],
         explanation=f"All faults were healed at {seconds(history, healed_ns)}. "
-        f"{(first.at_ns - healed_ns) / 1e9:.1f} s later the shop had {first.data[name]} {NOUNS[name]}, "
-        f"{(last.at_ns - healed_ns) / 1e9:.1f} s later {last.data[name]}{_named(last)}; "
-        f"there should be none after {history.header.claims.recovery_s} s.",
+        f"{(first.at_ns - healed_ns) / 1e9:.1f} s later the shop had {_overdue(first, name)} {NOUNS[name]}, "
+        f"{(last.at_ns - healed_ns) / 1e9:.1f} s later {_overdue(last, name)}{_named(last)}; "
+        f"there should be none after {history.header.claims.recovery_s} s, counted from the begin of those that began later.",
         keys=(name,),
     )
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from harness.errors import EnvironmentFailure
@@ -15,16 +16,16 @@ from harness.run import quiescence
 from harness.run.load import ClientPool, ClosedLoad, MakeLoad, SetupFailed, set_up
 from harness.run.nemesis import Nemesis
 from harness.run.plan import Plan
+from harness.run.prober import Prober
 from harness.run.quiescence import Names
 from harness.runtimes.base import Node
 from harness.runtimes.environment import Environment
 from harness.workload.base import Shop
 from protocols import registry
-from protocols.core import Protocol
 from protocols.errors import UsageError
 from protocols.service.tasks import SupervisedTasks
 
-LOOK_EVERY_S = 1.0
+WATCH_EVERY_S = 1.0
 NODES_EVERY_S = 0.1
 COSTS_EVERY_S = 1.0
 ANSWER_WITHIN_S = 4.0
@@ -57,8 +58,7 @@ class RunEngine:
         nemesis = Nemesis(runtime, self.recorder, self.plan.seed)
         tasks = SupervisedTasks()
         tasks.start(_watching("nodes", self._watch_nodes()), "nodes")
-        probes = quiescence.watch(self.recorder, self.environment.ask, self._protocol, LOOK_EVERY_S)
-        tasks.start(_watching("unfinished transactions", probes), "probes")
+        tasks.start(_watching("unfinished transactions", self._prober.watch(WATCH_EVERY_S)), "probes")
         tasks.start(_watching("costs", self._watch_costs()), "costs")
         try:
             # A watch that fails ends the run: an unrecorded death would make the checkers explain a violation wrongly.
@@ -72,9 +72,10 @@ class RunEngine:
             with suppress(EnvironmentFailure, TimeoutError):
                 await asyncio.wait_for(nemesis.drop(), UNDO_WITHIN_S)
 
-    @property
-    def _protocol(self) -> Protocol:
-        return registry.load(self.plan.protocol)
+    @cached_property
+    def _prober(self) -> Prober:
+        protocol, bound_s = registry.load(self.plan.protocol), self.plan.claims().recovery_s
+        return Prober(self.recorder, self.environment.list_unfinished, protocol, bound_s)
 
     async def _examine(self, nemesis: Nemesis) -> None:
         limit_s = self.plan.scenario.time_limit_s + ANSWER_WITHIN_S
@@ -117,11 +118,8 @@ class RunEngine:
             load.stop()
             self.recorder.phase("heal")
             await nemesis.heal()
-            self.recorder.event("healed")
-            bound_s = self.plan.claims().recovery_s
-            await quiescence.await_quiescence(
-                self.recorder, self.environment.ask, self._protocol, load.drained(), bound_s
-            )
+            self._prober.healed()
+            await quiescence.await_quiescence(self._prober, load.drained(), self.plan.claims().recovery_s)
             if "dead-letters" in self.environment.runtime.capabilities:
                 planted = " ".join(nemesis.reports.get(POISON, ())).split()
                 await quiescence.record_dead_letters(self.recorder, self.environment.runtime.dead_letters, planted)

@@ -1,7 +1,6 @@
 """The end of a run: the wait for quiescence, and the reads of all objects that the history names."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -10,62 +9,40 @@ from harness.errors import EnvironmentFailure
 from harness.history import Event, Operation
 from harness.history.recorder import Recorder
 from harness.run.load import ClientPool
-from harness.runtimes.environment import Ask
+from harness.run.prober import Prober
 from harness.workload.base import Call, call
-from protocols.core import Protocol, StateKind
 from protocols.service.links import poison
 from protocols.service.tasks import start_task
 
 PROBE_EVERY_S = 0.1
 AFTER_THE_BOUND_S = 3.0
 WITHOUT_A_BOUND_S = 10.0
+LATE_BEGINS_S = 30.0
 TRIES = 3
-NAMED_PER_EVENT = 20
-"""Unfinished transactions that a probe names, and bodies of dead letters that their event shows."""
+SHOWN_DEAD_LETTERS = 20
+"""The most bodies of dead letters that their event shows."""
 
 READ_WITHIN_S = 45.0
 DEAD_LETTERS_WITHIN_S = 5.0
 
 
-def count(rows: Iterable[dict[str, Any]], protocol: Protocol) -> dict[str, int]:
-    """Count the listed transactions by kind, for a probe. Raises `UsageError` naming a state without a kind."""
-    kinds = Counter(kind for row in rows for kind in protocol.kinds_of(row["state"]))
-    return {kind.value: kinds[kind] for kind in StateKind}
+async def await_quiescence(prober: Prober, drained: Coroutine[Any, Any, None], bound_s: float | None) -> None:
+    """Probe until no transaction is unfinished and no call under way, or until all that are left are overdue.
 
-
-async def probe(recorder: Recorder, ask: Ask, protocol: Protocol) -> bool:
-    """Record the unfinished transactions. Return whether there are none; False also if the shop cannot be read."""
-    try:
-        rows = await ask()
-    except EnvironmentFailure:
-        return False
-    recorder.event("probe", **count(rows, protocol), unfinished=[_describe(row) for row in rows[:NAMED_PER_EVENT]])
-    return not rows
-
-
-def _describe(row: dict[str, Any]) -> str:
-    """Return a text such as `a1b2.7 prepared in stock (item/5)`."""
-    return f"{row.get('txn')} {row.get('state')} in {row.get('service')} ({row.get('subject')})"
-
-
-async def watch(recorder: Recorder, ask: Ask, protocol: Protocol, every_s: float) -> None:
-    """Probe every `every_s` seconds until cancelled, for live reports."""
-    while True:
-        await asyncio.sleep(every_s)
-        await probe(recorder, ask, protocol)
-
-
-async def await_quiescence(
-    recorder: Recorder, ask: Ask, protocol: Protocol, drained: Coroutine[Any, Any, None], bound_s: float | None
-) -> None:
-    """Probe until no transaction is unfinished and no call under way, or until `AFTER_THE_BOUND_S` beyond the bound."""
+    Transactions are overdue at the bound after their begin; the probes last `AFTER_THE_BOUND_S` longer. Those that begin later
+    than `LATE_BEGINS_S` from now get no further time: a shop that begins transactions for ever would never end its run.
+    """
     now = asyncio.get_running_loop().time
-    deadline = now() + (WITHOUT_A_BOUND_S if bound_s is None else bound_s + AFTER_THE_BOUND_S)
+    patience_s = WITHOUT_A_BOUND_S if bound_s is None else bound_s + AFTER_THE_BOUND_S
+    begun = now()
     waiting = start_task(drained, "drained")
     while True:
         # Before the probe: a checkout that ends between probe and check may have left records that the probe did not see.
         drained_before = waiting.done()
-        if (await probe(recorder, ask, protocol) and drained_before) or now() >= deadline:
+        if await prober.probe():
+            if drained_before:
+                break
+        elif now() >= min(max(prober.latest_begin, begun), begun + LATE_BEGINS_S) + patience_s:
             break
         await asyncio.sleep(PROBE_EVERY_S)
     await waiting
@@ -93,7 +70,7 @@ async def record_dead_letters(
         await asyncio.sleep(PROBE_EVERY_S)
     others = [body for body in bodies if names[body] is None]
     recorder.event(
-        "dead-letters", planted=seen, others=len(others), seen=[str(body[:80]) for body in others[:NAMED_PER_EVENT]]
+        "dead-letters", planted=seen, others=len(others), seen=[str(body[:80]) for body in others[:SHOWN_DEAD_LETTERS]]
     )
 
 

@@ -12,7 +12,7 @@ from harness.runtimes import real_time
 from harness.runtimes.base import Breakable
 from harness.workload.client import Caller, ShopClient
 
-Ask = Callable[[], Awaitable[list[dict[str, Any]]]]
+ListUnfinished = Callable[[], Awaitable[list[dict[str, Any]]]]
 """Return the unfinished transactions inside the shop, as `harness.runtimes.admin.AdminClient.unfinished` does."""
 
 
@@ -20,7 +20,7 @@ Ask = Callable[[], Awaitable[list[dict[str, Any]]]]
 class Environment:
     """A shop that can be broken.
 
-    `ask` reads the unfinished transactions; `logs` is the folder of the nodes' logs; `clear` removes leftovers of the run.
+    `list_unfinished` reads the unfinished transactions; `logs` is the folder of the nodes' logs; `clear` removes leftovers.
     `connect` gives a client that waits so many seconds for an answer. `clock` is in nanoseconds, `run` runs a coroutine and
     returns whether it was interrupted: both in the environment's own time. `trace` is the text by which two runs are compared,
     `usage` the resources that each node has used so far, where the runtime measures them, `spans` the trace of each transaction,
@@ -28,7 +28,7 @@ class Environment:
     """
 
     runtime: Breakable
-    ask: Ask
+    list_unfinished: ListUnfinished
     logs: Path | None = None
     clear: Callable[[], None] = lambda: None
     connect: Callable[[float], AbstractAsyncContextManager[Caller]] | None = None

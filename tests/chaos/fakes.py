@@ -269,7 +269,7 @@ class FakeShop:
 def environment_of(shop: FakeShop, logs: Path) -> Callable[[Plan], Environment]:
     """Where `conduct` finds this shop, whatever runtime it asks for."""
 
-    async def ask() -> list[dict[str, Any]]:
+    async def list_unfinished() -> list[dict[str, Any]]:
         return []
 
-    return lambda _plan: Environment(shop, ask, logs)  # type: ignore[arg-type]
+    return lambda _plan: Environment(shop, list_unfinished, logs)  # type: ignore[arg-type]

@@ -48,10 +48,10 @@ class Shops:
         shop = FakeShop(self.answer or model.answer, fails=self.fails)
         self.made.append(shop)
 
-        async def ask() -> list[dict[str, Any]]:
+        async def list_unfinished() -> list[dict[str, Any]]:
             return []
 
-        return Environment(shop, ask, Path("nowhere"))  # type: ignore[arg-type]
+        return Environment(shop, list_unfinished, Path("nowhere"))  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from harness.history import Event, Header, History, Operation, RecordedClaims
 from harness.report import junit, results, summary, text
 from harness.report.run_folders import find
 from harness.run.folder import RunFolder
-from harness.run.quiescence import count
+from harness.run.prober import count
 from protocols.errors import UsageError
 from protocols.registry import load
 

@@ -17,12 +17,12 @@ def environment(kind: type[Deployment], spec: Spec) -> Environment:
     shop = kind(spec, folder)
     logs: Path = shop.folder.logs
 
-    async def ask() -> list[dict[str, object]]:
+    async def list_unfinished() -> list[dict[str, object]]:
         return await AdminClient(shop.nodes(), shop.secret).unfinished()
 
     return Environment(
         shop,
-        ask,
+        list_unfinished,
         logs,
         lambda: temporary.remove(folder),
         spans=lambda: spans.from_logs(logs),

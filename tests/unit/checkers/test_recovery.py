@@ -43,6 +43,25 @@ def test_a_violation_names_the_transactions_that_the_last_probe_found(run):
     assert "order-1~5.2 open in order (o2) and 2 more)" in violation.explanation
 
 
+def test_transactions_that_began_after_the_heal_have_the_bound_from_their_begin(run):
+    """Requests wait in the queues of an overloaded shop until the heal, and begin their transactions after it."""
+    late = (10_000, {"open": 9, "locks": 4, "overdue": CLEAN})
+    assert judged(run, (1_000, {"open": 90}), late, (12_000, {"overdue": CLEAN})).verdict == Verdict.HOLDS
+
+
+def test_overdue_transactions_are_left_over_also_among_others(run):
+    overdue = {**CLEAN, "open": 1}
+    (violation,) = judged(run, (10_000, {"open": 9, "overdue": overdue}), (13_000, {"overdue": CLEAN})).violations
+    assert violation.name == "transaction-left-open"
+    assert "10.0 s later the shop had 1 open transactions, 10.0 s later 1;" in violation.explanation
+
+
+def test_transactions_that_are_not_yet_overdue_at_the_last_probe_leave_the_verdict_unknown(run):
+    finding = judged(run, (10_000, {"open": 9, "overdue": CLEAN}), (13_000, {"open": 1, "overdue": CLEAN}))
+    assert finding.verdict == Verdict.UNKNOWN
+    assert "began after the heal were unfinished" in finding.reasons[0]
+
+
 def test_what_is_gone_by_then_is_fine(run):
     finding = judged(run, (0, {"locks": 9, "open": 2}), (9_999, {"locks": 1}), (10_000, {}))
     assert finding.verdict == Verdict.HOLDS
@@ -66,8 +85,13 @@ def test_it_counts_from_the_last_heal(run):
 
 @pytest.mark.parametrize(
     "probes",
-    [[], [(5_000, {"locks": 1})], [(5_000, {"locks": 1}), (60_000, {})]],
-    ids=["none", "early", "gap"],
+    [
+        [],
+        [(5_000, {"locks": 1})],
+        [(5_000, {"locks": 1}), (60_000, {})],
+        [(5_000, {"locks": 1}), (60_000, {"locks": 1, "overdue": CLEAN}), (61_000, {"overdue": CLEAN})],
+    ],
+    ids=["none", "early", "gap", "gap before transactions that began later"],
 )
 def test_without_a_probe_it_is_unknown(run, probes):
     assert judged(run, *probes).verdict == Verdict.UNKNOWN
