@@ -59,7 +59,7 @@ REAL: dict[tuple[str, str], str] = {
     ("2pc", "deadlock-policy"): "none in 11 runs: the deadline ends the wait before a violation",
     ("saga", "start-record"): "`kill-one-at-a-time` 2",
     ("saga", "force-step"): "`hot-item` 1",
-    ("saga", "force-undo"): "none in 14 runs",
+    ("saga", "force-compensation"): "none in 14 runs",
     ("saga", "force-confirm"): "`left-for-dead` 1",
     ("saga", "same-life"): "`set-anew` 1",
 }

@@ -1,4 +1,4 @@
-"""An orchestrated saga with fenced steps, as the registry hands it out."""
+"""An orchestrated saga with fenced steps, as the registry returns it."""
 
 from importlib.resources import files
 
@@ -12,7 +12,9 @@ SAFEGUARDS = (
     Safeguard("start-record", "the start record is durable before the first step", "a crash forgets a reservation"),
     Safeguard("force-step", "a step is durable before its report", "a paid order without one of its steps"),
     Safeguard(
-        "force-undo", "a compensation is durable before its report", "an ended saga without one of its compensations"
+        "force-compensation",
+        "a compensation is durable before its report",
+        "an ended saga without one of its compensations",
     ),
     Safeguard(
         "force-confirm",
@@ -20,7 +22,7 @@ SAFEGUARDS = (
         "an acknowledged checkout that is compensated later",
     ),
     Safeguard(
-        "force-turn",
+        "force-abort",
         "the decision to compensate is durable before the first compensation",
         "compensation in one instance, progress in another",
     ),
@@ -30,21 +32,23 @@ SAFEGUARDS = (
         "two instances decide differently",
     ),
     Safeguard(
-        "undo-unknown", "a step without an answer is compensated as well", "a step that took effect keeps its effect"
+        "compensate-unknown",
+        "a step without an answer is compensated as well",
+        "a step that took effect keeps its effect",
     ),
     Safeguard(
-        "end-after-undone",
+        "end-after-compensations",
         "a saga ends after the acknowledgement of every compensation",
         "a lost compensation never happens",
     ),
     Safeguard("replay-verdict", "a stored decision answers a repeated message", "a doubled step takes effect twice"),
     Safeguard(
-        "fence-undo",
+        "fence-compensation",
         "a compensation without its step prevents the step",
         "a late step takes effect after its compensation",
     ),
     Safeguard(
-        "undo-recorded",
+        "compensate-recorded",
         "a compensation undoes a recorded step, and only once",
         "a compensation returns more than the step took",
     ),
@@ -90,8 +94,8 @@ PROTOCOL = Protocol(
     claims=claims,
     fire_and_forget=frozenset({"note", "end"}),
     states={
-        "running": frozenset({StateKind.OPEN}),
-        "undoing": frozenset({StateKind.OPEN}),
+        "executing": frozenset({StateKind.OPEN}),
+        "compensating": frozenset({StateKind.OPEN}),
         FENCED: frozenset({StateKind.FENCES}),
     },
     safeguards=SAFEGUARDS,

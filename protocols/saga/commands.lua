@@ -1,16 +1,16 @@
--- The store's side of a saga. The twin of commands.py, command by command; see there for tables and answers.
--- Records are packed: {subject, owner, since, state, branches}; a fence is {branch, verdict, why, marked}.
+-- The store commands of a saga: the twin of commands.py, command by command; tables and results are described there.
+-- Records are packed: {subject, owner, since, state, branches}; a fence is {branch, verdict, why, changes}.
 
 local SUBJECT, OWNER, SINCE, STATE, BRANCHES = 1, 2, 3, 4, 5
 local LINES, FIRST_LINES, ENDED, LISTED = 48, 8, 1000, 100
 
 -- notes ---------------------------------------------------------------------------------------------------------------
--- A log is packed as an array whose length has two bytes of its own (msgpack's array 16), so that lines are added at its end
--- without a look at the others.
+-- A log is packed as an array whose length has two bytes of its own (msgpack's array 16), so that a command appends lines
+-- without unpacking the earlier ones.
 
 local function sized(count, lines) return string.char(220, math.floor(count / 256), count % 256) .. lines end
 
-local function log_with(log, now, entries)
+local function extended_log(log, now, entries)
   local high, low = string.byte(log or sized(0, ''), 2, 3)
   local count, parts = high * 256 + low + #entries, {log and string.sub(log, 4) or ''}
   for index, entry in ipairs(entries) do parts[index + 1] = pack({now, entry[1], entry[2], entry[3]}) end
@@ -21,14 +21,14 @@ local function log_with(log, now, entries)
   return sized(LINES, cmsgpack.pack(unpack(lines)))
 end
 
-local function note(now, txn, entries)
-  call('HSET', 'note:log', txn, log_with(call('HGET', 'note:log', txn), now, entries))
+local function append(now, txn, entries)
+  call('HSET', 'note:log', txn, extended_log(call('HGET', 'note:log', txn), now, entries))
 end
 
--- Nothing is left to do: the log goes to the shelf, as the last of four (148 begins an array of so many), the record goes.
-local function forget(now, txn, record, state, entries)
+-- Delete the record of a saga, and keep its log as the last field of four (byte 148 begins a packed array of four).
+local function delete(now, txn, record, state, entries)
   local slot = call('HINCRBY', 'note:next', state, 1) - 1
-  local log = log_with(call('HGET', 'note:log', txn), now, entries)
+  local log = extended_log(call('HGET', 'note:log', txn), now, entries)
   call('HSET', 'note:' .. state, text(slot % ENDED), '\148' .. cmsgpack.pack(txn, record[SUBJECT], record[SINCE]) .. log)
   call('HDEL', 'note:log', txn)
   call('HDEL', 'saga', txn)
@@ -43,14 +43,14 @@ local function without_record(subject, wanted)
   return {wanted}
 end
 
-local function turn(now, txn, record, entries)
-  if record[STATE] ~= 'undoing' then
-    record[STATE] = 'undoing'
+local function log_abort(now, txn, record, entries)
+  if record[STATE] ~= 'compensating' then
+    record[STATE] = 'compensating'
     put('saga', txn, record)
-    entries[#entries + 1] = {'undoing', '', ''}
-    note(now, txn, entries)
+    entries[#entries + 1] = {'compensating', '', ''}
+    append(now, txn, entries)
   end
-  return {'undoing'}
+  return {'compensating'}
 end
 
 command('begin', function(now, txn, subject, owner)
@@ -62,10 +62,10 @@ command('begin', function(now, txn, subject, owner)
   if not known and begun(subject, txn) and enabled('begin-once') then return {'busy', txn} end
   if not known and enabled('start-record') then
     hold(subject, txn)
-    put('saga', txn, {subject, owner, now, 'running', branches})
+    put('saga', txn, {subject, owner, now, 'executing', branches})
     local entries = {{'begun', '', owner}}
     if #branches > 0 then entries[2] = {'perform', branches[1][1] .. '/' .. text(branches[1][2]), ''} end
-    call('HSET', 'note:log', txn, log_with(nil, now, entries))
+    call('HSET', 'note:log', txn, extended_log(nil, now, entries))
   end
   return {'begun', branches}
 end)
@@ -75,42 +75,42 @@ command('confirm', function(now, txn, subject, entries)
   if not record then return without_record(subject, 'paid') end
   local state = record[STATE]
   subject = record[SUBJECT]
-  if state == 'running' and order_holder(subject) ~= txn and enabled('order-lock') then state = 'undoing' end
-  if state == 'undoing' and enabled('one-decision') then return turn(now, txn, record, entries) end
+  if state == 'executing' and order_holder(subject) ~= txn and enabled('order-lock') then state = 'compensating' end
+  if state == 'compensating' and enabled('one-decision') then return log_abort(now, txn, record, entries) end
   settle(subject)
   entries[#entries + 1] = {'paid', '', ''}
-  forget(now, txn, record, 'paid', entries)
+  delete(now, txn, record, 'paid', entries)
   return {'paid'}
 end)
 
-command('give_up', function(now, txn, subject, entries)
+command('abort_saga', function(now, txn, subject, entries)
   local record = get('saga', txn)
-  if not record then return without_record(subject, 'undoing') end
-  return turn(now, txn, record, entries)
+  if not record then return without_record(subject, 'compensating') end
+  return log_abort(now, txn, record, entries)
 end)
 
 command('end', function(now, txn, entries)
   local record = get('saga', txn)
   if not record then return {'ended'} end
   if order_holder(record[SUBJECT]) == txn then hold(record[SUBJECT], '') end
-  forget(now, txn, record, 'undone', entries)
+  delete(now, txn, record, 'compensated', entries)
   return {'ended'}
 end)
 
 command('note', function(now, txn, entries)
-  if call('HEXISTS', 'saga', txn) == 1 then note(now, txn, entries) end
+  if call('HEXISTS', 'saga', txn) == 1 then append(now, txn, entries) end
   return {'noted'}
 end)
 
 command('unfinished', function(now, owner, older_than)
-  local found = {}
+  local list = {}
   for _, row in ipairs(rows('saga')) do
     local txn, record = row[1], row[2]
     if record[OWNER] == owner or waited(now, 'saga', txn, record, SINCE) > older_than then
-      found[#found + 1] = {txn, {txn, record[SUBJECT], record[STATE], record[BRANCHES]}}
+      list[#list + 1] = {txn, {txn, record[SUBJECT], record[STATE], record[BRANCHES]}}
     end
   end
-  return found
+  return list
 end)
 
 -- branch --------------------------------------------------------------------------------------------------------------
@@ -127,27 +127,27 @@ local function fence_of(txn, branch)
   return '', '', {}
 end
 
-local function put_fence(txn, branch, verdict, why, marked)
+local function put_fence(txn, branch, verdict, why, changes)
   local all = {}
   for _, fence in ipairs(fences(txn)) do
     if fence[1] ~= branch then all[#all + 1] = fence end
   end
-  all[#all + 1] = {branch, verdict, why, marked}
+  all[#all + 1] = {branch, verdict, why, changes}
   remember(txn, pack(all))
 end
 
--- The changes, each with the life of its account: {key, delta, life}.
-local function marked_with_lives(changes)
-  local marked = {}
-  for index, change in ipairs(changes) do marked[index] = {change[1], change[2], life_of(change[1])} end
-  return marked
+-- Return the changes, each with the life of its account: {key, delta, life}.
+local function with_lives(changes)
+  local living = {}
+  for index, change in ipairs(changes) do living[index] = {change[1], change[2], life_of(change[1])} end
+  return living
 end
 
--- Those of them whose account was not set anew since.
-local function of_this_life(marked)
-  if not enabled('same-life') then return marked end
+-- Return the changes to accounts that were not created anew since the step.
+local function of_this_life(changes)
+  if not enabled('same-life') then return changes end
   local same = {}
-  for _, change in ipairs(marked) do
+  for _, change in ipairs(changes) do
     if life_of(change[1]) == change[3] then same[#same + 1] = change end
   end
   return same
@@ -158,52 +158,52 @@ command('perform', function(now, txn, branch, horizon, changes)
   collect(txn, horizon)
   if stale(txn) and enabled('refuse-stale') then return {'conflict:stale'} end
   local verdict, why = fence_of(txn, branch)
-  if verdict == 'undone' or verdict == 'fenced' then return {'conflict:undone'} end
+  if verdict == 'compensated' or verdict == 'fenced' then return {'conflict:compensated'} end
   if verdict ~= '' and enabled('replay-verdict') then return {why} end
   why = check(changes, 1)
-  put_fence(txn, branch, why == '' and 'done' or 'failed', why, marked_with_lives(changes))
+  put_fence(txn, branch, why == '' and 'performed' or 'rejected', why, with_lives(changes))
   if why == '' then apply(changes, 1) end
   return {why}
 end)
 
 command('compensate', function(now, txn, branch)
-  if stale(txn) and enabled('refuse-stale') then return {'undone'} end
-  local verdict, _, marked = fence_of(txn, branch)
-  if verdict == 'done' or (verdict ~= '' and not enabled('undo-recorded')) then
-    local back = of_this_life(marked)
+  if stale(txn) and enabled('refuse-stale') then return {'compensated'} end
+  local verdict, _, changes = fence_of(txn, branch)
+  if verdict == 'performed' or (verdict ~= '' and not enabled('compensate-recorded')) then
+    local back = of_this_life(changes)
     local full = check(back, -1)
     if full ~= '' then return {'later', full} end
     apply(back, -1)
-    put_fence(txn, branch, 'undone', '', marked)
-  elseif verdict == '' and enabled('fence-undo') then
+    put_fence(txn, branch, 'compensated', '', changes)
+  elseif verdict == '' and enabled('fence-compensation') then
     put_fence(txn, branch, 'fenced', '', {})
   end
-  return {'undone'}
+  return {'compensated'}
 end)
 
--- what an operator sees -----------------------------------------------------------------------------------------------
+-- lists and logs for operators ----------------------------------------------------------------------------------------
 
 command('list_txns', function(now)
-  local found = {}
-  for _, row in ipairs(rows('saga')) do found[#found + 1] = {row[1], row[2][STATE], row[2][SUBJECT], row[2][SINCE]} end
-  uncollected(now, found)
-  table.sort(found, function(a, b) return a[1] == b[1] and a[2] < b[2] or a[1] < b[1] end)
-  return found
+  local list = {}
+  for _, row in ipairs(rows('saga')) do list[#list + 1] = {row[1], row[2][STATE], row[2][SUBJECT], row[2][SINCE]} end
+  uncollected(now, list)
+  table.sort(list, function(a, b) return a[1] == b[1] and a[2] < b[2] or a[1] < b[1] end)
+  return list
 end)
 
 command('list_ended', function(now)
-  local found = {}
-  for _, state in ipairs({'paid', 'undone'}) do
-    for _, row in ipairs(rows('note:' .. state)) do found[#found + 1] = {row[2][1], state, row[2][2], row[2][3]} end
+  local list = {}
+  for _, state in ipairs({'paid', 'compensated'}) do
+    for _, row in ipairs(rows('note:' .. state)) do list[#list + 1] = {row[2][1], state, row[2][2], row[2][3]} end
   end
-  table.sort(found, function(a, b) return a[4] == b[4] and a[1] > b[1] or a[4] > b[4] end)
-  for index = #found, LISTED + 1, -1 do found[index] = nil end
-  return found
+  table.sort(list, function(a, b) return a[4] == b[4] and a[1] > b[1] or a[4] > b[4] end)
+  for index = #list, LISTED + 1, -1 do list[index] = nil end
+  return list
 end)
 
--- How a saga ended and its log, as far as the shelf reaches.
-local function shelved(txn)
-  for _, state in ipairs({'paid', 'undone'}) do
+-- Return how a saga ended, and its log, if the log is kept.
+local function kept_log(txn)
+  for _, state in ipairs({'paid', 'compensated'}) do
     for _, row in ipairs(rows('note:' .. state)) do
       if row[2][1] == txn then return state, row[2][4] end
     end
@@ -211,7 +211,7 @@ local function shelved(txn)
 end
 
 command('txn_verdict', function(now, txn)
-  local state = shelved(txn)
+  local state = kept_log(txn)
   if state then return {state} end
   local verdicts = {}
   for _, fence in ipairs(fences(txn)) do verdicts[#verdicts + 1] = fence[2] end
@@ -219,6 +219,6 @@ command('txn_verdict', function(now, txn)
 end)
 
 command('txn_log', function(now, txn)
-  local _, log = shelved(txn)
+  local _, log = kept_log(txn)
   return log or get('note:log', txn) or {}
 end)

@@ -1,25 +1,30 @@
 """An orchestrated saga with fenced steps.
 
-The rules, after Garcia-Molina and Salem, "Sagas", SIGMOD 1987, sections 2 to 5 (backward recovery, the saga log), and for the
-fences Helland, "Life beyond distributed transactions", CIDR 2007 (what may be said twice must be recognised):
+After Garcia-Molina and Salem, "Sagas", SIGMOD 1987 ("GMS" below): section 2 for compensating transactions, section 4 for the saga
+log and backward recovery, section 5 for forward recovery; for the fences after Helland, "Life beyond distributed transactions",
+CIDR 2007 (the recipient of a message recognizes its repetition).
 
-1. The start record, with the steps, is durable before the first step is asked for. The log and the order are one store, and
-   a record and what it says of the order are written by one atomic command.
-2. Steps go one after the other: each branch, then the order is paid. The last one decides: from there is no way back.
-3. A step that is refused turns the saga round: what came before it is compensated. A step without an answer is neither done
-   nor refused: it is asked for again, ever less often, until it answers, or the deadline turns the saga round; then every
-   step is compensated, for nobody knows which were done.
-4. That a saga turns round is durable before the first compensation. "Paid" and "undoing" exclude each other in the log, so
-   instances that run the same saga at once agree, whichever of them is first.
-5. Compensations go in reverse, one after the other, each until it is acknowledged. They are never refused.
-6. A branch knows each (transaction, branch) by its fence: it repeats its verdict instead of its effect, it undoes what it
-   has recorded and nothing else, and to undo what was never done forbids to do it.
-7. A saga is forgotten once all is paid, or all is undone. Messages may be lost, doubled, delayed and reordered.
+1. The start record, with the steps, is durable before the first step is requested (GMS, 4). The log and the order share one
+   store, and one atomic command writes a record together with its effect on the order.
+2. Steps run in sequence: each branch, then the payment of the order. The last one is the commit point: no compensation follows.
+3. A rejected step aborts the saga: its earlier steps are compensated. A step without an answer is neither performed nor
+   rejected: the request is repeated, with a pause that doubles, until an answer arrives or the deadline aborts the saga. Then
+   every step is compensated, because any of them may have been performed.
+4. The abort is durable before the first compensation (GMS, 4). "Paid" and "compensating" exclude each other in the log, so
+   instances that run one saga at the same time agree on the first decision.
+5. Compensations run in reverse, one after the other, each until its acknowledgement (GMS, 4). A branch never rejects one.
+6. A branch has a fence for each (transaction, branch): it repeats its stored result instead of its effect, it compensates
+   only the recorded effect, and a compensation without a step prevents the step.
+7. The record of a saga is deleted after its payment, or after its last compensation. Messages may be lost, doubled, delayed
+   and reordered: every handler may run twice.
 
-        BEGINNING --begun--> FORWARD --all done, paid--> (ended)
+        BEGINNING --begun--> EXECUTING --all performed, paid--> (ended)
           |    |               |  ^ next step
-          |    +--deadline-----+--refused, deadline--> BACKWARD --all undone--> (ended)
+          |    +--deadline-----+--rejected, deadline--> COMPENSATING --all compensated--> (ended)
           +--no--> (ended)
+
+A difference from GMS: there a crash aborts a saga, or a save-point limits how far it falls back. Here recovery repeats the steps
+from the first one, as the fences make each repetition harmless: forward recovery with a save-point before every step (GMS, 5).
 """
 
 from collections.abc import Iterable
@@ -52,13 +57,13 @@ from protocols.outcomes import Decision, Outcome
 LONGEST_PAUSE_MS = 2_000
 
 Entry = tuple[str, str, str]
-"""One line of the saga log: what, which branch, why. The store adds when."""
+"""One line of the saga log: event, branch, reason. The store adds the time."""
 
 # ---------------------------------------------------------------- messages
 
 
 class Perform(Struct, frozen=True, gc=False):
-    """Orchestrator to branch: do this once. ``horizon``: see Request."""
+    """Orchestrator to branch: perform these changes once. ``horizon``: see Request."""
 
     txn: str
     branch: str
@@ -67,7 +72,7 @@ class Perform(Struct, frozen=True, gc=False):
 
 
 class Performed(Struct, frozen=True, gc=False):
-    """``why`` is empty if it was done, else ``short:KEY``, ``missing:KEY``, ..., or ``conflict:...`` if it may not be now."""
+    """Branch to orchestrator. ``why`` is empty for success, else the reason of the rejection: ``short:KEY``, ``conflict:...``."""
 
     txn: str
     branch: str
@@ -75,11 +80,15 @@ class Performed(Struct, frozen=True, gc=False):
 
 
 class Compensate(Struct, frozen=True, gc=False):
+    """Orchestrator to branch: return the effects of the step, or prevent it."""
+
     txn: str
     branch: str
 
 
 class Compensated(Struct, frozen=True, gc=False):
+    """Branch to orchestrator: the compensation is durable here."""
+
     txn: str
     branch: str
 
@@ -91,70 +100,65 @@ MESSAGES = (Perform, Performed, Compensate, Compensated)
 
 class Phase(StrEnum):
     BEGINNING = "beginning"
-    FORWARD = "forward"
-    BACKWARD = "backward"
+    EXECUTING = "executing"
+    COMPENSATING = "compensating"
 
 
 class Saga(Struct, frozen=True, gc=False):
-    """What an instance knows of a saga that it runs.
+    """The volatile state of one saga at an instance that runs it.
 
-    ``at`` is the branch under way, an index of ``branches``; ``pause_ms`` is how long its answer is waited for. ``why``: the
-    reason to turn round. ``told``: the client has had its answer.
+    ``step`` is the index in ``branches`` of the step under way, ``pause_ms`` the time until its request is repeated. ``why``: the
+    reason of the abort. ``replied``: the client has its answer.
     """
 
     txn: str
     request: Request
     phase: Phase
     branches: tuple[Branch, ...] = ()
-    at: int = 0
+    step: int = 0
     pause_ms: int = 0
     why: str = ""
-    told: bool = False
+    replied: bool = False
 
     @property
     def branch(self) -> str:
-        return self.branches[self.at].name if self.at < len(self.branches) else ""
+        return self.branches[self.step].name if self.step < len(self.branches) else ""
 
 
 def orchestrator(config: Config, state: Saga | None, event: Event) -> tuple[Saga | None, Effects]:
-    """One step of the orchestrator. An event that its phase does not expect is late or doubled, and changes nothing."""
-    match state:
-        case None:
-            return _at_rest(config, event)
-        case Saga(phase=Phase.FORWARD):
-            return _while_forward(config, state, event)
-        case Saga(phase=Phase.BEGINNING):
-            return _while_beginning(config, state, event)
-    return _while_backward(config, state, event)
+    """Handle one event. An event that the phase does not expect is late or doubled, and changes nothing."""
+    if state is None:
+        return _without_state(config, event)
+    return _HANDLERS[state.phase](config, state, event)
 
 
-def _at_rest(config: Config, event: Event) -> tuple[Saga | None, Effects]:
+def _without_state(config: Config, event: Event) -> tuple[Saga | None, Effects]:
     match event:
         case Start(txn, request):
-            ask = Command("begin", (txn, request.subject, request.owner))
-            return Saga(txn, request, Phase.BEGINNING), (SetTimer("deadline", request.limit_ms), Do(ask))
-        case Recovered((txn, subject, "running", branches)):
-            saga = _taken_up(config, Phase.FORWARD, txn, subject, branches)
-            state, effects = _forward(config, saga, ("taken up", "", ""))
+            command = Command("begin", (txn, request.subject, request.owner))
+            return Saga(txn, request, Phase.BEGINNING), (SetTimer("deadline", request.limit_ms), Do(command))
+        case Recovered((txn, subject, "executing", branches)):
+            saga = _recovered(config, Phase.EXECUTING, txn, subject, branches)
+            state, effects = _execute(config, saga, ("recovered", "", ""))
             return state, (SetTimer("deadline", saga.request.limit_ms), *effects)
-        case Recovered((txn, subject, "undoing", branches)):
-            saga = _taken_up(config, Phase.BACKWARD, txn, subject, branches)
-            return _backward(config, replace(saga, at=len(branches) - 1), ("taken up", "", ""))
+        case Recovered((txn, subject, "compensating", branches)):
+            saga = _recovered(config, Phase.COMPENSATING, txn, subject, branches)
+            return _compensate(config, replace(saga, step=len(branches) - 1), ("recovered", "", ""))
     return None, ()
 
 
-def _taken_up(config: Config, phase: Phase, txn: str, subject: str, branches: Iterable[Any]) -> Saga:
+def _recovered(config: Config, phase: Phase, txn: str, subject: str, branches: Iterable[Any]) -> Saga:
     request = Request(subject, "", "", 0)
-    return Saga(txn, request, phase, _branches(branches), pause_ms=config.timing.retry_ms, told=True)
+    return Saga(txn, request, phase, _branches(branches), pause_ms=config.timing.retry_ms, replied=True)
 
 
 def _while_beginning(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
     match event:
         case Done(Command("begin"), ("begun", branches)) if state.why == "timeout":
-            late = replace(state, phase=Phase.FORWARD, branches=_branches(branches), at=len(branches) - 1)
-            return _turn_round(config, late, ("deadline", "", ""))
+            late = replace(state, phase=Phase.EXECUTING, branches=_branches(branches), step=len(branches) - 1)
+            return _abort_saga(config, late, ("deadline", "", ""))
         case Done(Command("begin"), ("begun", branches)):
-            return _set_out(config, state, branches)
+            return _begin_execution(config, state, branches)
         case Done(Command("begin"), ("paid",)):
             return None, (Reply(Outcome(Decision.COMMITTED)),)
         case Done(Command("begin"), ("busy", holder)):
@@ -162,105 +166,115 @@ def _while_beginning(config: Config, state: Saga, event: Event) -> tuple[Saga | 
         case Done(Command("begin"), ("no", why)):
             return None, (Reply(Outcome.rejected(why)),)
         case TimerFired("deadline"):
-            # The start record may be there already, and another instance at the steps: the answer says what to undo.
+            # The start record may be durable already, and another instance at the steps: the result has the steps to compensate.
             return replace(state, why="timeout"), ()
     return state, ()
 
 
-def _while_forward(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
+def _while_executing(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
     match event:
         case Received(Performed(_, branch, "")) if branch == state.branch:
-            further = replace(state, at=state.at + 1, pause_ms=config.timing.retry_ms)
-            return _forward(config, further, ("performed", branch, ""))
+            following = replace(state, step=state.step + 1, pause_ms=config.timing.retry_ms)
+            return _execute(config, following, ("performed", branch, ""))
         case Received(Performed(_, branch, why)) if branch == state.branch:
-            return _turn_round(config, replace(state, at=state.at - 1, why=why), ("refused", branch, why))
-        case Done(Command("confirm" | "give_up"), ("paid",)):
-            return None, _tell(state, Outcome(Decision.COMMITTED))
-        case Done(Command("confirm" | "give_up"), ("gone",)):
-            return None, _tell(state, Outcome.rejected("conflict:ended"))
-        case Done(Command("give_up"), ("undoing",)):
-            return _set_back(config, state)
-        case Done(Command("confirm"), ("undoing",)):
-            return _set_back(config, replace(state, at=state.at - 1, why="conflict:undone"))
+            return _abort_saga(config, replace(state, step=state.step - 1, why=why), ("rejected", branch, why))
+        case Done(Command("confirm" | "abort_saga"), ("paid",)):
+            return None, _reply(state, Outcome(Decision.COMMITTED))
+        case Done(Command("confirm" | "abort_saga"), ("gone",)):
+            return None, _reply(state, Outcome.rejected("conflict:ended"))
+        case Done(Command("abort_saga"), ("compensating",)):
+            return _begin_compensation(config, state)
+        case Done(Command("confirm"), ("compensating",)):
+            return _begin_compensation(config, replace(state, step=state.step - 1, why="conflict:compensated"))
         case TimerFired("deadline"):
-            # All steps: the one at hand may have been done, and a former life or another instance may be further.
-            last = len(state.branches) - 1 if config.enabled("undo-unknown") else state.at - 1
-            return _turn_round(config, replace(state, at=last, why="timeout"), ("deadline", "", ""))
+            # All steps: the one under way may have been performed, and later ones by a former life or another instance.
+            last = len(state.branches) - 1 if config.enabled("compensate-unknown") else state.step - 1
+            return _abort_saga(config, replace(state, step=last, why="timeout"), ("deadline", "", ""))
         case TimerFired("resend"):
-            return _ask_again(state)
+            return _resend(state)
     return state, ()
 
 
-def _while_backward(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
+def _while_compensating(config: Config, state: Saga, event: Event) -> tuple[Saga | None, Effects]:
     match event:
         case Received(Compensated(_, branch)) if branch == state.branch:
-            further = replace(state, at=state.at - 1, pause_ms=config.timing.retry_ms)
-            return _backward(config, further, ("compensated", branch, ""))
-        case TimerFired("deadline") if not state.told:
-            return replace(state, told=True), _tell(state, Outcome.rejected(state.why))
+            following = replace(state, step=state.step - 1, pause_ms=config.timing.retry_ms)
+            return _compensate(config, following, ("compensated", branch, ""))
+        case TimerFired("deadline") if not state.replied:
+            return replace(state, replied=True), _reply(state, Outcome.rejected(state.why))
         case TimerFired("resend"):
-            return _ask_again(state)
+            return _resend(state)
     return state, ()
 
 
-def _set_out(config: Config, state: Saga, branches: Iterable[Any]) -> tuple[Saga | None, Effects]:
-    """The start record is durable: ask for the first step. Who wanted no more than that is answered."""
+_HANDLERS = {
+    Phase.BEGINNING: _while_beginning,
+    Phase.EXECUTING: _while_executing,
+    Phase.COMPENSATING: _while_compensating,
+}
+
+
+def _begin_execution(config: Config, state: Saga, branches: Iterable[Any]) -> tuple[Saga | None, Effects]:
+    """Request the first step, as the start record is durable; with ``--reply accepted``, answer the client."""
     accepted = config.options["reply"] == "accepted"
-    told = _tell(state, Outcome(Decision.ACCEPTED)) if accepted else ()
+    reply = _reply(state, Outcome(Decision.ACCEPTED)) if accepted else ()
     first = replace(
-        state, phase=Phase.FORWARD, branches=_branches(branches), pause_ms=config.timing.retry_ms, told=accepted
+        state, phase=Phase.EXECUTING, branches=_branches(branches), pause_ms=config.timing.retry_ms, replied=accepted
     )
-    # The start record says already that the first step is asked for.
-    after, effects = _ask(first) if first.branches else _forward(config, first)
-    return after, (*told, *effects)
+    # The command `begin` has already logged the request of the first step.
+    after, effects = _send_request(first) if first.branches else _execute(config, first)
+    return after, (*reply, *effects)
 
 
-def _forward(config: Config, state: Saga, *entries: Entry) -> tuple[Saga | None, Effects]:
-    """Ask for the step at hand. Once there is none left, the order is paid: all of it has happened."""
-    if state.at < len(state.branches):
-        return _ask(state, *entries, ("perform", state.branch, ""))
+def _execute(config: Config, state: Saga, *entries: Entry) -> tuple[Saga | None, Effects]:
+    """Request the step under way; after the last step, pay the order."""
+    if state.step < len(state.branches):
+        return _send_request(state, *entries, ("perform", state.branch, ""))
     force = Persist(Command("confirm", (state.txn, state.request.subject, entries)))
     if not config.enabled("force-confirm"):
-        return state, (*_tell(state, Outcome(Decision.COMMITTED)), force)
+        return state, (*_reply(state, Outcome(Decision.COMMITTED)), force)
     return state, (force,)
 
 
-def _turn_round(config: Config, state: Saga, *entries: Entry) -> tuple[Saga | None, Effects]:
-    """Decide to undo all up to the branch at hand; where nothing can have been done, it is over."""
-    if state.at < 0:
+def _abort_saga(config: Config, state: Saga, *entries: Entry) -> tuple[Saga | None, Effects]:
+    """Log the abort, for compensations from the step under way back to the first; without a performed step, end the saga.
+
+    The log has the abort before any compensation runs, as a crash in between would otherwise continue the saga (GMS, 4).
+    """
+    if state.step < 0:
         return _end(state, *entries)
-    force = Persist(Command("give_up", (state.txn, state.request.subject, entries)))
-    if not config.enabled("force-turn"):
-        after, effects = _set_back(config, state)
+    force = Persist(Command("abort_saga", (state.txn, state.request.subject, entries)))
+    if not config.enabled("force-abort"):
+        after, effects = _begin_compensation(config, state)
         return after, (*effects, force)
     return state, (force,)
 
 
-def _set_back(config: Config, state: Saga) -> tuple[Saga | None, Effects]:
-    """That it turns round is durable, so "no" is true. The client hears it once all is undone, or now if it has no time left."""
+def _begin_compensation(config: Config, state: Saga) -> tuple[Saga | None, Effects]:
+    """Request the first compensation, as the abort is durable; at the deadline, answer the client without waiting for the end."""
     late = state.why == "timeout"
-    told = _tell(state, Outcome.rejected(state.why)) if late else ()
-    back = replace(state, phase=Phase.BACKWARD, told=state.told or late, pause_ms=config.timing.retry_ms)
-    after, effects = _backward(config, back)
-    return after, (*told, *effects)
+    reply = _reply(state, Outcome.rejected(state.why)) if late else ()
+    back = replace(state, phase=Phase.COMPENSATING, replied=state.replied or late, pause_ms=config.timing.retry_ms)
+    after, effects = _compensate(config, back)
+    return after, (*reply, *effects)
 
 
-def _backward(config: Config, state: Saga, *entries: Entry) -> tuple[Saga | None, Effects]:
-    """Ask for the compensation at hand. Once there is none left, the saga has ended and the order is free."""
-    if state.at < 0:
+def _compensate(config: Config, state: Saga, *entries: Entry) -> tuple[Saga | None, Effects]:
+    """Request the compensation under way; after that of the first step, end the saga."""
+    if state.step < 0:
         return _end(state, *entries)
-    state, effects = _ask(state, *entries, ("compensate", state.branch, ""))
-    if not config.enabled("end-after-undone"):
-        rest = (Send(branch.service, Compensate(state.txn, branch.name)) for branch in state.branches[: state.at])
+    state, effects = _send_request(state, *entries, ("compensate", state.branch, ""))
+    if not config.enabled("end-after-compensations"):
+        rest = (Send(branch.service, Compensate(state.txn, branch.name)) for branch in state.branches[: state.step])
         _, ended = _end(state)
         return None, (*effects, *rest, *ended)
     return state, effects
 
 
-def _ask(state: Saga, *entries: Entry) -> tuple[Saga, Effects]:
-    """Ask, once more or for the first time, and note it."""
-    branch, request = state.branches[state.at], state.request
-    if state.phase is Phase.FORWARD:
+def _send_request(state: Saga, *entries: Entry) -> tuple[Saga, Effects]:
+    """Send the request of the step or compensation under way, for the first time or again, and log it."""
+    branch, request = state.branches[state.step], state.request
+    if state.phase is Phase.EXECUTING:
         send = Send(branch.service, Perform(state.txn, branch.name, request.horizon, branch.changes))
     else:
         send = Send(branch.service, Compensate(state.txn, branch.name))
@@ -268,29 +282,29 @@ def _ask(state: Saga, *entries: Entry) -> tuple[Saga, Effects]:
     return state, (*noted, send, SetTimer("resend", state.pause_ms, spread_ms=state.pause_ms))
 
 
-def _ask_again(state: Saga) -> tuple[Saga, Effects]:
+def _resend(state: Saga) -> tuple[Saga, Effects]:
     pause_ms = min(2 * state.pause_ms, LONGEST_PAUSE_MS)
-    return _ask(replace(state, pause_ms=pause_ms), ("no answer", state.branch, ""))
+    return _send_request(replace(state, pause_ms=pause_ms), ("no answer", state.branch, ""))
 
 
 def _end(state: Saga, *entries: Entry) -> tuple[None, Effects]:
-    """Nothing of it is left: free the order, and forget it."""
-    return None, (Do(Command("end", (state.txn, entries))), *_tell(state, Outcome.rejected(state.why)))
+    """End the saga without effects: release the order, delete the record, and answer the client."""
+    return None, (Do(Command("end", (state.txn, entries))), *_reply(state, Outcome.rejected(state.why)))
 
 
-def _tell(state: Saga, outcome: Outcome) -> Effects:
-    return () if state.told else (Reply(outcome),)
+def _reply(state: Saga, outcome: Outcome) -> Effects:
+    return () if state.replied else (Reply(outcome),)
 
 
-def _branches(found: Iterable[Any]) -> tuple[Branch, ...]:
-    return tuple(Branch(*branch) for branch in found)
+def _branches(records: Iterable[Any]) -> tuple[Branch, ...]:
+    return tuple(Branch(*record) for record in records)
 
 
 # ---------------------------------------------------------------- branch
 
 
 def branch(config: Config, state: None, event: Event) -> tuple[None, Effects]:
-    """One step of a branch. It keeps nothing volatile: what it knows is its fence, so any instance can serve."""
+    """Handle one event. A branch has no volatile state: its fences are in its store, so any instance can serve."""
     match event:
         case Received(Perform(txn, name, horizon, changes), sender):
             force = Persist(Command("perform", (txn, name, horizon, changes, sender)))
@@ -302,9 +316,9 @@ def branch(config: Config, state: None, event: Event) -> tuple[None, Effects]:
 
         case Received(Compensate(txn, name), sender):
             force = Persist(Command("compensate", (txn, name, sender)))
-            if not config.enabled("force-undo"):
+            if not config.enabled("force-compensation"):
                 return None, (Send(sender, Compensated(txn, name)), force)
             return None, (force,)
-        case Done(Command("compensate", (txn, name, sender)), ("undone",)) if config.enabled("force-undo"):
+        case Done(Command("compensate", (txn, name, sender)), ("compensated",)) if config.enabled("force-compensation"):
             return None, (Send(sender, Compensated(txn, name)),)
     return None, ()

@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 from protocols.shop.ledger import Changes
 
 Entries = tuple[tuple[str, str, str], ...]
-"""Lines for the log of a saga: (what, branch, why) each."""
+"""Lines for the log of a saga: (event, branch, why) each."""
 
 
-class Logged(NamedTuple):
-    """A saga that has not ended. ``state`` is ``running`` or ``undoing``; a branch is (service, shard, changes)."""
+class SagaRecord(NamedTuple):
+    """A saga that has not ended. ``state`` is ``executing`` or ``compensating``; a branch is (service, shard, changes)."""
 
     subject: str
     owner: str
@@ -18,8 +18,8 @@ class Logged(NamedTuple):
     branches: tuple[tuple[str, int, Changes], ...]
 
 
-class Ended(NamedTuple):
-    """The note of a saga that has ended. ``log`` has (at_ms, what, branch, why) for each line."""
+class EndedSaga(NamedTuple):
+    """The kept log of a saga that has ended: (at_ms, event, branch, why) for each line."""
 
     txn: str
     subject: str
@@ -28,13 +28,13 @@ class Ended(NamedTuple):
 
 
 class Fence(NamedTuple):
-    """What a branch remembers of a saga. ``marked`` has (key, delta, life of the account) for each change.
+    """The record of a saga's step at its branch. ``changes`` has (key, delta, life of the account) for each change.
 
-    ``verdict`` is ``done``; ``failed``, refused for ever; ``undone``, done and then compensated; ``fenced``, compensated before
-    it was done, so that it never will be; or "", unknown here.
+    ``verdict`` is ``performed``; ``rejected``, for ever; ``compensated`` after the step; ``fenced``, compensated before the step
+    arrived, which prevents it; or "" without a record.
     """
 
     branch: str
     verdict: str = ""
     why: str = ""
-    marked: tuple[tuple[str, int, int], ...] = ()
+    changes: tuple[tuple[str, int, int], ...] = ()

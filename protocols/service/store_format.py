@@ -2,11 +2,12 @@
 
 The number is raised when the records of the shop or of a protocol change so that a reader of the former format would
 misunderstand them. Format 2 has lives in the names of transactions (`protocols.store.lives`); before it, stores had no number.
+Format 3 has the states of a saga as `protocols.saga.records` lists them.
 """
 
 from protocols.service.valkey_connection import Handshake, ServerError
 
-FORMAT = 2
+FORMAT = 3
 KEY = "format"
 
 

@@ -68,7 +68,7 @@ async def test_a_crash_between_two_effects_is_repaired(failpoint: str) -> None:
         assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [7], "credit": 5}
 
 
-COMPENSATIONS = ("order:after-persist:give_up", "stock:after-persist:compensate", "order:before-do:end")
+COMPENSATIONS = ("order:after-persist:abort_saga", "stock:after-persist:compensate", "order:before-do:end")
 
 
 @pytest.mark.parametrize(

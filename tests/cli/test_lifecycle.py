@@ -164,7 +164,7 @@ def test_stores_of_another_format_are_refused_at_the_start(terminal: Terminal) -
     assert answer.returncode == 4
     assert re.search(
         r"^error: stock-1 ended before it served: error: the store at 127.0.0.1:\d+ contains data of format '1', "
-        r"and this wdm reads format 2: give it an empty store",
+        r"and this wdm reads format 3: give it an empty store",
         answer.stderr,
         re.MULTILINE,
     ), answer.stderr

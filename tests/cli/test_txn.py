@@ -44,17 +44,21 @@ def test_a_compensation_is_told_with_its_times_after_a_crash(sagas: Terminal) ->
     until(lambda: all(node.state == "running" for node in sagas.nodes().values()))
 
     (ended,) = json.loads(sagas.wdm("txn", "list", "--ended", "--json").stdout)
-    assert (ended["state"], ended["subject"], ended["service"]) == ("undone", order, "order")
+    assert (ended["state"], ended["subject"], ended["service"]) == ("compensated", order, "order")
     rows = json.loads(sagas.wdm("txn", "show", "--json", ended["txn"]).stdout)
-    assert {row["service"]: row["state"] for row in rows} == {"order": "undone", "stock": "undone", "payment": "failed"}
+    assert {row["service"]: row["state"] for row in rows} == {
+        "order": "compensated",
+        "stock": "compensated",
+        "payment": "rejected",
+    }
     (log,) = (row["log"] for row in rows if row["service"] == "order")
     assert [(line["what"], line["branch"]) for line in log] == [
         ("begun", ""),
         ("perform", "stock/0"),
         ("performed", "stock/0"),
         ("perform", "payment/0"),
-        ("refused", "payment/0"),
-        ("undoing", ""),
+        ("rejected", "payment/0"),
+        ("compensating", ""),
         ("compensate", "stock/0"),
         ("compensated", "stock/0"),
     ]

@@ -18,7 +18,7 @@ _PACKED = {
     "saga",
     "note:log",
     "note:paid",
-    "note:undone",
+    "note:compensated",
 }
 _ARRAYS = range(0x90, 0xA0)  # how a short packed array begins, and no text does
 

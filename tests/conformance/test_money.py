@@ -100,8 +100,8 @@ def saga(run: Run, txn: str, order: str) -> bool:
     done: list[str] = []
     for service, shard, changes in begun[1]:
         if run("perform", txn, f"{service}/{shard}", (0, 0), changes, "x") != ("",):
-            assert run("give_up", txn, order, ()) == ("undoing",)
-            assert all(run("compensate", txn, name, "x") == ("undone",) for name in reversed(done))
+            assert run("abort_saga", txn, order, ()) == ("compensating",)
+            assert all(run("compensate", txn, name, "x") == ("compensated",) for name in reversed(done))
             assert run("end", txn, ()) == ("ended",)
             return False
         done.append(f"{service}/{shard}")

@@ -37,7 +37,7 @@ branches = st.sampled_from(("stock/0", "stock/1"))
 ORCHESTRATOR = {
     "begin": (txns, orders, st.sampled_from(("order-1", "order-2"))),
     "confirm": (txns, orders, entries),
-    "give_up": (txns, orders, entries),
+    "abort_saga": (txns, orders, entries),
     "end": (txns, entries),
     "note": (txns, entries),
     "unfinished": (st.sampled_from(("", "order-1")), ages_ms),
@@ -80,7 +80,7 @@ CORNERS = {
         Command("note", ("a.0", (("no answer", "stock/0", ""),) * (LINES + 1))),
         Command("txn_log", ("a.0",)),
     ],
-    "a shelf that is full": [
+    "as many ended sagas as are kept, and more": [
         *(
             Command(name, (f"a.{number}", *rest))
             for number in range(ENDED + 3)
@@ -90,7 +90,7 @@ CORNERS = {
         Command("txn_log", (f"a.{ENDED + 2}",)),
         Command("list_ended"),
     ],
-    "what comes back has no room": [
+    "an account without room for a compensation": [
         Command("init_accounts", ("item", 0, 1, LIMIT, 1)),
         Command("perform", ("a.0", "stock/0", (0, 0), (("item:0", -2), ("item:1", -1)), "x")),
         Command("adjust", ("item:0", 1)),
@@ -98,7 +98,7 @@ CORNERS = {
         Command("adjust", ("item:0", -1)),
         Command("compensate", ("a.0", "stock/0", "x")),
     ],
-    "an order set anew under its checkout": [
+    "an order that is replaced during its checkout": [
         Command("init_orders", (0, 1, (("1", "0", "1"),))),
         Command("begin", ("a.0", "0", "order-1")),
         Command("init_orders", (0, 1, (("1", "0", "1"),))),

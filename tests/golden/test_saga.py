@@ -36,7 +36,7 @@ SITUATIONS: dict[str, tuple[SearchCase, str, tuple[str, ...]]] = {
             "deliver order Compensated(order~1.0, stock/0",
         ),
     ),
-    "undone-before-it-was-done": (
+    "compensated-before-it-was-performed": (
         ONE,
         "wait",
         (
@@ -59,12 +59,12 @@ SITUATIONS: dict[str, tuple[SearchCase, str, tuple[str, ...]]] = {
             "deliver order Performed(order~1.0, payment/0",
         ),
     ),
-    "crash-after-the-turn": (
+    "crash-after-the-abort": (
         SHORT,
         "wait",
         (
             *CHARGED,
-            "deliver order Performed(order~1.0, payment/0 ! order:after-persist:give_up",
+            "deliver order Performed(order~1.0, payment/0 ! order:after-persist:abort_saga",
             "sweep order",
             "deliver payment Compensate",
             "deliver order Compensated(order~1.0, payment/0",

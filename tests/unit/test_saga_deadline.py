@@ -5,16 +5,16 @@ from protocols.saga import PROTOCOL
 from protocols.saga.machine import orchestrator
 
 
-def test_it_is_undone_step_by_step_for_another_instance_may_have_taken_it_up() -> None:
+def test_every_step_is_compensated_as_another_instance_may_have_recovered_the_saga() -> None:
     config = PROTOCOL.configure()
-    state, (_, asked) = orchestrator(config, None, Start("t.0", Request("o", "order", "order-1", 0)))
-    assert isinstance(asked, Do)
+    state, (_, began) = orchestrator(config, None, Start("t.0", Request("o", "order", "order-1", 0)))
+    assert isinstance(began, Do)
     state, effects = orchestrator(config, state, TimerFired("deadline"))
     assert state is not None
-    assert effects == (), "not ended: its record may be durable, and nothing forbids its steps yet"
-    begun = Done(asked.command, ("begun", (("stock", 0, (("item:i", -1),)), ("payment", 0, (("user:u", -1),)))))
+    assert effects == (), "not ended: its record may be durable, and nothing prevents its steps yet"
+    begun = Done(began.command, ("begun", (("stock", 0, (("item:i", -1),)), ("payment", 0, (("user:u", -1),)))))
     state, (force,) = orchestrator(config, state, begun)
-    assert force == Persist(Command("give_up", ("t.0", "o", (("deadline", "", ""),))))
-    state, effects = orchestrator(config, state, Done(force.command, ("undoing",)))
+    assert force == Persist(Command("abort_saga", ("t.0", "o", (("deadline", "", ""),))))
+    state, effects = orchestrator(config, state, Done(force.command, ("compensating",)))
     assert state is not None
     assert state.branch == "payment/0"

@@ -1,5 +1,5 @@
-"""The fence of a branch: whatever the order in which a step and its compensation arrive, and however often, it takes effect
-at most once, never after its undo, and is told the same each time.
+"""The fence of a branch: in every order of arrival of a step and its compensation, each any number of times, the step takes
+effect at most once, never after its compensation, and has one answer.
 """
 
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def test_every_order_of_arrival() -> None:
     assert [case for case in CASES if wrong(*case)] == []
 
 
-@pytest.mark.parametrize("safeguard", ["replay-verdict", "fence-undo", "undo-recorded", "guard"])
+@pytest.mark.parametrize("safeguard", ["replay-verdict", "fence-compensation", "compensate-recorded", "guard"])
 def test_each_rule_of_the_fence_is_needed(safeguard: str) -> None:
     assert [case for case in CASES if wrong(*case, safeguard)]
 
@@ -118,7 +118,7 @@ def test_what_comes_back_and_has_no_room_comes_back_later() -> None:
     twin.run(Command("adjust", ("item:i", 1)), 0)
     assert twin.run(Command("compensate", ("a.0", "stock/0", "x")), 0) == ("later", "over:item:i")
     twin.run(Command("adjust", ("item:i", -1)), 0)
-    assert twin.run(Command("compensate", ("a.0", "stock/0", "x")), 0) == ("undone",)
+    assert twin.run(Command("compensate", ("a.0", "stock/0", "x")), 0) == ("compensated",)
     assert twin.tables["item:i"]["balance"] == 2**53
 
 
@@ -133,7 +133,7 @@ def test_a_compensation_gives_back_to_the_life_that_it_was_taken_from() -> None:
     for _ in range(2):
         twin.run(Command("init_accounts", ("user", 0, 1, 9, 1)), 0)
     for branch in ("payment/0", "stock/0", "stock/0"):
-        assert twin.run(Command("compensate", ("a.0", branch, "x")), 0) == ("undone",)
+        assert twin.run(Command("compensate", ("a.0", branch, "x")), 0) == ("compensated",)
     assert [twin.tables[key]["balance"] for key in ("item:0", "item:1", "user:0")] == [9, 9, 9]
 
 
