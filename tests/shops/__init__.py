@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 SERVICES = ("orders", "stock", "payment")
 PROGRAMS = {
     "flask": [sys.executable, "-m", "tests.shops.flask_shop"],
+    "asyncio": [sys.executable, "-m", "tests.shops.asyncio_shop"],
+    "node": ["node", str(Path(__file__).parent / "node_shop.js")],
 }
 """The command of each shop, without its options."""
 
@@ -98,8 +100,13 @@ def _free_ports(count: int) -> list[int]:
 def _commands(name: str, data: Path, faults: str) -> dict[str, list[str]]:
     """Return the command of each node of a shop. `env` lets it start from any folder."""
     start = ["env", f"PYTHONPATH={ROOT}", *PROGRAMS[name]]
-    (port,) = _free_ports(1)
-    return {"shop": [*start, "--port", str(port), "--data", str(data), "--faults", faults]}
+    nodes = SERVICES if name == "asyncio" else ("shop",)
+    ports = dict(zip(nodes, _free_ports(len(nodes)), strict=True))
+    rest = ["--data", str(data), "--faults", faults]
+    if name != "asyncio":
+        return {"shop": [*start, "--port", str(ports["shop"]), *rest]}
+    peers = [word for peer in ("stock", "payment") for word in (f"--{peer}-url", f"http://127.0.0.1:{ports[peer]}")]
+    return {role: [*start, "--role", role, "--port", str(port), *rest, *peers] for role, port in ports.items()}
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ FAULTS = {
     "paid-without-charge": "Some checkouts take the stock and mark the order paid, and take no credit.",
     "not-idempotent": "A second checkout of a paid order takes stock and credit again.",
     "error-as-success": (
-        "Some checkouts answer 200 although payment answered 502 and nothing happened: a false acknowledgement."
+        "Some checkouts answer 200 although payment answered 502 and charged nothing: a false acknowledgement."
         " Others answer 502 although they happened: an unknown outcome, and no violation."
     ),
     "lock-outlives-holder": (
@@ -35,7 +35,7 @@ FAULTS = {
 
 SUPPORTED = {
     "flask": frozenset(FAULTS),
-    "asyncio": frozenset(FAULTS) - {"lost-update"},
+    "asyncio": frozenset(FAULTS),
     "node": frozenset(FAULTS),
 }
 """The faults that each shop knows."""
