@@ -1,6 +1,6 @@
 """The store's side of an atomic checkout as pure functions: the twin of ``commands.lua``, command by command.
 
-Beside the shop's own fields (``protocols.shop.ledger``) an order keeps
+Beside the shop's own fields (``protocols.shop.ledger_orders``) an order keeps
 
 - ``verdict:INSTANCE``   (life, sequence, why)   what its last checkout by INSTANCE came to; ``why`` is empty if it was paid
 
@@ -9,7 +9,7 @@ the order when that is set anew.
 """
 
 from protocols.core import Config
-from protocols.shop import ledger
+from protocols.shop import ledger, ledger_orders
 from protocols.store.lives import parts
 from protocols.store.tables import Result, Tables
 
@@ -18,12 +18,12 @@ PAID: Result = ("paid",)
 
 def checkout(tables: Tables, config: Config, now: int, txn: str, order: str) -> Result:
     """Take everything, charge for it and mark the order paid: ``("paid",)``; or change nothing: ``("no", why)``."""
-    state, branches, _ = ledger.plan(tables, order)
-    if state in ledger.NEVER:
+    state, branches, _ = ledger_orders.plan(tables, order)
+    if state in ledger_orders.NEVER:
         return ("no", f"{state}:order:{order}")
     instance, point = parts(txn)
     field = f"verdict:{instance}"
-    *last, verdict = tables[f"order:{order}"].get(field, (*ledger.NEVER_BEGUN, ""))
+    *last, verdict = tables[f"order:{order}"].get(field, (*ledger_orders.NEVER_BEGUN, ""))
     if point <= tuple(last) and config.enabled("replay-verdict"):
         return ("no", verdict) if verdict else PAID
     if state == "paid":
@@ -32,7 +32,7 @@ def checkout(tables: Tables, config: Config, now: int, txn: str, order: str) -> 
     tables[f"order:{order}"][field] = (*point, why)
     if why:
         return ("no", why)
-    ledger.settle(tables, order)
+    ledger_orders.settle(tables, order)
     return PAID
 
 

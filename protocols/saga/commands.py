@@ -1,6 +1,6 @@
 """The store commands of a saga as pure functions: the twin of ``commands.lua``, command by command.
 
-The orchestrator's tables, beside the orders (``protocols.shop.ledger``):
+The orchestrator's tables, beside the orders (``protocols.shop.ledger_orders``):
 
 - ``saga``         txn -> ``SagaRecord``                 the saga log: every saga that has not ended
 - ``note:log``     txn -> ((at, event, branch, why), ...)  the lines that ``wdm txn show`` prints
@@ -16,7 +16,7 @@ from typing import Any
 
 from protocols.core import Config
 from protocols.saga.records import EndedSaga, Entries, Fence, SagaRecord
-from protocols.shop import ledger
+from protocols.shop import ledger, ledger_orders
 from protocols.store.fences import announce, collect, recall, remember, stale, uncollected
 from protocols.store.lives import Point
 from protocols.store.tables import Result, Tables, drop, table, waited
@@ -32,18 +32,18 @@ LISTED = 100
 
 def begin(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str) -> Result:
     """Write the start record, and take the order: ``("begun", branches)``, ``("paid",)``, ``("busy", txn)``, ``("no", why)``."""
-    state, branches, holder = ledger.plan(tables, subject)
+    state, branches, holder = ledger_orders.plan(tables, subject)
     if state == "paid":
         return ("paid",)
-    if state in ledger.NEVER:
+    if state in ledger_orders.NEVER:
         return ("no", f"{state}:order:{subject}")
     if holder not in ("", txn) and config.enabled("order-lock"):
         return ("busy", holder)
     known = txn in tables.get("saga", {})
-    if not known and ledger.begun(tables, subject, txn) and config.enabled("begin-once"):
+    if not known and ledger_orders.begun(tables, subject, txn) and config.enabled("begin-once"):
         return ("busy", txn)  # a late copy of the command: the saga has ended
     if not known and config.enabled("start-record"):
-        ledger.hold(tables, subject, txn)
+        ledger_orders.hold(tables, subject, txn)
         table(tables, "saga")[txn] = SagaRecord(subject, owner, now, "executing", branches)
         first: Entries = (("perform", f"{branches[0][0]}/{branches[0][1]}", ""),) if branches else ()
         _append(tables, now, txn, (("begun", "", owner), *first))
@@ -56,11 +56,11 @@ def confirm(tables: Tables, config: Config, now: int, txn: str, subject: str, en
     if record is None:
         return _without_record(tables, config, subject, "paid")
     subject, state = record.subject, record.state
-    if state == "executing" and ledger.holder(tables, subject) != txn and config.enabled("order-lock"):
+    if state == "executing" and ledger_orders.holder(tables, subject) != txn and config.enabled("order-lock"):
         state = "compensating"  # a batch_init has replaced the order
     if state == "compensating" and config.enabled("one-decision"):
         return _log_abort(tables, now, txn, entries)
-    ledger.settle(tables, subject)
+    ledger_orders.settle(tables, subject)
     _delete(tables, now, txn, "paid", (*entries, ("paid", "", "")))
     return ("paid",)
 
@@ -78,8 +78,8 @@ def end(tables: Tables, config: Config, now: int, txn: str, entries: Entries) ->
     record = tables.get("saga", {}).get(txn)
     if record is None:
         return ("ended",)
-    if ledger.holder(tables, record.subject) == txn:
-        ledger.hold(tables, record.subject, "")
+    if ledger_orders.holder(tables, record.subject) == txn:
+        ledger_orders.hold(tables, record.subject, "")
     _delete(tables, now, txn, "compensated", entries)
     return ("ended",)
 
@@ -102,11 +102,11 @@ def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than:
 
 def _without_record(tables: Tables, config: Config, subject: str, wanted: str) -> Result:
     """Return the result for a saga that another instance has ended; a paid order counts as paid by any transaction."""
-    state = ledger.plan(tables, subject).state
-    if config.enabled("start-record") or state in ledger.NEVER:
+    state = ledger_orders.plan(tables, subject).state
+    if config.enabled("start-record") or state in ledger_orders.NEVER:
         return ("paid",) if state == "paid" else ("gone",)
     if wanted == "paid":
-        ledger.settle(tables, subject)
+        ledger_orders.settle(tables, subject)
     return (wanted,)
 
 

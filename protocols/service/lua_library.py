@@ -17,7 +17,7 @@ def source(protocol: Protocol, config: Config) -> str:
             f"local OPTIONS = {{{_fields(dict(config.options))}}}",
             f"local ABLATED = {{{_fields(dict.fromkeys(sorted(config.ablated), True))}}}",
             *((store / f"{name}.lua").read_text("utf-8") for name in ("prelude", "tables", "lives", "fences")),
-            *((shop / f"{name}.lua").read_text("utf-8") for name in ("ledger", "payments")),
+            *((shop / f"{name}.lua").read_text("utf-8") for name in ("ledger", "ledger_orders", "payments")),
             protocol.library,
         )
     )

@@ -2,7 +2,7 @@
 
 Each is one atomic step: check the fence, check the guard, record, apply. Who may lock what is in ``locks.py``.
 
-The coordinator's tables, beside the orders (``protocols.shop.ledger``):
+The coordinator's tables, beside the orders (``protocols.shop.ledger_orders``):
 
 - ``open``        txn -> ``Opened``   the permission to commit; an inquiry takes it away
 - ``committed``   txn -> ``Opened``   COMMIT, until every branch has acknowledged
@@ -20,7 +20,7 @@ A participant's, beside the accounts:
 from typing import Any
 
 from protocols.core import Config
-from protocols.shop import ledger
+from protocols.shop import ledger, ledger_orders
 from protocols.store.fences import announce, collect, recall, remember, stale, uncollected
 from protocols.store.lives import Point
 from protocols.store.tables import Result, Tables, drop, table, waited
@@ -34,16 +34,16 @@ ABORTED = "conflict:aborted"  # by whoever asked: nothing speaks against trying 
 
 def open_(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str) -> Result:
     """Take the order and say what it changes: ``("open", branches)``, ``("paid",)``, ``("busy", txn)``, ``("no", why)``."""
-    state, branches, holder = ledger.plan(tables, subject)
+    state, branches, holder = ledger_orders.plan(tables, subject)
     if state == "paid":
         return ("paid",)
-    if state in ledger.NEVER:
+    if state in ledger_orders.NEVER:
         return ("no", f"{state}:order:{subject}")
     if holder not in ("", txn) and config.enabled("order-lock"):
         return ("busy", holder)
-    if ledger.begun(tables, subject, txn) and txn not in tables.get("open", {}) and config.enabled("open-once"):
+    if ledger_orders.begun(tables, subject, txn) and txn not in tables.get("open", {}) and config.enabled("open-once"):
         return ("busy", txn)  # a late copy: it is over
-    ledger.hold(tables, subject, txn)
+    ledger_orders.hold(tables, subject, txn)
     table(tables, "open")[txn] = Opened(subject, owner, now, branches)
     return ("open", branches)
 
@@ -53,10 +53,10 @@ def commit(tables: Tables, config: Config, now: int, txn: str) -> Result:
     if txn in tables.get("committed", {}):
         return ("committed",)
     record = tables.get("open", {}).get(txn)
-    if record is None or (ledger.holder(tables, record.subject) != txn and config.enabled("order-lock")):
+    if record is None or (ledger_orders.holder(tables, record.subject) != txn and config.enabled("order-lock")):
         return ("fenced",)
     drop(tables, "open", txn)
-    ledger.settle(tables, record.subject)
+    ledger_orders.settle(tables, record.subject)
     table(tables, "committed")[txn] = record
     return ("committed",)
 
@@ -107,8 +107,8 @@ def _fence(tables: Tables, txn: str) -> None:
     if record is None:
         return
     drop(tables, "open", txn)
-    if ledger.holder(tables, record.subject) == txn:
-        ledger.hold(tables, record.subject, "")
+    if ledger_orders.holder(tables, record.subject) == txn:
+        ledger_orders.hold(tables, record.subject, "")
 
 
 # ---------------------------------------------------------------- participant

@@ -8,7 +8,7 @@ local function why_not_aside(changes, accounts)
     if lock ~= '' and enabled('locks') then return 'locked:' .. key .. ':' .. lock end
     local why = check_change(key, balance, delta)
     if why ~= '' then return why end
-    if enabled('guard') and enabled('escrow-guard') and set_aside_by_others(balance, account[3], account[4], delta) then
+    if enabled('guard') and enabled('escrow-guard') and reserved_by_others(balance, account[3], account[4], delta) then
       return 'locked:' .. key .. ':' .. ESCROW
     end
   end

@@ -30,7 +30,7 @@ def why_not(tables: Tables, config: Config, changes: Changes) -> str:
         why = ledger.check_change(tables, config, key, delta)
         if why:
             return why
-        if config.enabled("guard") and config.enabled("escrow-guard") and ledger.set_aside_by_others(account, delta):
+        if config.enabled("guard") and config.enabled("escrow-guard") and ledger.reserved_by_others(account, delta):
             return f"locked:{key}:{ledger.ESCROW}"
     return ""
 

@@ -68,7 +68,7 @@ end
 local function lock_all(txn, changes, accounts)
   for index, change in ipairs(changes) do
     local account = accounts[index]
-    if outstanding(account[3], account[4]) then return 'locked:' .. change[1] .. ':' .. ESCROW end
+    if has_reservations(account[3], account[4]) then return 'locked:' .. change[1] .. ':' .. ESCROW end
     local why = check_change(change[1], account[1], change[2])
     if why ~= '' then return why end
   end

@@ -105,7 +105,7 @@ def _held(tables: Tables, config: Config, txn: str, changes: Changes) -> dict[st
 def _lock(tables: Tables, config: Config, txn: str, changes: Changes) -> str:
     """Lock all, or say why not and lock none."""
     for key, delta in changes:
-        if ledger.shared(tables[key]):
+        if ledger.has_reservations(tables[key]):
             return f"locked:{key}:{ledger.ESCROW}"  # from a time with another policy
         why = ledger.check_change(tables, config, key, delta)
         if why:

@@ -1,13 +1,13 @@
 """The store's side of no protocol: plain reads and writes. The twin of ``commands.lua``."""
 
 from protocols.core import Config
-from protocols.shop import ledger
+from protocols.shop import ledger, ledger_orders
 from protocols.store.tables import Result, Tables
 
 
 def read_order(tables: Tables, config: Config, now: int, order: str) -> Result:
     """``("open", branches)``, or why there is nothing to do: ``("paid",)``, ``("missing",)``, ..."""
-    state, branches, holder = ledger.plan(tables, order)
+    state, branches, holder = ledger_orders.plan(tables, order)
     if holder:
         return ("busy",)
     return ("open", branches) if state == "open" else (state,)
@@ -22,9 +22,9 @@ def change(tables: Tables, config: Config, now: int, txn: str, call: int, sender
 
 
 def mark_paid(tables: Tables, config: Config, now: int, order: str) -> Result:
-    if not ledger.exists(tables, order):
+    if not ledger_orders.exists(tables, order):
         return ("missing",)
-    ledger.settle(tables, order)
+    ledger_orders.settle(tables, order)
     return ("paid",)
 
 

@@ -10,7 +10,7 @@ from harness.run.in_memory import InMemoryRun
 from harness.run.plan import Plan, simulated
 from harness.workload import WORKLOADS
 from protocols import registry
-from protocols.shop import ledger
+from protocols.shop import ledger, ledger_orders
 
 OURS = "set-anew"
 ESCROW = ("2pc", {"locks": "escrow"})
@@ -71,9 +71,9 @@ def test_an_order_that_costs_what_its_items_cost_today_is_found(
             today.update((str(number), about[1]) for number in range(first, first + count))
         return ledger.init_accounts(tables, config, now, prefix, first, count, *about)
 
-    def total(lines: tuple[ledger.Line, ...]) -> int:
+    def total(lines: tuple[ledger_orders.Line, ...]) -> int:
         return sum(quantity * today.get(item, price) for item, quantity, price in lines)
 
-    monkeypatch.setattr(ledger, "total", total)
+    monkeypatch.setattr(ledger_orders, "total", total)
     monkeypatch.setitem(registry.load(protocol).commands, "init_accounts", init_accounts)  # type: ignore[arg-type]
     assert "wrong-total" in bought(OURS, protocol, 1, options=options).names

@@ -7,19 +7,19 @@ import pytest
 
 from protocols.core import Command, Config
 from protocols.ports import LoopClock
-from protocols.shop import ledger, orders
+from protocols.shop import ledger_orders, orders
 from protocols.shop.request_context import Answer, RequestContext
-from protocols.store.tables import Result
+from protocols.store.tables import Result, Tables
 
 
 class Ledger:
-    """A store with nothing but the shop's own commands."""
+    """A store with only the commands of orders."""
 
     def __init__(self) -> None:
-        self.tables: ledger.Tables = {}
+        self.tables: Tables = {}
 
     async def call(self, command: Command) -> Result:
-        result: Result = ledger.COMMANDS[command.name](self.tables, Config(), 0, *command.args)
+        result: Result = ledger_orders.COMMANDS[command.name](self.tables, Config(), 0, *command.args)
         return result
 
     once = call
