@@ -3,7 +3,7 @@
 from random import Random
 
 from harness.faults.base import Aim, Fault, Setting
-from harness.faults.nodes import bring_back, kill, outside_server, take_down
+from harness.faults.nodes import bring_back, kill, take_down, untaken
 from harness.faults.targets import DRAWN, nodes
 from harness.runtimes.base import Breakable, Capability
 
@@ -19,7 +19,8 @@ class Crash:
     settings: tuple[Setting, ...] = ()
 
     def refuse(self, runtime: Breakable, fault: Fault) -> str | None:
-        return outside_server(nodes(runtime, self.aim, (target for target in fault.targets if target not in DRAWN)))
+        named = (target for target in fault.targets if target not in DRAWN)
+        return untaken("kill", nodes(runtime, self.aim, named))
 
     async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:  # noqa: ARG002
         victims = nodes(runtime, self.aim, fault.targets)

@@ -6,7 +6,7 @@ At `everysec` the store acknowledges the first write that fails, from memory, an
 from random import Random
 
 from harness.faults.base import Aim, Fault, Setting
-from harness.faults.nodes import outside_server
+from harness.faults.nodes import untaken
 from harness.faults.targets import DRAWN, nodes
 from harness.runtimes.base import Breakable, Capability
 
@@ -25,7 +25,8 @@ class DiskFull:
     settings: tuple[Setting, ...] = ()
 
     def refuse(self, runtime: Breakable, fault: Fault) -> str | None:
-        return outside_server(nodes(runtime, self.aim, (target for target in fault.targets if target not in DRAWN)))
+        named = (target for target in fault.targets if target not in DRAWN)
+        return untaken("kill", nodes(runtime, self.aim, named))
 
     async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:  # noqa: ARG002
         for node in nodes(runtime, self.aim, fault.targets):

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from harness.errors import EnvironmentFailure
 from harness.faults.base import Fault
-from harness.runtimes.base import Breakable, Node
+from harness.runtimes.base import Breakable, Node, Order
 
 POLL_S = 0.005
 GONE_WITHIN_S = 10.0
@@ -54,9 +54,11 @@ def bring_back(runtime: Breakable, fault: Fault) -> None:
             runtime.revive(node.name)
 
 
-def outside_server(nodes: Iterable[Node]) -> str | None:
-    """Return the reason to refuse a fault for a running node that is no process of this runtime; None without one."""
+def untaken(order: Order, nodes: Iterable[Node]) -> str | None:
+    """Return the reason to refuse a fault that needs this order, for a node that does not take it; None without one."""
     for node in nodes:
-        if node.pid is None and node.state == "running":
+        if not node.takes:
             return f"{node.name} is a server outside of wdm"
+        if order not in node.takes:
+            return f"{node.name} does not take the order to {order}, only to {' and '.join(sorted(node.takes))}"
     return None

@@ -5,7 +5,7 @@ from random import Random
 
 from harness.errors import EnvironmentFailure
 from harness.faults.base import Aim, Fault, Setting
-from harness.faults.nodes import outside_server
+from harness.faults.nodes import untaken
 from harness.faults.targets import DRAWN, nodes
 from harness.runtimes.base import Breakable, Capability
 
@@ -21,7 +21,8 @@ class Pause:
     settings: tuple[Setting, ...] = ()
 
     def refuse(self, runtime: Breakable, fault: Fault) -> str | None:
-        return outside_server(nodes(runtime, self.aim, (target for target in fault.targets if target not in DRAWN)))
+        named = (target for target in fault.targets if target not in DRAWN)
+        return untaken("pause", nodes(runtime, self.aim, named))
 
     async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:  # noqa: ARG002
         victims = nodes(runtime, self.aim, fault.targets)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # each costs more to import than this module
 
 Kind = Literal["service", "store", "gateway", "broker"]
 State = Literal["starting", "running", "paused", "down"]
+Order = Literal["kill", "pause"]
+ORDERS: frozenset[Order] = frozenset({"kill", "pause"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Node:
     """A part of a shop that can fail on its own.
 
     `service` is the service that the node belongs to, empty for the gateway. `pid` is None while the node is down, or where
-    the runtime has no processes of its own. `url` carries no password.
+    the runtime has no processes of its own. `url` carries no password. `takes`: the orders that the runtime can carry out.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Node:
     pid: int | None
     url: str
     state: State
+    takes: frozenset[Order] = ORDERS
 
 
 class Runtime(Protocol):

@@ -31,6 +31,20 @@ def start_task(
     return (loop or asyncio.get_running_loop()).create_task(work, name=name)
 
 
+async def to_its_end(work: Coroutine[Any, Any, None], name: str) -> None:
+    """Finish work even when cancelled, and only then raise `CancelledError`."""
+    task = start_task(work, name)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
+
+
 async def end_tasks(tasks: Iterable[Task]) -> None:
     """Cancel tasks until they have ended, whatever they end with; after `END_WITHIN_S` leave the rest and report their names.
 

@@ -8,7 +8,7 @@ import pytest
 from harness import faults
 from harness.explore.failpoints import failpoints
 from harness.faults import targets
-from harness.runtimes.base import FaultOwnership, Node
+from harness.runtimes.base import ORDERS, FaultOwnership, Node
 from protocols.core import Config, Protocol
 from protocols.errors import UsageError
 from protocols.registry import load
@@ -29,7 +29,7 @@ class Paper:
             for at in (1, 2)
         ]
         stores = [
-            Node(f"{name}-store", "store", name, None if name in self._foreign else 9, "", "running")
+            Node(f"{name}-store", "store", name, 9, "", "running", frozenset() if name in self._foreign else ORDERS)
             for name in ("order", "stock")
         ]
         return (*stores, *services, Node("gateway", "gateway", "", 8, "http://x", "running"))

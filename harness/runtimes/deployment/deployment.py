@@ -1,9 +1,8 @@
 """A deployment inside this process's event loop: for tests, the demo and every run that breaks a shop on purpose."""
 
-import asyncio
 import signal
 import time
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -21,7 +20,7 @@ from protocols.core import Config, Protocol
 from protocols.registry import load
 from protocols.service.faults import Faults
 from protocols.service.links import transport
-from protocols.service.tasks import Background, start_task
+from protocols.service.tasks import Background, to_its_end
 
 ALWAYS: frozenset[Capability] = frozenset({"signals", "messages", "clock", "failpoints"})
 IF_BREAKABLE: frozenset[Capability] = frozenset({"links", "log-tail"})
@@ -85,7 +84,7 @@ class Deployment(Supervisor):
         """Stop every node and remove a temporary state folder. It may be called twice."""
         if self._up:
             self._up = False
-            await _to_its_end(self._stop())
+            await to_its_end(self._stop(), "stop")  # half a stop would leave processes behind
         self._remove_temporary()
 
     def terminate(self, name: str) -> None:
@@ -196,17 +195,3 @@ class Deployment(Supervisor):
     def _remove_temporary(self) -> None:
         if self._temporary is not None:
             temporary.remove(self._temporary)
-
-
-async def _to_its_end(work: Coroutine[None, None, None]) -> None:
-    """Finish `work` even when cancelled, and only then raise `CancelledError`: half a stop would leave processes behind."""
-    task = start_task(work, "stop")
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    task.result()

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from harness.errors import EnvironmentFailure, exhausted
-from harness.runtimes.base import Node, State
+from harness.runtimes.base import ORDERS, Node, Order, State
 from harness.runtimes.deployment import process
 from harness.runtimes.deployment.plan import NodeSpec
 from harness.runtimes.deployment.process import Identity
@@ -78,7 +78,8 @@ class NodeSupervisor:
         """Return the node as it is now."""
         pid = self.identity.pid if self.identity else None
         url = (self._life.url if self._life else "") or self.member.url
-        return Node(self.member.name, self.member.kind, self.member.service, pid, url, self.state)
+        takes = ORDERS if self.member.command else frozenset[Order]()
+        return Node(self.member.name, self.member.kind, self.member.service, pid, url, self.state, takes)
 
     # ------------------------------------------------------------ life
 

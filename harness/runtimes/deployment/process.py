@@ -63,6 +63,15 @@ def end(identities: Iterable[Identity], grace_s: float = GRACE_S) -> list[Identi
     return alive_before
 
 
+def fields(pid: int) -> list[str] | None:
+    """Return the fields of `/proc/PID/stat` from the state on; None if there is no such process. Linux only."""
+    try:
+        # The name may hold blanks and brackets; the fields after it are fixed (proc(5): 3 is state, 22 starttime).
+        return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
 def tagged(tag: str) -> Iterator[Identity]:
     """Yield the processes whose environment names this deployment: a killed supervisor may not have recorded them all.
 
@@ -89,12 +98,8 @@ def _gone(identities: list[Identity], within_s: float) -> bool:
 def _look(pid: int) -> tuple[str, str] | None:
     """Return the state letter and the start time of a pid; None if there is no such process."""
     if sys.platform == "linux":
-        try:
-            # The name may hold blanks and brackets; the fields after it are fixed (proc(5): 3 is state, 22 starttime).
-            fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        return fields[0], fields[19]
+        stat = fields(pid)
+        return None if stat is None else (stat[0], stat[19])
     listing = subprocess.run(  # type: ignore[unreachable,unused-ignore]  # not unreachable on macOS
         ["/bin/ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.split(maxsplit=1)

@@ -16,7 +16,7 @@ from typing import IO, Literal
 import msgspec
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.base import Kind, Node, State
+from harness.runtimes.base import Kind, Node, Order, State
 from harness.runtimes.deployment import registry
 from harness.runtimes.deployment.process import Identity, alive, identify, paused
 from harness.runtimes.deployment.registry import expanded
@@ -51,7 +51,8 @@ class Record(msgspec.Struct, kw_only=True):
         """Return the node as it is now: it may have died since it was recorded."""
         identity = self.identity
         if self.kind == "store" and identity is None and self.port == 0:
-            return Node(self.name, self.kind, self.service, None, self.url, self.state)  # a server from `store_urls`
+            outside: frozenset[Order] = frozenset()  # a server from `store_urls`
+            return Node(self.name, self.kind, self.service, None, self.url, self.state, outside)
         if identity is None or not alive(identity):
             return Node(self.name, self.kind, self.service, None, self.url, "down")
         state: State = "paused" if paused(identity) else self.state

@@ -16,12 +16,13 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.deployment import probe
+from harness.runtimes.deployment.order_thread import OrderThread
 from harness.runtimes.deployment.plan import NodeSpec
 from harness.runtimes.deployment.process import Identity
 from harness.runtimes.docker.engine_client import close_stream, engine_errors, error_line
@@ -44,6 +45,33 @@ FREEZE_TRIES = 5
 FREEZE_AGAIN_MS, LONGEST_FREEZE_AGAIN_MS = 25.0, 100.0
 
 
+def order_to(handle: Any, what: str, *arguments: Any) -> bool:
+    """Call a method of a container's handle; return False if the container is gone or in that state already.
+
+    Blocks, for several attempts at a pause. Raises `EnvironmentFailure`.
+    """
+    from docker.errors import APIError  # noqa: PLC0415 - slow to import, and only this runtime needs it
+
+    backoff = Backoff(FREEZE_AGAIN_MS, LONGEST_FREEZE_AGAIN_MS)
+    tries_left = FREEZE_TRIES
+    while True:
+        try:
+            with engine_errors(f"{handle.name}: {what}"):
+                getattr(handle, what)(*arguments)
+        except EnvironmentFailure as failure:
+            cause = failure.__cause__
+            # A node may end by itself between the order and this call: the fault has its effect, and nothing is to report.
+            if isinstance(cause, APIError) and (cause.status_code in GONE or "not paused" in str(cause)):
+                return False
+            # The kernel does not freeze a group in which a process is just being made; a moment later it does.
+            tries_left -= 1
+            if not tries_left or "unable to freeze" not in str(cause):
+                raise
+            time.sleep(backoff.next_s())
+        else:
+            return True
+
+
 class Container:
     """A container that was made, with its orders.
 
@@ -55,10 +83,8 @@ class Container:
         self.handle = handle
         self.probed_by_http = probed_by_http
         self.inner_port = inner_port
-        self.trouble: list[str] = []
         self._told_by_file = reads_environment_file
-        self._orders = ThreadPoolExecutor(1, thread_name_prefix=handle.name)
-        self._under_way: set[Future[None]] = set()
+        self._orders = OrderThread(handle.name)
         self._life: ContainerLife | None = None
         # Of the thread of orders alone: whether it has paused the container, and the commands postponed to the end of the pause.
         self._frozen = False
@@ -67,7 +93,7 @@ class Container:
     async def begin(self, member: NodeSpec, environment: Mapping[str, str]) -> "ContainerLife":
         """Start it, with these variables over its own; return its life. Raises `EnvironmentFailure`."""
         life = ContainerLife(self, asyncio.get_running_loop())
-        await asyncio.wrap_future(self._orders.submit(life.start, member, environment))
+        await self._orders.call(life.start, member, environment)
         self._life = life
         return life
 
@@ -84,7 +110,7 @@ class Container:
 
     def order(self, what: str, *arguments: Any) -> None:
         """Call the method `what` of the container's handle, after all earlier orders."""
-        self._enter(self._carry_out, what, arguments)
+        self._orders.enter(self._carry_out, what, arguments)
 
     def exec(self, command: list[str]) -> tuple[bytes, Any]:
         """Start a command in it that goes on; return its first output and the stream of the rest.
@@ -110,18 +136,20 @@ class Container:
 
     async def settled(self) -> None:
         """Return once every order is carried out, or in `trouble`; a command may be postponed to the end of a pause."""
-        # Shielded: an order stands, also when the task that waits for it is cancelled.
-        waits = [asyncio.shield(asyncio.wrap_future(order)) for order in tuple(self._under_way)]
-        await asyncio.gather(*waits, return_exceptions=True)
+        await self._orders.settled()
+
+    @property
+    def trouble(self) -> list[str]:
+        """Return one line for each order that failed since the last `take_trouble`."""
+        return self._orders.trouble
 
     def take_trouble(self) -> list[str]:
         """Return one line for each order that failed since the last call."""
-        trouble, self.trouble = self.trouble, []
-        return trouble
+        return self._orders.take_trouble()
 
     async def thaw(self) -> None:
         """Unpause it if it is paused. Raises `EnvironmentFailure`."""
-        await asyncio.wrap_future(self._orders.submit(self._thaw))
+        await self._orders.call(self._thaw)
 
     def write_environment(self, environment: Mapping[str, str]) -> None:
         """Write the variables of the next life to the file that it reads: in a volume, as its root is read-only. Blocks."""
@@ -140,8 +168,8 @@ class Container:
 
     def close(self) -> None:
         """Take no more orders. A postponed command fails now, as in a container that is gone: its caller must not wait on."""
-        self._orders.submit(self._run_on)
-        self._orders.shutdown(wait=False)
+        self._orders.enter(self._run_on)
+        self._orders.close()
 
     def _submit(self, command: Callable[..., T], *arguments: Any) -> "Future[T]":
         """Start a command in the container, after all earlier orders; while it is paused, at the end of the pause.
@@ -163,18 +191,8 @@ class Container:
             except Exception as error:  # noqa: BLE001  the error is for the caller, which waits in another thread
                 future.set_exception(error)
 
-        self._enter(attempt)
+        self._orders.enter(attempt)
         return future
-
-    def _enter(self, work: Callable[..., None], *arguments: Any) -> None:
-        future = self._orders.submit(work, *arguments)
-        self._under_way.add(future)
-        future.add_done_callback(self._carried_out)
-
-    def _carried_out(self, future: Future[None]) -> None:
-        self._under_way.discard(future)
-        if not future.cancelled() and (error := future.exception()) is not None:
-            self.trouble.append(f"{self.handle.name}: {error!r}")
 
     def _run_on(self) -> None:
         """Note the end of the pause, and start the postponed commands in their order."""
@@ -205,27 +223,12 @@ class Container:
             self._run_on()
 
     def _call_engine(self, what: str, arguments: tuple[Any, ...]) -> bool:
-        """Call a method of the handle; return whether it succeeded. A container that is gone or so already is no trouble."""
-        from docker.errors import APIError  # noqa: PLC0415 - slow to import, and only this runtime needs it
-
-        backoff = Backoff(FREEZE_AGAIN_MS, LONGEST_FREEZE_AGAIN_MS)
-        for tries_left in reversed(range(FREEZE_TRIES)):
-            try:
-                with engine_errors(f"{self.handle.name}: {what}"):
-                    getattr(self.handle, what)(*arguments)
-            except EnvironmentFailure as failure:
-                cause = failure.__cause__
-                # A node may end by itself between the order and this call: the fault has its effect, and nothing is to report.
-                if isinstance(cause, APIError) and (cause.status_code in GONE or "not paused" in str(cause)):
-                    return False
-                # The kernel does not freeze a group in which a process is just being made; a moment later it does.
-                if tries_left and "unable to freeze" in str(cause):
-                    time.sleep(backoff.next_s())
-                    continue
-                self.trouble.append(str(failure))
-                return False
-            break
-        return True
+        """Call a method of the handle as `order_to` does; return whether it succeeded."""
+        try:
+            return order_to(self.handle, what, *arguments)
+        except EnvironmentFailure as failure:
+            self.trouble.append(str(failure))
+            return False
 
     def _exec(self, command: list[str]) -> tuple[bytes, Any]:
         with engine_errors(f"{self.handle.name}: {command[0]}"):
