@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from harness.report.run_folders import describe
-from tests.cli.conftest import until
+from tests.terminal import until
 from wdm.cli import main
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ import pytest
 from harness.run import scenarios
 from harness.run.plan import Plan, simulated
 from tests.browser.conftest import Browser
-from tests.cli.conftest import until
 from tests.running import conduct
+from tests.terminal import until
 
 SCENARIO = """
 summary = "order dies once"

@@ -17,8 +17,8 @@ from harness.explore.suite import ModelCheck
 from harness.run import scenarios
 from harness.run.counterexample import save
 from harness.run.plan import Plan, simulated
-from tests.cli.conftest import Terminal, until
 from tests.running import conduct
+from tests.terminal import Terminal, until
 from wdm import ui
 from wdm.cli import main, wdm
 from wdm.commands.bench import plan

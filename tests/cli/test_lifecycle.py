@@ -6,14 +6,13 @@ import re
 import resource
 import signal
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import redis
 
 from harness.runtimes.deployment import process
-from tests.cli.conftest import Terminal, until
+from tests.terminal import Terminal, until, watchdogs
 
 
 @pytest.mark.slow
@@ -89,18 +88,6 @@ def test_what_a_killed_up_left_is_ended_by_the_next_up(terminal: Terminal) -> No
         assert stray.wait(5) == -signal.SIGTERM
     assert not any(process.alive(identity) for identity in running)
     assert terminal.status()["gateway"] == gateway
-
-
-def watchdogs(parent: int) -> list[process.Identity]:
-    """The shells that watch over this process."""
-    found = []
-    for folder in process.PROC.glob("[0-9]*"):
-        with suppress(OSError):
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            if b"wdm-watchdog" in words and int(fields[1]) == parent:
-                found.append(process.identify(int(folder.name)))
-    return [identity for identity in found if identity is not None]
 
 
 @pytest.mark.parametrize(

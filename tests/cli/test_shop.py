@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Terminal, until
+from tests.terminal import Terminal, until
 
 
 def test_status_says_what_runs_and_no_password(shop: Terminal) -> None:

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.cli.conftest import Terminal, until
+from tests.terminal import Terminal, until
 
 
 @pytest.fixture

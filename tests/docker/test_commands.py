@@ -1,13 +1,11 @@
-"""`wdm` with containers, as a person runs it: whatever ends a command, nothing of it is left, and data is kept."""
+"""Commands with containers: no end of a command leaves a resource behind, and data is kept."""
 
 import json
-import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,8 +16,8 @@ import pytest
 
 from harness.runtimes.deployment import process
 from harness.runtimes.docker import engine_client
-from tests.cli.test_lifecycle import watchdogs
 from tests.runtimes import need_docker
+from tests.terminal import Terminal, watchdogs
 
 pytestmark = pytest.mark.docker
 
@@ -31,55 +29,37 @@ def _engine() -> None:
 
 @pytest.fixture
 def client() -> Iterator[Any]:
-    with closing(engine_client.connect()) as one:
-        yield one
+    with closing(engine_client.connect()) as client:
+        yield client
 
 
-class Shell:
-    """`wdm` as a person runs it, with a user folder of its own, so that `down --all` meets nobody else's shop."""
+class DockerTerminal(Terminal):
+    """A terminal whose temporary files are in its folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("WDM_")}
-        self.environment = {**kept, "XDG_STATE_HOME": str(folder / "home"), "TMPDIR": str(folder)}
+        super().__init__(folder, timeout_s=100, TMPDIR=str(folder))
 
-    def wdm(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "wdm", *arguments],
-            cwd=self.folder,
-            env={**self.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-
-    def chaos(self, until: str) -> "subprocess.Popen[str]":
-        """A run that pauses a node for good, up to where it says this."""
+    def chaos(self) -> "subprocess.Popen[str]":
+        """Start a run that pauses a node for good, and return when the node is paused."""
         (self.folder / "pause.toml").write_text(PAUSE)
-        command = [sys.executable, "-m", "wdm", "chaos", "pause.toml", "--runtime", "docker", "--seed", "1"]
-        child = subprocess.Popen(command, cwd=self.folder, env=self.environment, stderr=subprocess.PIPE, text=True)
-        assert child.stderr is not None
-        said = []
-        for line in child.stderr:
-            said.append(line)
-            if until in line:
-                return child
-        pytest.fail(f"the run ended with {child.wait()} before it said {until!r}: {''.join(said)}")
+        return self.start_until("pause order", "chaos", "pause.toml", "--runtime", "docker", "--seed", "1")
 
     def left(self, client: Any) -> list[str]:
-        """What the engine has of this shell's."""
-        wanted = {"label": [f"{engine_client.HOME}={self.folder}/home/wdm"]}
-        things = [
-            *client.containers.list(all=True, filters=wanted, ignore_removed=True),
-            *client.networks.list(filters=wanted),
-            *client.volumes.list(filters=wanted),
+        """Return the names of the containers, networks and volumes of this terminal."""
+        resources = [
+            *client.containers.list(all=True, filters=self._filters, ignore_removed=True),
+            *client.networks.list(filters=self._filters),
+            *client.volumes.list(filters=self._filters),
         ]
-        return [thing.name for thing in things]
+        return [resource.name for resource in resources]
 
     def states(self, client: Any) -> list[str]:
-        wanted = {"label": [f"{engine_client.HOME}={self.folder}/home/wdm"]}
-        return [one.status for one in client.containers.list(all=True, filters=wanted, ignore_removed=True)]
+        containers = client.containers.list(all=True, filters=self._filters, ignore_removed=True)
+        return [container.status for container in containers]
+
+    @property
+    def _filters(self) -> dict[str, list[str]]:
+        return {"label": [f"{engine_client.HOME}={self.folder}/home/wdm"]}
 
 
 PAUSE = """
@@ -98,81 +78,86 @@ at_s = 0.3
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
-    one = Shell(tmp_path)
-    yield one
-    one.wdm("down", "--all", "--volumes")
+def terminal(tmp_path: Path) -> Iterator[DockerTerminal]:
+    terminal = DockerTerminal(tmp_path)
+    yield terminal
+    terminal.wdm("down", "--all", "--volumes")
+    terminal.close()
 
 
-def test_an_interrupt_leaves_nothing(shell: Shell, client: Any) -> None:
-    with shell.chaos("pause order") as child:
+def test_an_interrupt_leaves_nothing(terminal: DockerTerminal, client: Any) -> None:
+    with terminal.chaos() as child:
         child.send_signal(signal.SIGINT)
         child.communicate(timeout=60)
         assert child.returncode == 130
-    assert shell.left(client) == []
+    assert terminal.left(client) == []
 
 
-def test_a_watchdog_removes_the_containers_of_a_killed_run(shell: Shell, client: Any) -> None:
-    """One of them paused; its folder in the temporary directory goes as well."""
-    with shell.chaos("pause order") as child:
+def test_a_watchdog_removes_the_containers_of_a_killed_run(terminal: DockerTerminal, client: Any) -> None:
+    """Also a paused container and the folder in the temporary directory are removed."""
+    with terminal.chaos() as child:
         child.kill()
         child.communicate(timeout=60)
     deadline = time.monotonic() + 60
-    while shell.left(client) or list(shell.folder.glob("wdm-chaos-*")):
-        assert time.monotonic() < deadline, shell.left(client)
+    while terminal.left(client) or list(terminal.folder.glob("wdm-chaos-*")):
+        assert time.monotonic() < deadline, terminal.left(client)
         time.sleep(0.1)
 
 
-def test_what_a_killed_run_and_its_watchdog_left_is_named_and_removed_by_down_all(shell: Shell, client: Any) -> None:
-    with shell.chaos("pause order") as child:
+def test_leftovers_of_a_killed_run_and_watchdog_are_named_and_removed_by_down_all(
+    terminal: DockerTerminal, client: Any
+) -> None:
+    with terminal.chaos() as child:
         for watchdog in watchdogs(child.pid):
             process.send(watchdog, signal.SIGKILL)
         child.kill()
         child.communicate(timeout=60)
-    assert "paused" in shell.states(client)
+    assert "paused" in terminal.states(client)
     named = f"7 containers, 1 of them paused, and 12 networks of deployment wdm-[0-9a-f]+-2pc, started by process {child.pid} of "
     for command in (("status",), ("down",), ("doctor", "--port", "0")):
-        heard = shell.wdm(*command).stderr
-        assert re.search(named + rf"\S+ for {shell.folder}/wdm-chaos-\w+; `wdm down --all` removes it", heard), heard
-    for folder in shell.folder.glob("wdm-chaos-*"):
-        shutil.rmtree(folder)  # as whoever tidies a temporary directory does; the labels say it all
-    (shell.folder / "home/wdm/deployments").unlink()
-    assert re.search(named, shell.wdm("status").stderr)
-    answer = shell.wdm("down", "--all")
+        errors = terminal.wdm(*command).stderr
+        assert re.search(named + rf"\S+ for {terminal.folder}/wdm-chaos-\w+; `wdm down --all` removes it", errors), (
+            errors
+        )
+    for folder in terminal.folder.glob("wdm-chaos-*"):
+        shutil.rmtree(folder)  # as a clean-up of the temporary directory does; the labels have everything
+    (terminal.folder / "home/wdm/deployments").unlink()
+    assert re.search(named, terminal.wdm("status").stderr)
+    answer = terminal.wdm("down", "--all")
     assert (answer.returncode, "_order-data" in answer.stderr) == (0, True), answer.stderr
-    assert shell.left(client) == []
-    assert "left behind" not in shell.wdm("status").stderr
+    assert terminal.left(client) == []
+    assert "left behind" not in terminal.wdm("status").stderr
 
 
-def test_data_is_kept_until_somebody_says_otherwise(shell: Shell, client: Any) -> None:
-    up = shell.wdm("up", "--runtime", "docker", "--port", "0", "--detach")
+def test_data_is_kept_until_down_volumes(terminal: DockerTerminal, client: Any) -> None:
+    up = terminal.wdm("up", "--runtime", "docker", "--port", "0", "--detach")
     assert up.returncode == 0, up.stderr
-    said = json.loads(shell.wdm("status", "--json").stdout)
-    assert said["runtime"] == "docker"
-    assert {node["state"] for node in said["nodes"]} == {"running"}
-    assert shell.wdm("txn", "list").returncode == 0
-    assert "Ready to accept connections" in shell.wdm("logs", "stock-store").stdout
-    down = shell.wdm("down")
+    status = json.loads(terminal.wdm("status", "--json").stdout)
+    assert status["runtime"] == "docker"
+    assert {node["state"] for node in status["nodes"]} == {"running"}
+    assert terminal.wdm("txn", "list").returncode == 0
+    assert "Ready to accept connections" in terminal.wdm("logs", "stock-store").stdout
+    down = terminal.wdm("down")
     assert (down.returncode, "`wdm down --volumes` removes its data" in down.stderr) == (0, True)
-    kept = {name.rpartition("_")[2] for name in shell.left(client)}
+    kept = {name.rpartition("_")[2] for name in terminal.left(client)}
     assert kept - {"streams-data", "rabbitmq-data", "kafka-data"} == {"order-data", "payment-data", "stock-data"}
-    assert shell.wdm("down", "--volumes").returncode == 0
-    assert shell.left(client) == []
+    assert terminal.wdm("down", "--volumes").returncode == 0
+    assert terminal.left(client) == []
 
 
-def test_an_environment_that_is_not_what_it_should_be_is_one_line(shell: Shell, client: Any) -> None:
+def test_an_unusable_environment_is_one_line_of_error(terminal: DockerTerminal, client: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         cases = [
             (("--port", str(port)), {}, f"port {port} is already in use"),
-            (("--port", "0"), {"DOCKER_HOST": f"unix://{shell.folder}/none"}, "no Docker engine answers at unix://"),
+            (("--port", "0"), {"DOCKER_HOST": f"unix://{terminal.folder}/none"}, "no Docker engine answers at unix://"),
             (("--port", "0"), {"DOCKER_HOST": "tcp://127.0.0.1:1"}, "no Docker engine answers at tcp://127.0.0.1:1"),
             (("--port", "0"), {"WDM_NGINX_IMAGE": "no-such-image"}, "the engine has no image no-such-image; make it"),
             (("--port", "0"), {"PATH": "/nonexistent"}, "neither `docker compose` nor `docker-compose` runs"),
         ]
         for flags, environment, words in cases:
-            answer = shell.wdm("up", "-q", "--runtime", "docker", *flags, **environment)
+            answer = terminal.wdm("up", "-q", "--runtime", "docker", *flags, **environment)
             assert answer.returncode == 4, answer.stderr
             assert answer.stderr.startswith(f"error: {words}"), answer.stderr
             assert answer.stderr.count("\n") == 1
-            assert shell.left(client) == []
+            assert terminal.left(client) == []

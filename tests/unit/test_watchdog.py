@@ -17,9 +17,9 @@ from harness.runtimes.deployment import process, registry, temporary, watchdog
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.deployment.state import DeploymentRecord, Record, StateFolder
 from harness.runtimes.deployment.watchdog import Guarded, clean_up, outstanding
-from tests.cli.conftest import until
 from tests.cli.test_lifecycle import watchdogs
 from tests.runtimes import deployment
+from tests.terminal import until
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MAKES = """
