@@ -9,12 +9,14 @@ import click
 from harness.errors import EnvironmentFailure
 from harness.run.folder import DEFAULT as RUNS
 from harness.runtimes.deployment.control import DeploymentView, view
+from harness.runtimes.deployment.spec import MAX_WORKERS
 from harness.runtimes.deployment.state import DEFAULT, StateFolder
+from harness.runtimes.table import DEPLOYABLE
 from protocols import registry
 from protocols.claims import Option
 from protocols.errors import UsageError
 from wdm import combined, config, ui
-from wdm.parameters import EnvironmentOption, Location, Text
+from wdm.parameters import EnvironmentOption, Location, Text, Whole
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,6 +58,26 @@ def deployment(command: F) -> F:
         callback=lambda _context, _parameter, value: StateFolder(value),
     )
     return common(decorate(command))
+
+
+def nodes(command: F) -> F:
+    """Add `--runtime`, `--workers` and `--durability`, the kind and the number of the nodes of a deployment."""
+    for decorate in (
+        option(
+            "--durability", type=click.Choice(["everysec", "always"]), default="everysec", show_default=True,
+            help="Moment of a store's forced writes: once a second, or before each answer.",
+        ),
+        option(
+            "--workers", type=Whole(1, MAX_WORKERS), default=1, show_default=True,
+            help="Number of instances of each service.",
+        ),
+        option(
+            "--runtime", type=click.Choice(DEPLOYABLE), default="local", show_default=True,
+            help="Runtime of the nodes: local processes or containers.",
+        ),
+    ):  # fmt: skip
+        command = decorate(command)
+    return command
 
 
 def runs_folder(purpose: str) -> Callable[[F], F]:

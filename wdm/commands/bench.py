@@ -20,8 +20,6 @@ from harness.report import text
 from harness.report.finish import Finished
 from harness.run import scenarios
 from harness.run.bench_manifest import BenchFolder
-from harness.runtimes.deployment.spec import MAX_WORKERS
-from harness.runtimes.table import DEPLOYABLE
 from protocols import registry
 from protocols.errors import UsageError
 from protocols.service.links import TRANSPORTS
@@ -30,7 +28,7 @@ from wdm.combined import refuse_idle_load
 from wdm.comparison import show
 from wdm.exits import CODES, ENVIRONMENT, INTERRUPTED, VIOLATED
 from wdm.live import Progress
-from wdm.options import as_json, common, option, runs_folder
+from wdm.options import as_json, common, nodes, option, runs_folder
 from wdm.parameters import MOST_SEED, Number, Whole
 
 LARGEST_SEED = 2**31
@@ -54,13 +52,7 @@ LIMIT_P99_MS = 50.0
     multiple=True,
     help="Transport to compare; may be repeated.  [default: http]",
 )
-@option(
-    "--runtime",
-    type=click.Choice(DEPLOYABLE),
-    default="local",
-    show_default=True,
-    help="Runtime of the nodes: local processes or containers.",
-)
+@nodes
 @option(
     "--rate",
     type=Number(0.1, 50_000),
@@ -103,9 +95,6 @@ LIMIT_P99_MS = 50.0
     show_default=True,
     help="Latency limit of --find-max: 99th percentile in milliseconds.",
 )
-@option(
-    "--workers", type=Whole(1, MAX_WORKERS), default=1, show_default=True, help="Number of instances of each service."
-)
 @option("--items", type=Whole(1, 100), default=2, show_default=True, help="Number of items in an order.")
 @option(
     "--skew",
@@ -119,13 +108,6 @@ LIMIT_P99_MS = 50.0
     multiple=True,
     metavar="NAME=V,V",
     help=f"Row for each value of one of: {', '.join(cases.SWEPT)}; may be repeated.",
-)
-@option(
-    "--durability",
-    type=click.Choice(["everysec", "always"]),
-    default="everysec",
-    show_default=True,
-    help="Moment of a store's forced writes: once a second, or before each answer.",
 )
 @option(
     "--fail-if",

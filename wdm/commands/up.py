@@ -10,16 +10,15 @@ import click
 from harness.runtimes.base import Node
 from harness.runtimes.deployment import daemon
 from harness.runtimes.deployment.foreground import run
-from harness.runtimes.deployment.spec import LEAST_MEMORY_MB, LOG_LEVELS, MAX_WORKERS, MOST_MEMORY_MB, Spec
+from harness.runtimes.deployment.spec import LEAST_MEMORY_MB, LOG_LEVELS, MOST_MEMORY_MB, Spec
 from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.deployment.supervisor import Supervisor
-from harness.runtimes.table import DEPLOYABLE
 from protocols.service.links import TRANSPORTS
 from protocols.shop.memory import STORE_MEMORY_MB
 from wdm import ui
 from wdm.combined import refuse_idle_broker
 from wdm.exits import INTERRUPTED, OK
-from wdm.options import chosen, deployment, hint, of_the_protocols, option, pairs
+from wdm.options import chosen, deployment, hint, nodes, of_the_protocols, option, pairs
 from wdm.parameters import Number, Whole
 
 OWN = {"store_url", "detach", "folder"}
@@ -28,13 +27,7 @@ OWN = {"store_url", "detach", "folder"}
 @click.command()
 @deployment
 @option("--protocol", default="2pc", show_default=True, help="Protocol to run; `wdm protocols` lists them.")
-@option(
-    "--runtime",
-    type=click.Choice(DEPLOYABLE),
-    default="local",
-    show_default=True,
-    help="Runtime of the nodes: local processes or containers.",
-)
+@nodes
 @of_the_protocols
 @option(
     "--transport",
@@ -42,16 +35,6 @@ OWN = {"store_url", "detach", "folder"}
     default="http",
     show_default=True,
     help="Transport of the messages between services; some need a broker, see `wdm doctor`.",
-)
-@option(
-    "--workers", type=Whole(1, MAX_WORKERS), default=1, show_default=True, help="Number of instances of each service."
-)
-@option(
-    "--durability",
-    type=click.Choice(["everysec", "always"]),
-    default="everysec",
-    show_default=True,
-    help="Moment of a store's forced writes: once a second, or before each answer.",
 )
 @option(
     "--port", type=Whole(0, 65_535), default=8000, show_default=True, help="Port of the gateway; 0 for any free port."
