@@ -26,6 +26,9 @@ PROGRAMS = {
 }
 """The command of each shop, without its options."""
 
+INTERPRETERS = {"node": "node"}
+"""The programs outside the test environment that shops need."""
+
 START_WITHIN_S = 20.0
 
 
@@ -37,7 +40,7 @@ class RunningShop:
     """
 
     def __init__(self, name: str, data: Path, faults: Iterable[str]) -> None:
-        self.name = name
+        self.data = data
         self.pids: dict[str, int] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._commands = _commands(name, data, ",".join(faults))
@@ -61,6 +64,7 @@ class RunningShop:
         """Start a node, and return when it listens."""
         process = await asyncio.create_subprocess_exec(
             *self._commands[node],
+            cwd=self.data,
             stdout=asyncio.subprocess.PIPE,
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
@@ -74,12 +78,18 @@ class RunningShop:
 
     async def kill(self, node: str, number: int = signal.SIGKILL) -> int:
         """End a node with a signal, and return its exit code."""
-        process = self._processes.pop(node)
+        process = self._processes[node]
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         code = await process.wait()
+        del self._processes[node]
         process._transport.close()  # type: ignore[attr-defined]  # closes its end of the pipe now, not at the next collection
         return code
+
+    async def end(self, node: str) -> int:
+        """End a node with SIGTERM, and return its exit code. Raises `TimeoutError` if it does not end."""
+        async with asyncio.timeout(START_WITHIN_S):
+            return await self.kill(node, signal.SIGTERM)
 
     async def restart(self, *nodes: str) -> None:
         """Kill nodes (all without a name) with SIGKILL, and start them again."""

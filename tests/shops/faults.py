@@ -27,7 +27,7 @@ FAULTS = {
     "negative-balance": "Payments, subtractions and checkouts take stock and credit below zero.",
     "ids-reused": "After a restart new orders, users and items take the ids of old ones.",
     "in-doubt-leak": (
-        "Some checkouts stay unfinished for ever: the stock is taken, the credit is not,"
+        "Some checkouts stay unfinished for ever: the stock is taken or held, the credit is not taken,"
         " the order is neither paid nor free, and the answer is a 504 or a 202."
     ),
 }
