@@ -36,7 +36,7 @@ local function set_account(key, balance, price)
   call('HSET', key, 'balance', text(balance), 'price', text(price), 'lock', '')
 end
 
-making('create_account', function(now, key, balance, price)
+creating_command('create_account', function(now, key, balance, price)
   if call('EXISTS', key) == 0 then set_account(key, balance, price) end
   return {'ok'}
 end)
@@ -63,7 +63,7 @@ end
 
 command('adjust', function(now, key, delta) return adjust(key, delta) end)
 
-making('init_accounts', function(now, prefix, first, count, balance, price)
+creating_command('init_accounts', function(now, prefix, first, count, balance, price)
   for id = first, first + count - 1 do
     local holder = account_holder(prefix .. ':' .. text(id))
     if holder ~= '' then return {'locked', holder} end

@@ -29,7 +29,7 @@ local function rejection_of(fields)
   return fields.txn ~= '' and {'busy', fields.txn} or nil
 end
 
-making('create_order', function(now, order, user)
+creating_command('create_order', function(now, order, user)
   if call('EXISTS', 'order:' .. order) == 0 then set_order(order, user, {}) end
   return {'ok'}
 end)
@@ -42,7 +42,7 @@ command('find_order', function(now, order)
   return {'found', fields.user, fields.paid, total(fields.items), lines}
 end)
 
-making('add_item', function(now, order, item, quantity, price)
+creating_command('add_item', function(now, order, item, quantity, price)
   local fields = get_order(order)
   local rejection = rejection_of(fields)
   if rejection then return rejection end
@@ -76,14 +76,14 @@ command('remove_order', function(now, order)
   return {'ok'}
 end)
 
-making('add_branch', function(now, order, service, shard, changes)
+creating_command('add_branch', function(now, order, service, shard, changes)
   local rejection = rejection_of(get_order(order))
   if rejection then return rejection end
   call('HSET', 'branches:' .. order, service .. '/' .. text(shard), pack(changes))
   return {'ok'}
 end)
 
-making('init_orders', function(now, first, price, rows)
+creating_command('init_orders', function(now, first, price, rows)
   for index, row in ipairs(rows) do
     set_order(text(first + index - 1), row[1], {{row[2], 1, price}, {row[3], 1, price}})
   end

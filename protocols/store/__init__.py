@@ -1,1 +1,1 @@
-"""What a protocol keeps in a store, whatever the shop: tables of records, lives of instances, fences. Python and Lua."""
+"""The data of a protocol in a store, for any shop: tables of records, lives of instances, fences. Python and Lua."""

@@ -1,4 +1,4 @@
--- The fences of transactions that messages may still name. The twin of fences.py; see there.
+-- Fences, the deduplication records of transactions: the twin of fences.py, which describes the tables.
 
 local COLLECTED_AT_ONCE = 1000
 
@@ -20,27 +20,27 @@ local function recall(txn)
   return prefix and call('HGET', 'fence:' .. prefix, sequence) or nil
 end
 
-local function remember(txn, what)
+local function remember(txn, record)
   if stale(txn) then return end
   local instance, life, _, prefix, sequence = parts(txn)
   local fences = 'fence:' .. prefix
   if call('EXISTS', fences) == 0 then call('HSET', 'lives:' .. instance, text(life), prefix) end
-  call('HSET', fences, sequence, what)
+  call('HSET', fences, sequence, record)
 end
 
--- UNLINK frees the memory of a large table beside the server's work.
+-- UNLINK frees the memory of a large table in a thread of its own, beside the server's work.
 local function drop_lives(instance, first)
   local lives = 'lives:' .. instance
   local flat = call('HGETALL', lives)
-  for at = 1, #flat, 2 do
-    if tonumber(flat[at]) < first then
-      call('UNLINK', 'fence:' .. flat[at + 1])
-      call('HDEL', lives, flat[at])
+  for index = 1, #flat, 2 do
+    if tonumber(flat[index]) < first then
+      call('UNLINK', 'fence:' .. flat[index + 1])
+      call('HDEL', lives, flat[index])
     end
   end
 end
 
--- Apart from `collect`, so that fences which are never collected are seen by `uncollected`.
+-- Separate from `collect`, so that `uncollected` counts fences that no command collects.
 local function announce(txn, horizon)
   local instance = parts(txn)
   local life, sequence = horizon[1], horizon[2]
@@ -65,8 +65,8 @@ local function collect(txn, horizon)
   call('HSET', 'horizon', instance, pack({life, last}))
 end
 
--- {txn, 'fenced', '', now} for each fence that should have been collected, as a list of transactions has it.
-local function uncollected(now, found)
+-- Append {txn, 'fenced', '', now} for each fence below a horizon: a row of `list_txns`.
+local function uncollected(now, list)
   local instances = {}
   for _, name in ipairs({'announced', 'horizon'}) do
     for _, instance in ipairs(call('HKEYS', name)) do instances[instance] = true end
@@ -79,7 +79,7 @@ local function uncollected(now, found)
         local txn = prefix .. '.' .. number
         local _, life, sequence = parts(txn)
         if before(life, sequence, horizon_life, horizon_sequence) or before(life, sequence, announced_life, announced_sequence) then
-          found[#found + 1] = {txn, 'fenced', '', now}
+          list[#list + 1] = {txn, 'fenced', '', now}
         end
       end
     end

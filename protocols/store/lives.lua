@@ -1,7 +1,7 @@
--- The lives of a coordinator's instance, and the names of its transactions. The twin of lives.py; see there.
+-- The lives of a coordinator's instance, and the names of its transactions: the twin of lives.py.
 
--- The parts of a name: instance, life, sequence (numbers), and the prefix and the sequence as they stand in it. A command asks
--- for those of the same name several times.
+-- Return the parts of a name: instance, life, sequence (numbers), prefix, and the digits of the sequence. The parts of the last
+-- name are kept, because a command needs those of one name several times.
 local split, instance_of_it, life_of_it, sequence_of_it, prefix_of_it, digits_of_it
 local function parts(txn)
   if txn ~= split then
@@ -16,7 +16,7 @@ end
 
 local function prefix_of(instance, life) return life > 0 and instance .. '~' .. text(life) or instance end
 
--- Whether the first point (life, sequence) comes before the second.
+-- Return whether the first point (life, sequence) comes before the second.
 local function before(life, sequence, other_life, other_sequence)
   return life < other_life or (life == other_life and sequence < other_sequence)
 end

@@ -1,10 +1,10 @@
 """The lives of a coordinator's instance, and the names of its transactions: ``INSTANCE~LIFE.SEQUENCE``.
 
-The twin of ``lives.lua``. Each process of an instance is a life of it and has a number of its own, which the instance's store
-gives out and which only rises: a fencing epoch. So the transactions of all lives of one instance have one order, by (life,
-sequence), and one point of it says of all lives together what has ended. A name without a life has life 0.
+The twin of ``lives.lua``. Each process of an instance is a life of it. The instance's store assigns each life a number, a fencing
+epoch, which only rises. So the transactions of all lives of one instance have one order, by (life, sequence), and one point of
+that order, the horizon, separates the ended transactions of all lives from the others. A name without a life has life 0.
 
-- ``enlisted``   instance -> life      the last that began; a former one begins no transaction any more
+- ``enlisted``   instance -> life      the latest life; former ones begin no transaction any more
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ FIRST: Point = (0, 0)
 
 
 def parts(txn: str) -> tuple[str, Point]:
-    """``(instance, (life, sequence))``. Raises ``ValueError`` for a text that is no transaction's name."""
+    """Return ``(instance, (life, sequence))``. Raises ``ValueError`` for a text that is no transaction's name."""
     prefix, _, sequence = txn.rpartition(".")
     instance, mark, life = prefix.rpartition("~")
     if not _is_number(sequence):
@@ -31,15 +31,15 @@ def _is_number(text: str) -> bool:
 
 
 def prefix_of(instance: str, life: int) -> str:
-    """The part of a name that all transactions of one life share."""
+    """Return the part of a name that all transactions of one life share."""
     return f"{instance}~{life}" if life else instance
 
 
 def enlist(tables: Tables, config: object, now: int, instance: str, life: int) -> tuple[int]:
-    """``(life,)``: the number of a life that begins (``life`` 0), or the highest so far, at least ``life``.
+    """Return ``(life,)``: a new number for ``life`` 0, else the highest number so far, at least ``life``.
 
-    A number is not below the time in milliseconds: should a store lose its last writes, the next life is above the one that it
-    has forgotten. A life repeats its own number now and then, which brings it back before.
+    A new number is at least the time in milliseconds, so that it exceeds a number that the store may have lost with its last
+    writes. Each life repeats its own number from time to time, which restores a lost one.
     """
     enlisted = tables.setdefault("enlisted", {})
     last: int = enlisted.get(instance, 0)
@@ -48,16 +48,16 @@ def enlist(tables: Tables, config: object, now: int, instance: str, life: int) -
 
 
 def superseded(tables: Tables, txn: str) -> bool:
-    """Whether a later life of the instance has begun than the transaction's."""
+    """Return whether a later life of the instance has begun than the transaction's."""
     instance, (life, _) = parts(txn)
     return life < int(tables.get("enlisted", {}).get(instance, 0))
 
 
 def horizon(instance: str, life: int, oldest: int, unfinished: Iterable[str]) -> Point:
-    """The point below which all of the instance's transactions have ended.
+    """Return the point below which all of the instance's transactions have ended.
 
-    ``oldest`` is the smallest sequence that ``life`` has not ended; ``unfinished`` names what the store knew as unfinished at a
-    time when no life before ``life`` could begin anything any more: whatever it does not name of them has ended for good.
+    ``oldest`` is the smallest sequence that ``life`` has not ended. ``unfinished`` names the unfinished transactions in the store
+    at a time when no life before ``life`` could begin one any more: every other transaction of these lives has ended.
     """
     own = (life, oldest)
     named = (parts(txn) for txn in unfinished)

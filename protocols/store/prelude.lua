@@ -1,9 +1,9 @@
--- What every library starts with. OPTIONS and ABLATED are set above this line by protocols/service/lua_library.py.
+-- The start of every library. protocols/service/lua_library.py sets OPTIONS and ABLATED above this line.
 -- A command is one Valkey function: one msgpack array of arguments in, `now` (ms) first; one msgpack array out.
 
 local function pack(value) return cmsgpack.pack(value) end
 
--- Set by each command as it begins: while the library loads there is nothing to call yet.
+-- Each command sets this as it begins: there is no server to call while the library loads.
 local call
 
 local function enabled(safeguard) return not ABLATED[safeguard] end
@@ -18,8 +18,8 @@ local function register(name, body, flags)
   end}
 end
 
--- A command that a full store (maxmemory) still carries out: what has begun has to be able to end.
+-- Register a command that a full store (maxmemory) still executes, so that transactions can end.
 local function command(name, body) register(name, body, {'allow-oom'}) end
 
--- One that makes data: a full store refuses it before anything of it has happened.
-local function making(name, body) register(name, body, {}) end
+-- Register a command that creates data: a full store rejects it before its first effect.
+local function creating_command(name, body) register(name, body, {}) end

@@ -1,4 +1,4 @@
--- Tables of records: a record is packed in one field of a hash. The twin of tables.py; see there.
+-- Tables of records: a hash with one packed record in each field. The twin of tables.py.
 
 local function get(name, field)
   local packed = call('HGET', name, field)
@@ -7,15 +7,15 @@ end
 
 local function put(name, field, record) call('HSET', name, field, pack(record)) end
 
--- All {field, record} of a table, sorted by field.
+-- Return all {field, record} of a table, sorted by field.
 local function rows(name)
-  local flat, found = call('HGETALL', name), {}
-  for at = 1, #flat, 2 do found[#found + 1] = {flat[at], cmsgpack.unpack(flat[at + 1])} end
-  table.sort(found, function(a, b) return a[1] < b[1] end)
-  return found
+  local flat, list = call('HGETALL', name), {}
+  for index = 1, #flat, 2 do list[#list + 1] = {flat[index], cmsgpack.unpack(flat[index + 1])} end
+  table.sort(list, function(a, b) return a[1] < b[1] end)
+  return list
 end
 
--- Milliseconds since the time at index `at` of the record; one in the future is set to now (see tables.py).
+-- Return the milliseconds since the time at index `at` of the record; a time in the future becomes `now` (see tables.py).
 local function waited(now, name, txn, record, at)
   if record[at] <= now then return now - record[at] end
   record[at] = now

@@ -7,7 +7,7 @@ milliseconds since the epoch.
 from typing import Any
 
 Tables = dict[str, dict[str, Any]]
-"""The key of a Valkey key to its fields."""
+"""A Valkey key to the fields of its hash."""
 Result = tuple[Any, ...]
 """The reply of a command: str, int, bool, and tuples of these."""
 
@@ -19,17 +19,17 @@ def table(tables: Tables, name: str) -> dict[str, Any]:
 
 def drop(tables: Tables, name: str, field: str) -> None:
     """Delete a field; a table without fields does not exist, as in Valkey."""
-    found = tables.get(name, {})
-    found.pop(field, None)
-    if name in tables and not found:
+    fields = tables.get(name, {})
+    fields.pop(field, None)
+    if name in tables and not fields:
         del tables[name]
 
 
 def waited(tables: Tables, now: int, name: str, txn: str) -> int:
     """Return the milliseconds since ``since_ms`` of a record, which is a named tuple.
 
-    A time in the future comes from a clock that is ahead of this one, perhaps of a node that never returns. It is set to
-    ``now``: the wait for it is then bounded by the reader's patience on the reader's clock.
+    A time in the future comes from a clock that is ahead of this one, perhaps of a node that never returns. It becomes ``now``,
+    so that the patience of the reader, on the reader's clock, bounds the wait.
     """
     record = tables[name][txn]
     since_ms: int = record.since_ms

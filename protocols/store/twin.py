@@ -16,5 +16,5 @@ class Twin:
         self._config = config
 
     def run(self, command: Command, now: int) -> tuple[Any, ...]:
-        """Execute a command; return its reply. ``tables`` hold its effect."""
+        """Execute a command on ``tables``; return its result."""
         return self._commands[command.name](self.tables, self._config, now, *command.args)

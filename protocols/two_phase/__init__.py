@@ -1,4 +1,4 @@
-"""Two-phase commit with two-phase locking and presumed abort, as the registry hands it out."""
+"""Two-phase commit with two-phase locking and presumed abort, as the registry returns it."""
 
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
@@ -89,18 +89,20 @@ def claims(config: Config) -> Claims:
 
 
 def _outage_s(config: Config, *, escrow: bool) -> float | None:
-    """Every checkout that needs what is away holds its locks for its time limit, and one comes after the other.
+    """Return the bound on the wait of other requests during the outage of a service, None without a bound.
 
-    Under escrow others take of what is left, but a read of what is settled waits for all of them.
+    Each checkout that needs the absent service holds its locks for its time limit, one checkout after the other. Under escrow
+    others take from the unreserved rest, but a read with ``settled`` waits for all of them.
     """
     return config.timing.takeover_s if escrow and config.options["reads"] != "settled" else None
 
 
 def _isolation(reads: str, *, escrow: bool) -> str:
-    """Under escrow two checkouts of the same item and user may reach stock and payment in opposite orders.
+    """Return the level of isolation.
 
-    Who reads in between sees that, and it is a cycle of writes (G0): nothing is lost by it, but no level allows it. Who reads
-    only what is settled cannot: nobody has prepared there, so all that is decided is in it, and nothing that is not.
+    Under escrow two checkouts of the same item and user may reach stock and payment in opposite orders. A read in between shows
+    that, and it is a cycle of writes (G0): no amount is lost, but no level allows it. With ``settled`` a read cannot show it: it
+    waits until no transaction is prepared on the account, so it returns the effects of all decided transactions and no others.
     """
     if reads == "settled" or (reads == "locked" and not escrow):
         return "strict-serializable"
@@ -108,14 +110,14 @@ def _isolation(reads: str, *, escrow: bool) -> str:
 
 
 def _own_writes(reads: str, *, escrow: bool) -> str:
-    """A client hears of a commit before the participants do, and a read that waits for nobody may be sooner."""
+    """Return the claim about own writes: a client receives its answer before the participants receive the commit."""
     if reads == "settled" or (reads == "locked" and not escrow):
         return SEES_OWN_WRITES
     return "not claimed: a read just after a 200 may return the balance before it; `--reads settled` waits"
 
 
 def held(tables: Mapping[str, Any], config: Config) -> Iterator[tuple[str, str]]:
-    """Each key of each prepared transaction: what it needs to be nobody else's. What is set aside may be several's."""
+    """Yield each key of each prepared transaction, which needs it exclusively; under escrow no key is exclusive."""
     if config.options["locks"] == "escrow":
         return
     for txn, record in tables.get("prepared", {}).items():

@@ -1,4 +1,4 @@
--- The store's side of two-phase commit. The twin of commands.py, command by command; see there for tables and answers.
+-- The store commands of two-phase commit: the twin of commands.py, command by command, which describes tables and results.
 
 local COMMITTED, ABORTED = 'committed', 'conflict:aborted'
 
@@ -58,17 +58,17 @@ command('end', function(now, ...)
 end)
 
 command('unfinished', function(now, owner, older_than)
-  local found = {}
+  local list = {}
   for _, state in ipairs({'open', 'committed'}) do
     for _, row in ipairs(rows(state)) do
       local txn, record = row[1], row[2]
       if record[OWNER] == owner or waited(now, state, txn, record, OPENED_AT) > older_than then
-        found[#found + 1] = {txn, {txn, state, record[BRANCHES]}}
+        list[#list + 1] = {txn, {txn, state, record[BRANCHES]}}
       end
     end
   end
-  table.sort(found, function(a, b) return a[1] < b[1] end)
-  return found
+  table.sort(list, function(a, b) return a[1] < b[1] end)
+  return list
 end)
 
 -- verdicts ------------------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ local function verdict_of(txn)
   return verdict == COMMITTED and not enabled('replay-verdict') and '' or verdict
 end
 
--- Record the verdict, let go of everything, and decide for those who waited for these locks.
+-- Record the verdict, release the locks, and grant them to waiting branches.
 local function finish(now, txn, verdict, changes)
   remember(txn, verdict)
   call('HDEL', 'prepared', txn)
@@ -109,7 +109,7 @@ command('undo', function(now, txn)
   local record = get('prepared', txn)
   if record then return {finish(now, txn, ABORTED, record[CHANGES])} end
   if call('HEXISTS', 'queued', txn) == 1 then
-    refuse(txn, ABORTED)
+    reject(txn, ABORTED)
   elseif verdict_of(txn) == '' then
     remember(txn, ABORTED)
   end
@@ -117,7 +117,7 @@ command('undo', function(now, txn)
 end)
 
 command('doubts', function(now, owner, older_than)
-  local late, found = {}, {}
+  local late, list = {}, {}
   for _, state in ipairs({'prepared', 'queued'}) do
     for _, row in ipairs(rows(state)) do
       if math.abs(now - row[2][SINCE]) > older_than then late[#late + 1] = {row[1], row[2], state} end
@@ -132,22 +132,22 @@ command('doubts', function(now, owner, older_than)
     local txn, record, state = late[index][1], late[index][2], late[index][3]
     record[SINCE] = now
     put(state, txn, record)
-    found[index] = {txn, {txn, record[HOME], record[BRANCH]}}
+    list[index] = {txn, {txn, record[HOME], record[BRANCH]}}
   end
-  return found
+  return list
 end)
 
--- what an operator sees -----------------------------------------------------------------------------------------------
+-- lists for operators -------------------------------------------------------------------------------------------------
 
 command('list_txns', function(now)
-  local found = {}
+  local list = {}
   local opened, prepared = {SUBJECT, OPENED_AT}, {BRANCH, SINCE}
-  for state, at in pairs({open = opened, committed = opened, prepared = prepared, queued = prepared}) do
-    for _, row in ipairs(rows(state)) do found[#found + 1] = {row[1], state, row[2][at[1]], row[2][at[2]]} end
+  for state, fields in pairs({open = opened, committed = opened, prepared = prepared, queued = prepared}) do
+    for _, row in ipairs(rows(state)) do list[#list + 1] = {row[1], state, row[2][fields[1]], row[2][fields[2]]} end
   end
-  uncollected(now, found)
-  table.sort(found, function(a, b) return a[1] == b[1] and a[2] < b[2] or a[1] < b[1] end)
-  return found
+  uncollected(now, list)
+  table.sort(list, function(a, b) return a[1] == b[1] and a[2] < b[2] or a[1] < b[1] end)
+  return list
 end)
 
 command('txn_verdict', function(now, txn) return {recall(txn) or ''} end)

@@ -1,18 +1,18 @@
-"""The store's side of two-phase commit as pure functions: the twin of ``commands.lua``, command by command.
+"""The store commands of two-phase commit as pure functions: the twin of ``commands.lua``, command by command.
 
-Each is one atomic step: check the fence, check the guard, record, apply. Who may lock what is in ``locks.py``.
+Each command is one atomic step: check the fence, check the guard, record, apply. ``locks.py`` has the lock policies.
 
 The coordinator's tables, beside the orders (``protocols.shop.ledger_orders``):
 
 - ``open``        txn -> ``Opened``   the permission to commit; an inquiry takes it away
 - ``committed``   txn -> ``Opened``   COMMIT, until every branch has acknowledged
 
-A participant's, beside the accounts:
+A participant's tables, beside the accounts:
 
 - ``prepared``    txn -> ``Prepared``   PREPARED: in doubt, holding its locks
-- ``queued``      txn -> ``Prepared``   waiting for a lock, holding nothing here
-- ``wait:KEY``    txn -> priority_us                                               who waits for the lock of KEY
-- a fence (``protocols.store.fences``)           "committed" or why not         the verdict, replayed to whatever comes late
+- ``queued``      txn -> ``Prepared``   waiting for a lock, without locks here
+- ``wait:KEY``    txn -> priority_us   the transactions that wait for the lock of KEY
+- a fence (``protocols.store.fences``)  "committed" or the reason of the abort: the answer to repeated and late messages
 
 ``votes`` in a result are (coordinator, txn, branch, why), ``wounds`` (coordinator, txn).
 """
@@ -27,13 +27,13 @@ from protocols.store.tables import Result, Tables, drop, table, waited
 from protocols.two_phase import locks
 from protocols.two_phase.records import Opened, Prepared
 
-ABORTED = "conflict:aborted"  # by whoever asked: nothing speaks against trying again
+ABORTED = "conflict:aborted"  # by the coordinator: another attempt may commit
 
 # ---------------------------------------------------------------- coordinator
 
 
 def open_(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str) -> Result:
-    """Take the order and say what it changes: ``("open", branches)``, ``("paid",)``, ``("busy", txn)``, ``("no", why)``."""
+    """Write OPEN, and take the order: ``("open", branches)``, ``("paid",)``, ``("busy", txn)``, ``("no", why)``."""
     state, branches, holder = ledger_orders.plan(tables, subject)
     if state == "paid":
         return ("paid",)
@@ -42,14 +42,14 @@ def open_(tables: Tables, config: Config, now: int, txn: str, subject: str, owne
     if holder not in ("", txn) and config.enabled("order-lock"):
         return ("busy", holder)
     if ledger_orders.begun(tables, subject, txn) and txn not in tables.get("open", {}) and config.enabled("open-once"):
-        return ("busy", txn)  # a late copy: it is over
+        return ("busy", txn)  # a late copy of the command: the transaction has ended
     ledger_orders.hold(tables, subject, txn)
     table(tables, "open")[txn] = Opened(subject, owner, now, branches)
     return ("open", branches)
 
 
 def commit(tables: Tables, config: Config, now: int, txn: str) -> Result:
-    """COMMIT and the paid order: ``("committed",)``; ``("fenced",)`` if the transaction is not open any more."""
+    """Write COMMIT, and pay the order: ``("committed",)``; ``("fenced",)`` if the transaction is not open any more."""
     if txn in tables.get("committed", {}):
         return ("committed",)
     record = tables.get("open", {}).get(txn)
@@ -62,16 +62,16 @@ def commit(tables: Tables, config: Config, now: int, txn: str) -> Result:
 
 
 def close(tables: Tables, config: Config, now: int, txn: str) -> Result:
-    """Free the order of a transaction that its owner aborted."""
+    """Delete OPEN of a transaction that its owner aborted, and release its order."""
     _fence(tables, txn)
     return ("closed",)
 
 
 def resolve(tables: Tables, config: Config, now: int, txn: str, patience: int, sender: str, branch: str) -> Result:
-    """The answer to an inquiry: ``("commit", branches)``, ``("abort", branches)``, ``("pending", ())``.
+    """Return the answer to an inquiry: ``("commit", branches)``, ``("abort", branches)``, ``("pending", ())``.
 
-    Pending while the transaction is open and ``waited`` for less than ``patience`` ms; never if that is 0. ``sender`` and
-    ``branch`` are the caller's notes.
+    A transaction is pending while it has been open for less than ``patience`` ms. The command does not use ``sender`` and
+    ``branch``: they return to the machine with the result.
     """
     if txn in tables.get("committed", {}):
         return ("commit", tables["committed"][txn].branches)
@@ -86,23 +86,24 @@ def resolve(tables: Tables, config: Config, now: int, txn: str, patience: int, s
 
 
 def end(tables: Tables, config: Config, now: int, *txns: str) -> Result:
-    """Forget commits that every branch acknowledged."""
+    """Delete the records of commits that every branch acknowledged."""
     for txn in txns:
         drop(tables, "committed", txn)
     return ("ended",)
 
 
 def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than: int) -> Result:
-    """``((txn, (txn, "open" | "committed", branches)), ...)``: those of ``owner``, and anybody's that are older (ms)."""
-    found = []
+    """Return ``((txn, (txn, "open" | "committed", branches)), ...)`` of ``owner``, and of older ones (ms) of any owner."""
+    rows = []
     for state in ("open", "committed"):
         for txn, record in tuple(tables.get(state, {}).items()):
             if record.owner == owner or waited(tables, now, state, txn) > older_than:
-                found.append((txn, (txn, state, record.branches)))
-    return tuple(sorted(found))
+                rows.append((txn, (txn, state, record.branches)))
+    return tuple(sorted(rows))
 
 
 def _fence(tables: Tables, txn: str) -> None:
+    """Make the commit of an open transaction impossible, and release its order."""
     record = tables.get("open", {}).get(txn)
     if record is None:
         return
@@ -126,9 +127,9 @@ def prepare(
     changes: tuple[tuple[str, int], ...],
     coordinator: str,
 ) -> Result:
-    """PREPARED with all locks of the branch, a refusal, or a place in the queue: ``(votes, wounds)``.
+    """Write PREPARED with all locks of the branch, reject the branch, or queue it: ``(votes, wounds)``.
 
-    ``votes`` is empty while it waits.
+    A queued branch has no vote yet.
     """
     announce(tables, txn, horizon)
     collect(tables, txn, horizon)
@@ -142,9 +143,9 @@ def prepare(
 
 
 def apply(tables: Tables, config: Config, now: int, txn: str, branch: str, coordinator: str) -> Result:
-    """COMMITTED, the new values, and the locks to those who wait: ``("applied", votes, wounds)``.
+    """Write COMMITTED with the new values, and grant its locks to waiting branches: ``("applied", votes, wounds)``.
 
-    ``("lost",)`` if this store has never heard of the transaction: it voted yes, so it lost an acknowledged write.
+    Returns ``("lost",)`` without a record of the branch: it voted yes, so the store has lost an acknowledged write.
     """
     record = tables.get("prepared", {}).get(txn)
     if record is None:
@@ -154,9 +155,10 @@ def apply(tables: Tables, config: Config, now: int, txn: str, branch: str, coord
 
 
 def undo(tables: Tables, config: Config, now: int, txn: str) -> Result:
-    """Abort, whether prepared, queued or never heard of: ``(votes, wounds)``.
+    """Abort a branch that is prepared, queued or unknown here: ``(votes, wounds)``.
 
-    The fence left for one never heard of stops a late prepare from holding locks until it has asked; no safeguard, a courtesy.
+    The fence of an unknown branch keeps a late prepare from holding locks until its inquiry. That is no safeguard: it only
+    shortens the wait of others.
     """
     if txn in tables.get("prepared", {}) or txn in tables.get("queued", {}):
         return _finish(tables, config, now, txn, ABORTED)
@@ -166,11 +168,11 @@ def undo(tables: Tables, config: Config, now: int, txn: str) -> Result:
 
 
 def doubts(tables: Tables, config: Config, now: int, owner: str, older_than: int) -> Result:
-    """``((txn, (txn, home, branch)), ...)``: those in doubt for more than ``older_than`` ms, at most 100, oldest first.
+    """Return ``((txn, (txn, home, branch)), ...)``, in doubt for more than ``older_than`` ms, at most 100, the oldest first.
 
-    They belong to no instance. Their clocks start anew, so that each is asked about in its turn. One that is as much from the
-    future is in doubt as well: a clock was set back, and to ask is always safe. Those that wait for a lock are asked about as
-    well: of some that were aborted meanwhile the message was lost, and each would hold the lock in its turn.
+    They belong to no instance. Their times start anew, so that each one has its turn for an inquiry. A time as far in the future
+    counts as well: a clock was set back, and an inquiry is always safe. Queued branches are inquired about as well, because
+    the abort of one may have been lost: in its turn it would hold the lock.
     """
     late = sorted(
         (record.since_ms, txn, state)
@@ -178,19 +180,19 @@ def doubts(tables: Tables, config: Config, now: int, owner: str, older_than: int
         for txn, record in tables.get(state, {}).items()
         if abs(now - record.since_ms) > older_than
     )[:100]
-    found = []
+    rows = []
     for _, txn, state in late:
         record = tables[state][txn]
         tables[state][txn] = record._replace(since_ms=now)
-        found.append((txn, (txn, record.home, record.branch)))
-    return tuple(found)
+        rows.append((txn, (txn, record.home, record.branch)))
+    return tuple(rows)
 
 
-# ---------------------------------------------------------------- what an operator sees
+# ---------------------------------------------------------------- lists for operators
 
 
 def list_txns(tables: Tables, config: Config, now: int) -> Result:
-    """Everything that has not ended here, and fences left behind: ``((txn, state, order or branch, since), ...)``."""
+    """Return ``((txn, state, order or branch, since), ...)`` of all unfinished transactions and of uncollected fences."""
     rows = []
     for state, subject in (("open", "subject"), ("committed", "subject"), ("prepared", "branch"), ("queued", "branch")):
         records = tables.get(state, {}).items()
@@ -199,7 +201,7 @@ def list_txns(tables: Tables, config: Config, now: int) -> Result:
 
 
 def txn_verdict(tables: Tables, config: Config, now: int, txn: str) -> Result:
-    """``(verdict,)`` that this participant's fence still keeps, or ``("",)``."""
+    """Return ``(verdict,)`` from this participant's fence, or ``("",)`` without one."""
     return (recall(tables, txn) or "",)
 
 
@@ -207,7 +209,7 @@ def txn_verdict(tables: Tables, config: Config, now: int, txn: str) -> Result:
 
 
 def _finish(tables: Tables, config: Config, now: int, txn: str, verdict: str) -> tuple[Any, Any]:
-    """Record the verdict, let go of everything, and decide for those who waited for these locks."""
+    """Record the verdict, release the locks, and grant them to waiting branches."""
     record = tables.get("prepared", {}).get(txn)
     remember(tables, txn, verdict)
     if record is None:
@@ -219,7 +221,7 @@ def _finish(tables: Tables, config: Config, now: int, txn: str, verdict: str) ->
 
 
 def _verdict(tables: Tables, config: Config, txn: str) -> str:
-    """What was decided: ``committed``, why not, ``conflict:stale`` (long over), or nothing."""
+    """Return ``committed``, the reason of an abort, ``conflict:stale`` below the horizon, or ""."""
     if stale(tables, txn):
         return "conflict:stale" if config.enabled("refuse-stale") else ""
     verdict: str = recall(tables, txn) or ""

@@ -1,7 +1,7 @@
--- Escrow: what a transaction will take is set aside. The twin of escrow.py.
+-- Escrow, reservations of amounts instead of locks: the twin of escrow.py.
 
--- Why these cannot be set aside, or ''. `accounts` is {balance, lock, held, due} for each change.
-local function why_not_aside(changes, accounts)
+-- Return why these amounts cannot be reserved, or ''. `accounts` has {balance, lock, held, due} for each change.
+local function check_reservation(changes, accounts)
   for index, change in ipairs(changes) do
     local key, delta, account = change[1], change[2], accounts[index]
     local balance, lock = account[1], account[2]
@@ -15,7 +15,7 @@ local function why_not_aside(changes, accounts)
   return ''
 end
 
-local function set_aside(changes)
+local function reserve(changes)
   if not enabled('escrow-record') then return end
   for _, change in ipairs(changes) do
     call('HINCRBY', change[1], change[2] < 0 and 'held' or 'due', text(math.abs(change[2])))

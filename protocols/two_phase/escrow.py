@@ -1,16 +1,17 @@
-"""Escrow: what a transaction will take is set aside, and others may take of the rest. The twin of ``escrow.lua``.
+"""Escrow: a transaction reserves the amounts that it will take, and leaves the rest to others. The twin of ``escrow.lua``.
 
-After O'Neil, "The escrow transactional method", TODS 11(4), 1986, sections 2 and 3. To take and to add commute, so those who
-do nothing else need not exclude each other; what has to hold is the guard, whatever becomes of each of them. An account has
+After O'Neil, "The escrow transactional method", TODS 11(4), 1986, sections 2 and 3. Subtractions and additions commute, so
+transactions that do nothing else need no exclusive locks; only the guard must hold, for every subset of them that commits. An
+account has
 
-- ``held``  the sum of all that prepared transactions take from it, if they commit
-- ``due``   the sum of all that they add
+- ``held``  the sum that prepared transactions take from it, if all of them commit
+- ``due``   the sum that they add
 
-and never is ``balance - held`` below 0 or ``balance + due`` over the limit. The sums are written by the command that writes
-PREPARED, and lowered by the one that ends it: after a crash they say what the records say.
+and ``balance - held`` is never below 0, ``balance + due`` never above the limit. The command that writes PREPARED raises the sum,
+and the command that ends the transaction lowers them: after a crash they agree with the records.
 
-Who finds too little although the balance would do is refused as by a lock, and tries again: others may give theirs back.
-Nobody waits while it holds something, so there is no deadlock.
+A transaction for which the balance suffices, but not the unreserved rest, is rejected as by a lock, and repeated: others may
+abort and return their amounts. No transaction waits while it holds a reservation, so there is no deadlock.
 """
 
 from typing import Any
@@ -21,12 +22,12 @@ from protocols.shop.ledger import Changes
 from protocols.store.tables import Tables
 
 
-def why_not(tables: Tables, config: Config, changes: Changes) -> str:
-    """Why these cannot be set aside: ``short:KEY``, ``over:KEY``, ``locked:KEY:HOLDER``, or nothing."""
+def check_reservation(tables: Tables, config: Config, changes: Changes) -> str:
+    """Return why these amounts cannot be reserved: ``short:KEY``, ``over:KEY``, ``locked:KEY:HOLDER``; or ""."""
     for key, delta in changes:
         account = tables[key]
         if account["lock"] and config.enabled("locks"):
-            return f"locked:{key}:{account['lock']}"  # from a time with another policy
+            return f"locked:{key}:{account['lock']}"  # since a time with another policy
         why = ledger.check_change(tables, config, key, delta)
         if why:
             return why
@@ -35,14 +36,15 @@ def why_not(tables: Tables, config: Config, changes: Changes) -> str:
     return ""
 
 
-def set_aside(tables: Tables, config: Config, changes: Changes) -> None:
+def reserve(tables: Tables, config: Config, changes: Changes) -> None:
+    """Raise the sums of the accounts by these amounts."""
     for key, delta in changes if config.enabled("escrow-record") else ():
         field = _field(delta)
         tables[key][field] = tables[key].get(field, 0) + abs(delta)
 
 
-def take_back(account: dict[str, Any], delta: int) -> None:
-    """It has been taken, or never will be."""
+def unreserve(account: dict[str, Any], delta: int) -> None:
+    """Lower the sum of the account by an amount of a transaction that ends."""
     field = _field(delta)
     if field in account:
         account[field] -= abs(delta)

@@ -1,4 +1,4 @@
--- Who gets a lock, who waits and who is refused. The twin of locks.py.
+-- The lock policies of `--locks`: the twin of locks.py.
 
 -- The fields of a packed `Prepared` (records.py).
 local HOME, BRANCH, COORDINATOR, PRIORITY, SINCE, CHANGES = 1, 2, 3, 4, 5, 6
@@ -15,14 +15,14 @@ local function dequeue(txn)
   for _, change in ipairs(record[CHANGES]) do call('ZREM', 'wait:' .. change[1], txn) end
 end
 
-local function refuse(txn, why)
+local function reject(txn, why)
   dequeue(txn)
   remember(txn, why)
   return why, {}
 end
 
--- The first missing key, or all accounts as {balance, lock, held, due}.
-local function look(changes)
+-- Return the first missing key, or nil and all accounts as {balance, lock, held, due}.
+local function read_accounts(changes)
   local accounts = {}
   for index, change in ipairs(changes) do
     local account = call('HMGET', change[1], 'balance', 'lock', 'held', 'due')
@@ -33,7 +33,7 @@ local function look(changes)
   return nil, accounts
 end
 
--- Who else holds one of these keys: each once, with its record, in the order of the keys.
+-- Return the other holders of these keys: each once, with its record, in the order of the keys.
 local function holders_of(txn, changes, accounts)
   local holders, seen = {}, {}
   for index, change in ipairs(changes) do
@@ -59,7 +59,7 @@ local function wait_or_die(txn, record, holders)
   end
   if policy == 'no-wait' or (policy == 'wait-die' and oldest) then
     local holder = oldest or holders[1]
-    return refuse(txn, 'locked:' .. holder.key .. ':' .. holder.txn)
+    return reject(txn, 'locked:' .. holder.key .. ':' .. holder.txn)
   end
   enqueue(txn, record)
   return 'wait', wounds
@@ -78,36 +78,36 @@ end
 
 local function acquire(txn, record)
   local changes, why = record[CHANGES], nil
-  local missing, accounts = look(changes)
-  if missing then return refuse(txn, 'missing:' .. missing) end
+  local missing, accounts = read_accounts(changes)
+  if missing then return reject(txn, 'missing:' .. missing) end
   if OPTIONS.locks == 'escrow' then
-    why = why_not_aside(changes, accounts)
+    why = check_reservation(changes, accounts)
   else
     local holders = holders_of(txn, changes, accounts)
     if #holders > 0 then return wait_or_die(txn, record, holders) end
     why = lock_all(txn, changes, accounts)
   end
-  if why ~= '' then return refuse(txn, why) end
-  if OPTIONS.locks == 'escrow' then set_aside(changes) end
+  if why ~= '' then return reject(txn, why) end
+  if OPTIONS.locks == 'escrow' then reserve(changes) end
   dequeue(txn)
   put('prepared', txn, record)
   return '', {}
 end
 
--- Let go of everything, with the new values if it committed. Returns the keys whose locks are free now.
+-- Release the locks and reservations, with the new values after a commit. Return the keys whose locks are free now.
 local function release(txn, changes, committed)
   local freed = {}
   for _, change in ipairs(changes) do
     local key, delta = change[1], change[2]
     local balance, lock, held, due = unpack(call('HMGET', key, 'balance', 'lock', 'held', 'due'))
     local after = text(tonumber(balance) + (committed and delta or 0))
-    local field, aside = 'held', number(held)
-    if delta >= 0 then field, aside = 'due', number(due) end
+    local field, reserved = 'held', number(held)
+    if delta >= 0 then field, reserved = 'due', number(due) end
     if lock == txn then
       freed[#freed + 1] = key
       call('HSET', key, 'balance', after, 'lock', '')
-    elseif aside and (committed or enabled('escrow-return')) then
-      call('HSET', key, 'balance', after, field, text(aside - math.abs(delta)))
+    elseif reserved and (committed or enabled('escrow-return')) then
+      call('HSET', key, 'balance', after, field, text(reserved - math.abs(delta)))
     else
       call('HSET', key, 'balance', after)
     end
@@ -115,23 +115,23 @@ local function release(txn, changes, committed)
   return freed
 end
 
--- Who waits for these keys: youngest first under wait-die, else oldest first.
+-- Return the transactions that wait for these keys: youngest first under wait-die, else oldest first.
 local function waiting(freed)
-  local found, seen, descending = {}, {}, OPTIONS.locks == 'wait-die'
+  local list, seen, descending = {}, {}, OPTIONS.locks == 'wait-die'
   for _, key in ipairs(freed) do
     local flat = call('ZRANGE', 'wait:' .. key, 0, -1, 'WITHSCORES')
-    for at = 1, #flat, 2 do
-      if not seen[flat[at]] then
-        seen[flat[at]] = true
-        found[#found + 1] = {flat[at], tonumber(flat[at + 1])}
+    for index = 1, #flat, 2 do
+      if not seen[flat[index]] then
+        seen[flat[index]] = true
+        list[#list + 1] = {flat[index], tonumber(flat[index + 1])}
       end
     end
   end
-  table.sort(found, function(a, b)
+  table.sort(list, function(a, b)
     if a[2] == b[2] then return (a[1] < b[1]) ~= descending and a[1] ~= b[1] end
     return (a[2] < b[2]) ~= descending
   end)
-  return found
+  return list
 end
 
 local function all_locked(keys)
@@ -152,12 +152,12 @@ local function offer(now, txn, votes, wounds)
 end
 
 local function grant(now, freed)
-  local votes, wounds, passed = {}, {}, {}
+  local votes, wounds, still_waiting = {}, {}, {}
   if call('EXISTS', 'queued') == 0 then return votes, wounds end
   for _, entry in ipairs(waiting(freed)) do
     if all_locked(freed) then break end
-    if not offer(now, entry[1], votes, wounds) then passed[#passed + 1] = entry[1] end
+    if not offer(now, entry[1], votes, wounds) then still_waiting[#still_waiting + 1] = entry[1] end
   end
-  for _, txn in ipairs(passed) do offer(now, txn, votes, wounds) end
+  for _, txn in ipairs(still_waiting) do offer(now, txn, votes, wounds) end
   return votes, wounds
 end

@@ -49,17 +49,17 @@ async def test_a_thousand_checkouts_at_once_of_one_item(runtime: str, workers: i
 
 @SLOW
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_a_thousand_at_once_set_aside_what_there_is_and_no_more(workers: int) -> None:
+async def test_a_thousand_at_once_reserve_the_stock_and_no_more(workers: int) -> None:
     made = deployment("local", spec(workers=workers, time_limit_s=30.0, options={"locks": "escrow"}))
     async with made as shop, ShopClient(shop.url, 40.0) as client:
         await sells_what_there_is(client)
 
 
 @SLOW
-async def test_kills_lose_nothing_of_what_is_set_aside() -> None:
+async def test_kills_lose_no_reservation() -> None:
     async with deployment("local", spec(options={"locks": "escrow"})) as shop, ShopClient(shop.url) as client:
         siege = await Besieged(shop, client, quiet).run(["stock-1", "order-1", "stock-store", "payment-store"])
-        # Nothing is set aside any more: all that is there can be taken.
+        # No amount is reserved any more: the whole stock can be taken.
         for number in range(3):
             there = await client.need("find_item", str(number))
             await client.need("subtract_stock", str(number), there["stock"])

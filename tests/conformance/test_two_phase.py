@@ -165,7 +165,7 @@ CORNERS = {
         prepare("a.3", 1, "item:0"),
         Command("apply", ("a.0", "stock/0", "x")),
     ],
-    "set aside, and what is left": [
+    "a reservation, and the unreserved rest": [
         prepare("a.0", 1, "item:0", "item:1"),
         prepare("a.1", 2, "item:0"),
         Command("find_account", ("item:0",)),
