@@ -8,13 +8,12 @@ SEES_OWN_WRITES = "a client's read after its 200 sees the effects of that checko
 
 
 class Claims(Struct, frozen=True):
-    """What a protocol promises, as data that the checkers compare with what they observed.
+    """The promises of a protocol, as data that the checkers compare with a history.
 
-    ``recovery_s`` is the bound in seconds after the last fault ended within which nothing is left in doubt or locked.
-    ``blocking_s`` is the bound while an instance stays away and each service has another one: what the one that is away holds is
-    free for others by then. ``outage_s`` is that while a whole service is away, for what needs only others. None: no bound.
-    ``data``: what the services have to share for it. ``own_writes``: whether a client that was told of a checkout, and reads,
-    sees it.
+    ``recovery_s`` bounds the time in seconds from the end of the last fault until no transaction is in doubt or holds a lock.
+    ``blocking_s`` bounds the wait for locks of an absent instance, while each service has another one. ``outage_s`` bounds, while
+    a whole service is absent, the wait of requests that need only other services. None: no bound. ``data``: the data that the
+    services share. ``own_writes``: whether a client's read after its acknowledged checkout returns the effects of it.
     """
 
     atomicity: str  # atomic | eventually | none
@@ -28,7 +27,7 @@ class Claims(Struct, frozen=True):
     outage_s: float | None = None
 
     def rows(self) -> list[tuple[str, str]]:
-        """Name and text of each claim, for tables."""
+        """Return the name and the text of each claim, for tables."""
         return [
             ("atomicity", self.atomicity),
             ("isolation", self.isolation),
@@ -42,15 +41,15 @@ class Claims(Struct, frozen=True):
         ]
 
 
-def _bound(who: str, bound_s: float | None) -> str:
-    return "no bound" if bound_s is None else f"{who} {bound_s:g} s at most, by default"
+def _bound(clause: str, bound_s: float | None) -> str:
+    return "no bound" if bound_s is None else f"{clause} {bound_s:g} s at most, by default"
 
 
 class Safeguard(Struct, frozen=True):
-    """A rule that keeps the protocol safe, by a name that ``--ablate`` can switch off. ``opens`` is what then breaks.
+    """A rule that keeps the protocol safe, with the name for ``--ablate``. ``opens`` describes the fault without it.
 
-    ``under``: the options that it takes for it to matter, where those are not the defaults. ``not_under``: options with any of
-    which it has nothing to do.
+    ``under``: the options under which it matters, where those are not the defaults. ``not_under``: options of which each one
+    makes it idle.
     """
 
     name: str
@@ -61,8 +60,9 @@ class Safeguard(Struct, frozen=True):
 
 
 class Option(Struct, frozen=True):
-    """A choice of how to run a protocol. ``under`` has other defaults, (option, value, default) each: where that option has
-    that value, this one's default is another. It may look at options that are listed before it only.
+    """An option of a protocol.
+
+    ``under`` has (option, value, default) for each value of another option, listed earlier, under which the default differs.
     """
 
     name: str
@@ -72,10 +72,10 @@ class Option(Struct, frozen=True):
     under: tuple[tuple[str, str, str], ...] = ()
 
     def default_with(self, options: Mapping[str, str]) -> str:
-        """The default beside these options."""
+        """Return the default beside these options."""
         return next((default for name, value, default in self.under if options.get(name) == value), self.default)
 
     @property
     def defaults(self) -> str:
-        """All defaults in words, for tables and help: ``locked; settled with locks=escrow``."""
+        """Return all defaults as text for tables and help: ``locked; settled with locks=escrow``."""
         return "; ".join((self.default, *(f"{default} with {name}={value}" for name, value, default in self.under)))

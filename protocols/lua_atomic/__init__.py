@@ -1,4 +1,4 @@
-"""The whole checkout in one function of one store, as the registry hands it out."""
+"""The whole checkout in one function of one store, as the registry returns it."""
 
 from importlib.resources import files
 

@@ -1,6 +1,6 @@
--- The store's side of an atomic checkout. The twin of commands.py, command by command; see there for fields and answers.
+-- The store commands of an atomic checkout: the twin of commands.py, command by command, which describes fields and results.
 
--- Make all of the changes and return ''; or return why not, and make none.
+-- Apply all changes and return ''; or apply none and return why.
 local function take(changes)
   local steps = {changes}
   if not enabled('check-first') then
@@ -14,7 +14,7 @@ local function take(changes)
   return ''
 end
 
--- `changes` are those of all branches, one after the other.
+-- Return the changes of all branches, one after the other.
 local function all_of(branches)
   local changes = {}
   for _, branch in ipairs(branches) do

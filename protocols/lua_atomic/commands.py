@@ -1,11 +1,11 @@
-"""The store's side of an atomic checkout as pure functions: the twin of ``commands.lua``, command by command.
+"""The store commands of an atomic checkout as pure functions: the twin of ``commands.lua``, command by command.
 
 Beside the shop's own fields (``protocols.shop.ledger_orders``) an order keeps
 
-- ``verdict:INSTANCE``   (life, sequence, why)   what its last checkout by INSTANCE came to; ``why`` is empty if it was paid
+- ``verdict:INSTANCE``   (life, sequence, why)   the result of its last checkout by INSTANCE; ``why`` is empty for a paid order
 
-One for each instance is enough: it checks an order out once at a time, and its numbers rise from life to life. It stays with
-the order when that is set anew.
+One result for each instance is enough: an instance runs one checkout of an order at a time, and its numbers rise from life to
+life. The field stays when the order is created anew.
 """
 
 from protocols.core import Config
@@ -17,7 +17,7 @@ PAID: Result = ("paid",)
 
 
 def checkout(tables: Tables, config: Config, now: int, txn: str, order: str) -> Result:
-    """Take everything, charge for it and mark the order paid: ``("paid",)``; or change nothing: ``("no", why)``."""
+    """Take all items, charge the user and pay the order: ``("paid",)``; or change nothing: ``("no", why)``."""
     state, branches, _ = ledger_orders.plan(tables, order)
     if state in ledger_orders.NEVER:
         return ("no", f"{state}:order:{order}")
@@ -37,7 +37,7 @@ def checkout(tables: Tables, config: Config, now: int, txn: str, order: str) -> 
 
 
 def _take(tables: Tables, config: Config, changes: ledger.Changes) -> str:
-    """Make all of the changes and return ""; or return why not, and make none."""
+    """Apply all changes and return ""; or apply none and return why."""
     steps = (changes,) if config.enabled("check-first") else tuple((change,) for change in changes)
     for step in steps:
         why = ledger.check(tables, config, step)
@@ -48,16 +48,17 @@ def _take(tables: Tables, config: Config, changes: ledger.Changes) -> str:
 
 
 def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than: int) -> Result:
-    """A checkout is over when it is in the store, so nothing is found."""
+    """Return no transaction: a checkout has ended as soon as it is in the store."""
     return ()
 
 
 def list_txns(tables: Tables, config: Config, now: int) -> Result:
+    """Return no transaction, as ``unfinished``."""
     return ()
 
 
 def txn_verdict(tables: Tables, config: Config, now: int, txn: str) -> Result:
-    """Verdicts are kept with the orders: nobody finds one by its transaction alone."""
+    """Return no verdict: the orders have the verdicts, and a transaction's name does not contain its order."""
     return ("",)
 
 

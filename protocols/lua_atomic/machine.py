@@ -2,17 +2,17 @@
 
 The rules, after Stonebraker et al., "The end of an architectural era", VLDB 2007, section 3 (one site runs a transaction from
 its beginning to its end, one after the other: no locks, no undo), and Helland, "Life beyond distributed transactions", CIDR
-2007 (what may arrive twice must be recognised):
+2007 (the recipient of a message recognizes its repetition):
 
 1. A checkout is one command on the store: it reads the order, the items and the user, and writes all of them or nothing.
-2. It checks everything first and writes last: a function of the store is not rolled back where it stops half-way.
-3. It is durable before the client hears of it.
-4. The verdict is written down with the order, in the same command. Who asks for a command and hears nothing asks again, and a
-   former copy may still be on its way: what comes late or twice hears the verdict, and changes nothing.
+2. The command checks all conditions before its first write: the store does not roll back a function that fails half-way.
+3. The checkout is durable before its acknowledgement.
+4. The same command writes the verdict into the order. A service repeats a command without an answer while an earlier copy may
+   still be under way: a late or repeated command returns the stored verdict, and changes nothing.
 
-There is nobody to ask and nothing to wait for, so there is nothing volatile, nothing in doubt and nothing to recover:
+No other node takes part, so there is no volatile state, no doubt and no recovery:
 
-            (start) --checkout persisted: paid, or why not--> tell the client
+            (start) --checkout persisted: paid, or the reason against it--> reply to the client
 """
 
 from protocols.core import Command, Config, Done, Effects, Event, Persist, Reply, Start
@@ -22,7 +22,7 @@ MESSAGES = ()
 
 
 def coordinator(config: Config, state: None, event: Event) -> tuple[None, Effects]:
-    """One step of the order service. It keeps nothing: any instance can do any checkout."""
+    """Handle one event. The order service has no volatile state: any instance can run any checkout."""
     match event:
         case Start(txn, request):
             force = Persist(Command("checkout", (txn, request.subject)))
@@ -37,5 +37,5 @@ def coordinator(config: Config, state: None, event: Event) -> tuple[None, Effect
 
 
 def no_role(config: Config, state: None, event: Event) -> tuple[None, Effects]:
-    """Stock and payment serve their clients, and have no part in a checkout."""
+    """Handle no event: stock and payment serve their clients, and have no part in a checkout."""
     return None, ()

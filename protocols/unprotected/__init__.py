@@ -1,4 +1,4 @@
-"""The control: no protocol at all, as the registry hands it out."""
+"""The control: no protocol at all, as the registry returns it."""
 
 from importlib.resources import files
 
@@ -9,7 +9,7 @@ from protocols.unprotected import commands, machine
 
 
 def claims(config: Config) -> Claims:
-    """What the shop's contract asks for; nothing is done to keep it."""
+    """Return the claims of the shop's contract, which this control does not keep."""
     return Claims(
         atomicity="atomic",
         isolation="none",

@@ -1,4 +1,4 @@
--- The store's side of no protocol: plain reads and writes. The twin of commands.py.
+-- The store commands without a protocol, plain reads and writes: the twin of commands.py.
 
 command('read_order', function(now, order)
   local state, branches, holder = plan(order)

@@ -1,4 +1,4 @@
-"""The store's side of no protocol: plain reads and writes. The twin of ``commands.lua``."""
+"""The store commands without a protocol, plain reads and writes: the twin of ``commands.lua``."""
 
 from protocols.core import Config
 from protocols.shop import ledger, ledger_orders
@@ -6,7 +6,7 @@ from protocols.store.tables import Result, Tables
 
 
 def read_order(tables: Tables, config: Config, now: int, order: str) -> Result:
-    """``("open", branches)``, or why there is nothing to do: ``("paid",)``, ``("missing",)``, ..."""
+    """Return ``("open", branches)``, or the state of an order that no checkout may begin: ``("paid",)``, ``("missing",)``, ..."""
     state, branches, holder = ledger_orders.plan(tables, order)
     if holder:
         return ("busy",)
@@ -14,7 +14,10 @@ def read_order(tables: Tables, config: Config, now: int, order: str) -> Result:
 
 
 def change(tables: Tables, config: Config, now: int, txn: str, call: int, sender: str, key: str, delta: int) -> Result:
-    """``(why,)``: empty if ``delta`` was added. The names are the caller's notes; nobody looks whether it is the first time."""
+    """Add ``delta``: ``(why,)``, empty for success. A repeated command has its effect again.
+
+    The command does not use ``txn``, ``call`` and ``sender``: they return to the machine with the result.
+    """
     result = ledger.adjust(tables, config, now, key, delta)
     if result[0] == "ok":
         return ("",)
@@ -22,6 +25,7 @@ def change(tables: Tables, config: Config, now: int, txn: str, call: int, sender
 
 
 def mark_paid(tables: Tables, config: Config, now: int, order: str) -> Result:
+    """Pay the order: ``("paid",)`` or ``("missing",)``."""
     if not ledger_orders.exists(tables, order):
         return ("missing",)
     ledger_orders.settle(tables, order)
@@ -29,15 +33,17 @@ def mark_paid(tables: Tables, config: Config, now: int, order: str) -> Result:
 
 
 def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than: int) -> Result:
-    """Nothing is written down, so nothing is found."""
+    """Return no transaction: the store has no records of them."""
     return ()
 
 
 def list_txns(tables: Tables, config: Config, now: int) -> Result:
+    """Return no transaction, as ``unfinished``."""
     return ()
 
 
 def txn_verdict(tables: Tables, config: Config, now: int, txn: str) -> Result:
+    """Return no verdict: the store has none."""
     return ("",)
 
 

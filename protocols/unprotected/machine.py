@@ -1,15 +1,15 @@
 """No protocol at all: the control that every checker must catch.
 
-What a first version of such a shop does: read the order, call the services one after the other, and when one refuses or does not
-answer, undo from memory what the others have already done. Nothing is logged, nothing is fenced, nothing is repeated:
+The first version of many shops: read the order, call the services one after the other, and compensate the completed calls from
+memory if one call is rejected or has no answer. There is no log, no fence and no repetition:
 
-1. A crash of the coordinator leaves whatever had been called so far.
-2. No answer is taken for a refusal, whether the call was carried out or not.
-3. An undo that is lost is lost.
+1. A crash of the coordinator leaves the effects of all calls before it.
+2. A call without an answer counts as rejected, although it may have taken effect.
+3. A lost compensation is not repeated.
 
-            READING --order--> CALLING --all done--> mark paid, tell yes
+            READING --order--> CALLING --all done--> mark paid, acknowledge
                                   |
-                                  +-- a refusal, no answer --> undo what answered, tell no
+                                  +-- rejected, no answer --> compensate the completed calls, reject
 """
 
 from msgspec import Struct
@@ -38,7 +38,7 @@ ANSWER_WITHIN_MS = 2_000
 
 
 class Change(Struct, frozen=True, gc=False):
-    """Add ``delta`` to ``key``. ``call`` is its number within the transaction, -1 for an undo: no answer is wanted."""
+    """Coordinator to participant: add ``delta`` to ``key``. ``call`` is a number, -1 for a compensation, which has no answer."""
 
     txn: str
     call: int
@@ -47,7 +47,7 @@ class Change(Struct, frozen=True, gc=False):
 
 
 class Changed(Struct, frozen=True, gc=False):
-    """``why`` is empty if it was done."""
+    """Participant to coordinator. ``why`` is empty for success."""
 
     txn: str
     call: int
@@ -62,54 +62,58 @@ Call = tuple[str, str, int]  # service, key, delta
 
 
 class Calling(Struct, frozen=True, gc=False):
-    """``calls`` are all that the order needs; those before ``at`` were answered with yes, ``at`` is under way."""
+    """The volatile state of a checkout. ``calls`` are all calls for the order, those before ``current`` completed."""
 
     txn: str
     request: Request
     calls: tuple[Call, ...] = ()
-    at: int = -1
+    current: int = -1
 
 
 def coordinator(config: Config, state: Calling | None, event: Event) -> tuple[Calling | None, Effects]:
+    """Handle one event."""
     match state, event:
         case None, Start(txn, request):
             return Calling(txn, request), (Do(Command("read_order", (request.subject,))),)
-        case Calling(at=-1), Done(Command("read_order"), ("open", branches)):
+        case Calling(current=-1), Done(Command("read_order"), ("open", branches)):
             calls = tuple((service, key, delta) for service, _, changes in branches for key, delta in changes)
             return _call(replace(state, calls=calls), 0)
-        case Calling(at=-1), Done(Command("read_order"), ("paid",)):
+        case Calling(current=-1), Done(Command("read_order"), ("paid",)):
             return None, (Reply(Outcome(Decision.COMMITTED)),)
-        case Calling(at=-1), Done(Command("read_order"), (why,)):
+        case Calling(current=-1), Done(Command("read_order"), (why,)):
             return None, (Reply(Outcome(Decision.REFUSED, Reason(why, f"order:{state.request.subject}"))),)
-        case Calling(), Received(Changed(_, call, "")) if call == state.at:
+        case Calling(), Received(Changed(_, call, "")) if call == state.current:
             return _call(state, call + 1)
-        case Calling(), Received(Changed(_, call, why)) if call == state.at:
-            return _undo(state, why)
+        case Calling(), Received(Changed(_, call, why)) if call == state.current:
+            return _compensate(state, why)
         case Calling(), TimerFired("no answer"):
-            return _undo(state, "timeout")
+            return _compensate(state, "timeout")
         case Calling(), Done(Command("mark_paid")):
             return None, (Reply(Outcome(Decision.COMMITTED)),)
     return state, ()
 
 
-def _call(state: Calling, at: int) -> tuple[Calling, Effects]:
-    state = replace(state, at=at)
-    if at == len(state.calls):
+def _call(state: Calling, number: int) -> tuple[Calling, Effects]:
+    """Send call ``number``; after the last call, pay the order."""
+    state = replace(state, current=number)
+    if number == len(state.calls):
         return state, (Do(Command("mark_paid", (state.request.subject,))),)
-    service, key, delta = state.calls[at]
-    return state, (Send(service, Change(state.txn, at, key, delta)), SetTimer("no answer", ANSWER_WITHIN_MS))
+    service, key, delta = state.calls[number]
+    return state, (Send(service, Change(state.txn, number, key, delta)), SetTimer("no answer", ANSWER_WITHIN_MS))
 
 
-def _undo(state: Calling, why: str) -> tuple[None, Effects]:
-    done = state.calls[: state.at]
-    undos = (Send(service, Change(state.txn, -1, key, -delta)) for service, key, delta in done)
-    return None, (*undos, Reply(Outcome(Decision.REFUSED, Reason.parse(why))))
+def _compensate(state: Calling, why: str) -> tuple[None, Effects]:
+    """Send one compensation for each completed call, and reject the checkout."""
+    done = state.calls[: state.current]
+    compensations = (Send(service, Change(state.txn, -1, key, -delta)) for service, key, delta in done)
+    return None, (*compensations, Reply(Outcome(Decision.REFUSED, Reason.parse(why))))
 
 
 # ---------------------------------------------------------------- participant
 
 
 def participant(config: Config, state: None, event: Event) -> tuple[None, Effects]:
+    """Handle one event. A participant has no volatile state."""
     match event:
         case Received(Change(txn, call, key, delta), sender):
             return None, (Do(Command("change", (txn, call, sender, key, delta))),)
