@@ -67,10 +67,10 @@ class ConfigFile:
         return self._file.error_at(message, *(name for name in (table, key) if name))
 
 
-def find(asked: Path | None) -> Path | None:
+def find(given: Path | None) -> Path | None:
     """Return the file that the user named, else `wdm.toml` of the current folder if it exists."""
-    if asked is not None:
-        return asked
+    if given is not None:
+        return given
     return Path(FILE) if Path(FILE).is_file() else None
 
 

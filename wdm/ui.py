@@ -42,8 +42,8 @@ def name_leftovers() -> None:
     """Name the leftovers of a killed command, and the command that removes them."""
     from harness.runtimes import leftovers  # noqa: PLC0415 - not every command looks
 
-    for words in leftovers.found():
-        progress(f"left behind by a killed command: {words}; `{leftovers.REMOVE}` removes it")
+    for phrase in leftovers.describe_all():
+        progress(f"left behind by a killed command: {phrase}; `{leftovers.REMOVE}` removes it")
 
 
 def error(text: str) -> None:

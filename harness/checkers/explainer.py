@@ -14,7 +14,7 @@ from harness.history import History, Operation
 DIRECT = {
     "G1a": "{0} saw {1} in {key}, but that was rejected: the effect never happened.",
     "G1b": "{0} saw a part of what {1} did to {key}, and not all of it.",
-    "garbage-read": "{0} found {key} short of an amount that no checkout explains.",
+    "garbage-read": "{0} read {key} short of an amount that no checkout explains.",
     "incompatible-reads": "{0} and {1} saw {key} in two states, and neither can have become the other.",
     "lost-update": "{0} and {1} both read {key} before the other had changed it, and both changed it.",
     "lost-update-realtime": "{0} was acknowledged, but no later read of {key} saw it; the last was {1}.",

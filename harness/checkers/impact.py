@@ -23,7 +23,7 @@ its next effect.
 """
 
 AT_FAILPOINT = "crash-at"
-ASKED = "faults"
+PLANNED = "faults"
 """The key of the requested faults in the header's configuration."""
 
 
@@ -63,7 +63,7 @@ def ineffective_faults(history: History) -> str:
     """
     begun = history.derive(impacts)
     refused = history.of_kind("fault-refused")
-    requested = history.header.config.get(ASKED) or ()
+    requested = history.header.config.get(PLANNED) or ()
     if any(impact.met for impact in begun) or not (begun or refused or requested):
         return ""
     if begun and not all(impact.why_not for impact in begun):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from harness.checkers import Judgement, Verdict, judge
-from harness.checkers.impact import ASKED, ineffective_faults
+from harness.checkers.impact import PLANNED, ineffective_faults
 from harness.history import History
 
 TROUBLE = "trouble"
@@ -17,7 +17,7 @@ MUST_HOLD = "must_hold"
 
 WORKLOAD = "workload"
 
-PARTS: Mapping[str, int] = {WORKLOAD: 1, MUST_HOLD: 1, ASKED: 2}
+PARTS: Mapping[str, int] = {WORKLOAD: 1, MUST_HOLD: 1, PLANNED: 2}
 """The keys of every run's configuration, with the first version of the history that has them."""
 
 

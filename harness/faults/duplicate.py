@@ -3,7 +3,7 @@
 from random import Random
 
 from harness.faults.base import Fault, Setting
-from harness.faults.inside import ServiceFault
+from harness.faults.service_fault import ServiceFault
 from harness.runtimes.base import Capability
 from protocols.service.faults import Faults
 

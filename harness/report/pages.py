@@ -30,4 +30,6 @@ def of_check(folder: Path) -> str:
     """Return the page of a counterexample, with the path to its violation. Raises `Unreadable`, `NotReproducible`."""
     counterexample = load(folder / COUNTEREXAMPLE)
     path = describe_kept(counterexample)
-    return environment().get_template("check.html.j2").render(name=folder.name, found=counterexample, path=path)
+    return (
+        environment().get_template("check.html.j2").render(name=folder.name, counterexample=counterexample, path=path)
+    )

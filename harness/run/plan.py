@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from harness import faults, formats
-from harness.checkers.impact import ASKED
+from harness.checkers.impact import PLANNED
 from harness.checkers.verdict import MUST_HOLD
 from harness.explore.failpoints import failpoints
 from harness.history import Header, RecordedClaims
@@ -126,7 +126,7 @@ class Plan:
             "respawn_after_s": scenario.respawn_after_s,
             "workload": msgspec.to_builtins(scenario.workload),
             MUST_HOLD: list(scenario.must_hold),
-            ASKED: self.planned_faults(),
+            PLANNED: self.planned_faults(),
             "wdm": version("wdm"),
             "python": platform.python_version(),
         }

@@ -134,7 +134,7 @@ class NetworkFaults(Protocol):
 
 
 class ProcessFaults(Protocol):
-    """Capabilities `messages`, `clock` and `failpoints`: faults inside of service processes."""
+    """Capabilities `messages`, `clock` and `failpoints`: faults in the code of service processes."""
 
     def configured(self) -> "tuple[TransactionProtocol, Config]":
         """Return the protocol that runs and its configuration, which determine the failpoints."""

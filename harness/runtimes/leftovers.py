@@ -13,7 +13,7 @@ from harness.runtimes.deployment.state import StateFolder
 REMOVE = "wdm down --all"
 
 
-def found() -> list[str]:
+def describe_all() -> list[str]:
     """Return a phrase for each leftover, in a fixed order."""
     abandoned = {path: phrase for runtime in table.all_deployable() for path, phrase in runtime.abandoned().items()}
     return [

@@ -145,7 +145,7 @@ async def _send_once(
     try:
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        # Converted also where the request was not sent: from the error alone the two cannot be told apart.
+        # Converted also where the request was not sent: the error alone does not distinguish the two.
         raise _SentAndLost(str(error) or type(error).__name__) from None
 
 

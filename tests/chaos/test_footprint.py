@@ -52,7 +52,7 @@ async def test_processes_listen_on_loopback_only_and_end(transport: str) -> None
         pids = family(plan.tag)
         assert {node.pid for node in shop.nodes()} <= pids
         sockets = reachable(pids)
-        assert {f"tcp 127.0.0.1:{member.port}" for member in plan.members} <= sockets.keys()
+        assert {f"tcp 127.0.0.1:{node.port}" for node in plan.nodes} <= sockets.keys()
         assert exposed(sockets) == [], sockets
     assert list(process.tagged(plan.tag)) == []
     assert not sockets.keys() & reachable(pids).keys()

@@ -120,7 +120,7 @@ async def test_nothing_is_left_when_a_run_ends_in_the_midst_of_its_faults(how: s
             plan = shop.plan
             pids = [node.pid for node in shop.nodes()]
             ports = [link.port for link in shop.platform.network._links.values()]
-            ports += [member.port for member in plan.members]
+            ports += [node.port for node in plan.nodes]
             identities = [identity for pid in pids if pid and (identity := process.identify(pid))]
             seen["it"] = plan.tag, identities, ports
             await break_everything(shop)

@@ -100,6 +100,6 @@ async def test_one_name_covers_all_links_of_a_node(shop: LocalDeployment) -> Non
         return {f"{source}->{to}" for source, to in targets.links(shop, names)}
 
     assert meant("order-store") == {"order-1->order-store"}
-    assert meant("stock") == {wire for wire in links_of(shop) if "stock-1" in wire}
+    assert meant("stock") == {link for link in links_of(shop) if "stock-1" in link}
     assert meant("order->stock", "stock->order") == meant("order<->stock") == {"order-1->stock-1", "stock-1->order-1"}
     assert meant("all") == links_of(shop)

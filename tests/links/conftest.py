@@ -79,7 +79,7 @@ async def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     laid = BROKERS[kind].plan_broker(
         BrokerSetting(folder / "data", "everysec", CLIENTS, ports.take, lambda _, port: port, private)
     )
-    member = NodeSpec(
+    node_spec = NodeSpec(
         name="broker",
         kind="broker",
         service="",
@@ -91,7 +91,7 @@ async def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         serves=laid.serves,
         prepare=lambda: (folder / "data").mkdir(exist_ok=True),
     )
-    keeper = NodeSupervisor(member, 0, lambda: None, ChildLife.begin)
+    keeper = NodeSupervisor(node_spec, 0, lambda: None, ChildLife.begin)
     keeper.start()
     try:
         await keeper.serving(WITHIN_S)

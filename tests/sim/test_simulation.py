@@ -112,7 +112,7 @@ def test_a_cut_link_lets_nothing_through_until_it_is_healed() -> None:
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
             bought = await stocked(client)
-            shop.apply_rule("cut", [wire for wire in shop.links() if "stock-1" in wire], Rule(cut=True), Random(1))
+            shop.apply_rule("cut", [link for link in shop.links() if "stock-1" in link], Rule(cut=True), Random(1))
             checkout = asyncio.ensure_future(client.call("checkout", bought[2]))
             await asyncio.sleep(4)
             assert not checkout.done()

@@ -322,9 +322,9 @@ async def test_a_thread_that_listens_to_a_container_and_fails_ends_its_life_with
         SimpleNamespace(name="c", wait=lambda: 1 / 0), probed_by_http=False, inner_port="", reads_environment_file=False
     )
     life = ContainerLife(container, asyncio.get_running_loop())
-    member = SimpleNamespace(name="c", log=tmp_path / "log")
+    node_spec = SimpleNamespace(name="c", log=tmp_path / "log")
     monkeypatch.setattr("harness.runtimes.docker.container.close_stream", lambda _: None)
-    await asyncio.to_thread(life._follow, member, [b"hello"])
+    await asyncio.to_thread(life._follow, node_spec, [b"hello"])
     async with asyncio.timeout(5):
         await life.over()
     assert "division by zero" in container.take_trouble()[0]

@@ -24,7 +24,7 @@ async def _until(what: object, within_s: float = 5.0) -> None:
             await asyncio.sleep(0.01)
 
 
-def _member(folder: Path, *, probe_fails: int = 0, prepare_fails: int = 0) -> NodeSpec:
+def _node_spec(folder: Path, *, probe_fails: int = 0, prepare_fails: int = 0) -> NodeSpec:
     left = {"probe": probe_fails, "prepare": prepare_fails}
 
     async def serves() -> bool:
@@ -63,7 +63,7 @@ async def test_a_note_that_cannot_be_written_does_not_end_the_keeper(tmp_path: P
     def changed() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    keeper = NodeSupervisor(_member(tmp_path), RESPAWN_S, changed, ChildLife.begin, report=said.append)
+    keeper = NodeSupervisor(_node_spec(tmp_path), RESPAWN_S, changed, ChildLife.begin, report=said.append)
     keeper.start()
     try:
         await keeper.serving(5)
@@ -79,8 +79,8 @@ async def test_a_note_that_cannot_be_written_does_not_end_the_keeper(tmp_path: P
 @pytest.mark.parametrize(("probe", "prepare"), [(3, 0), (0, 2)])
 async def test_defects_around_a_life_are_reported_and_the_node_serves(tmp_path: Path, probe: int, prepare: int) -> None:
     said: list[str] = []
-    member = _member(tmp_path, probe_fails=probe, prepare_fails=prepare)
-    keeper = NodeSupervisor(member, RESPAWN_S, lambda: None, ChildLife.begin, report=said.append)
+    node_spec = _node_spec(tmp_path, probe_fails=probe, prepare_fails=prepare)
+    keeper = NodeSupervisor(node_spec, RESPAWN_S, lambda: None, ChildLife.begin, report=said.append)
     keeper.start()
     try:
         await _until(lambda: _pid(keeper) is not None)

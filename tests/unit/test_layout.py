@@ -28,14 +28,14 @@ def test_a_service_has_a_store_of_its_own_or_the_coordinators(name: str, tmp_pat
     owners = [protocol.store_of(service) for service in SERVICES]
     assert owners == (list(SERVICES) if protocol.layout is Layout.SEPARATE else ["order"] * 3)
     plan = plan_of(name, tmp_path)
-    assert [member.name for member in plan.stores] == [f"{owner}-store" for owner in dict.fromkeys(owners)]
-    assert set(plan.data) == {member.name for member in plan.stores}
+    assert [node_spec.name for node_spec in plan.stores] == [f"{owner}-store" for owner in dict.fromkeys(owners)]
+    assert set(plan.data) == {node_spec.name for node_spec in plan.stores}
 
 
 def test_services_that_share_a_store_are_all_sent_there(tmp_path: Path) -> None:
     plan = plan_of("lua", tmp_path)
     (store,) = plan.stores
-    assert {member.environment["WDM_STORE_URL"] for member in plan.services} == set(plan.store_urls.values())
+    assert {node_spec.environment["WDM_STORE_URL"] for node_spec in plan.services} == set(plan.store_urls.values())
     assert all(f":{store.port}/" in url for url in plan.store_urls.values())
     assert list(plan.store_urls) == list(SERVICES)
 

@@ -16,16 +16,16 @@ from harness.runtimes.docker.network_controller import to_detach
 NETS = layout.subnets(IPv4Network("10.20.0.0/16"))
 
 
-def detached(workers: int, *wires: str) -> set[str]:
+def detached(workers: int, *link_ids: str) -> set[str]:
     attachments = layout.attachments(NETS, workers)
     links = layout.links(attachments, NETS)
-    cut = {(source, to) for source, to in (wire.split(">") for wire in wires)}
-    assert cut <= {link.wire for link in links}
+    cut = {(source, to) for source, to in (link_id.split(">") for link_id in link_ids)}
+    assert cut <= {link.link_id for link in links}
     return {f"{attachment.node} off {attachment.network}" for attachment in to_detach(attachments, links, cut)}
 
 
 @pytest.mark.parametrize(
-    ("workers", "wires", "off"),
+    ("workers", "link_ids", "off"),
     [
         (1, ["stock-1>stock-store"], {"stock-store off stock-data"}),
         (1, ["order-1>stock-1", "stock-1>order-1"], {"order-1 off order-stock"}),
@@ -46,8 +46,8 @@ def detached(workers: int, *wires: str) -> set[str]:
         (2, [], set()),
     ],
 )
-def test_who_is_taken_off_which_network(workers: int, wires: list[str], off: set[str]) -> None:
-    assert detached(workers, *wires) == off
+def test_who_is_taken_off_which_network(workers: int, link_ids: list[str], off: set[str]) -> None:
+    assert detached(workers, *link_ids) == off
 
 
 @pytest.mark.parametrize("pool", ["172.20.0.0/16", "192.168.16.0/20"])
@@ -69,8 +69,10 @@ def test_every_place_and_every_link_has_an_address_of_its_own(workers: int) -> N
 def test_the_broker_is_a_link_away_from_every_service_process(kind: str) -> None:
     clients = [name for service in ("order", "stock", "payment") for name in layout.instances(service, 2)]
     ports = BROKERS[kind].ports(clients)
-    links = [one for one in layout.links(layout.attachments(NETS, 2, broker=True), NETS, ports) if "broker" in one.wire]
-    assert {one.wire: one.port for one in links} == {(client, "broker"): ports[client] for client in clients}
+    links = [
+        one for one in layout.links(layout.attachments(NETS, 2, broker=True), NETS, ports) if "broker" in one.link_id
+    ]
+    assert {one.link_id: one.port for one in links} == {(client, "broker"): ports[client] for client in clients}
     told = BROKERS[kind].variables({one.source: f"{one.at[0]}:{one.at[1]}" for one in links}, "always")
     assert bool(told) == (kind == "kafka")
     for one in links if told else ():
@@ -107,7 +109,7 @@ def test_services_that_share_a_store_meet_it_on_their_own_networks() -> None:
         "payment-1",
     }
     assert stores == {"order-data", "stock-data", "payment-data"}
-    links = [link.wire for link in layout.links(attachments, NETS) if link.to.endswith("-store")]
+    links = [link.link_id for link in layout.links(attachments, NETS) if link.to.endswith("-store")]
     assert links == [(f"{service}-1", "order-store") for service in ("order", "stock", "payment")]
     text = (Path(__file__).parents[2] / "containers/together.yml").read_text("utf-8")
     (networks,) = re.findall(r"  order-store:\n    networks: \[(.*)\]", text)

@@ -1,1 +1,1 @@
-"""One file a command; each exports one click command of its own name, `wdm.cli` loads it when it is asked for."""
+"""One file a command; each exports one click command of its own name, `wdm.cli` imports it when it is used."""

@@ -166,7 +166,7 @@ def plan(given: dict[str, Any], fail_if: tuple[str, ...] = ()) -> Bench:
             Candidate(protocol, transport), scenario, given["workers"], given["items"], given["skew"], _pace(given)
         )
         for protocol in dict.fromkeys(given["protocol"] or atomic())
-        for transport in _carriers(protocol, given["transport"])
+        for transport in _transports(protocol, given["transport"])
         for scenario in dict.fromkeys(given["scenario"] or ((FAULT_FREE,) if given["find_max"] else DEFAULT_SCENARIOS))
     ]
     for case in chosen:
@@ -183,9 +183,9 @@ def plan(given: dict[str, Any], fail_if: tuple[str, ...] = ()) -> Bench:
     )
 
 
-def _carriers(protocol: str, asked: tuple[str, ...]) -> list[str]:
+def _transports(protocol: str, chosen: tuple[str, ...]) -> list[str]:
     """Return the transports to compare; a protocol without messages between services has one row."""
-    return list(dict.fromkeys(asked or ("http",))) if registry.load(protocol).messages else ["http"]
+    return list(dict.fromkeys(chosen or ("http",))) if registry.load(protocol).messages else ["http"]
 
 
 def _pace(given: dict[str, Any]) -> Pace:

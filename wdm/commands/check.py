@@ -82,12 +82,12 @@ class _Progress:
     """A reader of the search that prints a line once a second."""
 
     def __init__(self) -> None:
-        self._began = self._said = time.monotonic()
+        self._began = self._reported = time.monotonic()
 
     def __call__(self, case: SearchCase, states: int, depth: int) -> None:
         now = time.monotonic()
-        if now - self._said >= SAY_EVERY_S:
-            self._said = now
+        if now - self._reported >= SAY_EVERY_S:
+            self._reported = now
             ui.progress(f"{now - self._began:6.1f} s  {case.name}: {states} states, depth {depth}")
 
 

@@ -79,7 +79,7 @@ def resolve(folder: StateFolder, transaction: str, as_json: bool) -> int:
 
 
 def _operator(folder: StateFolder) -> "AdminClient":
-    from harness.runtimes.admin import AdminClient  # noqa: PLC0415 - an HTTP client, once there is something to ask
+    from harness.runtimes.admin import AdminClient  # noqa: PLC0415 - an HTTP client, once a shop runs
 
     view = running(folder)
     return AdminClient(view.nodes, view.deployment.secret)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 WIDE, NARROW = 980, 350
-"""The two widths of a chart, for a wide and for a narrow screen, so that its letters have the same size on both."""
+"""The two widths of a chart, for a wide and for a narrow screen, so that its text has the same size on both."""
 
 Scale = Callable[[float], float]
 

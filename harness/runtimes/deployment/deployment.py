@@ -108,7 +108,7 @@ class Deployment(Supervisor):
         self.supervisor(name).revive()
 
     def links(self) -> tuple[LinkId, ...]:
-        return self.platform.network.wires
+        return self.platform.network.link_ids
 
     def apply_rule(self, by: Hashable, links: Iterable[LinkId], rule: Rule, rng: Random) -> None:
         self.platform.network.apply_rule(by, links, rule, rng)

@@ -28,7 +28,7 @@ POLL_EVERY_S = 0.001
 
 
 class NodeSupervisor:
-    """The supervisor of the node `member`, which is started again `respawn_after_s` after its end (0: never).
+    """The supervisor of the node `node_spec`, which is started again `respawn_after_s` after its end (0: never).
 
     `changed` is called after every change of state, for the status file. `begin` starts each life; `injected` holds variables
     of the lives to come. `report` receives a line about each failure of the supervisor itself, which goes on until `stop`.
@@ -36,13 +36,13 @@ class NodeSupervisor:
 
     def __init__(
         self,
-        member: NodeSpec,
+        node_spec: NodeSpec,
         respawn_after_s: float,
         changed: Callable[[], None],
         begin: Begin,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.member = member
+        self.node_spec = node_spec
         self.injected: Mapping[str, str] = {}
         self.beginning = False  # a life is being started, and its variables can no longer be changed
         self._begin = begin
@@ -77,15 +77,15 @@ class NodeSupervisor:
     def node(self) -> Node:
         """Return the node as it is now."""
         pid = self.identity.pid if self.identity else None
-        url = (self._life.url if self._life else "") or self.member.url
-        takes = ORDERS if self.member.command else frozenset[Order]()
-        return Node(self.member.name, self.member.kind, self.member.service, pid, url, self.state, takes)
+        url = (self._life.url if self._life else "") or self.node_spec.url
+        takes = ORDERS if self.node_spec.command else frozenset[Order]()
+        return Node(self.node_spec.name, self.node_spec.kind, self.node_spec.service, pid, url, self.state, takes)
 
     # ------------------------------------------------------------ life
 
     def start(self) -> None:
         """Start the loop. A server that was there before (no `command`) is taken as running, and has no loop."""
-        if not self.member.command:
+        if not self.node_spec.command:
             self._become("running")
             self._served.set()
             return
@@ -99,7 +99,9 @@ class NodeSupervisor:
             left_s = deadline - asyncio.get_running_loop().time()
             if self._ended.is_set() or left_s <= 0:
                 what = "ended before it served" if self._ended.is_set() else f"does not serve after {within_s:g} s"
-                raise EnvironmentFailure(f"{self.member.name} {what}: {self.last_log_line()} (log: {self.member.log})")
+                raise EnvironmentFailure(
+                    f"{self.node_spec.name} {what}: {self.last_log_line()} (log: {self.node_spec.log})"
+                )
             waits = start_task(self._served.wait(), "served"), start_task(self._ended.wait(), "ended")
             try:
                 await asyncio.wait(waits, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
@@ -126,7 +128,7 @@ class NodeSupervisor:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal. Raises `EnvironmentFailure` if the node has no process that this deployment started."""
         if self._life is None or not self._life.signal(number):
-            raise EnvironmentFailure(f"{self.member.name} is not running as a process here")
+            raise EnvironmentFailure(f"{self.node_spec.name} is not running as a process here")
         if number in (signal.SIGSTOP, signal.SIGCONT):
             self._frozen = self._life if number == signal.SIGSTOP else None
 
@@ -158,7 +160,7 @@ class NodeSupervisor:
             await asyncio.wait_for(effect, EFFECT_WITHIN_S)
         except TimeoutError:
             raise EnvironmentFailure(
-                f"{self.member.name} {otherwise} within {EFFECT_WITHIN_S:g} s after {number}"
+                f"{self.node_spec.name} {otherwise} within {EFFECT_WITHIN_S:g} s after {number}"
             ) from None
 
     async def restart(self, within_s: float) -> None:
@@ -179,7 +181,7 @@ class NodeSupervisor:
         """Begin a new life, at once or as soon as a kill has had its effect. A node that runs goes on."""
         ended = self._life is None or self._stay_down
         self._stay_down = False
-        if ended and self.member.command:
+        if ended and self.node_spec.command:
             self._served.clear()
             self._ended.clear()
             self._wanted.set()
@@ -226,13 +228,13 @@ class NodeSupervisor:
         self._become("down")
 
     async def _spawn(self) -> ProcessHandle:
-        member = self.member
-        environment = {**member.environment, **(member.once if self._lives == 0 else {}), **self.injected}
+        node_spec = self.node_spec
+        environment = {**node_spec.environment, **(node_spec.once if self._lives == 0 else {}), **self.injected}
         self._lives += 1
         # From here on a change of `injected` no longer reaches this life: `ProcessFaultInjector` waits for the process itself.
         self.beginning = True
         try:
-            self._life = life = await self._begin(member, environment)
+            self._life = life = await self._begin(node_spec, environment)
         finally:
             self.beginning = False
         if self._most_bytes is not None:
@@ -241,7 +243,7 @@ class NodeSupervisor:
         return life
 
     def _fail(self, why: str) -> None:
-        with suppress(OSError), self.member.log.open("a") as log:
+        with suppress(OSError), self.node_spec.log.open("a") as log:
             log.write(f"{why}\n")
         self._report_once(why)
         self._ended.set()
@@ -256,7 +258,7 @@ class NodeSupervisor:
     async def _serves(self) -> bool:
         """Return whether the node serves; False if the probe raises."""
         try:
-            return await self.member.serves()
+            return await self.node_spec.serves()
         except Exception as error:  # noqa: BLE001  a defect of the probe must not end the watch: no later life would serve
             self._report_once(f"its probe met {type(error).__name__}: {error}")
             return False
@@ -272,12 +274,12 @@ class NodeSupervisor:
         """Report one line, unless the last one was the same: a full disk may last for hours."""
         if why != self._last_report:
             self._last_report = why
-            self._report(f"{self.member.name}: {why}")
+            self._report(f"{self.node_spec.name}: {why}")
 
     def last_log_line(self) -> str:
         """Return the last line of its log, for an error message."""
         try:
-            with self.member.log.open("rb") as log:
+            with self.node_spec.log.open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
                 lines = log.read().decode("utf-8", "replace").strip().splitlines()
         except OSError:

@@ -52,6 +52,6 @@ class DeploymentPlan:
     gateway: NodeSpec
 
     @property
-    def members(self) -> tuple[NodeSpec, ...]:
+    def nodes(self) -> tuple[NodeSpec, ...]:
         """Return all nodes, each after those that it depends on."""
         return (*self.stores, *self.brokers, *self.services, self.gateway)

@@ -17,7 +17,7 @@ class LinkNetwork(Protocol):
     """The proxies on the links of a deployment, if it was made for faults of links (`NetworkFaults`)."""
 
     @property
-    def wires(self) -> tuple[LinkId, ...]:
+    def link_ids(self) -> tuple[LinkId, ...]:
         """Return every link that has a proxy, in a fixed order."""
 
     async def start(self) -> None:
@@ -26,7 +26,7 @@ class LinkNetwork(Protocol):
     async def stop(self) -> None:
         """Stop the proxies and close their connections."""
 
-    def apply_rule(self, by: Hashable, wires: Iterable[LinkId], rule: Rule, rng: Random) -> None:
+    def apply_rule(self, by: Hashable, link_ids: Iterable[LinkId], rule: Rule, rng: Random) -> None:
         """Put a rule on links, owned by `by`."""
 
     def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:

@@ -148,5 +148,5 @@ def largest(folder: Path) -> int:
 
 def newest(names: Iterable[str]) -> str | None:
     """Return the file that the server appends to: of the parts of its log, the one with the highest number."""
-    numbered = [(int(found[1]), name) for name in names if (found := _NUMBER.search(name))]
+    numbered = [(int(match[1]), name) for name in names if (match := _NUMBER.search(name))]
     return max(numbered)[1] if numbered else None

@@ -77,7 +77,7 @@ class Supervisor:
         self._set_phase("stopping")
         for kind in ("gateway", "service", "broker", "store"):
             await asyncio.gather(
-                *(supervisor.stop() for supervisor in self._supervised.values() if supervisor.member.kind == kind)
+                *(supervisor.stop() for supervisor in self._supervised.values() if supervisor.node_spec.kind == kind)
             )
         await self.platform.network.stop()
         await self.platform.remove()
@@ -134,7 +134,7 @@ class Supervisor:
         guarded = watchdog.Guarded(folder=str(self.folder.path), tag=plan.tag)
         watchdog.guard(guarded)
         self._resources.callback(watchdog.release, guarded)
-        self._supervised = {node.name: self._supervise(node) for node in plan.members}
+        self._supervised = {node.name: self._supervise(node) for node in plan.nodes}
         self._deployment = DeploymentRecord(
             tag=plan.tag,
             phase="starting",
@@ -163,8 +163,8 @@ class Supervisor:
         await self._start_some((*self.plan.services, self.plan.gateway))
         self._set_phase("up")
 
-    async def _start_some(self, members: Iterable[NodeSpec]) -> None:
-        chosen = [self._supervised[member.name] for member in members]
+    async def _start_some(self, node_specs: Iterable[NodeSpec]) -> None:
+        chosen = [self._supervised[node_spec.name] for node_spec in node_specs]
         for supervisor in chosen:
             supervisor.start()
         try:
@@ -186,13 +186,13 @@ class Supervisor:
 
 
 def _record(supervisor: NodeSupervisor) -> Record:
-    member, identity = supervisor.member, supervisor.identity
+    node_spec, identity = supervisor.node_spec, supervisor.identity
     return Record(
-        name=member.name,
-        kind=member.kind,
-        service=member.service,
-        url=member.url,
-        port=member.port,
+        name=node_spec.name,
+        kind=node_spec.kind,
+        service=node_spec.service,
+        url=node_spec.url,
+        port=node_spec.port,
         state=supervisor.state,
         pid=identity.pid if identity else None,
         started=identity.started if identity else "",

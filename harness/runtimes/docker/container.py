@@ -83,17 +83,17 @@ class Container:
         self.handle = handle
         self.probed_by_http = probed_by_http
         self.inner_port = inner_port
-        self._told_by_file = reads_environment_file
+        self._reads_environment_file = reads_environment_file
         self._orders = OrderThread(handle.name)
         self._life: ContainerLife | None = None
         # Of the thread of orders alone: whether it has paused the container, and the commands postponed to the end of the pause.
         self._frozen = False
         self._postponed: list[Callable[[], None]] = []
 
-    async def begin(self, member: NodeSpec, environment: Mapping[str, str]) -> "ContainerLife":
+    async def begin(self, node_spec: NodeSpec, environment: Mapping[str, str]) -> "ContainerLife":
         """Start it, with these variables over its own; return its life. Raises `EnvironmentFailure`."""
         life = ContainerLife(self, asyncio.get_running_loop())
-        await self._orders.call(life.start, member, environment)
+        await self._orders.call(life.start, node_spec, environment)
         self._life = life
         return life
 
@@ -153,7 +153,7 @@ class Container:
 
     def write_environment(self, environment: Mapping[str, str]) -> None:
         """Write the variables of the next life to the file that it reads: in a volume, as its root is read-only. Blocks."""
-        if self._told_by_file:
+        if self._reads_environment_file:
             self.put(f"/{ENVIRONMENT_FOLDER}", ENVIRONMENT_FILE, json.dumps(environment).encode())
 
     def put(self, folder: str, name: str, content: bytes, owner: tuple[int, int] = (0, 0)) -> None:
@@ -288,10 +288,10 @@ class ContainerLife:
     async def over(self) -> None:
         await self._over.wait()
 
-    def start(self, member: NodeSpec, environment: Mapping[str, str]) -> None:
+    def start(self, node_spec: NodeSpec, environment: Mapping[str, str]) -> None:
         """Start the container and return once it runs. Blocks. Raises `EnvironmentFailure`."""
         handle = self._container.handle
-        with engine_errors(f"{member.name} cannot be started"):
+        with engine_errors(f"{node_spec.name} cannot be started"):
             self._container.write_environment(environment)
             # Attached before the start, or the first lines of the output would be lost, and with them the sign of `READY`.
             stream = handle.attach(stdout=True, stderr=True, stream=True, logs=False)
@@ -300,18 +300,20 @@ class ContainerLife:
         state = handle.attrs["State"]
         self.port = published(handle, self._container.inner_port)
         self.identity = Identity(state["Pid"], state["StartedAt"])
-        threading.Thread(target=self._follow, args=(member, stream), name=f"{member.name} output", daemon=True).start()
+        threading.Thread(
+            target=self._follow, args=(node_spec, stream), name=f"{node_spec.name} output", daemon=True
+        ).start()
 
-    def _follow(self, member: NodeSpec, stream: Any) -> None:
+    def _follow(self, node_spec: NodeSpec, stream: Any) -> None:
         """Copy the output to the node's log; its end is the end of this life."""
         try:
-            with member.log.open("ab", buffering=0) as log:
+            with node_spec.log.open("ab", buffering=0) as log:
                 for chunk in stream:
                     self.ready = self.ready or READY.search(chunk) is not None
                     log.write(chunk)
             self._container.handle.wait()
         except Exception as error:  # noqa: BLE001  an error that ends a thread would be lost
-            self._container.trouble.append(f"the output of {member.name} cannot be read: {error_line(str(error))}")
+            self._container.trouble.append(f"the output of {node_spec.name} cannot be read: {error_line(str(error))}")
         finally:
             close_stream(stream)
             self.paused = False

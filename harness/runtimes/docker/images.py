@@ -44,8 +44,8 @@ def variables(images: Images) -> dict[str, str]:
 def official() -> Images:
     """Return the images that are the defaults of `docker-compose.yml`, where their versions are pinned."""
     text = compose_file().read_text("utf-8")
-    found = {part: re.search(rf"\${{{variable(part)}:-([^}}]+)}}", text) for part in (*SHOP, *EXTRA)}
-    return {part: match[1] for part, match in found.items() if match}
+    matches = {part: re.search(rf"\${{{variable(part)}:-([^}}]+)}}", text) for part in (*SHOP, *EXTRA)}
+    return {part: match[1] for part, match in matches.items() if match}
 
 
 OFFLINE: Images = {part: f"wdm-offline/{part}" for part in (*SHOP, *EXTRA)}
@@ -127,5 +127,5 @@ def run(command: list[str], what: str, env: dict[str, str] | None = None) -> Non
 def _files(names: tuple[str, ...]) -> Iterator[Path]:
     for name in names:
         path = root() / name
-        found = path.rglob("*") if path.is_dir() else iter((path,))
-        yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
+        files = path.rglob("*") if path.is_dir() else iter((path,))
+        yield from (file for file in files if file.is_file() and "__pycache__" not in file.parts)

@@ -45,7 +45,7 @@ class PlannedLink:
     port: int
 
     @property
-    def wire(self) -> LinkId:
+    def link_id(self) -> LinkId:
         """Return the link's name."""
         return self.source, self.to
 
@@ -71,8 +71,10 @@ def attachments(
     """Return every node of the shop on each of its networks. `store_of(service)`: the service whose store has its data."""
     stores = {f"{service}-data": (service, f"{store_of(service)}-store") for service in SERVICES}
     sides = {**DOORS, **TALKS, **stores}
-    found = (attachment for network in sides for attachment in _on(network, sides[network], nets[network], workers))
-    return [attachment for attachment in found if broker or attachment.node != BROKER]
+    attachments = (
+        attachment for network in sides for attachment in _on(network, sides[network], nets[network], workers)
+    )
+    return [attachment for attachment in attachments if broker or attachment.node != BROKER]
 
 
 def helper_attachments(nets: Mapping[str, IPv4Network]) -> list[Attachment]:
@@ -94,10 +96,10 @@ def links(
         if attachment.network not in TALKS:
             continue
         by_network.setdefault(attachment.network, []).append(attachment)
-    for network, members in by_network.items():
+    for network, attached in by_network.items():
         near = str(nets[network][LINKS_HOST])
-        for source in members:
-            for to in members:
+        for source in attached:
+            for to in attached:
                 if not _opens(source.node, to.node):
                     continue
                 port = _port(source.node, to.node, broker_ports or {})

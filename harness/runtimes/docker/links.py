@@ -30,7 +30,7 @@ class RuleOrder(msgspec.Struct, kw_only=True):
 
     do: Literal["apply", "remove", "remove-all"]
     by: str = ""
-    wires: list[tuple[str, str]] = []
+    link_ids: list[tuple[str, str]] = []
     rule: Rule = Rule()
     seed: int = 0
     reset: bool = False
@@ -58,7 +58,7 @@ class Control:
     def _carry_out(self, order: RuleOrder) -> None:
         match order.do:
             case "apply":
-                self._proxy.apply_rule(order.by, order.wires, order.rule, Random(order.seed))
+                self._proxy.apply_rule(order.by, order.link_ids, order.rule, Random(order.seed))
             case "remove":
                 self._proxy.remove_rules(order.by, reset=order.reset)
             case "remove-all":

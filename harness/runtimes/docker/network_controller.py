@@ -36,11 +36,11 @@ def to_detach(attachments: Iterable[Attachment], links: Iterable[PlannedLink], c
     for attachment in sorted(attachments, key=lambda attachment: not serves_only(attachment.node)):
         # Links that the detachment of their other end cuts already need no second detachment (`mine - covered`).
         mine = {
-            (link.network, link.wire)
+            (link.network, link.link_id)
             for link in links
-            if link.network == attachment.network and attachment.node in link.wire
+            if link.network == attachment.network and attachment.node in link.link_id
         }
-        if mine and mine - covered and all(wire in cut for _, wire in mine):
+        if mine and mine - covered and all(link_id in cut for _, link_id in mine):
             detached.add(attachment)
             covered |= mine
     return detached
@@ -64,8 +64,8 @@ class NetworkController:
         self.url = ""
 
     @property
-    def wires(self) -> tuple[LinkId, ...]:
-        return tuple(link.wire for link in self._links)
+    def link_ids(self) -> tuple[LinkId, ...]:
+        return tuple(link.link_id for link in self._links)
 
     def attached(self, networks: Mapping[str, Any], containers: Mapping[str, Any], url: str) -> None:
         """Set the engine's networks by their names in the layout, its containers by node, and the address of the proxy."""
@@ -77,12 +77,12 @@ class NetworkController:
     async def stop(self) -> None:
         await self._tasks.stop()
 
-    def apply_rule(self, by: Hashable, wires: Iterable[LinkId], rule: Rule, rng: Random) -> None:
-        links = list(wires)
+    def apply_rule(self, by: Hashable, link_ids: Iterable[LinkId], rule: Rule, rng: Random) -> None:
+        links = list(link_ids)
         if rule.cut:
             self._cuts[by] = set(links)
         name = self._names.setdefault(by, str(len(self._names)))
-        self._enter(RuleOrder(do="apply", by=name, wires=links, rule=rule, seed=rng.getrandbits(64)))
+        self._enter(RuleOrder(do="apply", by=name, link_ids=links, rule=rule, seed=rng.getrandbits(64)))
 
     def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:
         self._cuts.pop(by, None)

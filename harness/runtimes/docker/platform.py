@@ -100,10 +100,10 @@ class ContainerPlatform:
         self._say("making the containers")
         profiles = [transport(self.spec.transport).broker, LINKS if self.spec.breakable else ""]
         await self._project.create(dict.fromkeys(SERVICES, self.spec.workers), filter(None, profiles))
-        found = await asyncio.to_thread(self._find)
-        self._helper = found.pop(LINKS, None)
-        self.containers = found
-        lost = [member.name for member in self._planned.members if member.name not in found]
+        containers = await asyncio.to_thread(self._find)
+        self._helper = containers.pop(LINKS, None)
+        self.containers = containers
+        lost = [node_spec.name for node_spec in self._planned.nodes if node_spec.name not in containers]
         if lost:
             raise EnvironmentFailure(f"Compose made no container for {', '.join(lost)}")
         networks = await asyncio.to_thread(self._connect_all)
@@ -113,18 +113,18 @@ class ContainerPlatform:
     def _find(self) -> dict[str, Container]:
         with engine_errors("the engine cannot list its containers"):
             handles = self._client.containers.list(all=True, filters=filters(deployment=self._planned.tag))
-        found = {}
+        containers = {}
         for handle in handles:
             name = resources.name_of(handle)
             silent, gateway = layout.serves_only(name), name == "gateway"
             port = GATEWAY_PORT if gateway else layout.SERVICE_PORT
-            found[name] = Container(
+            containers[name] = Container(
                 handle,
                 probed_by_http=not silent,
                 inner_port=f"{port}/tcp",
                 reads_environment_file=not silent and not gateway,
             )
-        return found
+        return containers
 
     def _connect_all(self) -> dict[str, Any]:
         """Attach every node to its networks, at its address; return the networks by their names in the layout. Blocks.
@@ -132,8 +132,8 @@ class ContainerPlatform:
         Some versions of Compose attach all networks but one at the start of a container, and here Compose starts none.
         """
         with engine_errors("the containers cannot be connected"):
-            found = self._client.networks.list(filters=filters(deployment=self._planned.tag))
-            networks = {net.name.rpartition("_")[2]: net for net in found}
+            listed = self._client.networks.list(filters=filters(deployment=self._planned.tag))
+            networks = {net.name.rpartition("_")[2]: net for net in listed}
             for attachment in self._layout.attachments():
                 self._connect(self.containers[attachment.node], networks[attachment.network], attachment)
             if self._helper is not None:
@@ -154,12 +154,12 @@ class ContainerPlatform:
         controller = self.network
         assert isinstance(controller, NetworkController)
         links = [(link.source, link.to, link.host, link.port, link.at[1]) for link in self._layout.links]
-        member = self._layout.node(LINKS, "service", "", helper.serves)
-        life = await helper.begin(member, {VARIABLE: json.dumps(links)})
+        node_spec = self._layout.node(LINKS, "service", "", helper.serves)
+        life = await helper.begin(node_spec, {VARIABLE: json.dumps(links)})
         deadline = asyncio.get_running_loop().time() + START_WITHIN_S
         while not await helper.serves():
             if asyncio.get_running_loop().time() > deadline or life.ended:
-                raise EnvironmentFailure(f"the proxy of the links does not serve (log: {member.log})")
+                raise EnvironmentFailure(f"the proxy of the links does not serve (log: {node_spec.log})")
             await asyncio.sleep(0.02)
         controller.attached(networks, {name: container.handle for name, container in self.containers.items()}, life.url)
 

@@ -17,7 +17,7 @@ from harness.runtimes.docker.engine_client import DEPLOYMENT, VOLATILE, connect,
 SERVICE = "com.docker.compose.service"
 USED = "containers"
 """A file in the user's folder: it exists once containers have been made."""
-ASKED_WITHIN_S = 5.0
+ANSWER_WITHIN_S = 5.0
 GONE = (404, 409)  # the object does not exist, or its removal is under way
 NUMBER = "com.docker.compose.container-number"
 INNER_PORT = "5000/tcp"
@@ -51,8 +51,8 @@ def seen(tag: str, nodes: Iterable[Node]) -> tuple[Node, ...]:
     """Return the nodes of a deployment with their present states. Raises `EnvironmentFailure`."""
     with closing(connect()) as client, engine_errors("the engine cannot list its containers"):
         containers = client.containers.list(all=True, filters=filters(deployment=tag))
-        found = {name_of(container): container for container in containers}
-        return tuple(_current_node(node, found.get(node.name)) for node in nodes)
+        by_name = {name_of(container): container for container in containers}
+        return tuple(_current_node(node, by_name.get(node.name)) for node in nodes)
 
 
 def remove(tag: str, *, volumes: bool = False) -> list[str]:
@@ -93,7 +93,7 @@ def abandoned() -> dict[Path, str]:
         return {}
     with (
         suppress(EnvironmentFailure),
-        closing(connect(ASKED_WITHIN_S)) as client,
+        closing(connect(ANSWER_WITHIN_S)) as client,
         engine_errors("the engine does not answer"),
     ):
         containers = client.containers.list(all=True, filters=filters(), ignore_removed=True)

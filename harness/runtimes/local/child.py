@@ -24,10 +24,10 @@ class ChildLife:
         self.identity = process.identify(child.pid)
 
     @classmethod
-    async def begin(cls, member: NodeSpec, environment: Mapping[str, str]) -> "ChildLife":
+    async def begin(cls, node_spec: NodeSpec, environment: Mapping[str, str]) -> "ChildLife":
         """Start the node's process. Raises `OSError`."""
-        member.prepare()
-        return cls(await _start(member, environment))
+        node_spec.prepare()
+        return cls(await _start(node_spec, environment))
 
     @property
     def paused(self) -> bool:
@@ -51,22 +51,22 @@ class ChildLife:
         await self._child.wait()
 
 
-async def _start(member: NodeSpec, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+async def _start(node_spec: NodeSpec, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
     """Start a child in a session of its own (Ctrl-C is for the supervisor alone), with no file open but its log.
 
     A store at its limit (`limit_files`) has to get an error, as on a full disk, and not the signal SIGXFSZ, which would kill
     it: Python ignores that signal, and so does a child for which it is not restored.
     """
-    with _output(member.log) as output:
+    with _output(node_spec.log) as output:
         return await asyncio.create_subprocess_exec(
-            *member.command,
+            *node_spec.command,
             env=environment,
-            cwd=member.log.parent,
+            cwd=node_spec.log.parent,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            restore_signals=member.kind != "store",
+            restore_signals=node_spec.kind != "store",
         )
 
 

@@ -70,12 +70,12 @@ def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], vi
         for service, numbers in ports.items()
         for index, number in enumerate(numbers, start=1)
     )
-    members = tuple(store for store, _ in stores.values())
-    data = {store.name: _data(spec, folder, store.name) for store in members if store.command}
+    store_specs = tuple(store for store, _ in stores.values())
+    data = {store.name: _data(spec, folder, store.name) for store in store_specs if store.command}
     urls = {service: url for service, (_, url) in stores_of.items()}
     peers = {service: [_url(number) for number in numbers] for service, numbers in ports.items()}
     gateway = _gateway(spec.port or port(), spec, folder, shared, peers)
-    return DeploymentPlan(tag, secret, urls, data, broker_urls, members, brokers, services, gateway)
+    return DeploymentPlan(tag, secret, urls, data, broker_urls, store_specs, brokers, services, gateway)
 
 
 def _url(port: int) -> str:
@@ -106,7 +106,7 @@ def _store(
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.write_private(f"conf/{name}.conf", text.encode())
 
-    member = NodeSpec(
+    node_spec = NodeSpec(
         name=name,
         kind="store",
         service=service,
@@ -118,7 +118,7 @@ def _store(
         serves=probe.store(port, password),
         prepare=prepare,
     )
-    return member, f"redis://:{password}@{HOST}:{port}/0"
+    return node_spec, f"redis://:{password}@{HOST}:{port}/0"
 
 
 def _foreign_store(service: str, url: str, folder: StateFolder) -> tuple[NodeSpec, str]:

@@ -23,7 +23,7 @@ class Proxy:
         self._links: dict[LinkId, ProxiedLink] = {}
 
     @property
-    def wires(self) -> tuple[LinkId, ...]:
+    def link_ids(self) -> tuple[LinkId, ...]:
         return tuple(self._links)
 
     def add(self, source: str, to: str, port: int, host: str = LOOPBACK, at: tuple[str, int] = (LOOPBACK, 0)) -> int:
@@ -43,11 +43,11 @@ class Proxy:
         while any(link.flows for link in self._links.values()) and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0)  # the loop calls `connection_lost` of an aborted transport at its next turn
 
-    def apply_rule(self, by: Hashable, wires: Iterable[LinkId], rule: Rule, rng: Random) -> None:
+    def apply_rule(self, by: Hashable, link_ids: Iterable[LinkId], rule: Rule, rng: Random) -> None:
         """Put a rule on links, owned by `by`, in place of its former one. Raises `KeyError` for an unknown link."""
-        for wire in wires:
-            self._links[wire].shapes[by] = Shape(rule, rng)
-            self._links[wire].reshaped()
+        for link_id in link_ids:
+            self._links[link_id].shapes[by] = Shape(rule, rng)
+            self._links[link_id].reshaped()
 
     def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:
         """Remove every rule of the owner `by`; with `reset`, reset the connections of its links."""

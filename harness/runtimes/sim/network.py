@@ -49,20 +49,20 @@ class _Line:
 class SimulatedNetwork:
     """All links of a simulation. A packet is the call at its arrival. While the network is `rough`, some are slow or lost."""
 
-    def __init__(self, world: World, wires: Iterable[LinkId]) -> None:
+    def __init__(self, world: World, link_ids: Iterable[LinkId]) -> None:
         self.world = world
         self.rough = True
-        self._lines = {wire: _Line() for wire in wires}
+        self._lines = {link_id: _Line() for link_id in link_ids}
         self._rng = world.stream("network")
         self._numbers = itertools.count()
 
     @property
-    def wires(self) -> tuple[LinkId, ...]:
+    def link_ids(self) -> tuple[LinkId, ...]:
         return tuple(self._lines)
 
-    def carry(self, wire: LinkId, arrive: Arrive, lost: Arrive = lambda: None) -> None:
+    def carry(self, link_id: LinkId, arrive: Arrive, lost: Arrive = lambda: None) -> None:
         """Send a packet that may be lost, late, and overtaken by others. `lost` is called for the reset of its connection."""
-        line = self._lines[wire]
+        line = self._lines[link_id]
         # Drawn before any branch, and for every packet: otherwise a rule would shift the draws of all later packets.
         delay_s = self._latency_s()
         if (self._rng.random() < LOST and self.rough) or (line.shapes and line.shapes.breaks()):
@@ -75,27 +75,27 @@ class SimulatedNetwork:
             # A cut may begin before the arrival, so `_arrive` looks again.
             self.world.later(delay_s, lambda: self._arrive(line, arrive))
 
-    def connections(self, wire: LinkId) -> list[Callable[[], None]]:
+    def connections(self, link_id: LinkId) -> list[Callable[[], None]]:
         """Return the functions that are called at a reset of this link's connections, to be edited by the caller."""
-        return self._lines[wire].connections
+        return self._lines[link_id].connections
 
-    def when_whole(self, wire: LinkId, then: Arrive) -> None:
+    def when_whole(self, link_id: LinkId, then: Arrive) -> None:
         """Call `then`: now, or after the end of the link's cut."""
-        line = self._lines[wire]
+        line = self._lines[link_id]
         if line.shapes.cut:
             line.held.append(then)
         else:
             then()
 
-    def line(self, wire: LinkId) -> _Line:
+    def line(self, link_id: LinkId) -> _Line:
         """Return the state of a link."""
-        return self._lines[wire]
+        return self._lines[link_id]
 
     # ------------------------------------------------------------ rules
 
-    def apply_rule(self, by: Hashable, wires: Iterable[LinkId], rule: Rule, rng: Random) -> None:
-        for wire in wires:
-            self._lines[wire].shapes[by] = Shape(rule, rng)
+    def apply_rule(self, by: Hashable, link_ids: Iterable[LinkId], rule: Rule, rng: Random) -> None:
+        for link_id in link_ids:
+            self._lines[link_id].shapes[by] = Shape(rule, rng)
 
     def remove_rules(self, by: Hashable, *, reset: bool = False) -> None:
         for line in self._lines.values():
@@ -173,10 +173,10 @@ class SimulatedNetwork:
 class Pipe:
     """One direction of a connection: packets arrive in order, or not at all after its end."""
 
-    def __init__(self, network: SimulatedNetwork, wire: LinkId) -> None:
+    def __init__(self, network: SimulatedNetwork, link_id: LinkId) -> None:
         self._network = network
         self._loop = network.world.loop
-        self._line = network.line(wire)
+        self._line = network.line(link_id)
         self._line.pipes.append(self)
         self._queue: deque[tuple[float, Arrive]] = deque()
         self._last_s = 0.0

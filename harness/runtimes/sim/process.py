@@ -128,13 +128,13 @@ class Process(Machine):
         surroundings, world, life = self._surroundings, self.world, self.life
         rng = world.stream(f"process:{self.name}:{life}")
         clock = SimClock(self)
-        wire: LinkId = (self.name, self._server.name)
+        link_id: LinkId = (self.name, self._server.name)
 
         def enter(call: Callable[[], None]) -> None:
             self.enter(life, call)
 
         self._store = SimStore(
-            world, surroundings.network, wire, self._server, enter, clock, surroundings.limit_ms, rng
+            world, surroundings.network, link_id, self._server, enter, clock, surroundings.limit_ms, rng
         )
         kind = BrokeredLink if transport(surroundings.spec.transport).broker else SimLink
         link = kind(self, life, surroundings.network, surroundings.instances)
@@ -281,7 +281,7 @@ class Process(Machine):
         handler, parameter = _READS[service, f"{prefix}/"]
         instances = self._surroundings.instances[service]
         target = instances[turn % len(instances)]
-        wire: LinkId = (self.name, target.name)
+        link_id: LinkId = (self.name, target.name)
         response: asyncio.Future[Answer | None] = self.world.loop.create_future()
         life = self.life
 
@@ -298,9 +298,9 @@ class Process(Machine):
                 none()
 
         def answered(answer: Answer | None) -> None:
-            self._surroundings.network.carry(wire, lambda: resolve(answer), none)
+            self._surroundings.network.carry(link_id, lambda: resolve(answer), none)
 
-        self._surroundings.network.carry(wire, arrive, none)
+        self._surroundings.network.carry(link_id, arrive, none)
         patience = self.world.loop.call_later(within_s, none)
         try:
             answer = await response

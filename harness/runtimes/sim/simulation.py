@@ -58,7 +58,7 @@ class Simulation:
             for number, owner in enumerate(dict.fromkeys(owners.values()), start=1)
         }
         self._servers = {service: servers[owner] for service, owner in owners.items()}
-        self._network = SimulatedNetwork(self.world, _wires(names, self._servers))
+        self._network = SimulatedNetwork(self.world, _link_ids(names, self._servers))
         surroundings = self._surroundings = Surroundings(
             self.world,
             self._network,
@@ -132,7 +132,7 @@ class Simulation:
         self._machine(name).revive()
 
     def links(self) -> tuple[LinkId, ...]:
-        return self._network.wires
+        return self._network.link_ids
 
     def apply_rule(self, by: Hashable, links: Iterable[LinkId], rule: Rule, rng: Random) -> None:
         self._network.apply_rule(by, links, rule, rng)
@@ -233,7 +233,7 @@ class Simulation:
             self.defects.append(f"{type(error).__name__}: {error}")
 
 
-def _wires(names: dict[str, list[str]], servers: dict[str, Server]) -> list[LinkId]:
+def _link_ids(names: dict[str, list[str]], servers: dict[str, Server]) -> list[LinkId]:
     """Return the links: from each process to the other services' processes and to the store with its data."""
     services = [(service, name) for service, processes in names.items() for name in processes]
     return [

@@ -22,7 +22,7 @@ class SimStore(StoreQueue):
         self,
         world: World,
         network: SimulatedNetwork,
-        wire: LinkId,
+        link_id: LinkId,
         server: Server,
         enter: Callable[[Callable[[], None]], None],
         clock: Clock,
@@ -32,7 +32,7 @@ class SimStore(StoreQueue):
         super().__init__(clock, limit_ms)
         self._world = world
         self._network = network
-        self._wire = wire
+        self._link_id = link_id
         self._server = server
         self._enter_life = enter
         self._rng = rng
@@ -41,14 +41,14 @@ class SimStore(StoreQueue):
         self._over = False
         self._answered = 0
         self._watching = False
-        network.connections(wire).append(self._broken)
+        network.connections(link_id).append(self._broken)
         server.connections.append(self._server_gone)
         self._connect()
 
     def abandon(self) -> None:
         """End the connection with its process. The commands under way may still arrive."""
         self._over = True
-        self._network.connections(self._wire).remove(self._broken)
+        self._network.connections(self._link_id).remove(self._broken)
         self._server.connections.remove(self._server_gone)
         self._hang_up(server_gone=False)
 
@@ -66,7 +66,7 @@ class SimStore(StoreQueue):
         if not self._server.accepts:
             self._server.when_changed(self._soon_again)
         else:
-            self._network.when_whole(self._wire, lambda: self._enter_life(self._connects))
+            self._network.when_whole(self._link_id, lambda: self._enter_life(self._connects))
 
     def _connects(self) -> None:
         if self._over or self._pipes:
@@ -75,7 +75,7 @@ class SimStore(StoreQueue):
             self._connect()
             return
         self._connection += 1
-        self._pipes = Pipe(self._network, self._wire), Pipe(self._network, self._wire)
+        self._pipes = Pipe(self._network, self._link_id), Pipe(self._network, self._link_id)
         self._wake()
 
     def _broken(self) -> None:

@@ -1,17 +1,17 @@
-/* What is pointed at is said below the picture; the arrow keys go from one point to the next. */
+/* The value under the pointer is shown below the picture; the arrow keys go from one point to the next. */
 "use strict";
 for (const figure of document.querySelectorAll("figure")) {
-  const said = figure.querySelector("output");
+  const output = figure.querySelector("output");
   for (const chart of figure.querySelectorAll("svg.chart")) {
     const hits = [...chart.querySelectorAll(".hit")];
-    if (!said || !hits.length) continue;
+    if (!output || !hits.length) continue;
     let at = -1;
     const point = (number) => {
       if (at >= 0) hits[at].classList.remove("on");
       at = number;
-      if (at < 0) { said.textContent = ""; return; }
+      if (at < 0) { output.textContent = ""; return; }
       hits[at].classList.add("on");
-      said.textContent = hits[at].dataset.say;
+      output.textContent = hits[at].dataset.say;
     };
     const stay = () => {
       const box = hits[at].getBoundingClientRect(), pane = chart.closest(".scroll");

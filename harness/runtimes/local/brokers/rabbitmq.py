@@ -25,7 +25,7 @@ def find() -> str:
     script = _script()
     versions = [re.search(r"rabbitmq_server-([\d.]+)", str(path)) for path in script.parents[1].glob("lib/*_server-*")]
     named = re.search(r"rabbitmq_server-([\d.]+)", str(script.resolve()))
-    known = next((found for found in (*versions, named) if found), None)
+    known = next((path for path in (*versions, named) if path), None)
     return f"RabbitMQ {known.group(1)}" if known else f"RabbitMQ, {script}"
 
 

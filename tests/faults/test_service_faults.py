@@ -17,7 +17,7 @@ from tests.faults.acts import begin, checkout, healed, injected, placed, rests, 
 shared = pytest.mark.asyncio(loop_scope="package")
 
 
-class LinkId:
+class RecordingLink:
     """A link that takes notes, and a clock whose timers fire when they are told to."""
 
     def __init__(self) -> None:
@@ -36,27 +36,27 @@ class LinkId:
         self.held.clear()
 
 
-def send_ten(faults: Faults) -> tuple[LinkId, list[str]]:
-    wire = LinkId()
-    link = DisturbedLink(wire, wire, faults)  # type: ignore[arg-type]
+def send_ten(faults: Faults) -> tuple[RecordingLink, list[str]]:
+    inner = RecordingLink()
+    link = DisturbedLink(inner, inner, faults)  # type: ignore[arg-type]
     for number in range(10):
         link.send("peer", number)
-    at_once = list(wire.sent)
-    wire.release()
-    return wire, at_once
+    at_once = list(inner.sent)
+    inner.release()
+    return inner, at_once
 
 
 def test_a_doubled_message_arrives_at_once_and_once_more() -> None:
-    wire, at_once = send_ten(Faults(duplicate=1.0))
+    inner, at_once = send_ten(Faults(duplicate=1.0))
     assert at_once == [f"peer {number}" for number in range(10)]
-    assert sorted(wire.sent) == sorted(at_once * 2)
+    assert sorted(inner.sent) == sorted(at_once * 2)
 
 
 def test_held_messages_are_overtaken_and_none_is_lost() -> None:
-    wire, at_once = send_ten(Faults(reorder=0.5, seed=3))
+    inner, at_once = send_ten(Faults(reorder=0.5, seed=3))
     assert 0 < len(at_once) < 10
-    assert wire.sent != sorted(wire.sent)
-    assert sorted(wire.sent) == [f"peer {number}" for number in range(10)]
+    assert inner.sent != sorted(inner.sent)
+    assert sorted(inner.sent) == [f"peer {number}" for number in range(10)]
 
 
 def test_the_seed_decides() -> None:
@@ -70,14 +70,14 @@ class Bare:
 
 
 def test_where_nothing_is_injected_nothing_is_in_the_way() -> None:
-    driver, wire, clock = Bare(), LinkId(), LoopClock()
-    injector = FaultInjector(driver, wire, clock)  # type: ignore[arg-type]
+    driver, inner, clock = Bare(), RecordingLink(), LoopClock()
+    injector = FaultInjector(driver, inner, clock)  # type: ignore[arg-type]
     injector.apply(Faults(crash_at={"order:after-do:end": 1}, skew_ms=-5_000, duplicate=0.1))
     assert isinstance(driver.failpoint, CrashPoints)
     assert isinstance(driver.link, DisturbedLink)
     assert clock.offset_us == -5_000_000
     injector.apply(Faults())
-    assert (driver.failpoint, driver.link, clock.offset_us) == (None, wire, 0)
+    assert (driver.failpoint, driver.link, clock.offset_us) == (None, inner, 0)
 
 
 def test_two_at_once_add_up() -> None:

@@ -1,4 +1,4 @@
-"""The base of faults inside service processes: they receive the fault at its start, and drop it at its end."""
+"""The base of faults in the code of service processes, which receive a fault at its start and drop it at its end."""
 
 from abc import ABC, abstractmethod
 from random import Random
@@ -10,7 +10,7 @@ from protocols.service.faults import Faults
 
 
 class ServiceFault(ABC):
-    """A fault kind whose effect is inside of the target processes (`protocols.service.faults`)."""
+    """A fault kind whose effect is in the code of the target processes (`protocols.service.faults`)."""
 
     name: str
     summary: str
