@@ -22,7 +22,7 @@ GONE = (404, 409)  # the object does not exist, or its removal is under way
 NUMBER = "com.docker.compose.container-number"
 INNER_PORT = "5000/tcp"
 MANY = ("order", "stock", "payment")  # services with one container or more, which are numbered
-_STATES: dict[str, State] = {"running": "running", "restarting": "starting", "paused": "paused"}
+STATES: dict[str, State] = {"running": "running", "restarting": "starting", "paused": "paused"}
 
 
 def project(folder: Path, protocol: str = "") -> str:
@@ -117,7 +117,7 @@ def _describe(tag: str, left: list[Any]) -> str:
 
 
 def _current_node(node: Node, container: Any) -> Node:
-    state = _STATES.get(container.status, "down") if container is not None else "down"
+    state = STATES.get(container.status, "down") if container is not None else "down"
     if state == "down":
         return Node(node.name, node.kind, node.service, None, node.url, state)
     port = published(container) if node.kind == "service" else 0

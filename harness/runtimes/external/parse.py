@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from harness.errors import EnvironmentFailure
 from harness.runtimes.external import process_tree
 from harness.runtimes.external.base import ForeignNode
 from harness.runtimes.external.command import ShellCommand
+from harness.runtimes.external.compose import ContainerNode, compose_nodes
 from harness.runtimes.external.hooks import HookNode
 from harness.runtimes.external.process import NodeProcesses, PidFileSource, PidSource, ProcessNode, Source
 from protocols.errors import UsageError
@@ -46,10 +47,7 @@ def nodes_from(
         )
     processes = _processes(sources, starts)
     hooks = [HookNode(name, kill, starts.get(name)) for name, kill in kills.items()]
-    containers = _containers(compose)
-    for node in containers:
-        _once(node.name, "--compose", "--pid, --pidfile or --kill-cmd", {**sources, **kills})
-    return [*processes, *hooks, *containers]
+    return [*processes, *hooks, *_containers(compose, {**sources, **kills})]
 
 
 # ---------------------------------------------------------------- inside
@@ -73,7 +71,7 @@ def _named(option: str, values: Sequence[str], what: str) -> Mapping[str, str]:
 _EXAMPLES = {"PID": "4711", "PATH": "/run/order.pid", "COMMAND": "'systemctl restart order'"}
 
 
-def _once(name: str, option: str, other: str, taken: Mapping[str, object]) -> None:
+def _once(name: str, option: str, other: str, taken: Container[str]) -> None:
     if name in taken:
         raise UsageError(
             f"{option}: the node {name!r} is named by {other} already; choose one of them, or another name"
@@ -125,7 +123,16 @@ def _processes(sources: Mapping[str, Source], starts: Mapping[str, ShellCommand]
     return nodes
 
 
-def _containers(compose: Sequence[str]) -> list[ForeignNode]:
-    if compose:
-        raise UsageError("--compose is not there yet")
-    return []
+def _containers(compose: Sequence[str], taken: Iterable[str]) -> list[ContainerNode]:
+    nodes: list[ContainerNode] = []
+    try:
+        for value in compose:
+            nodes += compose_nodes(value)
+        names = [node.name for node in nodes]
+        for name in names:
+            _once(name, "--compose", "another option", {*taken, *(name for name in names if names.count(name) > 1)})
+    except BaseException:
+        for node in nodes:
+            node.close()
+        raise
+    return nodes
