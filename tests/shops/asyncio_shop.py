@@ -22,6 +22,7 @@ from tests.shops.asyncio_service import GAP_S, Journal, Peer, Shared
 from tests.shops.contract import LIMIT, Rejected, Unknown
 from tests.shops.faults import SUPPORTED, Faults
 
+DIRTY_S = 0.05
 HOLD_WAIT_S = 1.0
 FIND_WITHIN_S = 2.0
 CHECKOUT_WITHIN_S = 10.0
@@ -48,7 +49,7 @@ class Payment(Shared):
         if self.faults.strikes("error-as-success") and txn not in answers:
             raise Unknown("nothing was charged", 502)
         if "dirty-read" in self.faults:
-            await asyncio.sleep(GAP_S)
+            await asyncio.sleep(DIRTY_S)
         if "lost-update" in self.faults:
             return await self.change(user, -amount)
         if txn not in answers:

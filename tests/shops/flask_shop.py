@@ -22,6 +22,7 @@ from tests.shops.contract import LARGEST_BATCH, LIMIT, Rejected, Unknown, number
 from tests.shops.faults import SUPPORTED, Faults
 from tests.shops.flask_database import Database
 
+DIRTY_S = 0.05
 LOCK_WAIT_S = 0.3
 
 
@@ -165,7 +166,7 @@ class Shop:
         stock = [self.planned("items", item_id, -quantity) for item_id, quantity in wanted.items()]
         if "dirty-read" in self.faults:
             self.apply(stock)
-            self.database.gap()
+            self.database.gap(DIRTY_S)
         try:
             credit = [self.planned("users", user_id, -total)]
         except Rejected:

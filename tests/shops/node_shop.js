@@ -14,6 +14,7 @@ const { parseArgs } = require("node:util");
 const LIMIT = 2 ** 53;
 const LARGEST_BATCH = 1_000_000;
 const GAP_MS = 20;
+const DIRTY_MS = 50;
 const LOCK_WAIT_MS = 300;
 const KNOWN = [
   "lost-update", "oversell", "charge-without-paid", "paid-without-charge", "not-idempotent", "error-as-success",
@@ -206,7 +207,7 @@ async function take(id, order) {
   let stock = all(-1);
   if (faults.has("dirty-read")) {
     commit(...stock);
-    await pause(GAP_MS);
+    await pause(DIRTY_MS);
   }
   let credit;
   try {
