@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from harness.checkers import Judgement, Verdict, judge
+from harness.checkers import CHECKERS, Judgement, Verdict, judge
 from harness.checkers.impact import PLANNED, ineffective_faults
 from harness.history import History
 
@@ -15,6 +15,9 @@ MUST_HOLD = "must_hold"
 """The key of the required checkers in the header's configuration: not-applicable is not enough for these."""
 
 
+JUDGED_BY = "checkers"
+"""The key of the checkers in the header's configuration, for a shop whose inside is not visible; without it, all judge."""
+
 WORKLOAD = "workload"
 
 PARTS: Mapping[str, int] = {WORKLOAD: 1, MUST_HOLD: 1, PLANNED: 2}
@@ -24,7 +27,8 @@ PARTS: Mapping[str, int] = {WORKLOAD: 1, MUST_HOLD: 1, PLANNED: 2}
 def examine(history: History) -> Judgement:
     """Judge a history, with the requirements of its scenario and the trouble of its run."""
     wanted = history.header.config.get(MUST_HOLD) or ()
-    judgement = judge(history)
+    chosen = history.header.config.get(JUDGED_BY) or list(CHECKERS)
+    judgement = judge(history, {name: checker for name, checker in CHECKERS.items() if name in chosen})
     reasons = [*_not_configured(history)]
     reasons += [str(event.data.get("why")) for event in history.of_kind(TROUBLE)]
     reasons += [

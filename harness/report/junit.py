@@ -35,11 +35,11 @@ def _limits(thresholds: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> 
     )
     whole = SubElement(suite, "testcase", classname="bench", name="everything was run")
     if reasons:
-        SubElement(whole, "error", message="incomplete").text = _clean("\n".join(reasons))
+        SubElement(whole, "error", message="incomplete").text = printable("\n".join(reasons))
     for threshold in thresholds:
-        case = SubElement(suite, "testcase", classname="bench", name=_clean(f"not {threshold['text']}"))
+        case = SubElement(suite, "testcase", classname="bench", name=printable(f"not {threshold['text']}"))
         if not threshold["met"]:
-            SubElement(case, "failure", message=_clean("; ".join(threshold["crossed_by"]) or "nothing was measured"))
+            SubElement(case, "failure", message=printable("; ".join(threshold["crossed_by"]) or "nothing was measured"))
     return suite
 
 
@@ -51,35 +51,35 @@ def _suite(name: str, judgement: Judgement) -> Element:
     standings = [result.standing for result in judgement.results]
     suite = Element(
         "testsuite",
-        name=_clean(name),
+        name=printable(name),
         tests=str(len(standings) + 1),
         failures=str(standings.count("claimed-and-violated")),
         errors=str(standings.count("unknown") + (judgement.verdict == "unknown")),
         skipped=str(standings.count("not-applicable")),
     )
-    run = SubElement(suite, "testcase", classname=_clean(name), name="run")
+    run = SubElement(suite, "testcase", classname=printable(name), name="run")
     if judgement.verdict == "unknown":
-        SubElement(run, "error", message="unknown").text = _clean("\n".join(judgement.reasons))
+        SubElement(run, "error", message="unknown").text = printable("\n".join(judgement.reasons))
     for result in judgement.results:
-        _case(SubElement(suite, "testcase", classname=_clean(name), name=result.checker), result)
+        _case(SubElement(suite, "testcase", classname=printable(name), name=result.checker), result)
     return suite
 
 
 def _case(case: Element, result: Result) -> None:
-    reasons = _clean("\n".join(result.finding.reasons))
+    reasons = printable("\n".join(result.finding.reasons))
     if result.violated:
         message = ", ".join(dict.fromkeys(violation.name for violation in result.violated))
         explained = "\n\n".join(violation.explanation for violation in result.violated)
-        SubElement(case, "failure", message=_clean(message)).text = _clean(explained)
+        SubElement(case, "failure", message=printable(message)).text = printable(explained)
     elif result.standing == "unknown":
         SubElement(case, "error", message="unknown").text = reasons
     elif result.standing == "not-applicable":
         SubElement(case, "skipped", message=reasons)
     if result.allowed:
         explained = "\n\n".join(f"{violation.name}: {violation.explanation}" for violation in result.allowed)
-        SubElement(case, "system-out").text = _clean(f"seen, and not claimed:\n{explained}")
+        SubElement(case, "system-out").text = printable(f"seen, and not claimed:\n{explained}")
 
 
-def _clean(text: str) -> str:
+def printable(text: str) -> str:
     """Replace the characters that XML forbids."""
     return text.translate(_FORBIDDEN)

@@ -18,7 +18,7 @@ from harness.run.nemesis import Nemesis
 from harness.run.plan import Plan
 from harness.run.prober import Prober
 from harness.run.quiescence import Names
-from harness.runtimes.base import Node
+from harness.runtimes.base import Node, Runtime
 from harness.runtimes.environment import Environment
 from harness.workload.base import Shop
 from protocols import registry
@@ -57,7 +57,7 @@ class RunEngine:
         await runtime.up()
         nemesis = Nemesis(runtime, self.recorder, self.plan.seed)
         tasks = SupervisedTasks()
-        tasks.start(_watching("nodes", self._watch_nodes()), "nodes")
+        tasks.start(_watching("nodes", watch_nodes(self.environment.runtime, self.recorder)), "nodes")
         tasks.start(_watching("unfinished transactions", self._prober.watch(WATCH_EVERY_S)), "probes")
         tasks.start(_watching("costs", self._watch_costs()), "costs")
         try:
@@ -126,23 +126,24 @@ class RunEngine:
         finally:
             await load.abandon()  # clients of a failed run would record operations into a closed history
 
-    async def _watch_nodes(self) -> None:
-        """Record every change of the state or the process of a node."""
-        known: dict[str, Node] = {}
-        while True:
-            for node in self.environment.runtime.nodes():
-                before = known.get(node.name)
-                if before is None or (before.state, before.pid) != (node.state, node.pid):
-                    about = {"state": node.state, "pid": node.pid, "kind": node.kind, "service": node.service}
-                    self.recorder.event("node", name=node.name, **about)
-                known[node.name] = node
-            await asyncio.sleep(NODES_EVERY_S)
-
     async def _watch_costs(self) -> None:
         """Record the usage of each node so far, if the runtime measures it."""
         while self.environment.costs is not None:
             self.recorder.event("cost", nodes=await self.environment.costs())
             await asyncio.sleep(COSTS_EVERY_S)
+
+
+async def watch_nodes(runtime: Runtime, recorder: Recorder) -> None:
+    """Record every change of the state or the process of a node, until cancelled."""
+    known: dict[str, Node] = {}
+    while True:
+        for node in runtime.nodes():
+            before = known.get(node.name)
+            if before is None or (before.state, before.pid) != (node.state, node.pid):
+                about = {"state": node.state, "pid": node.pid, "kind": node.kind, "service": node.service}
+                recorder.event("node", name=node.name, **about)
+            known[node.name] = node
+        await asyncio.sleep(NODES_EVERY_S)
 
 
 async def _watching(what: str, work: Coroutine[Any, Any, None]) -> None:

@@ -1,7 +1,7 @@
 """A client of the shop's public contract, which returns for each call whether it took effect."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 from urllib.parse import quote
@@ -50,6 +50,9 @@ _FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
 
 LONGEST_TEXT = 300
 """Characters of an error text or a malformed body that a history keeps."""
+
+LONGEST_BODY = 1 << 22
+"""Bytes of a body that are read."""
 
 ACCEPTED = 202
 
@@ -104,14 +107,19 @@ class ShopClient:
 
     async def call(self, operation: str, *args: str | int) -> Response:
         """Make one call of `OPERATIONS`. Raises `EnvironmentFailure` if this machine has no port or file for a connection."""
+        return await self._send(operation, *OPERATIONS[operation], args)
+
+    async def _send(self, operation: str, method: str, path: str, args: Sequence[str | int]) -> Response:
+        """Send one request, whose `path` has a gap for each argument, and interpret its answer as one to `operation`."""
         assert self._session is not None
-        method, path = OPERATIONS[operation]
-        whole = self._parse(self._url + path.format(*(quote(str(arg), safe="") for arg in args)))
+        filled = path.format(*(quote(str(arg), safe="") for arg in args))
         try:
             # aiohttp repeats idempotent methods. A GET may be repeated, but a second DELETE of a line removes another line.
             once = (_send_once,) if method == "DELETE" else None
-            async with self._session.request(method, whole, allow_redirects=False, middlewares=once) as response:
-                return _interpret_body(operation, response.status, await response.read())
+            async with self._session.request(
+                method, self._parse(self._address(path) + filled), allow_redirects=False, middlewares=once
+            ) as response:
+                return self._interpret(operation, response.status, _parsed(await _read(response)))
         except self._broken as error:
             why = exhausted(error)
             if why:  # of this machine: recorded as an answer of the shop, it would count as unavailability
@@ -120,12 +128,30 @@ class ShopClient:
             await asyncio.sleep(0)
             return Response("unknown", 0, str(error) or type(error).__name__)
 
+    def _address(self, path: str) -> str:  # noqa: ARG002 - for clients of shops with several addresses
+        """Return the address that serves a path."""
+        return self._url
+
+    def _interpret(self, operation: str, status: int, value: Any) -> Response:
+        return interpret(operation, status, value)
+
     async def need(self, operation: str, *args: str | int) -> Any:
         """Return the value of an operation that must succeed. Raises `Refused` naming the status and body of another answer."""
         response = await self.call(operation, *args)
         if response.outcome != "ok":
             raise Refused(f"{operation}{args} was answered {response.status} {response.value}")
         return response.value
+
+
+async def _read(response: "aiohttp.ClientResponse") -> bytes:
+    """Read a body, of a longer one than `LONGEST_BODY` only the beginning: a defective shop may send one without end."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > LONGEST_BODY:
+            response.close()
+            break
+    return bytes(body)
 
 
 class _SentAndLost(Exception):
@@ -151,10 +177,6 @@ async def _send_once(
 
 class Refused(Exception):
     """An operation that a set-up needs and that did not succeed."""
-
-
-def _interpret_body(operation: str, status: int, body: bytes) -> Response:
-    return interpret(operation, status, _parsed(body))
 
 
 def interpret(operation: str, status: int, value: Any) -> Response:

@@ -1,0 +1,101 @@
+"""The whole examination: the first requests, the chosen parts within the budget, and the sheet with its files."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from harness.errors import EnvironmentFailure
+from harness.faults import heal_all
+from harness.judge import pages, sheet
+from harness.judge.examination import Examination
+from harness.judge.parts import PARTS
+from harness.judge.parts.base import Grade, Part
+from harness.judge.preflight import first_requests
+from harness.judge.sheet import Sheet
+from harness.run.folder import RunFolder
+from harness.runtimes import real_time
+from protocols.errors import UsageError
+from protocols.service.tasks import SupervisedTasks
+
+LEAST_S = 5.0
+"""The least time of a part in seconds; with less left it is not begun."""
+
+
+def chosen(names: Sequence[str]) -> list[Part]:
+    """Return the parts of these names in their order, all without a name. Raises `UsageError` for an unknown one."""
+    for name in names:
+        if name not in PARTS:
+            raise UsageError(f"no part {name!r}; there are: {', '.join(PARTS)}")
+    return [part for part in PARTS.values() if not names or part.name in names]
+
+
+def conduct(examination: Examination, name: str, parts: Sequence[Part], folder: RunFolder) -> Sheet:
+    """Examine the shop, write the files of the sheet into the folder, and return the sheet.
+
+    Whatever happens, also an interrupt, the nodes of the shop are put back. Raises `EnvironmentFailure`.
+    """
+    grades: list[Grade] = []
+    took: list[float] = []
+    interrupted = real_time.run(_examine(examination, parts, grades, took))
+    done = {grade.part for grade in grades}
+    if interrupted:
+        missing = [part for part in parts if part.name not in done]
+        grades += [Grade(part=part.name, standing="not examined", reasons=("interrupted",)) for part in missing]
+    result = sheet.make(examination, name, grades, took[0] if took else 0.0, interrupted=interrupted)
+    write(result, folder)
+    return result
+
+
+def write(result: Sheet, folder: RunFolder) -> None:
+    """Write the sheet as text, JSON, JUnit and page. Raises `EnvironmentFailure`."""
+    folder.write(folder.results.name, json.dumps(sheet.document(result, version("wdm")), indent=2) + "\n")
+    folder.write(folder.report.name, sheet.text(result))
+    folder.write("junit.xml", pages.junit(result))
+    folder.write(folder.page.name, pages.page(result))
+    folder.become_latest()
+
+
+async def _examine(examination: Examination, parts: Sequence[Part], grades: list[Grade], took: list[float]) -> None:
+    now = asyncio.get_running_loop().time
+    begin = now()
+    examination.begin()
+    tasks = SupervisedTasks()
+    tasks.start(examination.busyness.watch(), "busyness")
+    try:
+        await examination.shop.runtime.up()
+        await tasks.run_beside(_parts(examination, parts, grades))
+    finally:
+        took.append(now() - begin)
+        await heal_all(examination.shop.runtime)
+
+
+async def _parts(examination: Examination, parts: Sequence[Part], grades: list[Grade]) -> None:
+    failed = await first_requests(examination)
+    if failed is not None:
+        grades.append(failed)
+        grades += [Grade(part=part.name, standing="not examined", reasons=("no shop answered",)) for part in parts]
+        return
+    weights = sum(part.share for part in parts if _possible(examination, part))
+    for part in parts:
+        if not _possible(examination, part):
+            why = "no node was given that may be killed (--compose, --pid or --kill-cmd)"
+            grades.append(Grade(part=part.name, standing="not examined", reasons=(why,)))
+            continue
+        within_s = examination.left_s * part.share / weights if weights else 0.0
+        weights -= part.share
+        examination.say(f"{part.name}: {part.summary} (up to {max(within_s, LEAST_S):.0f} s)")
+        grades.append(await _graded(examination, part, within_s))
+
+
+def _possible(examination: Examination, part: Part) -> bool:
+    return bool(examination.shop.nodes) or not part.faults
+
+
+async def _graded(examination: Examination, part: Part, within_s: float) -> Grade:
+    if examination.left_s < LEAST_S:
+        return Grade(part=part.name, standing="not examined", reasons=("the budget was used up: raise --budget",))
+    try:
+        return await part.examine(examination, max(within_s, LEAST_S))
+    except EnvironmentFailure as failure:
+        return Grade(part=part.name, standing="inconclusive", reasons=(str(failure),))

@@ -1,0 +1,236 @@
+"""From the violations of a history to the defects of a shop, by name.
+
+A checker reports an effect ("order 7 is paid, its credit is still there"); the diagnosis names the likeliest defect by the
+answers that the client got, and by the operations and faults at the same time. The rules stand in one table, the first that
+applies wins.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from harness.checkers import Judgement, Violation
+from harness.checkers.formatting import in_order, list_operations
+from harness.checkers.nodes import ends
+from harness.checkers.operations import amount
+from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, build_model
+from harness.history import Event, History, Operation
+from harness.judge.afterwards import STUCK
+from harness.judge.findings import Finding, by_severity
+from harness.judge.settling import SETTLED
+
+OF_VIOLATION: Mapping[str, str] = {
+    "negative-credit": "negative-balance",
+    "negative-stock": "negative-balance",
+    "charged-repeatedly": "checkout-not-idempotent",
+    "taken-repeatedly": "checkout-not-idempotent",
+    "refunded-without-charge": "lost-compensation",
+    "returned-without-taking": "lost-compensation",
+    "refused-but-paid": "refused-but-happened",
+    "refused-then-paid": "refused-but-happened",
+    "paid-without-checkout": "paid-without-charge",
+    "paid-order-refused": "paid-order-refused",
+    "foreign-answer": "wrong-answer",
+    "order-of-another-user": "wrong-answer",
+    "wrong-price": "wrong-answer",
+    "item-from-nowhere": "wrong-answer",
+    "id-given-twice": "ids-reused",
+    "dirty-read": "dirty-read",
+    "G1a": "dirty-read",
+    "lost-update": "lost-update",
+    "lost-update-realtime": "lost-update",
+    "unexplained-credit": "money-created",
+    "unexplained-stock": "money-created",
+    "effect-repeated": "money-created",
+    "nonsense-accepted": "contract",
+    "impossible-number": "contract",
+    "wrong-total": "contract",
+    "paid-before-checkout": "wrong-answer",
+    "changed-after-payment": "wrong-answer",
+}
+"""The defect behind a violation, where the violation alone decides it."""
+
+LOSSES = frozenset(
+    {
+        "acknowledged-effect-lost", "acknowledged-checkout-lost", "acknowledged-creation-lost", "acknowledged-item-lost",
+        "acknowledged-creation-denied", "paid-then-unpaid", "acknowledged-item-missing",
+    }
+)  # fmt: skip
+HALVES = frozenset({"charged-but-unpaid", "taken-but-unpaid", "paid-but-not-charged", "paid-but-not-taken"})
+SUMS = frozenset({"credit-created", "credit-destroyed", "stock-created", "stock-destroyed"})
+READS = frozenset(
+    {
+        "stale-read",
+        "acknowledged-move-missed",
+        "read-from-the-future",
+        "impossible-balance",
+        "acknowledged-checkout-missed",
+    }
+)
+
+
+def diagnose(history: History, judgement: Judgement, file: str = "") -> list[Finding]:
+    """Return the defects that a history shows, the worst first, one for each name."""
+    cases = [*_violations(history, judgement), *_oversales(history), *_stuck(history), *_unsettled(history)]
+    names = dict.fromkeys(name for name, _ in cases)
+    # A sum that does not add up is explained by any other finding about balances, and a late end by what was left.
+    if len(names) > 1:
+        names.pop("never-settled", None)
+    if names.keys() & _EXPLAIN_SUMS:
+        names.pop("money-created", None)
+    return by_severity([_merged(name, [case for of, case in cases if of == name], file) for name in names])
+
+
+_EXPLAIN_SUMS = {
+    "lost-update", "oversell", "charge-without-paid", "paid-without-charge", "failure-counted-as-success", "lost-over-kill",
+    "checkout-not-idempotent", "lost-compensation", "in-doubt-leak", "ids-reused", "negative-balance",
+}  # fmt: skip
+
+
+def _merged(name: str, cases: Sequence[Violation], file: str) -> Finding:
+    first = next((case for case in cases if case.explanation), cases[0])
+    concerns = tuple(dict.fromkeys(key for case in cases for key in case.keys))
+    return Finding(
+        defect=name,
+        explanation=first.explanation,
+        concerns=concerns[:20],
+        evidence=first.evidence[:30],
+        times=len(cases),
+        history=file,
+    )
+
+
+def _violations(history: History, judgement: Judgement) -> Iterator[tuple[str, Violation]]:
+    shop = history.derive(build_model)
+    for result in judgement.results:
+        for violation in result.violated:
+            yield _name(history, shop, violation, result.checker), violation
+
+
+def _name(history: History, shop: ShopModel, violation: Violation, checker: str) -> str:
+    name = violation.name
+    if name in OF_VIOLATION:
+        return OF_VIOLATION[name]
+    if name in LOSSES:
+        return "lost-over-kill" if _after_a_kill(history, violation) else "acknowledged-lost"
+    if name in HALVES:
+        return _half(history, shop, violation)
+    if name in SUMS:
+        return "money-created"
+    if name in READS:
+        return "lost-over-kill" if _after_a_kill(history, violation) else "stale-read"
+    return "isolation-anomaly" if checker == "isolation" else "contract"
+
+
+def _after_a_kill(history: History, violation: Violation) -> bool:
+    """Whether a fault began between the first and the last operation of the evidence."""
+    if not violation.evidence:
+        return bool(history.of_kind("fault-start"))
+    begin = min(operation.invoked_ns for operation in violation.evidence)
+    end = max(operation.completed_ns for operation in violation.evidence)
+    return any(begin <= fault.at_ns <= end for fault in history.of_kind("fault-start"))
+
+
+def _half(history: History, shop: ShopModel, violation: Violation) -> str:
+    """Return the defect behind an order with a part of its effects."""
+    order, account = _subjects(shop, violation)
+    if violation.name.startswith("paid-but-not"):
+        if order and account and _others_at_the_same_time(account, order):
+            return "lost-update"
+        return "failure-counted-as-success" if order and _during_a_fault(history, order) else "paid-without-charge"
+    outcomes = {attempt.outcome for attempt in order.attempts} if order else set()
+    if outcomes == {"fail"}:
+        return "lost-compensation"
+    return "charge-without-paid" if "ok" in outcomes or not outcomes else "in-doubt-leak"
+
+
+def _subjects(shop: ShopModel, violation: Violation) -> tuple[OrderModel | None, AccountModel | None]:
+    order: OrderModel | None = None
+    account: AccountModel | None = None
+    for key in violation.keys:
+        kind, _, name = key.partition(" ")
+        if kind == "order":
+            order = shop.orders.get(name)
+        elif kind in ("user", "item"):
+            account = shop.accounts[kind].get(name)  # type: ignore[index]
+    return order, account
+
+
+def _others_at_the_same_time(account: AccountModel, order: OrderModel) -> bool:
+    """Whether another effect on the account was under way during a checkout of the order."""
+    others: list[Operation] = [*account.every_move]
+    for other, _ in account.draws:
+        if other is not order:
+            others += [attempt for attempt in other.attempts if attempt.outcome != "fail"]
+    return any(
+        other.invoked_ns < attempt.completed_ns and attempt.invoked_ns < other.completed_ns
+        for attempt in order.attempts
+        for other in others
+    )
+
+
+def _during_a_fault(history: History, order: OrderModel) -> bool:
+    return any(
+        attempt.invoked_ns <= end_ns and start.at_ns <= attempt.completed_ns
+        for start, end_ns in ends(history)
+        for attempt in order.attempts
+    )
+
+
+def _oversales(history: History) -> Iterator[tuple[str, Violation]]:
+    """Yield each item of which more pieces are in paid orders than there ever were."""
+    for item in history.derive(build_model).accounts["item"].values():
+        if item.opening is None:
+            continue
+        there = item.opening + sum(max(0, amount(move)) for move in item.moves)
+        sales = [(order, pieces) for order, pieces in item.draws if order.paid]
+        sold = sum(pieces for _, pieces in sales)
+        if sold > there:
+            buyers = [attempt for order, _ in sales for attempt in order.attempts]
+            evidence = in_order(
+                [*(step for step in (item.created, *item.moves, item.final_read) if step), *buyers[:10]]
+            )
+            what = f"{sold} pieces of {item.name} are in paid orders, and there were {there}."
+            yield (
+                "oversell",
+                Violation(
+                    name="oversell",
+                    explanation=f"{what}\n{list_operations(history, evidence)}",
+                    evidence=evidence,
+                    keys=(item.name, *(order.name for order, _ in sales[:10])),
+                ),
+            )
+
+
+def _stuck(history: History) -> Iterator[tuple[str, Violation]]:
+    for event in history.of_kind(STUCK):
+        evidence = in_order(_operations_of(history, event))
+        what = (
+            f"After the load, user {event.data['user']} could not buy item {event.data['item']}, alone and with enough credit "
+            f"and stock, in {event.data['tries']} tries."
+        )
+        yield (
+            "lock-outlives-holder",
+            Violation(
+                name=STUCK,
+                explanation=f"{what}\n{list_operations(history, evidence)}",
+                evidence=evidence,
+                keys=(f"user {event.data['user']}", f"item {event.data['item']}"),
+            ),
+        )
+
+
+def _operations_of(history: History, event: Event) -> list[Operation]:
+    since_ns = history.phase_ns("last-sale") or 0
+    named = {str(event.data["user"]), str(event.data["item"]), str(event.data["order"])}
+    return [
+        operation
+        for operation in history.operations
+        if since_ns <= operation.invoked_ns <= event.at_ns and named & set(map(str, operation.args))
+    ][-10:]
+
+
+def _unsettled(history: History) -> Iterator[tuple[str, Violation]]:
+    for event in history.of_kind(SETTLED):
+        if event.data["left"]:
+            left = ", ".join(event.data["left"])
+            what = f"{event.data['within_s']:g} s after the load, reads still showed: {left}."
+            yield "never-settled", Violation(name=SETTLED, explanation=what)

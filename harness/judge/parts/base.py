@@ -1,0 +1,90 @@
+"""The base of the parts: the grade of a part, and the judgement of its rounds."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from harness.checkers.verdict import examine
+from harness.history import History
+from harness.judge.diagnosis import diagnose
+from harness.judge.examination import Examination, Judged
+from harness.judge.findings import Finding, by_severity
+from harness.judge.round import Round, conduct
+
+Standing = Literal["passed", "failed", "inconclusive", "not examined"]
+
+
+class Grade(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of one part. `reasons` explain an inconclusive or unexamined part, `figures` are (label, value)."""
+
+    part: str
+    standing: Standing
+    findings: tuple[Finding, ...] = ()
+    reasons: tuple[str, ...] = ()
+    figures: tuple[tuple[str, str], ...] = ()
+    histories: tuple[str, ...] = ()
+
+
+class Part(Protocol):
+    """The interface of a part. `share` is its share of the budget, `faults` whether it needs nodes that may be broken."""
+
+    name: str
+    summary: str
+    share: float
+    faults: bool
+
+    async def examine(self, examination: Examination, within_s: float) -> Grade:
+        """Examine the shop within a time limit in seconds."""
+
+
+async def judged(plan: Round, examination: Examination, within_s: float) -> Judged:
+    """Conduct a round and name its defects."""
+    history = await conduct(plan, examination, within_s)
+    judgement = examine(history)
+    return Judged(history, tuple(diagnose(history, judgement, f"{plan.name}.ndjson")), judgement.reasons)
+
+
+def grade(
+    part: str, rounds: Sequence[Judged], figures: Iterable[tuple[str, Any]] = (), more: Iterable[Finding] = ()
+) -> Grade:
+    """Return the grade of a part from its rounds and from the findings of its own."""
+    findings = merged([*more, *(finding for judged in rounds for finding in judged.findings)])
+    reasons = tuple(dict.fromkeys(reason for judged in rounds for reason in judged.reasons))
+    standing: Standing = "failed" if findings else "inconclusive" if reasons or not rounds else "passed"
+    return Grade(
+        part=part,
+        standing=standing,
+        findings=tuple(findings),
+        reasons=reasons,
+        figures=tuple((label, str(value)) for label, value in figures),
+        histories=tuple(judged.history.header.scenario.removeprefix("judge: ") + ".ndjson" for judged in rounds),
+    )
+
+
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """Return one finding for each defect, with the cases of all."""
+    by_name: dict[str, Finding] = {}
+    for finding in findings:
+        known = by_name.get(finding.defect)
+        by_name[finding.defect] = (
+            msgspec.structs.replace(
+                known,
+                times=known.times + finding.times,
+                concerns=tuple(dict.fromkeys((*known.concerns, *finding.concerns))),
+            )
+            if known
+            else finding
+        )
+    return by_severity(list(by_name.values()))
+
+
+def acknowledged(history: History, op: str = "checkout") -> int:
+    """Return the number of successes of an operation."""
+    return sum(operation.op == op and operation.outcome == "ok" for operation in history.operations)
+
+
+def counts(history: History, op: str = "checkout") -> str:
+    """Return the outcomes of an operation in words."""
+    by = [operation.outcome for operation in history.operations if operation.op == op]
+    return f"{by.count('ok')} acknowledged, {by.count('fail')} rejected, {by.count('unknown')} unknown"

@@ -1,0 +1,59 @@
+"""The part `kill`: every node in turn is killed at a random moment under load, databases included."""
+
+from harness.faults import fault
+from harness.judge.examination import Examination, Judged
+from harness.judge.parts.base import Grade, counts, grade, judged
+from harness.judge.round import Round
+from harness.workload.base import stream
+from harness.workload.checkout import Checkout
+
+GAP_S = 3.0
+"""Seconds between two kills: the earlier node is to be back before the next one dies."""
+
+BEFORE_S, AFTER_S = 1.0, 2.0
+ROUND_EXTRA_S = 6.0
+"""Seconds that a round takes beside its load, on a shop that recovers at once."""
+
+
+class Kill:
+    name = "kill"
+    summary = "every node in turn is killed at random moments under load, databases included"
+    share = 0.4
+    faults = True
+
+    async def examine(self, examination: Examination, within_s: float) -> Grade:
+        rounds = await kill_rounds(examination, within_s)
+        kills = sum(len(judged.history.of_kind("fault-start")) for judged in rounds)
+        figures = [
+            ("kills", kills),
+            *((f"checkouts, round {number}", counts(judged.history)) for number, judged in enumerate(rounds, 1)),
+        ]
+        return grade(self.name, rounds, figures)
+
+
+async def kill_rounds(examination: Examination, within_s: float) -> list[Judged]:
+    """Conduct the rounds, which the part `recovery` shares; as many as the limit has time for, and at least one."""
+    if examination.kills is None:
+        examination.kills = []
+        now_left = within_s
+        for number in range(1, examination.limits.repeat + 1):
+            plan = _plan(examination, number)
+            if number > 1 and now_left < plan.duration_s + ROUND_EXTRA_S:
+                break
+            before_s = examination.left_s
+            examination.kills.append(await judged(plan, examination, max(now_left, plan.duration_s)))
+            now_left -= before_s - examination.left_s
+    return examination.kills
+
+
+def _plan(examination: Examination, number: int) -> Round:
+    rng = stream(examination.seed, f"kill:{number}")
+    nodes = list(examination.shop.nodes)
+    rng.shuffle(nodes)
+    faults = tuple(
+        fault("crash", (node,), at_s=round(BEFORE_S + GAP_S * turn + rng.uniform(0, GAP_S / 2), 3))
+        for turn, node in enumerate(nodes)
+    )
+    duration_s = BEFORE_S + GAP_S * len(nodes) + AFTER_S
+    workload = Checkout(clients=16, users=30, items=12, rate_per_s=200, credit=200, stock=120, looks=0.3)
+    return Round(name=f"kill-{number}", workload=workload, duration_s=duration_s, faults=faults)

@@ -1,0 +1,65 @@
+"""The part `recovery`: the time that a shop takes after a kill, and its losses. It shares the rounds of the part `kill`."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from harness.checkers.recovery import blocked
+from harness.judge.examination import Examination, Judged
+from harness.judge.findings import Finding
+from harness.judge.parts.base import Grade, grade
+from harness.judge.parts.kill import kill_rounds
+from harness.judge.settling import SETTLED
+
+OF_RECOVERY = frozenset({"never-settled", "lock-outlives-holder", "in-doubt-leak", "lost-over-kill", "slow-recovery"})
+"""The defects of this part; the part `kill` reports all of a round."""
+
+
+class Recovery:
+    name = "recovery"
+    summary = "after each kill: time to the first success, time until nothing is inconsistent, losses for good"
+    share = 0.05
+    faults = True
+
+    async def examine(self, examination: Examination, within_s: float) -> Grade:
+        rounds = await kill_rounds(examination, within_s)
+        slow = [finding for judged in rounds for finding in _slow(examination, judged)]
+        if slow and examination.busyness.is_busy:
+            examination.say("slow after a kill on a busy machine: the kills are repeated before the shop is blamed")
+            examination.kills = None
+            rounds = await kill_rounds(examination, examination.left_s)
+            slow = [finding for judged in rounds for finding in _slow(examination, judged)]
+        kept = [
+            msgspec.structs.replace(
+                judged, findings=tuple(finding for finding in judged.findings if finding.defect in OF_RECOVERY)
+            )
+            for judged in rounds
+        ]
+        figures = [figure for number, judged in enumerate(rounds, 1) for figure in _figures(number, judged)]
+        return grade(self.name, kept, figures, slow)
+
+
+def _figures(number: int, judged: Judged) -> Iterator[tuple[str, str]]:
+    for block in blocked(judged.history):
+        first_s = (block["from_start_s"] or {}).get("checkout")
+        after = "no further success" if first_s is None else f"{first_s:.2f} s"
+        yield f"first checkout after the kill of {block['target']}, round {number}", after
+    for event in judged.history.of_kind(SETTLED):
+        after_s = event.data["after_s"]
+        words = f"not within {event.data['within_s']:g} s" if after_s is None else f"after {after_s:g} s"
+        yield f"consistent after the load, round {number}", words
+
+
+def _slow(examination: Examination, judged: Judged) -> Iterator[Finding]:
+    """Yield the kills after which no checkout succeeded for longer than the settling time, though clients tried."""
+    limit_s = examination.limits.settle_s
+    for block in blocked(judged.history):
+        first_s = (block["from_start_s"] or {}).get("checkout")
+        if first_s is not None and first_s > limit_s:
+            yield Finding(
+                defect="slow-recovery",
+                explanation=f"After the kill of {block['target']}, the first checkout succeeded {first_s:.1f} s later, "
+                f"and not within {limit_s:g} s.",
+                concerns=(str(block["target"]),),
+                history=judged.history.header.scenario.removeprefix("judge: ") + ".ndjson",
+            )

@@ -1,0 +1,79 @@
+"""The part `retry`: clients that check out again, at once and later, after a success, a rejection and an unknown answer."""
+
+from collections.abc import Iterator
+
+from harness.checkers.formatting import in_order, list_operations
+from harness.checkers.operations import amount
+from harness.checkers.shop_model import OrderModel, build_model
+from harness.history import History
+from harness.judge.examination import Examination
+from harness.judge.findings import Finding
+from harness.judge.parts.base import Grade, counts, grade, judged
+from harness.judge.round import Round
+from harness.judge.workloads import FailedFirst
+from harness.workload.retry import Retry
+
+RATE_PER_S = 120.0
+
+
+class RetryPart:
+    name = "retry"
+    summary = (
+        "double checkouts at once and later; checkouts after a failure of the same order; retries after unknown answers"
+    )
+    share = 0.2
+    faults = False
+
+    async def examine(self, examination: Examination, within_s: float) -> Grade:
+        load_s = min(0.35 * within_s, 8.0 * examination.limits.scale)
+        crowd = Retry(clients=12, users=20, items=8, rate_per_s=RATE_PER_S, again=0.5)
+        first = await judged(Round(name="retry", workload=crowd, duration_s=load_s), examination, within_s * 0.55)
+        tries = max(5, int(examination.limits.settle_s * RATE_PER_S / 6 / 4))
+        alone = FailedFirst(tries=tries, rate_per_s=RATE_PER_S)
+        plan = Round(name="retry-alone", workload=alone, duration_s=0.35 * within_s)
+        second = await judged(plan, examination, within_s * 0.45)
+        figures = [("checkouts", counts(first.history)), ("orders that failed first", counts(second.history))]
+        return grade(self.name, [first, second], figures, _never_retried(second.history))
+
+
+def _never_retried(history: History) -> Iterator[Finding]:
+    """Yield the orders that stayed refused after the deposit: alone, or together with every other order of their user."""
+    orders = history.derive(build_model).orders.values()
+    refused: dict[str, list[OrderModel]] = {"never-retried": [], "lock-outlives-holder": []}
+    for order in orders:
+        if (
+            order.attempts
+            and all(attempt.outcome == "fail" for attempt in order.attempts)
+            and _could_succeed(history, order)
+        ):
+            later = [
+                other
+                for other in orders
+                if other.user == order.user and other.begun_ns > order.begun_ns and other.attempts
+            ]
+            if later:
+                served = any(other.has_outcome("ok") for other in later)
+                refused["never-retried" if served else "lock-outlives-holder"].append(order)
+    for defect, cases in refused.items():
+        if cases:
+            evidence = in_order(cases[0].operations())
+            what = f"{cases[0].name} failed once, its user and item got enough, and it was refused in every later checkout."
+            yield Finding(
+                defect=defect,
+                explanation=f"{what}\n{list_operations(history, evidence)}",
+                concerns=tuple(order.name for order in cases[:20]),
+                evidence=evidence[:30],
+                times=len(cases),
+                history="retry-alone.ndjson",
+            )
+
+
+def _could_succeed(history: History, order: OrderModel) -> bool:
+    """Whether user and item of an order had enough before at least three of its checkouts."""
+    shop = history.derive(build_model)
+    if order.user is None or not order.adds:
+        return False
+    accounts = [shop.account("user", order.user), shop.account("item", str(order.adds[0].args[1]))]
+    deposits = [move for account in accounts for move in account.moves if amount(move) > 0 and move.outcome == "ok"]
+    enough_ns = max((move.completed_ns for move in deposits), default=0)
+    return len(deposits) == len(accounts) and sum(try_.invoked_ns > enough_ns for try_ in order.attempts) >= 3

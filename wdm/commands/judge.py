@@ -1,0 +1,139 @@
+"""`wdm judge`: the examination of a shop that somebody else wrote, through its public API."""
+
+import json
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.judge import sheet
+from harness.judge.conduct import chosen, conduct
+from harness.judge.examination import Examination, Limits
+from harness.judge.parts import PARTS
+from harness.judge.shop import addresses, over_http
+from harness.run.folder import RunFolder
+from harness.runtimes.external.parse import nodes_from
+from harness.runtimes.external.runtime import ExternalRuntime
+from wdm import ui
+from wdm.exits import CODES, INTERRUPTED
+from wdm.options import as_json, common, option, runs_folder
+from wdm.parameters import MOST_SEED, Number, Text, Whole
+
+LEVELS = ("none", "read-uncommitted", "read-committed", "snapshot", "serializable", "strict-serializable")
+LEAST_BUDGET_S, MOST_BUDGET_S = 10.0, 12 * 3600.0
+LARGEST_SEED = 2**31
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
+_SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600}
+
+
+class Span(Text):
+    """A time such as `90`, `90s`, `5m` or `1h`, in seconds, from `low` to `high`."""
+
+    name = "time"
+
+    def __init__(self, low: float, high: float) -> None:
+        self._low, self._high = low, high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, float):
+            return value
+        match = _SPAN.fullmatch(str(value).strip())
+        seconds = float(match.group(1)) * _SECONDS[match.group(2)] if match else -1.0
+        if not self._low <= seconds <= self._high:
+            self.fail(
+                f"{value!r} is no time from {self._low:g}s to {self._high / 3600:g}h; give one such as 90s, 5m or 1h",
+                param,
+                ctx,
+            )
+        return seconds
+
+
+@click.command()
+@common
+@click.argument("url", type=Text(), required=False)
+@option("--orders-url", help="Address of the order service, if no gateway serves all three.")
+@option("--stock-url", help="Address of the stock service.")
+@option("--payment-url", help="Address of the payment service.")
+@option("--compose", multiple=True, metavar="FILE|PROJECT", help="Compose project whose containers may be killed.")
+@option("--pid", multiple=True, metavar="NAME=PID", help="Process that may be killed; may be repeated.")
+@option("--pidfile", multiple=True, metavar="NAME=FILE", help="File with the id of a process that may be killed.")
+@option("--start-cmd", multiple=True, metavar="NAME=COMMAND", help="Command that starts a killed node again.")
+@option("--kill-cmd", multiple=True, metavar="NAME=COMMAND", help="Command that kills a node.")
+@option("--part", multiple=True, help=f"Part to examine; may be repeated ({', '.join(PARTS)}).  [default: all]")
+@option(
+    "--budget",
+    type=Span(LEAST_BUDGET_S, MOST_BUDGET_S),
+    default="2m",
+    show_default=True,
+    help="Time of the whole examination.",
+)
+@option(
+    "--settle",
+    type=Span(0.0, 3600.0),
+    default="10s",
+    show_default=True,
+    help="Time that the shop may take to become consistent.",
+)
+@option("--answer", type=Span(0.1, 300.0), default="15s", show_default=True, help="Time limit of one answer.")
+@option("--repeat", type=Whole(1, 1_000), default=2, show_default=True, help="Number of kills of each node.")
+@option(
+    "--isolation",
+    type=click.Choice(LEVELS),
+    default="read-committed",
+    show_default=True,
+    help="Isolation level that the shop claims.",
+)
+@option(
+    "--p99-ms",
+    type=Number(1, 600_000),
+    default=500,
+    show_default=True,
+    help="Latency limit of the load part in milliseconds.",
+)
+@option("--name", help="Name of the shop on the grade sheet.  [default: its address]")
+@option("--seed", type=Whole(0, MOST_SEED), help="Seed of every random choice.  [default: random, and printed]")
+@runs_folder("Folder for the folder of the examination.")
+@as_json
+def judge(url: str | None, runs_dir: Path, as_json: bool, **given: Any) -> int:
+    """Examine a shop of your own, in any language, and write its grade sheet.
+
+    URL is the gateway of a running shop. The parts that kill nodes need to know how: `--compose`, `--pid` or `--kill-cmd`.
+    Nothing else is touched, and what was killed is started again. Exit code 0: every part passed; 1: a defect was found;
+    3: inconclusive; 4: the environment failed.
+    """
+    seed = given["seed"] if given["seed"] is not None else secrets.randbelow(LARGEST_SEED)
+    parts = chosen(given["part"])
+    separate = {"orders": given["orders_url"], "stock": given["stock_url"], "payment": given["payment_url"]}
+    urls = addresses(url, separate)
+    name = given["name"] or urls["orders"]
+    folder = RunFolder.make(runs_dir, f"judge-{_file_name(name)}-{seed}")
+    nodes = nodes_from(
+        given["pid"], given["pidfile"], given["start_cmd"], given["kill_cmd"], given["compose"], folder.path
+    )
+    examination = Examination(
+        shop=over_http(urls, ExternalRuntime(urls["orders"], nodes)),
+        folder=folder.path,
+        seed=seed,
+        limits=Limits(given["budget"], given["answer"], given["settle"], given["repeat"], given["p99_ms"]),
+        isolation=given["isolation"],
+        say=ui.progress,
+    )
+    ui.progress(f"seed {seed}: {name}, {examination.limits.budget_s:g} s; folder {folder.path}")
+    return report(conduct(examination, name, parts, folder), folder, as_json=as_json)
+
+
+def report(result: sheet.Sheet, folder: RunFolder, *, as_json: bool) -> int:
+    """Print the sheet, and return the exit code."""
+    code = INTERRUPTED if result.interrupted else CODES[result.verdict]
+    if as_json:
+        ui.document({**json.loads(folder.results.read_text()), "folder": str(folder.path), "exit": code})
+    else:
+        click.echo(sheet.text(result), nl=False)
+    ui.next_step(f"open {folder.page}, or `wdm check-history {folder.path}/NAME.ndjson` for one round")
+    return code
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9.]+", "-", name.partition("://")[2] or name).strip("-")[:40] or "shop"
