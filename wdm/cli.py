@@ -28,7 +28,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "check": "Search every reachable state of small cases.",
         "chaos": "Inject faults into a shop under load and judge the run.",
         "bench": "Compare protocols: speed, cost and kept claims.",
-        "judge": "Examine a shop of your own and write its grade sheet.",
+        "judge": "Examine a shop of your own, in any language.",
         "replay": "Repeat a kept run or counterexample.",
         "protocols": "List the protocols: claims, options, safeguards.",
         "scenarios": "List the scenarios for `wdm chaos` and `wdm bench`.",

@@ -10,7 +10,7 @@ from harness.faults import heal_all
 from harness.judge import pages, sheet
 from harness.judge.examination import Examination
 from harness.judge.parts import PARTS
-from harness.judge.parts.base import Grade, Part
+from harness.judge.parts.base import ExaminationPart, Grade
 from harness.judge.preflight import first_requests
 from harness.judge.sheet import Sheet
 from harness.run.folder import RunFolder
@@ -22,7 +22,7 @@ LEAST_S = 5.0
 """The least time of a part in seconds; with less left it is not begun."""
 
 
-def chosen(names: Sequence[str]) -> list[Part]:
+def chosen(names: Sequence[str]) -> list[ExaminationPart]:
     """Return the parts of these names in their order, all without a name. Raises `UsageError` for an unknown one."""
     for name in names:
         if name not in PARTS:
@@ -30,7 +30,7 @@ def chosen(names: Sequence[str]) -> list[Part]:
     return [part for part in PARTS.values() if not names or part.name in names]
 
 
-def conduct(examination: Examination, name: str, parts: Sequence[Part], folder: RunFolder) -> Sheet:
+def conduct(examination: Examination, name: str, parts: Sequence[ExaminationPart], folder: RunFolder) -> Sheet:
     """Examine the shop, write the files of the sheet into the folder, and return the sheet.
 
     Whatever happens, also an interrupt, the nodes of the shop are put back. Raises `EnvironmentFailure`.
@@ -56,21 +56,30 @@ def write(result: Sheet, folder: RunFolder) -> None:
     folder.become_latest()
 
 
-async def _examine(examination: Examination, parts: Sequence[Part], grades: list[Grade], took: list[float]) -> None:
+async def _examine(
+    examination: Examination, parts: Sequence[ExaminationPart], grades: list[Grade], took: list[float]
+) -> None:
     now = asyncio.get_running_loop().time
     begin = now()
     examination.begin()
     tasks = SupervisedTasks()
     tasks.start(examination.busyness.watch(), "busyness")
+    before, after = examination.shop.lifetime or (_nothing, _nothing)
     try:
         await examination.shop.runtime.up()
+        await before()
         await tasks.run_beside(_parts(examination, parts, grades))
+        await after()
     finally:
         took.append(now() - begin)
         await heal_all(examination.shop.runtime)
 
 
-async def _parts(examination: Examination, parts: Sequence[Part], grades: list[Grade]) -> None:
+async def _nothing() -> None:
+    """Do nothing."""
+
+
+async def _parts(examination: Examination, parts: Sequence[ExaminationPart], grades: list[Grade]) -> None:
     failed = await first_requests(examination)
     if failed is not None:
         grades.append(failed)
@@ -88,11 +97,11 @@ async def _parts(examination: Examination, parts: Sequence[Part], grades: list[G
         grades.append(await _graded(examination, part, within_s))
 
 
-def _possible(examination: Examination, part: Part) -> bool:
+def _possible(examination: Examination, part: ExaminationPart) -> bool:
     return bool(examination.shop.nodes) or not part.faults
 
 
-async def _graded(examination: Examination, part: Part, within_s: float) -> Grade:
+async def _graded(examination: Examination, part: ExaminationPart, within_s: float) -> Grade:
     if examination.left_s < LEAST_S:
         return Grade(part=part.name, standing="not examined", reasons=("the budget was used up: raise --budget",))
     try:

@@ -14,7 +14,7 @@ from harness.checkers.operations import amount
 from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, build_model
 from harness.history import Event, History, Operation
 from harness.judge.afterwards import STUCK
-from harness.judge.findings import Finding, by_severity
+from harness.judge.defects import DefectFinding, by_severity
 from harness.judge.settling import SETTLED
 
 OF_VIOLATION: Mapping[str, str] = {
@@ -67,7 +67,7 @@ READS = frozenset(
 )
 
 
-def diagnose(history: History, judgement: Judgement, file: str = "") -> list[Finding]:
+def diagnose(history: History, judgement: Judgement, file: str = "") -> list[DefectFinding]:
     """Return the defects that a history shows, the worst first, one for each name."""
     cases = [*_violations(history, judgement), *_oversales(history), *_stuck(history), *_unsettled(history)]
     names = dict.fromkeys(name for name, _ in cases)
@@ -85,10 +85,10 @@ _EXPLAIN_SUMS = {
 }  # fmt: skip
 
 
-def _merged(name: str, cases: Sequence[Violation], file: str) -> Finding:
+def _merged(name: str, cases: Sequence[Violation], file: str) -> DefectFinding:
     first = next((case for case in cases if case.explanation), cases[0])
     concerns = tuple(dict.fromkeys(key for case in cases for key in case.keys))
-    return Finding(
+    return DefectFinding(
         defect=name,
         explanation=first.explanation,
         concerns=concerns[:20],

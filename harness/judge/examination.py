@@ -12,7 +12,7 @@ import msgspec
 from harness.checkers.verdict import JUDGED_BY, MUST_HOLD
 from harness.history import Header, History, RecordedClaims
 from harness.judge.busyness import Busyness
-from harness.judge.findings import Finding
+from harness.judge.defects import DefectFinding
 from harness.judge.shop import ExaminedShop
 from harness.workload.base import Workload
 
@@ -55,7 +55,7 @@ class Judged(msgspec.Struct, frozen=True):
     """One conducted and judged round."""
 
     history: History
-    findings: tuple[Finding, ...]
+    findings: tuple[DefectFinding, ...]
     reasons: tuple[str, ...]
 
 

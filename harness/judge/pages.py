@@ -2,7 +2,7 @@
 
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from harness.judge.findings import DEFECTS
+from harness.judge.defects import DEFECTS
 from harness.judge.sheet import Sheet
 from harness.report.html.page import environment
 from harness.report.junit import printable

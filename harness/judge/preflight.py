@@ -4,8 +4,8 @@ import asyncio
 
 from harness.history import FileRecorder, Operation
 from harness.judge.course_client import CourseClient
+from harness.judge.defects import DefectFinding
 from harness.judge.examination import Examination
-from harness.judge.findings import Finding
 from harness.judge.parts.base import Grade
 from harness.run.load import ClientPool
 from harness.workload.base import call
@@ -68,7 +68,7 @@ def _no_shop(failed: Operation, tries: int, wait_s: float, file: str) -> Grade:
     what = f"the shop made no order in {wait_s:.0f} s and {tries} tries: {answered}"
     malformed = failed.outcome == "unknown" and 200 <= (failed.status or 0) < 300
     findings = (
-        Finding(
+        DefectFinding(
             defect="contract",
             explanation=f"Rule: every route answers in the shape of the API. {what}",
             evidence=(failed,),

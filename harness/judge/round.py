@@ -35,6 +35,8 @@ SET_UPS = 3
 
 BETWEEN_SET_UPS_S = 1.0
 UNDO_WITHIN_S = 20.0
+READ_WITHIN_S = 5.0
+"""Seconds that are kept for the final reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +69,10 @@ class Transcript:
 
 
 async def conduct(plan: Round, examination: Examination, within_s: float) -> History:
-    """Conduct a round within a time limit in seconds, and return its history.
+    """Conduct a round of about `within_s` seconds, and return its history.
 
-    A round that meets its limit is recorded as interrupted. Whatever happens, the shop is healed. Raises `EnvironmentFailure`
+    A shop that does not settle gets its whole settling time as well, from the budget of later parts. A round that is not over
+    then is recorded as interrupted. Whatever happens, the shop is healed. Raises `EnvironmentFailure`
     if the history cannot be written or a fault cannot be undone.
     """
     wanted = [{"kind": fault.kind, "target": list(fault.targets), "at_s": fault.at_s} for fault in plan.faults]
@@ -83,11 +86,13 @@ async def conduct(plan: Round, examination: Examination, within_s: float) -> His
     path = examination.folder / f"{plan.name}.ndjson"
     with FileRecorder(path, header, listener=publish) as recorder:
         conductor = _Conductor(plan, examination, recorder, transcript, names)
+        limit_s = min(examination.left_s, within_s + 2 * examination.limits.settle_s + examination.limits.answer_s)
+        conductor.ends_s = asyncio.get_running_loop().time() + limit_s
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(limit_s):
                 await conductor.run()
         except TimeoutError:
-            conductor.give_up(f"the round was stopped after {within_s:.0f} s, in the middle of its work")
+            conductor.give_up(f"the round was stopped after {limit_s:.0f} s, in the middle of its work")
         except SetupFailed as failure:
             conductor.give_up(str(failure))
     return load_history(path)
@@ -100,6 +105,7 @@ class _Conductor:
     recorder: Recorder
     transcript: Transcript
     names: Names
+    ends_s: float = 0.0
 
     def give_up(self, why: str) -> None:
         """Record why the round ended early, and close its history as incomplete."""
@@ -123,17 +129,21 @@ class _Conductor:
         self.recorder.phase("setup")
         goods = await self._set_up(clients)
         await self._load(goods, clients, nemesis)
-        limit_s = self.examination.limits.settle_s
         if self.plan.last_sale:
             self.recorder.phase("last-sale")
-            await sell_again(clients, goods, self.transcript.operations, limit_s)
+            await sell_again(clients, goods, self.transcript.operations, self._settle_s())
         self.recorder.phase("settle")
         accepted = any(operation.status == ACCEPTED for operation in self.transcript.operations)
         async with self.examination.shop.connect(self.examination.limits.answer_s) as reader:
             reads = self.names.reads
-            await settle(self.recorder, reader, self._inconsistent, reads, limit_s, accepted=accepted)
+            await settle(self.recorder, reader, self._inconsistent, reads, self._settle_s(), accepted=accepted)
         self.recorder.phase("final")
         await read_all(clients, self.names.reads())
+
+    def _settle_s(self) -> float:
+        """Return the settling time, less near the end of the round: the final reads come before its last second."""
+        left_s = self.ends_s - asyncio.get_running_loop().time()
+        return max(0.0, min(self.examination.limits.settle_s, left_s - READ_WITHIN_S))
 
     async def _set_up(self, clients: ClientPool) -> Shop:
         """Set the shop up, with fresh users and items after a failure: a deposit of unknown outcome is never repeated."""

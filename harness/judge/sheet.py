@@ -7,8 +7,8 @@ import msgspec
 
 from harness import formats
 from harness.judge.busyness import Busyness
+from harness.judge.defects import DEFECTS, DefectFinding, by_severity
 from harness.judge.examination import Examination
-from harness.judge.findings import DEFECTS, Finding, by_severity
 from harness.judge.parts.base import Grade, merged
 
 KIND = "judge"
@@ -41,7 +41,7 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
         return "holds"
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[DefectFinding]:
         """The findings of all parts, one for each defect, the worst first."""
         return merged([finding for grade in self.grades for finding in grade.findings])
 
@@ -100,7 +100,7 @@ def document(sheet: Sheet, version: str) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: DefectFinding) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(finding)
     defect = DEFECTS[finding.defect]
     return {**plain, "severity": str(defect.severity), "title": defect.title, "advice": defect.advice}
@@ -136,7 +136,7 @@ def _short(grade: Grade) -> str:
     return f": {'; '.join(words)}" if words else ""
 
 
-def _lines(number: int, finding: Finding) -> list[str]:
+def _lines(number: int, finding: DefectFinding) -> list[str]:
     defect = DEFECTS[finding.defect]
     often = f", {finding.times} cases" if finding.times > 1 else ""
     lines = [f"{number}. {defect.title} ({finding.defect}; {defect.severity}{often})", f"   {defect.advice}"]

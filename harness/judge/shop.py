@@ -1,6 +1,6 @@
 """The shop under examination: its clients, and its nodes, if the user gave any."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ class ExaminedShop:
 
     `connect` gives a client that waits so many seconds for an answer; `operations` are those that it has. `runtime` has the
     nodes that may be broken, none without faults. `address` is for readers. `http`: the statuses of answers mean something.
+    `lifetime` opens and closes what all clients share.
     """
 
     address: str
@@ -27,6 +28,7 @@ class ExaminedShop:
     operations: frozenset[str] = frozenset(OPERATIONS)
     dialect: Dialect = field(default_factory=Dialect)
     http: bool = True
+    lifetime: tuple[Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]] | None = None
 
     @property
     def nodes(self) -> tuple[str, ...]:

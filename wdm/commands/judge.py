@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from harness.judge import sheet
+from harness.judge.adapter import behind
 from harness.judge.conduct import chosen, conduct
 from harness.judge.examination import Examination, Limits
 from harness.judge.parts import PARTS
@@ -19,16 +20,16 @@ from harness.runtimes.external.runtime import ExternalRuntime
 from wdm import ui
 from wdm.exits import CODES, INTERRUPTED
 from wdm.options import as_json, common, option, runs_folder
-from wdm.parameters import MOST_SEED, Number, Text, Whole
+from wdm.parameters import MOST_SEED, Location, Number, Text, Whole
 
 LEVELS = ("none", "read-uncommitted", "read-committed", "snapshot", "serializable", "strict-serializable")
 LEAST_BUDGET_S, MOST_BUDGET_S = 10.0, 12 * 3600.0
 LARGEST_SEED = 2**31
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
 _SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600}
 
 
-class Span(Text):
+class Duration(Text):
     """A time such as `90`, `90s`, `5m` or `1h`, in seconds, from `low` to `high`."""
 
     name = "time"
@@ -39,7 +40,7 @@ class Span(Text):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, float):
             return value
-        match = _SPAN.fullmatch(str(value).strip())
+        match = _DURATION.fullmatch(str(value).strip())
         seconds = float(match.group(1)) * _SECONDS[match.group(2)] if match else -1.0
         if not self._low <= seconds <= self._high:
             self.fail(
@@ -56,6 +57,12 @@ class Span(Text):
 @option("--orders-url", help="Address of the order service, if no gateway serves all three.")
 @option("--stock-url", help="Address of the stock service.")
 @option("--payment-url", help="Address of the payment service.")
+@option(
+    "--adapter",
+    type=Location(exists=True),
+    metavar="FILE",
+    help="Python file with an adapter for an API of another shape.",
+)
 @option("--compose", multiple=True, metavar="FILE|PROJECT", help="Compose project whose containers may be killed.")
 @option("--pid", multiple=True, metavar="NAME=PID", help="Process that may be killed; may be repeated.")
 @option("--pidfile", multiple=True, metavar="NAME=FILE", help="File with the id of a process that may be killed.")
@@ -64,19 +71,19 @@ class Span(Text):
 @option("--part", multiple=True, help=f"Part to examine; may be repeated ({', '.join(PARTS)}).  [default: all]")
 @option(
     "--budget",
-    type=Span(LEAST_BUDGET_S, MOST_BUDGET_S),
+    type=Duration(LEAST_BUDGET_S, MOST_BUDGET_S),
     default="2m",
     show_default=True,
     help="Time of the whole examination.",
 )
 @option(
     "--settle",
-    type=Span(0.0, 3600.0),
+    type=Duration(0.0, 3600.0),
     default="10s",
     show_default=True,
     help="Time that the shop may take to become consistent.",
 )
-@option("--answer", type=Span(0.1, 300.0), default="15s", show_default=True, help="Time limit of one answer.")
+@option("--answer", type=Duration(0.1, 300.0), default="15s", show_default=True, help="Time limit of one answer.")
 @option("--repeat", type=Whole(1, 1_000), default=2, show_default=True, help="Number of kills of each node.")
 @option(
     "--isolation",
@@ -97,23 +104,25 @@ class Span(Text):
 @runs_folder("Folder for the folder of the examination.")
 @as_json
 def judge(url: str | None, runs_dir: Path, as_json: bool, **given: Any) -> int:
-    """Examine a shop of your own, in any language, and write its grade sheet.
+    """Examine a shop of your own, in any language.
 
-    URL is the gateway of a running shop. The parts that kill nodes need to know how: `--compose`, `--pid` or `--kill-cmd`.
-    Nothing else is touched, and what was killed is started again. Exit code 0: every part passed; 1: a defect was found;
-    3: inconclusive; 4: the environment failed.
+    URL is the gateway of a running shop. The result is a grade sheet: what passed, what failed, and what to look at first. The
+    parts that kill nodes need to know how: `--compose`, `--pid` or `--kill-cmd`. Nothing else is touched, and what was killed is
+    started again. Exit code 0: every part passed; 1: a defect was found; 3: inconclusive; 4: the environment failed.
     """
     seed = given["seed"] if given["seed"] is not None else secrets.randbelow(LARGEST_SEED)
     parts = chosen(given["part"])
+    adapter = given["adapter"]
     separate = {"orders": given["orders_url"], "stock": given["stock_url"], "payment": given["payment_url"]}
-    urls = addresses(url, separate)
-    name = given["name"] or urls["orders"]
+    urls = {} if adapter and not url else addresses(url, separate)
+    name = given["name"] or (adapter.stem if adapter else urls["orders"])
     folder = RunFolder.make(runs_dir, f"judge-{_file_name(name)}-{seed}")
     nodes = nodes_from(
         given["pid"], given["pidfile"], given["start_cmd"], given["kill_cmd"], given["compose"], folder.path
     )
+    runtime = ExternalRuntime(urls.get("orders", name), nodes)
     examination = Examination(
-        shop=over_http(urls, ExternalRuntime(urls["orders"], nodes)),
+        shop=behind(adapter, runtime) if adapter else over_http(urls, runtime),
         folder=folder.path,
         seed=seed,
         limits=Limits(given["budget"], given["answer"], given["settle"], given["repeat"], given["p99_ms"]),

@@ -7,9 +7,9 @@ import msgspec
 
 from harness.checkers.verdict import examine
 from harness.history import History
+from harness.judge.defects import DefectFinding, by_severity
 from harness.judge.diagnosis import diagnose
 from harness.judge.examination import Examination, Judged
-from harness.judge.findings import Finding, by_severity
 from harness.judge.round import Round, conduct
 
 Standing = Literal["passed", "failed", "inconclusive", "not examined"]
@@ -20,13 +20,13 @@ class Grade(msgspec.Struct, frozen=True, kw_only=True):
 
     part: str
     standing: Standing
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[DefectFinding, ...] = ()
     reasons: tuple[str, ...] = ()
     figures: tuple[tuple[str, str], ...] = ()
     histories: tuple[str, ...] = ()
 
 
-class Part(Protocol):
+class ExaminationPart(Protocol):
     """The interface of a part. `share` is its share of the budget, `faults` whether it needs nodes that may be broken."""
 
     name: str
@@ -46,7 +46,7 @@ async def judged(plan: Round, examination: Examination, within_s: float) -> Judg
 
 
 def grade(
-    part: str, rounds: Sequence[Judged], figures: Iterable[tuple[str, Any]] = (), more: Iterable[Finding] = ()
+    part: str, rounds: Sequence[Judged], figures: Iterable[tuple[str, Any]] = (), more: Iterable[DefectFinding] = ()
 ) -> Grade:
     """Return the grade of a part from its rounds and from the findings of its own."""
     findings = merged([*more, *(finding for judged in rounds for finding in judged.findings)])
@@ -62,9 +62,9 @@ def grade(
     )
 
 
-def merged(findings: Iterable[Finding]) -> list[Finding]:
+def merged(findings: Iterable[DefectFinding]) -> list[DefectFinding]:
     """Return one finding for each defect, with the cases of all."""
-    by_name: dict[str, Finding] = {}
+    by_name: dict[str, DefectFinding] = {}
     for finding in findings:
         known = by_name.get(finding.defect)
         by_name[finding.defect] = (

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from harness.checkers.formatting import in_order, list_operations
 from harness.checkers.shop_model import build_model
 from harness.history import History
+from harness.judge.defects import DefectFinding
 from harness.judge.examination import Examination
-from harness.judge.findings import Finding
 from harness.judge.parts.base import Grade, counts, grade, judged
 from harness.judge.round import Round
 from harness.judge.workloads import CourseSale
@@ -37,7 +37,7 @@ class Consistency:
         return grade(self.name, [result], figures, _refused(result.history, workload.stock))
 
 
-def _refused(history: History, stock: int) -> Iterator[Finding]:
+def _refused(history: History, stock: int) -> Iterator[DefectFinding]:
     """Yield the finding that users were refused while pieces were left: contention is no reason for a 4xx."""
     if not history.complete or history.phase_ns("final") is None:
         return
@@ -48,7 +48,7 @@ def _refused(history: History, stock: int) -> Iterator[Finding]:
     if refused and sold + unsure < min(stock, len(load)):
         evidence = in_order(attempt for order in refused[:10] for attempt in order.attempts)
         what = f"{len(refused)} of {len(load)} users were refused, and only {sold} of {stock} pieces were sold."
-        yield Finding(
+        yield DefectFinding(
             defect="contention-refused",
             explanation=f"{what}\n{list_operations(history, evidence)}",
             concerns=tuple(order.name for order in refused[:20]),

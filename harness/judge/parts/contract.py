@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from harness.checkers.formatting import list_operations
 from harness.history import FileRecorder, History, Operation
+from harness.judge.defects import DefectFinding
 from harness.judge.examination import Examination
-from harness.judge.findings import Finding
 from harness.judge.parts import contract_rules as rules
 from harness.judge.parts.base import Grade, Standing
 from harness.judge.parts.contract_script import NotPossible, Script
@@ -60,7 +60,7 @@ class Contract:
 
     async def examine(self, examination: Examination, within_s: float) -> Grade:
         lines: list[Operation] = []
-        findings: list[Finding] = []
+        findings: list[DefectFinding] = []
         skipped: list[str] = []
         checked = 0
         header = examination.header(self.name)
@@ -87,12 +87,12 @@ class Contract:
         return _grade(self.name, findings, skipped, checked, examination, path.name)
 
 
-def _finding(rule: str, broken: str, history: History, file: str) -> Finding:
+def _finding(rule: str, broken: str, history: History, file: str) -> DefectFinding:
     defect, separator, words = broken.partition(": ")
     if not separator or defect not in OF_RULE.values():
         defect, words = "contract", broken
     steps = list_operations(history, history.operations)
-    return Finding(
+    return DefectFinding(
         defect=defect,
         explanation=f"Rule: {rule}. {words}\n{steps}",
         concerns=(rule,),
@@ -102,7 +102,7 @@ def _finding(rule: str, broken: str, history: History, file: str) -> Finding:
 
 
 def _grade(
-    name: str, findings: list[Finding], skipped: list[str], checked: int, examination: Examination, file: str
+    name: str, findings: list[DefectFinding], skipped: list[str], checked: int, examination: Examination, file: str
 ) -> Grade:
     figures = [("rules kept", f"{checked - len(findings)} of {checked}")]
     figures += [("recognised variant", variant) for variant in examination.shop.dialect.seen]

@@ -25,7 +25,7 @@ KEPT_UP = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LoadStep:
     """One step of the search: the rate in requests a second, the share that was acknowledged, and the latency."""
 
     rate_per_s: float
@@ -45,7 +45,7 @@ class Load:
 
     async def examine(self, examination: Examination, within_s: float) -> Grade:
         path = examination.folder / f"{self.name}.ndjson"
-        steps: list[Step] = []
+        steps: list[LoadStep] = []
         reasons: list[str] = []
         with FileRecorder(path, examination.header(self.name)) as recorder:
             try:
@@ -74,7 +74,7 @@ class Load:
         )
 
 
-async def _search(clients: ClientPool, examination: Examination, steps: list[Step]) -> None:
+async def _search(clients: ClientPool, examination: Examination, steps: list[LoadStep]) -> None:
     """Double the rate until a step fails."""
     sessions = SessionPool(clients)
     users, item = await _accounts(clients)
@@ -112,7 +112,7 @@ async def _all_ok(clients: ClientPool, calls: list[Call]) -> list[Operation]:
     return operations
 
 
-async def _step(clients: ClientPool, sessions: SessionPool, orders: list[str], rate: float, rng: Random) -> Step:
+async def _step(clients: ClientPool, sessions: SessionPool, orders: list[str], rate: float, rng: Random) -> LoadStep:
     """Check orders out at this rate for `STEP_S` seconds, and wait for the answers."""
     latencies, outcomes = Histogram(), []
 
@@ -124,4 +124,4 @@ async def _step(clients: ClientPool, sessions: SessionPool, orders: list[str], r
     async with stop_after(STEP_S) as over:
         await generator.open_loop(rate, "fixed", rng, over)
     expected = rate * STEP_S
-    return Step(rate, outcomes.count("ok") / expected, (latencies.quantile(0.99) or 0) / 1000)
+    return LoadStep(rate, outcomes.count("ok") / expected, (latencies.quantile(0.99) or 0) / 1000)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import msgspec
 
 from harness.checkers.recovery import blocked
+from harness.judge.defects import DefectFinding
 from harness.judge.examination import Examination, Judged
-from harness.judge.findings import Finding
 from harness.judge.parts.base import Grade, grade
 from harness.judge.parts.kill import kill_rounds
 from harness.judge.settling import SETTLED
@@ -50,13 +50,13 @@ def _figures(number: int, judged: Judged) -> Iterator[tuple[str, str]]:
         yield f"consistent after the load, round {number}", words
 
 
-def _slow(examination: Examination, judged: Judged) -> Iterator[Finding]:
+def _slow(examination: Examination, judged: Judged) -> Iterator[DefectFinding]:
     """Yield the kills after which no checkout succeeded for longer than the settling time, though clients tried."""
     limit_s = examination.limits.settle_s
     for block in blocked(judged.history):
         first_s = (block["from_start_s"] or {}).get("checkout")
         if first_s is not None and first_s > limit_s:
-            yield Finding(
+            yield DefectFinding(
                 defect="slow-recovery",
                 explanation=f"After the kill of {block['target']}, the first checkout succeeded {first_s:.1f} s later, "
                 f"and not within {limit_s:g} s.",

@@ -6,8 +6,8 @@ from harness.checkers.formatting import in_order, list_operations
 from harness.checkers.operations import amount
 from harness.checkers.shop_model import OrderModel, build_model
 from harness.history import History
+from harness.judge.defects import DefectFinding
 from harness.judge.examination import Examination
-from harness.judge.findings import Finding
 from harness.judge.parts.base import Grade, counts, grade, judged
 from harness.judge.round import Round
 from harness.judge.workloads import FailedFirst
@@ -26,17 +26,17 @@ class RetryPart:
 
     async def examine(self, examination: Examination, within_s: float) -> Grade:
         load_s = min(0.35 * within_s, 8.0 * examination.limits.scale)
-        crowd = Retry(clients=12, users=20, items=8, rate_per_s=RATE_PER_S, again=0.5)
-        first = await judged(Round(name="retry", workload=crowd, duration_s=load_s), examination, within_s * 0.55)
+        together = Retry(clients=12, users=20, items=8, rate_per_s=RATE_PER_S, again=0.5)
+        first = await judged(Round(name="retry", workload=together, duration_s=load_s), examination, within_s * 0.5)
         tries = max(5, int(examination.limits.settle_s * RATE_PER_S / 6 / 4))
         alone = FailedFirst(tries=tries, rate_per_s=RATE_PER_S)
         plan = Round(name="retry-alone", workload=alone, duration_s=0.35 * within_s)
-        second = await judged(plan, examination, within_s * 0.45)
+        second = await judged(plan, examination, within_s * 0.5)
         figures = [("checkouts", counts(first.history)), ("orders that failed first", counts(second.history))]
         return grade(self.name, [first, second], figures, _never_retried(second.history))
 
 
-def _never_retried(history: History) -> Iterator[Finding]:
+def _never_retried(history: History) -> Iterator[DefectFinding]:
     """Yield the orders that stayed refused after the deposit: alone, or together with every other order of their user."""
     orders = history.derive(build_model).orders.values()
     refused: dict[str, list[OrderModel]] = {"never-retried": [], "lock-outlives-holder": []}
@@ -58,7 +58,7 @@ def _never_retried(history: History) -> Iterator[Finding]:
         if cases:
             evidence = in_order(cases[0].operations())
             what = f"{cases[0].name} failed once, its user and item got enough, and it was refused in every later checkout."
-            yield Finding(
+            yield DefectFinding(
                 defect=defect,
                 explanation=f"{what}\n{list_operations(history, evidence)}",
                 concerns=tuple(order.name for order in cases[:20]),

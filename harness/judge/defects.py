@@ -165,7 +165,7 @@ DEFECTS: Mapping[str, Defect] = {
 ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class DefectFinding(msgspec.Struct, frozen=True, kw_only=True):
     """A defect that a part has shown. `concerns` are the orders, users and items, `evidence` the requests with their answers.
 
     `times` counts the cases, of which `explanation` tells the first. `history` is the file with all operations.
@@ -183,6 +183,6 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return DEFECTS[self.defect].severity
 
 
-def by_severity(findings: "list[Finding] | tuple[Finding, ...]") -> list[Finding]:
+def by_severity(findings: "list[DefectFinding] | tuple[DefectFinding, ...]") -> list[DefectFinding]:
     """Return findings with the worst first."""
     return sorted(findings, key=lambda finding: (ORDER[finding.severity], -finding.times))
