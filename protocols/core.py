@@ -178,7 +178,7 @@ class Timing(Struct, frozen=True):
 
     @property
     def takeover_s(self) -> float:
-        """Seconds until others have ended the transactions of a node that stays away.
+        """Return the seconds until others have ended the transactions of a node that stays absent.
 
         The terms are those of the slowest case: in doubt, a sweep, patience, and one more inquiry.
         """
@@ -193,7 +193,7 @@ class Config(Struct, frozen=True):
     timing: Timing = Timing()
 
     def enabled(self, safeguard: str) -> bool:
-        """Whether a safeguard is not ablated."""
+        """Return whether a safeguard is not ablated."""
         return safeguard not in self.ablated
 
 
@@ -235,7 +235,7 @@ class Protocol(Struct, frozen=True):
     ``roles`` maps a service to its role, ``commands`` the names of the functions in ``library`` (Lua) to their pure twins, which
     take ``(tables, config, now, *args)``. ``locks`` yields ``(key, txn)`` for every exclusive lock in the records of a twin's
     tables. ``layout`` decides which stores a deployment has, see ``store_of``. ``states`` maps each state that the command
-    ``list_txns`` lists to its kinds: the harness knows no names of one protocol.
+    ``list_txns`` lists to its kinds: the harness contains no names of one protocol.
 
     ``batched`` names commands that take any number of transactions and whose result no role needs: those of several transactions
     are executed as one after a moment, and not at all if the process dies before. ``fire_and_forget`` names other commands whose

@@ -45,12 +45,12 @@ class Reason(Struct, frozen=True, gc=False):
 
     @property
     def is_contention(self) -> bool:
-        """Whether another transaction is the only reason."""
+        """Return whether another transaction is the only reason."""
         return self.code in ("locked", "busy", "conflict")
 
 
 class Outcome(Struct, frozen=True, gc=False):
-    """The answer to the client. ``reason`` is empty for a commit and for what is only accepted."""
+    """The answer to the client. ``reason`` is empty for a commit and for an accepted checkout."""
 
     decision: Decision
     reason: Reason = Reason()

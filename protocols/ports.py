@@ -13,47 +13,49 @@ from protocols.store.tables import Result
 
 
 class StoreDown(Exception):
-    """The command was not executed and never will be: it was still waiting for the store when its time was up."""
+    """The command was not executed and never will be: its time limit ended while it waited for the store."""
 
 
 class StoreFull(StoreDown):
-    """The store has no memory left for what the command would make, and has made nothing of it."""
+    """The store has no memory for the data of the command, and has not executed any part of it."""
 
 
 class StoreFault(Exception):
-    """The store can serve and refused this very command: it will never execute it, however often it is asked."""
+    """The store can serve and rejected this very command: it will never execute it, however often the command is sent."""
 
 
 class StoreUnknown(Exception):
-    """The command was sent, its answer was lost: it may have been executed."""
+    """The command was sent, and its answer was lost: it may have been executed."""
 
 
 class Store(Protocol):
-    """One service's store. Commands are executed in the order in which they were handed over."""
+    """One service's store. It executes commands in the order of their submission."""
 
     def submit(
         self, command: Command, then: Callable[[Result], None], refused: Callable[[str], None] = lambda _: None
     ) -> None:
-        """Execute a command that may safely run twice; repeated until it is answered.
+        """Execute a command that may safely run twice: it is repeated until its result arrives.
 
         ``refused`` is called instead of ``then``, with the store's words, for a command that it will never execute. A store
-        that is away, full or not ready yet refuses nothing.
+        that is absent, full or not ready yet refuses nothing.
         """
 
     async def call(self, command: Command) -> Result:
-        """The same, awaited, within the store's time limit. Raises ``StoreDown`` or ``StoreUnknown``."""
+        """Execute it and return its result within the store's time limit. Raises ``StoreDown`` or ``StoreUnknown``."""
 
     async def once(self, command: Command) -> Result:
         """Execute a command that must not run twice: sent at most once. Raises ``StoreDown`` or ``StoreUnknown``."""
 
 
 class Link(Protocol):
+    """The way to other instances."""
+
     def send(self, to: str, message: Any) -> None:
-        """Hand a message to a service's name or an instance's address. It may be lost: whoever needs an answer repeats."""
+        """Send a message to a service's name or an instance's address. It may be lost: a sender without an answer repeats it."""
 
 
 class TimeLimit:
-    """``limit_ms`` from now on, by the event loop's clock: a wall clock may jump while somebody waits."""
+    """A time limit, ``limit_ms`` from now, by the event loop's clock: a wall clock may jump during a wait."""
 
     __slots__ = ("_loop", "_until_s")
 
@@ -63,17 +65,21 @@ class TimeLimit:
 
     @property
     def left_ms(self) -> float:
-        """Milliseconds that are left, negative once it is over."""
+        """Return the milliseconds that are left, negative after the end."""
         return (self._until_s - self._loop.time()) * 1000
 
 
 class Timer(Protocol):
+    """A call in the future."""
+
     def cancel(self) -> None: ...
 
 
 class Clock(Protocol):
+    """The time and the timers of one node."""
+
     def now_us(self) -> int:
-        """Microseconds since the epoch, as this node believes."""
+        """Return the microseconds since the epoch by this node's clock, which may be wrong."""
 
     def call_later(self, after_ms: float, call: Callable[[], None]) -> Timer: ...
 

@@ -1,4 +1,4 @@
-"""Where protocols are found: the entry-point group ``wdm.protocols``, ours and anybody's alike."""
+"""The registry of protocols: the entry-point group ``wdm.protocols``, for our protocols and those of other packages."""
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -14,21 +14,21 @@ class UnknownProtocol(UsageError):
 
 
 @cache
-def _found() -> dict[str, EntryPoint]:
+def _installed() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}
 
 
 def names() -> list[str]:
-    """The names of all installed protocols, sorted."""
-    return list(_found())
+    """Return the names of all installed protocols, sorted."""
+    return list(_installed())
 
 
 def load(name: str) -> Protocol:
-    """The protocol registered as ``name``. Raises ``UnknownProtocol`` naming what there is."""
-    found = _found()
-    if name not in found:
-        raise UnknownProtocol(f"unknown protocol {name!r}; installed: {', '.join(found) or 'none'}")
-    protocol = found[name].load()
+    """Return the protocol registered as ``name``. Raises ``UnknownProtocol`` with the installed names."""
+    installed = _installed()
+    if name not in installed:
+        raise UnknownProtocol(f"unknown protocol {name!r}; installed: {', '.join(installed) or 'none'}")
+    protocol = installed[name].load()
     if not isinstance(protocol, Protocol):
-        raise UnknownProtocol(f"entry point {found[name].value!r} of {name!r} is not a protocols.core.Protocol")
+        raise UnknownProtocol(f"entry point {installed[name].value!r} of {name!r} is not a protocols.core.Protocol")
     return protocol

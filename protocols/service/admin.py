@@ -41,7 +41,7 @@ async def _listed(process: "ServiceProcess", command: str) -> list[dict[str, Any
 async def show(process: "ServiceProcess", txn: str) -> list[dict[str, Any]]:
     """Return one transaction as `unfinished` does, or with its verdict if it has ended and is still recorded; else `[]`.
 
-    Where the protocol keeps a log, with `"log": [{"at_ms", "what", "branch", "why"}]`, times since the epoch.
+    If the protocol keeps a log, the row has `"log": [{"at_ms", "what", "branch", "why"}]`, times since the epoch.
     """
     rows = [row for row in await unfinished(process) if row["txn"] == txn]
     if not rows:

@@ -58,7 +58,7 @@ def _public(process: ServiceProcess, route: Route) -> Handler:
             check_escapes(request.raw_path.partition("?")[0])
             answer = await serve(handler, own, **request.match_info)
         except BadId as error:
-            answer = refused(400, str(error))  # a 400 whatever statuses this shop has: no route has such a parameter
+            answer = refused(400, str(error))  # a 400 with every setting of `statuses`: no route has such a parameter
         tally[answer.status] = tally.get(answer.status, 0) + 1
         return _response(answer)
 

@@ -139,7 +139,7 @@ class CheckoutRetrier:
             await self._capacity.acquire()
             try:
                 await self._ids.capacity.acquire()
-                # From here on there is a transaction: a timeout would say "refused" of one that may still commit.
+                # From here on there is a transaction, which may still commit: a timeout would answer "refused" too early.
                 waiting.reschedule(None)
                 outcome: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
                 self._attempt(subject, priority_us, limit, outcome.set_result)

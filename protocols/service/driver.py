@@ -91,7 +91,7 @@ class Driver:
 
     @property
     def live(self) -> int:
-        """How many transactions this node has in memory."""
+        """Return the number of transactions that this node has in memory."""
         return len(self._live) + len(self._batches.unconfirmed)
 
     def start(self, txn: str, request: Request, reply: Callable[[Outcome | None], None]) -> None:

@@ -49,7 +49,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def disturbs(self) -> bool:
-        """Whether the faults affect messages."""
+        """Return whether the faults affect messages."""
         return bool(self.duplicate or self.reorder)
 
 

@@ -45,9 +45,9 @@ class PipelinedClient:
         assert self._failure is not None
         raise self._failure
 
-    def give_up(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """End the connection with `error`, as if it had been lost."""
-        self._connection.give_up(error)
+        self._connection.fail(error)
 
     def close(self) -> None:
         self._on_lost(ConnectionResetError("the connection is closed"))

@@ -66,10 +66,10 @@ class ServiceLog(typing.Protocol):
     """A receiver of the events of a service that an operator should see."""
 
     def recovering(self, txns: Sequence[str]) -> None:
-        """A sweep has taken up these transactions."""
+        """Record that a sweep has recovered these transactions."""
 
     def superseded(self, life: int, newer_life: int) -> None:
-        """Another process has begun a newer life of this instance, so the store refuses this process's transactions.
+        """Record that another process has begun a newer life of this instance: the store rejects this process's transactions.
 
         Called once in the life of a process.
         """
@@ -137,7 +137,7 @@ class Service:
             self.driver.receive(message, sender, handled_one, partial(_reject, rejected, message))
 
     async def sweep(self) -> None:
-        """Take up, again and again, the transactions that former lives of this node or other nodes have left unfinished.
+        """Recover, again and again, the transactions that former lives of this node or other nodes have left unfinished.
 
         Once at the start would not be enough: the last write of a former life may still be on its way to the store. A
         coordinator enlists first: from the moment on at which its life has a number, no former life begins a transaction.

@@ -83,7 +83,7 @@ class ValkeyStore(StoreQueue):
             await asyncio.wait_for(self._attempted.wait(), within_s)
 
     async def refused(self) -> str:
-        """Return why the data in the store cannot be used, once it is found that it cannot."""
+        """Wait until the data in the store prove unusable, and return the reason."""
         return await asyncio.shield(self._refused)
 
     # ------------------------------------------------------------ the connection

@@ -1,6 +1,6 @@
 """The half of a store's client that every runtime shares: commands that wait for their results, in order.
 
-The other half knows its connection and when that breaks (`store.py`; the simulator has its own).
+The other half has the connection and detects its loss (`store.py`; the simulator has its own).
 """
 
 import asyncio

@@ -46,7 +46,7 @@ async def to_its_end(work: Coroutine[Any, Any, None], name: str) -> None:
 
 
 async def end_tasks(tasks: Iterable[Task]) -> None:
-    """Cancel tasks until they have ended, whatever they end with; after `END_WITHIN_S` leave the rest and report their names.
+    """Cancel tasks until they have ended, with any result; after `END_WITHIN_S` leave the rest and report their names.
 
     A cancellation of the caller is raised afterwards.
     """
@@ -113,7 +113,7 @@ class Background:
                 if _is_being_cancelled():
                     raise
                 self._failed(name, RuntimeError("it was cancelled"))
-            except Exception as error:  # noqa: BLE001  whatever it was, the work has to go on
+            except Exception as error:  # noqa: BLE001  the work has to go on after any error
                 self._failed(name, error)
             if now() - started_s > LONGEST_RESTART_MS / 1000:
                 backoff.reset()

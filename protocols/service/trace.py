@@ -70,14 +70,14 @@ class TraceWriter:
         self._descriptor = sys.stderr.fileno() if descriptor is None else descriptor
         self._lines: list[str] = []
 
-    def __call__(self, txn: str, what: str, detail: str) -> None:
+    def __call__(self, txn: str, words: str, detail: str) -> None:
         if self._every > 1 and not self._is_chosen(txn):
             return
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._write)
         if "\n" in detail:
             detail = detail.replace("\n", " ")
-        self._lines.append(f"{PREFIX} {time.monotonic_ns()} {txn} {what} {detail[:LONGEST_DETAIL]}\n")
+        self._lines.append(f"{PREFIX} {time.monotonic_ns()} {txn} {words} {detail[:LONGEST_DETAIL]}\n")
 
     def _is_chosen(self, txn: str) -> bool:
         """Return whether the transaction is traced. Every participant chooses alike: the id alone decides."""

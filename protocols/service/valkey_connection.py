@@ -95,7 +95,7 @@ class ValkeyConnection(asyncio.Protocol):
     """One connection, made by `open`.
 
     `on_reply` receives each reply; an error reply is a `ServerError`. If it raises one of `LOST`, the connection ends with
-    that. `on_lost` receives what the connection ended with, once; a connection that was closed by its owner has no such end.
+    that. `on_lost` receives the error that ended the connection, once, and nothing after `close`.
     """
 
     def __init__(self, on_reply: OnReply, on_lost: OnLost) -> None:
@@ -143,9 +143,9 @@ class ValkeyConnection(asyncio.Protocol):
         except RuntimeError as error:
             # uvloop raises this for a connection that was reset a moment ago, where asyncio only warns. At the next turn: the
             # caller is in the middle of a send, and `on_lost` would take back commands that it still accounts for.
-            self._loop.call_soon(self.give_up, ConnectionResetError(str(error)))
+            self._loop.call_soon(self.fail, ConnectionResetError(str(error)))
 
-    def give_up(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """End the connection with `error`, as if it had been lost."""
         if not self._closed:
             self.close()
@@ -173,10 +173,10 @@ class ValkeyConnection(asyncio.Protocol):
                 on_reply(reply)
         except LOST as error:
             # The replies behind this one are dropped with the connection: their commands are repeated, or unknown.
-            self.give_up(error)
+            self.fail(error)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.give_up(ConnectionResetError(str(error or "the server closed the connection")))
+        self.fail(ConnectionResetError(str(error or "the server closed the connection")))
 
     def _watch(self) -> None:
         """End a connection whose server owes a reply and is silent: a paused server, or a cut network, keeps TCP open."""
@@ -184,7 +184,7 @@ class ValkeyConnection(asyncio.Protocol):
             return
         silent_s = self._loop.time() - self._last_sign_s if self._owed else 0.0
         if silent_s >= REPLY_WITHIN_S:
-            self.give_up(TimeoutError(f"no answer for {REPLY_WITHIN_S:g} s"))
+            self.fail(TimeoutError(f"no answer for {REPLY_WITHIN_S:g} s"))
         else:
             # Exactly when the limit may end: a fixed period would find a server silent for up to twice as long.
             self._loop.call_later(REPLY_WITHIN_S - silent_s, self._watch)
@@ -199,14 +199,14 @@ class Handshake:
         self._failure: BaseException | None = None
 
     async def run(self, address: ServerAddress) -> None:
-        """Authenticate and select the database, where the address says so."""
+        """Authenticate and select the database, if the address has credentials or a database."""
         if address.password:
             await self.execute("AUTH", *filter(None, [address.username]), address.password)
         if address.database:
             await self.execute("SELECT", address.database)
 
     async def execute(self, *command: Any) -> Any:
-        """Return the reply to one command. Raises `ServerError` for an error reply, or whatever ended the connection."""
+        """Return the reply to one command. Raises `ServerError` for an error reply, or the error that ended the connection."""
         if self._failure is not None:
             raise self._failure
         self._reply = asyncio.get_running_loop().create_future()

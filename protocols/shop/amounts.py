@@ -11,7 +11,7 @@ class BadAmount(ValueError):
 
 
 def parse(name: str, text: str, limit: int = LIMIT) -> int:
-    """``text`` as an amount. Raises ``BadAmount`` naming ``name``, the value and the range."""
+    """Return ``text`` as an amount. Raises ``BadAmount`` with ``name``, the value and the range."""
     if not _DIGITS.fullmatch(text) or int(text) > limit:
         raise BadAmount(f"{name} must be a whole number from 0 to {limit}, not {text!r}")
     return int(text)

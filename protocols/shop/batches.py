@@ -34,9 +34,9 @@ async def in_chunks(
     init: Callable[[int, int, TimeLimit], Awaitable[Result]],
     refusal: Callable[[Result], Answer],
 ) -> Answer | None:
-    """Call `init(first, how many, limit)` for at most `most` objects at a time, until `count` are reset.
+    """Call `init(first, count, limit)` for at most `most` objects at a time, until `count` are reset.
 
-    Return None, or the answer that says how many were reset and why the others were not.
+    Return None, or the answer with the number that were reset and the reason why the others were not.
     """
     limit = TimeLimit(context.limit_ms)
     for first in range(0, count, most):

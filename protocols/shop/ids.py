@@ -26,7 +26,7 @@ def check(name: str, text: str) -> None:
 
 
 def check_all(parameters: Mapping[str, str]) -> None:
-    """``check`` every parameter that is an id."""
+    """Check every parameter that is an id. Raises ``BadId``."""
     for name in NAMES & parameters.keys():
         check(name, parameters[name])
 
@@ -47,11 +47,11 @@ def check_escapes(raw_path: str) -> None:
 def _unescaped(raw_path: str) -> bytes:
     return re.sub(
         rb"%([0-9A-Fa-f]{2})",
-        lambda found: bytes.fromhex(found[1].decode()),
+        lambda escape: bytes.fromhex(escape[1].decode()),
         raw_path.encode("utf-8", "surrogateescape"),
     )
 
 
 def shown(text: str) -> str:
-    """``text`` as an answer or a log line may carry it: bounded, in ASCII."""
+    """Return ``text`` for an answer or a log line: bounded, in ASCII."""
     return ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")

@@ -1,5 +1,5 @@
-"""How much memory a store of the shop may have."""
+"""The memory of a store of the shop."""
 
 MB = 2**20
 STORE_MEMORY_MB = 256
-"""What a store may have, unless somebody says otherwise."""
+"""The default memory limit of a store."""

@@ -77,7 +77,7 @@ async def batch_init(context: RequestContext, n: str, n_items: str, n_users: str
 
 
 async def _price(context: RequestContext, item: str) -> int | Answer:
-    """Return the item's price, or the answer that says why there is none. Only a read: nothing has happened yet."""
+    """Return the item's price, or the answer with the reason why there is none. This is only a read: nothing has happened yet."""
     fields = await context.read("stock", "/find", item)
     if isinstance(fields, Answer):
         return fields

@@ -16,7 +16,7 @@ _SERVICE_OF = {prefix[1:]: service for service, prefix in PREFIXES.items()}
 
 
 class Meant(NamedTuple):
-    """A request that a service answers. ``route`` is None for the question whether that service is healthy."""
+    """A request that a service answers. ``route`` is None for the health check of that service."""
 
     service: str
     route: Route | None
@@ -24,7 +24,7 @@ class Meant(NamedTuple):
 
 
 def service_of(raw: str) -> str | None:
-    """The service that a raw path goes to; None for what is nobody's, or only for services among themselves."""
+    """Return the service of a raw path; None for a path of no service, or one that only services may request."""
     path = unquote(raw.partition("?")[0])
     segments = path.split("/")
     if path[:1] != "/" or "internal" in (segment.lower() for segment in segments) or {".", ".."} & {*segments}:
@@ -41,7 +41,7 @@ def check_path(raw: str) -> None:
 
 
 def meaning(method: str, raw: str) -> Meant | Answer:
-    """The request's service, route and parameters, or the 4xx that says why it has none. HEAD is GET."""
+    """Return the request's service, route and parameters, or a 4xx with the reason. HEAD is GET."""
     try:
         check_path(raw)
     except BadId as error:
@@ -52,7 +52,7 @@ def meaning(method: str, raw: str) -> Meant | Answer:
     steps = [unquote(step) for step in raw.partition("?")[0].split("/")[2:]]
     if steps == ["health"]:
         return Meant(service, None, {})
-    fitting = [(route, found) for route in ROUTES if (found := _parameters(route, service, steps)) is not None]
+    fitting = [(route, values) for route in ROUTES if (values := _parameters(route, service, steps)) is not None]
     for route, parameters in fitting:
         if route.method == ("GET" if method == "HEAD" else method):
             return Meant(service, route, parameters)
@@ -62,11 +62,11 @@ def meaning(method: str, raw: str) -> Meant | Answer:
 
 
 def _parameters(route: Route, service: str, steps: list[str]) -> dict[str, str] | None:
-    """What the steps of a path are by the route's names, or None if it is not this route's path."""
+    """Return the route's parameters with their values in the path, or None if the path is not this route's."""
     names = route.path.split("/")[1:]
     if route.service != service or len(names) != len(steps):
         return None
-    found = dict(zip(names, steps, strict=True))
-    if any((not step if name[0] == "{" else name != step) for name, step in found.items()):
+    values = dict(zip(names, steps, strict=True))
+    if any((not step if name[0] == "{" else name != step) for name, step in values.items()):
         return None
-    return {name[1:-1]: step for name, step in found.items() if name[0] == "{"}
+    return {name[1:-1]: step for name, step in values.items() if name[0] == "{"}

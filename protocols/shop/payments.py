@@ -1,11 +1,10 @@
 """Payments for an order that a client makes and cancels by itself: routes of the course's templates of 2021 to 2023.
 
-The twin of ``payments.lua``, command by command. A checkout knows nothing of them: it charges what it charges, and only what
-``pay_order`` took is given back by ``cancel_order``, exactly, once, and in the same command that records it. So no payment can
-take a checkout apart.
+The twin of ``payments.lua``, command by command. A checkout is independent of them: ``cancel_order`` returns exactly the amount
+that ``pay_order`` took, once, in the command that records it. So no payment can undo a part of a checkout.
 
-- ``payments:ACCOUNT``   order -> (amount, life): the payment that stands; amount 0 once it is cancelled, life that of the account
-                       when it was paid, for a payment from an account that was set anew has gone with what it was taken from
+- ``payments:ACCOUNT``   order -> (amount, life): the payment for the order. The amount is 0 after its cancellation. The life is
+                       that of the account at the payment: when the account is created anew, its payments end with its balance
 """
 
 from protocols.core import Config
@@ -14,8 +13,8 @@ from protocols.store.tables import Result, Tables
 
 
 def pay_order(tables: Tables, config: Config, now: int, key: str, order: str, amount: int) -> Result:
-    """Take ``amount`` for ``order``, once: as ``adjust``, or ``("other", paid)`` if another amount has been paid for it."""
-    paid = _standing(tables, key, order)
+    """Take ``amount`` for ``order``, once: as ``adjust``, or ``("other", paid)`` after a payment of another amount."""
+    paid = _payment(tables, key, order)
     if paid:
         return ("ok", paid) if paid == amount else ("other", paid)
     result = adjust(tables, config, now, key, -amount)
@@ -25,10 +24,10 @@ def pay_order(tables: Tables, config: Config, now: int, key: str, order: str, am
 
 
 def cancel_order(tables: Tables, config: Config, now: int, key: str, order: str) -> Result:
-    """Give back what was paid for ``order``, once: as ``adjust``, or ``("unpaid",)`` if nothing ever was."""
+    """Return the payment for ``order`` to the account, once: as ``adjust``, or ``("unpaid",)`` without a payment."""
     if key not in tables:
         return ("missing",)
-    paid = _standing(tables, key, order)
+    paid = _payment(tables, key, order)
     if paid is None:
         return ("unpaid",)
     result = adjust(tables, config, now, key, paid)
@@ -38,14 +37,14 @@ def cancel_order(tables: Tables, config: Config, now: int, key: str, order: str)
 
 
 def find_payment(tables: Tables, config: Config, now: int, key: str, order: str) -> Result:
-    """``("found", amount)``: what stands paid for ``order``, 0 for nothing."""
-    return ("found", _standing(tables, key, order) or 0)
+    """Return ``("found", amount)``, the payment for ``order``; 0 for none."""
+    return ("found", _payment(tables, key, order) or 0)
 
 
-def _standing(tables: Tables, key: str, order: str) -> int | None:
-    """The amount of the payment, 0 if it is cancelled, None if this life of the account has never paid."""
-    amount, lived = tables.get(f"payments:{key}", {}).get(order, (None, None))
-    return amount if lived == life(tables, key) else None
+def _payment(tables: Tables, key: str, order: str) -> int | None:
+    """Return the amount of the payment, 0 after its cancellation, None without one in this life of the account."""
+    amount, paid_in = tables.get(f"payments:{key}", {}).get(order, (None, None))
+    return amount if paid_in == life(tables, key) else None
 
 
 COMMANDS = {command.__name__: command for command in (pay_order, cancel_order, find_payment)}

@@ -16,7 +16,7 @@ from protocols.shop.memory import MB, STORE_MEMORY_MB
 from protocols.store.tables import Result
 
 STATUSES = ("exact", "course")
-"""`exact` tells an unknown id (404) from a refusal (409); `course` answers 400 for both, as the course's template does."""
+"""`exact` separates an unknown id (404) from a rejection (409); `course` answers 400 for both, as the course's template does."""
 FIRST_PAUSE_MS = 1.0
 LONGEST_PAUSE_MS = 50.0
 
@@ -87,7 +87,7 @@ Handler = Callable[..., Awaitable[Answer]]
 
 
 async def serve(handler: Handler, context: RequestContext, **parameters: str) -> Answer:
-    """Return the handler's answer, or the one for its exception, with the status that this shop's clients know."""
+    """Return the handler's answer, or the one for its exception, with the status for the setting `statuses`."""
     answer = await _answer(handler, context, parameters)
     return Answer(status_of(answer.status, context.statuses), answer.body)
 

@@ -1,4 +1,4 @@
-"""The services of the shop, and where each begins in the public interface."""
+"""The services of the shop, and their prefixes in the public interface."""
 
 PREFIXES = {"order": "/orders", "stock": "/stock", "payment": "/payment"}
 SERVICES = tuple(PREFIXES)

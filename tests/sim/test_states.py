@@ -45,8 +45,8 @@ Install = Callable[[Protocol], None]
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     def put(protocol: Protocol) -> None:
-        known = registry._found()
-        monkeypatch.setattr(registry, "_found", lambda: {**known, protocol.name: Entry(protocol)})
+        known = registry._installed()
+        monkeypatch.setattr(registry, "_installed", lambda: {**known, protocol.name: Entry(protocol)})
 
     return put
 

@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 class BrokerLost(Exception):
-    """The connection is gone, or was found not to work."""
+    """The connection is lost, or does not work."""
 
 
 class Confirmed(Protocol):
@@ -110,7 +110,7 @@ class BrokerLink:
 
     @property
     def trouble(self) -> str:
-        """Why the link is not up, or was not a moment ago: a connection that is lost at once again is of no use."""
+        """Return why the link is not up, or was not a moment ago: a connection that is lost at once again is of no use."""
         lasts = self.up and asyncio.get_running_loop().time() - self._connected_s >= LONGEST_RECONNECT_MS / 1000
         return "" if lasts else self._trouble
 

@@ -1,6 +1,6 @@
 """Reading from Kafka: which records are under way, and which offset of each partition may be committed.
 
-An offset is committed when every record before it has been carried out, whatever rebalances came between.
+An offset is committed when every record before it has been carried out, after any number of rebalances in between.
 """
 
 import asyncio

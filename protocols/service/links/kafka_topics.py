@@ -1,12 +1,11 @@
 """The topics of the shop: created before a link uses them, and checked while it does.
 
-A deleted topic is not reported to anyone: the client library goes on fetching it, and a group whose topic is gone has an empty
+No event reports the deletion of a topic: the client library goes on fetching it, and a group whose topic is gone has an empty
 assignment. So a link checks every second that all topics exist, and ends its connection if one does not; the next connection
 creates it.
 
 A static member that joins again gets its old assignment back without a rebalance, even an empty one (KAFKA-13435). So an
-instance without any partition joins once more as the member that it is then: when the group's leader does, the group
-rebalances.
+instance without any partition joins once more under its member id: when the group's leader does so, the group rebalances.
 """
 
 import asyncio

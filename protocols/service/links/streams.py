@@ -176,7 +176,7 @@ class StreamsChannel:
         if error is not None:
             # A broker without memory or disk refuses, and its reply does not say which messages it took. So the connection
             # ends, and every unconfirmed batch leaves again on the next one.
-            self._sender.give_up(error)
+            self._sender.fail(error)
             return
         for confirmed in callbacks:
             confirmed()

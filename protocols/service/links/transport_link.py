@@ -1,4 +1,4 @@
-"""The link of a service process, whatever its transport."""
+"""The link of a service process, for any transport."""
 
 from typing import Protocol
 

@@ -207,7 +207,7 @@ async def test_a_command_submitted_at_the_loss_of_a_connection_waits_for_the_nex
         await store.call(Command("first"))
         connection = store._connection
         assert connection is not None
-        connection.give_up(ConnectionResetError("on purpose"))
+        connection.fail(ConnectionResetError("on purpose"))
         assert await store.once(Command("add")) == (7,)
         assert server.calls[1:] == [b"wdm_add"]
 

@@ -83,7 +83,7 @@ async def test_a_server_that_owes_a_reply_and_is_silent_is_given_up(monkeypatch:
 async def test_giving_up_ends_every_call() -> None:
     async with client_of() as client:
         waiting = client.execute([("A",)])
-        client.give_up(ServerError("no disk"))
+        client.fail(ServerError("no disk"))
         for ended in (waiting, client.until_lost()):
             with pytest.raises(ServerError, match="no disk"):
                 await ended
