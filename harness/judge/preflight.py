@@ -60,11 +60,7 @@ async def _order(clients: ClientPool, client: object) -> Operation | None:
 
 def _no_shop(failed: Operation, tries: int, wait_s: float, file: str) -> Grade:
     """Return the grade of an address without a shop; a 2xx of another shape breaks the contract."""
-    answered = (
-        f"{failed.op} was answered {failed.value}"
-        if failed.outcome == "unknown"
-        else f"{failed.op} was refused: {failed.value}"
-    )
+    answered = f"{failed.op} {'got' if failed.status == 0 else 'was answered'} {failed.value}"
     what = f"the shop made no order in {wait_s:.0f} s and {tries} tries: {answered}"
     malformed = failed.outcome == "unknown" and 200 <= (failed.status or 0) < 300
     findings = (

@@ -41,6 +41,11 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
         return "holds"
 
     @property
+    def sales(self) -> int:
+        """The number of acknowledged checkouts."""
+        return sum(grade.sales for grade in self.grades)
+
+    @property
     def findings(self) -> list[DefectFinding]:
         """The findings of all parts, one for each defect, the worst first."""
         return merged([finding for grade in self.grades for finding in grade.findings])
@@ -48,6 +53,8 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def headline(self) -> str:
         """The verdict in one line, with the reason."""
+        if [finding.defect for finding in self.findings] == ["contract"]:
+            return f"{self.verdict}: {self.findings[0].explanation.splitlines()[0]}"
         if self.findings:
             titles = ", ".join(DEFECTS[finding.defect].title for finding in self.findings[:4])
             more = f" and {len(self.findings) - 4} more" if len(self.findings) > 4 else ""
@@ -92,6 +99,7 @@ def document(sheet: Sheet, version: str) -> dict[str, Any]:
         "verdict": sheet.verdict,
         "reasons": [reason for grade in sheet.grades if grade.standing == "inconclusive" for reason in grade.reasons],
         "headline": sheet.headline,
+        "sales": sheet.sales,
         "scenario": None,
         "protocol": None,
         "trace": None,
@@ -114,6 +122,7 @@ def text(sheet: Sheet) -> str:
         f"shop   {sheet.address}",
         f"nodes  {', '.join(sheet.nodes) or 'none given: nothing was killed'}",
     ]
+    lines.append(f"sales  {sheet.sales} checkouts were acknowledged; only a 2xx counts")
     lines += [f"time   {sheet.took_s:g} s of {sheet.budget_s:g} s; {sheet.machine}", ""]
     width = max((len(grade.part) for grade in sheet.grades), default=0)
     for grade in sheet.grades:

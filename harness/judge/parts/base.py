@@ -16,7 +16,10 @@ Standing = Literal["passed", "failed", "inconclusive", "not examined"]
 
 
 class Grade(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one part. `reasons` explain an inconclusive or unexamined part, `figures` are (label, value)."""
+    """The result of one part. `reasons` explain an inconclusive or unexamined part, `figures` are (label, value).
+
+    `sales` counts the acknowledged checkouts.
+    """
 
     part: str
     standing: Standing
@@ -24,6 +27,7 @@ class Grade(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
     figures: tuple[tuple[str, str], ...] = ()
     histories: tuple[str, ...] = ()
+    sales: int = 0
 
 
 class ExaminationPart(Protocol):
@@ -58,6 +62,7 @@ def grade(
         findings=tuple(findings),
         reasons=reasons,
         figures=tuple((label, str(value)) for label, value in figures),
+        sales=sum(acknowledged(judged.history) for judged in rounds),
         histories=tuple(judged.history.header.scenario.removeprefix("judge: ") + ".ndjson" for judged in rounds),
     )
 
@@ -85,6 +90,10 @@ def acknowledged(history: History, op: str = "checkout") -> int:
 
 
 def counts(history: History, op: str = "checkout") -> str:
-    """Return the outcomes of an operation in words."""
-    by = [operation.outcome for operation in history.operations if operation.op == op]
+    """Return the outcomes of an operation during the load in words."""
+    begin, end = history.phase_ns("load") or 0, history.phase_ns("heal") or history.end_ns
+    tried = (
+        operation for operation in history.operations if operation.op == op and begin <= operation.invoked_ns < end
+    )
+    by = [operation.outcome for operation in tried]
     return f"{by.count('ok')} acknowledged, {by.count('fail')} rejected, {by.count('unknown')} unknown"

@@ -84,7 +84,8 @@ class Contract:
                     checked += 1
                     if broken:
                         findings.append(_finding(rule, broken, History(header, lines[first:]), path.name))
-        return _grade(self.name, findings, skipped, checked, examination, path.name)
+        sales = sum(line.op == "checkout" and line.outcome == "ok" for line in lines)
+        return _grade(self.name, findings, skipped, checked, sales, examination, path.name)
 
 
 def _finding(rule: str, broken: str, history: History, file: str) -> DefectFinding:
@@ -102,7 +103,13 @@ def _finding(rule: str, broken: str, history: History, file: str) -> DefectFindi
 
 
 def _grade(
-    name: str, findings: list[DefectFinding], skipped: list[str], checked: int, examination: Examination, file: str
+    name: str,
+    findings: list[DefectFinding],
+    skipped: list[str],
+    checked: int,
+    sales: int,
+    examination: Examination,
+    file: str,
 ) -> Grade:
     figures = [("rules kept", f"{checked - len(findings)} of {checked}")]
     figures += [("recognised variant", variant) for variant in examination.shop.dialect.seen]
@@ -110,6 +117,7 @@ def _grade(
     return Grade(
         part=name,
         standing=standing,
+        sales=sales,
         findings=tuple(findings),
         reasons=tuple(f"not checked: {rule}" for rule in skipped),
         figures=tuple(figures),

@@ -68,6 +68,7 @@ class Load:
         return Grade(
             part=self.name,
             standing="passed" if kept else "inconclusive",
+            sales=round(sum(step.acknowledged * step.rate_per_s * STEP_S for step in steps)),
             reasons=tuple(reasons),
             figures=tuple(figures),
             histories=(path.name,),

@@ -36,7 +36,7 @@ class Recovery:
             for judged in rounds
         ]
         figures = [figure for number, judged in enumerate(rounds, 1) for figure in _figures(number, judged)]
-        return grade(self.name, kept, figures, slow)
+        return msgspec.structs.replace(grade(self.name, kept, figures, slow), sales=0)  # counted by the part `kill`
 
 
 def _figures(number: int, judged: Judged) -> Iterator[tuple[str, str]]:
