@@ -8,9 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.deployment.process import PROC, Identity, alive, fields, identify, send
+from harness.runtimes.deployment.process import PROC, Identity, alive, fields, identify, paused, send
 
 GONE_WITHIN_S = 5.0
+STOPPED_WITHIN_S = 0.5
 POLL_S = 0.01
 LISTENS = "0A"  # the state TCP_LISTEN in /proc/net/tcp
 INIT = 1
@@ -70,6 +71,7 @@ def freeze(root: Identity) -> list[Identity]:
             for identity in new:
                 send(identity, signal.SIGSTOP)
                 frozen[identity] = None
+            _await_stop(new)
     except PermissionError:
         go_on(frozen)
         raise EnvironmentFailure(f"process {root.pid} may not be signalled by this user") from None
@@ -150,6 +152,13 @@ def listening(identities: Iterable[Identity]) -> Iterator[int]:
                     words = line.split()
                     if words[3] == LISTENS and f"socket:[{words[9]}]" in sockets:
                         yield int(words[1].rpartition(":")[2], 16)
+
+
+def _await_stop(identities: list[Identity]) -> None:
+    """Wait until all are stopped or gone: a signal takes effect a little later, and much later in a call of a slow device."""
+    deadline = time.monotonic() + STOPPED_WITHIN_S
+    while any(alive(identity) and not paused(identity) for identity in identities) and time.monotonic() < deadline:
+        time.sleep(POLL_S / 10)
 
 
 def _own(entries: Mapping[int, ProcessEntry]) -> set[int]:
