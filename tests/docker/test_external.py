@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import subprocess
+import sys
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
@@ -18,6 +19,7 @@ from harness.runtimes.docker import compose, engine_client, images, resources
 from harness.runtimes.external.parse import nodes_from
 from harness.runtimes.external.runtime import ExternalRuntime
 from protocols.errors import UsageError
+from tests.external.programs import started, wait_until
 from tests.runtimes import need_docker
 
 pytestmark = pytest.mark.docker
@@ -197,6 +199,25 @@ async def test_an_interruption_leaves_the_shop_as_it_was(file: Path, client: Any
     assert now.pop("job-1").status == "exited"
     assert {one.status for one in now.values()} == {"running"}
     assert attachments(client, "order-db-1")
+
+
+@pytest.mark.parametrize(("order", "broken"), [("pause", "paused"), ("kill", "exited")])
+def test_a_killed_judge_leaves_no_container_broken(file: Path, client: Any, order: str, broken: str) -> None:
+    judge = f"""
+import asyncio, sys
+from pathlib import Path
+from harness.runtimes.external.parse import nodes_from
+from harness.runtimes.external.runtime import ExternalRuntime
+async def main():
+    runtime = ExternalRuntime("", nodes_from([], [], [], [], [sys.argv[1]], Path()))
+    runtime.{order}("order-service")
+    await runtime.settled()
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+    with started([sys.executable, "-c", judge, str(file)]):
+        wait_until(lambda: containers(client)["order-service-1"].status == broken, 20.0)
+    wait_until(lambda: containers(client)["order-service-1"].status == "running", 20.0)
 
 
 async def test_the_state_of_a_container_that_ends_by_itself_is_seen(file: Path, client: Any) -> None:

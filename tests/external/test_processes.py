@@ -213,6 +213,27 @@ async def test_a_heal_that_is_interrupted_is_carried_out_to_its_end(tmp_path: Pa
             assert state(pid) in ("S", "R")
 
 
+async def test_a_killed_judge_leaves_nothing_paused(tmp_path: Path) -> None:
+    judge = f"""
+import asyncio, sys
+from pathlib import Path
+from harness.runtimes.external.parse import nodes_from
+from harness.runtimes.external.runtime import ExternalRuntime
+async def main():
+    runtime = ExternalRuntime("", nodes_from(["order=" + sys.argv[1]], [], [], [], [], Path({str(tmp_path)!r})))
+    await runtime.up()
+    runtime.pause("order")
+    await asyncio.sleep(99)
+asyncio.run(main())
+"""
+    with started(program(MASTER, FILE=str(tmp_path / "own"))) as master:
+        wait_until(lambda: len(children(master)) == 2)
+        family = [master, *children(master)]
+        with started([sys.executable, "-c", judge, str(master)]):
+            await until(lambda: {state(pid) for pid in family} == {"T"}, 20.0)
+        await until(lambda: not {state(pid) for pid in family} - {"S", "R"}, 20.0)
+
+
 async def test_a_zombie_is_down(tmp_path: Path) -> None:
     parent = "import subprocess, sys, time\nchild = subprocess.Popen([sys.executable, '-c', NODE])\n"
     parent += "open(FILE, 'w').write(str(child.pid))\ntime.sleep(99)"

@@ -22,6 +22,7 @@ from harness.runtimes.deployment.state import StateFolder
 from protocols.backoff import Backoff
 
 TRIES = 5
+COMMAND_WITHIN_S = 60
 # A container that an engine began to make a moment ago may appear only after the first look.
 AGAIN_MS, LONGEST_AGAIN_MS = 500.0, 2_000.0
 # The shell counts the guarded entries, so that an ordinary end starts no interpreter.
@@ -40,11 +41,12 @@ printf %s "$lines" | "$@"
 
 
 class Guarded(msgspec.Struct, frozen=True, kw_only=True):
-    """A deployment to be ended, by its tag, or with `remove` a folder to be removed."""
+    """A deployment to be ended, by its tag, or with `remove` a folder to be removed, or a `command` to be run."""
 
     folder: str
     tag: str = ""
     remove: bool = False
+    command: tuple[str, ...] = ()
 
 
 class _Pipe:
@@ -106,7 +108,10 @@ def outstanding(lines: Iterable[bytes]) -> list[Guarded]:
 
 
 def clean_up(guarded: Guarded) -> None:
-    """End the processes and containers of one entry, and remove its folder if it is to go."""
+    """Run the command of one entry; or end its processes and containers, and remove its folder if it is to go."""
+    if guarded.command:
+        subprocess.run(guarded.command, check=True, timeout=COMMAND_WITHIN_S)
+        return
     folder = StateFolder(Path(guarded.folder))
     if guarded.tag:
         process.end(process.tagged(guarded.tag))
@@ -137,7 +142,7 @@ def main() -> int:
             clean_up(guarded)
         except Exception as error:  # noqa: BLE001  an entry that cannot be cleaned up must not keep the others
             with suppress(OSError), (registry.user_folder() / "watchdog.log").open("a") as log:
-                log.write(f"{guarded.folder}: {type(error).__name__}: {error}\n")
+                log.write(f"{guarded.folder or guarded.command}: {type(error).__name__}: {error}\n")
     return 0
 
 

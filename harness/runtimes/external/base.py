@@ -44,6 +44,9 @@ class ForeignNode(Protocol):
     def start(self) -> None:
         """Start the node if it is down, and return once it runs."""
 
+    def rescue(self) -> tuple[str, ...]:
+        """Return the arguments of `harness.runtimes.external.rescue` for this node, at once; empty without any."""
+
     def close(self) -> None:
         """Give up what this object holds. The node goes on as it is."""
 

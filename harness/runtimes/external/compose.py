@@ -94,6 +94,7 @@ class ContainerNode:
         self.name = f"{self._service}-{number}" if numbered else self._service
         image = str(summary.get("Image", "")).rpartition("/")[2].partition(":")[0]
         self._kind = guess_kind(self._service, image)
+        self._id = str(summary["Id"])
         self._state: State = _state(summary)
         self._taken_off: list[tuple[str, Mapping[str, Any]]] = []
 
@@ -103,6 +104,7 @@ class ContainerNode:
     def refresh(self) -> None:
         summary = self._project.containers().get(self._key)
         self._state = "down" if summary is None else _state(summary)
+        self._id = self._id if summary is None else str(summary["Id"])
 
     def kill(self) -> None:
         self._order("kill", "SIGKILL")
@@ -151,6 +153,9 @@ class ContainerNode:
                 with engine_errors(f"{self.name} cannot be connected to {name} again"):
                     _connect(self._project.client.networks.get(endpoint["NetworkID"]), handle, endpoint)
             self._taken_off.pop()
+
+    def rescue(self) -> tuple[str, ...]:
+        return "container", self._id
 
     def close(self) -> None:
         self._project.client.close()

@@ -60,6 +60,10 @@ class HookNode:
             raise
         self._state = "running"
 
+    def rescue(self) -> tuple[str, ...]:
+        """Return nothing: a start command may have been run by hand meanwhile."""
+        return ()
+
     def close(self) -> None:
         for command in (self._kill, self._start):
             if command is not None:

@@ -22,7 +22,7 @@ RESPAWN_WITHIN_S = 10.0
 SUPERVISOR_FIRST_S = 1.0
 """The time in which a supervisor may start a node again, before its start command is used."""
 POLL_S = 0.05
-LOOK_AGAIN_TICKS = 50
+LOOK_AGAIN_TICKS = 200
 
 
 class NodeProcesses:
@@ -212,6 +212,9 @@ class ProcessNode:
             self._launch(self._start)
         finally:
             self._starting = False
+
+    def rescue(self) -> tuple[str, ...]:
+        return () if self._identity is None else ("process", str(self._identity.pid), self._identity.started)
 
     def close(self) -> None:
         if self._start is not None:

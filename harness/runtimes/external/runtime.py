@@ -5,12 +5,15 @@ sequence of the orders. A node that a start command has started stays running wh
 """
 
 import asyncio
+import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Capability, FaultOwnership, Node
+from harness.runtimes.deployment import watchdog
 from harness.runtimes.deployment.order_thread import OrderThread
+from harness.runtimes.deployment.watchdog import Guarded
 from harness.runtimes.external.base import ForeignNode
 from harness.runtimes.external.unavailable import NodeFaultsOnly
 from protocols.service.tasks import Background, to_its_end
@@ -18,6 +21,7 @@ from protocols.service.tasks import Background, to_its_end
 LOOK_EVERY_S = 0.25
 RETURN_AFTER_S = 1.0
 """The time in which a supervisor may start a node again after a kill, before this runtime does."""
+RESCUE = "harness.runtimes.external.rescue"
 START_ORDER = ("store", "broker", "service", "gateway")
 
 
@@ -35,6 +39,7 @@ class ExternalRuntime(NodeFaultsOnly):
         # The failure of a start is raised by `heal`, which starts every node that is down.
         self._starts = Background(lambda _: None)
         self._looks = Background(lambda _: None)
+        self._guarded: dict[Guarded, None] = {}
         self._closed = False
 
     # ------------------------------------------------------------ the runtime's port
@@ -69,11 +74,13 @@ class ExternalRuntime(NodeFaultsOnly):
         return tuple(node.node() for node in self._nodes.values())
 
     def kill(self, name: str, *, stay_down: bool = False) -> None:
+        self._guard(name)
         self._enter(name, "kill")
         if not stay_down:
             self._starts.run(self._return(name), f"the return of {name}")
 
     def pause(self, name: str) -> None:
+        self._guard(name)
         self._enter(name, "pause")
 
     def resume(self, name: str) -> None:
@@ -125,11 +132,22 @@ class ExternalRuntime(NodeFaultsOnly):
         for kind in START_ORDER:
             failures += await self._try_all("start", [name for name in self._nodes if kinds[name] == kind])
         self._raise(failures)
+        for guarded in self._guarded:
+            watchdog.release(guarded)
+        self._guarded.clear()
 
     def _node(self, name: str) -> ForeignNode:
         if name not in self._nodes:
             raise KeyError(f"no node {name!r}; there are: {', '.join(self._nodes)}")
         return self._nodes[name]
+
+    def _guard(self, name: str) -> None:
+        """Have the watchdog put a node back if this process is killed before the next heal."""
+        if arguments := self._node(name).rescue():
+            guarded = Guarded(folder="", command=(sys.executable, "-P", "-m", RESCUE, *arguments))
+            if guarded not in self._guarded:
+                self._guarded[guarded] = None
+                watchdog.guard(guarded)
 
     def _enter(self, name: str, order: str) -> None:
         node = self._node(name)
