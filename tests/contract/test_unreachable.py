@@ -15,7 +15,7 @@ from tests.runtimes import EVERY_RUNTIME, deployment
 @pytest.mark.parametrize(
     ("statuses", "nothing_happened"), [("exact", 424), pytest.param("course", 400, marks=pytest.mark.slow)]
 )
-async def test_a_request_that_no_instance_was_sent_has_not_happened(
+async def test_a_request_that_reached_no_instance_did_not_happen(
     runtime: str, statuses: str, nothing_happened: int
 ) -> None:
     """Found beside each other: nginx answered 502 to it, which says that the outcome is unknown."""

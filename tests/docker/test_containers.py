@@ -1,4 +1,4 @@
-"""What only containers have: real cuts, labels, strays, and environments that are not what they should be."""
+"""Containers alone: cuts of networks, labels, leftovers and unusable environments."""
 
 import asyncio
 import os
@@ -40,7 +40,7 @@ def client() -> Iterator[Any]:
 
 
 def left(client: Any, begins: str) -> list[str]:
-    """Everything of the deployments that are called like this, in whatever state."""
+    """Return the names of all resources of the deployments with this name, in any state."""
     things = [
         *client.containers.list(all=True, filters=engine_client.filters(), ignore_removed=True),
         *client.networks.list(filters=engine_client.filters()),
@@ -75,8 +75,8 @@ async def test_a_cut_takes_the_container_off_its_network_and_gives_it_its_addres
         assert (await stock_of(client, name), await credit_of(client, buyer)) == (8, 8)
 
 
-async def test_a_pause_and_a_look_into_the_same_container_do_not_meet() -> None:
-    """Found by `make test-docker`: the look was frozen in its start, the engine waited for it, and nothing could thaw it."""
+async def test_a_pause_and_a_command_in_the_same_container_do_not_overlap() -> None:
+    """The command was frozen at its start, the engine waited for it, and no unpause was possible (`make test-docker`)."""
     async with DockerDeployment(SPEC) as shop:
         store = shop.platform.containers["stock-store"]
         async with asyncio.timeout(60):
@@ -90,8 +90,8 @@ async def test_a_pause_and_a_look_into_the_same_container_do_not_meet() -> None:
             await shop.restart("stock-store")
 
 
-async def test_a_look_into_a_paused_container_is_taken_when_it_runs_on() -> None:
-    """Found by CI: on a busy machine the look came after the pause, and the engine starts nothing in a paused container."""
+async def test_a_command_in_a_paused_container_runs_after_the_pause() -> None:
+    """On a busy machine the command came after the pause, and the engine starts nothing in a paused container (CI)."""
     async with DockerDeployment(SPEC) as shop:
         store = shop.platform.containers["stock-store"]
         shop.pause("stock-store")
@@ -111,8 +111,8 @@ async def test_a_look_into_a_paused_container_is_taken_when_it_runs_on() -> None
         await shop.free_disk("stock-store")
 
 
-async def test_what_a_command_prints_is_not_lost() -> None:
-    """Found on a busy machine: the engine calls a short command a success and returns nothing of what it printed."""
+async def test_the_output_of_a_command_is_not_lost() -> None:
+    """On a busy machine the engine reports a short command as successful without its output."""
     async with DockerDeployment(SPEC) as shop:
         store = shop.platform.containers["stock-store"]
         for number in range(60):
@@ -123,7 +123,7 @@ async def test_what_a_command_prints_is_not_lost() -> None:
             )
 
 
-async def test_a_look_that_was_put_off_ends_with_its_container() -> None:
+async def test_a_postponed_command_ends_with_its_container() -> None:
     async with DockerDeployment(SPEC) as shop:
         store = shop.platform.containers["stock-store"]
         shop.pause("stock-store")
@@ -140,7 +140,7 @@ async def test_a_look_that_was_put_off_ends_with_its_container() -> None:
 
 
 async def test_nothing_is_left_of_a_run_and_nothing_else_is_touched(client: Any, tmp_path: Path) -> None:
-    """Not even what Compose names like ours, as long as it has no label of ours."""
+    """Resources without our label stay, also those with a similar name from Compose."""
     begins = resources.project(tmp_path)
     stranger = client.networks.create(f"{begins}stranger", internal=True)
     try:
@@ -158,7 +158,7 @@ async def test_nothing_is_left_of_a_run_and_nothing_else_is_touched(client: Any,
 
 
 def test_compose_alone_brings_a_shop_up(client: Any, tmp_path: Path) -> None:
-    """As the head of docker-compose.yml says, with two instances of a service."""
+    """The command of the header of docker-compose.yml starts a shop, with two instances of a service."""
     variables = {"WDM_SECRET": "s3cret", "WDM_STORE_PASSWORD": "passw0rd", "WDM_PORT": "", "WDM_PROTOCOL": "2pc"}
     environment = {**os.environ, **images.variables(images.choose(client)), **variables}
     name = f"wdm-by-hand-{os.getpid()}"
@@ -179,7 +179,7 @@ def test_compose_alone_brings_a_shop_up(client: Any, tmp_path: Path) -> None:
         run("up", "--detach", "--scale", "order=2")
         gateway = run("port", "gateway", "8000").strip()
         asyncio.run(_buy(f"http://{gateway}"))
-        assert resources.remove_all(name) == []  # started by hand, it is nobody's stray
+        assert resources.remove_all(name) == []  # started by hand, it is no leftover of a user
         assert len(run("ps", "-q").split()) == 8
         # An instance takes up what a former life of its node left behind: no two may be one node.
         assert len(set(re.findall(r'"event": "serving", "node": "([^"]+)"', run("logs", "--no-color", "order")))) == 2
@@ -193,10 +193,10 @@ async def _buy(url: str) -> None:
             for operation, *arguments in (("create_user",), ("create_item", 1), ("create_order", "nobody")):
                 answered = 0
                 while answered < 6:  # in a row: by every instance
-                    heard = await shop.call(operation, *arguments)
-                    answered = answered + 1 if heard.outcome == "ok" else 0
+                    response = await shop.call(operation, *arguments)
+                    answered = answered + 1 if response.outcome == "ok" else 0
                     await asyncio.sleep(0.1)
         name, buyer = await item(shop, 9), await user(shop, 9)
-        for _ in range(4):  # whichever instance is asked
+        for _ in range(4):  # whichever instance answers
             assert (await shop.call("checkout", await order(shop, buyer, (name, 1)))).status == 200
         assert (await stock_of(shop, name), await credit_of(shop, buyer)) == (5, 5)

@@ -1,4 +1,4 @@
-"""What the engine grants each container: no capability, no new privilege, no root that can be written, a bound on processes."""
+"""The rights of each container: no capability, no new privilege, a read-only root, a bound on processes."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ BROKERED = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("streams", "
 
 
 def loose(container: Any) -> dict[str, Any]:
-    """Whatever this container has that it should not have."""
+    """Return the rights of this container that it should not have."""
     granted = container.attrs["HostConfig"]
     good = {
         "CapDrop": ["ALL"],
@@ -47,7 +47,7 @@ def loose(container: Any) -> dict[str, Any]:
 
 
 def effective(container: Any) -> str:
-    """The capabilities that its first process has and may ever have, as the kernel says."""
+    """Return the present and possible capabilities of its first process, from the kernel."""
     # Another user's process table is no secret: the engine gives it.
     pid = container.attrs["State"]["Pid"]
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -85,8 +85,8 @@ async def test_no_container_has_more_than_it_needs_and_the_shop_works(transport:
         assert bought == 9 - await credit_of(client, buyer) == (3 if transport == "http" else 4)
 
 
-async def test_a_store_writes_its_log_anew() -> None:
-    """It needs a second file in its folder, a child and a rename: all of it without a root that can be written."""
+async def test_a_store_rewrites_its_log() -> None:
+    """A rewrite needs a second file, a child process and a rename, all with a read-only root."""
     need_docker()
     spec = Spec(protocol="2pc", runtime="docker", respawn_after_s=0.2, time_limit_s=8.0)
     async with DockerDeployment(spec) as shop, ShopClient(shop.url, 20.0) as client:
@@ -107,7 +107,7 @@ async def test_a_store_writes_its_log_anew() -> None:
         assert await credit_of(client, buyer) == 9
 
 
-def test_a_deployment_leaves_no_volume_without_a_name() -> None:
+def test_a_deployment_leaves_no_anonymous_volume() -> None:
     need_docker()
 
     async def up_and_down(tag: list[str]) -> None:
@@ -123,8 +123,8 @@ def test_a_deployment_leaves_no_volume_without_a_name() -> None:
         assert not {volume.name for volume in client.volumes.list()} & set(mounted)
 
 
-def test_compose_by_hand_starts_nothing_with_an_example_for_a_secret(tmp_path: Path) -> None:
-    """As `.env.example` is, Compose refuses; what an older one published is refused by whoever is told it."""
+def test_compose_by_hand_starts_nothing_with_an_example_secret(tmp_path: Path) -> None:
+    """Compose rejects the present `.env.example`; services reject the secret that an older one published."""
     need_docker()
     example = dict(
         line.split("=", 1)
@@ -159,8 +159,8 @@ def test_compose_by_hand_starts_nothing_with_an_example_for_a_secret(tmp_path: P
     published = {"WDM_SECRET": "choose-your-own-7d1f", "WDM_STORE_PASSWORD": "choose-your-own-too-90ac"}
     try:
         for service in ("stock-store", "stock"):
-            said = run({**published, "WDM_RESTART": "no"}, "run", "--rm", "--no-deps", "-T", service)
-            assert said.returncode == 2, said
-            assert "is the published example; choose your own" in said.stdout + said.stderr
+            result = run({**published, "WDM_RESTART": "no"}, "run", "--rm", "--no-deps", "-T", service)
+            assert result.returncode == 2, result
+            assert "is the published example; choose your own" in result.stdout + result.stderr
     finally:
         run(published, "down", "--volumes", "--timeout", "1")

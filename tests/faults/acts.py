@@ -1,4 +1,4 @@
-"""What the tests of faults do again and again."""
+"""Shared actions of the tests of faults."""
 
 import asyncio
 import time
@@ -47,29 +47,29 @@ def services(shop: LocalDeployment) -> list[Node]:
 
 
 async def placed(client: ShopClient, count: int = 1) -> tuple[str, list[str], list[str]]:
-    """An item, users who can pay one each, an order each."""
+    """Create an item, users who can each pay for one, and an order for each."""
     name = await item(client, 100)
     buyers = await asyncio.gather(*(user(client, 1) for _ in range(count)))
     return name, buyers, await asyncio.gather(*(order(client, buyer, (name, 1)) for buyer in buyers))
 
 
 async def checkout(client: ShopClient) -> int:
-    """The status of a checkout of a new order."""
+    """Return the status of a checkout of a new order."""
     _, _, (one,) = await placed(client)
     return (await client.call("checkout", one)).status
 
 
 async def hangs(client: ShopClient, one: str, shop: LocalDeployment, fault: faults.Fault) -> int:
-    """The status of a checkout that waits for the fault's end."""
-    asked = asyncio.ensure_future(client.call("checkout", one))
-    done, _ = await asyncio.wait((asked,), timeout=0.3)
+    """Return the status of a checkout that waits for the fault's end."""
+    request = asyncio.ensure_future(client.call("checkout", one))
+    done, _ = await asyncio.wait((request,), timeout=0.3)
     assert not done
     await faults.end(shop, fault)
-    return (await asked).status
+    return (await request).status
 
 
 async def injected(shop: LocalDeployment, name: str) -> Faults:
-    """What is wrong with a service process, as it says itself."""
+    """Return the faults that a service process reports."""
     async with (
         aiohttp.ClientSession(headers={"x-wdm-secret": shop.secret}) as session,
         session.get(shop.node(name).url + PATH) as response,

@@ -1,4 +1,4 @@
-"""A shop that every fault can be injected into, one for the whole folder and each runtime; each test leaves it healed."""
+"""A shop with every capability, one for the folder and each runtime; each test leaves it healed."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Whatever happens, the end of a run heals everything and leaves nothing behind."""
+"""The end of a run heals every fault and leaves no process, port or folder."""
 
 import asyncio
 import socket
@@ -58,7 +58,7 @@ async def test_heal_all_undoes_everything_at_once(shop: LocalDeployment, client:
 
 
 @pytest.mark.asyncio(loop_scope="package")
-async def test_heal_all_undoes_also_what_no_fault_answers_for(shop: LocalDeployment, client: ShopClient) -> None:
+async def test_heal_all_undoes_also_states_without_a_fault(shop: LocalDeployment, client: ShopClient) -> None:
     shop.apply_rule("somebody", shop.links(), Rule(cut=True), Random(1))
     shop.pause("payment-1")
     shop.kill("stock-1", stay_down=True)
@@ -83,7 +83,7 @@ async def test_each_fault_heals_itself_in_any_order(shop: LocalDeployment, clien
 
 
 @pytest.mark.asyncio(loop_scope="package")
-async def test_a_fault_that_cannot_be_begun_leaves_nothing(shop: LocalDeployment) -> None:
+async def test_a_fault_that_cannot_start_leaves_no_effect(shop: LocalDeployment) -> None:
     fault = faults.fault("pause", ("order-1", "stock-1"), for_s=1)
     shop.pause("order-1")
     real, shop.pause = shop.pause, _fails  # type: ignore[method-assign]
@@ -101,7 +101,7 @@ def _fails(_: str) -> None:
 
 
 async def left(tag: str, nodes: list[Identity], ports: list[int]) -> list[str]:
-    """What is still there of a deployment."""
+    """Return the remaining processes, ports and folders of a deployment."""
     found = [f"process {identity.pid}" for identity in {*nodes, *process.tagged(tag)} if process.alive(identity)]
     for port in ports:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -144,7 +144,7 @@ async def test_nothing_is_left_when_a_run_ends_in_the_midst_of_its_faults(how: s
     await until(lambda: not [task for task in asyncio.all_tasks() - before if not task.done()])
 
 
-def test_a_shop_that_was_not_made_to_be_broken_says_so(tmp_path: Path) -> None:
+def test_a_shop_without_proxies_rejects_faults_of_links(tmp_path: Path) -> None:
     shop = LocalDeployment(Spec(protocol="2pc"), tmp_path)
     assert shop.links() == ()
     assert faults.refuse(shop, faults.fault("partition")) == "partition needs links, which this runtime does not have"

@@ -29,14 +29,14 @@ LINKS = {
 
 
 UNUSED = {"stock-1->payment-1", "payment-1->stock-1"}
-"""Services other than order say nothing to each other; in containers they could not."""
+"""Services other than order send each other no message; in containers they could not."""
 
 
 def links_of(shop: LocalDeployment) -> set[str]:
     return LINKS - UNUSED if shop.spec.runtime == "docker" else LINKS
 
 
-async def test_there_is_a_link_between_all_that_talk(shop: LocalDeployment) -> None:
+async def test_every_pair_of_connected_nodes_has_a_link(shop: LocalDeployment) -> None:
     assert {f"{source}->{to}" for source, to in shop.links()} == links_of(shop)
 
 
@@ -50,15 +50,15 @@ async def test_a_checkout_waits_for_the_end_of_a_partition(
     assert await hangs(client, one, shop, fault) == 200
 
 
-async def test_votes_ride_home_on_the_answer(shop: LocalDeployment, client: ShopClient) -> None:
-    """A link is who connects to whom: the one by which a participant would call its coordinator is not needed for a checkout."""
+async def test_votes_return_in_the_response(shop: LocalDeployment, client: ShopClient) -> None:
+    """A link has the direction of its connections: a checkout needs none from a participant to its coordinator."""
     await begin(shop, "partition", "payment->order")
     started = time.monotonic()
     assert await checkout(client) == 200
     assert time.monotonic() - started < 2
 
 
-async def test_a_partition_of_others_is_not_noticed(shop: LocalDeployment, client: ShopClient) -> None:
+async def test_a_partition_of_other_nodes_has_no_effect(shop: LocalDeployment, client: ShopClient) -> None:
     if not UNUSED & links_of(shop):
         assert "no link" in str(faults.refuse(shop, faults.fault("partition", ["stock<->payment"])))
         return
@@ -76,7 +76,7 @@ async def test_a_delay_makes_a_checkout_late(shop: LocalDeployment, client: Shop
     assert time.monotonic() - started >= 0.2  # the way there, the way back
 
 
-async def test_a_slow_link_carries_a_checkout_nevertheless(shop: LocalDeployment, client: ShopClient) -> None:
+async def test_a_checkout_succeeds_over_a_slow_link(shop: LocalDeployment, client: ShopClient) -> None:
     _, _, (one,) = await placed(client)
     await begin(shop, "slow", "stock->stock-store", bytes_per_s=2_000)
     started = time.monotonic()
@@ -87,12 +87,14 @@ async def test_a_slow_link_carries_a_checkout_nevertheless(shop: LocalDeployment
 async def test_lost_connections_lose_no_checkout(shop: LocalDeployment, client: ShopClient) -> None:
     name, _, orders = await placed(client, 12)
     fault = await begin(shop, "loss", "services", "stores", probability=0.05)
-    told = Counter([heard.outcome for heard in await asyncio.gather(*(client.call("checkout", one) for one in orders))])
+    outcomes = Counter(
+        [response.outcome for response in await asyncio.gather(*(client.call("checkout", one) for one in orders))]
+    )
     await faults.end(shop, fault)
     for one in orders:
         assert (await client.call("checkout", one)).status == 200
     assert await stock_of(client, name) == 88
-    assert told["ok"]
+    assert outcomes["ok"]
 
 
 async def test_one_name_covers_all_links_of_a_node(shop: LocalDeployment) -> None:

@@ -1,4 +1,4 @@
-"""A power cut of a real store under writes: what it may take, what it may not, and that the store starts again."""
+"""A power cut of a real store under writes: the bound on its losses, and the restart of the store."""
 
 import asyncio
 import os
@@ -55,7 +55,7 @@ class Server:
         return Redis(port=self._port, password=PASSWORD, retry=Retry(NoBackoff(), 0), socket_timeout=5)
 
     async def write(self) -> None:
-        """One number after another in one growing value, until the connection breaks."""
+        """Write one number after another into one growing value, until the connection breaks."""
         async with self.client() as client:
             try:
                 while True:
@@ -63,7 +63,7 @@ class Server:
                     self.acknowledged.append((time.monotonic(), self.next))
                     self.next += 1
             except (RedisError, OSError):
-                self.next += 1  # nobody knows about this one
+                self.next += 1  # no outcome is known of this write
 
     async def numbers(self) -> list[int]:
         async with self.client() as client:
@@ -71,17 +71,17 @@ class Server:
 
 
 async def cut_under_writes(server: Server, after_s: float, rng: Random) -> tuple[str, float]:
-    """Write, pull the plug, take the tail, start again. Returns what was done and when the plug was pulled."""
+    """Write, cut the power and the tail of the log, and start again; return the writes and the time of the cut."""
     writing = asyncio.create_task(server.write())
     watching = asyncio.create_task(server.log.run())
     await asyncio.sleep(after_s)
     pulled = time.monotonic()
     await server.kill()
     await writing
-    said = await server.log.cut(pulled, rng)
+    report = await server.log.cut(pulled, rng)
     watching.cancel()
     await server.start()
-    return said, pulled
+    return report, pulled
 
 
 async def test_with_always_nothing_acknowledged_is_lost_in_twenty_cuts(tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ async def test_with_always_nothing_acknowledged_is_lost_in_twenty_cuts(tmp_path:
     await server.start()
     try:
         for _ in range(20):
-            said, _ = await cut_under_writes(server, 0.02 + 0.03 * rng.random(), rng)
-            assert "torn write" in said
+            report, _ = await cut_under_writes(server, 0.02 + 0.03 * rng.random(), rng)
+            assert "torn write" in report
             kept = await server.numbers()
             assert set(kept) >= {number for _, number in server.acknowledged}
             assert kept == sorted(set(kept))
@@ -108,8 +108,8 @@ async def test_with_everysec_the_last_second_may_be_lost_and_nothing_older(tmp_p
     lost_any = 0
     try:
         for _ in range(2):
-            said, pulled = await cut_under_writes(server, SURE_AFTER_S + 0.3, rng)
-            assert said.startswith("cut ")
+            report, pulled = await cut_under_writes(server, SURE_AFTER_S + 0.3, rng)
+            assert report.startswith("cut ")
             kept = set(await server.numbers())
             lost = [(at, number) for at, number in server.acknowledged if number not in kept]
             lost_any += len(lost)
@@ -147,7 +147,7 @@ async def test_every_byte_of_the_last_second_and_no_other_can_be_where_it_is_cut
     assert found == set(range(10, 16))
 
 
-async def test_only_the_newest_part_is_cut_and_what_is_known_of_older_ones_does_not_count(tmp_path: Path) -> None:
+async def test_only_the_newest_part_is_cut_whatever_marks_older_ones_have(tmp_path: Path) -> None:
     old, watch = log_of(tmp_path, "appendonly.aof.9.incr.aof", 50), LogWatch(tmp_path, "everysec")
     watch.sample(100.0)
     sizes = set()
@@ -161,7 +161,7 @@ async def test_only_the_newest_part_is_cut_and_what_is_known_of_older_ones_does_
     assert (old.stat().st_size, sizes) == (50, {0, 1, 2, 3})
 
 
-async def test_what_survived_a_cut_is_on_disk(tmp_path: Path) -> None:
+async def test_the_log_that_survived_a_cut_is_on_disk(tmp_path: Path) -> None:
     file, watch = log_of(tmp_path, NAME, 30), LogWatch(tmp_path, "everysec")
     await watch.cut(100.0, Random(3))
     kept = file.stat().st_size

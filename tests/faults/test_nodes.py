@@ -1,4 +1,4 @@
-"""Faults of nodes on a real shop: they do what they say, overlap, and heal."""
+"""Faults of nodes on a real shop: their effects, their overlap and their heal."""
 
 import asyncio
 import sys
@@ -27,7 +27,7 @@ async def test_a_crash_without_an_end_is_followed_by_a_new_life(shop: LocalDeplo
     assert await checkout(client) == 200
 
 
-async def test_what_has_begun_has_happened(shop: LocalDeployment) -> None:
+async def test_a_kill_has_happened_when_its_start_returns(shop: LocalDeployment) -> None:
     """Found by `everything --runtime docker --seed 11`: healed before the engine had killed it, a node was still missing."""
     crash, pause = await begin(shop, "crash", "stock-1", "payment-store"), await begin(shop, "pause", "order-1")
     assert states(shop, "stock-1", "payment-store", "order-1") == ["down", "down", "paused"]
@@ -49,13 +49,13 @@ async def test_a_crash_lasts_until_the_last_fault_that_keeps_the_node_down(shop:
     await healed(shop)
 
 
-async def test_a_store_that_is_down_is_waited_for(shop: LocalDeployment, client: ShopClient) -> None:
+async def test_requests_wait_for_a_store_that_is_down(shop: LocalDeployment, client: ShopClient) -> None:
     _, _, (one,) = await placed(client)
     fault = await begin(shop, "crash", "stock-store")
     assert await hangs(client, one, shop, fault) == 200
 
 
-async def test_a_paused_node_answers_nothing_and_goes_on(shop: LocalDeployment, client: ShopClient) -> None:
+async def test_a_paused_node_sends_no_response_and_continues(shop: LocalDeployment, client: ShopClient) -> None:
     _, _, (one,) = await placed(client)
     pid = shop.node("payment-1").pid
     fault = await begin(shop, "pause", "payment")
@@ -82,33 +82,33 @@ async def test_a_paused_node_that_is_killed_is_no_error(shop: LocalDeployment) -
     await healed(shop)
 
 
-async def test_a_node_that_is_down_already_is_said_to_be(shop: LocalDeployment) -> None:
+async def test_a_fault_of_a_dead_node_reports_that_it_is_down(shop: LocalDeployment) -> None:
     crash = await begin(shop, "crash", "stock-1")
     await until(lambda: states(shop, "stock-1") == ["down"])
     for again in ("crash", "pause"):
-        _, told = await faults.start(shop, faults.fault(again, ["stock-1"]), Random(1))
-        assert "stock-1" in told
-        assert "down" in told
+        _, report = await faults.start(shop, faults.fault(again, ["stock-1"]), Random(1))
+        assert "stock-1" in report
+        assert "down" in report
     await faults.end(shop, crash)
     await healed(shop)
 
 
 async def test_a_lost_tail_leaves_a_store_that_serves(shop: LocalDeployment, client: ShopClient) -> None:
     before = shop.node("payment-store").pid
-    begun, told = await faults.start(shop, faults.fault("lost-tail", ["payment-store"]), Random(5))
+    begun, report = await faults.start(shop, faults.fault("lost-tail", ["payment-store"]), Random(5))
     assert begun.targets == ("payment-store",)
-    assert told.startswith("payment-store: cut ")
+    assert report.startswith("payment-store: cut ")
     await until(lambda: shop.node("payment-store").pid not in (before, None))
     await healed(shop)
     assert await checkout(client) == 200
 
 
-async def test_a_power_cut_takes_all_services_and_stores_and_gives_them_back(
+async def test_a_power_cut_ends_all_services_and_stores_which_then_serve_again(
     shop: LocalDeployment, client: ShopClient
 ) -> None:
-    fault, told = await faults.start(shop, faults.fault("power-cut", for_s=1), Random(6))
+    fault, report = await faults.start(shop, faults.fault("power-cut", for_s=1), Random(6))
     assert {node.state for node in shop.nodes() if node.kind != "gateway"} == {"down"}
-    assert told.count("-store: cut ") == 3
+    assert report.count("-store: cut ") == 3
     await faults.end(shop, fault)
     await healed(shop)
     assert await checkout(client) == 200
@@ -122,8 +122,8 @@ async def test_a_service_dies_at_the_failpoint_and_only_there(
     name, (buyer,), (one,) = await placed(client)
     before = {node.name: node.pid for node in shop.nodes()}
     fault = await begin(shop, "crash-at", failpoint=failpoint)
-    heard = await client.call("checkout", one)
-    assert heard.outcome != "fail"
+    response = await client.call("checkout", one)
+    assert response.outcome != "fail"
     await until(lambda: shop.node(victim).pid not in (before[victim], None))
     await healed(shop)
     second = shop.node(victim).pid
@@ -133,7 +133,7 @@ async def test_a_service_dies_at_the_failpoint_and_only_there(
     assert {node.name: node.pid for node in shop.nodes()} == {**before, victim: second}
 
 
-async def test_a_failpoint_that_is_disarmed_kills_nobody(shop: LocalDeployment, client: ShopClient) -> None:
+async def test_a_disarmed_failpoint_kills_no_process(shop: LocalDeployment, client: ShopClient) -> None:
     before = [node.pid for node in shop.nodes()]
     fault = await begin(shop, "crash-at", "order-1", failpoint="order:after-persist:commit", passing=2)
     assert await checkout(client) == 200  # the first passing
@@ -146,7 +146,7 @@ async def test_a_failpoint_counts_its_passings(shop: LocalDeployment, client: Sh
     _, _, orders = await placed(client, 3)
     before = shop.node("order-1").pid
     await begin(shop, "crash-at", "order", failpoint="order:after-persist:commit", passing=3)
-    other = await begin(shop, "skew", "order")  # told the same process: what was counted stays counted
+    other = await begin(shop, "skew", "order")  # sent to the same process: its passings stay counted
     assert [(await client.call("checkout", one)).status for one in orders[:2]] == [200, 200]
     await faults.end(shop, other)
     assert shop.node("order-1").pid == before
@@ -156,8 +156,8 @@ async def test_a_failpoint_counts_its_passings(shop: LocalDeployment, client: Sh
     assert await is_paid(client, orders[2])
 
 
-async def test_a_node_comes_back_also_where_nothing_is_started_again_by_itself(tmp_path: Path) -> None:
-    """It is wanted back so soon after the kill that the kill has not had its effect yet."""
+async def test_a_heal_starts_a_node_also_without_respawns(tmp_path: Path) -> None:
+    """The heal comes so soon after the kill that the kill has had no effect yet."""
 
     async def serves() -> bool:
         return True

@@ -1,4 +1,4 @@
-"""A link through the proxy: what it must never do to bytes, and what each rule does to them."""
+"""A link through the proxy: the order and integrity of bytes, and the effect of each rule."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ QUIET_S = 0.1  # so long nothing arrives where nothing may
 
 
 class Peer:
-    """A server behind one link: it answers with what it got, and counts who came."""
+    """A server behind one link, which returns the received bytes and counts its connections."""
 
     def __init__(self) -> None:
         self.proxy = Proxy()
@@ -171,7 +171,7 @@ async def test_a_cut_stalls_and_the_heal_delivers(peer: Peer) -> None:
     writer.close()
 
 
-async def test_what_was_sent_before_a_hang_up_still_arrives_after_the_heal(peer: Peer) -> None:
+async def test_bytes_sent_before_a_disconnect_arrive_after_the_heal(peer: Peer) -> None:
     reader, writer = await peer.client()
     writer.write(b"before")
     await reader.readexactly(6)
@@ -185,7 +185,7 @@ async def test_what_was_sent_before_a_hang_up_still_arrives_after_the_heal(peer:
     assert (bytes(peer.got), peer.ends) == (b"beforelate", ["end"])
 
 
-async def test_a_new_connection_hangs_in_a_cut_and_goes_on_after_it(peer: Peer) -> None:
+async def test_a_new_connection_waits_during_a_cut_and_continues_after_it(peer: Peer) -> None:
     peer.apply_rule(cut=True)
     reader, writer = await peer.client()
     writer.write(b"x")
@@ -196,7 +196,7 @@ async def test_a_new_connection_hangs_in_a_cut_and_goes_on_after_it(peer: Peer) 
     writer.close()
 
 
-async def test_who_hung_up_during_a_cut_was_never_connected(peer: Peer) -> None:
+async def test_a_client_that_disconnects_during_a_cut_was_never_connected(peer: Peer) -> None:
     peer.apply_rule(cut=True)
     _, writer = await peer.client()
     writer.write(b"never")
@@ -292,7 +292,7 @@ async def test_a_dead_peer_resets_the_client() -> None:
     await proxy.stop()
 
 
-async def test_a_peer_that_ends_tells_the_client(peer: Peer) -> None:
+async def test_the_end_of_a_peer_reaches_the_client(peer: Peer) -> None:
     reader, writer = await peer.client()
     writer.write(b"x")
     await reader.read(1)

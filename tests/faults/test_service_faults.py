@@ -1,4 +1,4 @@
-"""What service processes do to themselves when told to."""
+"""Faults in the code of service processes, alone and in a shop."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ shared = pytest.mark.asyncio(loop_scope="package")
 
 
 class RecordingLink:
-    """A link that takes notes, and a clock whose timers fire when they are told to."""
+    """A link that records its messages, and a clock whose timers fire on `release`."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -46,20 +46,20 @@ def send_ten(faults: Faults) -> tuple[RecordingLink, list[str]]:
     return inner, at_once
 
 
-def test_a_doubled_message_arrives_at_once_and_once_more() -> None:
+def test_a_duplicated_message_arrives_at_once_and_once_more() -> None:
     inner, at_once = send_ten(Faults(duplicate=1.0))
     assert at_once == [f"peer {number}" for number in range(10)]
     assert sorted(inner.sent) == sorted(at_once * 2)
 
 
-def test_held_messages_are_overtaken_and_none_is_lost() -> None:
+def test_delayed_messages_are_overtaken_and_none_is_lost() -> None:
     inner, at_once = send_ten(Faults(reorder=0.5, seed=3))
     assert 0 < len(at_once) < 10
     assert inner.sent != sorted(inner.sent)
     assert sorted(inner.sent) == [f"peer {number}" for number in range(10)]
 
 
-def test_the_seed_decides() -> None:
+def test_the_seed_determines_the_order() -> None:
     assert send_ten(Faults(reorder=0.5, seed=3))[0].sent == send_ten(Faults(reorder=0.5, seed=3))[0].sent
     assert send_ten(Faults(reorder=0.5, seed=3))[0].sent != send_ten(Faults(reorder=0.5, seed=4))[0].sent
 
@@ -69,7 +69,7 @@ class Bare:
     link: Any = None
 
 
-def test_where_nothing_is_injected_nothing_is_in_the_way() -> None:
+def test_without_faults_the_original_link_and_clock_are_used() -> None:
     driver, inner, clock = Bare(), RecordingLink(), LoopClock()
     injector = FaultInjector(driver, inner, clock)  # type: ignore[arg-type]
     injector.apply(Faults(crash_at={"order:after-do:end": 1}, skew_ms=-5_000, duplicate=0.1))
@@ -80,7 +80,7 @@ def test_where_nothing_is_injected_nothing_is_in_the_way() -> None:
     assert (driver.failpoint, driver.link, clock.offset_us) == (None, inner, 0)
 
 
-def test_two_at_once_add_up() -> None:
+def test_concurrent_faults_are_combined() -> None:
     one = Faults(crash_at={"a": 1}, skew_ms=100, duplicate=0.2, hold_ms=10)
     other = Faults(crash_at={"b": 2}, skew_ms=-30, reorder=0.1, hold_ms=70)
     both = one | other
@@ -99,13 +99,13 @@ def test_two_at_once_add_up() -> None:
         (b'{"typo": 1}', "typo"),
     ],
 )
-def test_nonsense_is_refused_by_name(body: bytes, what: str) -> None:
+def test_invalid_faults_are_rejected_by_name(body: bytes, what: str) -> None:
     with pytest.raises(ValueError, match=what):
         from_json(body)
 
 
 @shared
-async def test_the_endpoint_wants_the_secret_and_sense(shop: LocalDeployment) -> None:
+async def test_the_endpoint_requires_the_secret_and_valid_faults(shop: LocalDeployment) -> None:
     url = shop.node("order-1").url + PATH
     async with aiohttp.ClientSession() as session:
         async with session.post(url, data=b"{}") as response:
@@ -115,7 +115,7 @@ async def test_the_endpoint_wants_the_secret_and_sense(shop: LocalDeployment) ->
 
 
 async def sent(shop: LocalDeployment) -> float:
-    """How many messages all services have sent."""
+    """Return the number of messages that all services have sent."""
     total = 0.0
     async with aiohttp.ClientSession() as session:
         for node in services(shop):
@@ -126,7 +126,7 @@ async def sent(shop: LocalDeployment) -> float:
 
 
 @shared
-async def test_messages_are_doubled(shop: LocalDeployment, client: ShopClient) -> None:
+async def test_messages_are_duplicated(shop: LocalDeployment, client: ShopClient) -> None:
     async def sent_by_a_checkout() -> float:
         before = await sent(shop)
         assert await checkout(client) == 200
@@ -141,16 +141,16 @@ async def test_messages_are_doubled(shop: LocalDeployment, client: ShopClient) -
 
 
 @shared
-async def test_two_phase_commit_holds_under_doubled_and_overtaking_messages(
+async def test_two_phase_commit_holds_under_duplicated_and_reordered_messages(
     shop: LocalDeployment, client: ShopClient
 ) -> None:
     name, buyers, orders = await placed(client, 40)
     begun = [await begin(shop, kind, probability=0.4, hold_ms=30) for kind in ("duplicate", "reorder")]
-    told = await all_at_once(client, "checkout", [(one,) for one in orders])
+    responses = await all_at_once(client, "checkout", [(one,) for one in orders])
     await rests(shop)
     for fault in begun:
         await faults.end(shop, fault)
-    assert {heard.status for heard in told} == {200}
+    assert {response.status for response in responses} == {200}
     assert await stock_of(client, name) == 60
     assert [await credit_of(client, buyer) for buyer in buyers] == [0] * 40
 

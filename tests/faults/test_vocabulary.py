@@ -1,4 +1,4 @@
-"""The vocabulary as data: what is refused, before anything runs or before anything breaks, and in which words."""
+"""The kinds of faults as data: the rejection of invalid ones, before a run or an injection, and its message."""
 
 from random import Random
 from typing import Any
@@ -15,7 +15,7 @@ from protocols.registry import load
 
 
 class Paper:
-    """A runtime of two workers a service that has nothing but names."""
+    """A runtime of two workers a service, which has only names."""
 
     def __init__(self, *capabilities: str, foreign: tuple[str, ...] = ()) -> None:
         self.capabilities = frozenset(capabilities)
@@ -52,7 +52,7 @@ def refusal(kind: str, *names: str, runtime: Paper | None = None, **settings: ob
     return faults.refuse(runtime or Paper(*ALL), fault)  # type: ignore[arg-type]
 
 
-def test_every_kind_is_named_as_in_the_table_and_says_what_it_does() -> None:
+def test_every_kind_has_its_name_of_the_table_and_a_summary() -> None:
     assert list(faults.KINDS) == [
         *("crash", "crash-at", "pause", "partition", "delay", "loss"),
         *("slow", "lost-tail", "power-cut", "skew", "duplicate", "reorder"),
@@ -87,7 +87,7 @@ def test_every_kind_is_named_as_in_the_table_and_says_what_it_does() -> None:
         ("crash", {"targets": ()}, ["crash: an empty list of targets means nothing"]),
     ],
 )
-def test_what_cannot_be_meant_is_refused_by_name(kind: str, more: dict[str, Any], words: list[str]) -> None:
+def test_invalid_values_are_rejected_by_name(kind: str, more: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(UsageError) as refused:
         faults.fault(kind, **more)
     assert all(word in str(refused.value) for word in words), str(refused.value)
@@ -106,21 +106,21 @@ def test_what_cannot_be_meant_is_refused_by_name(kind: str, more: dict[str, Any]
         ("delay", "gateway", ["no link 'gateway'"]),
     ],
 )
-def test_a_target_that_does_not_exist_is_refused_by_name(kind: str, target: str, words: list[str]) -> None:
+def test_a_target_that_does_not_exist_is_rejected_by_name(kind: str, target: str, words: list[str]) -> None:
     why = refusal(kind, target)
     assert why is not None
     assert all(word in why for word in words), why
 
 
 @pytest.mark.parametrize("kind", faults.KINDS)
-def test_a_runtime_that_cannot_is_told_what_it_lacks(kind: str) -> None:
+def test_the_error_names_the_capability_that_a_runtime_lacks(kind: str) -> None:
     why = refusal(kind, runtime=Paper())
     assert why is not None
     assert all(need in why for need in faults.KINDS[kind].needs)
 
 
 @pytest.mark.parametrize("kind", ["crash", "pause", "lost-tail", "power-cut", "disk-full"])
-def test_a_server_that_somebody_else_runs_is_left_alone(kind: str) -> None:
+def test_an_existing_server_of_the_user_is_left_alone(kind: str) -> None:
     why = refusal(kind, "stores", runtime=Paper(*ALL, foreign=("stock",)))
     assert why is not None
     assert "stock-store is a server outside of wdm" in why
@@ -135,7 +135,7 @@ def test_a_server_that_somebody_else_runs_is_left_alone(kind: str) -> None:
         (("any",), "order:after-persist:commit", "name the node instead"),
     ],
 )
-def test_a_failpoint_that_nobody_passes_is_refused(names: tuple[str, ...], failpoint: str, words: str) -> None:
+def test_a_failpoint_that_no_role_passes_is_rejected(names: tuple[str, ...], failpoint: str, words: str) -> None:
     assert words in (refusal("crash-at", *names, failpoint=failpoint) or "")
     assert refusal("crash-at", "order-2", failpoint="order:after-persist:commit") is None
 
@@ -153,7 +153,7 @@ def test_names_stand_for_nodes() -> None:
 
 
 class Together(Paper):
-    """The same, on one store."""
+    """The same runtime with one shared store."""
 
     def nodes(self) -> tuple[Node, ...]:
         return tuple(node for node in super().nodes() if node.name != "stock-store")
@@ -173,7 +173,7 @@ def test_the_store_of_each_service_is_the_one_they_share() -> None:
             targets.nodes(runtime, "nodes", (name,))  # type: ignore[arg-type]
 
 
-def test_any_is_drawn_from_the_seed_among_what_the_fault_is_for() -> None:
+def test_any_is_drawn_from_the_seed_among_the_targets_of_the_fault() -> None:
     def drawn(aim: Any, name: str) -> set[str]:
         runtime: Any = Paper()
         found = {targets.draw(runtime, aim, (name,), Random(seed)) for seed in range(200)}

@@ -37,7 +37,7 @@ CODEC = Codec((Note,))
 
 
 class Running:
-    """A broker that runs, and may be killed and started again. What a test sends is its own: see ``fresh``."""
+    """A running broker, which may be killed and started again. Each test has its own messages: see `fresh`."""
 
     def __init__(self, kind: str, broker: Broker, keeper: NodeSupervisor) -> None:
         self.kind = kind
@@ -141,7 +141,7 @@ async def started(link: TransportLink, inbox: Inbox) -> AsyncIterator[TransportL
 
 
 async def drained(link: TransportLink) -> None:
-    """Until everything has left."""
+    """Wait until every message has left."""
     deadline = asyncio.get_running_loop().time() + WITHIN_S
     while link.waiting:
         assert asyncio.get_running_loop().time() < deadline, f"{link.waiting} messages did not leave"

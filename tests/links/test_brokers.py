@@ -18,7 +18,7 @@ def notes(name: str, count: int) -> set[Note]:
 
 
 class Rejecting(Inbox):
-    """Says of every other message that it can never be carried out."""
+    """An inbox that rejects every other message for good."""
 
     def refuses(self, note: Note) -> bool:
         return int(note.txn.rpartition(".")[2]) % 2 == 1
@@ -35,19 +35,19 @@ def send(link: object, to: str, what: set[Note]) -> None:
 
 
 async def test_a_service_receives_messages_and_their_sender_receives_the_answers(broker: Running) -> None:
-    asked, answered = notes("asked", 50), notes("answered", 50)
+    requests, replies = notes("requests", 50), notes("replies", 50)
     at_order, at_other, at_stock = Inbox(), Inbox(), Inbox()
     async with (
         started(broker.link("order-1"), at_order) as order,
         started(broker.link("order-2"), at_other),
         started(broker.link("stock-1"), at_stock) as stock,
     ):
-        send(order, "stock", asked)
-        await at_stock.until(asked)
+        send(order, "stock", requests)
+        await at_stock.until(requests)
         assert at_stock.senders == {"order-1"}
-        send(stock, "order-1", answered)
-        await at_order.until(answered)
-    assert not set(at_other.notes) & answered
+        send(stock, "order-1", replies)
+        await at_order.until(replies)
+    assert not set(at_other.notes) & replies
 
 
 async def test_instances_share_the_work_and_each_batch_is_handled_by_one(broker: Running) -> None:
@@ -66,8 +66,8 @@ async def test_instances_share_the_work_and_each_batch_is_handled_by_one(broker:
     assert len(set(one.notes) & set(other.notes) & wanted) < len(wanted) / 2
 
 
-async def test_there_may_be_more_instances_than_before(broker: Running) -> None:
-    asked, answered = notes("asked of three", 40), notes("answered to the third", 40)
+async def test_the_number_of_instances_may_grow(broker: Running) -> None:
+    requests, replies = notes("requests of three", 40), notes("replies to the third", 40)
     at_third, at_stock, at_others = Inbox(), Inbox(), Inbox()
     async with started(broker.link("order-1"), Inbox()) as order:
         await until(lambda: order.up)  # when there were two
@@ -76,10 +76,10 @@ async def test_there_may_be_more_instances_than_before(broker: Running) -> None:
         started(broker.link("stock-3", instances=3), at_stock) as stock,
         started(broker.link("stock-1", instances=3), at_others),
     ):
-        send(third, "stock", asked)
-        send(stock, "order-3", answered)
-        await at_third.until(answered)
-        await until(lambda: asked <= {*at_stock.notes, *at_others.notes})
+        send(third, "stock", requests)
+        send(stock, "order-3", replies)
+        await at_third.until(replies)
+        await until(lambda: requests <= {*at_stock.notes, *at_others.notes})
 
 
 async def test_unhandled_batches_are_delivered_again_to_the_next_life(broker: Running) -> None:
@@ -135,22 +135,22 @@ async def test_rejected_messages_become_dead_letters_alone_and_return_their_plac
 ) -> None:
     there, url = transport(broker.kind), broker.broker.urls["order-1"]
     wanted, inbox = notes("partly rejected", 3 * MOST_BATCHES_IN), Rejecting()
-    odd, letters = {note for note in wanted if inbox.refuses(note)}, set[Note]()
+    odd, dead = {note for note in wanted if inbox.refuses(note)}, set[Note]()
     async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox) as stock:
         for note in sorted(wanted, key=str):
             order.send("stock", note)
             await drained(order)  # a batch each
         await inbox.until(wanted)
         async with asyncio.timeout(20):
-            while not odd <= letters:
+            while not odd <= dead:
                 found = [letter for letter in await there.dead_letters(url) if b"partly rejected" in letter]
-                letters = {note for letter in found for note in CODEC.decode(letter)[1]}
+                dead = {note for letter in found for note in CODEC.decode(letter)[1]}
                 await asyncio.sleep(0.05)
         assert stock.counts.dead_lettered >= len(odd)
-    assert letters == odd
+    assert dead == odd
 
 
-async def test_a_slow_consumer_takes_only_so_much_and_then_everything(broker: Running) -> None:
+async def test_a_slow_consumer_takes_a_bounded_amount_and_finally_everything(broker: Running) -> None:
     wanted = notes("slow", 4 * MOST_BATCHES_IN)
     waiting: list[Callable[[], None]] = []
     slow = Inbox(handle=waiting.append)

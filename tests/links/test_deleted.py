@@ -65,18 +65,18 @@ async def made_again_and_read_again(broker: Running, delete: Delete) -> None:
         before, after, answers = notes(f"before {name}", 20), notes(f"after {name}", 20), notes(f"answer {name}", 20)
         send(order, "stock", before)
         await inbox.until(before)
-        with capture_logs() as said:
+        with capture_logs() as logs:
             await delete(url)
             async with asyncio.timeout(WITHIN_S):
-                await said_again(order, "stock", after, inbox)
-                await said_again(order, "stock-1", answers, inbox)
-        lost = [line for line in said if line["event"] == "broker lost"]
-        assert 1 <= len(lost) <= 6, said
+                await send_until_received(order, "stock", after, inbox)
+                await send_until_received(order, "stock-1", answers, inbox)
+        lost = [line for line in logs if line["event"] == "broker lost"]
+        assert 1 <= len(lost) <= 6, logs
         await until(lambda: order.up and stock.up and not order.trouble and not stock.trouble)
 
 
-async def said_again(link: object, to: str, what: set[Note], inbox: Inbox) -> None:
-    """As a protocol does: what was in a queue that is deleted is gone."""
+async def send_until_received(link: object, to: str, what: set[Note], inbox: Inbox) -> None:
+    """Send again until a message arrives, as a protocol does: messages in a deleted queue are lost."""
     while not what <= set(inbox.notes):
         send(link, to, what)
         await asyncio.sleep(0.2)
@@ -87,12 +87,12 @@ async def said_again(link: object, to: str, what: set[Note], inbox: Inbox) -> No
 async def test_a_message_to_an_instance_without_a_queue_is_lost_and_costs_no_connection(broker: Running) -> None:
     inbox, wanted = Inbox(), notes("wanted", 5)
     async with started(broker.link("order-1"), Inbox()) as order, started(broker.link("stock-1"), inbox):
-        with capture_logs() as said:
+        with capture_logs() as logs:
             send(order, "payment-9", notes("nowhere", 5))
             await until(lambda: order.counts.lost == 5)
             send(order, "stock", wanted)
             await inbox.until(wanted)
-        assert [line["event"] for line in said if line["log_level"] == "warning"] == ["messages without a destination"]
+        assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["messages without a destination"]
 
 
 @pytest.mark.parametrize("broker", ["streams"], indirect=True)
@@ -100,12 +100,12 @@ async def test_an_obstacle_of_a_stream_is_shown_as_long_as_it_lasts(broker: Runn
     url, wanted, inbox = broker.broker.urls["order-1"], notes("wanted", 5), Inbox()
     async with started(broker.link("stock-1"), inbox) as stock:
         await until(lambda: stock.up)
-        with capture_logs() as said:
+        with capture_logs() as logs:
             await valkey(url, "SET", "wdm:stock", "something else")
             await until(lambda: "WRONGTYPE" in stock.trouble)
             await asyncio.sleep(1.5)  # several attempts
         assert not stock.up
-        assert sum("WRONGTYPE" in str(line) for line in said) <= 2
+        assert sum("WRONGTYPE" in str(line) for line in logs) <= 2
         await valkey(url, "DEL", "wdm:stock")
         await until(lambda: stock.up and not stock.trouble)
         async with started(broker.link("order-1"), Inbox()) as order:
@@ -220,7 +220,7 @@ async def test_a_queue_of_dead_letters_of_an_earlier_version_is_used_as_it_is(br
 
 
 async def dead_letter_count(url: str) -> int | None:
-    """How many there are; None without their queue."""
+    """Return the number of dead letters; None without their queue."""
     async with await connect(url) as connection:
         channel = await connection.channel()
         try:

@@ -30,7 +30,7 @@ SOON_S = 30.0
 
 
 class Holding(Inbox):
-    """An inbox that finishes a batch when none of its notes is in ``held``; ``release`` finishes the rest."""
+    """An inbox that finishes a batch when none of its notes is in `held`; `release` finishes the rest."""
 
     def __init__(self, held: set[Note]) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ async def test_an_instance_that_joins_in_mid_batch_moves_no_offset_beyond_unfini
 
 
 async def test_deleted_topics_are_noticed_created_again_and_consumed_again(broker: Running) -> None:
-    asked, answered = Note("asked"), Note("answered")
+    request, answer = Note("request"), Note("answer")
     at_order, at_stock = Inbox(), Inbox()
     with capture_logs() as lines:
         async with (
@@ -90,10 +90,10 @@ async def test_deleted_topics_are_noticed_created_again_and_consumed_again(broke
             await admin.delete_topics([TOPIC, "wdm.replies.order"])
             await until(lambda: not order.up and not stock.up)  # nothing is sent meanwhile
             await until(lambda: order.up and stock.up)
-            order.send("stock", asked)
-            await at_stock.until({asked})
-            stock.send("order-1", answered)
-            await at_order.until({answered})
+            order.send("stock", request)
+            await at_stock.until({request})
+            stock.send("order-1", answer)
+            await at_order.until({answer})
     lost = [line["error"] for line in lines if line["event"] == "broker lost"]
     assert 2 <= len(lost) <= 4, "one line for each, and one more if the second topic goes later"
     assert all("are gone: wdm." in error for error in lost)
@@ -207,7 +207,7 @@ async def test_dead_letters_are_bounded_and_the_newest_are_read(broker: Running)
 
 
 def notes_of(partition: int, count: int) -> list[Note]:
-    """So many notes that go to this partition of the stock service's topic."""
+    """Return so many notes for this partition of the stock service's topic."""
     route, names = routing({"stock": 2}), (f"joined.{number}" for number in range(8 * (count + 8)))
     return [Note(name) for name in names if route("stock", Note(name)) == f"stock/{partition}"][:count]
 
@@ -231,7 +231,7 @@ async def until_committed(
 
 @asynccontextmanager
 async def member(broker: Running, name: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """A member of the stock service's group that is no link's."""
+    """Yield a consumer of the stock service's group that belongs to no link."""
     consumer = AIOKafkaConsumer(
         TOPIC,
         bootstrap_servers=servers(broker),
@@ -258,7 +258,7 @@ async def end_of(broker: Running, partition: int) -> int:
 
 
 async def delete_the_group(admin: Any) -> None:
-    """Have all members of the stock service's group leave it, and delete it before one has noticed."""
+    """Remove all consumers from the stock service's group, and delete the group before one of them has noticed."""
     coordinator = await admin.find_coordinator(TOPIC)
     ((_, _, _, _, _, members, *_),) = (await admin.describe_consumer_groups([TOPIC]))[0].groups
     for member, *_ in members:

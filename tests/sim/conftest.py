@@ -1,4 +1,4 @@
-"""Simulations for the tests, and a way to run something in one."""
+"""Simulated runs and shops for the tests."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -13,7 +13,7 @@ from harness.runtimes.sim.simulation import Simulation
 
 
 def plan_of(scenario: str, protocol: str = "2pc", seed: int = 1, **changes: Any) -> Plan:
-    """A packaged scenario, small, as `wdm chaos --runtime sim` runs it."""
+    """Return the plan of a packaged scenario, small, as `wdm chaos --runtime sim` runs it."""
     return replace(Plan(simulated(scenarios.load(scenario)), protocol, seed, runtime="sim"), **changes)
 
 
@@ -22,7 +22,7 @@ def examined(scenario: str, protocol: str = "2pc", seed: int = 1, **changes: Any
 
 
 def simulate(play: Callable[[Simulation], Coroutine[Any, Any, None]], seed: int = 1, **spec: Any) -> Simulation:
-    """Bring a shop up on a network that behaves, let ``play`` do what it wants with it, and return it."""
+    """Start a shop on a healed network, run `play` with it, stop it and return it."""
     loop = VirtualLoop()
     shop = Simulation(Spec(**{"protocol": "2pc", "respawn_after_s": 0.5, **spec}), seed, loop)
 

@@ -1,4 +1,4 @@
-"""`batch_init` is many commands: what it answers when it gets no further is true of all of them."""
+"""A `batch_init` of many commands: its answer at an obstacle is true of all of them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from tests.sim.conftest import simulate
 
 @asynccontextmanager
 async def in_doubt(shop: Simulation, items: int, bought: int) -> AsyncIterator[SimClient]:
-    """A shop of items of which one is locked by a checkout that stays in doubt inside the block."""
+    """Yield a client of a shop with one item locked by a checkout that stays in doubt inside the block."""
     async with shop.client(15) as client:
         assert (await client.call("init_items", items, 9, 1)).outcome == "ok"
         assert (await client.call("init_users", 1, 9)).outcome == "ok"
@@ -27,24 +27,24 @@ async def in_doubt(shop: Simulation, items: int, bought: int) -> AsyncIterator[S
         await checkout
 
 
-def test_a_batch_that_meets_a_lock_half_way_is_not_refused_as_if_nothing_had_happened() -> None:
+def test_a_batch_that_meets_a_lock_half_way_has_an_unknown_outcome() -> None:
     async def play(shop: Simulation) -> None:
         async with in_doubt(shop, items=1_100, bought=1_050) as client:
-            heard = await client.call("init_items", 1_100, 50, 1)
-            assert (heard.outcome, heard.status) == ("unknown", 503)
-            assert "1000 of 1100 are reset" in heard.value["error"]
-            assert "locked by transaction" in heard.value["error"]
+            response = await client.call("init_items", 1_100, 50, 1)
+            assert (response.outcome, response.status) == ("unknown", 503)
+            assert "1000 of 1100 are reset" in response.value["error"]
+            assert "locked by transaction" in response.value["error"]
             assert (await client.call("find_item", 999)).value["stock"] == 50
             assert (await client.call("find_item", 1_099)).value["stock"] == 9
 
     simulate(play, time_limit_s=3.0)
 
 
-def test_one_that_meets_it_at_the_first_step_is_refused() -> None:
+def test_a_batch_that_meets_a_lock_at_its_first_step_is_rejected() -> None:
     async def play(shop: Simulation) -> None:
         async with in_doubt(shop, items=5, bought=4) as client:
-            heard = await client.call("init_items", 5, 50, 1)
-            assert (heard.outcome, heard.status) == ("fail", 409)
+            response = await client.call("init_items", 5, 50, 1)
+            assert (response.outcome, response.status) == ("fail", 409)
             assert (await client.call("find_item", 0)).value["stock"] == 9
 
     simulate(play, time_limit_s=3.0)
@@ -54,10 +54,10 @@ def test_a_batch_ends_at_the_time_limit_also_where_its_store_is_slow() -> None:
     async def play(shop: Simulation) -> None:
         async with shop.client(60) as client:
             began = asyncio.get_running_loop().time()
-            heard = await client.call("init_orders", 500_000, 10, 10, 1)
+            response = await client.call("init_orders", 500_000, 10, 10, 1)
             assert asyncio.get_running_loop().time() - began < 2
-            assert (heard.outcome, heard.status) == ("unknown", 503)
-            done = int(heard.value["error"].split()[0])
+            assert (response.outcome, response.status) == ("unknown", 503)
+            done = int(response.value["error"].split()[0])
             assert 0 < done < 500_000
             assert (await client.call("find_order", done - 1)).outcome == "ok"
             assert (await client.call("find_order", done)).status == 404

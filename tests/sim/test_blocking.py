@@ -1,4 +1,4 @@
-"""An instance that never comes back, its clock an hour ahead: what it holds is free in time, or the verdict says so."""
+"""An instance that never returns, with a clock an hour ahead: its locks are free in time, or the verdict is violated."""
 
 from dataclasses import replace
 from typing import Any
@@ -29,12 +29,14 @@ def plan(protocol: str, options: dict[str, str], failpoint: str) -> Plan:
 
 
 def believed(tables: Any, now: int, name: str, txn: str, at: int) -> int:
-    """As it was: the age of a record by the clock of whoever has written it."""
+    """Return the age of a record by the clock of its writer, the former rule."""
     return now - int(tables[name][txn][at])
 
 
 @pytest.mark.parametrize(("protocol", "options", "failpoint", "_module"), CASES)
-def test_nobody_waits_longer_than_claimed(protocol: str, options: dict[str, str], failpoint: str, _module: Any) -> None:
+def test_no_transaction_waits_longer_than_claimed(
+    protocol: str, options: dict[str, str], failpoint: str, _module: Any
+) -> None:
     done = in_memory.run(plan(protocol, options, failpoint))
     found = next(result.finding.figures for result in done.judgement.results if result.checker == "blocking")
     assert done.judgement.verdict == "holds", done.judgement.reasons
@@ -42,7 +44,7 @@ def test_nobody_waits_longer_than_claimed(protocol: str, options: dict[str, str]
 
 
 @pytest.mark.parametrize(("protocol", "options", "failpoint", "module"), CASES)
-def test_a_clock_that_is_believed_is_found(
+def test_trust_in_a_foreign_clock_is_found(
     protocol: str, options: dict[str, str], failpoint: str, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "waited", believed)

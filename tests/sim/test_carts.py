@@ -1,4 +1,4 @@
-"""Carts that change, orders that are removed, stock and credit that are set anew: nobody is wronged, and it would be found."""
+"""Changes of carts, removals of orders, resets of stock and credit: every claim holds, and defects are found."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ CHANGES = {"init_items", "init_users", "init_orders", "remove_item", "remove_ord
 
 
 def bought(scenario: str, protocol: str, seed: int, **changes: Any) -> InMemoryRun:
-    """A packaged scenario in which clients have carts, whatever its workload is. Isolation is nothing that carts show."""
+    """Run a packaged scenario with the workload of carts, which cannot judge isolation."""
     found = scenarios.load(scenario)
     if found.workload_name != "carts":
         holds = tuple(name for name in found.must_hold if name != "isolation")
@@ -29,7 +29,7 @@ def bought(scenario: str, protocol: str, seed: int, **changes: Any) -> InMemoryR
 
 @pytest.mark.parametrize(("scenario", "seeds"), [(OURS, 3), ("kill-one-at-a-time", 2), ("everything", 1)])
 @pytest.mark.parametrize(("protocol", "options"), SHOPS, ids=str)
-def test_nobody_is_wronged(protocol: str, options: dict[str, str], scenario: str, seeds: int) -> None:
+def test_carts_keep_every_claim(protocol: str, options: dict[str, str], scenario: str, seeds: int) -> None:
     done: set[str] = set()
     for seed in range(1, seeds + 1):
         found = bought(scenario, protocol, seed, options=options)
@@ -38,8 +38,8 @@ def test_nobody_is_wronged(protocol: str, options: dict[str, str], scenario: str
     assert done >= CHANGES or seeds == 1
 
 
-def test_they_are_set_anew_in_mid_checkout() -> None:
-    """Else the whole would show nothing."""
+def test_balances_are_reset_during_checkouts() -> None:
+    """Without resets during checkouts the other tests would prove nothing."""
     met = 0
     for seed in range(1, 6):
         operations = bought(OURS, "saga", seed).history.operations
@@ -53,17 +53,17 @@ def test_they_are_set_anew_in_mid_checkout() -> None:
     assert met > 3
 
 
-def test_a_saga_that_gives_back_to_another_life_is_found() -> None:
-    """By a read of the life that it gave to, also where that was soon over."""
+def test_a_saga_that_compensates_another_life_of_an_account_is_found() -> None:
+    """A read of the life that received the amount shows it, also where that life was short."""
     assert "impossible-balance" in bought(OURS, "saga", 13, ablate=("same-life",)).names
     assert not bought(OURS, "saga", 13).names
 
 
 @pytest.mark.parametrize(("protocol", "options"), SHOPS, ids=str)
-def test_an_order_that_costs_what_its_items_cost_today_is_found(
+def test_an_order_charged_at_the_current_price_is_found(
     protocol: str, options: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is charged is what is shown, so the books balance: only the answers contradict each other."""
+    """The charged amount is the shown one, so the sums are right: only the answers contradict each other."""
     today: dict[str, int] = {}
 
     def init_accounts(tables: Any, config: Any, now: int, prefix: str, first: int, count: int, *about: int) -> Any:

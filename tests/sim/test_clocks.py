@@ -1,4 +1,4 @@
-"""Whatever a clock says, of a node that never comes back or in the midst of a wait: what it blocks is free after patience."""
+"""Wrong clocks of a node that never returns, or during a wait: its locks are free after the patience."""
 
 import asyncio
 from typing import Any
@@ -20,16 +20,16 @@ CASES = [*(("2pc", {"locks": locks}) for locks in LOCKS), ("saga", {})]
 
 
 async def until_it_dies(shop: Simulation, client: Any, bought: tuple[str, str, str]) -> None:
-    """Check orders of the item out until order-1 has got one, and is dead."""
+    """Check orders of the item out until order-1 has received one and is dead."""
     node = shop._machine("order-1")
     for _ in range(9):
         order = (await client.call("create_order", bought[1])).value
         assert (await client.call("add_item", order, bought[0], 1)).outcome == "ok"
-        heard = await client.call("checkout", order)
+        response = await client.call("checkout", order)
         if node.state == "down":
-            assert heard.outcome == "unknown"
+            assert response.outcome == "unknown"
             return
-    pytest.fail("order-1 was never asked")
+    pytest.fail("order-1 received no checkout")
 
 
 @pytest.mark.parametrize("ahead_ms", [HOUR_MS, 10_000, -HOUR_MS])
@@ -54,8 +54,8 @@ def test_a_coordinator_with_a_wrong_clock_that_never_comes_back(
 
 @pytest.mark.parametrize("jump_ms", [HOUR_MS, -HOUR_MS])
 @pytest.mark.parametrize(("protocol", "options"), CASES)
-def test_a_clock_that_jumps_while_somebody_waits(protocol: str, options: dict[str, str], jump_ms: int) -> None:
-    """A time limit is the client's: it ends neither at once nor an hour later, of the first attempt or of the tenth."""
+def test_a_clock_that_jumps_while_a_transaction_waits(protocol: str, options: dict[str, str], jump_ms: int) -> None:
+    """The time limit counts from the client's request: it ends neither at once nor an hour later, in every attempt."""
 
     async def play(shop: Simulation) -> None:
         async with shop.client(3 * LIMIT_S) as client:
@@ -63,18 +63,18 @@ def test_a_clock_that_jumps_while_somebody_waits(protocol: str, options: dict[st
             second = (await client.call("create_order", bought[1])).value
             assert (await client.call("add_item", second, bought[0], 1)).outcome == "ok"
             shop.kill("payment-store", stay_down=True)
-            asked = [("checkout", bought[2]), ("checkout", second), ("find_item", bought[0])]
+            requests = [("checkout", bought[2]), ("checkout", second), ("find_item", bought[0])]
             if protocol == "saga" or jump_ms > 0:
-                del asked[2]  # a saga locks nothing; and what seems to be old when a clock jumps ahead is given up
-            waiting = [asyncio.ensure_future(client.call(*one)) for one in asked[:1]]
+                del requests[2]  # a saga locks nothing; and a transaction that seems old after a jump ahead is aborted
+            waiting = [asyncio.ensure_future(client.call(*one)) for one in requests[:1]]
             await asyncio.sleep(0.3)
-            waiting += [asyncio.ensure_future(client.call(*one)) for one in asked[1:]]
+            waiting += [asyncio.ensure_future(client.call(*one)) for one in requests[1:]]
             await asyncio.sleep(0.2)
             await shop.disturb("jump", ["order-1", "stock-1"], Faults(skew_ms=jump_ms))
             await asyncio.sleep(LIMIT_S / 2)
-            assert [one.done() for one in waiting] == [False] * len(asked)
+            assert [one.done() for one in waiting] == [False] * len(requests)
             await asyncio.sleep(LIMIT_S)
-            assert [one.done() for one in waiting] == [True] * len(asked)
+            assert [one.done() for one in waiting] == [True] * len(requests)
             await shop.undisturb("jump")
             shop.revive("payment-store")
             await asyncio.sleep(PATIENCE_S)
@@ -84,7 +84,7 @@ def test_a_clock_that_jumps_while_somebody_waits(protocol: str, options: dict[st
     simulate(play, protocol=protocol, options=options, time_limit_s=LIMIT_S)
 
 
-def test_an_age_of_another_clock_decides_who_waits_and_not_for_how_long() -> None:
+def test_an_age_of_another_clock_decides_the_order_and_not_the_duration_of_waits() -> None:
     """A lock of a branch from the far future or past is free as soon as its transaction has ended."""
 
     async def play(shop: Simulation) -> None:

@@ -1,4 +1,4 @@
-"""What reads see of escrows: what the claims say, not less, and the weaker claim is needed."""
+"""Reads beside escrows: the claims hold, and the weaker claim is needed."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def runs(reads: str) -> Iterator[InMemoryRun]:
     return (in_memory.run(Plan(scenario, "2pc", seed, runtime="sim", options=options)) for seed in SEEDS)
 
 
-def test_what_is_settled_is_strictly_serializable() -> None:
+def test_settled_reads_are_strictly_serializable() -> None:
     for done in runs("settled"):
         assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), done.judgement.reasons
         assert check(done.history).figures["anomalies"] == {}
@@ -40,7 +40,7 @@ def test_without_waiting_two_checkouts_are_seen_in_two_orders_and_that_is_claime
 
 
 @pytest.mark.parametrize("scenario", ["everything", "hot-item", "slow-log", "store-cut", "kill-one-at-a-time"])
-def test_it_holds_whatever_breaks(scenario: str) -> None:
+def test_escrow_holds_under_every_fault(scenario: str) -> None:
     for seed in range(1, 4):
         done = examined(scenario, seed=seed, options={"locks": "escrow", "reads": "settled"})
         assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), f"seed {seed}: {done.judgement.reasons}"

@@ -1,4 +1,4 @@
-"""What has ended is forgotten, also what the killed lives of a coordinator have left: memory follows instances, not kills."""
+"""The memory of fences is bounded by the instances, not by the kills: also the fences of killed lives are collected."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ from tests.sim.conftest import simulate
 KILLS = 30
 PAUSE_S = 0.05
 STOCKED = 10_000
-LAST = 8  # checkouts one after the other at the end, so that each instance says what has ended
+LAST = 8  # checkouts one after the other at the end, so that each instance announces its ended transactions
 LOCKS = next(option.choices for option in load("2pc").options if option.name == "locks")
 SHOPS = [*(("2pc", {"locks": locks}) for locks in LOCKS), ("saga", {})]
 
@@ -25,7 +25,7 @@ async def buys(client: Any, item: str, user: str) -> Any:
 
 
 async def killed_under_load(shop: Simulation, client: Any, item: str, users: list[str]) -> None:
-    """Kill an instance of the coordinator, in turn, so often; meanwhile everybody buys."""
+    """Kill the instances of the coordinator in turn, so often, under a load of checkouts."""
     victims = shop._processes["order"]
 
     async def keeps_buying(user: str) -> None:
@@ -34,7 +34,7 @@ async def killed_under_load(shop: Simulation, client: Any, item: str, users: lis
             await asyncio.sleep(PAUSE_S)
 
     over = asyncio.Event()
-    crowd = [asyncio.ensure_future(keeps_buying(user)) for user in users]
+    clients = [asyncio.ensure_future(keeps_buying(user)) for user in users]
     for number in range(KILLS):
         victim = victims[number % len(victims)]
         life = victim.life
@@ -44,11 +44,11 @@ async def killed_under_load(shop: Simulation, client: Any, item: str, users: lis
             while victim.life == life or victim.state != "running":
                 await asyncio.sleep(0.05)
     over.set()
-    await asyncio.gather(*crowd)
+    await asyncio.gather(*clients)
 
 
 def remembered(tables: dict[str, dict[str, Any]]) -> dict[str, int]:
-    """How many horizons, lives and fences there are."""
+    """Return the numbers of horizons, lives and fences."""
     named = {
         name: sum(len(table) for key, table in tables.items() if key.startswith(name)) for name in ("fence:", "lives:")
     }
@@ -69,7 +69,7 @@ def test_a_participant_remembers_instances_and_not_lives(protocol: str, options:
             async with asyncio.timeout(60):
                 while await shop.unfinished():
                     await asyncio.sleep(0.25)
-            await asyncio.sleep(0.5)  # virtual: every instance has asked its store since
+            await asyncio.sleep(0.5)  # virtual: every instance has read its store since
             for _ in range(LAST):
                 bought = await buys(client, item, users[0])
                 assert bought.outcome == "ok", bought.value

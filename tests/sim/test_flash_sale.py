@@ -1,4 +1,4 @@
-"""A load that has nothing more to ask ends: without a fault to come there is nothing to wait for."""
+"""A load without further requests ends, unless a fault is still due."""
 
 from harness.checkers import Verdict
 from harness.metrics.outcomes import outcomes

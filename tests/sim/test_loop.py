@@ -1,4 +1,4 @@
-"""Virtual time: nothing is waited for, and everything happens in the order in which it was asked for."""
+"""Virtual time: no wait takes real time, and timers fire in the order of their times and registrations."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ def test_an_hour_takes_no_time() -> None:
     assert time.monotonic() - began < 60
 
 
-def test_what_is_due_at_the_same_moment_happens_in_the_order_it_was_asked_for() -> None:
+def test_timers_of_one_moment_fire_in_the_order_of_their_registration() -> None:
     loop, seen = VirtualLoop(), []
 
     async def all_at_once() -> None:
@@ -45,7 +45,7 @@ def test_time_never_goes_back() -> None:
     assert seen == [1.0]
 
 
-def test_waiting_for_what_nobody_will_do_is_an_error() -> None:
+def test_a_wait_without_any_pending_event_is_an_error() -> None:
     loop = VirtualLoop()
 
     async def wait() -> None:

@@ -1,4 +1,4 @@
-"""No course of prices, removals and new beginnings gives money away: every protocol, over the services' own handlers."""
+"""Sequences of prices, removals and new orders conserve money in every protocol, over the services' own handlers."""
 
 from typing import Any
 
@@ -26,10 +26,10 @@ def test_a_line_keeps_the_price_at_which_it_was_added(protocol: str, options: di
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
 
-            async def ok(*asked: Any) -> Any:
-                heard = await client.call(*asked)
-                assert heard.outcome == "ok", (asked, heard)
-                return heard.value
+            async def ok(*request: Any) -> Any:
+                response = await client.call(*request)
+                assert response.outcome == "ok", (request, response)
+                return response.value
 
             await ok("init_items", 5, 100, 10)
             await ok("init_users", 5, 1000)
@@ -52,7 +52,7 @@ def test_a_line_keeps_the_price_at_which_it_was_added(protocol: str, options: di
     simulate(play, protocol=protocol, options=options)
 
 
-def test_removing_a_line_asks_nobody_for_a_price() -> None:
+def test_the_removal_of_a_line_requests_no_price() -> None:
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
             await client.call("init_items", 2, 100, 10)

@@ -1,4 +1,4 @@
-"""The simulated network: its roughness ends with the heal, also for the packets that are under way."""
+"""The simulated network: its delays end with the heal, also for the packets under way."""
 
 import asyncio
 

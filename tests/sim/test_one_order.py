@@ -1,4 +1,4 @@
-"""One order that everybody wants something of at once: what is charged is what the order says, once, whoever dies meanwhile."""
+"""Concurrent requests for one order while nodes die: the order is charged once, with its total."""
 
 from random import Random
 

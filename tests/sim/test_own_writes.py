@@ -1,4 +1,4 @@
-"""A client reads just after the 200 of its checkout: it sees the effects where the claims say so, and elsewhere not always."""
+"""A client reads just after the 200 of its checkout: the read shows the effects where that is claimed."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ ROUNDS = 12
 
 
 def seen_at_once(protocol: str, **options: str) -> int:
-    """How many of so many clients saw their own checkout in all three services; messages to the participants are slow."""
+    """Return the number of clients that read their own checkout in all three services, with slow messages to participants."""
     seen = 0
 
     async def play(shop: Simulation) -> None:
@@ -41,7 +41,7 @@ async def sees_it(client: Any, bought: tuple[str, str, str]) -> bool:
 
 
 @pytest.mark.parametrize("protocol", EVERY_PROTOCOL)
-def test_with_the_defaults_a_client_reads_its_own_checkout(protocol: str) -> None:
+def test_a_client_reads_its_own_checkout_by_default(protocol: str) -> None:
     claimed = load(protocol)
     assert claimed.claims(claimed.configure()).own_writes == SEES_OWN_WRITES
     assert seen_at_once(protocol) == ROUNDS
@@ -49,7 +49,7 @@ def test_with_the_defaults_a_client_reads_its_own_checkout(protocol: str) -> Non
 
 @pytest.mark.parametrize("options", [{}, {"reads": "locked"}, {"reads": "committed"}, {"reads": "settled"}])
 @pytest.mark.parametrize("locks", ["wait-die", "escrow"])
-def test_the_claims_say_whether_it_does(locks: str, options: dict[str, str]) -> None:
+def test_the_claims_have_the_visibility_of_own_writes(locks: str, options: dict[str, str]) -> None:
     two_phase = load("2pc")
     claims = two_phase.claims(two_phase.configure({"locks": locks, **options}))
     seen = seen_at_once("2pc", locks=locks, **options)

@@ -1,4 +1,4 @@
-"""In the simulator too a message that is of no use ends among the dead letters, and whoever else comes is served."""
+"""A message that no service can process becomes a dead letter in the simulator too, and other requests are served."""
 
 import asyncio
 from random import Random
@@ -17,7 +17,7 @@ MANY = 200
 
 
 @pytest.mark.parametrize("protocol", ["2pc", "saga"])
-def test_what_is_planted_is_buried_and_a_checkout_goes_on(protocol: str) -> None:
+def test_an_injected_message_becomes_a_dead_letter_and_checkouts_continue(protocol: str) -> None:
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
             bought = await stocked(client)
@@ -32,14 +32,14 @@ def test_what_is_planted_is_buried_and_a_checkout_goes_on(protocol: str) -> None
     simulate(play, protocol=protocol, transport="streams")
 
 
-def test_the_fault_says_by_which_names_its_messages_are_found() -> None:
+def test_the_fault_reports_the_names_of_its_messages() -> None:
     async def play(shop: Simulation) -> None:
         fault = faults.fault("poison", ("stock", "order"))
         assert faults.refuse(shop, fault) is None
-        begun, said = await faults.start(shop, fault, Random(4))
+        begun, report = await faults.start(shop, fault, Random(4))
         await asyncio.sleep(1.0)
         found = {poison.injected_name(letter) for letter in await shop.dead_letters()}
-        unreadable, refused = said.split()
+        unreadable, refused = report.split()
         assert found == {f"stock {unreadable}", f"stock {refused}", f"order {unreadable}"}
         await faults.end(shop, begun)
 
@@ -50,13 +50,13 @@ def test_the_fault_says_by_which_names_its_messages_are_found() -> None:
 def test_the_scenario_of_poison_holds(protocol: str) -> None:
     done = examined("poison", protocol, transport="streams")
     assert (done.judgement.verdict, sorted(done.names)) == ("holds", [])
-    (letters,) = (one.finding for one in done.judgement.results if one.checker == "dead-letters")
-    assert letters.figures["planted"] >= 5
-    assert letters.figures["others"] == 0
+    (finding,) = (one.finding for one in done.judgement.results if one.checker == "dead-letters")
+    assert finding.figures["planted"] >= 5
+    assert finding.figures["others"] == 0
 
 
 @pytest.mark.parametrize("transport", ["http", "streams"])
-def test_a_message_that_the_store_refuses_and_nobody_planted_is_a_defect(transport: str) -> None:
+def test_a_rejected_message_that_no_fault_injected_is_a_defect(transport: str) -> None:
     async def play(shop: Simulation) -> None:
         (stock,) = shop._processes["stock"]
         stock.receive(Prepare("no sequence number", "order", "stock/0", 1, (0, 0), ()), "order-1")

@@ -1,4 +1,4 @@
-"""Every message that services sent each other is sent again, long after its transaction has ended: nothing happens."""
+"""Every message between services is sent again long after the end of its transaction, without an effect."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Message = tuple[str, str, Any]
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     found: list[Message] = []
     hear = Process.receive
 
@@ -37,7 +37,7 @@ async def _need(client: Any, operation: str, *arguments: Any) -> Any:
 
 
 async def everything_happens(shop: Simulation, client: Any) -> None:
-    """A checkout that succeeds, two that are rejected by one of the two others, and three that want the same item."""
+    """Make a checkout that succeeds, one that each participant rejects, and three for the same item."""
     await _need(client, "init_items", 3, 20, 1)
     await _need(client, "init_users", 3, 10)
     for user, item, quantity in ((0, 0, 2), (1, 1, 11), (2, 2, 30)):
@@ -64,7 +64,7 @@ async def state(client: Any) -> list[Any]:
 
 
 async def again(shop: Simulation, messages: list[Message]) -> None:
-    """Every message, as it was, to every instance of the service that it was for."""
+    """Send every message unchanged to every instance of its service."""
     for name, sender, message in messages:
         for process in shop._processes[name.rpartition("-")[0]]:
             process.receive(message, sender)
@@ -73,13 +73,13 @@ async def again(shop: Simulation, messages: list[Message]) -> None:
     await rests(shop)
 
 
-def replayed(protocol: str, options: dict[str, str], heard: list[Message], *ablate: str) -> None:
-    """One second later, a minute later, and after every node has been started again."""
+def replayed(protocol: str, options: dict[str, str], recorded: list[Message], *ablate: str) -> None:
+    """Send the messages again after a second, after a minute, and after a restart of every node."""
 
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
             await everything_happens(shop, client)
-            was, messages = await state(client), list(heard)
+            was, messages = await state(client), list(recorded)
             for pause_s in (1, 60):
                 await asyncio.sleep(pause_s)
                 await again(shop, messages)
@@ -93,17 +93,19 @@ def replayed(protocol: str, options: dict[str, str], heard: list[Message], *abla
 
 
 @pytest.mark.parametrize(("protocol", "options"), SHOPS, ids=str)
-def test_a_message_that_comes_again_has_no_effect_soon_later_or_after_a_restart(
-    protocol: str, options: dict[str, str], heard: list[Message]
+def test_a_repeated_message_has_no_effect_soon_later_or_after_a_restart(
+    protocol: str, options: dict[str, str], recorded: list[Message]
 ) -> None:
-    replayed(protocol, options, heard)
-    missing = {*load(protocol).messages} - {type(message) for _, _, message in heard}
+    replayed(protocol, options, recorded)
+    missing = {*load(protocol).messages} - {type(message) for _, _, message in recorded}
     assert {kind.__name__ for kind in missing} <= {"Wound"}, "every kind is sent here, but the one of wound-wait alone"
 
 
 @pytest.mark.parametrize(
     ("protocol", "ablated"), [("2pc", "refuse-stale"), ("2pc", "replay-verdict"), ("saga", "refuse-stale")]
 )
-def test_without_the_safeguard_it_takes_effect_again(protocol: str, ablated: str, heard: list[Message]) -> None:
+def test_a_repeated_message_has_an_effect_without_the_safeguard(
+    protocol: str, ablated: str, recorded: list[Message]
+) -> None:
     with pytest.raises((AssertionError, TimeoutError)):
-        replayed(protocol, {}, heard, ablated)
+        replayed(protocol, {}, recorded, ablated)

@@ -1,4 +1,4 @@
-"""The simulator's gateway answers what the real ones answer: the rows of the contract that are about methods and paths."""
+"""The simulator's gateway returns the answers of the real ones, for the rows of the contract about methods and paths."""
 
 import asyncio
 
@@ -30,20 +30,20 @@ def test_every_row_about_a_path_is_answered_with_its_status() -> None:
 
 
 def test_the_courses_statuses_are_those_of_the_simulator_as_well() -> None:
-    heard = {}
+    responses = {}
 
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
             for call in (("find_item", "nothing"), ("checkout", "nothing"), ("add_stock", "nothing", 1)):
-                heard[call[0]] = (await client.call(*call)).status
+                responses[call[0]] = (await client.call(*call)).status
 
     simulate(play, statuses="course")
-    assert set(heard.values()) == {400}
+    assert set(responses.values()) == {400}
 
 
 @pytest.mark.parametrize(("statuses", "nothing_happened"), [("exact", 424), ("course", 400)])
-def test_a_request_that_no_instance_was_sent_has_not_happened(statuses: str, nothing_happened: int) -> None:
-    heard: list[Response] = []
+def test_a_request_that_reached_no_instance_did_not_happen(statuses: str, nothing_happened: int) -> None:
+    responses: list[Response] = []
 
     async def play(shop: Simulation) -> None:
         async with shop.client(5) as client:
@@ -51,15 +51,15 @@ def test_a_request_that_no_instance_was_sent_has_not_happened(statuses: str, not
             shop.kill("payment-1", stay_down=True)
             while next(node.state for node in shop.nodes() if node.name == "payment-1") != "down":
                 await asyncio.sleep(0.1)  # a kill waits for a failpoint
-            heard.extend([await client.call("add_funds", user, 1), await client.call("find_user", user)])
+            responses.extend([await client.call("add_funds", user, 1), await client.call("find_user", user)])
 
     simulate(play, statuses=statuses)
-    assert [(one.status, one.outcome) for one in heard] == [(nothing_happened, "fail")] * 2
-    assert all("accepts no connection: nothing happened" in str(one.value) for one in heard)
+    assert [(one.status, one.outcome) for one in responses] == [(nothing_happened, "fail")] * 2
+    assert all("accepts no connection: nothing happened" in str(one.value) for one in responses)
 
 
 def test_a_request_that_was_sent_and_lost_is_unknown() -> None:
-    heard: list[Response] = []
+    responses: list[Response] = []
 
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
@@ -69,8 +69,8 @@ def test_a_request_that_was_sent_and_lost_is_unknown() -> None:
             await asyncio.sleep(1.0)  # it was sent, and waits for the store
             assert not waiting.done()
             shop.kill("payment-1", stay_down=True)
-            heard.append(await waiting)
+            responses.append(await waiting)
             shop.resume("payment-store")
 
     simulate(play)
-    assert [(one.status, one.outcome) for one in heard] == [(502, "unknown")]
+    assert [(one.status, one.outcome) for one in responses] == [(502, "unknown")]

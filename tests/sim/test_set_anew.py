@@ -1,4 +1,4 @@
-"""`batch_init` while a checkout stands still: afterwards an item has what was set, less what was sold after that."""
+"""A `batch_init` during a paused checkout: afterwards an item has its new stock, less the later sales."""
 
 import asyncio
 from typing import Any
@@ -25,7 +25,7 @@ async def rests(shop: Simulation) -> None:
 
 
 async def half_done(shop: Simulation, client: Any, asleep: str) -> tuple[str, "asyncio.Task[Any]"]:
-    """An order of seven of a hundred, whose checkout a service that stands still holds up."""
+    """Yield an order of seven of a hundred pieces whose checkout waits for a paused service."""
     assert (await client.call("init_items", 1, 100, 1)).outcome == "ok"
     assert (await client.call("init_users", 1, 100)).outcome == "ok"
     order = (await client.call("create_order", 0)).value
@@ -37,19 +37,19 @@ async def half_done(shop: Simulation, client: Any, asleep: str) -> tuple[str, "a
 
 
 @pytest.mark.parametrize(("protocol", "options"), SHOPS, ids=str)
-def test_stock_that_is_set_anew_gets_nothing_back(protocol: str, options: dict[str, str]) -> None:
+def test_stock_that_is_reset_receives_no_compensation(protocol: str, options: dict[str, str]) -> None:
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
             order, checkout = await half_done(shop, client, "payment-1")
             init = await client.call("init_items", 1, 100, 1)
-            heard = await checkout
+            response = await checkout
             await asyncio.sleep(LIMIT_S)
             shop.resume("payment-1")
             await rests(shop)
             stock = (await client.call("find_item", 0)).value["stock"]
             paid = (await client.call("find_order", order)).value["paid"]
             assert init.outcome in ("ok", "fail")
-            assert heard.outcome != "ok" or paid
+            assert response.outcome != "ok" or paid
             # Set anew after it was sold, or sold after that, or refused; never 107.
             allowed = {100, 93} if paid and init.outcome == "ok" else {93} if paid else {100}
             assert stock in allowed
@@ -58,7 +58,7 @@ def test_stock_that_is_set_anew_gets_nothing_back(protocol: str, options: dict[s
     simulate(play, protocol=protocol, options=options, time_limit_s=LIMIT_S)
 
 
-def test_a_saga_is_not_waited_for() -> None:
+def test_a_reset_does_not_wait_for_a_saga() -> None:
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
             _, checkout = await half_done(shop, client, "payment-1")

@@ -1,4 +1,4 @@
-"""A failing schedule becomes a small one that fails the same way, in another process as well."""
+"""A failing schedule is shrunk to one that fails in the same way, also in another process."""
 
 import os
 import subprocess
@@ -23,8 +23,8 @@ SIMULATED = 6
 """The column of docs/ablations.md with the scenario and seed."""
 
 
-def on_the_page(safeguard: str) -> tuple[str, str, int]:
-    """Read where the simulator misses a safeguard of 2pc: (scenario, safeguard, seed)."""
+def recorded_detection(safeguard: str) -> tuple[str, str, int]:
+    """Return the detection of an ablation of 2pc in `docs/ablations.md`: (scenario, safeguard, seed)."""
     section = PAGE.partition("\n## 2pc\n")[2].partition("\n## ")[0]
     row = next(line for line in section.splitlines() if line.startswith(f"| `{safeguard}`:"))
     scenario, seed = row.strip("| ").split(" | ")[SIMULATED].replace("`", "").split()
@@ -36,7 +36,7 @@ def planted(scenario: str, safeguard: str, seed: int) -> Plan:
 
 
 def replayed(folder: Path) -> subprocess.CompletedProcess[str]:
-    """In a new process, with other hashes."""
+    """Replay the run in a new process with other hashes."""
     command = [sys.executable, "-m", "wdm", "replay", str(folder), "--runs-dir", str(folder.parent)]
     return subprocess.run(
         command, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "7"}
@@ -52,7 +52,7 @@ def replayed(folder: Path) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_a_planted_bug_is_found_shrunk_and_replayed_elsewhere(safeguard: str, tmp_path: Path) -> None:
-    plan = planted(*on_the_page(safeguard))
+    plan = planted(*recorded_detection(safeguard))
     found = in_memory.run(plan)
     assert found.judgement.verdict == "violated"
     small = Shrinker(plan, found, budget_s=90).run()
@@ -66,7 +66,7 @@ def test_a_planted_bug_is_found_shrunk_and_replayed_elsewhere(safeguard: str, tm
     assert "CLAIMED AND VIOLATED" in again.stdout
 
 
-def test_what_is_taken_out_is_found_where_it_was_found_before() -> None:
+def test_an_ablation_is_found_under_the_recorded_seed() -> None:
     assert run_without("2pc", "guard", "hot-item", 1).names
 
 

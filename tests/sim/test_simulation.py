@@ -1,4 +1,4 @@
-"""The simulated shop: it keeps the contract, it can be broken in every way there is, and it always takes the same course."""
+"""The simulated shop: it keeps the contract, takes every kind of fault, and repeats its execution for a seed."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ SCENARIOS = sorted(scenarios.packaged())
 
 
 async def stocked(client: Any, stock: int = 9, credit: int = 9) -> tuple[str, str, str]:
-    """An item, a user, and an order of one piece."""
+    """Create an item, a user, and an order of one piece."""
     item = (await client.call("create_item", 1)).value
     user = (await client.call("create_user")).value
     await client.call("add_stock", item, stock)
@@ -44,7 +44,7 @@ async def balances(client: Any, item: str, user: str, order: str) -> tuple[int, 
     return found[0].value["stock"], found[1].value["credit"], found[2].value["paid"]
 
 
-def test_it_keeps_the_contract() -> None:
+def test_the_simulator_keeps_the_contract() -> None:
     async def play(shop: Simulation) -> None:
         async with shop.client(5) as client:
             bought = await stocked(client)
@@ -76,7 +76,7 @@ def test_a_checkout_waits_for_a_service_that_is_down() -> None:
     simulate(play)
 
 
-def test_a_process_that_dies_leaves_its_clients_in_the_dark() -> None:
+def test_a_process_that_dies_leaves_outcomes_unknown() -> None:
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
             bought = await stocked(client)
@@ -84,8 +84,8 @@ def test_a_process_that_dies_leaves_its_clients_in_the_dark() -> None:
             checkout = asyncio.ensure_future(client.call("checkout", bought[2]))
             await asyncio.sleep(0.5)
             shop.kill("order-1")
-            heard: Response = await checkout
-            assert (heard.outcome, heard.status) == ("unknown", 502)
+            response: Response = await checkout
+            assert (response.outcome, response.status) == ("unknown", 502)
             await shop.heal()
             await asyncio.sleep(3)
             assert await shop.unfinished() == []
@@ -93,7 +93,7 @@ def test_a_process_that_dies_leaves_its_clients_in_the_dark() -> None:
     simulate(play)
 
 
-def test_a_paused_node_goes_on_where_it_was() -> None:
+def test_a_paused_node_continues_where_it_stopped() -> None:
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
             bought = await stocked(client)
@@ -158,7 +158,7 @@ def test_every_fault_can_be_injected_and_healed(kind: str) -> None:
     simulate(play)
 
 
-def test_a_store_that_is_down_cannot_be_asked_what_is_unfinished() -> None:
+def test_a_store_that_is_down_lists_no_unfinished_transactions() -> None:
     async def play(shop: Simulation) -> None:
         shop.kill("stock-store", stay_down=True)
         with pytest.raises(EnvironmentFailure, match="stock"):
@@ -189,13 +189,13 @@ def test_two_phase_commit_holds(scenario: str) -> None:
 @pytest.mark.parametrize("protocol", [name for name in EVERY_PROTOCOL if name != "2pc"])
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
-def test_the_others_hold(scenario: str, protocol: str, seed: int) -> None:
+def test_the_other_protocols_hold(scenario: str, protocol: str, seed: int) -> None:
     done = examined(scenario, protocol, seed)
     assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), done.judgement.reasons
 
 
-@pytest.mark.parametrize(("transport", "heard"), [("http", 0), ("streams", 1)])
-def test_a_broker_keeps_what_is_sent_to_a_dead_process_until_it_is_handled(transport: str, heard: int) -> None:
+@pytest.mark.parametrize(("transport", "received"), [("http", 0), ("streams", 1)])
+def test_a_broker_keeps_what_is_sent_to_a_dead_process_until_it_is_handled(transport: str, received: int) -> None:
     async def play(shop: Simulation) -> None:
         shop.kill("stock-1", stay_down=True)
         await asyncio.sleep(1)
@@ -205,9 +205,9 @@ def test_a_broker_keeps_what_is_sent_to_a_dead_process_until_it_is_handled(trans
         await asyncio.sleep(30)
 
     shop = simulate(play, transport=transport)
-    told = [line for line in shop.world.trace.text().splitlines() if "Commit c.1" in line]
-    assert min(len(told), 1) == heard
-    assert len(told) <= 2
+    commits = [line for line in shop.world.trace.text().splitlines() if "Commit c.1" in line]
+    assert min(len(commits), 1) == received
+    assert len(commits) <= 2
 
 
 @pytest.mark.parametrize("protocol", EVERY_PROTOCOL)
@@ -217,7 +217,7 @@ def test_it_holds_over_a_broker(protocol: str) -> None:
         assert (done.judgement.verdict, sorted(done.names)) == ("holds", []), f"seed {seed}: {done.judgement.reasons}"
 
 
-def test_the_default_scenario_has_enough_of_everything() -> None:
+def test_the_default_scenario_has_checkouts_and_faults_enough() -> None:
     done = examined(scenarios.DEFAULT)
     assert sum(operation.op == "checkout" for operation in done.history.operations) >= 20
     assert len(done.history.of_kind("fault-start")) >= 3
@@ -257,7 +257,7 @@ def test_another_salt_is_another_course_for_the_same_load() -> None:
     assert one.schedule == other.schedule
 
 
-def test_a_defect_inside_a_service_is_told_and_nothing_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_of_a_service_is_reported_and_nothing_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     from protocols.service.driver import Driver
 
     def broken(*_: Any) -> None:
@@ -269,23 +269,23 @@ def test_a_defect_inside_a_service_is_told_and_nothing_holds(monkeypatch: pytest
     assert any("ZeroDivisionError: planted" in reason for reason in done.judgement.reasons)
 
 
-def test_a_plan_says_which_runtime_it_is_for() -> None:
+def test_a_plan_has_its_runtime() -> None:
     assert plan_of("hot-item").header().runtime == "sim"
 
 
-def test_before_a_fault_there_is_a_rush() -> None:
+def test_a_burst_precedes_a_fault() -> None:
     history = examined(scenarios.DEFAULT).history
-    asked = [operation.invoked_ns for operation in history.operations]
+    begins = [operation.invoked_ns for operation in history.operations]
     breaks = [event.at_ns for event in history.of_kind("fault-start")]
     tenth = 100_000_000
 
     def between(first: int, last: int) -> int:
-        return sum(at + first <= begin < at + last for at in breaks for begin in asked)
+        return sum(at + first <= begin < at + last for at in breaks for begin in begins)
 
     assert between(-tenth, 0) > 3 * between(-3 * tenth, -2 * tenth)
 
 
-def test_the_end_wakes_clients_that_only_wait_for_their_turn() -> None:
+def test_the_end_of_the_load_wakes_waiting_clients() -> None:
     hot = scenarios.load("hot-item")
     slow = msgspec.structs.replace(hot.workload, clients=16, rate_per_s=0.5, burst_s=0.1)
     for faults_of_it in (hot.faults, ()):

@@ -1,4 +1,4 @@
-"""A protocol names its states as it likes: the harness knows only their kinds, those of a plug-in as well as ours.
+"""The names of states are the protocol's: the harness uses their kinds alone, also those of a plug-in.
 
 And a fence that should have been collected is found, by the probe of a run and by the search.
 """
@@ -52,7 +52,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 def plug_in(states: Mapping[str, frozenset[StateKind]]) -> Protocol:
-    """Two-phase commit by another name, with other names for its states."""
+    """Return two-phase commit under another name, with other names for its states."""
     ours = registry.load("2pc")
 
     def list_txns(*about: Any) -> tuple[Any, ...]:
@@ -68,7 +68,7 @@ def all_named() -> dict[str, frozenset[StateKind]]:
 
 
 def most(done: InMemoryRun) -> dict[str, int]:
-    """The largest count of each kind that a probe of the run found."""
+    """Return the largest count of each kind in the probes of the run."""
     return {name: max(probe.data[name] for probe in done.history.of_kind("probe")) for name in LEFT}
 
 
@@ -106,7 +106,7 @@ def test_a_protocol_whose_state_has_no_known_kind_is_refused(kinds: frozenset[An
 
 
 @pytest.mark.parametrize("name", registry.names())
-def test_every_kind_is_what_the_checker_counts(name: str) -> None:
+def test_the_checker_counts_every_kind(name: str) -> None:
     assert set(LEFT) == {kind.value for kind in StateKind}
     assert frozenset().union(*registry.load(name).states.values()) <= set(StateKind)
 
@@ -115,7 +115,7 @@ def test_every_kind_is_what_the_checker_counts(name: str) -> None:
 
 
 def kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No fence is ever collected."""
+    """Disable the collection of fences."""
     drop = fences.drop
 
     def keep(tables: Tables, name: str, field: str) -> None:
@@ -127,14 +127,14 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def uncollected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No fence is ever collected, and no store records up to where it should have been."""
+    """Disable the collection of fences and the record of the point up to which they should be collected."""
     for commands in (saga.commands, two_phase.commands):
         monkeypatch.setattr(commands, "collect", lambda *_: None)
 
 
 @pytest.mark.parametrize("defect", [kept, uncollected])
 @pytest.mark.parametrize("name", FENCED)
-def test_fences_that_nobody_collects_are_found(
+def test_fences_that_are_never_collected_are_found(
     name: str, defect: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     defect(monkeypatch)
@@ -142,12 +142,12 @@ def test_fences_that_nobody_collects_are_found(
     assert done.names == {"fence-left"}
     (probe, *_) = reversed(done.history.of_kind("probe"))
     assert probe.data["fences"] > 10
-    assert any(" fenced in stock" in told for told in probe.data["unfinished"])
+    assert any(" fenced in stock" in line for line in probe.data["unfinished"])
 
 
 @pytest.mark.parametrize("defect", [kept, uncollected])
 @pytest.mark.parametrize("name", FENCED)
-def test_the_search_finds_them_as_well(
+def test_the_search_finds_uncollected_fences_as_well(
     name: str, defect: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     defect(monkeypatch)

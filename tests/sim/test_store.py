@@ -1,4 +1,4 @@
-"""The simulated store and the connection to it promise what the real ones do, and break it no sooner."""
+"""The simulated store and its connection keep the promises of the real ones."""
 
 import asyncio
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def add(bench: Bench, delta: int = 1) -> "asyncio.Task[object]":
     return asyncio.ensure_future(bench.store.once(Command("adjust", (KEY, delta))))
 
 
-def test_commands_are_executed_in_the_order_in_which_they_were_handed_over() -> None:
+def test_commands_are_executed_in_the_order_of_their_submission() -> None:
     async def play(bench: Bench) -> None:
         bench.network.rough = True
         answers: list[object] = []
@@ -76,12 +76,12 @@ def test_commands_are_executed_in_the_order_in_which_they_were_handed_over() -> 
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_what_must_not_run_twice_never_does_whatever_breaks(seed: int) -> None:
+def test_a_command_that_must_not_run_twice_never_does(seed: int) -> None:
     """Each is either answered, or unknown and executed at most once, or refused and never executed."""
 
     async def play(bench: Bench) -> None:
         rng = Random(seed)
-        told = {"ok": 0, "unknown": 0}
+        outcomes = {"ok": 0, "unknown": 0}
         tasks = []
         for _ in range(60):
             tasks.append(add(bench))
@@ -97,14 +97,14 @@ def test_what_must_not_run_twice_never_does_whatever_breaks(seed: int) -> None:
         for task in tasks:
             try:
                 await task
-                told["ok"] += 1
+                outcomes["ok"] += 1
             except StoreUnknown:
-                told["unknown"] += 1
+                outcomes["unknown"] += 1
             except StoreDown:
                 pass
         await asyncio.sleep(5)
-        assert told["ok"] <= bench.balance <= told["ok"] + told["unknown"]
-        assert told["ok"]
+        assert outcomes["ok"] <= bench.balance <= outcomes["ok"] + outcomes["unknown"]
+        assert outcomes["ok"]
 
     Bench(seed).play(play)
 
@@ -145,7 +145,7 @@ def test_always_loses_nothing_that_was_answered() -> None:
     Bench(durability="always").play(play)
 
 
-def test_after_a_cut_that_ends_in_a_reset_it_connects_again() -> None:
+def test_the_connection_is_made_again_after_a_reset() -> None:
     async def play(bench: Bench) -> None:
         bench.network.apply_rule("cut", [WIRE], Rule(cut=True), Random(1))
         bench.server.kill(stay_down=False)
@@ -158,7 +158,7 @@ def test_after_a_cut_that_ends_in_a_reset_it_connects_again() -> None:
     Bench().play(play)
 
 
-def test_a_paused_server_is_given_up_and_what_may_run_twice_is_sent_again() -> None:
+def test_repeatable_commands_to_a_paused_server_are_sent_again() -> None:
     async def play(bench: Bench) -> None:
         answers: list[object] = []
         bench.server.pause()
@@ -182,18 +182,18 @@ def test_a_full_disk_takes_what_the_store_had_in_memory_only(durability: str, ac
     async def play(bench: Bench) -> None:
         await add(bench)
         bench.server.fill_disk()
-        asked: list[object] = []
+        results: list[object] = []
         for _ in range(3):  # each is sent again until it is accepted
-            bench.store.submit(Command("adjust", (KEY, 1)), asked.append)
+            bench.store.submit(Command("adjust", (KEY, 1)), results.append)
         await asyncio.sleep(0.3)
-        assert 1 + len(asked) == acknowledged == bench.balance
+        assert 1 + len(results) == acknowledged == bench.balance
         assert (bench.server.state == "down") == (durability == "always")
         bench.server.kill(stay_down=True)
         assert bench.balance == 1
         bench.server.free_disk()
         bench.server.revive()
         await asyncio.sleep(3)
-        assert len(asked) == 3
+        assert len(results) == 3
         assert bench.balance == 4 - (acknowledged - 1)
 
     Bench(1, durability).play(play)
