@@ -5,9 +5,9 @@
 
 import asyncio
 import os
+import random
 import shlex
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -30,6 +30,7 @@ INTERPRETERS = {"node": "node"}
 """The programs outside the test environment that shops need."""
 
 START_WITHIN_S = 20.0
+ANY = random.SystemRandom()  # a seed of the tests would give each process the same ports
 
 
 class RunningShop:
@@ -79,8 +80,9 @@ class RunningShop:
     async def kill(self, node: str, number: int = signal.SIGKILL) -> int:
         """End a node with a signal, and return its exit code."""
         process = self._processes[node]
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
         code = await process.wait()
         del self._processes[node]
         process._transport.close()  # type: ignore[attr-defined]  # closes its end of the pipe now, not at the next collection
@@ -98,20 +100,18 @@ class RunningShop:
         await asyncio.gather(*(self.start(node) for node in nodes or self.nodes))
 
 
-def _free_ports(count: int) -> list[int]:
-    """Return ports that are free now. Other tests may be looking for some at the same time, so all are held together."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [held.getsockname()[1] for held in sockets]
-    for held in sockets:
-        held.close()
-    return ports
+def _free_port() -> int:
+    """Return a port below those that the kernel gives to clients, by chance: other test processes look for some as well."""
+    from harness.runtimes.deployment.ports import is_free  # the nodes import this module too, and need no harness
+
+    return next(port for port in iter(lambda: ANY.randrange(10_000, 32_000), None) if is_free(port))
 
 
 def _commands(name: str, data: Path, faults: str) -> dict[str, list[str]]:
     """Return the command of each node of a shop. `env` lets it start from any folder."""
     start = ["env", f"PYTHONPATH={ROOT}", *PROGRAMS[name]]
     nodes = SERVICES if name == "asyncio" else ("shop",)
-    ports = dict(zip(nodes, _free_ports(len(nodes)), strict=True))
+    ports = {node: _free_port() for node in nodes}
     rest = ["--data", str(data), "--faults", faults]
     if name != "asyncio":
         return {"shop": [*start, "--port", str(ports["shop"]), *rest]}
@@ -129,3 +129,17 @@ async def running(name: str, data: Path, faults: Iterable[str] = ()) -> AsyncIte
     finally:
         for node in list(shop._processes):
             await shop.kill(node)
+        for pid in _nodes_on(data):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _nodes_on(data: Path) -> list[int]:
+    """Return the processes that somebody else has started with a start command of the shop whose state is in this folder."""
+    words = f"\0--data\0{data}\0".encode()
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if words in file.read_bytes():
+                found.append(int(file.parent.name))
+    return found

@@ -1,6 +1,7 @@
 """Each foreign shop meets the contract as long as no fault is switched on."""
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -151,6 +152,21 @@ async def _cut_off(client: Client, node: str, orders: list[str]) -> set[str]:
     await client.reopen()
     assert {answer.outcome for answer in answers.values()} <= {"ok", "unknown"}
     return {one for one, answer in answers.items() if answer.outcome == "ok"}
+
+
+@pytest.mark.parametrize("name", SHOPS)
+async def test_a_node_starts_again_by_its_command_and_ends_with_its_shop(name: str, tmp_path: Path) -> None:
+    async with running(name, tmp_path) as shop:
+        node = shop.nodes[-1]
+        async with Client(shop) as client:
+            buyer = await user(client, 5)
+        await shop.kill(node)
+        again = await asyncio.create_subprocess_shell(f"exec {shop.start_line(node)}", stdout=asyncio.subprocess.PIPE)
+        assert again.stdout is not None
+        assert (await again.stdout.readline()).startswith(b"listening on ")
+        async with Client(shop) as client:
+            assert await credit_of(client, buyer) == 5
+    assert await again.wait() == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("name", SHOPS)
