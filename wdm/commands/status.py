@@ -23,7 +23,7 @@ def status(folder: StateFolder, as_json: bool) -> int:
     shop = running(folder)
     about = shop.deployment
     if as_json:
-        nodes = [asdict(node) for node in shop.nodes]
+        nodes = [{**asdict(node), "takes": sorted(node.takes)} for node in shop.nodes]
         head = {"protocol": about.spec.protocol, "runtime": about.runtime, "gateway": about.gateway}
         state = {"phase": about.phase, "supervised": shop.supervised, "troubles": list(shop.troubles)}
         ui.document({**head, **state, "nodes": nodes})
