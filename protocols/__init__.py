@@ -1,1 +1,1 @@
-"""What runs inside a service: the protocols, the shop they serve, and the shell around them."""
+"""The code inside a service: the protocols, the shop, and the shell around them."""

@@ -85,7 +85,7 @@ class Driver:
         self._batched = batched
         self._batches = BatchedCommands(store, clock, partial(self._reject, ()))
         self._fire_and_forget = fire_and_forget
-        self._abandoned: dict[str, None] = {}  # begun here and abandoned, until the store knows no record of them
+        self._abandoned: dict[str, None] = {}  # begun here and abandoned, until the store has no record of them
         self.forced = 0
         self.refused = 0
 
@@ -119,7 +119,7 @@ class Driver:
         self._enqueue(transaction, event)
 
     def snapshot(self) -> Snapshot:
-        """Return the state that `recover` compares with: take it before the store is asked for unfinished transactions.
+        """Return the state that `recover` compares with: take it before the request for unfinished transactions.
 
         A transaction is held while it has a state or a batched command under way; a node that only answers inquiries about a
         transaction does not hold it.
@@ -130,8 +130,8 @@ class Driver:
     def recover(self, unfinished: Iterable[tuple[str, tuple[Any, ...]]], before: Snapshot = NOTHING_HELD) -> list[str]:
         """Take up transactions that the store has as unfinished and this node does not hold; return their ids.
 
-        `unfinished` are pairs `(txn, record)`. `before` was taken before the store was asked: a transaction that ended since
-        then is still in the store's answer, and must not run twice. An abandoned transaction without a record has ended.
+        `unfinished` are pairs `(txn, record)`. `before` was taken before the request: a transaction that ended since then
+        is still in the store's answer, and must not run twice. An abandoned transaction without a record has ended.
         """
         held = self.snapshot().held | before.held
         records = [(txn, record) for txn, record in unfinished if txn not in held]

@@ -140,7 +140,7 @@ def coordinator(config: Config, state: Coordination | None, event: Event) -> tup
 def _without_state(config: Config, event: Event) -> tuple[Coordination | None, Effects]:
     match event:
         case Start(txn, request):
-            # Not forced: a crash before the record leaves no transaction, which is what presumed abort presumes (R*, 3).
+            # Not forced: a crash before the record leaves no transaction, as presumed abort presumes (R*, 3).
             command = Command("open", (txn, request.subject, request.owner))
             return Coordination(txn, request, Phase.OPENING), (SetTimer("deadline", request.limit_ms), Do(command))
         case Recovered((txn, "open", _)):

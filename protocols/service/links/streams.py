@@ -174,7 +174,7 @@ class StreamsChannel:
     def _confirm(self, callbacks: Sequence[Callable[[], None]], replies: asyncio.Future[list[Any]]) -> None:
         error = replies.exception()
         if error is not None:
-            # A broker without memory or disk refuses, and its reply does not say which messages it took. So the connection
+            # A broker without memory or disk rejects, and its reply does not list the messages that it took. So the connection
             # ends, and every unconfirmed batch leaves again on the next one.
             self._sender.fail(error)
             return
