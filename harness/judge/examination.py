@@ -28,6 +28,9 @@ CHECKED_BY = (
 )
 """The checkers that need nothing but the public API."""
 
+WRITE_WITHIN_S = 2.0
+"""Seconds of the budget that are kept for the judgement and the files."""
+
 EXTERNAL = "external"
 """The name of the runtime in the history of a shop that somebody else runs."""
 
@@ -80,7 +83,7 @@ class Examination:
 
     def begin(self) -> None:
         """Start the time of the budget."""
-        self.ends_s = asyncio.get_running_loop().time() + self.limits.budget_s
+        self.ends_s = asyncio.get_running_loop().time() + self.limits.budget_s - WRITE_WITHIN_S
 
     @property
     def left_s(self) -> float:
