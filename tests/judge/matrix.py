@@ -1,14 +1,17 @@
 """Every planted fault in every foreign shop, judged: `python -m tests.judge.matrix --help`.
 
-Each shop runs with one fault, or with none, and `wdm judge` examines it with kills. A line says whether the sheet names the defect,
-and for a shop without faults whether it passes. The exit code is 1 if any of these is not so.
+Each shop runs with one fault, or with none, and `wdm judge` examines it with kills. A line says whether the sheet names
+the defect, and for a shop without faults whether it passes. The exit code is 1 if any of these is not so.
 """
 
 import asyncio
+import os
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -25,8 +28,8 @@ NAMED: dict[str, frozenset[str]] = {
     "rejected-but-happened": frozenset({"refused-but-happened"}),
     "no-persistence": frozenset({"lost-over-kill"}),
 }
-"""The defects of which the grade sheet has to name one, by planted fault. From outside, a call whose failure was counted as success
-is a paid order without a charge; only beside a kill can it be told apart.
+"""The defects of which the grade sheet has to name one, by planted fault. From outside, a call whose failure was counted as
+success is a paid order without a charge; only beside a kill can it be told apart.
 """
 
 ISOLATION = {"asyncio": "read-uncommitted"}
@@ -46,7 +49,19 @@ async def examine(shop_name: str, fault: str, budget_s: int, folder: Path) -> Ex
             arguments += ["--isolation", ISOLATION[shop_name]]
         for node in shop.nodes:
             arguments += ["--pid", f"{node}={shop.pids[node]}", "--start-cmd", f"{node}={shop.start_line(node)}"]
-        return await judge(folder / "runs", *arguments, budget_s=budget_s)
+        try:
+            return await judge(folder / "runs", *arguments, budget_s=budget_s)
+        finally:
+            end_restarted(data, set(shop.pids.values()))
+
+
+def end_restarted(data: Path, own: set[int]) -> None:
+    """End the processes that the examination has started: they have the data folder of the shop in their command line."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if bytes(data) in words and int(process.name) not in own:
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def is_right(fault: str, examined: Examined) -> bool:
