@@ -213,25 +213,38 @@ async def test_a_heal_that_is_interrupted_is_carried_out_to_its_end(tmp_path: Pa
             assert state(pid) in ("S", "R")
 
 
-async def test_a_killed_judge_leaves_nothing_paused(tmp_path: Path) -> None:
-    judge = f"""
-import asyncio, sys
+JUDGE = """
+import asyncio
 from pathlib import Path
 from harness.runtimes.external.parse import nodes_from
 from harness.runtimes.external.runtime import ExternalRuntime
 async def main():
-    runtime = ExternalRuntime("", nodes_from(["order=" + sys.argv[1]], [], [], [], [], Path({str(tmp_path)!r})))
+    runtime = ExternalRuntime("", nodes_from(["order=" + PID], [], [], [], [], Path(LOGS)))
     await runtime.up()
-    runtime.pause("order")
-    await asyncio.sleep(99)
+    try:
+        runtime.pause("order")
+        await asyncio.sleep(99)
+    finally:
+        await runtime.down()
 asyncio.run(main())
 """
+
+
+@pytest.mark.parametrize(
+    "signals", [(signal.SIGKILL,), (signal.SIGINT,), (signal.SIGINT, signal.SIGINT)], ids=["kill", "ctrl-c", "twice"]
+)
+async def test_a_judge_that_is_ended_by_a_signal_leaves_nothing_paused(
+    tmp_path: Path, signals: tuple[signal.Signals, ...]
+) -> None:
     with started(program(MASTER, FILE=str(tmp_path / "own"))) as master:
         wait_until(lambda: len(children(master)) == 2)
         family = [master, *children(master)]
-        with started([sys.executable, "-c", judge, str(master)]):
+        with started(program(JUDGE, PID=str(master), LOGS=str(tmp_path))) as judge:
             await until(lambda: {state(pid) for pid in family} == {"T"}, 20.0)
-        await until(lambda: not {state(pid) for pid in family} - {"S", "R"}, 20.0)
+            for number in signals:
+                os.kill(judge, number)
+            await until(lambda: not {state(pid) for pid in family} - {"S", "R"}, 20.0)
+            await until(lambda: not runs(judge), 20.0)
 
 
 async def test_a_zombie_is_down(tmp_path: Path) -> None:
