@@ -44,6 +44,7 @@ class Shop:
         self.faults = faults
         self.run = database.run
         self._ids = 0
+        self._busy: set[str] = set()
         self._previous: dict[str, dict[str, Any]] = {}
 
     def new_id(self, kind: str) -> str:
@@ -113,8 +114,8 @@ class Shop:
 
     def add_item(self, order_id: str, item_id: str, quantity: int) -> str:
         total, state = self.row("total, state", "orders", order_id)
-        if state in {"paid", "checkout"}:
-            raise Rejected(f"order {order_id!r} is in state {state}")
+        if state in {"paid", "checkout"} or order_id in self._busy:
+            raise Rejected(f"order {order_id!r} is paid or in checkout")
         (price,) = self.row("price", "items", item_id)
         if total + quantity * price > LIMIT:
             raise Rejected(f"the total of order {order_id!r} would be above {LIMIT}")
@@ -123,8 +124,9 @@ class Shop:
         return f"item {item_id!r} added to order {order_id!r}"
 
     def init(self, table: str, n: int, **values: int) -> dict[str, str]:
+        statement = f"INSERT OR REPLACE INTO {table} (id, {', '.join(values)}) VALUES (?{', ?' * len(values)})"
         for key in map(str, range(n)):
-            self.run(f"INSERT OR REPLACE INTO {table} VALUES (?{', ?' * len(values)})", (key, *values.values()))
+            self.run(statement, (key, *values.values()))
         return {"msg": f"{n} {table} created"}
 
     def init_orders(self, n: int, n_items: int, n_users: int, price: int) -> dict[str, str]:
@@ -141,6 +143,15 @@ class Shop:
     # -------- checkout
 
     def checkout(self, order_id: str) -> str:
+        while order_id in self._busy:  # only with faults: without a gap, nobody comes between
+            self.database.gap(0.005)
+        self._busy.add(order_id)
+        try:
+            return self._checkout(order_id)
+        finally:
+            self._busy.remove(order_id)
+
+    def _checkout(self, order_id: str) -> str:
         user_id, total, state = self.row("user_id, total, state", "orders", order_id)
         if state == "paid" and "not-idempotent" not in self.faults:
             return f"order {order_id!r} is paid"

@@ -121,6 +121,7 @@ async def test_batches_begin_again(client: Client) -> None:
         await client.need("checkout", "3")
         assert sum([await credit_of(client, str(number)) for number in range(5)]) == 44
         assert sum([await stock_of(client, str(number)) for number in range(5)]) == 33
+        assert [(await client.need("find_item", str(number)))["price"] for number in range(5)] == [3] * 5
     assert (await client.call("find_order", "4")).outcome == "fail"
 
 
