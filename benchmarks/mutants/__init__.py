@@ -7,6 +7,7 @@ A mutant is the source with one small change (`<` for `<=`, a condition negated,
 quick test fails, the module cannot be imported, or the tests do not end; it *survives* otherwise. A survivor is either a
 missing test or a change without an effect; the second kind stands in `explained.toml`, with the reason.
 
-The operators are those of DeMillo, Lipton and Sayward, "Hints on test data selection", IEEE Computer 1978, section 4, in the
-small set that Offutt et al. found sufficient (TOSEM 1996): relational, logical, arithmetic, constant, statement deletion.
+The method is that of DeMillo, Lipton and Sayward, "Hints on test data selection", IEEE Computer 11(4), 1978. The operators for
+relations, logic and arithmetic are among the sufficient ones of Offutt et al., "An experimental determination of sufficient mutant
+operators", TOSEM 5(2), 1996; those for constants and the deletion of statements are additions.
 """

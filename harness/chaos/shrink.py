@@ -3,7 +3,7 @@
 Shrinking runs in the simulator only, where the same plan always has the same execution. A fault that is left out changes
 the execution after it, so each smaller plan has several tries, each with another salt. The order in which
 faults are left out is that of Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", TSE 28(2),
-2002, section 3 (`ddmin`).
+2002 (`ddmin`).
 """
 
 import time

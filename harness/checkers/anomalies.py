@@ -1,4 +1,5 @@
-"""The anomalies of a history, named after Adya (thesis, 1999) and Elle (VLDB 2020).
+"""The anomalies of a history, named after Adya ("Weak Consistency", PhD thesis, MIT 1999) and Elle (Kingsbury and Alvaro, "Elle:
+Inferring Isolation Anomalies from Experimental Observations", VLDB 2020).
 
 A cycle is named after the dependencies in it:
 
@@ -69,7 +70,7 @@ def _cycles(versions: Versions) -> Iterator[Anomaly]:
 def _worst(part: Part, order: Sequence[int]) -> tuple[str, Cycle]:
     """Return the name of the worst cycle in a cyclic component, and a shortest cycle of that name.
 
-    The levels are nested (PL-1, PL-2, PL-3 in Adya's thesis, chapter 3): a level that excludes the worst cycle is
+    The levels are nested (PL-1, PL-2, PL-3 in Adya's thesis): a level that excludes the worst cycle is
     violated by the component whatever else it contains, so one name is enough for the verdict.
     """
     all_nodes = range(len(part.graph.head))
@@ -92,6 +93,6 @@ def _adjacent(labels: Sequence[int]) -> bool:
     """Whether two RW edges follow each other on the cycle. Position -1 is the last edge, which leads to the first.
 
     Snapshot isolation allows only cycles with two adjacent anti-dependencies (Fekete et al., "Making snapshot isolation
-    serializable", TODS 30(2), 2005, theorem 2.1).
+    serializable", TODS 30(2), 2005).
     """
     return any(labels[i - 1] == labels[i] == RW for i in range(len(labels)))

@@ -1,8 +1,8 @@
-"""The dependency graph of Adya's thesis (MIT 1999, section 3.1) over what reads saw.
+"""The dependency graph of Adya's thesis ("Weak Consistency", MIT 1999), derived from reads.
 
 A leads to B if A must come before B in any order that explains the history:
 
-WW   B added to a key after A did: some read saw A's element and not B's
+    WW   B added to a key after A did: some read saw A's element and not B's
     WR   B read a state with A's element in it
     RW   A read a state without B's element in it (an anti-dependency)
     PROCESS   the client of B had finished A before

@@ -1,7 +1,7 @@
 """Directed graphs of labelled edges in arrays of ints, and the searches of a cycle checker.
 
-Strongly connected components are Tarjan's (SIAM J. Comput. 1(2), 1972), iterative, because a dependency
-graph is as deep as the history is long. Nodes are 0..n-1 without a meaning here.
+Strongly connected components are Tarjan's ("Depth-first search and linear graph algorithms", SIAM J. Comput. 1(2), 1972),
+iterative, because a dependency graph is as deep as the history is long. Nodes are 0..n-1 without a meaning here.
 """
 
 from array import array

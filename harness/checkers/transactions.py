@@ -1,7 +1,7 @@
 """The input of the isolation checker: transactions that add elements to sets and read sets.
 
 The workload makes each element unique, so that a read shows exactly which writes it includes, the property that Elle
-calls recoverability (Alvaro & Kingsbury, Elle, VLDB 2020). An element is a power of two, a state of a key is the sum
+calls recoverability (Kingsbury and Alvaro, VLDB 2020). An element is a power of two, a state of a key is the sum
 of the elements in it: a Python int as a bit mask.
 """
 

@@ -1,9 +1,9 @@
 """The version order of each key, and the anomalies that show without a graph.
 
 No element is ever removed from these sets, so the states of a key that committed transactions read must be
-a chain under inclusion, and the chain is the version order (Elle, VLDB 2020, section 4). Definitions of
-G1a and G1b: Adya, Weak Consistency, PhD thesis MIT 1999, section 3.2; fractured reads: Bailis et al., RAMP,
-SIGMOD 2014.
+a chain under inclusion, and the chain is the version order (Kingsbury and Alvaro, Elle, VLDB 2020). Definitions of G1a
+and G1b: Adya, "Weak Consistency", PhD thesis, MIT 1999; of fractured reads: Bailis et al., "Scalable Atomic Visibility with RAMP
+Transactions", SIGMOD 2014.
 """
 
 from collections.abc import Iterator, Sequence
@@ -119,7 +119,7 @@ def intermediate_reads(versions: Versions, key: Key) -> Iterator[Anomaly]:
     """Yield (reader, writer) where the writer added several elements and the read has only some of them.
 
     The read then counts as one before that writer, since only the final version of a writer is in the version order
-    (Adya, 3.1).
+    (Adya 1999).
     """
     if len(set(key.writers.values())) == len(key.writers):
         return

@@ -5,9 +5,10 @@ relies on a message without a retry does not end. From then on there is no crash
 and an inquiry finds an undecided transaction pending for as long as its coordinator has it in memory. Two
 transactions that wait for each other for ever are found, and no deadline hides them.
 
-The search shows that an end is reachable from every state, AG EF of CTL (Clarke, Emerson and Sistla, TOPLAS 8(2),
-1986). That implies termination: the moves that remain are receipts, timers and sweeps, each of which happens
-eventually where it stays possible, and a fair run of a finite space cannot pass by a reachable end for ever.
+The search shows that an end is reachable from every state, AG EF of CTL (Clarke, Emerson and Sistla, "Automatic
+verification of finite-state concurrent systems using temporal logic specifications", TOPLAS 8(2), 1986). That implies
+termination: the moves that remain are receipts, timers and sweeps, each of which happens eventually where it stays
+possible, and a fair run of a finite space cannot pass by a reachable end for ever.
 
 Only the node states count. More packets only make more moves possible, so the result also holds for every state with
 packets.

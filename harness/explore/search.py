@@ -5,7 +5,8 @@ out states that others cover (``moves.py``) and judges safety (``invariants.py``
 all node states that it visits. After a violation a second search finds the shortest path to it (``shortest.py``).
 
 This is explicit-state model checking (Clarke, Grumberg and Peled, "Model Checking", 1999) of the code that runs in
-production. States are stored and matched, unlike in the stateless search of VeriSoft (Godefroid, POPL 1997).
+production. States are stored and matched, unlike in the stateless search of VeriSoft (Godefroid,
+"Model checking for programming languages using VeriSoft", POPL 1997).
 """
 
 from collections.abc import Iterator

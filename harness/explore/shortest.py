@@ -5,7 +5,7 @@ incomplete: each message that was sent at once takes a step of its own. A second
 counts every step: its path is complete and an upper bound. Where the bounds differ, a third pass counts every step of
 all states, but leaves out each state that is further from the violation than the upper bound allows, by a map of
 distances in changes of node states (A* with that map as an admissible heuristic, level by level: Hart, Nilsson and
-Raphael, IEEE TSSC 4(2), 1968).
+Raphael, "A formal basis for the heuristic determination of minimum cost paths", IEEE TSSC 4(2), 1968).
 """
 
 import sys
