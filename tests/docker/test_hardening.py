@@ -33,17 +33,17 @@ def loose(container: Any) -> dict[str, Any]:
         "ReadonlyRootfs": True,
         "PidMode": "",
     }
-    found = {name: granted[name] for name, value in good.items() if granted[name] != value}
+    excess = {name: granted[name] for name, value in good.items() if granted[name] != value}
     if not 0 < (granted["PidsLimit"] or 0) <= 512:
-        found["PidsLimit"] = granted["PidsLimit"]
+        excess["PidsLimit"] = granted["PidsLimit"]
     if not any(option.startswith("no-new-privileges") for option in granted["SecurityOpt"] or []):
-        found["SecurityOpt"] = granted["SecurityOpt"]
+        excess["SecurityOpt"] = granted["SecurityOpt"]
     if not granted["Memory"] or not granted["NanoCpus"]:
-        found["limits"] = (granted["Memory"], granted["NanoCpus"])
+        excess["limits"] = (granted["Memory"], granted["NanoCpus"])
     user_of = container.attrs["Config"]["User"].partition(":")[0]
     if user_of in ("", "0", "root"):
-        found["User"] = user_of
-    return found
+        excess["User"] = user_of
+    return excess
 
 
 def effective(container: Any) -> str:
@@ -66,10 +66,10 @@ async def test_no_container_has_more_than_it_needs_and_the_shop_works(transport:
         assert helper is not None
         for name, container in {**there, "links": helper}.items():
             container.handle.reload()
-            found = loose(container.handle)
+            excess = loose(container.handle)
             if WRITES_ITS_ROOT.get(name) == transport:
-                assert found.pop("ReadonlyRootfs") is False
-            assert found == {}, name
+                assert excess.pop("ReadonlyRootfs") is False
+            assert excess == {}, name
             if os.getuid() == 0:
                 assert set(effective(container.handle).split()[1::2]) == {"0" * 16}, name
         thing, buyer = await item(client, 9), await user(client, 9)

@@ -102,11 +102,11 @@ def _fails(_: str) -> None:
 
 async def left(tag: str, nodes: list[Identity], ports: list[int]) -> list[str]:
     """Return the remaining processes, ports and folders of a deployment."""
-    found = [f"process {identity.pid}" for identity in {*nodes, *process.tagged(tag)} if process.alive(identity)]
+    remaining = [f"process {identity.pid}" for identity in {*nodes, *process.tagged(tag)} if process.alive(identity)]
     for port in ports:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            found.append(f"listener {port}")
-    return found
+            remaining.append(f"listener {port}")
+    return remaining
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ NAME = "appendonly.aof.1.incr.aof"
 
 
 async def test_every_byte_of_the_last_second_and_no_other_can_be_where_it_is_cut(tmp_path: Path) -> None:
-    found = set()
+    sizes = set()
     for seed in range(200):
         file = log_of(tmp_path, NAME, 10)
         watch = LogWatch(tmp_path, "everysec")
@@ -143,8 +143,8 @@ async def test_every_byte_of_the_last_second_and_no_other_can_be_where_it_is_cut
         log_of(tmp_path, NAME, 15)
         watch.sample(100.5)
         await watch.cut(101.1, Random(seed))
-        found.add(file.stat().st_size)
-    assert found == set(range(10, 16))
+        sizes.add(file.stat().st_size)
+    assert sizes == set(range(10, 16))
 
 
 async def test_only_the_newest_part_is_cut_whatever_marks_older_ones_have(tmp_path: Path) -> None:

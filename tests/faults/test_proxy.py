@@ -249,13 +249,13 @@ async def test_a_loss_resets_both_ends_and_delivers_nothing(peer: Peer) -> None:
 async def test_losses_are_drawn_from_the_seed(peer: Peer) -> None:
     async def lost(seed: int) -> list[int]:
         peer.apply_rule(reset=0.3, seed=seed)
-        found = []
+        resets = []
         for number in range(30):
             try:
                 await exchange(peer, b"x")
             except ConnectionError:
-                found.append(number)
-        return found
+                resets.append(number)
+        return resets
 
     first = await lost(3)
     assert 3 < len(first) < 28

@@ -176,9 +176,9 @@ def test_the_store_of_each_service_is_the_one_they_share() -> None:
 def test_any_is_drawn_from_the_seed_among_the_targets_of_the_fault() -> None:
     def drawn(aim: Any, name: str) -> set[str]:
         runtime: Any = Paper()
-        found = {targets.draw(runtime, aim, (name,), Random(seed)) for seed in range(200)}
+        results = {targets.draw(runtime, aim, (name,), Random(seed)) for seed in range(200)}
         assert targets.draw(runtime, aim, (name,), Random(7)) == targets.draw(runtime, aim, (name,), Random(7))
-        return {target for (target,) in found}
+        return {target for (target,) in results}
 
     services, stores = {"order-1", "order-2", "stock-1", "stock-2"}, {"order-store", "stock-store"}
     assert drawn("nodes", "any") == services | stores
@@ -190,11 +190,11 @@ def test_any_is_drawn_from_the_seed_among_the_targets_of_the_fault() -> None:
 
 def test_the_failpoints_of_two_phase_commit() -> None:
     protocol = load("2pc")
-    found = failpoints(protocol, protocol.configure())
-    assert len(found) == len(set(found)) == 54
-    assert {"order:before-persist:commit", "order:after-persist:commit", "stock:after-persist:apply"} <= set(found)
-    assert {"payment:before-send:vote", "order:after-reply:refused", "stock:after-send:inquiry"} <= set(found)
+    results = failpoints(protocol, protocol.configure())
+    assert len(results) == len(set(results)) == 54
+    assert {"order:before-persist:commit", "order:after-persist:commit", "stock:after-persist:apply"} <= set(results)
+    assert {"payment:before-send:vote", "order:after-reply:refused", "stock:after-send:inquiry"} <= set(results)
     wounding = failpoints(protocol, protocol.configure({"locks": "wound-wait"}))
-    assert set(wounding) - set(found) == {
+    assert set(wounding) - set(results) == {
         f"{service}:{when}-send:wound" for service in ("stock", "payment") for when in ("before", "after")
     }

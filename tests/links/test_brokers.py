@@ -143,8 +143,8 @@ async def test_rejected_messages_become_dead_letters_alone_and_return_their_plac
         await inbox.until(wanted)
         async with asyncio.timeout(20):
             while not odd <= dead:
-                found = [letter for letter in await there.dead_letters(url) if b"partly rejected" in letter]
-                dead = {note for letter in found for note in CODEC.decode(letter)[1]}
+                rejected = [letter for letter in await there.dead_letters(url) if b"partly rejected" in letter]
+                dead = {note for letter in rejected for note in CODEC.decode(letter)[1]}
                 await asyncio.sleep(0.05)
         assert stock.counts.dead_lettered >= len(odd)
     assert dead == odd

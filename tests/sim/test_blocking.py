@@ -38,9 +38,9 @@ def test_no_transaction_waits_longer_than_claimed(
     protocol: str, options: dict[str, str], failpoint: str, _module: Any
 ) -> None:
     done = in_memory.run(plan(protocol, options, failpoint))
-    found = next(result.finding.figures for result in done.judgement.results if result.checker == "blocking")
+    figures = next(result.finding.figures for result in done.judgement.results if result.checker == "blocking")
     assert done.judgement.verdict == "holds", done.judgement.reasons
-    assert found["longest_away_s"] > found["bounds_s"]["blocked-by-absence"]
+    assert figures["longest_away_s"] > figures["bounds_s"]["blocked-by-absence"]
 
 
 @pytest.mark.parametrize(("protocol", "options", "failpoint", "module"), CASES)

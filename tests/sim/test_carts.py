@@ -20,11 +20,11 @@ CHANGES = {"init_items", "init_users", "init_orders", "remove_item", "remove_ord
 
 def bought(scenario: str, protocol: str, seed: int, **changes: Any) -> InMemoryRun:
     """Run a packaged scenario with the workload of carts, which cannot judge isolation."""
-    found = scenarios.load(scenario)
-    if found.workload_name != "carts":
-        holds = tuple(name for name in found.must_hold if name != "isolation")
-        found = replace(found, workload_name="carts", workload=WORKLOADS["carts"](), must_hold=holds)
-    return in_memory.run(replace(Plan(simulated(found), protocol, seed, runtime="sim"), **changes))
+    loaded = scenarios.load(scenario)
+    if loaded.workload_name != "carts":
+        holds = tuple(name for name in loaded.must_hold if name != "isolation")
+        loaded = replace(loaded, workload_name="carts", workload=WORKLOADS["carts"](), must_hold=holds)
+    return in_memory.run(replace(Plan(simulated(loaded), protocol, seed, runtime="sim"), **changes))
 
 
 @pytest.mark.parametrize(("scenario", "seeds"), [(OURS, 3), ("kill-one-at-a-time", 2), ("everything", 1)])
@@ -32,9 +32,9 @@ def bought(scenario: str, protocol: str, seed: int, **changes: Any) -> InMemoryR
 def test_carts_keep_every_claim(protocol: str, options: dict[str, str], scenario: str, seeds: int) -> None:
     done: set[str] = set()
     for seed in range(1, seeds + 1):
-        found = bought(scenario, protocol, seed, options=options)
-        assert (found.judgement.verdict, sorted(found.names)) == ("holds", []), seed
-        done |= {each.op for each in found.history.operations if each.outcome == "ok"}
+        run = bought(scenario, protocol, seed, options=options)
+        assert (run.judgement.verdict, sorted(run.names)) == ("holds", []), seed
+        done |= {each.op for each in run.history.operations if each.outcome == "ok"}
     assert done >= CHANGES or seeds == 1
 
 

@@ -16,7 +16,7 @@ SHOPS = [
 ]
 
 
-async def found(client: Any, order: str) -> tuple[int, list[list[Any]]]:
+async def total_and_lines(client: Any, order: str) -> tuple[int, list[list[Any]]]:
     value = (await client.call("find_order", order)).value
     return value["total_cost"], value["items"]
 
@@ -37,12 +37,12 @@ def test_a_line_keeps_the_price_at_which_it_was_added(protocol: str, options: di
             await ok("add_item", order, 1, 2)
             await ok("init_items", 5, 100, 100)
             await ok("add_item", order, 1, 1)
-            assert await found(client, order) == (120, [["1", 2], ["1", 1]])
+            assert await total_and_lines(client, order) == (120, [["1", 2], ["1", 1]])
             await ok("remove_item", order, 1)
-            assert await found(client, order) == (100, [["1", 1]])
+            assert await total_and_lines(client, order) == (100, [["1", 1]])
             await ok("init_items", 5, 100, 3)
             await ok("remove_item", order, 1)
-            assert await found(client, order) == (0, [])
+            assert await total_and_lines(client, order) == (0, [])
             assert (await client.call("remove_item", order, 1)).status == 404
             await ok("add_item", order, 1, 1)
             await ok("checkout", order)
@@ -61,6 +61,6 @@ def test_the_removal_of_a_line_requests_no_price() -> None:
             shop.kill("stock-1", stay_down=True)
             shop.kill("stock-store", stay_down=True)
             assert (await client.call("remove_item", order, 1)).outcome == "ok"
-            assert await found(client, order) == (0, [])
+            assert await total_and_lines(client, order) == (0, [])
 
     simulate(play)

@@ -38,9 +38,9 @@ def test_the_fault_reports_the_names_of_its_messages() -> None:
         assert faults.refuse(shop, fault) is None
         begun, report = await faults.start(shop, fault, Random(4))
         await asyncio.sleep(1.0)
-        found = {poison.injected_name(letter) for letter in await shop.dead_letters()}
+        names = {poison.injected_name(letter) for letter in await shop.dead_letters()}
         unreadable, refused = report.split()
-        assert found == {f"stock {unreadable}", f"stock {refused}", f"order {unreadable}"}
+        assert names == {f"stock {unreadable}", f"stock {refused}", f"order {unreadable}"}
         await faults.end(shop, begun)
 
     simulate(play, transport="streams")

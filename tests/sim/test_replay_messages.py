@@ -19,15 +19,15 @@ Message = tuple[str, str, Any]
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
-    found: list[Message] = []
+    messages: list[Message] = []
     hear = Process.receive
 
     def listen(process: Process, message: Any, sender: str, handled: Callable[[], None] | None = None) -> None:
-        found.append((process.name, sender, message))
+        messages.append((process.name, sender, message))
         hear(process, message, sender, handled)
 
     monkeypatch.setattr(Process, "receive", listen)
-    return found
+    return messages
 
 
 async def _need(client: Any, operation: str, *arguments: Any) -> Any:

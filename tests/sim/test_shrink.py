@@ -53,13 +53,13 @@ def replayed(folder: Path) -> subprocess.CompletedProcess[str]:
 )
 def test_a_planted_bug_is_found_shrunk_and_replayed_elsewhere(safeguard: str, tmp_path: Path) -> None:
     plan = planted(*recorded_detection(safeguard))
-    found = in_memory.run(plan)
-    assert found.judgement.verdict == "violated"
-    small = Shrinker(plan, found, budget_s=90).run()
+    failing = in_memory.run(plan)
+    assert failing.judgement.verdict == "violated"
+    small = Shrinker(plan, failing, budget_s=90).run()
     assert small.schedule is not None
-    assert len(small.schedule) <= min(5, len(found.schedule))
+    assert len(small.schedule) <= min(5, len(failing.schedule))
     kept = conduct(small, tmp_path)
-    assert len(kept.history.operations) <= len(found.history.operations)
+    assert len(kept.history.operations) <= len(failing.history.operations)
     again = replayed(kept.folder.path)
     assert again.returncode == 1, again.stderr
     assert f"the same execution as before: trace {kept.digest}" in again.stderr

@@ -38,10 +38,10 @@ async def stocked(client: Any, stock: int = 9, credit: int = 9) -> tuple[str, st
 
 
 async def balances(client: Any, item: str, user: str, order: str) -> tuple[int, int, bool]:
-    found = [
+    reads = [
         await client.call(f"find_{kind}", name) for kind, name in (("item", item), ("user", user), ("order", order))
     ]
-    return found[0].value["stock"], found[1].value["credit"], found[2].value["paid"]
+    return reads[0].value["stock"], reads[1].value["credit"], reads[2].value["paid"]
 
 
 def test_the_simulator_keeps_the_contract() -> None:

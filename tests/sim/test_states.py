@@ -32,11 +32,11 @@ FENCED = ("2pc", "saga")
 class Entry:
     """An entry point of a package that is not installed."""
 
-    found: Protocol
+    protocol: Protocol
     value: str = "elsewhere:PROTOCOL"
 
     def load(self) -> Protocol:
-        return self.found
+        return self.protocol
 
 
 Install = Callable[[Protocol], None]
@@ -77,9 +77,9 @@ CUT = Fault("partition", ("order<->stock",), 1.0, 4.0, {"heal": "flow"})
 
 def test_a_plug_ins_transactions_are_found_in_doubt_and_holding_locks(install: Install) -> None:
     install(plug_in(all_named()))
-    found, ours = (most(examined("partition-order-stock", name, schedule=(CUT,))) for name in ("zwei", "2pc"))
-    assert found == ours
-    assert (found["in_doubt"] > 0, found["locks"] >= found["in_doubt"], found["open"] > 0, found["fences"]) == (
+    theirs, ours = (most(examined("partition-order-stock", name, schedule=(CUT,))) for name in ("zwei", "2pc"))
+    assert theirs == ours
+    assert (theirs["in_doubt"] > 0, theirs["locks"] >= theirs["in_doubt"], theirs["open"] > 0, theirs["fences"]) == (
         True, True, True, 0,
     )  # fmt: skip
 
@@ -152,8 +152,8 @@ def test_the_search_finds_uncollected_fences_as_well(
 ) -> None:
     defect(monkeypatch)
     protocol = registry.load(name)
-    found = Search(protocol, protocol.configure(), ONE_AFTER_ANOTHER, Bounds(crashes=0)).run()
-    assert found.violation.startswith("unfinished")
+    result = Search(protocol, protocol.configure(), ONE_AFTER_ANOTHER, Bounds(crashes=0)).run()
+    assert result.violation.startswith("unfinished")
 
 
 @pytest.mark.parametrize("name", EVERY_PROTOCOL)
