@@ -8,6 +8,6 @@ quick test fails, the module cannot be imported, or the tests do not end; it *su
 missing test or a change without an effect; the second kind stands in `explained.toml`, with the reason.
 
 The method is that of DeMillo, Lipton and Sayward, "Hints on test data selection", IEEE Computer 11(4), 1978. The operators for
-relations, logic and arithmetic are among the sufficient ones of Offutt et al., "An experimental determination of sufficient mutant
-operators", TOSEM 5(2), 1996; those for constants and the deletion of statements are additions.
+relations, logic and arithmetic are among the sufficient ones of Offutt et al., "An experimental determination of sufficient
+mutant operators", TOSEM 5(2), 1996; those for constants and the deletion of statements are additions.
 """
