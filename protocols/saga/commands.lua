@@ -54,12 +54,9 @@ local function log_abort(now, txn, record, entries)
 end
 
 command('begin', function(now, txn, subject, owner)
-  local state, branches, holder = plan(subject)
-  if state == 'paid' then return {'paid'} end
-  if never(state) then return {'no', state .. ':order:' .. subject} end
-  if holder ~= '' and holder ~= txn and enabled('order-lock') then return {'busy', holder} end
   local known = call('HEXISTS', 'saga', txn) == 1
-  if not known and begun(subject, txn) and enabled('begin-once') then return {'busy', txn} end
+  local branches, rejection = admit(subject, txn, known)
+  if rejection then return rejection end
   if not known and enabled('start-record') then
     hold(subject, txn)
     put('saga', txn, {subject, owner, now, 'executing', branches})

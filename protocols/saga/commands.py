@@ -31,17 +31,11 @@ LISTED = 100
 
 
 def begin(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str) -> Result:
-    """Write the start record, and take the order: ``("begun", branches)``, ``("paid",)``, ``("busy", txn)``, ``("no", why)``."""
-    state, branches, holder = ledger_orders.plan(tables, subject)
-    if state == "paid":
-        return ("paid",)
-    if state in ledger_orders.NEVER:
-        return ("no", f"{state}:order:{subject}")
-    if holder not in ("", txn) and config.enabled("order-lock"):
-        return ("busy", holder)
+    """Write the start record, and take the order: ``("begun", branches)``, or a rejection as of ``ledger_orders.admit``."""
     known = txn in tables.get("saga", {})
-    if not known and ledger_orders.begun(tables, subject, txn) and config.enabled("begin-once"):
-        return ("busy", txn)  # a late copy of the command: the saga has ended
+    branches, rejection = ledger_orders.admit(tables, config, subject, txn, known=known)
+    if rejection:
+        return rejection
     if not known and config.enabled("start-record"):
         ledger_orders.hold(tables, subject, txn)
         table(tables, "saga")[txn] = SagaRecord(subject, owner, now, "executing", branches)

@@ -146,4 +146,14 @@ local function begun(order, txn)
   return superseded(txn)
 end
 
+-- Return the branches of a checkout that `txn` may begin, or nil and a rejection (see ledger_orders.py).
+local function admit(order, txn, known)
+  local state, branches, holder = plan(order)
+  if state == 'paid' then return nil, {'paid'} end
+  if never(state) then return nil, {'no', state .. ':order:' .. order} end
+  if holder ~= '' and holder ~= txn and enabled('order-lock') then return nil, {'busy', holder} end
+  if not known and begun(order, txn) and enabled('begin-once') then return nil, {'busy', txn} end
+  return branches
+end
+
 local function settle(order) call('HSET', 'order:' .. order, 'paid', '1', 'txn', '') end

@@ -203,7 +203,28 @@ def hold(tables: Tables, order: str, txn: str) -> None:
             tables[f"order:{order}"][f"begun:{instance}"] = point
 
 
-def begun(tables: Tables, order: str, txn: str) -> bool:
+def admit(
+    tables: Tables, config: Config, order: str, txn: str, *, known: bool
+) -> tuple[tuple[tuple[str, int, Changes], ...], Result]:
+    """Return the branches of a checkout that ``txn`` may begin, and ``()``; or no branches and a rejection.
+
+    The rejection is ``("paid",)``, ``("no", why)`` for an order that no checkout changes, or ``("busy", txn)``: another
+    transaction checks the order out, or the command is a late copy and its own transaction has ended. ``known``: the protocol
+    has a record of ``txn``, so the command is a repetition.
+    """
+    state, branches, holder = plan(tables, order)
+    if state == "paid":
+        return (), ("paid",)
+    if state in NEVER:
+        return (), ("no", f"{state}:order:{order}")
+    if holder not in ("", txn) and config.enabled("order-lock"):
+        return (), ("busy", holder)
+    if not known and _begun(tables, order, txn) and config.enabled("begin-once"):
+        return (), ("busy", txn)
+    return branches, ()
+
+
+def _begun(tables: Tables, order: str, txn: str) -> bool:
     """Return whether ``txn`` has begun before, or its life is over.
 
     One number for each instance is enough: an instance runs one checkout of an order at a time, and its numbers rise from life

@@ -44,7 +44,7 @@ SAFEGUARDS = (
     ),
     Safeguard("guard", "no balance falls below zero", "the shop sells more than its stock"),
     Safeguard(
-        "open-once", "a transaction is opened once", "a late copy opens an aborted transaction, which then commits"
+        "begin-once", "a transaction begins once", "a late copy begins an aborted transaction, which then commits"
     ),
     Safeguard(
         "escrow-guard",

@@ -15,11 +15,8 @@ local function fence(txn)
 end
 
 command('open', function(now, txn, subject, owner)
-  local state, branches, holder = plan(subject)
-  if state == 'paid' then return {'paid'} end
-  if never(state) then return {'no', state .. ':order:' .. subject} end
-  if holder ~= '' and holder ~= txn and enabled('order-lock') then return {'busy', holder} end
-  if begun(subject, txn) and call('HEXISTS', 'open', txn) == 0 and enabled('open-once') then return {'busy', txn} end
+  local branches, rejection = admit(subject, txn, call('HEXISTS', 'open', txn) == 1)
+  if rejection then return rejection end
   hold(subject, txn)
   put('open', txn, {subject, owner, now, branches})
   return {'open', branches}

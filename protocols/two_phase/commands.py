@@ -33,16 +33,10 @@ ABORTED = "conflict:aborted"  # by the coordinator: another attempt may commit
 
 
 def open_(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str) -> Result:
-    """Write OPEN, and take the order: ``("open", branches)``, ``("paid",)``, ``("busy", txn)``, ``("no", why)``."""
-    state, branches, holder = ledger_orders.plan(tables, subject)
-    if state == "paid":
-        return ("paid",)
-    if state in ledger_orders.NEVER:
-        return ("no", f"{state}:order:{subject}")
-    if holder not in ("", txn) and config.enabled("order-lock"):
-        return ("busy", holder)
-    if ledger_orders.begun(tables, subject, txn) and txn not in tables.get("open", {}) and config.enabled("open-once"):
-        return ("busy", txn)  # a late copy of the command: the transaction has ended
+    """Write OPEN, and take the order: ``("open", branches)``, or a rejection as of ``ledger_orders.admit``."""
+    branches, rejection = ledger_orders.admit(tables, config, subject, txn, known=txn in tables.get("open", {}))
+    if rejection:
+        return rejection
     ledger_orders.hold(tables, subject, txn)
     table(tables, "open")[txn] = Opened(subject, owner, now, branches)
     return ("open", branches)

@@ -18,7 +18,7 @@ def page_cells(row: AblationRow) -> list[str]:
     return lines[0].strip("| ").split(" | ")
 
 
-LONG = {"deadlock-policy", "open-once"}
+LONG = {"deadlock-policy", "begin-once"}
 """Of 2pc: the search takes seconds for each of these."""
 ROWS = [
     pytest.param(
