@@ -28,11 +28,13 @@ class Consistency:
         workload = CourseSale(clients=users, stock=users // 10)
         plan = Round(name=self.name, workload=workload, duration_s=examination.limits.answer_s + 1)
         result = await judged(plan, examination, within_s)
-        sold = sum(order.paid is True for order in result.history.derive(build_model).orders.values())
+        heal_ns = result.history.phase_ns("heal") or result.history.end_ns
+        orders = result.history.derive(build_model).orders.values()
+        sold = sum(order.paid is True and order.begun_ns < heal_ns for order in orders)
         figures = [
             ("checkouts at once", f"{users} of one item with {workload.stock} pieces"),
             ("answers to checkouts", counts(result.history)),
-            ("orders paid at the end", sold),
+            ("their orders paid at the end", sold),
         ]
         return grade(self.name, [result], figures, _refused(result.history, workload.stock))
 
@@ -41,7 +43,8 @@ def _refused(history: History, stock: int) -> Iterator[DefectFinding]:
     """Yield the finding that users were refused while pieces were left: contention is no reason for a 4xx."""
     if not history.complete or history.phase_ns("final") is None:
         return
-    load = [order for order in history.derive(build_model).orders.values() if order.attempts]
+    heal_ns = history.phase_ns("heal") or history.end_ns
+    load = [order for order in history.derive(build_model).orders.values() if order.begun_ns < heal_ns]
     sold = sum(order.paid is True for order in load)
     unsure = sum(order.has_outcome("unknown") and not order.paid for order in load)
     refused = [order for order in load if order.has_outcome("fail") and not order.paid]

@@ -11,6 +11,9 @@ GAP_S = 3.0
 """Seconds between two kills: the earlier node is to be back before the next one dies."""
 
 BEFORE_S, AFTER_S = 1.0, 2.0
+BURST_S = 0.5
+"""Seconds before each kill in which the clients send without a pause, so that the kill meets transactions."""
+
 ROUND_EXTRA_S = 6.0
 """Seconds that a round takes beside its load, on a shop that recovers at once."""
 
@@ -55,5 +58,7 @@ def _plan(examination: Examination, number: int) -> Round:
         for turn, node in enumerate(nodes)
     )
     duration_s = BEFORE_S + GAP_S * len(nodes) + AFTER_S
-    workload = Checkout(clients=16, users=30, items=12, rate_per_s=200, credit=200, stock=120, looks=0.3)
+    workload = Checkout(
+        clients=24, users=30, items=12, rate_per_s=200, burst_s=BURST_S, credit=800, stock=400, looks=0.3
+    )
     return Round(name=f"kill-{number}", workload=workload, duration_s=duration_s, faults=faults)

@@ -1,6 +1,6 @@
 """The part `recovery`: the time that a shop takes after a kill, and its losses. It shares the rounds of the part `kill`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -35,19 +35,25 @@ class Recovery:
             )
             for judged in rounds
         ]
-        figures = [figure for number, judged in enumerate(rounds, 1) for figure in _figures(number, judged)]
+        figures = list(_figures(rounds))
         return msgspec.structs.replace(grade(self.name, kept, figures, slow), sales=0)  # counted by the part `kill`
 
 
-def _figures(number: int, judged: Judged) -> Iterator[tuple[str, str]]:
-    for block in blocked(judged.history):
+def _figures(rounds: Sequence[Judged]) -> Iterator[tuple[str, str]]:
+    """Yield the times after the kills of each node, and the settling time of each round."""
+    firsts: dict[str, list[str]] = {}
+    for block in (block for judged in rounds for block in blocked(judged.history)):
         first_s = (block["from_start_s"] or {}).get("checkout")
-        after = "no further success" if first_s is None else f"{first_s:.2f} s"
-        yield f"first checkout after the kill of {block['target']}, round {number}", after
-    for event in judged.history.of_kind(SETTLED):
-        after_s = event.data["after_s"]
-        words = f"not within {event.data['within_s']:g} s" if after_s is None else f"after {after_s:g} s"
-        yield f"consistent after the load, round {number}", words
+        firsts.setdefault(str(block["target"]), []).append("none" if first_s is None else f"{first_s:.2f} s")
+    for node, times in firsts.items():
+        yield f"first checkout after a kill of {node}", ", ".join(times)
+    settled = [event.data for judged in rounds for event in judged.history.of_kind(SETTLED)]
+    if settled:
+        words = (
+            f"not within {data['within_s']:g} s" if data["after_s"] is None else f"{data['after_s']:g} s"
+            for data in settled
+        )
+        yield "consistent after the load of each round", ", ".join(words)
 
 
 def _slow(examination: Examination, judged: Judged) -> Iterator[DefectFinding]:
