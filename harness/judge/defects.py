@@ -51,7 +51,7 @@ DEFECTS: Mapping[str, Defect] = {
     "failure-counted-as-success": Defect(
         Severity.LOST,
         "502 counted as success",
-        "While a node was down, orders were paid without a charge: treat every answer but 2xx of another service as a failure.",
+        "A checkout was acknowledged though a call to another service had failed: treat every answer but a 2xx as a failure.",
     ),
     "checkout-not-idempotent": Defect(
         Severity.LOST,

@@ -110,7 +110,8 @@ def _name(history: History, shop: ShopModel, violation: Violation, checker: str)
     if name in OF_VIOLATION:
         return OF_VIOLATION[name]
     if name in LOSSES:
-        return "lost-over-kill" if _after_a_kill(history, violation) else "acknowledged-lost"
+        alone = "failure-counted-as-success" if name == "acknowledged-checkout-lost" else "acknowledged-lost"
+        return "lost-over-kill" if _after_a_kill(history, violation) else alone
     if name in HALVES:
         return _half(history, shop, violation)
     if name in SUMS:

@@ -1,6 +1,7 @@
 """The part `recovery`: the time that a shop takes after a kill, and its losses. It shares the rounds of the part `kill`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -54,6 +55,10 @@ def _figures(rounds: Sequence[Judged]) -> Iterator[tuple[str, str]]:
             for data in settled
         )
         yield "consistent after the load of each round", ", ".join(words)
+
+
+def _settled(data: Mapping[str, Any]) -> str:
+    return f"not within {data['within_s']:g} s" if data["after_s"] is None else f"{data['after_s']:g} s"
 
 
 def _slow(examination: Examination, judged: Judged) -> Iterator[DefectFinding]:
