@@ -15,6 +15,9 @@ from harness.workload.session import Session
 
 MOST_SALES = 8
 AGAIN_S = 0.5
+LEAST_TRIES = 3
+"""Tries of each sale, also beyond its limit: one refusal alone may have another reason."""
+
 STUCK = "stuck"
 """The event of a sale that did not succeed, with `user`, `item`, `order` and `tries`."""
 
@@ -22,7 +25,7 @@ STUCK = "stuck"
 async def sell_again(clients: ClientPool, goods: Shop, operations: Sequence[Operation], limit_s: float) -> None:
     """Sell each of some items to one of some users, first those whose checkouts failed; record `STUCK` for each failure.
 
-    `limit_s` bounds each sale in seconds; after the first failure the others have only one try.
+    `limit_s` bounds each sale in seconds; after the first failure the others have only the least tries.
     """
     prices = dict(zip(goods.items, goods.prices, strict=True))
     for user, item in _pairs(goods, operations):
@@ -56,7 +59,7 @@ async def _sell(clients: ClientPool, user: str, item: str, price: int, limit_s: 
         order, sold = await _buy(session, user, item)
         if sold:
             return True
-        if now() - begin + AGAIN_S > limit_s:
+        if tries >= LEAST_TRIES and now() - begin + AGAIN_S > limit_s:
             clients.recorder.event(STUCK, user=user, item=item, order=order, tries=tries)
             return False
         await asyncio.sleep(AGAIN_S)

@@ -114,7 +114,7 @@ DEFECTS: Mapping[str, Defect] = {
         "Ids reused after a restart",
         "A new user, item or order got the id of an older one: ids have to stay unique over restarts and instances.",
     ),
-    "money-created": Defect(
+    "unbalanced": Defect(
         Severity.LOST,
         "Balances do not add up",
         "Credit or stock appeared or vanished: compare the balances below with their deposits and paid orders.",
@@ -169,6 +169,7 @@ class DefectFinding(msgspec.Struct, frozen=True, kw_only=True):
     """A defect that a part has shown. `concerns` are the orders, users and items, `evidence` the requests with their answers.
 
     `times` counts the cases, of which `explanation` tells the first. `history` is the file with all operations.
+    `sure`: in at least one case, no other order would explain the balance as well.
     """
 
     defect: str
@@ -177,6 +178,7 @@ class DefectFinding(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Operation, ...] = ()
     times: int = 1
     history: str = ""
+    sure: bool = True
 
     @property
     def severity(self) -> Severity:

@@ -6,8 +6,10 @@ applies wins.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from harness.checkers import Judgement, Violation
+from harness.checkers.balances import reconcile
 from harness.checkers.formatting import in_order, list_operations
 from harness.checkers.nodes import ends
 from harness.checkers.operations import amount
@@ -20,8 +22,6 @@ from harness.judge.settling import SETTLED
 OF_VIOLATION: Mapping[str, str] = {
     "negative-credit": "negative-balance",
     "negative-stock": "negative-balance",
-    "charged-repeatedly": "checkout-not-idempotent",
-    "taken-repeatedly": "checkout-not-idempotent",
     "refunded-without-charge": "lost-compensation",
     "returned-without-taking": "lost-compensation",
     "refused-but-paid": "refused-but-happened",
@@ -37,9 +37,9 @@ OF_VIOLATION: Mapping[str, str] = {
     "G1a": "dirty-read",
     "lost-update": "lost-update",
     "lost-update-realtime": "lost-update",
-    "unexplained-credit": "money-created",
-    "unexplained-stock": "money-created",
-    "effect-repeated": "money-created",
+    "unexplained-credit": "unbalanced",
+    "unexplained-stock": "unbalanced",
+    "effect-repeated": "unbalanced",
     "nonsense-accepted": "contract",
     "impossible-number": "contract",
     "wrong-total": "contract",
@@ -54,7 +54,11 @@ LOSSES = frozenset(
         "acknowledged-creation-denied", "paid-then-unpaid", "acknowledged-item-missing",
     }
 )  # fmt: skip
+REPEATED = frozenset({"charged-repeatedly", "taken-repeatedly"})
 HALVES = frozenset({"charged-but-unpaid", "taken-but-unpaid", "paid-but-not-charged", "paid-but-not-taken"})
+OF_DEVIATIONS = REPEATED | HALVES | {"refunded-without-charge", "returned-without-taking"}
+"""Violations that name one order as the explanation of a balance."""
+
 SUMS = frozenset({"credit-created", "credit-destroyed", "stock-created", "stock-destroyed"})
 READS = frozenset(
     {
@@ -74,19 +78,28 @@ def diagnose(history: History, judgement: Judgement, file: str = "") -> list[Def
     # A sum that does not add up is explained by any other finding about balances, and a late end by what was left.
     if len(names) > 1:
         names.pop("never-settled", None)
-    if names.keys() & _EXPLAIN_SUMS:
-        names.pop("money-created", None)
-    return by_severity([_merged(name, [case for of, case in cases if of == name], file) for name in names])
+    if names.keys() & OF_BALANCES:
+        names.pop("unbalanced", None)
+    groups = {name: [case for of, case in cases if of == name] for name in names}
+    return by_severity([_merged(history, name, group, file) for name, group in groups.items()])
 
 
-_EXPLAIN_SUMS = {
+OF_BALANCES = frozenset({
     "lost-update", "oversell", "charge-without-paid", "paid-without-charge", "failure-counted-as-success", "lost-over-kill",
     "checkout-not-idempotent", "lost-compensation", "in-doubt-leak", "ids-reused", "negative-balance",
-}  # fmt: skip
+})  # fmt: skip
+"""Defects that explain a balance which does not add up."""
 
 
-def _merged(name: str, cases: Sequence[Violation], file: str) -> DefectFinding:
-    first = next((case for case in cases if case.explanation), cases[0])
+def _merged(history: History, name: str, cases: Sequence[Violation], file: str) -> DefectFinding:
+    unsure = {
+        (deviation.order.name if deviation.order else "", deviation.balance.account.name)
+        for deviation in history.derive(reconcile).deviations
+        if not deviation.sure
+    }
+    told = [case for case in cases if case.explanation] or cases[:1]
+    sure = [case for case in told if case.name not in OF_DEVIATIONS or not unsure.intersection(pairwise(case.keys))]
+    first = (sure or told)[0]
     concerns = tuple(dict.fromkeys(key for case in cases for key in case.keys))
     return DefectFinding(
         defect=name,
@@ -95,6 +108,7 @@ def _merged(name: str, cases: Sequence[Violation], file: str) -> DefectFinding:
         evidence=first.evidence[:30],
         times=len(cases),
         history=file,
+        sure=bool(sure),
     )
 
 
@@ -112,10 +126,10 @@ def _name(history: History, shop: ShopModel, violation: Violation, checker: str)
     if name in LOSSES:
         alone = "failure-counted-as-success" if name == "acknowledged-checkout-lost" else "acknowledged-lost"
         return "lost-over-kill" if _after_a_kill(history, violation) else alone
-    if name in HALVES:
-        return _half(history, shop, violation)
+    if name in REPEATED | HALVES:
+        return (_repeated if name in REPEATED else _half)(history, shop, violation)
     if name in SUMS:
-        return "money-created"
+        return "unbalanced"
     if name in READS:
         return "lost-over-kill" if _after_a_kill(history, violation) else "stale-read"
     return "isolation-anomaly" if checker == "isolation" else "contract"
@@ -141,6 +155,17 @@ def _half(history: History, shop: ShopModel, violation: Violation) -> str:
     if outcomes == {"fail"}:
         return "lost-compensation"
     return "charge-without-paid" if "ok" in outcomes or not outcomes else "in-doubt-leak"
+
+
+def _repeated(_: History, shop: ShopModel, violation: Violation) -> str:
+    """Return the defect behind an order whose amount is missing more than once.
+
+    Stock that is missing twice after a rejected checkout was not returned; a checkout after the first success charged again.
+    """
+    order, _ = _subjects(shop, violation)
+    attempts = in_order(order.attempts) if order else ()
+    rejected = any(attempt.outcome == "fail" for attempt in attempts)
+    return "lost-compensation" if rejected and violation.name == "taken-repeatedly" else "checkout-not-idempotent"
 
 
 def _subjects(shop: ShopModel, violation: Violation) -> tuple[OrderModel | None, AccountModel | None]:

@@ -9,7 +9,7 @@ from harness import formats
 from harness.judge.busyness import Busyness
 from harness.judge.defects import DEFECTS, DefectFinding, by_severity
 from harness.judge.examination import Examination
-from harness.judge.parts.base import Grade, merged
+from harness.judge.parts.base import Grade, merged, without_guesses
 
 KIND = "judge"
 
@@ -80,7 +80,7 @@ def make(examination: Examination, name: str, grades: Sequence[Grade], took_s: f
         took_s=round(took_s, 1),
         machine=busyness.describe(),
         busy=busyness.is_busy,
-        grades=tuple(grades),
+        grades=tuple(without_guesses(grades)),
         interrupted=interrupted,
     )
 

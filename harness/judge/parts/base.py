@@ -8,7 +8,7 @@ import msgspec
 from harness.checkers.verdict import examine
 from harness.history import History
 from harness.judge.defects import DefectFinding, by_severity
-from harness.judge.diagnosis import diagnose
+from harness.judge.diagnosis import OF_BALANCES, diagnose
 from harness.judge.examination import Examination, Judged
 from harness.judge.round import Round, conduct
 
@@ -75,6 +75,7 @@ def merged(findings: Iterable[DefectFinding]) -> list[DefectFinding]:
         by_name[finding.defect] = (
             msgspec.structs.replace(
                 known,
+                sure=known.sure or finding.sure,
                 times=known.times + finding.times,
                 concerns=tuple(dict.fromkeys((*known.concerns, *finding.concerns))),
             )
@@ -82,6 +83,21 @@ def merged(findings: Iterable[DefectFinding]) -> list[DefectFinding]:
             else finding
         )
     return by_severity(list(by_name.values()))
+
+
+def without_guesses(grades: Sequence[Grade]) -> list[Grade]:
+    """Return the grades with `unbalanced` in place of every defect that is only a guess, where another one is sure.
+
+    Many orders share an account, so that several of them may explain its balance; in another part, one is the only explanation.
+    """
+    findings = [finding for grade in grades for finding in grade.findings if finding.defect in OF_BALANCES]
+    sure = {finding.defect for finding in findings if finding.sure}
+
+    def named(finding: DefectFinding) -> DefectFinding:
+        guess = finding.defect in OF_BALANCES and finding.defect not in sure
+        return msgspec.structs.replace(finding, defect="unbalanced") if guess and sure else finding
+
+    return [msgspec.structs.replace(grade, findings=tuple(merged(map(named, grade.findings)))) for grade in grades]
 
 
 def acknowledged(history: History, op: str = "checkout") -> int:
