@@ -157,7 +157,7 @@ def _half(history: History, shop: ShopModel, violation: Violation) -> str:
     return "charge-without-paid" if "ok" in outcomes or not outcomes else "in-doubt-leak"
 
 
-def _repeated(_: History, shop: ShopModel, violation: Violation) -> str:
+def _repeated(_history: History, shop: ShopModel, violation: Violation) -> str:
     """Return the defect behind an order whose amount is missing more than once.
 
     Stock that is missing twice after a rejected checkout was not returned; a checkout after the first success charged again.

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from harness.checkers.formatting import list_operations
 from harness.history import FileRecorder, History, Operation
-from harness.judge.defects import DefectFinding
+from harness.judge.defects import DEFECTS, DefectFinding
 from harness.judge.examination import Examination
 from harness.judge.parts import contract_rules as rules
 from harness.judge.parts.base import Grade, Standing
@@ -41,15 +41,6 @@ RULES: Mapping[str, Rule] = {
     "batch_init sets its records, also a second time": rules.batches,
 }
 """Every rule, as the sentence of the contract that it checks."""
-
-OF_RULE: Mapping[str, str] = {
-    "pay takes from the credit, and answers 4xx below zero with nothing changed": "negative-balance",
-    "stock/subtract takes, and answers 4xx below zero with nothing changed": "negative-balance",
-    "a checkout of a paid order is 200 and charges nothing": "checkout-not-idempotent",
-    "an order whose checkout failed checks out after a deposit": "never-retried",
-    "batch_init sets its records, also a second time": "initialised-twice",
-}
-"""Rules that have a defect of their own; the script says whether it is that one."""
 
 
 class Contract:
@@ -90,7 +81,7 @@ class Contract:
 
 def _finding(rule: str, broken: str, history: History, file: str) -> DefectFinding:
     defect, separator, words = broken.partition(": ")
-    if not separator or defect not in OF_RULE.values():
+    if not separator or defect not in DEFECTS:
         defect, words = "contract", broken
     steps = list_operations(history, history.operations)
     return DefectFinding(

@@ -139,6 +139,8 @@ async def failed_then_paid(script: Script) -> str | None:
     await script.do("checkout", order)
     await script.prepared("add_funds", user, 10)
     again = await script.do("checkout", order)
+    if again.outcome == "fail" and await script.paid(order):
+        return f"refused-but-happened: {answer(again)}, and the order is paid."
     if again.outcome == "fail":
         return f"never-retried: After the deposit, {answer(again)}."
     return f"After the deposit, {answer(again)}." if again.outcome != "ok" and again.status != 202 else None

@@ -43,6 +43,7 @@ def _never_retried(history: History) -> Iterator[DefectFinding]:
     for order in orders:
         if (
             order.attempts
+            and not order.paid
             and all(attempt.outcome == "fail" for attempt in order.attempts)
             and _could_succeed(history, order)
         ):
