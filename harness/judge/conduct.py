@@ -72,7 +72,10 @@ async def _examine(
         await after()
     finally:
         took.append(now() - begin)
-        await heal_all(examination.shop.runtime)
+        try:
+            await heal_all(examination.shop.runtime)
+        finally:
+            await examination.shop.runtime.down()
 
 
 async def _nothing() -> None:

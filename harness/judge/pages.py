@@ -14,6 +14,11 @@ def page(sheet: Sheet) -> str:
 
 
 def junit(sheet: Sheet) -> bytes:
+    """Return the sheet as JUnit XML."""
+    return bytes(tostring(suite_of(sheet), encoding="utf-8", xml_declaration=True))
+
+
+def suite_of(sheet: Sheet) -> Element:
     """Return a test suite with a test case for each part: a failed one is a failure, an inconclusive one an error."""
     standings = [grade.standing for grade in sheet.grades]
     suite = Element(
@@ -36,4 +41,4 @@ def junit(sheet: Sheet) -> bytes:
             SubElement(case, "error", message="inconclusive").text = reasons
         elif grade.standing == "not examined":
             SubElement(case, "skipped", message=reasons)
-    return bytes(tostring(suite, encoding="utf-8", xml_declaration=True))
+    return suite

@@ -37,6 +37,8 @@ class FolderKind(Enum):
     RUN = "run"
     BENCH = "bench"
     CHECK = "counterexample of wdm check"
+    JUDGE = "grade sheet of wdm judge"
+    JUDGE_BATCH = "batch of wdm judge"
 
 
 def folder_kind(path: Path) -> FolderKind | None:
@@ -45,7 +47,23 @@ def folder_kind(path: Path) -> FolderKind | None:
         return FolderKind.BENCH
     if (path / COUNTEREXAMPLE).is_file():
         return FolderKind.CHECK
-    return FolderKind.RUN if (path / HISTORY).is_file() else None
+    return FolderKind.RUN if (path / HISTORY).is_file() else _JUDGED.get(_kind_of_results(path))
+
+
+_JUDGED = {"judge": FolderKind.JUDGE, "judge-batch": FolderKind.JUDGE_BATCH}
+
+
+class _KindOfResults(msgspec.Struct):
+    """The key of a `results.json` by which an examination is known: it has the histories of its rounds under other names."""
+
+    kind: str = ""
+
+
+def _kind_of_results(path: Path) -> str:
+    try:
+        return msgspec.json.decode(RunFolder(path).results.read_bytes(), type=_KindOfResults).kind
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def list_folders(runs: Path) -> list[Path]:
@@ -80,6 +98,8 @@ def describe(path: Path) -> dict[str, Any]:
     if kind is FolderKind.BENCH:
         return {**line, **_bench(path, document)}
     values = {key: document.get(key) for key in ("verdict", "scenario", "protocol", "seed")}
+    if kind in (FolderKind.JUDGE, FolderKind.JUDGE_BATCH):
+        values |= {"scenario": "judge", "protocol": document.get("name")}
     if not document:
         values["verdict"] = "none"
     return {**line, **values}

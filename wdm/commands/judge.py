@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,47 +14,40 @@ from harness.judge.adapter import behind
 from harness.judge.conduct import chosen, conduct
 from harness.judge.examination import Examination, Limits
 from harness.judge.parts import PARTS
-from harness.judge.shop import addresses, over_http
+from harness.judge.settings import LEVELS, RANGES_S, seconds
+from harness.judge.shop import PREFIXES, addresses, over_http
+from harness.judge.urls import read_urls
 from harness.run.folder import RunFolder
 from harness.runtimes.external.parse import nodes_from
 from harness.runtimes.external.runtime import ExternalRuntime
-from wdm import ui
+from wdm import judge_batch, ui
 from wdm.exits import CODES, INTERRUPTED
 from wdm.options import as_json, common, option, runs_folder
 from wdm.parameters import MOST_SEED, Location, Number, Text, Whole
 
-LEVELS = ("none", "read-uncommitted", "read-committed", "snapshot", "serializable", "strict-serializable")
-LEAST_BUDGET_S, MOST_BUDGET_S = 10.0, 12 * 3600.0
 LARGEST_SEED = 2**31
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
-_SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600}
 
 
 class Duration(Text):
-    """A time such as `90`, `90s`, `5m` or `1h`, in seconds, from `low` to `high`."""
+    """A time such as `90`, `90s`, `5m` or `1h`, in seconds, in the range of a setting."""
 
     name = "time"
 
-    def __init__(self, low: float, high: float) -> None:
-        self._low, self._high = low, high
+    def __init__(self, setting: str) -> None:
+        self._range_s = RANGES_S[setting]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, float):
-            return value
-        match = _DURATION.fullmatch(str(value).strip())
-        seconds = float(match.group(1)) * _SECONDS[match.group(2)] if match else -1.0
-        if not self._low <= seconds <= self._high:
-            self.fail(
-                f"{value!r} is no time from {self._low:g}s to {self._high / 3600:g}h; give one such as 90s, 5m or 1h",
-                param,
-                ctx,
-            )
-        return seconds
+        try:
+            return seconds(value, *self._range_s)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command()
 @common
 @click.argument("url", type=Text(), required=False)
+@option("--batch", type=Location(), metavar="FILE", help="TOML file with a table for each of several shops.")
+@option("--urls", type=Location(), metavar="FILE", help="JSON file with the addresses, as the course's `urls.json`.")
 @option("--orders-url", help="Address of the order service, if no gateway serves all three.")
 @option("--stock-url", help="Address of the stock service.")
 @option("--payment-url", help="Address of the payment service.")
@@ -71,19 +65,19 @@ class Duration(Text):
 @option("--part", multiple=True, help=f"Part to examine; may be repeated ({', '.join(PARTS)}).  [default: all]")
 @option(
     "--budget",
-    type=Duration(LEAST_BUDGET_S, MOST_BUDGET_S),
+    type=Duration("budget"),
     default="2m",
     show_default=True,
     help="Time of the whole examination.",
 )
 @option(
     "--settle",
-    type=Duration(0.0, 3600.0),
+    type=Duration("settle"),
     default="10s",
     show_default=True,
     help="Time that the shop may take to become consistent.",
 )
-@option("--answer", type=Duration(0.1, 300.0), default="15s", show_default=True, help="Time limit of one answer.")
+@option("--answer", type=Duration("answer"), default="15s", show_default=True, help="Time limit of one answer.")
 @option("--repeat", type=Whole(1, 1_000), default=2, show_default=True, help="Number of kills of each node.")
 @option(
     "--isolation",
@@ -106,15 +100,19 @@ class Duration(Text):
 def judge(url: str | None, runs_dir: Path, as_json: bool, **given: Any) -> int:
     """Examine a shop of your own, in any language.
 
-    URL is the gateway of a running shop. The result is a grade sheet: what passed, what failed, and what to look at first. The
-    parts that kill nodes need to know how: `--compose`, `--pid` or `--kill-cmd`. Nothing else is touched, and what was killed is
-    started again. Exit code 0: every part passed; 1: a defect was found; 3: inconclusive; 4: the environment failed.
+    URL is the gateway of a running shop; `--batch` starts and examines several. The result is a grade sheet: what passed, what
+    failed, and what to look at first. The parts that kill nodes need to know how: `--compose`, `--pid` or `--kill-cmd`. Nothing
+    else is touched, and what was killed is started again. Exit code 0: every part passed; 1: a defect was found; 3:
+    inconclusive; 4: the environment failed.
     """
     seed = given["seed"] if given["seed"] is not None else secrets.randbelow(LARGEST_SEED)
+    limits = Limits(given["budget"], given["answer"], given["settle"], given["repeat"], given["p99_ms"])
     parts = chosen(given["part"])
+    if given["batch"]:
+        return judge_batch.report(judge_batch.examine(given["batch"], runs_dir, given, limits, seed), as_json=as_json)
     adapter = given["adapter"]
-    separate = {"orders": given["orders_url"], "stock": given["stock_url"], "payment": given["payment_url"]}
-    urls = {} if adapter and not url else addresses(url, separate)
+    separate = _separate(given)
+    urls = {} if adapter and not url and not any(separate.values()) else addresses(url, separate)
     name = given["name"] or (adapter.stem if adapter else urls["orders"])
     folder = RunFolder.make(runs_dir, f"judge-{_file_name(name)}-{seed}")
     nodes = nodes_from(
@@ -125,12 +123,18 @@ def judge(url: str | None, runs_dir: Path, as_json: bool, **given: Any) -> int:
         shop=behind(adapter, runtime) if adapter else over_http(urls, runtime),
         folder=folder.path,
         seed=seed,
-        limits=Limits(given["budget"], given["answer"], given["settle"], given["repeat"], given["p99_ms"]),
+        limits=limits,
         isolation=given["isolation"],
         say=ui.progress,
     )
-    ui.progress(f"seed {seed}: {name}, {examination.limits.budget_s:g} s; folder {folder.path}")
+    ui.progress(f"seed {seed}: {name}, {limits.budget_s:g} s; folder {folder.path}")
     return report(conduct(examination, name, parts, folder), folder, as_json=as_json)
+
+
+def _separate(given: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the address of each service: its option, else the one of the file."""
+    read = read_urls(given["urls"]) if given["urls"] else {}
+    return {prefix: given[f"{prefix}_url"] or read.get(prefix) for prefix in PREFIXES}
 
 
 def report(result: sheet.Sheet, folder: RunFolder, *, as_json: bool) -> int:

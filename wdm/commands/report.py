@@ -59,7 +59,7 @@ def report(run: tuple[str, ...], runs_dir: Path, in_browser: bool, where: Path |
 
 
 def _one(path: Path) -> tuple[Path, int]:
-    """Print the text of a run, and return its page and the exit code. Both come from the history alone."""
+    """Print the text of a run, and return its page and the exit code. Both come from the history; a grade sheet is kept."""
     folder = RunFolder(path)
     match run_folders.folder_kind(path):
         case FolderKind.BENCH:
@@ -69,6 +69,8 @@ def _one(path: Path) -> tuple[Path, int]:
             counterexample = counterexamples.load(path / counterexamples.COUNTEREXAMPLE)
             click.echo(counterexamples.describe_kept(counterexample), nl=False)
             _write(folder.page, pages.of_check(path))
+        case FolderKind.JUDGE | FolderKind.JUDGE_BATCH:
+            click.echo(folder.report.read_text("utf-8"), nl=False)
         case _:
             run = runs.read(path)
             click.echo(text.render(run.history, run.judgement), nl=False)

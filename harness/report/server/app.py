@@ -47,7 +47,9 @@ class Pages:
         app.router.add_get("/events", self._events)
         app.router.add_get("/compare", self._compare)
         app.router.add_get("/runs/{name}", self._report)
+        app.router.add_get("/runs/{name}/", self._report)
         app.router.add_get("/runs/{name}/part/{part}", self._report)
+        app.router.add_get("/runs/{name}/{part}/report.html", self._report)
         app.router.add_get("/runs/{name}/file/{file}", self._file)
         return app
 
@@ -63,6 +65,8 @@ class Pages:
         path = self.catalog.find(name, part)
         if path is None:
             return self._refusal(f"there is no run {part or name}")
+        if not part and not request.path.endswith("/") and self.catalog.is_batch(path):
+            raise web.HTTPFound(f"{request.path}/")  # the links on its page are relative to its folder
         try:
             page = await asyncio.to_thread(self.catalog.page, path)
         except UNREADABLE as error:

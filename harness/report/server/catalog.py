@@ -41,13 +41,16 @@ class RunCatalog:
         self._lines: dict[Path, tuple[float, dict[str, Any]]] = {}
 
     def find(self, name: str, part: str = "") -> Path | None:
-        """Return the folder of a run, or of one run of a bench."""
+        """Return the folder of a run, of one run of a bench, or of one shop of a batch."""
         path = next((folder for folder in run_folders.list_folders(self.folder) if folder.name == name), None)
         if path is None or not part:
             return path
-        return next(
-            (folder for folder in run_folders.list_folders(BenchFolder(path).runs) if folder.name == part), None
-        )
+        parts = path if self.is_batch(path) else BenchFolder(path).runs
+        return next((folder for folder in run_folders.list_folders(parts) if folder.name == part), None)
+
+    def is_batch(self, path: Path) -> bool:
+        """Return whether a folder is that of a batch, whose page has links to the pages of its shops."""
+        return run_folders.folder_kind(path) is FolderKind.JUDGE_BATCH
 
     def file(self, path: Path, name: str) -> Path | None:
         """Return one of the shown files of a run; None for any other name."""
@@ -84,6 +87,8 @@ class RunCatalog:
         if page.is_file() and current(page.read_text("utf-8", errors="replace")) and _readable(path):
             return page
         match run_folders.folder_kind(path):
+            case FolderKind.JUDGE | FolderKind.JUDGE_BATCH:
+                raise ValueError("another version of wdm has written its page; `wdm report` shows its text")
             case FolderKind.BENCH:
                 benches.finish(BenchFolder(path))
             case FolderKind.CHECK:

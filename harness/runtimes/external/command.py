@@ -5,10 +5,11 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import EnvironmentFailure, exhausted
+from harness.runtimes.deployment.process import Identity, identify
 
 ENDS_WITHIN_S = 30.0
 FOREGROUND_S = 3.0
@@ -18,7 +19,7 @@ POLL_S = 0.02
 
 @dataclass
 class ShellCommand:
-    """The value `text` of the option `option`. The output is appended to the file `log`.
+    """The value `text` of the option `option`. The output is appended to the file `log`, the working directory is `folder`.
 
     It runs in a session of its own: a Ctrl-C is for this process alone, and a node that it starts outlives this process.
     """
@@ -26,6 +27,9 @@ class ShellCommand:
     option: str
     text: str
     log: Path
+    begun: list[Identity] = field(default_factory=list)
+    """The process of each start, which leads a process group: for an owner that ends them."""
+    folder: Path | None = None
     child: "subprocess.Popen[bytes] | None" = None
     _log_began: int = 0
 
@@ -61,6 +65,7 @@ class ShellCommand:
                 self._log_began = log.tell()
                 self.child = subprocess.Popen(
                     ["/bin/sh", "-c", self.text],
+                    cwd=self.folder,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -69,6 +74,7 @@ class ShellCommand:
         except OSError as error:
             why = exhausted(error, starts=True) or error.strerror
             raise EnvironmentFailure(f"{self}: it cannot be started: {why}") from error
+        self.begun.append(identify(self.child.pid) or Identity(self.child.pid, ""))
         return self.child
 
     def runs(self) -> bool:

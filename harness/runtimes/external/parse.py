@@ -7,6 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 from harness.errors import EnvironmentFailure
+from harness.runtimes.deployment.process import Identity
 from harness.runtimes.external import process_tree
 from harness.runtimes.external.base import ForeignNode
 from harness.runtimes.external.command import ShellCommand
@@ -23,11 +24,13 @@ def nodes_from(
     kill_cmds: Sequence[str],
     compose: Sequence[str],
     logs: Path,
+    begun: list[Identity] | None = None,
+    folder: Path | None = None,
 ) -> list[ForeignNode]:
     """Return the nodes that the values of the options name: `NAME=...`, and for `compose` a file or a project.
 
-    The output of the commands goes to `NAME.log` in the folder `logs`. Raises `UsageError` naming the wrong value, and
-    `EnvironmentFailure` for a Compose project that cannot be found.
+    The commands run in `folder`, their output goes to `NAME.log` in the folder `logs`; `begun` receives the process of each.
+    Raises `UsageError` naming the wrong value, and `EnvironmentFailure` for a Compose project that cannot be found.
     """
     sources: dict[str, Source] = {}
     for name, pid in _named("--pid", pids, "PID").items():
@@ -35,8 +38,9 @@ def nodes_from(
     for name, path in _named("--pidfile", pidfiles, "PATH").items():
         _once(name, "--pidfile", "--pid", sources)
         sources[name] = PidFileSource(Path(path).absolute())
-    starts = _commands("--start-cmd", start_cmds, logs)
-    kills = _commands("--kill-cmd", kill_cmds, logs)
+    begun = [] if begun is None else begun
+    starts = _commands("--start-cmd", start_cmds, logs, begun, folder)
+    kills = _commands("--kill-cmd", kill_cmds, logs, begun, folder)
     for name in kills:
         _once(name, "--kill-cmd", "--pid or --pidfile", sources)
     unknown = [name for name in starts if name not in sources and name not in kills]
@@ -78,9 +82,11 @@ def _once(name: str, option: str, other: str, taken: Container[str]) -> None:
         )
 
 
-def _commands(option: str, values: Sequence[str], logs: Path) -> Mapping[str, ShellCommand]:
+def _commands(
+    option: str, values: Sequence[str], logs: Path, begun: list[Identity], folder: Path | None
+) -> Mapping[str, ShellCommand]:
     return {
-        name: ShellCommand(f"{option} {name}", text, logs / f"{name.replace('/', '-')}.log")
+        name: ShellCommand(f"{option} {name}", text, logs / f"{name.replace('/', '-')}.log", begun, folder)
         for name, text in _named(option, values, "COMMAND").items()
     }
 
