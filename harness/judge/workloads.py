@@ -3,6 +3,7 @@
 from random import Random
 
 from harness.workload.base import Amount, Client, Count, Rate, Setup, Shop, Workload, call, open_shop, place_order
+from harness.workload.sets import Sets
 
 
 class CourseSale(Workload, frozen=True, kw_only=True):
@@ -28,6 +29,19 @@ class CourseSale(Workload, frozen=True, kw_only=True):
 
     def client(self, shop: Shop, number: int, rng: Random) -> Client:  # noqa: ARG002
         yield call("checkout", shop.order_pool[number])
+
+
+class RefusedSets(Sets, frozen=True, kw_only=True):
+    """The workload `sets` with `poor` users without credit: a read that shows an effect of their checkouts is a dirty read."""
+
+    poor: Count = 3
+
+    def setup(self, rng: Random) -> Setup:
+        full = 2**self.checkouts - 1
+        credit = [full] * (self.users - self.poor) + [0] * self.poor
+        shop = yield from open_shop(credit, [(1, full)] * self.items)
+        shop.order_pool = list(self.plan(shop, rng))
+        return shop
 
 
 class FailedFirst(Workload, frozen=True, kw_only=True):

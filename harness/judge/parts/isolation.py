@@ -6,7 +6,7 @@ Source: the dependency graph of Adya, "Weak Consistency" (1999), over what reads
 from harness.judge.examination import Examination
 from harness.judge.parts.base import Grade, counts, grade, judged
 from harness.judge.round import Round
-from harness.workload.sets import Sets
+from harness.judge.workloads import RefusedSets
 
 BITS = 24
 """Checkouts of one user or item: their sum fits into 32 bits, which is all that many shops store."""
@@ -20,7 +20,7 @@ class Isolation:
 
     async def examine(self, examination: Examination, within_s: float) -> Grade:
         load_s = min(0.5 * within_s, 10.0 * examination.limits.scale)
-        workload = Sets(clients=16, users=10, items=10, checkouts=BITS, pairs=0.4, readers=0.4, rate_per_s=400)
+        workload = RefusedSets(clients=16, users=10, items=10, checkouts=BITS, pairs=0.4, readers=0.4, rate_per_s=400)
         plan = Round(name=self.name, workload=workload, duration_s=load_s, last_sale=False)
         result = await judged(plan, examination, within_s)
         reads = sum(operation.op.startswith("find_") for operation in result.history.operations)
