@@ -86,7 +86,7 @@ def test_the_command_that_is_told_makes_the_same_bench_again(flags: list[str]) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--rate", "5", "--clients", "5"], "give one of them"),
         (["--find-max", "--rate", "5"], "give neither --rate nor --clients"),
@@ -110,11 +110,11 @@ def test_the_command_that_is_told_makes_the_same_bench_again(flags: list[str]) -
     ],
 )
 def test_mistakes_of_the_caller_are_found_before_anything_starts(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert main(["bench", *arguments]) == 2
     err = capsys.readouterr().err
-    assert told in err
+    assert message in err
     assert len(err.strip().splitlines()) == 1 or "seed" in err
     assert not Path("wdm-runs").exists()
 
@@ -153,8 +153,8 @@ def test_an_interrupted_bench_leaves_a_report_that_says_it_is_partial(terminal: 
     assert "verdict: unknown" in out
     assert "because not everything was run: interrupted" in out
     folder = next(terminal.folder.glob("wdm-runs/*-bench-3"))
-    said = json.loads((folder / "results.json").read_text())
-    assert (said["complete"], said["verdict"], len(said["rows"])) == (False, "unknown", 1)
+    document = json.loads((folder / "results.json").read_text())
+    assert (document["complete"], document["verdict"], len(document["rows"])) == (False, "unknown", 1)
     assert "This report is partial:" in (folder / "report.html").read_text()
     assert "interrupted" in (folder / "summary.md").read_text()
 

@@ -91,13 +91,13 @@ def test_a_seed_that_was_not_given_is_drawn_and_printed(capsys: pytest.CaptureFi
 def test_one_document_for_a_machine(capsys: pytest.CaptureFixture[str], shops: Shops) -> None:
     shops.forgetful = (0,)
     assert main([*CHAOS, "--seed", "5", "--json"]) == 1
-    said = json.loads(capsys.readouterr().out)
-    assert (said["verdict"], said["exit"], said["seed"]) == ("violated", 1, 5)
-    assert {each["checker"]: each["standing"] for each in said["results"]}["atomicity"] == "claimed-and-violated"
-    history = f"{said['folder']}/history.ndjson"
+    document = json.loads(capsys.readouterr().out)
+    assert (document["verdict"], document["exit"], document["seed"]) == ("violated", 1, 5)
+    assert {each["checker"]: each["standing"] for each in document["results"]}["atomicity"] == "claimed-and-violated"
+    history = f"{document['folder']}/history.ndjson"
     assert main(["check-history", history, "--json"]) == 1
     elsewhere = json.loads(capsys.readouterr().out)
-    assert {**elsewhere, "folder": said["folder"], "exit": 1} == said
+    assert {**elsewhere, "folder": document["folder"], "exit": 1} == document
 
 
 def test_many_seeds_a_line_each_and_the_first_failure_at_once(capsys: pytest.CaptureFixture[str], shops: Shops) -> None:
@@ -159,7 +159,7 @@ def test_a_history_that_is_not_whole_is_never_judged(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["chaos", "no-such"], "no scenario 'no-such'"),
         ([*CHAOS, "--protocol", "3pc"], "unknown protocol '3pc'; installed: "),
@@ -182,10 +182,10 @@ def test_a_history_that_is_not_whole_is_never_judged(capsys: pytest.CaptureFixtu
     ],
 )
 def test_mistakes_of_the_caller(
-    capsys: pytest.CaptureFixture[str], shops: Shops, arguments: list[str], told: str
+    capsys: pytest.CaptureFixture[str], shops: Shops, arguments: list[str], message: str
 ) -> None:
     assert main(arguments) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not shops.made
     assert not Path("wdm-runs").exists()
 
@@ -194,14 +194,18 @@ def test_flags_change_the_scenario_and_stand_in_the_command(capsys: pytest.Captu
     flags = ["--durability", "always", "--workers", "2", "--duration-s", "1.5", "--protocol", "unprotected"]
     flags += ["--crash-at", "stock:before-send:changed"]
     assert main([*CHAOS, "--seed", "1", "--json", *flags]) == 3  # nothing here can be injected
-    said = json.loads(capsys.readouterr().out)
-    assert (said["durability"], said["config"]["workers"], said["config"]["duration_s"]) == ("always", 2, 1.5)
-    command = said["config"]["command"]
+    document = json.loads(capsys.readouterr().out)
+    assert (document["durability"], document["config"]["workers"], document["config"]["duration_s"]) == (
+        "always",
+        2,
+        1.5,
+    )
+    command = document["config"]["command"]
     assert all(flag in command for flag in flags)
     assert main([*command.split()[1:], "--json"]) == 3
     again = json.loads(capsys.readouterr().out)
-    assert (again["config"], again["reasons"]) == (said["config"], said["reasons"])
-    assert "none of the 1 faults was injected: crash-at needs failpoints" in said["reasons"][0]
+    assert (again["config"], again["reasons"]) == (document["config"], document["reasons"])
+    assert "none of the 1 faults was injected: crash-at needs failpoints" in document["reasons"][0]
 
 
 def test_the_scenarios_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,20 +58,20 @@ def test_with_no_flags_it_puts_two_phase_commit_through_every_case(capsys: pytes
 def test_a_violation_is_told_and_kept_and_walked_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(FOUND) == 1
     out, err = capsys.readouterr()
-    told = out[out.index("violated in") : out.rindex("\nverdict: ")]
-    assert told.startswith(
+    text = out[out.index("violated in") : out.rindex("\nverdict: ")]
+    assert text.startswith(
         "violated in 'one checkout': false acknowledgement: client 0 received an acknowledgement of order o, which is not paid\n"
     )
-    assert " 5. order: receives Vote(order~1.0, payment/0, -)\n" in told
-    assert "      CRASH order:after-reply:committed\n" in told
+    assert " 5. order: receives Vote(order~1.0, payment/0, -)\n" in text
+    assert "      CRASH order:after-reply:committed\n" in text
     assert out.splitlines()[-1] == "verdict: violated: false acknowledgement"
     folder = kept().parent
     assert folder.name.endswith("-check-2pc")
     assert f"next: `wdm replay {folder}` repeats it" in err
-    assert (folder / "counterexample.txt").read_text() == told
+    assert (folder / "counterexample.txt").read_text() == text
     for again in (["replay"], ["replay", str(folder)], ["replay", folder.name], ["replay", "check-2pc"]):
         assert main(again) == 1
-        assert capsys.readouterr().out == told
+        assert capsys.readouterr().out == text
 
 
 def test_its_crash_can_be_re_enacted_on_real_processes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,17 +92,17 @@ def test_where_nothing_crashes_nothing_is_re_enacted(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("limit", "told"),
+    ("limit", "text"),
     [
         (["--states", "50"], "the search gave up at 50 states"),
         (["--depth", "5"], "the search gave up at 5 steps deep"),
         (["--seconds", "0.1", "--participants", "5"], "the search gave up at 0.1 seconds"),
     ],
 )
-def test_a_limit_makes_it_unknown(capsys: pytest.CaptureFixture[str], limit: list[str], told: str) -> None:
+def test_a_limit_makes_it_unknown(capsys: pytest.CaptureFixture[str], limit: list[str], text: str) -> None:
     assert main(["check", "--transactions", "1", *limit]) == 3
     out = capsys.readouterr().out
-    assert out.splitlines()[-1] == f"verdict: unknown: {told}; until there nothing was violated"
+    assert out.splitlines()[-1] == f"verdict: unknown: {text}; until there nothing was violated"
     assert "holds" not in out
 
 
@@ -119,14 +119,19 @@ def test_a_depth_that_is_deep_enough_is_no_limit() -> None:
 
 def test_one_document_for_a_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*FOUND, "--json"]) == 1
-    said = json.loads(capsys.readouterr().out)
-    assert (said["verdict"], said["exit"], said["ablate"], said["participants"]) == ("violated", 1, ["force-commit"], 2)
-    assert [(case["case"], case["verdict"]) for case in said["cases"]] == [("one checkout", "violated")]
-    violation = said["violation"]
+    output = json.loads(capsys.readouterr().out)
+    assert (output["verdict"], output["exit"], output["ablate"], output["participants"]) == (
+        "violated",
+        1,
+        ["force-commit"],
+        2,
+    )
+    assert [(case["case"], case["verdict"]) for case in output["cases"]] == [("one checkout", "violated")]
+    violation = output["violation"]
     assert (len(violation["steps"]), violation["shortest"]) == (5, True)
     assert violation["steps"][-1]["crashed"] == "order:after-reply:committed"
     assert violation["folder"] == str(kept().parent)
-    assert main([*said["command"].split()[1:], "--json"]) == 1
+    assert main([*output["command"].split()[1:], "--json"]) == 1
     again = json.loads(capsys.readouterr().out)
     assert again["violation"]["steps"] == violation["steps"]
 
@@ -139,7 +144,7 @@ def test_the_flags_stand_in_the_command(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "text"),
     [
         (["check", "--protocol", "3pc"], "unknown protocol '3pc'; installed: "),
         (["check", "--ablate", "luck"], "2pc has no safeguard 'luck'; it has: unanimous"),
@@ -156,10 +161,10 @@ def test_the_flags_stand_in_the_command(capsys: pytest.CaptureFixture[str]) -> N
         (["replay", "yesterday"], "no run that can be replayed is called 'yesterday'"),
     ],
 )
-def test_mistakes_of_the_caller(capsys: pytest.CaptureFixture[str], arguments: list[str], told: str) -> None:
+def test_mistakes_of_the_caller(capsys: pytest.CaptureFixture[str], arguments: list[str], text: str) -> None:
     assert main(arguments) == 2
     out, err = capsys.readouterr()
-    assert (out, told in err, len(err.splitlines())) == ("", True, 1)
+    assert (out, text in err, len(err.splitlines())) == ("", True, 1)
     assert not Path("wdm-runs").exists()
 
 
@@ -167,7 +172,7 @@ def test_what_cannot_be_walked_any_more_is_unknown(capsys: pytest.CaptureFixture
     assert main(["-q", *FOUND]) == 1
     whole = kept().read_text()
     steps = json.loads(whole)["steps"]
-    for changes, told in (
+    for changes, text in (
         ({"wdm": "0.0.1"}, "found by wdm 0.0.1, and this is wdm "),
         ({"case": "three checkouts"}, "there is no case 'three checkouts' any more"),
         (
@@ -183,7 +188,7 @@ def test_what_cannot_be_walked_any_more_is_unknown(capsys: pytest.CaptureFixture
         assert main(["replay"]) == 3
         out, err = capsys.readouterr()
         assert out == ""
-        assert told in err
+        assert text in err
         kept().write_text(whole)
     kept().write_text(whole[:-40])
     assert main(["replay"]) == 3

@@ -46,7 +46,7 @@ def test_a_file_named_with_config_is_read_instead(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('protocol = "2pc\n', "wdm.toml:1: not valid TOML"),
         ("\n\n[up\n", "wdm.toml:3: not valid TOML"),
@@ -62,12 +62,12 @@ def test_a_file_named_with_config_is_read_instead(capsys: pytest.CaptureFixture[
         ("store-url = 'stock=redis://x'\n", "wdm.toml:1: store-url = 'stock=redis://x': must be a list"),
     ],
 )  # fmt: skip
-def test_a_broken_file_is_told_with_line_and_key(text: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_file_is_told_with_line_and_key(text: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("wdm.toml").write_text(text)
     assert main(["up"]) == 2
-    said = capsys.readouterr().err
-    assert told in said
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
     assert not Path(".wdm").exists()
 
 
@@ -78,7 +78,7 @@ ALL_ELSEWHERE = [
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("up", "--protocol", "3pc"), "unknown protocol '3pc'; installed: 2pc"),
         (("up", "--locks", "none"), "locks='none' is not one of: wait-die, no-wait, wound-wait"),
@@ -112,17 +112,17 @@ ALL_ELSEWHERE = [
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(
-    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(list(arguments)) == 2
-    said = capsys.readouterr().err
-    assert told in said
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
     assert not Path(".wdm").exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("status",), "nothing is up in"),
         (("logs",), "there are no logs in"),
@@ -136,13 +136,13 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     ],
 )
 def test_what_the_environment_lacks_is_one_line_and_exit_code_4(
-    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["--quiet", *arguments]) == 4
-    said = capsys.readouterr().err
-    assert told in said
-    assert "secret" not in said
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert "secret" not in error
+    assert error.count("\n") == 1
 
 
 def test_down_where_nothing_runs_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,9 +152,9 @@ def test_down_where_nothing_runs_is_fine(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_quiet_leaves_only_the_result(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["protocols", "--json", "--quiet"]) == 0
-    said = capsys.readouterr()
-    assert said.err == ""
-    assert json.loads(said.out)[0]["name"] == "2pc"
+    error = capsys.readouterr()
+    assert error.err == ""
+    assert json.loads(error.out)[0]["name"] == "2pc"
 
 
 def test_a_broker_that_is_not_there_is_an_environment_failure_with_the_way_out(

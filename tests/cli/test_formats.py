@@ -75,7 +75,7 @@ def _quiet(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+def result_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     code = main(["--quiet", *arguments])
     out, err = capsys.readouterr()
     assert "unexpected" not in err
@@ -84,7 +84,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
 
 def verdict(name: str, capsys: pytest.CaptureFixture[str]) -> str:
     """As `wdm runs` and `wdm serve` list it."""
-    code, out, _ = said(capsys, "runs", "--json")
+    code, out, _ = result_of(capsys, "runs", "--json")
     (line,) = (str(row["verdict"]) for row in json.loads(out) if row["run"] == name)
     assert (code, [row["verdict"] for row in RunCatalog(Path("wdm-runs")).list() if row["run"] == name]) == (0, [line])
     return line
@@ -114,10 +114,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_undamaged_files_are_shown(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(capsys, "report", RUN)[0] == 0
-    assert said(capsys, "report", BENCH)[0] == 0
-    assert said(capsys, "report", CHECK)[0] == 0
-    assert said(capsys, "replay", CHECK)[0] == 1
+    assert result_of(capsys, "report", RUN)[0] == 0
+    assert result_of(capsys, "report", BENCH)[0] == 0
+    assert result_of(capsys, "report", CHECK)[0] == 0
+    assert result_of(capsys, "replay", CHECK)[0] == 1
     assert [verdict(name, capsys) for name in (RUN, CHECK)] == ["holds", "violated"]
 
 
@@ -125,34 +125,34 @@ def test_a_report_is_made_from_the_history_and_not_from_what_lies_beside_it(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = runs / RUN
-    whole = said(capsys, "report", RUN)[1]
+    whole = result_of(capsys, "report", RUN)[1]
     page = (folder / "report.html").read_text()
     for name in ("report.txt", "report.html", "results.json", "summary.md", "junit.xml"):
         (folder / name).write_text("verdict: perfect\n")
-    assert said(capsys, "report", RUN)[:2] == (0, whole)
+    assert result_of(capsys, "report", RUN)[:2] == (0, whole)
     assert (folder / "report.html").read_text() == page
     (folder / "history.ndjson").write_bytes(b"")
-    code, out, err = said(capsys, "report", RUN)
+    code, out, err = result_of(capsys, "report", RUN)
     assert (code, out) == (3, "")
     assert "not a wdm history" in err
 
 
 def test_the_report_of_a_counterexample_is_made_from_its_steps(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = said(capsys, "report", CHECK)[1]
+    whole = result_of(capsys, "report", CHECK)[1]
     assert whole == (runs / CHECK / "counterexample.txt").read_text()
     (runs / CHECK / "counterexample.txt").write_text("nothing is wrong\n")
-    assert said(capsys, "report", CHECK)[:2] == (0, whole)
+    assert result_of(capsys, "report", CHECK)[:2] == (0, whole)
 
 
 def test_results_that_cannot_be_read_are_not_believed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in (RUN, BENCH):
         file = runs / name / "results.json"
-        said(capsys, "report", name)
+        result_of(capsys, "report", name)
         for damaged in damages(file):
             file.write_bytes(damaged)
             assert re.match(r"unreadable: results.json: it .*; `wdm report` judges", verdict(name, capsys)), damaged
             assert RunCatalog(runs).page(runs / name) is not None
-    assert said(capsys, "report", BENCH)[0] == 0  # from the histories, and makes it anew
+    assert result_of(capsys, "report", BENCH)[0] == 0  # from the histories, and makes it anew
     assert verdict(BENCH, capsys) == "holds"
 
 
@@ -169,7 +169,7 @@ def test_a_replay_does_not_compare_with_results_that_cannot_be_read(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (runs / RUN / "results.json").write_text("[]")
-    code, _, err = said(capsys, "replay", RUN)
+    code, _, err = result_of(capsys, "replay", RUN)
     assert code == 0
     assert "the execution of the run is unknown" in err
 
@@ -178,12 +178,12 @@ def test_a_replay_does_not_compare_with_results_that_cannot_be_read(
 def test_a_record_that_cannot_be_read_is_named_with_the_way_out(
     name: str, file: str, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said(capsys, "report", name)  # a bench without results is taken for one that goes on
+    result_of(capsys, "report", name)  # a bench without results is taken for one that goes on
     for damaged in damages(runs / name / file):
         (runs / name / "report.html").unlink(missing_ok=True)
         (runs / name / file).write_bytes(damaged)
         for command in ("report", "replay") if name == CHECK else ("report",):
-            code, out, err = said(capsys, command, name)
+            code, out, err = result_of(capsys, command, name)
             assert (code, out) == (3, ""), damaged
             assert re.search(rf"{file}: it .*; `wdm .* anew", err), err
         assert verdict(name, capsys).startswith(f"unreadable: {file}: it ")
@@ -200,7 +200,7 @@ def test_wrong_types_in_a_record_are_named(
     whole = json.loads((runs / name / file).read_text())
     for key in set(kind.__struct_fields__) - {"format"}:
         (runs / name / file).write_text(json.dumps({**whole, key: {"a": [1.5]} if key != "machine" else 3}))
-        code, out, err = said(capsys, "report", name)
+        code, out, err = result_of(capsys, "report", name)
         assert (code, out) == (3, ""), key
         assert f"{file}: it is damaged" in err
 
@@ -211,7 +211,7 @@ def test_a_bench_reads_no_history_of_elsewhere(runs: Path, capsys: pytest.Captur
         whole = json.loads(file.read_text())
         whole["runs"][0]["folder"] = elsewhere
         file.write_text(json.dumps(whole))
-        assert said(capsys, "report", BENCH)[0] == 3
+        assert result_of(capsys, "report", BENCH)[0] == 3
 
 
 def test_the_record_of_a_run_is_read_as_its_format_or_not_at_all(
@@ -222,13 +222,13 @@ def test_the_record_of_a_run_is_read_as_its_format_or_not_at_all(
     assert load_plan(runs / RUN).seed == 7
     for found in (99, 0, "1", 1.0, True, [1]):
         file.write_text(toml({**document, "format": found}))
-        code, out, err = said(capsys, "replay", RUN)
+        code, out, err = result_of(capsys, "replay", RUN)
         assert (code, out) == (3, "")
         assert "run.toml: it has format" in err
         assert "`wdm check-history` judges" in err
     for damaged in ("", "\n", "[run]", "run = 3", whole[: len(whole) // 2], whole[:-20], "seed = "):
         file.write_text(damaged)
-        code, out, err = said(capsys, "replay", RUN)
+        code, out, err = result_of(capsys, "replay", RUN)
         assert (code in (2, 3), out) == (True, ""), damaged
         assert "run.toml" in err
 
@@ -264,6 +264,6 @@ def test_a_history_of_another_version_or_none_is_judged_by_nobody(
     if b"version" not in change and change != b"half":
         file.write_bytes(change)
     for command in (["check-history", str(file)], ["report", RUN], ["report", RUN, RUN]):
-        code, out, err = said(capsys, *command)
+        code, out, err = result_of(capsys, *command)
         assert (code, out) == (3, ""), command
         assert "history.ndjson" in err

@@ -54,7 +54,7 @@ class Dying:
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What services log as errors."""
     words: list[str] = []
     for module in ("store", "service_process", "links.http", "links.broker"):
@@ -119,12 +119,12 @@ def test_an_end_without_an_error_is_one_too() -> None:
 
 def test_without_a_reporter_the_loop_receives_a_failure_at_once() -> None:
     async def play() -> None:
-        heard: list[Any] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context["exception"]))
+        received: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: received.append(context["exception"]))
         background = Background()
         task = background.run(Dying(1)(), "work")
         await asyncio.sleep(0.1)
-        assert [str(error) for error in heard] == ["killed"]
+        assert [str(error) for error in received] == ["killed"]
         assert background.failure is task.exception()
 
     in_virtual_time(play)
@@ -174,7 +174,7 @@ def test_the_end_of_work_ends_the_supervised_tasks_and_a_cancellation_stays_one(
 # ---------------------------------------------------------------- in a service
 
 
-async def test_a_store_connects_again_after_any_error(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_connects_again_after_any_error(logged: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     tries: list[int] = []
 
     async def connect(*_: object) -> Any:
@@ -186,21 +186,21 @@ async def test_a_store_connects_again_after_any_error(said: list[str], monkeypat
     store.start()
     await until(lambda: len(tries) == 3)
     await store.stop()
-    assert len(said) == 1
-    assert "store connection failed with RuntimeError: killed" in said[0]
+    assert len(logged) == 1
+    assert "store connection failed with RuntimeError: killed" in logged[0]
 
 
-async def test_a_sweep_goes_on_after_any_error(said: list[str]) -> None:
+async def test_a_sweep_goes_on_after_any_error(logged: list[str]) -> None:
     node, sweep = ServiceProcess(Settings.read(ENV)), Dying(2)
     node.service.sweep = sweep  # type: ignore[method-assign]
     await node.start()
     await until(lambda: sweep.lives == 3)
     await node.stop(0)
-    assert len([words for words in said if words.startswith("sweep failed with RuntimeError: killed")]) == 1
+    assert len([words for words in logged if words.startswith("sweep failed with RuntimeError: killed")]) == 1
 
 
 async def test_a_defect_costs_one_batch_and_never_the_messages_behind_it(
-    said: list[str], monkeypatch: pytest.MonkeyPatch
+    logged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link, posted = HttpLink("", {}, {}, "s", CODEC), []
 
@@ -217,10 +217,10 @@ async def test_a_defect_costs_one_batch_and_never_the_messages_behind_it(
     await until(lambda: not any(peer.requests for peer in link._peers.values()))
     await link.stop()
     assert posted == [["a.0"], ["a.1"], ["a.2"], ["a.3"]]
-    assert len(said) == 1
+    assert len(logged) == 1
 
 
-async def test_a_link_over_a_broker_lives_on_after_any_error(said: list[str]) -> None:
+async def test_a_link_over_a_broker_lives_on_after_any_error(logged: list[str]) -> None:
     failing, opened = Failing(), []
 
     def channel() -> Any:
@@ -234,15 +234,15 @@ async def test_a_link_over_a_broker_lives_on_after_any_error(said: list[str]) ->
     link.send("stock", Note("a.1"))
     await until_left(link)
     await link.stop()
-    assert len(said) == 1
+    assert len(logged) == 1
 
 
 async def test_retries_that_fail_are_unknown_for_every_waiting_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "protocols.service.checkout_retrier.MOST_ATTEMPTS", 0
     )  # so there is no first attempt without a task
-    heard: list[Any] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context["exception"]))
+    received: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: received.append(context["exception"]))
     ids = TransactionIds("p")
     ids.enlist(1)
     retrier = CheckoutRetrier("order", "order-1", SimpleNamespace(), ids, LoopClock(), Random(1), 500)  # type: ignore[arg-type]
@@ -252,7 +252,7 @@ async def test_retries_that_fail_are_unknown_for_every_waiting_client(monkeypatc
     left.cancel()
     async with asyncio.timeout(5):
         assert await stays is None
-    assert [str(error) for error in heard] == ["killed"]
+    assert [str(error) for error in received] == ["killed"]
     assert not retrier._waiting
 
 
@@ -291,8 +291,8 @@ async def test_a_process_that_refuses_late_is_named_by_the_heal(monkeypatch: pyt
 
 
 async def test_a_connection_whose_other_half_fails_is_reset_and_not_left_hanging() -> None:
-    heard: list[Any] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context["exception"]))
+    received: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: received.append(context["exception"]))
     proxy = Proxy()
     port = proxy.add("a", "b", 1)
     await proxy.start()
@@ -302,7 +302,7 @@ async def test_a_connection_whose_other_half_fails_is_reset_and_not_left_hanging
         with pytest.raises(ConnectionResetError):
             await reader.read(1)
     writer.close()
-    assert len(heard) == 1
+    assert len(received) == 1
     await proxy.stop()
 
 

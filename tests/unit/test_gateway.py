@@ -114,23 +114,23 @@ async def test_while_nobody_accepts_it_waits_and_then_succeeds(port: int) -> Non
 
 
 async def test_a_poll_that_fails_is_said_and_replaced(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[str] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(str(context["exception"])))
+    response: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: response.append(str(context["exception"])))
     look, upstream = Gateway._poll, Asked()
 
     async def dies_once(one: Gateway, service: str) -> None:
-        if not heard:
+        if not response:
             raise RuntimeError("killed")
         await look(one, service)
 
     monkeypatch.setattr(Gateway, "_poll", dies_once)
     async with gateway(f"http://127.0.0.1:{port}") as ask:
         asking = asyncio.create_task(ask("POST", "/stock/item/create/1"))
-        while not heard:
+        while not response:
             await asyncio.sleep(0.01)
         async with serving(upstream, port):
             assert (await asking)[0] == 201
-    assert heard == ["killed"]
+    assert response == ["killed"]
 
 
 async def test_if_nobody_ever_accepts_nothing_happened(port: int) -> None:

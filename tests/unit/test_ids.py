@@ -39,24 +39,24 @@ def test_escapes_of_utf_8_are_right(raw: str) -> None:
 
 def _ask(handler: Any, answer: Answer, **parameters: str) -> tuple[Answer, list[str]]:
     """What the handler says where its peer gives this answer, and the paths that the peer was asked for."""
-    asked: list[str] = []
+    paths: list[str] = []
 
     async def ask(_service: str, path: str) -> Answer:
-        asked.append(path)
+        paths.append(path)
         return answer
 
     async def play() -> Answer:
         context = RequestContext(None, LoopClock(), Random(1), 1_000, ask)  # type: ignore[arg-type]
         return await serve(handler, context, **parameters)
 
-    return asyncio.run(play()), asked
+    return asyncio.run(play()), paths
 
 
 @pytest.mark.parametrize("item", ["a/b", "a?b", "a#b", "a%2Fb", "a b", "ö", "..a"])
 def test_an_id_goes_into_a_path_as_one_step(item: str) -> None:
-    answer, asked = _ask(orders.add_item, Answer(404, {"error": "unknown id"}), order="o", item=item, quantity="1")
+    answer, paths = _ask(orders.add_item, Answer(404, {"error": "unknown id"}), order="o", item=item, quantity="1")
     assert answer.status == 404
-    (path,) = asked
+    (path,) = paths
     assert path.count("/") == 2
     assert path.isascii()
     assert not set("?# ") & set(path)
@@ -64,7 +64,7 @@ def test_an_id_goes_into_a_path_as_one_step(item: str) -> None:
 
 @pytest.mark.parametrize("handler", [orders.add_item, accounts.order_status])
 @pytest.mark.parametrize(
-    ("given", "heard"),
+    ("given", "response"),
     [
         (Answer(404, "404: Not Found"), 404),
         (Answer(429, {"error": "full"}), 429),
@@ -72,7 +72,7 @@ def test_an_id_goes_into_a_path_as_one_step(item: str) -> None:
         (Answer(302, ""), 424),
     ],
 )
-def test_any_4xx_of_a_peer_is_the_answer_and_nonsense_is_none(handler: Any, given: Answer, heard: int) -> None:
+def test_any_4xx_of_a_peer_is_the_answer_and_nonsense_is_none(handler: Any, given: Answer, response: int) -> None:
     parameters = {"order": "o", "item": "i", "quantity": "1", "user": "u"}
     names = handler.__code__.co_varnames[1 : handler.__code__.co_argcount]
-    assert _ask(handler, given, **{name: parameters[name] for name in names})[0].status == heard
+    assert _ask(handler, given, **{name: parameters[name] for name in names})[0].status == response

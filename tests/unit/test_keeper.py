@@ -58,34 +58,34 @@ def _pid(keeper: NodeSupervisor) -> int | None:
 
 
 async def test_a_note_that_cannot_be_written_does_not_end_the_keeper(tmp_path: Path) -> None:
-    said: list[str] = []
+    reports: list[str] = []
 
     def changed() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    keeper = NodeSupervisor(_node_spec(tmp_path), RESPAWN_S, changed, ChildLife.begin, report=said.append)
+    keeper = NodeSupervisor(_node_spec(tmp_path), RESPAWN_S, changed, ChildLife.begin, report=reports.append)
     keeper.start()
     try:
         await keeper.serving(5)
         first = _pid(keeper)
         keeper.kill(stay_down=False)
         await _until(lambda: _pid(keeper) not in (None, first))
-        assert len(said) == 1, "one line for one reason"
-        assert "No space left" in said[0]
+        assert len(reports) == 1, "one line for one reason"
+        assert "No space left" in reports[0]
     finally:
         await keeper.stop()
 
 
 @pytest.mark.parametrize(("probe", "prepare"), [(3, 0), (0, 2)])
 async def test_defects_around_a_life_are_reported_and_the_node_serves(tmp_path: Path, probe: int, prepare: int) -> None:
-    said: list[str] = []
+    reports: list[str] = []
     node_spec = _node_spec(tmp_path, probe_fails=probe, prepare_fails=prepare)
-    keeper = NodeSupervisor(node_spec, RESPAWN_S, lambda: None, ChildLife.begin, report=said.append)
+    keeper = NodeSupervisor(node_spec, RESPAWN_S, lambda: None, ChildLife.begin, report=reports.append)
     keeper.start()
     try:
         await _until(lambda: _pid(keeper) is not None)
-        assert len(said) == 1
-        assert "a defect of the" in said[0]
+        assert len(reports) == 1
+        assert "a defect of the" in reports[0]
     finally:
         await keeper.stop()
 

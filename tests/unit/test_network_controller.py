@@ -73,12 +73,12 @@ def test_the_broker_is_a_link_away_from_every_service_process(kind: str) -> None
         one for one in layout.links(layout.attachments(NETS, 2, broker=True), NETS, ports) if "broker" in one.link_id
     ]
     assert {one.link_id: one.port for one in links} == {(client, "broker"): ports[client] for client in clients}
-    told = BROKERS[kind].variables({one.source: f"{one.at[0]}:{one.at[1]}" for one in links}, "always")
-    assert bool(told) == (kind == "kafka")
-    for one in links if told else ():
+    orders = BROKERS[kind].variables({one.source: f"{one.at[0]}:{one.at[1]}" for one in links}, "always")
+    assert bool(orders) == (kind == "kafka")
+    for one in links if orders else ():
         name = one.source.upper().replace("-", "_")
-        assert f"{name}://:{one.port}" in told["WDM_KAFKA_LISTENERS"].split(",")
-        assert f"{name}://{one.at[0]}:{one.at[1]}" in told["WDM_KAFKA_ADVERTISED"].split(",")
+        assert f"{name}://:{one.port}" in orders["WDM_KAFKA_LISTENERS"].split(",")
+        assert f"{name}://{one.at[0]}:{one.at[1]}" in orders["WDM_KAFKA_ADVERTISED"].split(",")
 
 
 def test_the_layout_is_that_of_the_compose_file() -> None:
@@ -117,7 +117,7 @@ def test_services_that_share_a_store_meet_it_on_their_own_networks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("reports", "words"),
     [
         (
             "x\nERROR: for gateway  driver failed: Bind for 127.0.0.1:80 failed: port is already allocated",
@@ -130,9 +130,9 @@ def test_services_that_share_a_store_meet_it_on_their_own_networks() -> None:
         ("", "no error output"),
     ],
 )
-def test_what_an_engine_says_becomes_one_line(said: str, words: str) -> None:
-    assert error_line(said).startswith(words)
-    assert "\n" not in error_line(said)
+def test_what_an_engine_says_becomes_one_line(reports: str, words: str) -> None:
+    assert error_line(reports).startswith(words)
+    assert "\n" not in error_line(reports)
 
 
 def test_an_image_of_an_older_proxy_is_rejected_whatever_module_of_it_has_changed() -> None:

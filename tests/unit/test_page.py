@@ -169,7 +169,7 @@ def test_a_page_is_one_file(saga: Finished) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "sentence"),
     [
         ({"2pc": "holds"}, "2pc kept its claims"),
         ({"2pc": "holds", "saga": "holds"}, "2pc and saga kept their claims"),
@@ -181,8 +181,8 @@ def test_a_page_is_one_file(saga: Finished) -> None:
         ({"a": "unknown"}, "The runs of a are inconclusive"),
     ],
 )
-def test_the_verdict_of_several_is_one_sentence(names: dict[str, str], said: str) -> None:
-    assert words.several(names) == said
+def test_the_verdict_of_several_is_one_sentence(names: dict[str, str], sentence: str) -> None:
+    assert words.several(names) == sentence
 
 
 def test_the_summary_for_a_pipeline_has_the_verdict_and_a_line_a_checker(saga: Finished) -> None:

@@ -9,7 +9,7 @@ from harness.report.run_folders import describe
 
 
 @pytest.mark.parametrize(
-    ("said", "verdict"),
+    ("output", "verdict"),
     [
         ({"format": 1, "verdict": "holds"}, "holds"),
         ({"format": 2, "verdict": "violated"}, "violated"),
@@ -18,7 +18,7 @@ from harness.report.run_folders import describe
         ({"verdict": "holds"}, "unreadable: results.json: it has no format"),
     ],
 )
-def test_an_unknown_format_or_verdict_is_not_trusted(tmp_path: Path, said: dict[str, object], verdict: str) -> None:
+def test_an_unknown_format_or_verdict_is_not_trusted(tmp_path: Path, output: dict[str, object], verdict: str) -> None:
     (tmp_path / "history.ndjson").touch()
-    (tmp_path / "results.json").write_text(json.dumps(said), "utf-8")
+    (tmp_path / "results.json").write_text(json.dumps(output), "utf-8")
     assert str(describe(tmp_path)["verdict"]).startswith(verdict)

@@ -58,9 +58,9 @@ def test_a_value_that_means_nothing_is_refused_with_its_line(table: str, tmp_pat
         text = document(table, f"{key} = {value}", key)
         file.write_text(text)
         line = text[: text.index(f"{key} = {value}")].count("\n") + 1
-        with pytest.raises(UsageError, match=rf"mine\.toml:{line}: ") as told:
+        with pytest.raises(UsageError, match=rf"mine\.toml:{line}: ") as message:
             read(file)
-        assert len(str(told.value)) < 1_000
+        assert len(str(message.value)) < 1_000
 
 
 def test_the_walk_starts_from_scenarios_that_are_right(tmp_path: Path) -> None:

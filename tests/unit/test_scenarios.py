@@ -120,7 +120,7 @@ def test_failpoints_of_one_service_are_spread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (("duration_s = 10", "duration = 10"), r"mine.toml:3: unknown key 'duration'; did you mean 'duration_s'\?"),
         (("duration_s = 10", "duration_s = 0"), r"mine.toml:3: duration_s = 0 is not a number from 0.1 to 3600"),
@@ -159,9 +159,9 @@ def test_failpoints_of_one_service_are_spread() -> None:
         (("users = 3", "users = "), r"mine.toml:7: not valid TOML"),
     ],
 )
-def test_a_mistake_is_told_with_file_line_and_key(write, change: tuple[str, str], told: str) -> None:
+def test_a_mistake_is_told_with_file_line_and_key(write, change: tuple[str, str], message: str) -> None:
     assert change[0] in GOOD
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         read(write(GOOD.replace(*change, 1)))
 
 
@@ -198,12 +198,12 @@ def test_a_point_that_the_protocol_does_not_have() -> None:
 def test_run_toml_is_toml_and_says_everything(write) -> None:
     scenario: Scenario = read(write(GOOD))
     plan = Plan(scenario, "2pc", 7, named='odd "name"\\\n', options={"locks": "no-wait"}, ablate=("guard",))
-    said = tomllib.loads(toml(as_table(plan, scenario.schedule(7))))
-    assert said["command"] == plan.command()
-    assert said["command"].endswith("--option locks=no-wait --ablate guard")
-    assert said["workload"]["users"] == 3
-    assert said["claims"]["isolation"] == "strict-serializable"
-    assert [row["at_s"] for row in said["fault"]] == [fault.at_s for fault in scenario.schedule(7)]
+    table = tomllib.loads(toml(as_table(plan, scenario.schedule(7))))
+    assert table["command"] == plan.command()
+    assert table["command"].endswith("--option locks=no-wait --ablate guard")
+    assert table["workload"]["users"] == 3
+    assert table["claims"]["isolation"] == "strict-serializable"
+    assert [row["at_s"] for row in table["fault"]] == [fault.at_s for fault in scenario.schedule(7)]
 
 
 def test_only_what_needs_a_proxy_gets_one(write) -> None:

@@ -17,12 +17,12 @@ def test_an_observer_hears_events_and_effects_in_the_order_in_which_they_happen(
     scripted = Scripted(
         {Start: (Persist(Command("force")), Send("peer", Note("t")), Reply(YES)), Received: (), Done: ()}, keep=True
     )
-    heard: list[tuple[str, str, str]] = []
-    scripted.driver.observer = lambda *words: heard.append(words)
+    response: list[tuple[str, str, str]] = []
+    scripted.driver.observer = lambda *words: response.append(words)
     scripted.start()
     scripted.answer(result=("ok", 7))
     scripted.driver.receive(Note("t"), "peer-1")
-    assert heard == [
+    assert response == [
         ("t", "start", "order"),
         ("t", "persist:force", ""),
         ("t", "persisted:force", "ok"),
@@ -87,7 +87,7 @@ def test_steps_come_back_in_order_of_time_from_logs_and_from_a_run_folder(tmp_pa
 
 def test_a_refusal_says_why() -> None:
     scripted = Scripted({Start: (Reply(Outcome.rejected("short:user:7")),)})
-    heard: list[tuple[str, str, str]] = []
-    scripted.driver.observer = lambda *words: heard.append(words)
+    response: list[tuple[str, str, str]] = []
+    scripted.driver.observer = lambda *words: response.append(words)
     scripted.start()
-    assert heard[-1] == ("t", "reply:refused", "short:user:7")
+    assert response[-1] == ("t", "reply:refused", "short:user:7")

@@ -153,14 +153,14 @@ def test_recorded_processes_are_ended_unless_a_later_deployment_has_the_folder(t
 
 
 async def test_everything_guarded_is_released_once_it_has_ended_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[tuple[str, Guarded]] = []
-    monkeypatch.setattr(watchdog._PIPE, "write", lambda sign, one: said.append((sign, one)))
+    written: list[tuple[str, Guarded]] = []
+    monkeypatch.setattr(watchdog._PIPE, "write", lambda sign, one: written.append((sign, one)))
     temporary.remove(temporary.make())
     async with deployment("local", Spec(protocol="2pc")):
-        assert [sign for sign, _ in said[:2]] == ["+", "-"]
-        assert any(one.tag for _, one in said[2:])
-    assert {one for sign, one in said if sign == "+"} == {one for sign, one in said if sign == "-"}
-    assert len(said) == 2 * len({one for _, one in said})
+        assert [sign for sign, _ in written[:2]] == ["+", "-"]
+        assert any(one.tag for _, one in written[2:])
+    assert {one for sign, one in written if sign == "+"} == {one for sign, one in written if sign == "-"}
+    assert len(written) == 2 * len({one for _, one in written})
 
 
 def test_one_that_resists_is_logged_and_does_not_keep_the_others(

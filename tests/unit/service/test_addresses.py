@@ -16,14 +16,14 @@ from protocols.two_phase.machine import Commit
 async def test_a_peer_is_looked_up_anew_for_every_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """Found with containers: aiohttp keeps an address for ten seconds, and the peer was unreachable for as long."""
     loop = asyncio.get_running_loop()
-    addresses, heard = ["127.0.0.2"], asyncio.Event()
+    addresses, received = ["127.0.0.2"], asyncio.Event()
 
     async def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
         assert host == "stock"
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (addresses[-1], port))]
 
     async def hear(_: web.BaseRequest) -> web.Response:
-        heard.set()
+        received.set()
         return web.Response(status=204)
 
     runner = web.ServerRunner(web.Server(hear, access_log=None))
@@ -40,7 +40,7 @@ async def test_a_peer_is_looked_up_anew_for_every_connection(monkeypatch: pytest
         addresses.append("127.0.0.1")
         link.send("stock", Commit("t", "stock"))
         async with asyncio.timeout(2):
-            await heard.wait()
+            await received.wait()
     finally:
         await link.stop()
         await runner.cleanup()

@@ -155,7 +155,7 @@ async def test_a_broker_of_no_use_is_logged_once_tried_ever_less_often_and_shown
     if when == "before":
         monkeypatch.setattr(bounded_log, "EVERY_S", 0.0)  # whose bound would hide that each attempt has its line
     useless = Useless(when)
-    with capture_logs() as said:
+    with capture_logs() as logs:
         async with link_to(useless) as link, asyncio.timeout(10):
             while useless.connects < 4:
                 await asyncio.sleep(0.01)
@@ -164,5 +164,5 @@ async def test_a_broker_of_no_use_is_logged_once_tried_ever_less_often_and_shown
             useless.heals = True
             while not link.up or link.trouble:
                 await asyncio.sleep(0.01)
-    warned = [line for line in said if line["log_level"] == "warning"]
+    warned = [line for line in logs if line["log_level"] == "warning"]
     assert len(warned) == 1 if when == "before" else 1 <= len(warned) <= 3

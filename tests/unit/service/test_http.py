@@ -123,8 +123,8 @@ async def test_malformed_http_is_400_and_no_traceback(caplog: pytest.LogCaptureF
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(bytes(bad) if number % 5 else rng.randbytes(9_000))
             writer.write_eof()
-            heard = await reader.read()
-            assert not heard or heard[9:12] in (b"200", b"400", b"413"), bad
+            response = await reader.read()
+            assert not response or response[9:12] in (b"200", b"400", b"413"), bad
             writer.close()
     assert not [record for record in caplog.records if record.exc_info or record.levelno >= logging.WARNING]
 

@@ -55,21 +55,21 @@ async def connected(serve: Serve) -> AsyncIterator[HttpConnection]:
 
 
 async def test_it_posts_again_and_again_on_one_connection() -> None:
-    asked: list[tuple[bytes, bytes]] = []
+    received: list[tuple[bytes, bytes]] = []
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             head, body = await request(reader)
-            asked.append((head, body))
+            received.append((head, body))
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
     async with connected(echo) as connection:
         for body in (b"one", b"", b"\x00" * 100_000):
             assert await connection.post(body) == (200, body)
         assert connection.usable
-    assert [body for _, body in asked] == [b"one", b"", b"\x00" * 100_000]
-    assert asked[0][0].startswith(b"POST /in HTTP/1.1\r\nhost: 127.0.0.1:")
-    assert b"\r\nx-secret: s\r\n" in asked[0][0]
+    assert [body for _, body in received] == [b"one", b"", b"\x00" * 100_000]
+    assert received[0][0].startswith(b"POST /in HTTP/1.1\r\nhost: 127.0.0.1:")
+    assert b"\r\nx-secret: s\r\n" in received[0][0]
 
 
 async def test_an_answer_may_come_in_pieces() -> None:

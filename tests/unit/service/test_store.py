@@ -126,10 +126,10 @@ FULL = b"-OOM allow-oom flag is not set on the function, can not run it when use
 
 async def test_a_full_store_refuses_at_once_and_answers_later_commands_on_the_same_connection() -> None:
     async with store_of(lambda number: FULL if number == 1 else ANSWER) as (store, server):
-        asked = [asyncio.ensure_future(store.once(Command(name))) for name in ("make", "add", "read")]
+        pending = [asyncio.ensure_future(store.once(Command(name))) for name in ("make", "add", "read")]
         with pytest.raises(StoreFull, match="memory is full"):
-            await asked[0]
-        assert await asyncio.gather(*asked[1:]) == [(7,), (7,)]
+            await pending[0]
+        assert await asyncio.gather(*pending[1:]) == [(7,), (7,)]
         assert server.calls == [b"wdm_make", b"wdm_add", b"wdm_read"]
         assert store.counts.connects == 1
 
@@ -153,12 +153,12 @@ async def test_a_command_that_the_store_refuses_for_good_is_a_fault_and_not_repe
 
 async def test_a_command_that_a_protocol_submits_and_the_store_refuses_is_reported_once() -> None:
     async with store_of(lambda number: ANSWER if number > 1 else b"-ERR user_script: oops\r\n") as (store, server):
-        told: list[object] = []
+        errors: list[object] = []
         answered = asyncio.get_running_loop().create_future()
-        store.submit(Command("broken"), told.append, told.append)
-        store.submit(Command("fine"), answered.set_result, told.append)
+        store.submit(Command("broken"), errors.append, errors.append)
+        store.submit(Command("fine"), answered.set_result, errors.append)
         assert await answered == (7,)
-        assert told == ["ERR user_script: oops"]
+        assert errors == ["ERR user_script: oops"]
         assert server.calls == [b"wdm_broken", b"wdm_fine"]
 
 
@@ -167,10 +167,10 @@ async def test_a_command_that_a_protocol_submits_and_the_store_refuses_is_report
 )
 async def test_a_passing_error_refuses_no_command_that_a_protocol_submits(error: bytes) -> None:
     async with store_of(lambda number: ANSWER if number > 2 else b"-%b\r\n" % error) as (store, server):
-        answered, told = asyncio.get_running_loop().create_future(), list[str]()
-        store.submit(Command("prepare"), answered.set_result, told.append)
+        answered, errors = asyncio.get_running_loop().create_future(), list[str]()
+        store.submit(Command("prepare"), answered.set_result, errors.append)
         assert await answered == (7,)
-        assert (told, server.calls) == ([], [b"wdm_prepare"] * 3)
+        assert (errors, server.calls) == ([], [b"wdm_prepare"] * 3)
 
 
 async def test_an_answer_that_does_not_come_in_time_is_unknown() -> None:
@@ -221,9 +221,9 @@ async def test_a_silent_server_is_left_when_its_time_to_answer_is_over_and_no_la
         await store.call(Command("first"))
         await asyncio.sleep(0.2)
         loop = asyncio.get_running_loop()
-        asked = loop.time()
+        pending = loop.time()
         assert await store.call(Command("second")) == (7,)
-        assert 0.35 < loop.time() - asked < 0.6
+        assert 0.35 < loop.time() - pending < 0.6
         assert server.calls[1:] == [b"wdm_second"] * 2
 
 
@@ -253,10 +253,10 @@ async def test_a_server_that_accepts_and_never_answers_is_connected_to_again(
 async def test_a_rejected_command_stays_in_front_of_those_that_were_sent_after_it() -> None:
     error = b"-MISCONF Errors writing to the AOF file: No space left on device\r\n"
     async with store_of(lambda number: ANSWER if number > 3 else error) as (store, server):
-        told: list[object] = []
+        errors: list[object] = []
         for name in ("first", "second", "third"):
-            store.submit(Command(name), told.append)
+            store.submit(Command(name), errors.append)
         async with asyncio.timeout(5):
-            while len(told) < 3:
+            while len(errors) < 3:
                 await asyncio.sleep(0.01)
         assert server.calls[-3:] == [b"wdm_first", b"wdm_second", b"wdm_third"]
