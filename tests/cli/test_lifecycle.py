@@ -144,7 +144,7 @@ def test_stores_of_another_format_are_refused_at_the_start(terminal: Terminal) -
     assert terminal.wdm("up", "--detach", "--port", "0").returncode == 0
     deployment = json.loads((terminal.folder / ".wdm/deployment.json").read_text())
     with redis.Redis.from_url(deployment["store_urls"]["stock"]) as store:
-        assert store.get("format") == b"2"
+        assert store.get("format") == b"3"
         store.set("format", "1")
     assert terminal.wdm("down").returncode == 0
     answer = terminal.wdm("up", "--detach", "--port", "0")
