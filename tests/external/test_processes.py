@@ -16,6 +16,7 @@ import pytest
 from harness import faults
 from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Breakable
+from harness.runtimes.deployment.process import Identity
 from harness.runtimes.external import process as external_process
 from harness.runtimes.external.parse import nodes_from
 from harness.runtimes.external.runtime import ExternalRuntime
@@ -113,6 +114,47 @@ async def test_a_respawn_is_recognized_by_parent_and_command_line_and_its_siblin
             await until(lambda: states(runtime) == {"stock": "running"})
             assert runtime.nodes()[0].pid == pid_in(one) != first
             assert runs(sibling)
+
+
+async def test_a_process_of_another_parent_is_not_taken_for_the_next_one(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    parent = "import subprocess, time\nchild = subprocess.Popen(COMMAND)\nopen(FILE, 'w').write(str(child.pid))\n"
+    with started(program(parent + "child.wait()\ntime.sleep(99)", COMMAND=program(SLEEPER), FILE=str(file))):
+        node = nodes_from((f"order={pid_in(file)}",), (), (), (), (), tmp_path)[0]
+        wait_until(lambda: node.node().state == "running")
+        node.refresh()
+        node.kill()
+        with started(program(SLEEPER)) as twin:
+            wait_until(lambda: "time.sleep" in Path(f"/proc/{twin}/cmdline").read_text())
+            node.refresh()
+            assert node.node().state == "down"
+
+
+async def test_two_nodes_alike_that_end_together_do_not_become_one(tmp_path: Path) -> None:
+    files = [tmp_path / "one", tmp_path / "other"]
+    both = "import threading\nfor text in TEXTS: threading.Thread(target=exec, args=(text, {})).start()"
+    with started(program(both, TEXTS=[program(SUPERVISOR, NODE=SLEEPER, FILE=str(file))[2] for file in files])):
+        first = {pid_in(file) for file in files}
+        pids = tuple(f"order-{number}={pid}" for number, pid in enumerate(first))
+        async with shop(tmp_path, pids=pids) as runtime:
+            await inject(runtime, "crash", "all")
+            await until(lambda: set(states(runtime).values()) == {"running"})
+            assert {node.pid for node in runtime.nodes()} == {pid_in(file) for file in files}
+
+
+def test_a_pidfile_of_an_ended_process_names_no_other_one_with_its_pid(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    with started(program(SLEEPER)) as pid:
+        file.write_text(f"{pid}\n")
+        source = external_process.PidFileSource(file)
+        present = source.first()
+        assert present is not None
+        source.seen(Identity(pid, "an earlier start"))
+        assert list(source.next(started_by_us=False)) == []
+        file.unlink()
+        file.write_text(f"{pid}\n")  # by its new process
+        os.utime(file, ns=(1, 1))
+        assert list(source.next(started_by_us=False)) == [present]
 
 
 async def test_a_start_command_brings_back_a_node_on_its_port_and_it_outlives_the_runtime(tmp_path: Path) -> None:
@@ -295,6 +337,17 @@ async def test_a_node_of_commands_is_killed_and_started_by_them_and_not_paused(t
         why = faults.refuse(runtime, faults.fault("pause", ["order"]))
         assert why == "pause: order does not take the order to pause, only to kill"
     assert said.read_text().split() == ["kill", "start"] * 2
+
+
+async def test_a_node_that_a_later_fault_keeps_down_is_not_started_after_an_earlier_kill(tmp_path: Path) -> None:
+    async with shop(tmp_path, kill_cmds=("order=true",), start_cmds=("order=true",)) as runtime:
+        await inject(runtime, "crash", "order")
+        begun, said = await inject(runtime, "crash", "order", for_s=9)
+        assert said == "order was down already"
+        await asyncio.sleep(1.5)
+        assert states(runtime) == {"order": "down"}
+        await faults.end(runtime, begun)
+        await until(lambda: states(runtime) == {"order": "running"})
 
 
 async def test_a_command_that_fails_is_named_with_its_last_line(tmp_path: Path) -> None:
