@@ -13,6 +13,7 @@ from harness.checkers.verdict import JUDGED_BY, MUST_HOLD
 from harness.history import Header, History, RecordedClaims
 from harness.judge.busyness import Busyness
 from harness.judge.defects import DefectFinding
+from harness.judge.known_ids import KnownIds
 from harness.judge.shop import ExaminedShop
 from harness.workload.base import Workload
 
@@ -79,6 +80,7 @@ class Examination:
     busyness: Busyness = field(default_factory=Busyness)
     ends_s: float = 0.0
     requests_per_s: float = 100.0
+    ids: KnownIds = field(default_factory=KnownIds)
     kills: list[Judged] | None = None
 
     def begin(self) -> None:

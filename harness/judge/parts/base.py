@@ -46,7 +46,9 @@ async def judged(plan: Round, examination: Examination, within_s: float) -> Judg
     """Conduct a round and name its defects."""
     history = await conduct(plan, examination, within_s)
     judgement = examine(history)
-    return Judged(history, tuple(diagnose(history, judgement, f"{plan.name}.ndjson")), judgement.reasons)
+    file = f"{plan.name}.ndjson"
+    findings = [*diagnose(history, judgement, file), *examination.ids.add(file, history.operations)]
+    return Judged(history, tuple(merged(findings)), judgement.reasons)
 
 
 def grade(

@@ -75,6 +75,7 @@ class Contract:
                     checked += 1
                     if broken:
                         findings.append(_finding(rule, broken, History(header, lines[first:]), path.name))
+        findings += examination.ids.add(path.name, lines)
         sales = sum(line.op == "checkout" and line.outcome == "ok" for line in lines)
         return _grade(self.name, findings, skipped, checked, sales, examination, path.name)
 
