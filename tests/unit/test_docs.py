@@ -3,22 +3,28 @@
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import click
 import pytest
 
 from harness.bench.cases import SWEPT
+from harness.judge.batch_file import KEYS, read_batch
+from harness.judge.defects import DEFECTS
+from harness.judge.examination import Limits
+from harness.judge.parts import PARTS
 from harness.metrics import thresholds
 from harness.report.text import DURABILITY
 from protocols import registry
 from protocols.shop.routes import ROUTES
 from protocols.shop.services import PREFIXES
+from wdm import exits
 from wdm.cli import wdm
 from wdm.commands.bench import plan
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/api.md", "docs/bench.md", "docs/ci.md", "docs/examples/wdm.yml")
+PAGES = ("README.md", "docs/api.md", "docs/bench.md", "docs/ci.md", "docs/judge-your-own.md", "docs/examples/wdm.yml")
 FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -63,6 +69,32 @@ def test_every_flag_metric_and_sweep_of_the_bench_is_told() -> None:
     flags = {flag for each in command.params for flag in each.opts if flag.startswith("--")} - own
     assert [flag for flag in sorted(flags) if flag not in told] == []
     assert [name for name in (*thresholds.METRICS, *SWEPT) if f"`{name}`" not in told] == []
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of the table whose first column has this name, without its header."""
+    lines = (ROOT / page).read_text("utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(f"| {heading} |")) + 2
+    table = list(takewhile(lambda line: line.startswith("|"), lines[start:]))
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+def test_the_page_of_the_examination_has_every_defect_part_key_and_exit_code() -> None:
+    page = "docs/judge-your-own.md"
+    assert {row[0].strip("`"): row[1] for row in rows(page, "name")} == {
+        name: str(defect.severity) for name, defect in DEFECTS.items()
+    }
+    assert [row[0].strip("`") for row in rows(page, "part")] == list(PARTS)
+    assert sorted(key for row in rows(page, "key") for key in re.findall(r"`(\w+)`", row[0])) == sorted(KEYS)
+    assert [int(row[0]) for row in rows(page, "exit code")] == [
+        exits.OK, exits.VIOLATED, exits.USAGE, exits.UNKNOWN, exits.ENVIRONMENT, exits.INTERRUPTED,
+    ]  # fmt: skip
+
+
+def test_the_batch_file_of_the_page_is_one_that_wdm_reads(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/judge-your-own.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "shops.toml").write_text(text, "utf-8")
+    assert [entry.name for entry in read_batch(tmp_path / "shops.toml", Limits(), "none", [])] == ["team-1", "team-2"]
 
 
 def test_every_durability_is_told_with_the_words_of_the_reports() -> None:
