@@ -47,6 +47,15 @@ def test_half_a_checkout_is_none_of_its_business(checkout_run, end):
     assert atomicity.check(run.history()).verdict == Verdict.VIOLATED
 
 
+@pytest.mark.parametrize(
+    ("stock", "text"),
+    [(-2, "but the final balance does not contain it"), (38, "but the final balance contains it once more")],
+)
+def test_a_lost_move_and_a_repeated_one_have_their_own_text(checkout_run, stock, text):
+    (violation,) = exactly_once.check(checkout_run(stock=stock).history()).violations
+    assert violation.explanation.startswith(f"'add_stock 7 20 by process 0: ok', {text}.")
+
+
 def test_the_number_of_repetitions_is_reported(checkout_run):
     (violation,) = exactly_once.check(checkout_run(credit=70).history()).violations
     assert "was taken 2 times too often for order o" in violation.explanation
