@@ -130,6 +130,12 @@ def test_every_name_has_its_case_and_its_level():
     assert set(CASES) == set(FIRST_EXCLUDED_BY)
 
 
+def test_an_intermediate_read_counts_as_one_before_its_writer():
+    assert names(T(x=(1, 2)), T(X=1), T(X=3)) == {"G1b"}
+    assert names(T(x=(1, 2)), T(X=1), T(X=3), T(x=4), T(X=7)) == {"G1b"}
+    assert names(T(x=(1, 2)), T(X=5), T(X=3), T(x=4)) == {"G1b", "incompatible-reads"}
+
+
 def test_an_unknown_transaction_that_was_seen_is_committed():
     seen = [T(x=1, y=1, status="unknown", at=(0, None)), T(X=1), T(Y=0, at=FIRST), T(Y=0, at=(200, 300))]
     assert names(*seen, T(X=1, at=(101, 102))) == {"G-single-realtime"}

@@ -124,6 +124,15 @@ def test_a_shorter_cycle_is_taken_when_it_is_found_later():
     assert len(shortest_cycle(whole(graph_of(edges))).nodes) == 2
 
 
+def test_a_bound_on_the_effort_never_hides_a_cycle(monkeypatch):
+    """The searches are for edges that close a cycle, so edges that close none use no part of the bound."""
+    monkeypatch.setattr("harness.checkers.graph.EFFORT", 1)
+    alone = [(0, node, 2) for node in range(1, 5)]
+    cycle = shortest_cycle_with_one(whole(graph_of([*alone, (5, 6, 1), (6, 5, 2)])), 2)
+    assert cycle is not None
+    assert set(cycle.nodes) == {5, 6}
+
+
 def steps_of(cycle):
     return list(zip(cycle.nodes, (*cycle.nodes[1:], cycle.nodes[0]), cycle.labels, strict=True))
 
