@@ -27,6 +27,20 @@ def test_served_requests_and_the_longest_time_without_one():
     assert "no checkout succeeded" not in line
 
 
+def test_a_checkout_that_begins_with_the_first_fault_counts():
+    def play(builder):
+        outages.nodes(builder)
+        before, at, after = outages.orders(builder, 3)
+        now = builder.now + 10
+        builder.record("checkout", before, at=(now - 1, now + 1), process=43)
+        builder.record("checkout", at, at=(now, now + 1), process=44)
+        builder.record("checkout", after, at=(now + 1, now + 2), process=45)
+        builder.now = now
+        outages.killed(builder)
+
+    assert availability_of(play)[1]["asked"] == 2
+
+
 def test_never_again_is_named_whatever_the_verdict():
     line, figures = availability_of(outages.away_until_the_end)
     assert line.startswith("holds")

@@ -42,11 +42,12 @@ def test_a_fault_without_a_reached_target_has_not_happened(run, kind, aimed, dow
     assert found.met == (0 if why else 1)
 
 
-def test_what_comes_up_while_a_fault_lasts_is_reached(run):
+@pytest.mark.parametrize(("up_at", "why"), [(1500, ""), (2000, ""), (2001, "order-1 was down")])
+def test_what_comes_up_while_a_fault_lasts_is_reached(run, up_at, why):
     node(run, 0, "order-1", "down", pid=None)
-    node(run, 1500, "order-1", "running", pid=2)
+    node(run, up_at, "order-1", "running", pid=2)
     fault(run, "skew", "order-1", down=["order-1"])
-    assert not impacts(run.history())[0].why_not
+    assert impacts(run.history())[0].why_not == why
 
 
 @pytest.mark.parametrize(
