@@ -279,3 +279,14 @@ def test_a_product_that_doubles_cannot_hold_is_over(server: redis.Redis, real: b
     assert run("add_item", "0", "1", 2**26, 2**27) == ("ok", 2**53)
     assert run("add_item", "0", "1", 1, 1) == ("over", 2**53)
     assert run("add_item", "0", "1", 1, 0) == ("ok", 2**53)
+
+
+@pytest.mark.parametrize("real", [False, True], ids=["twin", "real"])
+def test_a_quantity_that_doubles_cannot_hold_is_over_at_any_price(server: redis.Redis, real: bool) -> None:
+    protocol = load("lua")
+    run = on_server(server, protocol, protocol.configure()) if real else on_twin(protocol, protocol.configure())
+    open_shop(run)
+    assert run("add_item", "0", "1", 2**53, 0) == ("ok", 0)
+    assert run("add_item", "0", "1", 1, 0) == ("over", 0)
+    assert run("add_item", "1", "1", 1, 2**53) == ("ok", 2**53)
+    assert run("add_item", "1", "1", 2**53 - 1, 0) == ("ok", 2**53)

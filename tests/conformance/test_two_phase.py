@@ -12,6 +12,7 @@ from protocols.service.codec import decode_result, encode_arguments
 from protocols.service.lua_library import source
 from protocols.shop import payments
 from protocols.shop.amounts import LIMIT
+from protocols.store.fences import COLLECTED_AT_ONCE
 from protocols.store.twin import Twin
 from protocols.two_phase import PROTOCOL
 from tests.conformance.dump import dump
@@ -188,6 +189,23 @@ CORNERS = {
         Command("open", ("a.0", "0", "order-1")),
         Command("init_orders", (0, 1, (("1", "0", "1"),))),
         Command("commit", ("a.0",)),
+    ],
+    "a commit that is repeated": [
+        Command("open", ("a.0", "o", "order-1")),
+        Command("commit", ("a.0",)),
+        Command("commit", ("a.0",)),
+    ],
+    "a coordinator and a branch of one transaction in one store": [
+        Command("create_order", ("z", "0")),
+        Command("open", ("a.0", "z", "order-1")),
+        Command("prepare", ("a.0", "order", "a/0", 1, (0, 0), (("item:0", -1),), "http://one")),
+        Command("list_txns"),
+        Command("commit", ("a.0",)),
+        Command("list_txns"),
+    ],
+    "a horizon that one collection just reaches": [
+        prepare("a.2000", 1, "item:0", horizon=(0, COLLECTED_AT_ONCE)),
+        prepare("a.2001", 1, "item:1", horizon=(0, COLLECTED_AT_ONCE + 1)),
     ],
     "an order that names its branches": [
         Command("create_order", ("p", "0")),
