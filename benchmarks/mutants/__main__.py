@@ -131,26 +131,22 @@ def _failing(tree: Path, tests: list[str]) -> str:
     return ""
 
 
-def explained() -> dict[tuple[str, str, str], str]:
-    """Return the reasons for accepted survivors, by (path, before, after)."""
+def explained() -> dict[tuple[str, ...], str]:
+    """Return the reasons for accepted survivors, by the `key` of the mutant."""
     rows = tomllib.loads(EXPLAINED.read_text("utf-8")).get("survivor", [])
-    return {(row["path"], row["before"], row["after"]): row["why"] for row in rows}
-
-
-def key(mutant: Mutant) -> tuple[str, str, str]:
-    return mutant.path, " ".join(mutant.before.split()), " ".join(mutant.after.split())
+    return {(row["path"], row["code"], row["before"], row["after"]): row["why"] for row in rows}
 
 
 def report(judged: list[tuple[Mutant, str]]) -> None:
     reasons = explained()
     survivors = [mutant for mutant, why in judged if not why]
     for mutant in survivors:
-        print(f"survived  {mutant}\n          {reasons.get(key(mutant), 'NOT EXPLAINED')}")
+        print(f"survived  {mutant}\n          {reasons.get(mutant.key, 'NOT EXPLAINED')}")
     for path, count in sorted(Counter(mutant.path for mutant, _ in judged).items()):
         lost = sum(mutant.path == path for mutant in survivors)
         print(f"{path:48} {count - lost:4} of {count:4} killed")
     killed = len(judged) - len(survivors)
-    unexplained = sum(key(mutant) not in reasons for mutant in survivors)
+    unexplained = sum(mutant.key not in reasons for mutant in survivors)
     print(
         f"{killed} of {len(judged)} killed ({killed / len(judged):.1%}), {unexplained} survivors without an explanation"
     )

@@ -16,14 +16,23 @@ ARITHMETIC = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.BitOr: 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change of one file: `path` below the root of the project, and the text `after` in place of `[start, end)`."""
+    """One change of one file: `path` below the root of the project, and the text `after` in place of `[start, end)`.
+
+    `code` is the text of the line, without its indentation: it names the place after a change elsewhere in the file.
+    """
 
     path: str
     line: int
+    code: str
     start: int
     end: int
     before: str
     after: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """(path, code, before, after), by which `explained.toml` names the mutant."""
+        return self.path, self.code, _one_line(self.before), _one_line(self.after)
 
     def apply(self, text: str) -> str:
         """Return the text of the file with the change."""
@@ -38,6 +47,12 @@ def mutants(root: Path, path: str) -> list[Mutant]:
     text = (root / path).read_text("utf-8")
     all_mutants = _lua(path, text) if path.endswith(".lua") else _python(path, text)
     return sorted(all_mutants, key=lambda mutant: (mutant.start, mutant.end, mutant.after))
+
+
+def _mutant(path: str, text: str, span: tuple[int, int], after: str) -> Mutant:
+    start, end = span
+    line = text.count("\n", 0, start)
+    return Mutant(path, line + 1, text.split("\n")[line].strip(), start, end, text[start:end], after)
 
 
 def _one_line(code: str) -> str:
@@ -63,7 +78,7 @@ def _python(path: str, text: str) -> Iterator[Mutant]:
         after = ast.unparse(changed)
         if isinstance(node, ast.expr):
             after = f"({after})"
-        yield Mutant(path, node.lineno, start, end, text[start:end], after)
+        yield _mutant(path, text, (start, end), after)
 
 
 def _changes(tree: ast.AST) -> Iterator[tuple[ast.stmt | ast.expr, ast.AST]]:
@@ -128,11 +143,7 @@ def _lua(path: str, text: str) -> Iterator[Mutant]:
     for match in TOKEN.finditer(code):
         token = match.group()
         after = SWAPS[token] if token in SWAPS else str(int(token) + 1)
-        yield Mutant(path, _line(text, match.start()), match.start(), match.end(), token, after)
+        yield _mutant(path, text, match.span(), after)
     for match in STATEMENT.finditer(text):
         if not match.group().lstrip().startswith(("return", "local", "if", "for", "while", "command")):
-            yield Mutant(path, _line(text, match.start()), match.start(), match.end(), match.group(), "")
-
-
-def _line(text: str, position: int) -> int:
-    return text.count("\n", 0, position) + 1
+            yield _mutant(path, text, match.span(), "")
