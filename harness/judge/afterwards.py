@@ -5,15 +5,19 @@ beside other checkouts may be contention, and again until the limit, since it ma
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
 
 from harness.checkers.operations import balance_in
 from harness.history import Operation
 from harness.run.load import ClientPool
 from harness.workload.base import Shop, call
+from harness.workload.client import ACCEPTED
 from harness.workload.session import Session
 
 MOST_SALES = 8
+MOST_ORDERS = 4
 AGAIN_S = 0.5
 LEAST_TRIES = 3
 """Tries of each sale, also beyond its limit: one refusal alone may have another reason."""
@@ -23,46 +27,99 @@ STUCK = "stuck"
 
 
 async def sell_again(clients: ClientPool, goods: Shop, operations: Sequence[Operation], limit_s: float) -> None:
-    """Sell each of some items to one of some users, first those whose checkouts failed; record `STUCK` for each failure.
+    """Check unfinished orders out again, then sell each of some items to one of some users; record `STUCK` for each failure.
 
-    `limit_s` bounds each sale in seconds; after the first failure the others have only the least tries.
+    The orders and users of checkouts without success come first. `limit_s` bounds each sale in seconds; after the first failure
+    the others have only the least tries.
     """
     prices = dict(zip(goods.items, goods.prices, strict=True))
-    for user, item in _pairs(goods, operations):
+    carts = _unfinished(operations)
+    for cart in carts[:MOST_ORDERS]:
+        if not await _complete(clients, cart, prices, limit_s):
+            limit_s = 0.0
+    for user, item in _pairs(goods, carts):
         if not await _sell(clients, user, item, prices[item], limit_s):
             limit_s = 0.0
 
 
-def _pairs(goods: Shop, operations: Sequence[Operation]) -> Iterable[tuple[str, str]]:
-    """Return pairs of a user and an item, those of failed checkouts first."""
+@dataclass(frozen=True, slots=True)
+class UnfinishedOrder:
+    """An order whose checkouts had no success, with its user and its lines (quantity by item)."""
+
+    order: str
+    user: str
+    lines: dict[str, int]
+
+
+def _unfinished(operations: Sequence[Operation]) -> list[UnfinishedOrder]:
+    """Return the orders without an acknowledged checkout, those of unknown outcome first, of these the latest."""
     users = {
         str(made.value): str(made.args[0]) for made in operations if made.op == "create_order" and made.outcome == "ok"
     }
-    items = {str(added.args[0]): str(added.args[1]) for added in operations if added.op == "add_item"}
-    failed = [str(tried.args[0]) for tried in operations if tried.op == "checkout" and tried.outcome != "ok"]
-    suspects = [(users[order], items[order]) for order in failed if order in users and order in items]
-    suspects = [pair for pair in suspects if pair[0] in goods.users and pair[1] in goods.items]
+    lines: dict[str, dict[str, int]] = {}
+    for added in operations:
+        if added.op == "add_item" and added.outcome == "ok":
+            order, item, quantity = map(str, added.args)
+            lines.setdefault(order, {})[item] = lines.get(order, {}).get(item, 0) + int(quantity)
+    outcomes: dict[str, set[str]] = {}
+    for tried in operations:
+        if tried.op == "checkout" and str(tried.args[0]) in users:
+            outcomes.setdefault(str(tried.args[0]), set()).add(tried.outcome)
+    failed = [order for order, seen in reversed(outcomes.items()) if "ok" not in seen and order in lines]
+    failed.sort(key=lambda order: "unknown" not in outcomes[order])
+    return [UnfinishedOrder(order, users[order], lines[order]) for order in failed]
+
+
+def _pairs(goods: Shop, carts: Sequence[UnfinishedOrder]) -> list[tuple[str, str]]:
+    """Return pairs of a user and an item of the set-up, those of unfinished orders first."""
+    suspects = [(cart.user, item) for cart in carts[:MOST_SALES] for item in cart.lines]
+    known = [pair for pair in suspects if pair[0] in goods.users and pair[1] in goods.items]
     others = zip(goods.users, goods.items, strict=False)
-    return list(dict.fromkeys([*suspects[:MOST_SALES], *others]))[:MOST_SALES]
+    return list(dict.fromkeys([*known[:MOST_SALES], *others]))[:MOST_SALES]
+
+
+async def _complete(clients: ClientPool, cart: UnfinishedOrder, prices: Mapping[str, int], limit_s: float) -> bool:
+    """Fill the accounts of an order and check it out. Return whether that succeeded within the limit."""
+    if not all(item in prices for item in cart.lines):
+        return True
+    session = clients.session()
+    await _fill(session, cart.user, sum(prices[item] * quantity for item, quantity in cart.lines.items()), cart.lines)
+
+    async def check_out() -> tuple[str, bool]:
+        return cart.order, _is_sold(await session.do(call("checkout", cart.order)))
+
+    return await _insist(clients, check_out, cart.user, next(iter(cart.lines)), limit_s)
 
 
 async def _sell(clients: ClientPool, user: str, item: str, price: int, limit_s: float) -> bool:
     """Fill both accounts, order one piece and check it out. Return whether that succeeded within the limit."""
     session = clients.session()
-    # A balance below zero, which has a finding of its own, would be refused for good reason: the deposit covers it.
-    await session.do(call("add_funds", user, max(price, price - await _balance(session, "find_user", user))))
-    await session.do(call("add_stock", item, max(1, 1 - await _balance(session, "find_item", item))))
+    await _fill(session, user, price, {item: 1})
+    return await _insist(clients, lambda: _buy(session, user, item), user, item, limit_s)
+
+
+async def _fill(session: Session, user: str, cost: int, lines: Mapping[str, int]) -> None:
+    """Deposit the cost and the pieces. A balance below zero, which is a finding of its own, is covered as well."""
+    await session.do(call("add_funds", user, max(cost, cost - await _balance(session, "find_user", user))))
+    for item, quantity in lines.items():
+        await session.do(call("add_stock", item, max(quantity, quantity - await _balance(session, "find_item", item))))
+
+
+async def _insist(
+    clients: ClientPool, attempt: Callable[[], Awaitable[tuple[str | None, bool]]], user: str, item: str, limit_s: float
+) -> bool:
+    """Make attempts until one succeeds, at least `LEAST_TRIES` and until the limit; record `STUCK` if none does."""
     now = asyncio.get_running_loop().time
-    begin, tries = now(), 0
-    while True:
-        tries += 1
-        order, sold = await _buy(session, user, item)
+    begin = now()
+    for tries in count(1):
+        order, sold = await attempt()
         if sold:
             return True
         if tries >= LEAST_TRIES and now() - begin + AGAIN_S > limit_s:
             clients.recorder.event(STUCK, user=user, item=item, order=order, tries=tries)
             return False
         await asyncio.sleep(AGAIN_S)
+    raise AssertionError("the attempts end with a success or at the limit")
 
 
 async def _balance(session: Session, read: str, name: str) -> int:
@@ -78,8 +135,9 @@ async def _buy(session: Session, user: str, item: str) -> tuple[str | None, bool
     order = str(creation.value)
     if (await session.do(call("add_item", order, item, 1))).outcome != "ok":
         return order, False
-    checkout = await session.do(call("checkout", order))
-    return (
-        order,
-        checkout.outcome == "ok" or checkout.status == 202,
-    )  # accepted: the settling before the final reads judges it
+    return order, _is_sold(await session.do(call("checkout", order)))
+
+
+def _is_sold(checkout: Operation) -> bool:
+    """Return whether a checkout was acknowledged, or accepted: the final reads judge whether it then ended."""
+    return checkout.outcome == "ok" or checkout.status == ACCEPTED

@@ -47,8 +47,8 @@ class RefusedSets(Sets, frozen=True, kw_only=True):
 class FailedFirst(Workload, frozen=True, kw_only=True):
     """Orders that fail at first, for lack of credit or of stock, and are checked out again after a deposit.
 
-    Each client has a user and an item of its own for each order, so nothing but the shop can refuse the second checkout. It is
-    repeated up to `tries` times; then a new order of the same user shows whether the order or the user is refused.
+    Each order has a user and an item of its own, with just enough for two orders, so nothing but the shop can refuse the second
+    checkout. It is repeated up to `tries` times; then a new order of the same user shows whether the order or the user is refused.
     """
 
     clients: Count = 6
@@ -64,7 +64,7 @@ class FailedFirst(Workload, frozen=True, kw_only=True):
     def client(self, shop: Shop, number: int, rng: Random) -> Client:  # noqa: ARG002
         for turn in range(number * self.orders, (number + 1) * self.orders):
             user, item = shop.users[turn], shop.items[turn]
-            deposits = [call("add_funds", user, 4 * self.price), call("add_stock", item, 4)]
+            deposits = [call("add_funds", user, 2 * self.price), call("add_stock", item, 2)]
             first, second = deposits if turn % 2 else reversed(deposits)
             order = yield from place_order(user, [(item, 1)])
             if order is None:
@@ -78,6 +78,8 @@ class FailedFirst(Workload, frozen=True, kw_only=True):
             again = yield from place_order(user, [(item, 1)])
             if again:
                 yield from self._insist(again)
+                yield call("find_user", user)
+                yield call("find_item", item)
 
     def _insist(self, order: str) -> Client:
         """Check an order out until that succeeds."""

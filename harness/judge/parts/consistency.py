@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from harness.checkers.formatting import in_order, list_operations
-from harness.checkers.shop_model import build_model
+from harness.checkers.shop_model import OrderModel, build_model
 from harness.history import History
 from harness.judge.defects import DefectFinding
 from harness.judge.examination import Examination
@@ -30,7 +30,7 @@ class Consistency:
         result = await judged(plan, examination, within_s)
         heal_ns = result.history.phase_ns("heal") or result.history.end_ns
         orders = result.history.derive(build_model).orders.values()
-        sold = sum(order.paid is True and order.begun_ns < heal_ns for order in orders)
+        sold = sum(_sold_before(order, heal_ns) for order in orders)
         figures = [
             ("checkouts at once", f"{users} of one item with {workload.stock} pieces"),
             ("answers to checkouts", counts(result.history)),
@@ -45,9 +45,9 @@ def _refused(history: History, stock: int) -> Iterator[DefectFinding]:
         return
     heal_ns = history.phase_ns("heal") or history.end_ns
     load = [order for order in history.derive(build_model).orders.values() if order.begun_ns < heal_ns]
-    sold = sum(order.paid is True for order in load)
+    sold = sum(_sold_before(order, heal_ns) for order in load)
     unsure = sum(order.has_outcome("unknown") and not order.paid for order in load)
-    refused = [order for order in load if order.has_outcome("fail") and not order.paid]
+    refused = [order for order in load if order.has_outcome("fail") and not _sold_before(order, heal_ns)]
     if refused and sold + unsure < min(stock, len(load)):
         evidence = in_order(attempt for order in refused[:10] for attempt in order.attempts)
         what = f"{len(refused)} of {len(load)} users were refused, and only {sold} of {stock} pieces were sold."
@@ -59,3 +59,9 @@ def _refused(history: History, stock: int) -> Iterator[DefectFinding]:
             times=len(refused),
             history="consistency.ndjson",
         )
+
+
+def _sold_before(order: OrderModel, heal_ns: int) -> bool:
+    """Whether a paid order was sold in the load: one that was refused then may have been sold in the last sale."""
+    tried = [attempt for attempt in order.attempts if attempt.invoked_ns < heal_ns]
+    return order.paid is True and any(attempt.outcome != "fail" for attempt in tried)

@@ -1,9 +1,10 @@
 """The part `retry`: clients that check out again, at once and later, after a success, a rejection and an unknown answer."""
 
 from collections.abc import Iterator
+from operator import ge
 
 from harness.checkers.formatting import in_order, list_operations
-from harness.checkers.operations import amount
+from harness.checkers.operations import amount, balance_in
 from harness.checkers.shop_model import OrderModel, build_model
 from harness.history import History
 from harness.judge.defects import DefectFinding
@@ -14,6 +15,7 @@ from harness.judge.workloads import FailedFirst
 from harness.workload.retry import Retry
 
 RATE_PER_S = 120.0
+LEAST_TRIES = 3
 
 
 class RetryPart:
@@ -37,24 +39,18 @@ class RetryPart:
 
 
 def _never_retried(history: History) -> Iterator[DefectFinding]:
-    """Yield the orders that stayed refused after the deposit: alone, or together with every other order of their user."""
+    """Yield the orders that stayed refused after the deposit: alone, or together with the later order of their user."""
     orders = history.derive(build_model).orders.values()
     refused: dict[str, list[OrderModel]] = {"never-retried": [], "lock-outlives-holder": []}
     for order in orders:
         if (
-            order.attempts
-            and not order.paid
+            not order.paid
             and all(attempt.outcome == "fail" for attempt in order.attempts)
             and _could_succeed(history, order)
         ):
-            later = [
-                other
-                for other in orders
-                if other.user == order.user and other.begun_ns > order.begun_ns and other.attempts
-            ]
-            if later:
-                served = any(other.has_outcome("ok") for other in later)
-                refused["never-retried" if served else "lock-outlives-holder"].append(order)
+            later = (other for other in orders if other.user == order.user and other.begun_ns > order.begun_ns)
+            served = any(other.has_outcome("ok") for other in later)
+            refused["never-retried" if served else "lock-outlives-holder"].append(order)
     for defect, cases in refused.items():
         if cases:
             evidence = in_order(cases[0].operations())
@@ -70,11 +66,15 @@ def _never_retried(history: History) -> Iterator[DefectFinding]:
 
 
 def _could_succeed(history: History, order: OrderModel) -> bool:
-    """Whether user and item of an order had enough before at least three of its checkouts."""
+    """Whether user and item of an order had enough before enough of its checkouts."""
     shop = history.derive(build_model)
     if order.user is None or not order.adds:
         return False
     accounts = [shop.account("user", order.user), shop.account("item", str(order.adds[0].args[1]))]
     deposits = [move for account in accounts for move in account.moves if amount(move) > 0 and move.outcome == "ok"]
     enough_ns = max((move.completed_ns for move in deposits), default=0)
-    return len(deposits) == len(accounts) and sum(try_.invoked_ns > enough_ns for try_ in order.attempts) >= 3
+    tries = sum(attempt.invoked_ns > enough_ns for attempt in order.attempts)
+    # Where the last read shows too little, the refusal is right, and the loss has a finding of its own.
+    left = [balance_in(account.reads[-1]) or 0 for account in accounts if account.reads]
+    needed = [order.total or 0, *(order.items or {}).values()]
+    return len(deposits) == len(accounts) and tries >= LEAST_TRIES and all(map(ge, left, needed))
