@@ -48,7 +48,7 @@ class FailedFirst(Workload, frozen=True, kw_only=True):
     """Orders that fail at first, for lack of credit or of stock, and are checked out again after a deposit.
 
     Each order has a user and an item of its own, with just enough for two orders, so nothing but the shop can refuse the second
-    checkout. It is repeated up to `tries` times; then a new order of the same user shows whether the order or the user is refused.
+    checkout. It is repeated up to `tries` times; a new order of the same user then shows whether order or user is refused.
     """
 
     clients: Count = 6

@@ -11,6 +11,10 @@ GAP_S = 3.0
 """Seconds between two kills: the earlier node is to be back before the next one dies."""
 
 BEFORE_S, AFTER_S = 1.0, 2.0
+PAUSE_S = 1.5
+ENOUGH_FOR_PAUSES = 2.0
+"""The scale of an examination from which a last round pauses each node: it answers nothing and keeps its connections."""
+
 BURST_S = 0.5
 """Seconds before each kill in which the clients send without a pause, so that the kill meets transactions."""
 
@@ -39,8 +43,11 @@ async def kill_rounds(examination: Examination, within_s: float) -> list[Judged]
     if examination.kills is None:
         examination.kills = []
         now_left = within_s
-        for number in range(1, examination.limits.repeat + 1):
-            plan = _plan(examination, number)
+        kinds = ["crash"] * examination.limits.repeat
+        if examination.limits.scale >= ENOUGH_FOR_PAUSES:
+            kinds.append("pause")
+        for number, kind in enumerate(kinds, 1):
+            plan = _plan(examination, number, kind)
             if number > 1 and now_left < plan.duration_s + ROUND_EXTRA_S:
                 break
             before_s = examination.left_s
@@ -49,12 +56,17 @@ async def kill_rounds(examination: Examination, within_s: float) -> list[Judged]
     return examination.kills
 
 
-def _plan(examination: Examination, number: int) -> Round:
+def _plan(examination: Examination, number: int, kind: str) -> Round:
     rng = stream(examination.seed, f"kill:{number}")
     nodes = list(examination.shop.nodes)
     rng.shuffle(nodes)
     faults = tuple(
-        fault("crash", (node,), at_s=round(BEFORE_S + GAP_S * turn + rng.uniform(0, GAP_S / 2), 3))
+        fault(
+            kind,
+            (node,),
+            for_s=PAUSE_S if kind == "pause" else 0.0,
+            at_s=round(BEFORE_S + GAP_S * turn + rng.uniform(0, GAP_S / 2), 3),
+        )
         for turn, node in enumerate(nodes)
     )
     duration_s = BEFORE_S + GAP_S * len(nodes) + AFTER_S
