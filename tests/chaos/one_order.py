@@ -18,9 +18,9 @@ Play = Callable[[Any, Any, Random, Rests], Awaitable[None]]
 
 
 async def _need(client: Any, operation: str, *arguments: Any) -> Any:
-    heard = await client.call(operation, *arguments)
-    assert heard.outcome == "ok", (operation, arguments, heard)
-    return heard.value
+    response = await client.call(operation, *arguments)
+    assert response.outcome == "ok", (operation, arguments, response)
+    return response.value
 
 
 class OneOrder:
@@ -60,13 +60,13 @@ async def add_and_check_out(_shop: Any, client: Any, rng: Random, rests: Rests) 
 
     async def add(item: int) -> Response:
         await asyncio.sleep(rng.random() * OVER_S / 10)
-        heard: Response = await client.call("add_item", order.name, order.items[item], 1)
-        return heard
+        response: Response = await client.call("add_item", order.name, order.items[item], 1)
+        return response
 
     async def check_out() -> Response:
         await asyncio.sleep(rng.random() * OVER_S / 10)
-        heard: Response = await client.call("checkout", order.name)
-        return heard
+        response: Response = await client.call("checkout", order.name)
+        return response
 
     adds = [add(number % 2) for number in range(20)]
     outs = [check_out() for _ in range(5)]
@@ -91,8 +91,8 @@ async def check_out_at_once(shop: Any, client: Any, rng: Random, rests: Rests) -
 
     async def check_out() -> Response:
         await asyncio.sleep(rng.random() * OVER_S)
-        heard: Response = await client.call("checkout", order.name)
-        return heard
+        response: Response = await client.call("checkout", order.name)
+        return response
 
     async def kill(name: str) -> None:
         await asyncio.sleep(rng.random() * OVER_S)

@@ -54,12 +54,12 @@ async def comes_to_rest(server: Redis) -> int:
 async def test_one_request_makes_no_more_than_a_store_holds_and_ends_with_its_client() -> None:
     async with small("2pc", time_limit_s=30.0) as shop, ShopClient(shop.url) as client:
         for operation, *args in (("init_items", MOST + 1, 1, 1), ("init_users", 10**8, 1)):
-            heard = await client.call(operation, *args)
-            assert heard.status == 400
-            assert str(args[0]) in str(heard.value)
-            assert f"at most {MOST}" in str(heard.value)
-        heard = await client.call("init_orders", 10**8, 1, 1, 1)
-        assert (heard.status, f"at most {MEMORY_MB * 2**20 // ORDER_BYTES}" in str(heard.value)) == (400, True)
+            response = await client.call(operation, *args)
+            assert response.status == 400
+            assert str(args[0]) in str(response.value)
+            assert f"at most {MOST}" in str(response.value)
+        response = await client.call("init_orders", 10**8, 1, 1, 1)
+        assert (response.status, f"at most {MEMORY_MB * 2**20 // ORDER_BYTES}" in str(response.value)) == (400, True)
 
         with closing(store(shop, "stock")) as server:
             assert server.config_get("maxmemory*")["maxmemory"] == str(MEMORY_MB * 2**20)  # type: ignore[index]
@@ -77,11 +77,11 @@ async def test_a_request_ends_at_its_limit_and_says_how_far_it_came() -> None:
     async with small("2pc", time_limit_s=0.3) as shop, ShopClient(shop.url) as client:
         with closing(store(shop, "stock")) as server:
             before = server.dbsize()
-            heard = await client.call("init_items", MOST, 7, 1)
-            assert (heard.outcome, heard.status) == ("unknown", 503)
-            done = int(heard.value["error"].split()[0])
+            response = await client.call("init_items", MOST, 7, 1)
+            assert (response.outcome, response.status) == ("unknown", 503)
+            done = int(response.value["error"].split()[0])
             assert 0 < done < MOST
-            assert f"{done} of {MOST} are reset" in heard.value["error"]
+            assert f"{done} of {MOST} are reset" in response.value["error"]
             assert await comes_to_rest(server) == before + done  # type: ignore[operator]
 
 
@@ -100,9 +100,9 @@ async def test_a_full_store_refuses_what_is_new_and_goes_on_with_what_is_there(p
             ("init_users", 5, 1), ("init_items", 5, 1, 1), ("init_orders", 5, 1, 1, 1),
         ):  # fmt: skip
             began = time.monotonic()
-            heard = await client.call(operation, *args)
-            assert (operation, heard.outcome, heard.status) == (operation, "fail", 424)
-            assert "memory is full; nothing happened" in str(heard.value)
+            response = await client.call(operation, *args)
+            assert (operation, response.outcome, response.status) == (operation, "fail", 424)
+            assert "memory is full; nothing happened" in str(response.value)
             assert time.monotonic() - began < 2, "a refusal, not the end of a wait"
         assert (await client.call("checkout", other)).status == 409
         assert (await client.call("checkout", placed)).status == 200
@@ -128,9 +128,9 @@ async def test_a_batch_that_a_full_store_cuts_short_is_no_refusal() -> None:
             before = server.dbsize()
             used = server.info("memory")["used_memory"]  # type: ignore[index]
             server.config_set("maxmemory", str(used + 4 * 2**20))
-            heard = await client.call("init_items", 60_000, 7, 1)
-            assert (heard.outcome, heard.status) == ("unknown", 503)
-            done = int(heard.value["error"].split()[0])
+            response = await client.call("init_items", 60_000, 7, 1)
+            assert (response.outcome, response.status) == ("unknown", 503)
+            done = int(response.value["error"].split()[0])
             assert 0 < done < 60_000
             assert await comes_to_rest(server) == before + done  # type: ignore[operator]
-            assert "memory is full" in heard.value["error"]
+            assert "memory is full" in response.value["error"]

@@ -139,16 +139,16 @@ def test_an_interrupt_leaves_the_history_and_no_process(tmp_path: Path, number: 
     command = [sys.executable, "-m", "wdm", "chaos", "pause.toml", "--runtime", "local", "--seed", "1"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
-        said = []
+        output = []
         for line in child.stderr:
-            said.append(line)
+            output.append(line)
             if "pause order" in line:  # a node is paused now
                 child.send_signal(number)
                 child.send_signal(number)  # impatience changes nothing
                 break
-        said += child.stderr.readlines()
-        assert child.wait(20) == 130, "".join(said)
-    assert said[0].startswith("seed 1:")
+        output += child.stderr.readlines()
+        assert child.wait(20) == 130, "".join(output)
+    assert output[0].startswith("seed 1:")
     assert tagged(folder) == []
     assert list(folder.iterdir()) == []
     (run,) = list_folders(tmp_path / "wdm-runs")

@@ -95,8 +95,8 @@ async def test_a_reservation_is_seen_and_comes_back_when_time_is_up() -> None:
         shop.kill("payment-1", stay_down=True)
         checkout = asyncio.ensure_future(client.call("checkout", placed))
         await until(lambda: stock_is(client, name, 7))
-        heard = await checkout
-        assert (heard.status, "nothing happened" in str(heard.value)) == (409, True)
+        response = await checkout
+        assert (response.status, "nothing happened" in str(response.value)) == (409, True)
         await shop.restart("payment-1")
         await until(lambda: stock_is(client, name, 9))
         assert (await is_paid(client, placed), await credit_of(client, buyer)) == (False, 9)
@@ -122,8 +122,8 @@ async def test_an_accepted_checkout_is_done_later_also_after_a_crash() -> None:
         name, buyer = await item(client, 9), await user(client, 9)
         placed, refused = await order(client, buyer, (name, 2)), await order(client, buyer, (name, 8))
         shop.kill("stock-1", stay_down=True)
-        heard = await client.call("checkout", placed)
-        assert (heard.outcome, heard.status, heard.value["ask"]) == ("unknown", 202, f"/orders/find/{placed}")
+        response = await client.call("checkout", placed)
+        assert (response.outcome, response.status, response.value["ask"]) == ("unknown", 202, f"/orders/find/{placed}")
         shop.kill("order-1")
         await shop.restart("stock-1")
         await shop.serving("order-1")

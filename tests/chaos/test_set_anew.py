@@ -79,11 +79,11 @@ async def set_anew(shop: LocalDeployment, protocol: str) -> tuple[Response, bool
     async with ShopClient(shop.url) as client:
         order, checkout = await half_done(shop, client, protocol)
         init = await client.call("init_items", 1, ANEW, 1)
-        heard = await checkout
+        response = await checkout
         shop.resume("payment-1")
         await _at_rest(shop)
         paid = await is_paid(client, order)
-        assert heard.outcome != "ok" or paid
+        assert response.outcome != "ok" or paid
         return init, paid, await stock_of(client, "0"), await credit_of(client, "0")
 
 

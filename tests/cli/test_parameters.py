@@ -95,10 +95,10 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """What is told, where a command is refused before it does anything."""
     before = sorted(Path().iterdir())
     code = cli.main(["--quiet", *arguments])
-    told = capsys.readouterr().err
-    assert (code, told.count("\n")) == (2, 1), told
+    error = capsys.readouterr().err
+    assert (code, error.count("\n")) == (2, 1), error
     assert sorted(Path().iterdir()) == before
-    return told
+    return error
 
 
 def test_the_walk_is_of_all_commands() -> None:
@@ -121,17 +121,17 @@ def test_no_number_is_refused_with_the_option_and_the_bounds(
     places: list[Place], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for place, value in product(places, NO_NUMBERS):
-        told = refused([*place.command, f"{place.name}={value}"], capsys)
-        assert f"'{place.name}'" in told
-        assert "give one from" in told or "is not in the range" in told
+        error = refused([*place.command, f"{place.name}={value}"], capsys)
+        assert f"'{place.name}'" in error
+        assert "give one from" in error or "is not in the range" in error
 
 
 @of_each_command(TEXTS)
 def test_a_blank_text_is_refused(places: list[Place], capsys: pytest.CaptureFixture[str]) -> None:
     for place, value in product(places, NO_TEXTS):
         option = isinstance(place.parameter, click.Option)
-        told = refused([*place.command, f"{place.name}={value}" if option else value], capsys)
-        assert place.name.lower() in told.lower()
+        error = refused([*place.command, f"{place.name}={value}" if option else value], capsys)
+        assert place.name.lower() in error.lower()
 
 
 @of_each_command(WITH_VARIABLE)

@@ -80,8 +80,8 @@ async def test_with_the_courses_statuses_every_failure_is_400(old_shop: LocalDep
             ("pay", buyer, 2),
             ("add_stock", name, -1),
         ):
-            heard = await client.call(*call)  # type: ignore[arg-type]
-            assert (heard.outcome, heard.status) == ("fail", 400), (call, heard)
+            response = await client.call(*call)  # type: ignore[arg-type]
+            assert (response.outcome, response.status) == ("fail", 400), (call, response)
         await client.need("add_stock", name, 1)
         await client.need("add_funds", buyer, 1)
         await client.need("checkout", placed)

@@ -20,17 +20,17 @@ async def status_of(url: str, request: bytes) -> int:
     """The status line's; 0 where there was no answer."""
     at = urlsplit(url)
     reader, writer = await asyncio.open_connection(at.hostname, at.port)
-    heard = b""
+    response = b""
     try:
         with contextlib.suppress(ConnectionError):
             writer.write(request)
             await writer.drain()
         async with asyncio.timeout(10):
-            while b"\r\n" not in heard.removeprefix(GO_ON) and (more := await reader.read(4096)):
-                heard += more
+            while b"\r\n" not in response.removeprefix(GO_ON) and (more := await reader.read(4096)):
+                response += more
     finally:
         writer.close()
-    return int(heard.removeprefix(GO_ON).split(b" ")[1]) if heard else 0
+    return int(response.removeprefix(GO_ON).split(b" ")[1]) if response else 0
 
 
 async def test_every_row_is_answered_with_its_status_and_nothing_else_happens(
@@ -56,9 +56,9 @@ async def test_every_row_is_answered_with_its_status_and_nothing_else_happens(
 async def test_a_refused_id_is_named(client: ShopClient) -> None:
     for bad in ("..\\x", "a/../b", "bell\x07", "x" * 300):
         for call in (("find_item", bad), ("add_stock", bad, 1), ("create_order", bad), ("checkout", bad)):
-            heard = await client.call(*call)
-            assert heard.outcome == "fail", (call, heard)
-            assert "/../" in bad or ascii(bad[:20])[1:-1] in str(heard.value).replace("\\\\", "\\"), (call, heard)
+            response = await client.call(*call)
+            assert response.outcome == "fail", (call, response)
+            assert "/../" in bad or ascii(bad[:20])[1:-1] in str(response.value).replace("\\\\", "\\"), (call, response)
 
 
 async def test_an_id_that_is_a_path_is_looked_up_as_a_name_and_at_once(client: ShopClient) -> None:
@@ -66,8 +66,8 @@ async def test_an_id_that_is_a_path_is_looked_up_as_a_name_and_at_once(client: S
     loop = asyncio.get_running_loop()
     began = loop.time()
     for odd in ("a/b", "health?", "a#b", "a%2Fb", "%", "a b"):
-        heard = await client.call("add_item", placed, odd, 1)
-        assert (heard.status, heard.value) == (404, {"error": "unknown id", "item_id": odd})
+        response = await client.call("add_item", placed, odd, 1)
+        assert (response.status, response.value) == (404, {"error": "unknown id", "item_id": odd})
     assert loop.time() - began < 4.0  # the time limit of this shop, in which a peer without an answer is asked again
 
 

@@ -118,12 +118,12 @@ def test_a_commit_may_be_on_its_way_but_not_for_ever() -> None:
 
 
 def test_a_configuration_decides_what_is_claimed() -> None:
-    asked: list[Config] = []
+    configs: list[Config] = []
 
     def claims(config: Config) -> Any:
-        asked.append(config)
+        configs.append(config)
         return PROTOCOL.claims(config)
 
     config = PROTOCOL.configure({"reads": "committed"})
     Invariants(replace(PROTOCOL, claims=claims), config, SHARED)
-    assert asked == [config]
+    assert configs == [config]

@@ -46,7 +46,7 @@ def only(folder: Path) -> Path:
     return found
 
 
-async def ask(url: str, path: str, method: str = "GET", **headers: str) -> tuple[int, str, dict[str, str]]:
+async def request(url: str, path: str, method: str = "GET", **headers: str) -> tuple[int, str, dict[str, str]]:
     """The path goes out as it is written, whatever a client would make of it."""
     host, _, port = url.removeprefix("http://").rstrip("/").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -70,16 +70,16 @@ async def test_it_listens_on_this_machine_alone(url: str) -> None:
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", "127.0.0.1:1", "[::1]:80", ""])
 async def test_a_name_that_is_not_ours_is_not_answered(url: str, host: str) -> None:
-    status, body, _ = await ask(url, "/", Host=host)
+    status, body, _ = await request(url, "/", Host=host)
     assert status in {400, 403}
     assert "Runs" not in body
 
 
 async def test_other_pages_and_other_methods_are_refused(url: str) -> None:
-    assert (await ask(url, "/", **{"Sec-Fetch-Site": "cross-site"}))[0] == 403
-    assert (await ask(url, "/", "POST", **{"Content-Length": "0"}))[0] == 405
-    assert (await ask(url, "/", "DELETE"))[0] == 405
-    assert (await ask(url, "/", **{"Sec-Fetch-Site": "same-origin"}))[0] == 200
+    assert (await request(url, "/", **{"Sec-Fetch-Site": "cross-site"}))[0] == 403
+    assert (await request(url, "/", "POST", **{"Content-Length": "0"}))[0] == 405
+    assert (await request(url, "/", "DELETE"))[0] == 405
+    assert (await request(url, "/", **{"Sec-Fetch-Site": "same-origin"}))[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ async def test_no_path_leads_out_of_the_runs(url: str, folder: Path, path: str) 
     link = run / "report.csv"
     if not link.is_symlink():
         link.symlink_to(folder.parent / "secret.txt")
-    status, body, _ = await ask(url, path.format(run=run.name))
+    status, body, _ = await request(url, path.format(run=run.name))
     assert status in {400, 404, 405}
     assert "a secret" not in body
     assert "root:" not in body
@@ -117,7 +117,7 @@ async def test_a_link_that_leads_out_is_not_followed(url: str, folder: Path) -> 
     link = run / "results.csv"
     link.symlink_to(folder.parent / "secret.txt")
     try:
-        status, body, _ = await ask(url, f"/runs/{run.name}/file/results.csv")
+        status, body, _ = await request(url, f"/runs/{run.name}/file/results.csv")
     finally:
         link.unlink()
     assert status == 404
@@ -127,14 +127,14 @@ async def test_a_link_that_leads_out_is_not_followed(url: str, folder: Path) -> 
 async def test_every_response_limits_the_browser(url: str, folder: Path) -> None:
     run = only(folder).name
     for path in ("/", f"/runs/{run}", f"/runs/{run}/file/results.json", "/style.css", "/nowhere"):
-        status, _, headers = await ask(url, path)
+        status, _, headers = await request(url, path)
         assert "default-src 'none'" in headers["Content-Security-Policy"], path
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"], path
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert status == (404 if path == "/nowhere" else 200)
         assert "unsafe-inline" not in headers["Content-Security-Policy"], path
-    said = json.loads((await ask(url, f"/runs/{run}/file/results.json"))[1])
-    assert said["verdict"] == "holds"
+    document = json.loads((await request(url, f"/runs/{run}/file/results.json"))[1])
+    assert document["verdict"] == "holds"
 
 
 async def test_a_page_of_another_version_is_made_anew(url: str, folder: Path) -> None:
@@ -142,7 +142,7 @@ async def test_a_page_of_another_version_is_made_anew(url: str, folder: Path) ->
     page = only(folder) / "report.html"
     made = page.read_text("utf-8")
     page.write_text(made.replace("sha256-", "sha256-other"))
-    assert (await ask(url, f"/runs/{only(folder).name}"))[1] == made
+    assert (await request(url, f"/runs/{only(folder).name}"))[1] == made
 
 
 async def test_a_run_under_way_is_followed_and_a_killed_one_is_named(tmp_path: Path) -> None:
@@ -165,9 +165,9 @@ async def test_a_run_under_way_is_followed_and_a_killed_one_is_named(tmp_path: P
                 if line.startswith(b"data: "):
                     break
         assert json.loads(line.removeprefix(b"data: "))[0]["live"]["checkouts"]["ok"] == 1
-        assert "This run is in progress" in (await ask(url, f"/runs/{run.name}"))[1]
+        assert "This run is in progress" in (await request(url, f"/runs/{run.name}"))[1]
         os.utime(run / "history.ndjson", (time.time() - 100,) * 2)
-        status, body, _ = await ask(url, f"/runs/{run.name}")
+        status, body, _ = await request(url, f"/runs/{run.name}")
         assert status == 409
         assert "the file was truncated or is being written" in body
     recorder.close()
