@@ -82,3 +82,12 @@ def test_version_1_had_no_planned_faults(tmp_path: Path) -> None:
     first = header() | {"version": 1}
     del first["config"]["faults"]
     assert examine(load(written(tmp_path, first))).verdict == "holds"
+
+
+@pytest.mark.parametrize("lost", ["workload", "must_hold"])
+def test_version_1_had_the_workload_and_the_requirements(lost: str, tmp_path: Path) -> None:
+    first = header() | {"version": 1}
+    del first["config"][lost]
+    judgement = examine(load(written(tmp_path, first)))
+    assert judgement.verdict == "unknown"
+    assert judgement.reasons[0].startswith(f"the first line of the history lacks {lost}: ")

@@ -203,6 +203,13 @@ CORNERS = {
         Command("commit", ("a.0",)),
         Command("list_txns"),
     ],
+    "a horizon that rises by one": [
+        prepare("a.0", 1, "item:0"),
+        Command("undo", ("a.0",)),
+        prepare("a.1", 1, "item:0", horizon=(0, 1)),
+        Command("txn_verdict", ("a.0",)),
+        Command("list_txns"),
+    ],
     "a horizon that one collection just reaches": [
         prepare("a.2000", 1, "item:0", horizon=(0, COLLECTED_AT_ONCE)),
         prepare("a.2001", 1, "item:1", horizon=(0, COLLECTED_AT_ONCE + 1)),

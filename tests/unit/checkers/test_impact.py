@@ -75,6 +75,14 @@ def test_a_failpoint_is_passed_if_a_process_dies_there(run, deaths, killed_at, h
     assert found.why_not in ("", "no process passed order:after-do:open")
 
 
+def test_a_node_of_an_old_history_is_an_instance_if_its_name_ends_with_a_number(run):
+    for name in ("order-1", "order-2", "stock-1", "order-store", "gateway", "7"):
+        run.event("node", at=0, name=name, state="running", pid=1)
+    nodes = run.history().derive(Nodes)
+    assert nodes.instances() == {"order": ["order-1", "order-2"], "stock": ["stock-1"]}
+    assert nodes.others() == ["order-store", "gateway", "7"]
+
+
 def test_a_death_between_two_looks_is_one(run):
     node(run, 0, "order-1", "running", pid=1)
     node(run, 100, "order-1", "running", pid=2)
