@@ -15,7 +15,7 @@ import importlib.util
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, NamedTuple, Self
 
 from harness.judge.shop import ExaminedShop
@@ -117,6 +117,10 @@ METHODS = {
 """The operations of an adapter, and the method of each."""
 
 
+PREFIX = "wdm_adapter_"
+"""The beginning of an adapter's name as a module, so that it shadows no other one."""
+
+
 class AdapterClient:
     """A client of a shop behind an adapter, with `timeout_s` seconds for each call. No behaviour of the adapter raises."""
 
@@ -163,10 +167,12 @@ def behind(file: Path, runtime: Breakable) -> ExaminedShop:
 
 def load(file: Path) -> type[Adapter]:
     """Return the class in a file that is an `Adapter`. Raises `UsageError` naming the file and the defect."""
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    spec = importlib.util.spec_from_file_location(f"{PREFIX}{file.stem}", file)
     if not file.is_file() or spec is None or spec.loader is None:
         raise UsageError(f"adapter {file}: there is no such Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there for the names in annotations
+    known = {name.partition(".")[0] for name in sys.modules}
     sys.path.insert(0, str(file.parent.absolute()))
     try:
         spec.loader.exec_module(module)
@@ -174,6 +180,7 @@ def load(file: Path) -> type[Adapter]:
         raise UsageError(f"adapter {file}: it cannot be imported: {type(error).__name__}: {error}") from None
     finally:
         sys.path.pop(0)
+        _forget(file.parent.absolute(), known)
     kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Adapter)]
     own = [kind for kind in kinds if kind.__module__ == module.__name__]
     if len(own) != 1:
@@ -183,6 +190,22 @@ def load(file: Path) -> type[Adapter]:
     if missing:
         raise UsageError(f"adapter {file}: {own[0].__name__} lacks {', '.join(missing)}")
     return own[0]
+
+
+def _forget(folder: Path, known: set[str]) -> None:
+    """Forget the modules that an adapter has imported from its folder: the next adapter may have others of these names."""
+    own = {name for name, module in sys.modules.items() if name not in known and folder in _places(module)}
+    for name in tuple(sys.modules):
+        if name.partition(".")[0] in own:
+            del sys.modules[name]
+
+
+def _places(module: ModuleType) -> list[Path]:
+    """Return the folders with a module, or with the folder of a package."""
+    if getattr(module, "__path__", None):
+        return [Path(path).parent for path in module.__path__]
+    file = getattr(module, "__file__", None)
+    return [Path(file).parent] if file else []
 
 
 def _body(operation: str, args: Sequence[str | int], value: Any) -> Any:

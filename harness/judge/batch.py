@@ -1,7 +1,9 @@
 """A batch of examinations: each shop is started, examined and ended in its turn, and no failure of one stops the others."""
 
+import os
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -67,7 +69,8 @@ class ShopBatch:
         turn = _Turn(entry, folder, self.seed, self.say)
         reason, remark = "", ""
         try:
-            turn.examine()
+            with _variables(entry.env):
+                turn.examine()
         except (EnvironmentFailure, UsageError) as failure:
             reason = str(failure)
         except KeyboardInterrupt:
@@ -76,7 +79,8 @@ class ShopBatch:
             folder.write("traceback.txt", traceback.format_exc())
             reason = f"unexpected {type(error).__name__}: {error}; {folder.path}/traceback.txt shows where"
         finally:
-            remark = turn.end()
+            with _variables(entry.env):
+                remark = turn.end()
         if turn.result is not None and not reason:
             return BatchRow(entry, turn.result, remark=remark)
         result = _not_examined(entry, folder, self.seed, reason, interrupted=turn.interrupted)
@@ -147,6 +151,18 @@ class _Turn:
         projects = [started.project] if started.project else []
         kills, logs = given["kill_cmd"], self._folder.path
         return nodes_from(pids, given["pidfile"], starts, kills, projects, logs, started.begun, self._entry.folder)
+
+
+@contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment, which commands and adapters read, and restore the former ones."""
+    former = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in former.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _preferred(given: Mapping[str, str | None], read: Mapping[str, str | None]) -> dict[str, str | None]:

@@ -32,7 +32,7 @@ TEXTS = (
 )  # fmt: skip
 TABLES = ("pid", "pidfile", "start_cmd", "kill_cmd")
 NUMBERS = ("repeat", "p99_ms")
-KEYS = (*TEXTS, *TABLES, *NUMBERS, *RANGES_S, "parts")
+KEYS = (*TEXTS, *TABLES, *NUMBERS, *RANGES_S, "parts", "env")
 """The keys of a shop's table."""
 
 
@@ -42,7 +42,7 @@ class BatchEntry:
 
     `start` is a command and `compose` a file: the batch starts and ends the shop. `project` is a Compose project that runs
     already. `node` is the name of the processes of `start` as a node, empty where they are none. `ready_s`: the time from the
-    start to the first answer.
+    start to the first answer. `env` has variables for the commands and the adapter of this shop.
     """
 
     name: str
@@ -60,6 +60,7 @@ class BatchEntry:
     urls_file: Path | None = None
     adapter: Path | None = None
     nodes: Mapping[str, tuple[str, ...]]
+    env: Mapping[str, str]
 
     @property
     def slug(self) -> str:
@@ -119,6 +120,7 @@ class _Table:
             urls_file=folder / texts["urls"] if texts["urls"] else None,
             adapter=folder / texts["adapter"] if texts["adapter"] else None,
             nodes={key: self._pairs(key, folder) for key in TABLES},
+            env={name: str(value) for name, value in self._mapping("env", "VARIABLE").items()},
         )
 
     def _error(self, message: str, key: str) -> UsageError:
@@ -190,10 +192,14 @@ class _Table:
 
     def _pairs(self, key: str, folder: Path) -> tuple[str, ...]:
         """Return a table of nodes as texts `NAME=VALUE`; a file of a pid and a command are those of the shop's folder."""
+        table = self._mapping(key, "NODE")
+        return tuple(f"{name}={_placed(key, str(value), folder)}" for name, value in table.items())
+
+    def _mapping(self, key: str, of: str) -> dict[str, str | int]:
         table = self._table.get(key, {})
         if not isinstance(table, dict) or not all(type(value) in (str, int) for value in table.values()):
-            raise self._error(f"{key} is {table!r}; give a table of the nodes: {key}.NAME = VALUE", key)
-        return tuple(f"{name}={_placed(key, str(value), folder)}" for name, value in table.items())
+            raise self._error(f"{key} is {table!r}; give a table: {key}.{of} = VALUE", key)
+        return table
 
 
 def _placed(key: str, value: str, folder: Path) -> str:

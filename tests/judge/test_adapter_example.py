@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.judge.adapter import load
+from harness.judge.adapter import METHODS, load
 from tests.judge.examined import judge
 from tests.shops import ROOT
 from tests.terminal import until
@@ -240,3 +240,32 @@ def test_every_name_of_the_testing_package_can_be_imported() -> None:
         assert getattr(wdm.testing, name).__name__ == name
     with pytest.raises(AttributeError, match="has no attribute 'Adaptor'"):
         wdm.testing.Adaptor  # noqa: B018
+
+
+def test_adapters_of_several_folders_have_modules_of_their_own(tmp_path: Path) -> None:
+    """A batch loads one adapter after the other: of a helper and a package of the same names, each gets its own."""
+    text = """
+from __future__ import annotations
+from dataclasses import dataclass
+import sharedhelper
+from sharedpackage.inner import NAME
+from wdm.testing import Adapter
+
+@dataclass
+class Settings:
+    url: str = sharedhelper.URL
+
+class Mine(Adapter):
+    settings = Settings()
+    name = NAME
+""" + "".join(f"    async def {name}(self, *_): ...\n" for name in METHODS.values())
+    for folder in ("one", "two"):
+        (tmp_path / folder / "sharedpackage").mkdir(parents=True)
+        (tmp_path / folder / "adapter.py").write_text(text)
+        (tmp_path / folder / "sharedhelper.py").write_text(f"import colorsys\nURL = {folder!r}\n")
+        (tmp_path / folder / "sharedpackage/inner.py").write_text(f"NAME = {folder!r}\n")
+    path, loaded = list(sys.path), [load(tmp_path / folder / "adapter.py") for folder in ("one", "two")]
+    assert [(kind.settings.url, kind.name) for kind in loaded] == [("one", "one"), ("two", "two")]  # type: ignore[attr-defined]
+    assert sys.path == path
+    assert [name for name in sys.modules if name.startswith("shared")] == []
+    assert "colorsys" in sys.modules, "a module of the library stays"

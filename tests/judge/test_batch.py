@@ -76,19 +76,21 @@ def test_shops_are_judged_one_after_the_other_and_all_of_them_are_ended(terminal
     )
     (terminal.folder / "shops.toml").write_text(
         table(name="gone", start="echo out of memory; exit 9", url="http://127.0.0.1:9")
-        + table(name="good", folder="good", start=start_line(ports[0]), url=urls[0], node="shop", parts=["contract", "kill"])
+        + table(
+            name="good", folder="good", start=start_line(ports[0]), url=urls[0], node="shop", repeat=1,
+            parts=["contract", "kill"],
+        )
         + table(
             name="bad", folder="bad", start=writes_urls + start_line(ports[1], "lost-update"), urls="urls.json",
             parts=["consistency"],
         )
     )  # fmt: skip
-    done = terminal.wdm("judge", "--batch", "shops.toml", "--budget", "12s", "--seed", "3")
+    done = terminal.wdm("judge", "--batch", "shops.toml", "--budget", "40s", "--seed", "3")
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].split()[:3] == ["shop", "verdict", "contract"]
     assert [line.split()[:2] for line in lines[1:]] == [["gone", "unknown"], ["good", "holds"], ["bad", "violated"]]
     assert "exit code 9: out of memory" in lines[1]
-    assert lines[3].endswith("Lost update")
     assert [listens(port) for port in ports] == [False, False]
     assert [processes_of(terminal.folder / name) for name in ("good", "bad")] == [[], []]
 
@@ -96,6 +98,7 @@ def test_shops_are_judged_one_after_the_other_and_all_of_them_are_ended(terminal
     jsonschema.validate(document, SCHEMA)
     assert [shop["environment"] for shop in document["shops"]] == [True, False, False]
     assert document["shops"][1]["parts"]["kill"] == "passed"
+    assert "oversell" in document["shops"][2]["defects"]
     folder = terminal.folder / "wdm-runs/latest"
     for shop in document["shops"]:
         jsonschema.validate(json.loads((folder / shop["folder"] / "results.json").read_text("utf-8")), SCHEMA)
@@ -186,3 +189,21 @@ def test_options_of_one_shop_are_refused_in_a_batch(terminal: Terminal) -> None:
         done = terminal.wdm("judge", "--batch", "shops.toml", *arguments)
         assert done.returncode == 2
         assert f"{option} belongs to one shop: give it in the table of that shop in shops.toml" in done.stderr
+
+
+@pytest.mark.slow
+def test_nodes_that_the_examination_has_started_are_ended_as_well(terminal: Terminal) -> None:
+    """A shop by its pidfile and its variables: after a kill, the batch has started it again, in a group of its own."""
+    port = free_port()
+    start = f"echo $$ > shop.pid; {start_line(port).replace(str(port), '$PORT')}"
+    (terminal.folder / "shops.toml").write_text(
+        table(name="one", start=f"({start}) & wait", url=f"http://127.0.0.1:{port}", parts=["kill"], repeat=1)
+        + f'pidfile.web = "shop.pid"\nstart_cmd.web = {json.dumps(start)}\nenv.PORT = {port}\n'
+    )
+    done = terminal.wdm("judge", "--batch", "shops.toml", "--budget", "40s")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (history,) = (terminal.folder / "wdm-runs/latest/one").glob("kill-*.ndjson")
+    assert '"kind":"fault-start"' in history.read_text().replace(" ", "")
+    assert (terminal.folder / "wdm-runs/latest/one/web.log").is_file(), "the examination has started the node again"
+    assert not listens(port)
+    assert processes_of(terminal.folder) == []

@@ -42,6 +42,7 @@ def test_a_table_has_defaults_from_the_command_line_and_paths_of_its_folder(tmp_
         ready_within = "90s"
         pidfile.order = "run/order.pid"
         start_cmd.order = "./order.sh"
+        env.PORT = 8002
         """,
     )
     assert (plain.limits, plain.isolation, plain.parts) == (Limits(), "read-committed", ("contract",))
@@ -52,6 +53,7 @@ def test_a_table_has_defaults_from_the_command_line_and_paths_of_its_folder(tmp_
     assert full.urls_file == tmp_path / "two/urls.json"
     assert full.nodes["pidfile"] == (f"order={tmp_path}/two/run/order.pid",)
     assert full.nodes["start_cmd"] == ("order=./order.sh",)
+    assert full.env == {"PORT": "8002"}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_a_table_has_defaults_from_the_command_line_and_paths_of_its_folder(tmp_
         ('name = "a"\nurl = "http://h"\nparts = ["kil"]', 4, "parts has no 'kil'; did you mean 'kill'?"),
         ('name = "a"\nurl = "http://h"\nnode = "x"', 4, "node belongs to start, which is missing"),
         ('name = "a"\nurl = "http://h"\nstart = "x"\ncompose = "c.yml"', 5, "start and compose are both given"),
-        ('name = "a"\nurl = "http://h"\npid = 7', 4, "give a table of the nodes: pid.NAME = VALUE"),
+        ('name = "a"\nurl = "http://h"\npid = 7', 4, "give a table: pid.NODE = VALUE"),
         ('name = " "\nurl = "http://h"', 2, "name is ' '; give a text, or leave it out"),
         ('url = "http://h"', 1, "shop 1: it needs a name"),
         (
