@@ -73,7 +73,9 @@ READS = frozenset(
 
 def diagnose(history: History, judgement: Judgement, file: str = "") -> list[DefectFinding]:
     """Return the defects that a history shows, the worst first, one for each name."""
-    cases = [*_violations(history, judgement), *_oversales(history), *_stuck(history), *_unsettled(history)]
+    seen = [*_violations(history, judgement), *_oversales(history), *_stuck(history), *_unsettled(history)]
+    # A wrong balance at the end is also a wrong read: the defect that explains the balance explains the read.
+    cases = [(name, case) for name, case in seen if not _is_final_read(history, case)] or seen
     names = dict.fromkeys(name for name, _ in cases)
     # A sum that does not add up is explained by any other finding about balances, and a late end by what was left.
     if len(names) > 1:
@@ -112,6 +114,15 @@ def _merged(history: History, name: str, cases: Sequence[Violation], file: str) 
     )
 
 
+def _is_final_read(history: History, violation: Violation) -> bool:
+    """Whether a violation accuses a read of a balance at the end."""
+    final_ns = history.phase_ns("final")
+    if final_ns is None or violation.name not in READS | {"dirty-read"} or not violation.evidence:
+        return False
+    last = violation.evidence[-1]
+    return last.invoked_ns >= final_ns and last.op in ("find_user", "find_item")
+
+
 def _violations(history: History, judgement: Judgement) -> Iterator[tuple[str, Violation]]:
     shop = history.derive(build_model)
     for result in judgement.results:
@@ -147,6 +158,8 @@ def _after_a_kill(history: History, violation: Violation) -> bool:
 def _half(history: History, shop: ShopModel, violation: Violation) -> str:
     """Return the defect behind an order with a part of its effects."""
     order, account = _subjects(shop, violation)
+    if violation.name == "paid-but-not-taken" and account and _oversold(account):
+        return "oversell"
     if violation.name.startswith("paid-but-not"):
         if order and account and _others_at_the_same_time(account, order):
             return "lost-update"
@@ -204,12 +217,10 @@ def _during_a_fault(history: History, order: OrderModel) -> bool:
 def _oversales(history: History) -> Iterator[tuple[str, Violation]]:
     """Yield each item of which more pieces are in paid orders than there ever were."""
     for item in history.derive(build_model).accounts["item"].values():
-        if item.opening is None:
-            continue
-        there = item.opening + sum(max(0, amount(move)) for move in item.moves)
-        sales = [(order, pieces) for order, pieces in item.draws if order.paid]
-        sold = sum(pieces for _, pieces in sales)
-        if sold > there:
+        oversold = _oversold(item)
+        if oversold:
+            sold, there = oversold
+            sales = [(order, pieces) for order, pieces in item.draws if order.paid]
             buyers = [attempt for order, _ in sales for attempt in order.attempts]
             evidence = in_order(
                 [*(step for step in (item.created, *item.moves, item.final_read) if step), *buyers[:10]]
@@ -224,6 +235,13 @@ def _oversales(history: History) -> Iterator[tuple[str, Violation]]:
                     keys=(item.name, *(order.name for order, _ in sales[:10])),
                 ),
             )
+
+
+def _oversold(item: AccountModel) -> tuple[int, int] | None:
+    """Return (pieces in paid orders, pieces that there ever were) of an item that was oversold."""
+    there = (item.opening or 0) + sum(max(0, amount(move)) for move in item.moves)
+    sold = sum(pieces for order, pieces in item.draws if order.paid)
+    return (sold, there) if item.opening is not None and sold > there else None
 
 
 def _stuck(history: History) -> Iterator[tuple[str, Violation]]:

@@ -1,0 +1,73 @@
+"""The examination of real shops: faultless ones pass, planted faults have their names, our own keep their claims."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.judge.examined import Examined, judge
+from tests.judge.matrix import NO_FAULT, examine, is_right
+from tests.shops import running
+from tests.terminal import Terminal
+
+QUICK_BUDGET_S, BUDGET_S = 20, 45
+
+SAMPLE = [
+    ("flask", NO_FAULT),
+    ("asyncio", NO_FAULT),
+    ("node", NO_FAULT),
+    ("flask", "no-persistence"),
+    ("node", "paid-without-charge"),
+]
+"""Shops and faults of the tests; `python -m tests.judge.matrix` tries all."""
+
+
+def files_of(examined: Examined) -> set[str]:
+    return {file.name for file in Path(examined.document["folder"]).iterdir()}
+
+
+async def test_a_planted_fault_is_named_in_a_few_seconds(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    async with running("asyncio", tmp_path / "data", ["not-idempotent"]) as shop:
+        urls = [word for name, url in shop.urls.items() for word in (f"--{name}-url", url)]
+        examined = await judge(tmp_path, *urls, "--part", "contract", budget_s=QUICK_BUDGET_S)
+    assert examined.code == 1
+    assert "checkout-not-idempotent" in examined.defects
+    assert files_of(examined) >= {"results.json", "report.html", "report.txt", "junit.xml", "contract.ndjson"}
+
+
+async def test_parts_with_kills_are_not_examined_without_nodes(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    async with running("asyncio", tmp_path / "data") as shop:
+        urls = [word for name, url in shop.urls.items() for word in (f"--{name}-url", url)]
+        examined = await judge(tmp_path, *urls, "--part", "contract", "--part", "kill", budget_s=QUICK_BUDGET_S)
+    assert (examined.code, examined.standing("contract"), examined.standing("kill")) == (0, "passed", "not examined")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shop", "fault"), SAMPLE)
+async def test_a_sheet_names_the_planted_fault_and_a_faultless_shop_passes(
+    shop: str, fault: str, tmp_path: Path
+) -> None:
+    examined = await examine(shop, fault, BUDGET_S, tmp_path)
+    assert is_right(fault, examined), examined.document["headline"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("protocol", "isolation", "code"), [("2pc", "strict-serializable", 0), ("unprotected", "none", 1)]
+)
+async def test_our_own_shops_are_judged_from_outside(protocol: str, isolation: str, code: int, tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    try:
+        assert terminal.wdm("up", "--protocol", protocol, "--detach", "--port", "0").returncode == 0
+        status = terminal.status()
+        pids = [f"{node['name']}={node['pid']}" for node in status["nodes"] if node["kind"] != "gateway"]
+        nodes = [word for pid in pids for word in ("--pid", pid)]
+        parts = ["--part", "retry", "--part", "isolation", "--part", "kill"]
+        examined = await judge(
+            tmp_path / "runs", status["gateway"], *nodes, *parts, "--isolation", isolation, budget_s=BUDGET_S + 15
+        )
+        assert examined.code == code, examined.document["headline"]
+        assert examined.document["sales"] > 100
+    finally:
+        terminal.close()
