@@ -17,6 +17,8 @@ from harness.report.html.page import environment
 KIND = "judge-batch"
 WORST_FIRST = ("violated", "unknown", "holds")
 NOT_EXAMINED = "not examined"
+LONGEST = 96
+"""The longest reason in the table; the sheet of the shop has all of it."""
 
 
 def write(batch: ShopBatch) -> None:
@@ -103,4 +105,10 @@ def _first(row: BatchRow) -> str | None:
     findings = row.sheet.findings
     if findings:
         return DEFECTS[findings[0].defect].title
-    return None if row.sheet.verdict == "holds" else row.sheet.headline.partition(": ")[2]
+    return None if row.sheet.verdict == "holds" else _shortened(row.sheet.headline.partition(": ")[2])
+
+
+def _shortened(text: str) -> str:
+    """Return a text of one line without its middle: a failed command begins with its words and ends with its reason."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 3]} ... {line[-LONGEST // 2 :]}"

@@ -6,13 +6,14 @@ from typing import Any
 
 import aiohttp
 import jsonschema
+import msgspec
 import pytest
 
 from harness.history import Operation
 from harness.judge import conduct, sheet
 from harness.judge.batch import BatchRow, ShopBatch
 from harness.judge.batch_file import read_batch
-from harness.judge.batch_report import write
+from harness.judge.batch_report import LONGEST, document, table, write
 from harness.judge.defects import DEFECTS, DefectFinding
 from harness.judge.examination import Limits
 from harness.judge.parts import PARTS
@@ -71,13 +72,13 @@ def documents(runs: Path) -> list[dict[str, Any]]:
 def test_the_documents_fit_the_published_schema(runs: Path) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     found = documents(runs)
-    assert {document["kind"] for document in found} == {"judge", "judge-batch"}
-    for document in found:
-        jsonschema.validate(document, SCHEMA)
-        for changed in ({**document, "surprise": 1}, {**document, "verdict": "passed"}):
+    assert {results["kind"] for results in found} == {"judge", "judge-batch"}
+    for results in found:
+        jsonschema.validate(results, SCHEMA)
+        for changed in ({**results, "surprise": 1}, {**results, "verdict": "passed"}):
             with pytest.raises(jsonschema.ValidationError):
                 jsonschema.validate(changed, SCHEMA)
-    one = next(document for document in found if document["kind"] == "judge")
+    one = next(results for results in found if results["kind"] == "judge")
     assert one == json.loads(json.dumps(sheet.document(full_sheet(), one["wdm"])))
     assert {finding["defect"] for part in one["parts"] for finding in part["findings"]} == set(DEFECTS)
 
@@ -88,6 +89,19 @@ def test_the_table_of_a_batch_has_a_column_for_each_part(runs: Path) -> None:
     assert header.split()[2 : 2 + len(PARTS)] == list(PARTS)
     assert [row.split()[0] for row in rows] == ["mine", "late"]
     assert rows[0].split()[1:9] == ["violated", "failed", "-", "inconclusive", "-", "-", "-", "passed"]
+
+
+def test_a_long_reason_keeps_its_begin_and_its_end_in_the_table(runs: Path, tmp_path: Path) -> None:
+    (entry, _) = read_batch(tmp_path / "shops.toml", Limits(), "none", [])
+    reason = f"start='{'x' * 200}': exit code 3:\n no such module"
+    grades = (Grade(part="start", standing="inconclusive", reasons=(reason,)),)
+    batch = ShopBatch([entry], RunFolder(runs), 7)
+    batch.rows.append(BatchRow(entry, msgspec.structs.replace(full_sheet(), grades=grades), failed_start=True))
+    shown = str(table(batch)[0][-1])
+    assert len(shown) <= LONGEST
+    assert shown.startswith("start='xxx")
+    assert shown.endswith("exit code 3: no such module")
+    assert reason in document(batch)["reasons"][0]
 
 
 def test_runs_and_report_show_examinations(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
