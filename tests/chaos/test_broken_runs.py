@@ -19,7 +19,6 @@ from harness.history import recorder as recorder_module
 from harness.report.finish import Finished
 from harness.report.run_folders import list_folders
 from harness.run import nemesis
-from harness.run.engine import RunEngine
 from harness.run.plan import Plan
 from harness.run.scenarios import Recurring, Scenario
 from harness.workload import WORKLOADS
@@ -126,14 +125,14 @@ def test_a_nemesis_that_dies_makes_the_verdict_unknown(
     assert shop.stopped == 1
 
 
-@pytest.mark.parametrize("what", ["_watch_nodes", "_watch_costs"])
+@pytest.mark.parametrize("what", ["watch_nodes", "RunEngine._watch_costs"])
 def test_a_watch_that_dies_ends_the_run_and_makes_the_verdict_unknown(
     fake: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    async def defect(_: object) -> None:
+    async def defect(*_: object) -> None:
         raise TypeError("killed")
 
-    monkeypatch.setattr(RunEngine, what, defect)
+    monkeypatch.setattr(f"harness.run.engine.{what}", defect)
     shop = FakeShop(Model().answer)
     finished = fake(shop, scenario(duration_s=20.0))
     assert finished.judgement.verdict == Verdict.UNKNOWN

@@ -21,7 +21,7 @@ def test_status_says_what_runs_and_no_password(shop: Terminal) -> None:
     services = [f"{service}-{index}" for service in ("order", "stock", "payment") for index in (1, 2)]
     assert names == ["order-store", "stock-store", "payment-store", *services, "gateway"]
     for node in status["nodes"]:
-        assert list(node) == ["name", "kind", "service", "pid", "url", "state"]
+        assert list(node) == ["name", "kind", "service", "pid", "url", "state", "takes"]
         assert node["state"] == "running"
         assert "@" not in node["url"]
 
