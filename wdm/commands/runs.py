@@ -19,7 +19,7 @@ COLUMNS = ("run", "kind", "verdict", "scenario", "protocol", "seed")
 def runs(runs_dir: Path, as_json: bool) -> int:
     """List the kept runs, oldest first.
 
-    The list has runs of `wdm chaos`, benches, and counterexamples of `wdm check`.
+    The list has runs of `wdm chaos`, benches, counterexamples of `wdm check`, and grade sheets of `wdm judge`.
     """
     described = [describe(path) for path in list_folders(runs_dir)]
     if as_json:
