@@ -13,6 +13,9 @@ from protocols.core import Protocol, StateKind
 NAMED_PER_PROBE = 20
 """The most unfinished transactions that a probe names."""
 
+COORDINATOR = "order"
+"""The service whose rows name the order of a transaction as their subject."""
+
 Row = dict[str, Any]
 
 
@@ -26,8 +29,8 @@ class Prober:
     """The probes of one run, with the time since which each transaction is unfinished.
 
     After the heal a transaction is *overdue* once it was unfinished for `bound_s` seconds, counted from the heal, or from the
-    first probe that lists it if it began later: a request that waited in a queue until the heal begins its transaction after
-    it. Without a bound every unfinished transaction is overdue.
+    first probe that lists it or an earlier attempt at its order, if that is later: a request that waited in a queue until the
+    heal begins its transaction after it. Without a bound every unfinished transaction is overdue.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Prober:
         self._healed_at: float | None = None
         self._read_since_heal = False
         self._since: dict[str, float] = {}
+        self._since_subject: dict[str, float] = {}
         self.latest_begin = 0.0
         """The latest begin among the transactions of the last probe, in seconds of the event loop; 0 if there are none."""
 
@@ -76,7 +80,13 @@ class Prober:
         date when it is missing in a probe: the stores are read one after the other.
         """
         first_listed = _now() if self._healed_at is None or self._read_since_heal else self._healed_at
-        self.latest_begin = max((self._since.setdefault(row["txn"], first_listed) for row in rows), default=0.0)
+        for row in rows:
+            # A retry of a checkout is a transaction of its own. It counts from the first attempt, or a checkout that fails for
+            # ever would never be overdue.
+            of_coordinator = row["service"] == COORDINATOR
+            begun = self._since_subject.setdefault(row["subject"], first_listed) if of_coordinator else first_listed
+            self._since.setdefault(row["txn"], begun)
+        self.latest_begin = max((self._since[row["txn"]] for row in rows), default=0.0)
         self._read_since_heal |= self._healed_at is not None and begun_at >= self._healed_at
 
     def _overdue_at(self, row: Row) -> float:

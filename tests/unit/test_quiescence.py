@@ -42,6 +42,16 @@ def stuck_since(begin_s: float) -> Listing:
     return lambda after_s: [*queued(after_s), *(["stuck.1"] if after_s >= begin_s else [])]
 
 
+def retried(after_s: float) -> list[str]:
+    """List the present attempt at one order, which began before the heal and fails every half second."""
+    return [f"again.{after_s // 0.5:g}"]
+
+
+def subject(txn: str) -> str:
+    """Return the order of a transaction: one for all attempts of `retried`, and else one each."""
+    return "o" if txn.startswith("again") else txn
+
+
 def finding(listing: Listing, *, drained_s: float = QUEUE_UNTIL_S) -> Finding:
     """Judge the end of a run whose last client is answered at `drained_s` after the heal."""
     loop = VirtualLoop()
@@ -50,7 +60,7 @@ def finding(listing: Listing, *, drained_s: float = QUEUE_UNTIL_S) -> Finding:
 
     async def unfinished() -> list[dict[str, Any]]:
         rows = listing(loop.time() - started - HEAL_AT_S)
-        return [{"txn": txn, "state": "open", "service": "order", "subject": "o"} for txn in rows]
+        return [{"txn": txn, "state": "open", "service": "order", "subject": subject(txn)} for txn in rows]
 
     async def play() -> None:
         prober = Prober(recorder, unfinished, registry.load("2pc"), BOUND_S)
@@ -73,7 +83,12 @@ def test_a_stuck_transaction_among_queued_ones_is_found(begin_s: float) -> None:
     (violation,) = finding(stuck_since(begin_s)).violations
     assert violation.name == "transaction-left-open"
     assert "later the shop had 1 open transactions" in violation.explanation
-    assert "(unfinished: stuck.1 open in order (o)" in violation.explanation
+    assert "(unfinished: stuck.1 open in order (stuck.1)" in violation.explanation
+
+
+def test_an_order_whose_every_attempt_fails_is_overdue_though_each_attempt_is_young() -> None:
+    (violation,) = finding(retried).violations
+    assert violation.name == "transaction-left-open"
 
 
 def test_the_probes_go_on_while_the_last_clients_wait_for_an_answer() -> None:
