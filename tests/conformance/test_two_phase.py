@@ -7,6 +7,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from protocols.claims import Safeguard
 from protocols.core import Command, Config, Protocol
 from protocols.service.codec import decode_result, encode_arguments
 from protocols.service.lua_library import source
@@ -203,6 +204,14 @@ CORNERS = {
         Command("commit", ("a.0",)),
         Command("list_txns"),
     ],
+    "a prepare that is repeated after the decision": [
+        prepare("a.0", 1, "item:0"),
+        Command("apply", ("a.0", "stock/0", "x")),
+        prepare("a.0", 1, "item:0"),
+        prepare("a.1", 1, "item:1"),
+        Command("undo", ("a.1",)),
+        prepare("a.1", 1, "item:1"),
+    ],
     "a horizon that rises by one": [
         prepare("a.0", 1, "item:0"),
         Command("undo", ("a.0",)),
@@ -268,6 +277,13 @@ CORNERS = {
 @pytest.mark.parametrize("locks", LOCKS)
 def test_corners(server: redis.Redis, name: str, locks: str) -> None:
     run(server, PROTOCOL.configure({"locks": locks}), [*ACCOUNTS, *FILLED, *CORNERS[name]])
+
+
+@pytest.mark.parametrize("safeguard", PROTOCOL.safeguards, ids=lambda safeguard: safeguard.name)
+def test_corners_without_a_safeguard(server: redis.Redis, safeguard: Safeguard) -> None:
+    config = PROTOCOL.configure(dict(safeguard.under), (safeguard.name,))
+    for corner in CORNERS.values():
+        run(server, config, [*ACCOUNTS, *FILLED, *corner])
 
 
 def test_every_command_is_compared() -> None:
