@@ -110,7 +110,8 @@ def _merged(history: History, name: str, cases: Sequence[Violation], file: str) 
         evidence=first.evidence[:30],
         times=len(cases),
         history=file,
-        sure=bool(sure),
+        # Whichever of the concurrent orders it was: an update was lost.
+        sure=bool(sure) or name == "lost-update",
     )
 
 
@@ -158,11 +159,11 @@ def _after_a_kill(history: History, violation: Violation) -> bool:
 def _half(history: History, shop: ShopModel, violation: Violation) -> str:
     """Return the defect behind an order with a part of its effects."""
     order, account = _subjects(shop, violation)
-    if violation.name == "paid-but-not-taken" and account and _oversold(account):
-        return "oversell"
     if violation.name.startswith("paid-but-not"):
         if order and account and _others_at_the_same_time(account, order):
             return "lost-update"
+        if account and account.kind == "item" and _oversold(account):
+            return "oversell"
         return "failure-counted-as-success" if order and _during_a_fault(history, order) else "paid-without-charge"
     outcomes = {attempt.outcome for attempt in order.attempts} if order else set()
     if outcomes == {"fail"}:

@@ -122,7 +122,7 @@ def text(sheet: Sheet) -> str:
         f"shop   {sheet.address}",
         f"nodes  {', '.join(sheet.nodes) or 'none given: nothing was killed'}",
     ]
-    lines.append(f"sales  {sheet.sales} checkouts were acknowledged; only a 2xx counts")
+    lines.append(f"sales  {sheet.sales} checkouts were acknowledged")
     lines += [f"time   {sheet.took_s:g} s of {sheet.budget_s:g} s; {sheet.machine}", ""]
     width = max((len(grade.part) for grade in sheet.grades), default=0)
     for grade in sheet.grades:

@@ -50,11 +50,7 @@ def _figures(rounds: Sequence[Judged]) -> Iterator[tuple[str, str]]:
         yield f"first checkout after a kill of {node}", ", ".join(times)
     settled = [event.data for judged in rounds for event in judged.history.of_kind(SETTLED)]
     if settled:
-        words = (
-            f"not within {data['within_s']:g} s" if data["after_s"] is None else f"{data['after_s']:g} s"
-            for data in settled
-        )
-        yield "consistent after the load of each round", ", ".join(words)
+        yield "consistent after the load of each round", ", ".join(map(_settled, settled))
 
 
 def _settled(data: Mapping[str, Any]) -> str:
