@@ -1,26 +1,21 @@
 """Processes that somebody else has started: killed with all below them, followed, and put back."""
 
 import asyncio
-import contextlib
 import os
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from random import Random
 
 import pytest
 
 from harness import faults
 from harness.errors import EnvironmentFailure
-from harness.runtimes.base import Breakable
 from harness.runtimes.deployment.process import Identity
 from harness.runtimes.external import process as external_process
 from harness.runtimes.external.parse import nodes_from
 from harness.runtimes.external.runtime import ExternalRuntime
 from protocols.errors import UsageError
+from tests.external.foreign import free_port, inject, shop, states, until
 from tests.external.programs import (
     LISTENER,
     MASTER,
@@ -37,46 +32,6 @@ from tests.external.programs import (
 )
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes by pid need /proc")
-
-
-@asynccontextmanager
-async def shop(
-    logs: Path,
-    *,
-    pids: tuple[str, ...] = (),
-    pidfiles: tuple[str, ...] = (),
-    start_cmds: tuple[str, ...] = (),
-    kill_cmds: tuple[str, ...] = (),
-) -> AsyncIterator[Breakable]:
-    runtime = ExternalRuntime("http://127.0.0.1:1", nodes_from(pids, pidfiles, start_cmds, kill_cmds, (), logs))
-    await runtime.up()
-    try:
-        yield runtime
-    finally:
-        await runtime.down()
-
-
-def states(runtime: Breakable) -> dict[str, str]:
-    return {node.name: node.state for node in runtime.nodes()}
-
-
-async def until(true: object, within_s: float = 10.0) -> None:
-    assert callable(true)
-    async with asyncio.timeout(within_s):
-        while not true():
-            await asyncio.sleep(0.01)
-
-
-async def inject(runtime: Breakable, kind: str, *targets: str, for_s: float = 0.0) -> tuple[faults.Fault, str]:
-    fault = faults.fault(kind, targets, for_s=for_s)
-    assert faults.refuse(runtime, fault) is None
-    return await faults.start(runtime, fault, Random(1))
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 async def test_a_crash_kills_a_master_with_its_workers_and_a_respawn_is_followed(tmp_path: Path) -> None:
@@ -221,72 +176,6 @@ async def test_a_pause_freezes_all_processes_of_a_node_until_its_end(tmp_path: P
             await faults.end(runtime, begun)
             assert states(runtime) == {"order": "running"}
             assert not {state(pid) for pid in family} - {"S", "R"}
-
-
-@pytest.mark.parametrize("kind", ["pause", "crash"])
-async def test_an_interruption_leaves_nothing_paused_or_down(tmp_path: Path, kind: str) -> None:
-    file = tmp_path / "pid"
-    _, _, node = program(SLEEPER)
-    with started(program(SUPERVISOR, NODE=node, FILE=str(file))):
-        pid_in(file)
-
-        async def judge() -> None:
-            async with shop(tmp_path, pidfiles=(f"order={file}",)) as runtime:
-                await inject(runtime, kind, "order", for_s=99)
-                task.cancel()
-                await asyncio.sleep(99)
-
-        task = asyncio.ensure_future(judge())
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        assert task.cancelled()
-        assert state(pid_in(file)) in ("S", "R")
-
-
-async def test_a_heal_that_is_interrupted_is_carried_out_to_its_end(tmp_path: Path) -> None:
-    with started(program(SLEEPER)) as pid:
-        async with shop(tmp_path, pids=(f"order={pid}",)) as runtime:
-            await inject(runtime, "pause", "order", for_s=99)
-            task = asyncio.ensure_future(runtime.heal())
-            await asyncio.sleep(0)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert state(pid) in ("S", "R")
-
-
-JUDGE = """
-import asyncio
-from pathlib import Path
-from harness.runtimes.external.parse import nodes_from
-from harness.runtimes.external.runtime import ExternalRuntime
-async def main():
-    runtime = ExternalRuntime("", nodes_from(["order=" + PID], [], [], [], [], Path(LOGS)))
-    await runtime.up()
-    try:
-        runtime.pause("order")
-        await asyncio.sleep(99)
-    finally:
-        await runtime.down()
-asyncio.run(main())
-"""
-
-
-@pytest.mark.parametrize(
-    "signals", [(signal.SIGKILL,), (signal.SIGINT,), (signal.SIGINT, signal.SIGINT)], ids=["kill", "ctrl-c", "twice"]
-)
-async def test_a_judge_that_is_ended_by_a_signal_leaves_nothing_paused(
-    tmp_path: Path, signals: tuple[signal.Signals, ...]
-) -> None:
-    with started(program(MASTER, FILE=str(tmp_path / "own"))) as master:
-        wait_until(lambda: len(children(master)) == 2)
-        family = [master, *children(master)]
-        with started(program(JUDGE, PID=str(master), LOGS=str(tmp_path))) as judge:
-            await until(lambda: {state(pid) for pid in family} == {"T"}, 20.0)
-            for number in signals:
-                os.kill(judge, number)
-            await until(lambda: not {state(pid) for pid in family} - {"S", "R"}, 20.0)
-            await until(lambda: not runs(judge), 20.0)
 
 
 async def test_a_zombie_is_down(tmp_path: Path) -> None:
