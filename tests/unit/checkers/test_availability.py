@@ -22,6 +22,7 @@ def test_a_run_without_faults_is_not_applicable():
 def test_served_requests_and_the_longest_time_without_one():
     line, figures = availability_of(outages.served_after)
     assert (figures["asked"], figures["succeeded"], figures["never_again"]) == (4, 1, [])
+    assert figures["tried"] == {"find_user": 1, "checkout": 4}
     assert 8 < figures["longest_without_s"] < 9
     assert figures["words"].startswith("1 of 4 checkouts begun after the first fault succeeded; longest time without")
     assert "no checkout succeeded" not in line

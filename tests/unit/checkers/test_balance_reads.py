@@ -1,5 +1,7 @@
 """The reads of a balance that are judged, and those that are only counted."""
 
+import pytest
+
 from harness.checkers import balance_reads
 
 
@@ -12,3 +14,11 @@ def test_a_read_during_a_reset_is_counted_as_skipped(run):
     finding = balance_reads.check(run.history())
     assert (finding.figures["reads"], finding.figures["reads_skipped"]) == (2, 1)
     assert not finding.violations
+
+
+@pytest.mark.parametrize(("begin", "skipped"), [(20, 1), (21, 0)])
+def test_a_reset_that_begins_when_another_ends_leaves_the_balance_unknown(run, begin, skipped):
+    run.op("init_users", 3, 100, at=(10, 20))
+    run.op("init_users", 3, 50, at=(begin, 30))
+    run.see_user("1", 50)
+    assert balance_reads.check(run.history()).figures["reads_skipped"] == skipped

@@ -24,6 +24,12 @@ def test_the_longest_block_comes_first():
     assert {violation.keys[0].partition(" ")[0] for violation in others} == {"user", "order"}
 
 
+def test_a_run_without_a_block_has_figures_of_zero():
+    figures = blocking.check(a_run().history()).figures
+    assert figures["longest_away_s"] == 0
+    assert set(figures["longest_blocked_s"].values()) == {0}
+
+
 def test_the_unavailable_node_is_named_although_it_returns_with_the_last_answer():
     def middle(builder: HistoryBuilder) -> None:
         outages.nodes(builder)
