@@ -91,3 +91,13 @@ def test_a_denial_that_begins_when_the_creation_ends_is_none(run, begins, accuse
     run.op("create_user", value={"user_id": "u"}, at=(0, 10))
     run.op("find_user", "u", outcome="fail", status=404, value={"error": "no such user"}, at=(begins, 20), process=1)
     assert ("acknowledged-creation-denied" in names(run.history())) == accused
+
+
+@pytest.mark.parametrize(
+    ("value", "accused"),
+    [("the order_id is unknown", False), ({"order_id": "o"}, False), ({"order_id": "p"}, True)],
+)
+def test_a_rejection_with_an_id_is_about_the_order_of_its_request(run, value, accused):
+    run.op("create_order", "u", value={"order_id": "o"})
+    run.op("checkout", "o", outcome="fail", value=value, status=409)
+    assert names(run.history()) == (["foreign-answer"] if accused else [])
