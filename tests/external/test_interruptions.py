@@ -59,10 +59,11 @@ async def test_a_heal_that_is_interrupted_is_carried_out_to_its_end(tmp_path: Pa
 
 
 JUDGE = """
-import asyncio
+import asyncio, signal
 from pathlib import Path
 from harness.runtimes.external.parse import nodes_from
 from harness.runtimes.external.runtime import ExternalRuntime
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background commands ignore it
 async def main():
     runtime = ExternalRuntime("", nodes_from(["order=" + PID], [], [], [], [], Path(LOGS)))
     await runtime.up()

@@ -137,6 +137,7 @@ async def test_a_start_command_brings_back_a_node_on_its_port_and_it_outlives_th
             end(second)
 
 
+@pytest.mark.slow
 async def test_a_crash_without_an_end_is_followed_by_the_start_command(tmp_path: Path) -> None:
     with started(program(SLEEPER)) as first:
         command = f"order=exec {sys.executable} -c 'import time; time.sleep(99)'"  # another command line than before

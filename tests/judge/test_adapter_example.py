@@ -54,6 +54,7 @@ class TestCartsShop(AdapterContract):
         return CartsShop(NO_SHOP)  # type: ignore[call-arg]  # the subclass of the example has an address
 
 
+@pytest.mark.slow
 async def test_the_shop_behind_the_adapter_passes_the_examination(tmp_path: Path) -> None:
     parts = [word for part in ("contract", "retry") for word in ("--part", part)]
     examined = await judge(tmp_path, "--adapter", str(EXAMPLES / "carts_adapter.py"), *parts, budget_s=15)

@@ -110,6 +110,7 @@ def test_shops_are_judged_one_after_the_other_and_all_of_them_are_ended(terminal
     assert [describe(path)["kind"] for path in list_folders(folder)] == ["judge"] * 3
 
 
+@pytest.mark.slow
 def test_a_process_at_the_address_is_never_taken_for_the_shop(terminal: Terminal) -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
@@ -148,6 +149,7 @@ def test_an_interrupt_ends_what_was_started(terminal: Terminal, moment: str) -> 
     jsonschema.validate(document, SCHEMA)
 
 
+@pytest.mark.slow
 def test_a_process_that_ignores_sigterm_is_killed(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     start = "trap '' TERM; echo one; sleep 100 & wait; exit 0"
     (terminal.folder / "shops.toml").write_text(

@@ -12,11 +12,11 @@ from tests.contract.acts import order, user
 from tests.shops import INTERPRETERS, RunningShop
 
 
-def shop_parameter(name: str, *values: str) -> Any:
+def shop_parameter(name: str, *values: str, slow: bool = False) -> Any:
     """Return the parameters of a test of a shop; the test is skipped where the interpreter of the shop is missing."""
     program = INTERPRETERS.get(name)
     missing = program is not None and shutil.which(program) is None
-    marks = [pytest.mark.skipif(missing, reason=f"{program} is not installed")]
+    marks = [pytest.mark.skipif(missing, reason=f"{program} is not installed"), *([pytest.mark.slow] if slow else [])]
     return pytest.param(*(name, *values), marks=marks, id="-".join((name, *values)))
 
 

@@ -217,8 +217,17 @@ def test_each_fault_has_a_script_and_two_shops() -> None:
     assert [fault for fault in FAULTS if sum(fault in known for known in SUPPORTED.values()) < 2] == []
 
 
+QUICK_SHOP = "asyncio"
+"""The shop whose faults the quick tests show."""
+
+
 @pytest.mark.parametrize(
-    ("name", "fault"), [shop_parameter(name, fault) for name, known in SUPPORTED.items() for fault in sorted(known)]
+    ("name", "fault"),
+    [
+        shop_parameter(name, fault, slow=name != QUICK_SHOP)
+        for name, known in SUPPORTED.items()
+        for fault in sorted(known)
+    ],
 )
 async def test_a_fault_shows_itself(name: str, fault: str, tmp_path: Path) -> None:
     async with running(name, tmp_path, [fault]) as shop, Client(shop) as client:
