@@ -139,7 +139,7 @@ class AdapterClient:
         method: Callable[..., Awaitable[Any]] = getattr(self._adapter, METHODS[operation])
         try:
             async with asyncio.timeout(self._timeout_s):
-                value = await method(*args)
+                body = _body(operation, args, await method(*args))
         except Rejected as rejection:
             return Response("fail", 404 if rejection.gone else 409, _text(rejection))
         except Accepted as accepted:
@@ -149,7 +149,7 @@ class AdapterClient:
         except Exception as error:  # noqa: BLE001 - an adapter's failure says nothing about the shop: the outcome is unknown
             await asyncio.sleep(0)
             return Response("unknown", 0, _text(error))
-        return interpret(operation, 200, _body(operation, args, value))
+        return interpret(operation, 200, body)
 
 
 def behind(file: Path, runtime: Breakable) -> ExaminedShop:

@@ -51,6 +51,24 @@ class UnfinishedOrder:
     lines: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at a sale: its order, if it was made, and its checkout, if that was sent."""
+
+    order: str | None
+    checkout: Operation | None = None
+
+    @property
+    def is_sold(self) -> bool:
+        """Whether it was acknowledged, or accepted: the final reads judge whether it then ended."""
+        return self.checkout is not None and (self.checkout.outcome == "ok" or self.checkout.status == ACCEPTED)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the shop answered the checkout, itself and not a gateway without it."""
+        return self.checkout is not None and self.checkout.status not in (0, 502)
+
+
 def _unfinished(operations: Sequence[Operation]) -> list[UnfinishedOrder]:
     """Return the orders without an acknowledged checkout, those of unknown outcome first, of these the latest."""
     users = {
@@ -83,10 +101,12 @@ async def _complete(clients: ClientPool, cart: UnfinishedOrder, prices: Mapping[
     if not all(item in prices for item in cart.lines):
         return True
     session = clients.session()
-    await _fill(session, cart.user, sum(prices[item] * quantity for item, quantity in cart.lines.items()), cart.lines)
+    cost = sum(prices[item] * quantity for item, quantity in cart.lines.items())
 
-    async def check_out() -> tuple[str, bool]:
-        return cart.order, _is_sold(await session.do(call("checkout", cart.order)))
+    async def check_out() -> Attempt:
+        if not await _fill(session, cart.user, cost, cart.lines):
+            return Attempt(None)
+        return Attempt(cart.order, await session.do(call("checkout", cart.order)))
 
     return await _insist(clients, check_out, cart.user, next(iter(cart.lines)), limit_s)
 
@@ -94,50 +114,57 @@ async def _complete(clients: ClientPool, cart: UnfinishedOrder, prices: Mapping[
 async def _sell(clients: ClientPool, user: str, item: str, price: int, limit_s: float) -> bool:
     """Fill both accounts, order one piece and check it out. Return whether that succeeded within the limit."""
     session = clients.session()
-    await _fill(session, user, price, {item: 1})
-    return await _insist(clients, lambda: _buy(session, user, item), user, item, limit_s)
+
+    async def buy() -> Attempt:
+        return await _buy(session, user, item) if await _fill(session, user, price, {item: 1}) else Attempt(None)
+
+    return await _insist(clients, buy, user, item, limit_s)
 
 
-async def _fill(session: Session, user: str, cost: int, lines: Mapping[str, int]) -> None:
-    """Deposit the cost and the pieces. A balance below zero, which is a finding of its own, is covered as well."""
-    await session.do(call("add_funds", user, max(cost, cost - await _balance(session, "find_user", user))))
-    for item, quantity in lines.items():
-        await session.do(call("add_stock", item, max(quantity, quantity - await _balance(session, "find_item", item))))
+async def _fill(session: Session, user: str, cost: int, lines: Mapping[str, int]) -> bool:
+    """Deposit what an order lacks. Return whether user and items have enough: a refusal for lack of it proves nothing."""
+    enough = True
+    for read, name, deposit, needed in (
+        ("find_user", user, "add_funds", cost),
+        *(("find_item", item, "add_stock", quantity) for item, quantity in lines.items()),
+    ):
+        balance = balance_in(await session.do(call(read, name)))
+        if balance is None:
+            return False
+        if balance < needed:
+            enough &= (await session.do(call(deposit, name, needed - balance))).outcome == "ok"
+    return enough
 
 
 async def _insist(
-    clients: ClientPool, attempt: Callable[[], Awaitable[tuple[str | None, bool]]], user: str, item: str, limit_s: float
+    clients: ClientPool, attempt: Callable[[], Awaitable[Attempt]], user: str, item: str, limit_s: float
 ) -> bool:
-    """Make attempts until one succeeds, at least `LEAST_TRIES` and until the limit; record `STUCK` if none does."""
+    """Make attempts until one succeeds, at least `LEAST_TRIES` and until the limit; record `STUCK` if none does.
+
+    A shop that made no order or had no answer is slow, and no user or item of it is held: nothing is recorded then.
+    """
     now = asyncio.get_running_loop().time
     begin = now()
+    answered = 0
     for tries in count(1):
-        order, sold = await attempt()
-        if sold:
+        last = await attempt()
+        if last.is_sold:
             return True
+        answered += last.is_answered
         if tries >= LEAST_TRIES and now() - begin + AGAIN_S > limit_s:
-            clients.recorder.event(STUCK, user=user, item=item, order=order, tries=tries)
+            if last.is_answered and answered >= LEAST_TRIES:
+                clients.recorder.event(STUCK, user=user, item=item, order=last.order, tries=answered)
             return False
         await asyncio.sleep(AGAIN_S)
     raise AssertionError("the attempts end with a success or at the limit")
 
 
-async def _balance(session: Session, read: str, name: str) -> int:
-    """Return a balance, 0 if it cannot be read."""
-    return balance_in(await session.do(call(read, name))) or 0
-
-
-async def _buy(session: Session, user: str, item: str) -> tuple[str | None, bool]:
-    """Order a piece and check it out once. Return the order, if it was made, and whether it was sold."""
+async def _buy(session: Session, user: str, item: str) -> Attempt:
+    """Order a piece and check it out once."""
     creation = await session.do(call("create_order", user))
     if creation.outcome != "ok":
-        return None, False
+        return Attempt(None)
     order = str(creation.value)
     if (await session.do(call("add_item", order, item, 1))).outcome != "ok":
-        return order, False
-    return order, _is_sold(await session.do(call("checkout", order)))
-
-
-def _is_sold(checkout: Operation) -> bool:
-    """Return whether a checkout was acknowledged, or accepted: the final reads judge whether it then ended."""
-    return checkout.outcome == "ok" or checkout.status == ACCEPTED
+        return Attempt(order)
+    return Attempt(order, await session.do(call("checkout", order)))

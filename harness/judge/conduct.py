@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 
 from harness.errors import EnvironmentFailure
@@ -33,11 +34,18 @@ def chosen(names: Sequence[str]) -> list[ExaminationPart]:
 def conduct(examination: Examination, name: str, parts: Sequence[ExaminationPart], folder: RunFolder) -> Sheet:
     """Examine the shop, write the files of the sheet into the folder, and return the sheet.
 
-    Whatever happens, also an interrupt, the nodes of the shop are put back. Raises `EnvironmentFailure`.
+    Whatever happens, also an interrupt, the nodes of the shop are put back. Raises `EnvironmentFailure` before the first part.
     """
     grades: list[Grade] = []
     took: list[float] = []
-    interrupted = real_time.run(_examine(examination, parts, grades, took))
+    interrupted = False
+    try:
+        interrupted = real_time.run(_examine(examination, parts, grades, took))
+    except EnvironmentFailure as failure:
+        if not grades:
+            raise
+        # A node that does not come back: the sheet of the parts before it is not lost with it.
+        grades.append(Grade(part="nodes", standing="inconclusive", reasons=(str(failure),)))
     done = {grade.part for grade in grades}
     if interrupted:
         missing = [part for part in parts if part.name not in done]
@@ -67,10 +75,15 @@ async def _examine(
     before, after = examination.shop.lifetime or (_nothing, _nothing)
     try:
         await examination.shop.runtime.up()
-        await before()
+        async with asyncio.timeout(examination.limits.answer_s):
+            await before()
         await tasks.run_beside(_parts(examination, parts, grades))
-        await after()
+    except TimeoutError:
+        raise EnvironmentFailure(f"the adapter did not open in {examination.limits.answer_s:g} s") from None
     finally:
+        with suppress(Exception):  # the adapter's: the sheet does not depend on it
+            async with asyncio.timeout(examination.limits.answer_s):
+                await after()
         took.append(now() - begin)
         try:
             await heal_all(examination.shop.runtime)
@@ -105,9 +118,17 @@ def _possible(examination: Examination, part: ExaminationPart) -> bool:
 
 
 async def _graded(examination: Examination, part: ExaminationPart, within_s: float) -> Grade:
-    if examination.left_s < LEAST_S:
+    has_its_rounds = part.name == "recovery" and examination.kills
+    if examination.left_s < LEAST_S and not has_its_rounds:
         return Grade(part=part.name, standing="not examined", reasons=("the budget was used up: raise --budget",))
     try:
         return await part.examine(examination, max(within_s, LEAST_S))
-    except EnvironmentFailure as failure:
-        return Grade(part=part.name, standing="inconclusive", reasons=(str(failure),))
+    except Exception as failure:  # noqa: BLE001 - the parts before it are worth their sheet, whatever this one met
+        return Grade(part=part.name, standing="inconclusive", reasons=(_words(failure),))
+
+
+def _words(failure: Exception) -> str:
+    """Return a failure as a reason: the message of the environment's, else the type and the message."""
+    if isinstance(failure, ExceptionGroup):
+        return _words(failure.exceptions[0])
+    return str(failure) if isinstance(failure, EnvironmentFailure) else f"{type(failure).__name__}: {failure}"

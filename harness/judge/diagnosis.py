@@ -51,9 +51,10 @@ OF_VIOLATION: Mapping[str, str] = {
 LOSSES = frozenset(
     {
         "acknowledged-effect-lost", "acknowledged-checkout-lost", "acknowledged-creation-lost", "acknowledged-item-lost",
-        "acknowledged-creation-denied", "paid-then-unpaid", "acknowledged-item-missing",
     }
 )  # fmt: skip
+"""Losses that the final reads show."""
+
 REPEATED = frozenset({"charged-repeatedly", "taken-repeatedly"})
 HALVES = frozenset({"charged-but-unpaid", "taken-but-unpaid", "paid-but-not-charged", "paid-but-not-taken"})
 OF_DEVIATIONS = REPEATED | HALVES | {"refunded-without-charge", "returned-without-taking"}
@@ -67,6 +68,9 @@ READS = frozenset(
         "read-from-the-future",
         "impossible-balance",
         "acknowledged-checkout-missed",
+        "acknowledged-creation-denied",
+        "paid-then-unpaid",
+        "acknowledged-item-missing",
     }
 )
 
@@ -143,7 +147,7 @@ def _name(history: History, shop: ShopModel, violation: Violation, checker: str)
     if name in SUMS:
         return "unbalanced"
     if name in READS:
-        return "lost-over-kill" if _after_a_kill(history, violation) else "stale-read"
+        return "stale-read"
     return "isolation-anomaly" if checker == "isolation" else "contract"
 
 

@@ -67,8 +67,8 @@ class Judged(msgspec.Struct, frozen=True):
 class Examination:
     """The examination of one shop. `isolation` is the level that it claims; `say` receives lines of progress.
 
-    `ends_s` is the time of the event loop at which the budget is used up, `requests_per_s` the rate at which the shop answered
-    the first requests. `kills` are the rounds with kills, which two parts share, None before them.
+    `ends_s` is the time of the event loop at which the budget is used up, `requests_per_s` the rate of its first
+    answers. `kills` are the rounds with kills, which two parts share, None before them; `again` marks the files of a repetition.
     """
 
     shop: ExaminedShop
@@ -82,6 +82,7 @@ class Examination:
     requests_per_s: float = 100.0
     ids: KnownIds = field(default_factory=KnownIds)
     kills: list[Judged] | None = None
+    again: str = ""
 
     def begin(self) -> None:
         """Start the time of the budget."""

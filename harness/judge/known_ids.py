@@ -6,7 +6,7 @@ The checkers compare the ids of one history. A counter that begins again after a
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from harness.checkers.creations import CREATES
+from harness.checkers.creations import CREATES, INITS
 from harness.history import Operation
 from harness.judge.defects import DefectFinding
 
@@ -23,6 +23,10 @@ class KnownIds:
         """Add the ids of a history, and yield one finding if some were given in an earlier history."""
         again: list[tuple[Operation, str]] = []
         for creation in operations:
+            if creation.op in INITS and creation.outcome == "ok":
+                # The shop was told to begin anew, so that its ids may do so as well.
+                kind = INITS[creation.op]
+                self._files = {known: first for known, first in self._files.items() if known[0] != kind}
             if creation.op in CREATES and creation.outcome == "ok":
                 first = self._files.setdefault((CREATES[creation.op], str(creation.value)), file)
                 if first != file:

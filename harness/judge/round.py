@@ -35,6 +35,7 @@ SET_UPS = 3
 
 BETWEEN_SET_UPS_S = 1.0
 UNDO_WITHIN_S = 20.0
+STEADY_S = 1.0
 READ_WITHIN_S = 5.0
 """Seconds that are kept for the final reads."""
 
@@ -133,10 +134,9 @@ class _Conductor:
             self.recorder.phase("last-sale")
             await sell_again(clients, goods, self.transcript.operations, self._settle_s())
         self.recorder.phase("settle")
-        accepted = any(operation.status == ACCEPTED for operation in self.transcript.operations)
         async with self.examination.shop.connect(self.examination.limits.answer_s) as reader:
-            reads = self.names.reads
-            await settle(self.recorder, reader, self._inconsistent, reads, self._settle_s(), accepted=accepted)
+            reads, limit_s = self.names.reads, self._settle_s()
+            await settle(self.recorder, reader, self._inconsistent, reads, limit_s, steady_s=self._steady_s())
         self.recorder.phase("final")
         await read_all(clients, self.names.reads())
 
@@ -144,6 +144,13 @@ class _Conductor:
         """Return the settling time, less near the end of the round: the final reads come before its last second."""
         left_s = self.ends_s - asyncio.get_running_loop().time()
         return max(0.0, min(self.examination.limits.settle_s, left_s - READ_WITHIN_S))
+
+    def _steady_s(self) -> float:
+        """Return for how long the answers must not change: a checkout without a certain answer may begin its effects late."""
+        checkouts = [operation for operation in self.transcript.operations if operation.op == "checkout"]
+        if any(checkout.status == ACCEPTED for checkout in checkouts):
+            return self.examination.limits.settle_s / 2
+        return STEADY_S if any(checkout.outcome == "unknown" for checkout in checkouts) else 0.0
 
     async def _set_up(self, clients: ClientPool) -> Shop:
         """Set the shop up, with fresh users and items after a failure: a deposit of unknown outcome is never repeated."""

@@ -29,22 +29,22 @@ async def settle(
     reads: Callable[[], list[Call]],
     limit_s: float,
     *,
-    accepted: bool,
+    steady_s: float,
 ) -> list[str]:
     """Read until nothing is inconsistent, at most `limit_s` seconds; record `SETTLED` and return what is left.
 
-    `accepted`: an operation was only accepted, under status 202. The answers then have to be equal twice in a row: the shop may
-    still be at work.
+    The answers also have to be the same for `steady_s` seconds: a shop without a certain answer may still be at work.
     """
     now = asyncio.get_running_loop().time
     begin = now()
     before: list[Any] | None = None
+    same_since = begin
     while True:
         operations = await _read(reader, recorder, reads())
         left = [*_unread(operations), *inconsistent(operations)]
         answers = [operation.value for operation in operations]
-        steady = before == answers or not accepted
-        if not left and steady:
+        same_since = same_since if before == answers else now()
+        if not left and now() - same_since >= steady_s:
             break
         if now() - begin + AGAIN_S >= limit_s:
             break

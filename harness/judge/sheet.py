@@ -13,6 +13,9 @@ from harness.judge.parts.base import Grade, merged, without_guesses
 
 KIND = "judge"
 
+LINES = {"contract": 60}
+"""Lines of a finding on the text sheet, where it has several cases; others have 14."""
+
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     """The result of an examination. `took_s` is its duration in seconds; `interrupted`: the user ended it early."""
@@ -151,7 +154,7 @@ def _lines(number: int, finding: DefectFinding) -> list[str]:
     lines = [f"{number}. {defect.title} ({finding.defect}; {defect.severity}{often})", f"   {defect.advice}"]
     if finding.concerns:
         lines.append(f"   concerns: {', '.join(finding.concerns[:8])}")
-    lines += [f"   {line}" for line in finding.explanation.splitlines()[:14]]
+    lines += [f"   {line}" for line in finding.explanation.splitlines()[: LINES.get(finding.defect, 14)]]
     if finding.history:
         lines.append(f"   all operations: {finding.history}")
     return lines

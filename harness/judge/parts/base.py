@@ -11,6 +11,7 @@ from harness.judge.defects import DefectFinding, by_severity
 from harness.judge.diagnosis import OF_BALANCES, diagnose
 from harness.judge.examination import Examination, Judged
 from harness.judge.round import Round, conduct
+from harness.judge.settling import SETTLED
 
 Standing = Literal["passed", "failed", "inconclusive", "not examined"]
 
@@ -48,7 +49,22 @@ async def judged(plan: Round, examination: Examination, within_s: float) -> Judg
     judgement = examine(history)
     file = f"{plan.name}.ndjson"
     findings = [*diagnose(history, judgement, file), *examination.ids.add(file, history.operations)]
-    return Judged(history, tuple(merged(findings)), judgement.reasons)
+    cut = _cut_settling(history, examination.limits.settle_s)
+    if cut:
+        # Less time than the user grants to the shop: a balance at its end proves nothing.
+        findings = [
+            finding for finding in findings if finding.defect not in OF_BALANCES | {"unbalanced", "never-settled"}
+        ]
+    return Judged(history, tuple(merged(findings)), (*judgement.reasons, *cut))
+
+
+def _cut_settling(history: History, settle_s: float) -> list[str]:
+    """Return the reason against a verdict on balances: the budget ended before the settling time."""
+    return [
+        f"the budget ended {event.data['within_s']:.0f} s after the load, before the settling time of {settle_s:g} s"
+        for event in history.of_kind(SETTLED)
+        if event.data["left"] and event.data["within_s"] < settle_s
+    ]
 
 
 def grade(
@@ -80,6 +96,15 @@ def merged(findings: Iterable[DefectFinding]) -> list[DefectFinding]:
                 sure=known.sure or finding.sure,
                 times=known.times + finding.times,
                 concerns=tuple(dict.fromkeys((*known.concerns, *finding.concerns))),
+                # Every broken rule is a finding of its own, with its request and its answer.
+                **(
+                    {
+                        "explanation": f"{known.explanation}\n\n{finding.explanation}",
+                        "evidence": (*known.evidence, *finding.evidence),
+                    }
+                    if finding.defect == "contract"
+                    else {}
+                ),
             )
             if known
             else finding

@@ -6,13 +6,14 @@ all of its requests with their answers.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from harness.checkers.formatting import list_operations
-from harness.history import FileRecorder, History, Operation
+from harness.history import Event, FileRecorder, Header, History, Operation
 from harness.judge.defects import DEFECTS, DefectFinding
 from harness.judge.examination import Examination
 from harness.judge.parts import contract_rules as rules
-from harness.judge.parts.base import Grade, Standing
+from harness.judge.parts.base import Grade
 from harness.judge.parts.contract_script import NotPossible, Script
 from harness.run.load import ClientPool
 
@@ -43,6 +44,20 @@ RULES: Mapping[str, Rule] = {
 """Every rule, as the sentence of the contract that it checks."""
 
 
+@dataclass
+class _Checked:
+    """The rules that were checked so far. `lines` are all operations, of which a rule has the last ones."""
+
+    lines: list[Operation] = field(default_factory=list)
+    findings: list[DefectFinding] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    rules: int = 0
+
+    def __call__(self, line: Operation | Event) -> None:
+        if isinstance(line, Operation):
+            self.lines.append(line)
+
+
 class Contract:
     name = "contract"
     summary = "every route and status rule of the API, with request, answer and rule"
@@ -50,68 +65,67 @@ class Contract:
     faults = False
 
     async def examine(self, examination: Examination, within_s: float) -> Grade:
-        lines: list[Operation] = []
-        findings: list[DefectFinding] = []
-        skipped: list[str] = []
-        checked = 0
-        header = examination.header(self.name)
+        checked = _Checked()
+        header, answer_s = examination.header(self.name), examination.limits.answer_s
         path = examination.folder / f"{self.name}.ndjson"
-        with FileRecorder(
-            path, header, listener=lambda line: lines.append(line) if isinstance(line, Operation) else None
-        ) as recorder:
-            async with examination.shop.connect(examination.limits.answer_s) as client:
+        ends_s = asyncio.get_running_loop().time() + within_s
+        with FileRecorder(path, header, listener=checked) as recorder:
+            async with examination.shop.connect(answer_s) as client:
                 clients = ClientPool(client, recorder)
                 for rule, check in RULES.items():
-                    first = len(lines)
-                    try:
-                        async with asyncio.timeout(max(0.1, min(within_s, examination.left_s))):
-                            broken = await check(Script(clients, examination.shop))
-                    except NotPossible as reason:
-                        skipped.append(f"{rule}: {reason}")
-                        continue
-                    except TimeoutError:
-                        skipped.append(f"{rule}: the time of the examination was over")
-                        continue
-                    checked += 1
-                    if broken:
-                        findings.append(_finding(rule, broken, History(header, lines[first:]), path.name))
-        findings += examination.ids.add(path.name, lines)
-        sales = sum(line.op == "checkout" and line.outcome == "ok" for line in lines)
-        return _grade(self.name, findings, skipped, checked, sales, examination, path.name)
+                    # The part ends in time, but not in the middle of a rule of a slow shop.
+                    left_s = ends_s - asyncio.get_running_loop().time()
+                    limit_s = min(left_s + answer_s, examination.left_s) if left_s > 0 else 0.0
+                    script = Script(clients, examination.shop, examination.limits.settle_s)
+                    await _check(rule, check(script), limit_s, checked, header, path.name)
+        return _grade(self.name, checked, examination, path.name)
+
+
+async def _check(
+    rule: str, check: Awaitable[str | None], limit_s: float, checked: _Checked, header: Header, file: str
+) -> None:
+    """Check one rule within a limit in seconds."""
+    first = len(checked.lines)
+    try:
+        async with asyncio.timeout(limit_s):
+            broken = await check
+    except NotPossible as reason:
+        checked.skipped.append(f"{rule}: {reason}")
+        return
+    except TimeoutError:
+        checked.skipped.append(f"{rule}: the time of this part was over")
+        return
+    checked.rules += 1
+    if broken:
+        checked.findings.append(_finding(rule, broken, History(header, checked.lines[first:]), file))
 
 
 def _finding(rule: str, broken: str, history: History, file: str) -> DefectFinding:
     defect, separator, words = broken.partition(": ")
     if not separator or defect not in DEFECTS:
         defect, words = "contract", broken
-    steps = list_operations(history, history.operations)
+    operations = history.operations
     return DefectFinding(
         defect=defect,
-        explanation=f"Rule: {rule}. {words}\n{steps}",
+        explanation=f"Rule: {rule}. {words}\n{list_operations(history, operations)}",
         concerns=(rule,),
-        evidence=tuple(history.operations)[:30],
+        evidence=tuple(operations)[:30],
         history=file,
     )
 
 
-def _grade(
-    name: str,
-    findings: list[DefectFinding],
-    skipped: list[str],
-    checked: int,
-    sales: int,
-    examination: Examination,
-    file: str,
-) -> Grade:
-    figures = [("rules kept", f"{checked - len(findings)} of {checked}")]
+def _grade(name: str, checked: _Checked, examination: Examination, file: str) -> Grade:
+    figures = [("rules kept", f"{checked.rules - len(checked.findings)} of {checked.rules}")]
+    if checked.skipped:
+        figures.append(("rules that could not be checked", str(len(checked.skipped))))
     figures += [("recognised variant", variant) for variant in examination.shop.dialect.seen]
-    standing: Standing = "failed" if findings else "passed" if checked else "inconclusive"
+    findings = (*checked.findings, *examination.ids.add(file, checked.lines))
     return Grade(
         part=name,
-        standing=standing,
-        sales=sales,
-        findings=tuple(findings),
-        reasons=tuple(f"not checked: {rule}" for rule in skipped),
+        standing="failed" if findings else "passed" if checked.rules else "inconclusive",
+        findings=findings,
+        reasons=tuple(f"not checked: {rule}" for rule in checked.skipped),
         figures=tuple(figures),
         histories=(file,),
+        sales=sum(line.op == "checkout" and line.outcome == "ok" for line in checked.lines),
     )

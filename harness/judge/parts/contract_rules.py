@@ -5,6 +5,7 @@ A sentence that begins with the name of a defect and a colon is a finding of tha
 
 from harness.history import Operation
 from harness.judge.parts.contract_script import NotPossible, Script, answer, is_rejection
+from harness.workload.client import ACCEPTED
 
 UNKNOWN = "no-such-id-7f3a"
 LARGEST = 2**53
@@ -89,7 +90,7 @@ async def checkout_takes_all(script: Script) -> str | None:
     user, item = await script.user(20), await script.item(6, 9)
     order = await script.order(user, (item, 2))
     await script.prepared("checkout", order)
-    paid, credit, stock = await script.paid(order), await script.credit(user), await script.stock(item)
+    paid, credit, stock = await script.eventually(lambda: script.state(order, user, item), (True, 8, 7))
     if (paid, credit, stock) != (True, 8, 7):
         return f"After 2 pieces at 6, paid is {paid}, the credit {credit} and not 8, the stock {stock} and not 7."
     return None
@@ -100,19 +101,19 @@ async def paid_once(script: Script) -> str | None:
     order = await script.order(user, (item, 1))
     await script.prepared("checkout", order)
     again = await script.do("checkout", order)
-    credit, stock = await script.credit(user), await script.stock(item)
-    if (credit, stock) != (94, 8):
-        return f"checkout-not-idempotent: After a second checkout the credit is {credit} and not 94, the stock {stock} and not 8."
-    return f"{answer(again)}." if again.outcome != "ok" else None
+    broken = await _charged_once(script, "a second checkout", order, user, item)
+    if broken:
+        return broken
+    return f"{answer(again)}." if again.outcome != "ok" and again.status != ACCEPTED else None
 
 
 async def two_at_once(script: Script) -> str | None:
     user, item = await script.user(100), await script.item(6, 9)
     order = await script.order(user, (item, 1))
     both = await script.at_once("checkout", order)
-    credit, stock = await script.credit(user), await script.stock(item)
-    if (credit, stock) != (94, 8):
-        return f"checkout-not-idempotent: After two at once the credit is {credit} and not 94, the stock {stock} and not 8."
+    broken = await _charged_once(script, "two checkouts at once", order, user, item)
+    if broken:
+        return broken
     refused = [operation for operation in both if is_rejection(operation)]
     return f"{answer(refused[0])}." if refused else None
 
@@ -121,16 +122,16 @@ async def poor_user(script: Script) -> str | None:
     user, item = await script.user(5), await script.item(6, 9)
     order = await script.order(user, (item, 1))
     refused = await script.do("checkout", order)
-    paid, credit, stock = await script.paid(order), await script.credit(user), await script.stock(item)
-    return _unchanged(refused, (paid, credit, stock), (False, 5, 9)) or _refused(refused)
+    state = await script.eventually(lambda: script.state(order, user, item), (False, 5, 9))
+    return _unchanged(refused, state, (False, 5, 9)) or (None if refused.status == ACCEPTED else _refused(refused))
 
 
 async def sold_out(script: Script) -> str | None:
     user, item = await script.user(50), await script.item(6, 1)
     order = await script.order(user, (item, 2))
     refused = await script.do("checkout", order)
-    paid, credit, stock = await script.paid(order), await script.credit(user), await script.stock(item)
-    return _unchanged(refused, (paid, credit, stock), (False, 50, 1)) or _refused(refused)
+    state = await script.eventually(lambda: script.state(order, user, item), (False, 50, 1))
+    return _unchanged(refused, state, (False, 50, 1)) or (None if refused.status == ACCEPTED else _refused(refused))
 
 
 async def failed_then_paid(script: Script) -> str | None:
@@ -143,13 +144,13 @@ async def failed_then_paid(script: Script) -> str | None:
         return f"refused-but-happened: {answer(again)}, and the order is paid."
     if again.outcome == "fail":
         return f"never-retried: After the deposit, {answer(again)}."
-    return f"After the deposit, {answer(again)}." if again.outcome != "ok" and again.status != 202 else None
+    return f"After the deposit, {answer(again)}." if again.outcome != "ok" and again.status != ACCEPTED else None
 
 
 async def empty_order(script: Script) -> str | None:
     order = await script.order(await script.user())
     checkout = await script.do("checkout", order)
-    return f"{answer(checkout)}." if checkout.outcome != "ok" and checkout.status != 202 else None
+    return f"{answer(checkout)}." if checkout.outcome != "ok" and checkout.status != ACCEPTED else None
 
 
 async def closed_order(script: Script) -> str | None:
@@ -219,6 +220,16 @@ async def batches(script: Script) -> str | None:
     await script.prepared("init_users", 5, 40)
     credit = await script.credit("0")
     return f"initialised-twice: After a second batch_init with 40, the credit is {credit}." if credit != 40 else None
+
+
+async def _charged_once(script: Script, what: str, order: str, user: str, item: str) -> str | None:
+    """Return how the state after checkouts of one piece at 6, of 9 and with a credit of 100, is not that of one checkout."""
+    expected = (True, 94, 8)
+    paid, credit, stock = await script.eventually(lambda: script.state(order, user, item), expected)
+    if (paid, credit, stock) == expected:
+        return None
+    name = "checkout-not-idempotent: " if credit < expected[1] or stock < expected[2] else ""
+    return f"{name}After {what}, paid is {paid}, the credit is {credit} and not 94, the stock {stock} and not 8."
 
 
 def _refused(operation: Operation) -> str | None:

@@ -1,9 +1,12 @@
 """The part `kill`: every node in turn is killed at a random moment under load, databases included."""
 
+from collections.abc import Mapping
+
 from harness.faults import fault
 from harness.judge.examination import Examination, Judged
 from harness.judge.parts.base import Grade, counts, grade, judged
 from harness.judge.round import Round
+from harness.runtimes.base import Order
 from harness.workload.base import stream
 from harness.workload.checkout import Checkout
 
@@ -44,11 +47,11 @@ async def kill_rounds(examination: Examination, within_s: float) -> list[Judged]
         examination.kills = []
         now_left = within_s
         kinds = ["crash"] * examination.limits.repeat
-        if examination.limits.scale >= ENOUGH_FOR_PAUSES:
+        if examination.limits.scale >= ENOUGH_FOR_PAUSES and _takers(examination, "pause"):
             kinds.append("pause")
         for number, kind in enumerate(kinds, 1):
             plan = _plan(examination, number, kind)
-            if number > 1 and now_left < plan.duration_s + ROUND_EXTRA_S:
+            if number > 1 and min(now_left, examination.left_s) < plan.duration_s + ROUND_EXTRA_S:
                 break
             before_s = examination.left_s
             examination.kills.append(await judged(plan, examination, max(now_left, plan.duration_s)))
@@ -56,9 +59,18 @@ async def kill_rounds(examination: Examination, within_s: float) -> list[Judged]
     return examination.kills
 
 
+ORDER: Mapping[str, Order] = {"crash": "kill", "pause": "pause"}
+"""The order to a node that a fault gives."""
+
+
+def _takers(examination: Examination, order: Order) -> list[str]:
+    """Return the nodes that take an order: one of commands alone cannot be paused."""
+    return [node.name for node in examination.shop.runtime.nodes() if order in node.takes]
+
+
 def _plan(examination: Examination, number: int, kind: str) -> Round:
     rng = stream(examination.seed, f"kill:{number}")
-    nodes = list(examination.shop.nodes)
+    nodes = _takers(examination, ORDER[kind])
     rng.shuffle(nodes)
     faults = tuple(
         fault(
@@ -73,4 +85,4 @@ def _plan(examination: Examination, number: int, kind: str) -> Round:
     workload = Checkout(
         clients=24, users=30, items=12, rate_per_s=200, burst_s=BURST_S, credit=800, stock=400, looks=0.3
     )
-    return Round(name=f"kill-{number}", workload=workload, duration_s=duration_s, faults=faults)
+    return Round(name=f"kill-{number}{examination.again}", workload=workload, duration_s=duration_s, faults=faults)

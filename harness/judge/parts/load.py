@@ -65,7 +65,7 @@ class Load:
             reasons.append(f"no rate from {FIRST_PER_S:g} checkouts/s was served within the limit")
         return Grade(
             part=self.name,
-            standing="passed" if kept else "inconclusive",
+            standing="passed" if steps else "inconclusive",
             sales=round(sum(step.acknowledged * step.rate_per_s * STEP_S for step in steps)),
             reasons=tuple(reasons),
             figures=tuple(figures),

@@ -28,6 +28,7 @@ class Recovery:
         if slow and examination.busyness.is_busy:
             examination.say("slow after a kill on a busy machine: the kills are repeated before the shop is blamed")
             examination.kills = None
+            examination.again = "-again"
             rounds = await kill_rounds(examination, examination.left_s)
             slow = [finding for judged in rounds for finding in _slow(examination, judged)]
         kept = [
@@ -60,9 +61,14 @@ def _settled(data: Mapping[str, Any]) -> str:
 def _slow(examination: Examination, judged: Judged) -> Iterator[DefectFinding]:
     """Yield the kills after which no checkout succeeded for longer than the settling time, though clients tried."""
     limit_s = examination.limits.settle_s
-    for block in blocked(judged.history):
+    blocks = blocked(judged.history)
+    for number, block in enumerate(blocks):
         first_s = (block["from_start_s"] or {}).get("checkout")
-        if first_s is not None and first_s > limit_s:
+        # The time until a success after several kills is no time of one recovery.
+        overlaps = first_s is not None and any(
+            other["from_s"] < block["from_s"] + first_s for other in blocks[number + 1 :]
+        )
+        if first_s is not None and first_s > limit_s and not overlaps:
             yield DefectFinding(
                 defect="slow-recovery",
                 explanation=f"After the kill of {block['target']}, the first checkout succeeded {first_s:.1f} s later, "

@@ -16,6 +16,8 @@ from harness.workload.retry import Retry
 
 RATE_PER_S = 120.0
 LEAST_TRIES = 3
+LEAST_NS = 1_000_000_000
+"""Tries, and nanoseconds between the first and the last, before a refusal counts: its reason may be an undo under way."""
 
 
 class RetryPart:
@@ -73,8 +75,9 @@ def _could_succeed(history: History, order: OrderModel) -> bool:
     accounts = [shop.account("user", order.user), shop.account("item", str(order.adds[0].args[1]))]
     deposits = [move for account in accounts for move in account.moves if amount(move) > 0 and move.outcome == "ok"]
     enough_ns = max((move.completed_ns for move in deposits), default=0)
-    tries = sum(attempt.invoked_ns > enough_ns for attempt in order.attempts)
+    tries = [attempt.invoked_ns for attempt in order.attempts if attempt.invoked_ns > enough_ns]
+    patient = len(tries) >= LEAST_TRIES and tries[-1] - tries[0] >= LEAST_NS
     # Where the last read shows too little, the refusal is right, and the loss has a finding of its own.
     left = [balance_in(account.reads[-1]) or 0 for account in accounts if account.reads]
     needed = [order.total or 0, *(order.items or {}).values()]
-    return len(deposits) == len(accounts) and tries >= LEAST_TRIES and all(map(ge, left, needed))
+    return len(deposits) == len(accounts) and patient and all(map(ge, left, needed))
