@@ -5,13 +5,10 @@ the defect, and for a shop without faults whether it passes. The exit code is 1 
 """
 
 import asyncio
-import os
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -49,19 +46,7 @@ async def examine(shop_name: str, fault: str, budget_s: int, folder: Path) -> Ex
             arguments += ["--isolation", ISOLATION[shop_name]]
         for node in shop.nodes:
             arguments += ["--pid", f"{node}={shop.pids[node]}", "--start-cmd", f"{node}={shop.start_line(node)}"]
-        try:
-            return await judge(folder / "runs", *arguments, budget_s=budget_s)
-        finally:
-            end_restarted(data, set(shop.pids.values()))
-
-
-def end_restarted(data: Path, own: set[int]) -> None:
-    """End the processes that the examination has started: they have the data folder of the shop in their command line."""
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            words = (process / "cmdline").read_bytes().split(b"\0")
-            if bytes(data) in words and int(process.name) not in own:
-                os.kill(int(process.name), signal.SIGKILL)
+        return await judge(folder / "runs", *arguments, budget_s=budget_s)
 
 
 def is_right(fault: str, examined: Examined) -> bool:

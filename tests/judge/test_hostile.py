@@ -21,7 +21,7 @@ VERDICTS = {
 """Verdict, exit code, and a part of the reason for each kind of server."""
 
 
-QUICK = frozenset({"error-pages", "hangs", "random-json"})
+QUICK = frozenset({"hangs", "random-json"})
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,7 @@ async def test_a_server_with_one_answer_for_all_has_no_grade_but_failed(tmp_path
     json.dumps(examined.document)
 
 
+@pytest.mark.slow
 async def test_a_closed_port_is_no_shop(tmp_path: Path) -> None:
     examined = await judge(tmp_path, "http://127.0.0.1:1", budget_s=BUDGET_S)
     assert (examined.document["verdict"], examined.code) == ("unknown", 3)

@@ -5,11 +5,10 @@
 
 import asyncio
 import os
-import random
 import shlex
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -30,7 +29,6 @@ INTERPRETERS = {"node": "node"}
 """The programs outside the test environment that shops need."""
 
 START_WITHIN_S = 20.0
-ANY = random.SystemRandom()  # a seed of the tests would give each process the same ports
 
 
 class RunningShop:
@@ -44,7 +42,12 @@ class RunningShop:
         self.data = data
         self.pids: dict[str, int] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
-        self._commands = _commands(name, data, ",".join(faults))
+        # The nodes import this module too, and need no harness.
+        from harness.runtimes.deployment.ports import Ports
+
+        # A block of its own, as a deployment has: a killed node of another test must find its port free when it comes back.
+        self.ports = Ports()
+        self._commands = _commands(name, data, ",".join(faults), self.ports.take)
         ports = {node: int(command[command.index("--port") + 1]) for node, command in self._commands.items()}
         self.urls = {service: f"http://127.0.0.1:{ports.get(service, ports.get('shop'))}" for service in SERVICES}
         self.url = self.urls["orders"] if "shop" in ports else None
@@ -100,18 +103,11 @@ class RunningShop:
         await asyncio.gather(*(self.start(node) for node in nodes or self.nodes))
 
 
-def _free_port() -> int:
-    """Return a port below those that the kernel gives to clients, by chance: other test processes look for some as well."""
-    from harness.runtimes.deployment.ports import is_free  # the nodes import this module too, and need no harness
-
-    return next(port for port in iter(lambda: ANY.randrange(10_000, 32_000), None) if is_free(port))
-
-
-def _commands(name: str, data: Path, faults: str) -> dict[str, list[str]]:
+def _commands(name: str, data: Path, faults: str, take_port: Callable[[], int]) -> dict[str, list[str]]:
     """Return the command of each node of a shop. `env` lets it start from any folder."""
     start = ["env", f"PYTHONPATH={ROOT}", *PROGRAMS[name]]
     nodes = SERVICES if name == "asyncio" else ("shop",)
-    ports = {node: _free_port() for node in nodes}
+    ports = {node: take_port() for node in nodes}
     rest = ["--data", str(data), "--faults", faults]
     if name != "asyncio":
         return {"shop": [*start, "--port", str(ports["shop"]), *rest]}
@@ -132,6 +128,7 @@ async def running(name: str, data: Path, faults: Iterable[str] = ()) -> AsyncIte
         for pid in _nodes_on(data):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        shop.ports.close()
 
 
 def _nodes_on(data: Path) -> list[int]:

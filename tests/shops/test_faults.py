@@ -217,7 +217,7 @@ def test_each_fault_has_a_script_and_two_shops() -> None:
     assert [fault for fault in FAULTS if sum(fault in known for known in SUPPORTED.values()) < 2] == []
 
 
-QUICK_SHOP = "asyncio"
+QUICK_SHOP = "node"
 """The shop whose faults the quick tests show."""
 
 
