@@ -7,6 +7,7 @@ beside other checkouts may be contention, and again until the limit, since it ma
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 
 from harness.checkers.operations import balance_in
@@ -18,6 +19,7 @@ from harness.workload.session import Session
 
 MOST_SALES = 8
 MOST_ORDERS = 4
+MOST_FAILURES = 3
 AGAIN_S = 0.5
 LEAST_TRIES = 3
 """Tries of each sale, also beyond its limit: one refusal alone may have another reason."""
@@ -30,16 +32,17 @@ async def sell_again(clients: ClientPool, goods: Shop, operations: Sequence[Oper
     """Check unfinished orders out again, then sell each of some items to one of some users; record `STUCK` for each failure.
 
     The orders and users of checkouts without success come first. `limit_s` bounds each sale in seconds; after the first failure
-    the others have only the least tries.
+    the others have only the least tries, and after `MOST_FAILURES` there are no more.
     """
     prices = dict(zip(goods.items, goods.prices, strict=True))
     carts = _unfinished(operations)
-    for cart in carts[:MOST_ORDERS]:
-        if not await _complete(clients, cart, prices, limit_s):
-            limit_s = 0.0
-    for user, item in _pairs(goods, carts):
-        if not await _sell(clients, user, item, prices[item], limit_s):
-            limit_s = 0.0
+    sales = [partial(_complete, clients, cart, prices) for cart in carts[:MOST_ORDERS]]
+    sales += [partial(_sell, clients, user, item, prices[item]) for user, item in _pairs(goods, carts)]
+    failed = 0
+    for sale in sales:
+        failed += not await sale(0.0 if failed else limit_s)
+        if failed == MOST_FAILURES:
+            return
 
 
 @dataclass(frozen=True, slots=True)

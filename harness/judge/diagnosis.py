@@ -147,8 +147,17 @@ def _name(history: History, shop: ShopModel, violation: Violation, checker: str)
     if name in SUMS:
         return "unbalanced"
     if name in READS:
-        return "stale-read"
+        return (
+            "lost-over-kill"
+            if _is_denied_by_its_service(violation) and _after_a_kill(history, violation)
+            else "stale-read"
+        )
     return "isolation-anomaly" if checker == "isolation" else "contract"
+
+
+def _is_denied_by_its_service(violation: Violation) -> bool:
+    """Whether a read of an entity denies it: another service may say "no such item" because the one of items is down."""
+    return violation.name == "acknowledged-creation-denied" and violation.evidence[-1].op.startswith("find_")
 
 
 def _after_a_kill(history: History, violation: Violation) -> bool:

@@ -52,10 +52,17 @@ async def judged(plan: Round, examination: Examination, within_s: float) -> Judg
     cut = _cut_settling(history, examination.limits.settle_s)
     if cut:
         # Less time than the user grants to the shop: a balance at its end proves nothing.
-        findings = [
-            finding for finding in findings if finding.defect not in OF_BALANCES | {"unbalanced", "never-settled"}
-        ]
+        findings = [finding for finding in findings if finding.defect not in MAY_SETTLE]
     return Judged(history, tuple(merged(findings)), (*judgement.reasons, *cut))
+
+
+MAY_SETTLE = frozenset(
+    {
+        "charge-without-paid", "paid-without-charge", "failure-counted-as-success", "lost-compensation", "in-doubt-leak",
+        "unbalanced", "never-settled",
+    }
+)  # fmt: skip
+"""Defects that a shop may still be about to repair, where its settling time was not over."""
 
 
 def _cut_settling(history: History, settle_s: float) -> list[str]:
