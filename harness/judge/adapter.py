@@ -153,8 +153,14 @@ class AdapterClient:
 
 
 def behind(file: Path, runtime: Breakable) -> ExaminedShop:
-    """Return the shop behind the adapter in a file. Raises `UsageError` for a file without exactly one adapter."""
-    adapter = load(file)()
+    """Return the shop behind the adapter in a file. Raises `UsageError` for a file without exactly one adapter that works."""
+    kind = load(file)
+    try:
+        adapter = kind()
+    except Exception as error:  # noqa: BLE001 - the user's class may raise anything
+        raise UsageError(
+            f"adapter {file}: {kind.__name__}() failed: {type(error).__name__}: {error}; what may fail belongs into `open`"
+        ) from None
     return ExaminedShop(
         address=f"{file.name}:{type(adapter).__name__}",
         connect=lambda limit_s: AdapterClient(adapter, limit_s),

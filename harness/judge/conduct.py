@@ -16,8 +16,12 @@ from harness.judge.preflight import first_requests
 from harness.judge.sheet import Sheet
 from harness.run.folder import RunFolder
 from harness.runtimes import real_time
+from harness.runtimes.deployment.limits import allow_many_files
 from protocols.errors import UsageError
 from protocols.service.tasks import SupervisedTasks
+
+LEAST_SETTLINGS = 6
+"""Settling times in a budget: each load may end with one."""
 
 LEAST_S = 5.0
 """The least time of a part in seconds; with less left it is not begun."""
@@ -69,6 +73,13 @@ async def _examine(
 ) -> None:
     now = asyncio.get_running_loop().time
     begin = now()
+    limits = examination.limits
+    if limits.budget_s < LEAST_SETTLINGS * limits.settle_s:
+        examination.say(
+            f"a budget of {limits.budget_s:g} s is short for a settling time of {limits.settle_s:g} s after each load: "
+            f"parts may be inconclusive; `--budget {LEAST_SETTLINGS * limits.settle_s:.0f}s` is enough"
+        )
+    allow_many_files()
     examination.begin()
     tasks = SupervisedTasks()
     tasks.start(examination.busyness.watch(), "busyness")

@@ -17,7 +17,7 @@ from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, bui
 from harness.history import Event, History, Operation
 from harness.judge.afterwards import STUCK
 from harness.judge.defects import DefectFinding, by_severity
-from harness.judge.settling import SETTLED
+from harness.judge.settling import SETTLED, last_settled
 
 OF_VIOLATION: Mapping[str, str] = {
     "negative-credit": "negative-balance",
@@ -287,8 +287,8 @@ def _operations_of(history: History, event: Event) -> list[Operation]:
 
 
 def _unsettled(history: History) -> Iterator[tuple[str, Violation]]:
-    for event in history.of_kind(SETTLED):
-        if event.data["left"]:
-            left = ", ".join(event.data["left"])
-            what = f"{event.data['within_s']:g} s after the load, reads still showed: {left}."
-            yield "never-settled", Violation(name=SETTLED, explanation=what)
+    event = last_settled(history)
+    if event is not None and event.data["left"]:
+        left = ", ".join(event.data["left"])
+        what = f"{event.data['within_s']:g} s after the load, reads still showed: {left}."
+        yield "never-settled", Violation(name=SETTLED, explanation=what)

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import takewhile
 
 from harness import faults as fault_kinds
 from harness.checkers import atomicity, conservation, exactly_once
@@ -35,9 +37,15 @@ SET_UPS = 3
 
 BETWEEN_SET_UPS_S = 1.0
 UNDO_WITHIN_S = 20.0
+POLL_S = 0.1
+REJECTS_AFTER_NS = 3_000_000_000
+"""Nanoseconds after a kill from which a rejection shows that the shop serves: an earlier one may be of the dead node."""
 STEADY_S = 1.0
 READ_WITHIN_S = 5.0
 """Seconds that are kept for the final reads."""
+
+FINAL_PASSES = 4
+"""Passes of the final reads: a transaction that ends during a pass makes it inconsistent, and is no violation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +125,7 @@ class _Conductor:
         shop = self.examination.shop
         tasks = SupervisedTasks()
         tasks.start(watch_nodes(shop.runtime, self.recorder), "nodes")
-        nemesis = Nemesis(shop.runtime, self.recorder, self.examination.seed)
+        nemesis = Nemesis(shop.runtime, self.recorder, self.examination.seed, self._serves_again)
         try:
             async with shop.connect(self.examination.limits.answer_s) as client:
                 await tasks.run_beside(self._examine(ClientPool(client, self.recorder), nemesis))
@@ -132,17 +140,65 @@ class _Conductor:
         await self._load(goods, clients, nemesis)
         if self.plan.last_sale:
             self.recorder.phase("last-sale")
-            await sell_again(clients, goods, self.transcript.operations, self._settle_s())
-        self.recorder.phase("settle")
-        async with self.examination.shop.connect(self.examination.limits.answer_s) as reader:
-            reads, limit_s = self.names.reads, self._settle_s()
-            await settle(self.recorder, reader, self._inconsistent, reads, limit_s, steady_s=self._steady_s())
-        self.recorder.phase("final")
-        await read_all(clients, self.names.reads())
+            limit_s = self._settle_s(asyncio.get_running_loop().time())
+            await sell_again(clients, goods, self.transcript.operations, limit_s)
+        await self._read_at_the_end(clients)
 
-    def _settle_s(self) -> float:
-        """Return the settling time, less near the end of the round: the final reads come before its last second."""
-        left_s = self.ends_s - asyncio.get_running_loop().time()
+    async def _serves_again(self) -> None:
+        """Wait until the shop has served after the last fault, with every node running, at most its settling time.
+
+        A shop has to survive the death of any one node, and not that of a second one while the first is coming back.
+        """
+        nodes = self.examination.shop.runtime.nodes
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.examination.limits.settle_s):
+                while not self._served_since_the_last_fault() or any(node.state == "down" for node in nodes()):
+                    await asyncio.sleep(POLL_S)
+
+    def _extension_s(self) -> float:
+        """Return how much longer than planned the load may last for faults that had to wait (`_serves_again`)."""
+        settle_s = self.examination.limits.settle_s
+        left_s = self.ends_s - asyncio.get_running_loop().time() - 2 * settle_s - READ_WITHIN_S
+        return max(0.0, min(settle_s * len(self.plan.faults), left_s))
+
+    def _served_since_the_last_fault(self) -> bool:
+        """Whether a checkout that began after the last start of a fault was acknowledged, or rejected some time after it."""
+        start_ns = max((event.at_ns for event in self.transcript.events if event.kind == "fault-start"), default=None)
+        if start_ns is None:
+            return True
+        since = takewhile(lambda operation: operation.completed_ns > start_ns, reversed(self.transcript.operations))
+        return any(
+            operation.op == "checkout"
+            and operation.invoked_ns > start_ns + (0 if operation.outcome == "ok" else REJECTS_AFTER_NS)
+            and operation.outcome != "unknown"
+            for operation in since
+        )
+
+    async def _read_at_the_end(self, clients: ClientPool) -> None:
+        """Let the shop settle and read everything, again where only the reads of the history are inconsistent."""
+        begin_s, steady_s = asyncio.get_running_loop().time(), self._steady_s()
+        for _ in range(FINAL_PASSES):
+            self.recorder.phase("settle")
+            async with self.examination.shop.connect(self.examination.limits.answer_s) as reader:
+                left = await settle(
+                    self.recorder,
+                    reader,
+                    partial(self._inconsistent, tuple(self.transcript.operations)),
+                    self.names.reads,
+                    begin_s=begin_s,
+                    limit_s=self._settle_s(begin_s),
+                    steady_s=steady_s,
+                )
+            earlier = tuple(self.transcript.operations)
+            self.recorder.phase("final")
+            reads = await read_all(clients, self.names.reads())
+            if left or not self._inconsistent(earlier, reads):
+                break
+            steady_s = max(steady_s, STEADY_S)
+
+    def _settle_s(self, begin_s: float) -> float:
+        """Return the settling time from `begin_s`, less near the end of the round: the final reads come before its end."""
+        left_s = self.ends_s - begin_s
         return max(0.0, min(self.examination.limits.settle_s, left_s - READ_WITHIN_S))
 
     def _steady_s(self) -> float:
@@ -173,6 +229,9 @@ class _Conductor:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.plan.duration_s):
                     await load.finished()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._extension_s()):
+                    await nemesis.all_begun()
             load.stop()
             self.recorder.phase("heal")
             await nemesis.heal()
@@ -181,12 +240,12 @@ class _Conductor:
         finally:
             await load.abandon()
 
-    def _inconsistent(self, reads: Sequence[Operation]) -> list[str]:
-        """Return the names of the violations that the history has if these reads are its final ones."""
+    def _inconsistent(self, earlier: Sequence[Operation], reads: Sequence[Operation]) -> list[str]:
+        """Return the names of the violations that the earlier operations have if these reads are the final ones."""
         at_ns = min((read.invoked_ns for read in reads), default=0)
         events = [*self.transcript.events, Event("phase", at_ns, {"name": "final"})]
         header = self.examination.header(self.plan.name, self.plan.workload)
-        history = History(header, [*self.transcript.operations, *reads], events)
+        history = History(header, [*earlier, *reads], events)
         findings = [checker.check(history) for checker in (conservation, atomicity, exactly_once)]
         return [
             violation.name

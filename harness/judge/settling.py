@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from harness.history import Header, MemoryRecorder, Operation, RecordedClaims
+from harness.history import Event, Header, History, MemoryRecorder, Operation, RecordedClaims
 from harness.history.recorder import Recorder
 from harness.run.load import ClientPool
 from harness.workload.base import Call
@@ -17,6 +17,13 @@ from harness.workload.client import Caller
 AGAIN_S = 0.5
 SETTLED = "settled"
 """The event with `after_s`, the seconds until the shop was consistent, or None, and with `left`, the names of the violations."""
+
+
+def last_settled(history: History) -> Event | None:
+    """Return the last `SETTLED` event of a history: a round settles again where its final reads were inconsistent."""
+    events = history.of_kind(SETTLED)
+    return events[-1] if events else None
+
 
 Judge = Callable[[Sequence[Operation]], list[str]]
 """A function from reads to the names of the violations that they show."""
@@ -27,18 +34,19 @@ async def settle(
     reader: Caller,
     inconsistent: Judge,
     reads: Callable[[], list[Call]],
-    limit_s: float,
     *,
+    begin_s: float,
+    limit_s: float,
     steady_s: float,
 ) -> list[str]:
-    """Read until nothing is inconsistent, at most `limit_s` seconds; record `SETTLED` and return what is left.
+    """Read until nothing is inconsistent, at most `limit_s` seconds from `begin_s`, a time of the loop, and at least once.
 
-    The answers also have to be the same for `steady_s` seconds: a shop without a certain answer may still be at work.
+    Records `SETTLED` and returns what is left. The answers also have to be the same for `steady_s` seconds: a shop without a
+    certain answer may still be at work.
     """
     now = asyncio.get_running_loop().time
-    begin = now()
     before: list[Any] | None = None
-    same_since = begin
+    same_since = now()
     while True:
         operations = await _read(reader, recorder, reads())
         left = [*_unread(operations), *inconsistent(operations)]
@@ -46,11 +54,13 @@ async def settle(
         same_since = same_since if before == answers else now()
         if not left and now() - same_since >= steady_s:
             break
-        if now() - begin + AGAIN_S >= limit_s:
+        if now() - begin_s + AGAIN_S >= limit_s:
             break
         before = answers
         await asyncio.sleep(AGAIN_S)
-    recorder.event(SETTLED, after_s=None if left else round(now() - begin, 3), within_s=limit_s, left=sorted(set(left)))
+    recorder.event(
+        SETTLED, after_s=None if left else round(now() - begin_s, 3), within_s=limit_s, left=sorted(set(left))
+    )
     return left
 
 

@@ -63,7 +63,12 @@ class StartedShop:
     async def await_answer(self, urls: Mapping[str, str]) -> None:
         """Return once each address responds. Raises `EnvironmentFailure` after the time limit, or if the command has failed."""
         for url in dict.fromkeys(urls.values()):
-            await self._poll(partial(silent, url), self._entry.ready_s)
+            try:
+                await self._poll(partial(silent, url), self._entry.ready_s)
+            except EnvironmentFailure:
+                # A gateway that goes on with 502 is a shop to be judged; the first requests name the answer.
+                if await silent(url, starting=()):
+                    raise
 
     async def await_urls(self, file: Path) -> Mapping[str, str | None]:
         """Return the addresses in a file, which the start may write. Raises as `await_answer`."""
@@ -153,10 +158,7 @@ class StartedShop:
                 f"`{shlex.join(command)}` did not end within {within_s:g} s{self._hint()}"
             ) from None
         finally:
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGTERM)
-                await process.wait()
+            await _end(process)
         if code:
             raise EnvironmentFailure(f"`{shlex.join(command)}`: exit code {code}{self._hint()}")
 
@@ -166,6 +168,17 @@ class StartedShop:
             lines = [line.strip() for line in self._log.read_text("utf-8", "replace").splitlines() if line.strip()]
             return f": {lines[-1]}" if lines else ""
         return ""
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a command that leads its process group: with SIGTERM, and after `TERM_S` with SIGKILL."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), TERM_S)
 
 
 async def in_use(url: str) -> str:
@@ -183,13 +196,20 @@ async def in_use(url: str) -> str:
     return f"{url} is in use by another process"
 
 
-async def silent(url: str) -> str:
-    """Return a text if an address does not respond to a request, with any status; else nothing."""
+STARTING = (502, 503, 504)
+"""The answers of a gateway whose services do not serve yet."""
+
+
+async def silent(url: str, starting: Sequence[int] = STARTING) -> str:
+    """Return a text if an address does not respond to a request, or with a status of `starting`; else nothing."""
     import aiohttp  # noqa: PLC0415 - slow to import
 
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CONNECT_S)) as session, session.get(url):
-            return ""
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CONNECT_S)) as session,
+            session.get(url) as answer,
+        ):
+            return f"{url} answers {answer.status}" if answer.status in starting else ""
     except aiohttp.ClientResponseError:
         return ""
     except (aiohttp.ClientError, OSError, TimeoutError):

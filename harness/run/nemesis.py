@@ -1,7 +1,7 @@
 """The nemesis, which injects the faults of a schedule and undoes all of them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -24,11 +24,18 @@ class Nemesis:
     """The injection of a schedule into a runtime, with the events `fault-start`, `fault-end` and `fault-refused`.
 
     `fault-start` names the nodes or links that the fault is `aimed` at, and those of the nodes that were `down` before it.
-    `fault-refused` has the reason why a fault was not injected.
+    `fault-refused` has the reason why a fault was not injected. `ready` returns once the next fault may start, beyond its time.
     """
 
-    def __init__(self, runtime: Breakable, recorder: Recorder, seed: int) -> None:
+    def __init__(
+        self,
+        runtime: Breakable,
+        recorder: Recorder,
+        seed: int,
+        ready: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._runtime = runtime
+        self._ready = ready
         self._recorder = recorder
         self._seed = seed
         self._tasks = Background(lambda _: None)  # `heal` raises their first failure
@@ -55,6 +62,11 @@ class Nemesis:
                 rng = stream(self._seed, f"fault:{fault.kind}:{fault.at_s}")
                 self._to_come.append(fault)
                 self._tasks.run(self._carry_out(fault, started, rng), fault.kind)
+
+    async def all_begun(self) -> None:
+        """Return once every fault of the schedule has begun or was refused."""
+        while self._to_come:
+            await asyncio.sleep(POLL_S)
 
     async def heal(self) -> None:
         """Undo all faults, and wait until every node serves.
@@ -93,6 +105,8 @@ class Nemesis:
         # One start at a time: a start may take more than a second (a kill by a busy engine), and without the lock a later fault
         # could start before an earlier one, so that the same schedule would have other effects.
         async with self._start_lock:
+            if self._ready is not None:
+                await self._ready()
             begun = await self._start(fault, rng)
         if begun is not None and fault.for_s:
             await asyncio.sleep(fault.for_s)

@@ -111,14 +111,20 @@ def _names(operation: Operation) -> Iterable[Call]:
             yield call("find_order", str(args[0]))
 
 
-async def read_all(clients: ClientPool, reads: list[Call]) -> None:
-    """Make all reads, and those with an unknown outcome up to `TRIES` times; checkers report the missing ones."""
+async def read_all(clients: ClientPool, reads: list[Call]) -> list[Operation]:
+    """Make all reads, and those with an unknown outcome up to `TRIES` times; checkers report the missing ones.
+
+    Returns every read.
+    """
+    made: list[Operation] = []
     with suppress(TimeoutError):
         async with asyncio.timeout(READ_WITHIN_S):
             for _ in range(TRIES):
                 operations = await clients.call_all(reads)
+                made += operations
                 reads = [
                     call for call, operation in zip(reads, operations, strict=True) if operation.outcome == "unknown"
                 ]
                 if not reads:
-                    return
+                    break
+    return made

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.judge.adapter import METHODS, load
+from harness.judge.adapter import METHODS, behind, load
+from harness.runtimes.external.runtime import ExternalRuntime
+from protocols.errors import UsageError
 from tests.judge.examined import judge
 from tests.shops import ROOT
 from tests.terminal import until
@@ -270,3 +272,13 @@ class Mine(Adapter):
     assert sys.path == path
     assert [name for name in sys.modules if name.startswith("shared")] == []
     assert "colorsys" in sys.modules, "a module of the library stays"
+
+
+def test_an_adapter_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    text = "from wdm.testing import Adapter\n\nclass Mine(Adapter):\n    def __init__(self): self.url = {}['URL']\n"
+    text += "".join(f"    async def {name}(self, *_): ...\n" for name in METHODS.values())
+    (tmp_path / "adapter.py").write_text(text)
+    with pytest.raises(
+        UsageError, match=r"adapter\.py: Mine\(\) failed: KeyError: 'URL'; what may fail belongs into `open`"
+    ):
+        behind(tmp_path / "adapter.py", ExternalRuntime("adapter", []))

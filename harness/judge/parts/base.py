@@ -11,7 +11,7 @@ from harness.judge.defects import DefectFinding, by_severity
 from harness.judge.diagnosis import OF_BALANCES, diagnose
 from harness.judge.examination import Examination, Judged
 from harness.judge.round import Round, conduct
-from harness.judge.settling import SETTLED
+from harness.judge.settling import last_settled
 
 Standing = Literal["passed", "failed", "inconclusive", "not examined"]
 
@@ -67,19 +67,24 @@ MAY_SETTLE = frozenset(
 
 def _cut_settling(history: History, settle_s: float) -> list[str]:
     """Return the reason against a verdict on balances: the budget ended before the settling time."""
+    event = last_settled(history)
+    if event is None or not event.data["left"] or event.data["within_s"] >= settle_s:
+        return []
     return [
         f"the budget ended {event.data['within_s']:.0f} s after the load, before the settling time of {settle_s:g} s"
-        for event in history.of_kind(SETTLED)
-        if event.data["left"] and event.data["within_s"] < settle_s
     ]
 
 
 def grade(
-    part: str, rounds: Sequence[Judged], figures: Iterable[tuple[str, Any]] = (), more: Iterable[DefectFinding] = ()
+    part: str,
+    rounds: Sequence[Judged],
+    figures: Iterable[tuple[str, Any]] = (),
+    more: Iterable[DefectFinding] = (),
+    reasons: Iterable[str] = (),
 ) -> Grade:
-    """Return the grade of a part from its rounds and from the findings of its own."""
+    """Return the grade of a part from its rounds, and from the findings and reasons of its own."""
     findings = merged([*more, *(finding for judged in rounds for finding in judged.findings)])
-    reasons = tuple(dict.fromkeys(reason for judged in rounds for reason in judged.reasons))
+    reasons = tuple(dict.fromkeys((*reasons, *(reason for judged in rounds for reason in judged.reasons))))
     standing: Standing = "failed" if findings else "inconclusive" if reasons or not rounds else "passed"
     return Grade(
         part=part,

@@ -10,7 +10,7 @@ from harness.judge.defects import DefectFinding
 from harness.judge.examination import Examination, Judged
 from harness.judge.parts.base import Grade, grade
 from harness.judge.parts.kill import kill_rounds
-from harness.judge.settling import SETTLED
+from harness.judge.settling import last_settled
 
 OF_RECOVERY = frozenset({"never-settled", "lock-outlives-holder", "in-doubt-leak", "lost-over-kill", "slow-recovery"})
 """The defects of this part; the part `kill` reports all of a round."""
@@ -49,9 +49,9 @@ def _figures(rounds: Sequence[Judged]) -> Iterator[tuple[str, str]]:
         firsts.setdefault(str(block["target"]), []).append("none" if first_s is None else f"{first_s:.2f} s")
     for node, times in firsts.items():
         yield f"first checkout after a kill of {node}", ", ".join(times)
-    settled = [event.data for judged in rounds for event in judged.history.of_kind(SETTLED)]
-    if settled:
-        yield "consistent after the load of each round", ", ".join(map(_settled, settled))
+    settled = [last_settled(judged.history) for judged in rounds]
+    if any(settled):
+        yield "consistent after the load of each round", ", ".join(_settled(event.data) for event in settled if event)
 
 
 def _settled(data: Mapping[str, Any]) -> str:

@@ -15,6 +15,9 @@ from harness.judge.workloads import FailedFirst
 from harness.workload.retry import Retry
 
 RATE_PER_S = 120.0
+LEAST_FOR_SECOND_S = 5.0
+"""Seconds of the budget without which the second round is not begun: it would be stopped in the middle of its work."""
+
 LEAST_TRIES = 3
 LEAST_NS = 1_000_000_000
 """Tries, and nanoseconds between the first and the last, before a refusal counts: its reason may be an undo under way."""
@@ -32,6 +35,9 @@ class RetryPart:
         load_s = min(0.35 * within_s, 8.0 * examination.limits.scale)
         together = Retry(clients=12, users=20, items=8, rate_per_s=RATE_PER_S, again=0.5)
         first = await judged(Round(name="retry", workload=together, duration_s=load_s), examination, within_s * 0.5)
+        if examination.left_s < LEAST_FOR_SECOND_S:
+            reasons = ("the budget ended before the orders that fail first: raise --budget",)
+            return grade(self.name, [first], [("checkouts", counts(first.history))], reasons=reasons)
         tries = max(5, int(examination.limits.settle_s * RATE_PER_S / 6 / 4))
         alone = FailedFirst(tries=tries, rate_per_s=RATE_PER_S)
         plan = Round(name="retry-alone", workload=alone, duration_s=0.35 * within_s)

@@ -40,36 +40,50 @@ LIMIT = 'exec prlimit --pid 1 --fsize="$1":'
 # The mark at the end of a whole output shows the loss.
 MARKED, MARK, MARKED_TRIES = '"$@" && printf ::', b"::", 20
 GONE = (404, 409)  # the container ended meanwhile, or is in that state already
-# The kernel's older freezer gives up on a container that is just starting a process.
-FREEZE_TRIES = 5
-FREEZE_AGAIN_MS, LONGEST_FREEZE_AGAIN_MS = 25.0, 100.0
+# What the engine refuses for a state that passes by itself. The kernel's older freezer gives up on a container that is just
+# starting a process. And the engine applies a pause and its end when they are done, and a second time when it reads its own
+# events of them: a late event makes a container that runs again look paused for a moment, or a paused one running.
+PASSING = ("unable to freeze", "paused")
+PASSING_TRIES = 6
+AGAIN_MS, LONGEST_AGAIN_MS = 25.0, 200.0
+
+
+def until_passed(call: Callable[[], T]) -> T:
+    """Call the engine, several times while it refuses for a state that passes by itself.
+
+    Blocks. Raises `EnvironmentFailure`, also when the state does not pass.
+    """
+    backoff = Backoff(AGAIN_MS, LONGEST_AGAIN_MS)
+    for _ in range(PASSING_TRIES - 1):
+        try:
+            return call()
+        except EnvironmentFailure as failure:
+            if not any(sign in str(failure.__cause__) for sign in PASSING):
+                raise
+            time.sleep(backoff.next_s())
+    return call()
 
 
 def order_to(handle: Any, what: str, *arguments: Any) -> bool:
     """Call a method of a container's handle; return False if the container is gone or in that state already.
 
-    Blocks, for several attempts at a pause. Raises `EnvironmentFailure`.
+    Blocks (`until_passed`). Raises `EnvironmentFailure`.
     """
     from docker.errors import APIError  # noqa: PLC0415 - slow to import, and only this runtime needs it
 
-    backoff = Backoff(FREEZE_AGAIN_MS, LONGEST_FREEZE_AGAIN_MS)
-    tries_left = FREEZE_TRIES
-    while True:
-        try:
-            with engine_errors(f"{handle.name}: {what}"):
-                getattr(handle, what)(*arguments)
-        except EnvironmentFailure as failure:
-            cause = failure.__cause__
-            # A node may end by itself between the order and this call: the fault has its effect, and nothing is to report.
-            if isinstance(cause, APIError) and (cause.status_code in GONE or "not paused" in str(cause)):
-                return False
-            # The kernel does not freeze a group in which a process is just being made; a moment later it does.
-            tries_left -= 1
-            if not tries_left or "unable to freeze" not in str(cause):
-                raise
-            time.sleep(backoff.next_s())
-        else:
-            return True
+    def call() -> None:
+        with engine_errors(f"{handle.name}: {what}"):
+            getattr(handle, what)(*arguments)
+
+    try:
+        until_passed(call)
+    except EnvironmentFailure as failure:
+        cause = failure.__cause__
+        # A node may end by itself between the order and this call: the fault has its effect, and nothing is to report.
+        if isinstance(cause, APIError) and (cause.status_code in GONE or "not paused" in str(cause)):
+            return False
+        raise
+    return True
 
 
 class Container:
@@ -231,13 +245,20 @@ class Container:
             return False
 
     def _exec(self, command: list[str]) -> tuple[bytes, Any]:
-        with engine_errors(f"{self.handle.name}: {command[0]}"):
-            _, stream = self.handle.exec_run(command, stream=True, stderr=False)
-            return next(stream, b""), stream
+        def call() -> tuple[bytes, Any]:
+            with engine_errors(f"{self.handle.name}: {command[0]}"):
+                _, stream = self.handle.exec_run(command, stream=True, stderr=False)
+                return next(stream, b""), stream
+
+        return until_passed(call)
 
     def _run(self, command: list[str]) -> bytes:
-        with engine_errors(f"{self.handle.name}: {command[0]}"):
-            code, (output, errors) = self.handle.exec_run(command, demux=True)
+        def call() -> tuple[int, tuple[bytes | None, bytes | None]]:
+            with engine_errors(f"{self.handle.name}: {command[0]}"):
+                ended: tuple[int, tuple[bytes | None, bytes | None]] = self.handle.exec_run(command, demux=True)
+            return ended
+
+        code, (output, errors) = until_passed(call)
         if code:
             raise EnvironmentFailure(f"{self.handle.name}: {error_line((errors or b'').decode('utf-8', 'replace'))}")
         return output or b""
@@ -245,8 +266,8 @@ class Container:
     def _thaw(self) -> None:
         with engine_errors(f"{self.handle.name} cannot be unpaused"):
             self.handle.reload()
-            if self.handle.status == "paused":
-                self.handle.unpause()
+        if self._frozen or self.handle.status == "paused":
+            order_to(self.handle, "unpause")
         self._run_on()
 
 
