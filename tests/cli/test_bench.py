@@ -78,7 +78,7 @@ def test_without_flags_every_atomic_protocol_is_compared_as_it_is_and_under_kill
         ["--scenario", "fault-free", "--scenario", "store-crash"],
     ],
 )
-def test_the_command_that_is_told_makes_the_same_bench_again(flags: list[str]) -> None:
+def test_the_command_in_the_report_makes_the_same_bench_again(flags: list[str]) -> None:
     bench = plan(given(*flags))
     again = plan(given(*shlex.split(bench.command)[2:]))
     assert (again.cases, again.seed, again.command) == (bench.cases, bench.seed, bench.command)

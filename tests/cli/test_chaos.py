@@ -35,7 +35,7 @@ for_s = 0.1
 
 
 class Shops:
-    """What `wdm chaos` finds when it asks for the local runtime; `forgetful` are the runs whose shop does not charge."""
+    """The local runtime of `wdm chaos`, in memory; `forgetful` are the runs whose shop does not charge."""
 
     def __init__(self) -> None:
         self.made: list[FakeShop] = []

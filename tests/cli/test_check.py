@@ -55,7 +55,7 @@ def test_with_no_flags_it_puts_two_phase_commit_through_every_case(capsys: pytes
     assert "two orders for one item and one user" in out
 
 
-def test_a_violation_is_told_and_kept_and_walked_again(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_violation_is_reported_and_kept_and_walked_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(FOUND) == 1
     out, err = capsys.readouterr()
     text = out[out.index("violated in") : out.rindex("\nverdict: ")]

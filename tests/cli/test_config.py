@@ -1,4 +1,4 @@
-"""Where an option's value comes from, and what a wrong one is told."""
+"""Where an option's value comes from, and how a wrong one is reported."""
 
 import json
 from collections.abc import Callable
@@ -62,7 +62,9 @@ def test_a_file_named_with_config_is_read_instead(capsys: pytest.CaptureFixture[
         ("store-url = 'stock=redis://x'\n", "wdm.toml:1: store-url = 'stock=redis://x': must be a list"),
     ],
 )  # fmt: skip
-def test_a_broken_file_is_told_with_line_and_key(text: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_file_is_reported_with_line_and_key(
+    text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("wdm.toml").write_text(text)
     assert main(["up"]) == 2
     error = capsys.readouterr().err

@@ -159,7 +159,7 @@ def test_stores_of_another_format_are_refused_at_the_start(terminal: Terminal) -
 
 
 @pytest.mark.slow
-def test_status_tells_of_a_supervisor_that_stands_still(terminal: Terminal) -> None:
+def test_status_reports_a_supervisor_that_stands_still(terminal: Terminal) -> None:
     up = terminal.up()
     up.send_signal(signal.SIGSTOP)
     try:

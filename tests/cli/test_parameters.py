@@ -92,7 +92,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """What is told, where a command is refused before it does anything."""
+    """Return the error of a command that is refused before it does anything."""
     before = sorted(Path().iterdir())
     code = cli.main(["--quiet", *arguments])
     error = capsys.readouterr().err

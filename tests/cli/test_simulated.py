@@ -40,15 +40,15 @@ def test_with_nothing_said_it_simulates_and_says_what_is_next(
     "flags", [[], ["--protocol", "saga"], ["everything"], ["--json"], ["--workers", "2"], ["--duration-s", "3"]]
 )
 def test_no_flag_but_the_runtime_leaves_the_simulator(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, int]] = []
+    requests: list[tuple[str, int]] = []
 
     def note(plan: Plan, count: int, *_: object) -> int:
-        asked.append((plan.runtime, count))
+        requests.append((plan.runtime, count))
         return 0
 
     monkeypatch.setattr(sys.modules["wdm.commands.chaos"], "seeds_in_the_simulator", note)
     assert main(["chaos", *flags]) == 0
-    assert asked == [("sim", 50)]
+    assert requests == [("sim", 50)]
 
 
 def test_several_seeds_as_one_document(capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +62,7 @@ def test_several_seeds_as_one_document(capsys: pytest.CaptureFixture[str]) -> No
     assert first["verdicts"] == {"holds": 4}
 
 
-def test_a_failing_seed_is_told_at_once_kept_small_and_replayed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failing_seed_is_reported_at_once_kept_small_and_replayed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chaos", "--runtime", "sim", "--ablate", "unanimous", "--seeds", "3"]) == 1
     out, err = capsys.readouterr()
     assert out.startswith("seed 1: violated")
@@ -87,7 +87,7 @@ def test_one_seed_is_kept_and_takes_the_same_course_again(capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["chaos", "--runtime", "sim", "--ablate", "luck"], "2pc has no safeguard 'luck'"),
         (["chaos", "--runtime", "sim", "--seeds", "0"], "0 is not in the range"),
@@ -96,9 +96,9 @@ def test_one_seed_is_kept_and_takes_the_same_course_again(capsys: pytest.Capture
         (["replay", "17"], "no run that can be replayed is called '17'"),
     ],
 )
-def test_mistakes_of_the_caller(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_of_the_caller(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_run_of_another_version(capsys: pytest.CaptureFixture[str]) -> None:

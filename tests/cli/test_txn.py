@@ -1,4 +1,4 @@
-"""`wdm txn` on sagas: what was asked, answered and compensated, also when it is over and everybody has crashed meanwhile."""
+"""`wdm txn` on sagas: their requests, answers and compensations, also after their end and crashes of their nodes."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def post(url: str) -> bytes:
 
 
 @pytest.mark.slow
-def test_a_compensation_is_told_with_its_times_after_a_crash(sagas: Terminal) -> None:
+def test_a_compensation_is_shown_with_its_times_after_a_crash(sagas: Terminal) -> None:
     shop = sagas.status()["gateway"]
     item = json.loads(post(f"{shop}/stock/item/create/2"))["item_id"]
     post(f"{shop}/stock/add/{item}/5")

@@ -75,7 +75,7 @@ def test_what_is_over_is_not_begun_again(name: str, ended: tuple[str, ...]) -> N
     twin, command = begun(load(name))
     first, again = Command(command, ("t.1", "o", "order-1")), Command(command, ("t.2", "o", "order-1"))
     assert twin.run(first, 0)[0] in ("open", "begun")
-    assert twin.run(first, 0)[0] in ("open", "begun"), "its answer was lost, and it is asked again"
+    assert twin.run(first, 0)[0] in ("open", "begun"), "its answer was lost, and the command is sent again"
     twin.run(Command(ended[0], ended[1:]), 0)
     assert twin.run(first, 0) == ("busy", "t.1")
     assert twin.run(again, 0)[0] in ("open", "begun")

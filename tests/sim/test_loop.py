@@ -36,12 +36,12 @@ def test_timers_of_one_moment_fire_in_the_order_of_their_registration() -> None:
 def test_time_never_goes_back() -> None:
     loop, seen = VirtualLoop(), []
 
-    async def ask_for_the_past() -> None:
+    async def schedule_in_the_past() -> None:
         await asyncio.sleep(1)
         loop.call_at(0.5, lambda: seen.append(loop.time()))
         await asyncio.sleep(1)
 
-    run(loop, ask_for_the_past())
+    run(loop, schedule_in_the_past())
     assert seen == [1.0]
 
 

@@ -20,11 +20,11 @@ Message = tuple[str, str, Any]
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     messages: list[Message] = []
-    hear = Process.receive
+    receive = Process.receive
 
     def listen(process: Process, message: Any, sender: str, handled: Callable[[], None] | None = None) -> None:
         messages.append((process.name, sender, message))
-        hear(process, message, sender, handled)
+        receive(process, message, sender, handled)
 
     monkeypatch.setattr(Process, "receive", listen)
     return messages

@@ -273,7 +273,7 @@ async def test_orders_to_the_network_of_containers_go_on_and_settled_says_what_w
 
 
 async def test_a_process_that_refuses_late_is_named_by_the_heal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was taken for one that has heard, because nobody looked at the end of the task any more."""
+    """It was taken for one that has received its faults, because no code looked at the end of the task any more."""
     monkeypatch.setattr("harness.runtimes.deployment.process_faults.ANSWER_WITHIN_S", 0.01)
     refuses = asyncio.Event()
 

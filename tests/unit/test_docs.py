@@ -1,4 +1,4 @@
-"""What the documentation says exists: every command line in it is one that `wdm` takes, every flag and metric is told."""
+"""What the documentation says exists: every command line in it is one that `wdm` takes, every flag and metric is documented."""
 
 import re
 import shlex
@@ -61,14 +61,14 @@ def test_a_command_line_is_one_that_wdm_takes(page: str, line: str) -> None:
         assert plan(given).cases
 
 
-def test_every_flag_metric_and_sweep_of_the_bench_is_told() -> None:
-    told = (ROOT / "docs/bench.md").read_text("utf-8")
+def test_every_flag_metric_and_sweep_of_the_bench_is_documented() -> None:
+    page = (ROOT / "docs/bench.md").read_text("utf-8")
     command = wdm.get_command(click.Context(wdm), "bench")
     assert command is not None
     own = {"--config", "--quiet", "--json", "--runs-dir", "--help"}
     flags = {flag for each in command.params for flag in each.opts if flag.startswith("--")} - own
-    assert [flag for flag in sorted(flags) if flag not in told] == []
-    assert [name for name in (*thresholds.METRICS, *SWEPT) if f"`{name}`" not in told] == []
+    assert [flag for flag in sorted(flags) if flag not in page] == []
+    assert [name for name in (*thresholds.METRICS, *SWEPT) if f"`{name}`" not in page] == []
 
 
 def rows(page: str, heading: str) -> list[list[str]]:
@@ -97,7 +97,7 @@ def test_the_batch_file_of_the_page_is_one_that_wdm_reads(tmp_path: Path) -> Non
     assert [entry.name for entry in read_batch(tmp_path / "shops.toml", Limits(), "none", [])] == ["team-1", "team-2"]
 
 
-def test_every_durability_is_told_with_the_words_of_the_reports() -> None:
+def test_every_durability_is_documented_with_the_words_of_the_reports() -> None:
     page = (ROOT / "docs/api.md").read_text()
     for name, words in DURABILITY.items():
         assert f"`{name}`" in page
@@ -105,7 +105,7 @@ def test_every_durability_is_told_with_the_words_of_the_reports() -> None:
 
 
 @pytest.mark.parametrize("name", ["2pc", "saga", "lua"])
-def test_the_page_of_a_protocol_tells_what_a_full_disk_costs_as_its_claims_do(name: str) -> None:
+def test_the_page_of_a_protocol_states_what_a_full_disk_costs_as_its_claims_do(name: str) -> None:
     protocol = registry.load(name)
     package = protocol.roles["order"].step.__module__.split(".")[:2]
     assert "full disk" in protocol.claims(protocol.configure()).durability

@@ -38,8 +38,8 @@ async def serving(handler: Upstream, port: int = 0) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-class Asked:
-    """An upstream that remembers what it was sent; ``breaks`` makes it hang up instead of answering."""
+class RecordingUpstream:
+    """An upstream that records its requests; ``breaks`` makes it hang up instead of answering."""
 
     def __init__(self, *, breaks: int = 0, after_s: float = 0) -> None:
         self.seen: list[str] = []
@@ -80,43 +80,43 @@ async def gateway(*stock: str) -> AsyncIterator[Through]:
 
 
 async def test_method_and_raw_path_go_through_unchanged() -> None:
-    upstream = Asked()
-    async with serving(upstream) as url, gateway(url) as ask:
-        assert await ask("POST", "/stock/add/a%2Fb/5?x=%20y") == (201, '{"turn": 1}')
-        assert await ask("DELETE", "/stock/x") == (201, '{"turn": 2}')
+    upstream = RecordingUpstream()
+    async with serving(upstream) as url, gateway(url) as send:
+        assert await send("POST", "/stock/add/a%2Fb/5?x=%20y") == (201, '{"turn": 1}')
+        assert await send("DELETE", "/stock/x") == (201, '{"turn": 2}')
     assert upstream.seen == ["POST /stock/add/a%2Fb/5?x=%20y", "DELETE /stock/x"]
 
 
 async def test_workers_take_turns() -> None:
-    first, second = Asked(), Asked()
-    async with serving(first) as one, serving(second) as two, gateway(one, two) as ask:
+    first, second = RecordingUpstream(), RecordingUpstream()
+    async with serving(first) as one, serving(second) as two, gateway(one, two) as send:
         for _ in range(4):
-            await ask("POST", "/stock/item/create/1")
+            await send("POST", "/stock/item/create/1")
     assert len(first.seen) == len(second.seen) == 2
 
 
 async def test_a_worker_that_refuses_is_passed_over(port: int) -> None:
-    upstream = Asked()
-    async with serving(upstream) as url, gateway(f"http://127.0.0.1:{port}", url) as ask:
-        assert [(await ask("POST", "/stock/item/create/1"))[0] for _ in range(4)] == [201] * 4
+    upstream = RecordingUpstream()
+    async with serving(upstream) as url, gateway(f"http://127.0.0.1:{port}", url) as send:
+        assert [(await send("POST", "/stock/item/create/1"))[0] for _ in range(4)] == [201] * 4
     assert len(upstream.seen) == 4
 
 
 async def test_while_nobody_accepts_it_waits_and_then_succeeds(port: int) -> None:
-    upstream = Asked()
-    async with gateway(f"http://127.0.0.1:{port}") as ask:
-        asking = asyncio.create_task(ask("POST", "/stock/item/create/1"))
+    upstream = RecordingUpstream()
+    async with gateway(f"http://127.0.0.1:{port}") as send:
+        request = asyncio.create_task(send("POST", "/stock/item/create/1"))
         await asyncio.sleep(LIMIT_S / 4)
-        assert not asking.done()
+        assert not request.done()
         async with serving(upstream, port):
-            assert (await asking)[0] == 201
+            assert (await request)[0] == 201
     assert len(upstream.seen) == 1
 
 
 async def test_a_poll_that_fails_is_said_and_replaced(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     response: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: response.append(str(context["exception"])))
-    look, upstream = Gateway._poll, Asked()
+    look, upstream = Gateway._poll, RecordingUpstream()
 
     async def dies_once(one: Gateway, service: str) -> None:
         if not response:
@@ -124,19 +124,19 @@ async def test_a_poll_that_fails_is_said_and_replaced(port: int, monkeypatch: py
         await look(one, service)
 
     monkeypatch.setattr(Gateway, "_poll", dies_once)
-    async with gateway(f"http://127.0.0.1:{port}") as ask:
-        asking = asyncio.create_task(ask("POST", "/stock/item/create/1"))
+    async with gateway(f"http://127.0.0.1:{port}") as send:
+        request = asyncio.create_task(send("POST", "/stock/item/create/1"))
         while not response:
             await asyncio.sleep(0.01)
         async with serving(upstream, port):
-            assert (await asking)[0] == 201
+            assert (await request)[0] == 201
     assert response == ["killed"]
 
 
 async def test_if_nobody_ever_accepts_nothing_happened(port: int) -> None:
-    async with gateway(f"http://127.0.0.1:{port}") as ask:
+    async with gateway(f"http://127.0.0.1:{port}") as send:
         started = time.monotonic()
-        status, body = await ask("POST", "/stock/item/create/1")
+        status, body = await send("POST", "/stock/item/create/1")
     assert status == 424
     assert "nothing happened" in body
     assert LIMIT_S / 2 < time.monotonic() - started < LIMIT_S * 3
@@ -144,9 +144,9 @@ async def test_if_nobody_ever_accepts_nothing_happened(port: int) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
 async def test_what_broke_after_it_was_sent_is_unknown_and_sent_once(method: str) -> None:
-    upstream = Asked(breaks=9)
-    async with serving(upstream) as url, gateway(url) as ask:
-        status, body = await ask(method, "/stock/subtract/7/1")
+    upstream = RecordingUpstream(breaks=9)
+    async with serving(upstream) as url, gateway(url) as send:
+        status, body = await send(method, "/stock/subtract/7/1")
     assert status == 502
     assert "unknown" in body
     assert len(upstream.seen) == 1
@@ -154,25 +154,25 @@ async def test_what_broke_after_it_was_sent_is_unknown_and_sent_once(method: str
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
 async def test_a_kept_connection_that_turns_out_dead_is_no_licence_to_send_twice(method: str) -> None:
-    upstream = Asked()
-    async with serving(upstream) as url, gateway(url) as ask:
-        assert (await ask("POST", "/stock/item/create/1"))[0] == 201
+    upstream = RecordingUpstream()
+    async with serving(upstream) as url, gateway(url) as send:
+        assert (await send("POST", "/stock/item/create/1"))[0] == 201
         upstream._breaks = 2
-        assert (await ask(method, "/stock/subtract/7/1"))[0] == 502
+        assert (await send(method, "/stock/subtract/7/1"))[0] == 502
     assert len(upstream.seen) == 2
 
 
-async def test_a_read_that_broke_is_asked_again() -> None:
-    upstream = Asked(breaks=1)
-    async with serving(upstream) as url, gateway(url) as ask:
-        assert (await ask("GET", "/stock/find/7"))[0] == 201
+async def test_a_read_that_broke_is_sent_again() -> None:
+    upstream = RecordingUpstream(breaks=1)
+    async with serving(upstream) as url, gateway(url) as send:
+        assert (await send("GET", "/stock/find/7"))[0] == 201
     assert len(upstream.seen) == 2
 
 
 async def test_a_worker_that_does_not_answer_in_time_leaves_it_unknown() -> None:
-    upstream = Asked(after_s=LIMIT_S * 2)
-    async with serving(upstream) as url, gateway(url) as ask:
-        assert (await ask("POST", "/stock/subtract/7/1"))[0] == 502
+    upstream = RecordingUpstream(after_s=LIMIT_S * 2)
+    async with serving(upstream) as url, gateway(url) as send:
+        assert (await send("POST", "/stock/subtract/7/1"))[0] == 502
     assert len(upstream.seen) == 1
 
 
@@ -180,10 +180,10 @@ async def test_health_says_which_service_answers(port: int) -> None:
     async def healthy(request: web.BaseRequest) -> web.Response:
         return web.json_response({}, status=200 if request.path == "/health" else 404)
 
-    async with serving(healthy) as url, gateway(f"http://127.0.0.1:{port}", url) as ask:
-        assert await ask("GET", "/health") == (200, '{"ok":true,"services":{"stock":true}}')
-    async with gateway(f"http://127.0.0.1:{port}") as ask:
-        assert await ask("GET", "/health") == (200, '{"ok":false,"services":{"stock":false}}')
+    async with serving(healthy) as url, gateway(f"http://127.0.0.1:{port}", url) as send:
+        assert await send("GET", "/health") == (200, '{"ok":true,"services":{"stock":true}}')
+    async with gateway(f"http://127.0.0.1:{port}") as send:
+        assert await send("GET", "/health") == (200, '{"ok":false,"services":{"stock":false}}')
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,8 @@ def test_prefixes(raw: str, service: str) -> None:
 
 
 async def test_internal_paths_reach_no_worker() -> None:
-    upstream = Asked()
-    async with serving(upstream) as url, gateway(url) as ask:
+    upstream = RecordingUpstream()
+    async with serving(upstream) as url, gateway(url) as send:
         for path in ("/internal/txns", "/stock/internal/txns", "/metrics", "/orders/find/1/internal"):
-            assert (await ask("GET", path))[0] == 404
+            assert (await send("GET", path))[0] == 404
     assert upstream.seen == []

@@ -85,8 +85,8 @@ def shop_run(path, clock, complete=True):
 
 
 def test_what_was_recorded_is_read_back(path, clock):
-    heard = []
-    with FileRecorder(path, HEADER, clock, listener=heard.append) as recorder:
+    received = []
+    with FileRecorder(path, HEADER, clock, listener=received.append) as recorder:
         recorder.phase("load")
         slow = recorder.invoke(1, "checkout", "o1")
         clock.tick(5)
@@ -103,7 +103,7 @@ def test_what_was_recorded_is_read_back(path, clock):
         Operation(3, "pay", ["1", 5], 10, 10, "fail", "too little credit"),
     ]
     assert history.events == [Event("phase", 0, {"name": "load"})]
-    assert heard == [history.events[0], *history.operations]
+    assert received == [history.events[0], *history.operations]
 
 
 def test_one_record_a_line(path, clock):
@@ -166,7 +166,7 @@ def test_a_line_lost_doubled_moved_or_added_is_noticed(path, clock):
         (b'"operations":10', b'"operations":11', "altered: operations 11 in the footer, not 10"),
     ],
 )
-def test_what_is_wrong_is_told(path, clock, old, new, why):
+def test_what_is_wrong_is_named(path, clock, old, new, why):
     data = shop_run(path, clock).read_bytes()
     assert old in data
     path.write_bytes(data.replace(old, new, 1))
@@ -174,7 +174,7 @@ def test_what_is_wrong_is_told(path, clock, old, new, why):
         load(path)
 
 
-def test_a_missing_file_is_told(path):
+def test_a_missing_file_is_reported(path):
     with pytest.raises(HistoryError, match=r"history\.ndjson: cannot read the history: No such file"):
         load(path)
 
@@ -210,7 +210,7 @@ def test_what_was_recorded_a_second_ago_is_on_disk(path, clock):
     recorder.close()
 
 
-def test_a_full_disk_is_told_and_what_was_written_stays(path, clock):
+def test_a_full_disk_is_reported_and_what_was_written_stays(path, clock):
     recorder = FileRecorder(path, HEADER, clock)
     recorder.invoke(1, "checkout", "kept").ok()
     clock.tick(SECOND)

@@ -1,4 +1,4 @@
-"""Which texts are ids, and that a service asks its peers about the id it was given and nothing else."""
+"""Which texts are ids, and that a service's request to a peer has the id from its client and nothing else."""
 
 import asyncio
 from random import Random
@@ -37,16 +37,16 @@ def test_escapes_of_utf_8_are_right(raw: str) -> None:
     check_escapes(raw)
 
 
-def _ask(handler: Any, answer: Answer, **parameters: str) -> tuple[Answer, list[str]]:
-    """What the handler says where its peer gives this answer, and the paths that the peer was asked for."""
+def _serve(handler: Any, answer: Answer, **parameters: str) -> tuple[Answer, list[str]]:
+    """Return the handler's answer after this answer of its peer, and the paths of the requests to the peer."""
     paths: list[str] = []
 
-    async def ask(_service: str, path: str) -> Answer:
+    async def query(_service: str, path: str) -> Answer:
         paths.append(path)
         return answer
 
     async def play() -> Answer:
-        context = RequestContext(None, LoopClock(), Random(1), 1_000, ask)  # type: ignore[arg-type]
+        context = RequestContext(None, LoopClock(), Random(1), 1_000, query)  # type: ignore[arg-type]
         return await serve(handler, context, **parameters)
 
     return asyncio.run(play()), paths
@@ -54,7 +54,7 @@ def _ask(handler: Any, answer: Answer, **parameters: str) -> tuple[Answer, list[
 
 @pytest.mark.parametrize("item", ["a/b", "a?b", "a#b", "a%2Fb", "a b", "ö", "..a"])
 def test_an_id_goes_into_a_path_as_one_step(item: str) -> None:
-    answer, paths = _ask(orders.add_item, Answer(404, {"error": "unknown id"}), order="o", item=item, quantity="1")
+    answer, paths = _serve(orders.add_item, Answer(404, {"error": "unknown id"}), order="o", item=item, quantity="1")
     assert answer.status == 404
     (path,) = paths
     assert path.count("/") == 2
@@ -75,4 +75,4 @@ def test_an_id_goes_into_a_path_as_one_step(item: str) -> None:
 def test_any_4xx_of_a_peer_is_the_answer_and_nonsense_is_none(handler: Any, given: Answer, response: int) -> None:
     parameters = {"order": "o", "item": "i", "quantity": "1", "user": "u"}
     names = handler.__code__.co_varnames[1 : handler.__code__.co_argcount]
-    assert _ask(handler, given, **{name: parameters[name] for name in names})[0].status == response
+    assert _serve(handler, given, **{name: parameters[name] for name in names})[0].status == response

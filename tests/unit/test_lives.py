@@ -84,7 +84,7 @@ def test_fences_of_former_lives_go_as_a_whole_and_those_of_the_horizons_own_life
     twin = Twin(load("2pc"), load("2pc").configure())
     twin.run(Command("create_account", ("item:i", 9, 1)), 0)
 
-    def tells(txn: str, point: tuple[int, int]) -> str:
+    def rejection(txn: str, point: tuple[int, int]) -> str:
         prepare = (txn, "order", "stock/0", 1, point, (("item:i", -1),), "order-1")
         ((_, _, _, why),), _ = twin.run(Command("prepare", prepare), 0)
         twin.run(Command("undo", (txn,)), 0)
@@ -92,13 +92,13 @@ def test_fences_of_former_lives_go_as_a_whole_and_those_of_the_horizons_own_life
 
     for life in (1, 2, 3):
         for sequence in range(4):
-            assert tells(f"a~{life}.{sequence}", (0, 0)) == ""
-    assert tells("a~3.4", (2, 2)) == ""
+            assert rejection(f"a~{life}.{sequence}", (0, 0)) == ""
+    assert rejection("a~3.4", (2, 2)) == ""
     assert (sorted(twin.tables["fence:a~2"]), "fence:a~1" in twin.tables) == (["2", "3"], False)
-    assert [tells(txn, (1, 9)) for txn in ("a~1.9", "a~2.1")] == ["conflict:stale"] * 2
+    assert [rejection(txn, (1, 9)) for txn in ("a~1.9", "a~2.1")] == ["conflict:stale"] * 2
     far = 2 * COLLECTED_AT_ONCE + 1
     for reached in (COLLECTED_AT_ONCE, 2 * COLLECTED_AT_ONCE, far):
-        tells(f"a~3.{far}", (3, far))
+        rejection(f"a~3.{far}", (3, far))
         assert twin.tables["horizon"] == {"a": (3, reached)}
     assert {name for name in twin.tables if name.startswith(("fence:", "lives:"))} == {"fence:a~3", "lives:a"}
     assert set(twin.tables["fence:a~3"]) == {str(far)}

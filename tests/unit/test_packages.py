@@ -106,15 +106,15 @@ def test_a_wheel_carries_what_containers_are_made_from(python: Path, tmp_path: P
 
 def test_from_a_wheel_commands_get_as_far_as_the_engine(python: Path, tmp_path: Path) -> None:
     wdm = python.with_name("wdm")
-    told = {"XDG_STATE_HOME": str(tmp_path), "DOCKER_HOST": f"unix://{tmp_path}/no-engine"}
-    assert "--offline" in run(wdm, "images", "build", "--help", folder=tmp_path, **told).stdout
+    environment = {"XDG_STATE_HOME": str(tmp_path), "DOCKER_HOST": f"unix://{tmp_path}/no-engine"}
+    assert "--offline" in run(wdm, "images", "build", "--help", folder=tmp_path, **environment).stdout
     for command in (("up", "--runtime", "docker"), ("images", "build"), ("images", "build", "--offline")):
-        error = run(wdm, *command, folder=tmp_path, code=4, **told).stderr
+        error = run(wdm, *command, folder=tmp_path, code=4, **environment).stderr
         assert "no-engine" in error
         assert "clone" not in error
     assert (
         "verdict: holds"
-        in run(wdm, "chaos", "store-crash", "--runtime", "sim", "--seed", "1", folder=tmp_path, **told).stdout
+        in run(wdm, "chaos", "store-crash", "--runtime", "sim", "--seed", "1", folder=tmp_path, **environment).stdout
     )
 
 

@@ -52,7 +52,7 @@ def test_a_home_that_nobody_knows_is_named(
     assert "~ stands for no known home" in capsys.readouterr().err
 
 
-def test_a_temporary_folder_is_not_asked_for_where_there_is_a_home(
+def test_a_temporary_folder_is_not_looked_for_where_there_is_a_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Reports: what the verdict stands on, and that any history can be told."""
+"""Reports: what the verdict stands on, and that any history can be rendered."""
 
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -18,8 +18,8 @@ from protocols.registry import load
 MS = 1_000_000
 
 
-def history(*events: Event, told: str = "ok", paid: bool = True, **config: object) -> History:
-    """One checkout of 2 for 10 credit, as its client was told and as it was read at the end."""
+def history(*events: Event, outcome: str = "ok", paid: bool = True, **config: object) -> History:
+    """One checkout of 2 for 10 credit, with its client's answer and the reads at the end."""
     claims = RecordedClaims(atomicity="atomic", isolation="serializable", durability="always", recovery_s=2)
     header = Header(
         protocol="p",
@@ -45,7 +45,7 @@ def history(*events: Event, told: str = "ok", paid: bool = True, **config: objec
         ("find_order", ["o"], order),
     ]
     done = [
-        Operation(1, op, args, at * MS, at * MS + 1, told if op == "checkout" else "ok", value)  # type: ignore[arg-type]
+        Operation(1, op, args, at * MS, at * MS + 1, outcome if op == "checkout" else "ok", value)  # type: ignore[arg-type]
         for at, (op, args, value) in enumerate(steps, 1)
     ]
     rest = (
@@ -57,30 +57,30 @@ def history(*events: Event, told: str = "ok", paid: bool = True, **config: objec
 
 
 def test_a_report_of_a_run_that_holds() -> None:
-    told = history()
-    judgement = examine(told)
+    run = history()
+    judgement = examine(run)
     assert judgement.verdict == Verdict.HOLDS, judgement.reasons
-    report = text.render(told, judgement)
+    report = text.render(run, judgement)
     assert "verdict: holds\n" in report
     assert "no fault was injected" in report
-    assert text.headline(told, judgement) == (
+    assert text.headline(run, judgement) == (
         "holds, not judged: isolation: serializable: checkouts 1 acknowledged, 0 rejected, 0 unknown; 0 faults"
     )
-    document = results.render(told, judgement)
+    document = results.render(run, judgement)
     assert (document["verdict"], document["not_judged"]) == ("holds", ["isolation: serializable"])
     assert "nothing in this run could judge: isolation: serializable" in report
-    assert "not judged: isolation: serializable" in summary.render(told, judgement).splitlines()[0]
+    assert "not judged: isolation: serializable" in summary.render(run, judgement).splitlines()[0]
 
 
 def test_a_violation_has_its_steps_and_any_text_is_valid_xml() -> None:
-    told = history(paid=False)
-    judgement = examine(told)
+    run = history(paid=False)
+    judgement = examine(run)
     assert judgement.verdict == Verdict.VIOLATED
-    report = text.render(told, judgement)
+    report = text.render(run, judgement)
     assert "CLAIMED AND VIOLATED" in report
     assert "order o is not paid, but its 10 credit of user 1 is gone." in report
     assert "  1. " in report
-    suite = ET.fromstring(junit.render(told, judgement))
+    suite = ET.fromstring(junit.render(run, judgement))
     assert int(suite.attrib["failures"]) == len(suite.findall(".//failure")) >= 1
     assert int(suite.attrib["tests"]) == len(suite.findall("testcase"))
 
@@ -107,8 +107,8 @@ def test_a_failpoint_without_a_crash_is_named() -> None:
 
     died = Event("node", 100 * MS, {"name": "order-2", "state": "down"})
     store = Event("node", 2_100 * MS, {"name": "stock-store", "state": "down"})
-    told = history(*armed(1, "order:after-do:open"), died, *armed(2_000, "stock:after-send:vote"), store)
-    report = text.render(told, examine(told))
+    run = history(*armed(1, "order:after-do:open"), died, *armed(2_000, "stock:after-send:vote"), store)
+    report = text.render(run, examine(run))
     assert "did NOT happen: crash-at on services, 1 times: no process passed stock:after-send:vote\n" in report
     assert "passed order:after-do:open" not in report
 

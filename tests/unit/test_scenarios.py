@@ -1,4 +1,4 @@
-"""Scenarios: what is packaged, what a seed draws, and what a mistake is told."""
+"""Scenarios: what is packaged, what a seed draws, and how a mistake is reported."""
 
 import tomllib
 from itertools import pairwise
@@ -159,7 +159,7 @@ def test_failpoints_of_one_service_are_spread() -> None:
         (("users = 3", "users = "), r"mine.toml:7: not valid TOML"),
     ],
 )
-def test_a_mistake_is_told_with_file_line_and_key(write, change: tuple[str, str], message: str) -> None:
+def test_a_mistake_is_reported_with_file_line_and_key(write, change: tuple[str, str], message: str) -> None:
     assert change[0] in GOOD
     with pytest.raises(UsageError, match=message):
         read(write(GOOD.replace(*change, 1)))

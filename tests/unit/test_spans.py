@@ -1,4 +1,4 @@
-"""What services note of each transaction, and that a reader gets it back; nobody pays for it who does not ask."""
+"""The spans of each transaction, and that a reader gets them back; of so many transactions one is traced."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from protocols.service.trace import TraceWriter
 from tests.unit.service.test_driver import YES, Note, Scripted
 
 
-def test_an_observer_hears_events_and_effects_in_the_order_in_which_they_happen() -> None:
+def test_an_observer_receives_events_and_effects_in_the_order_in_which_they_happen() -> None:
     scripted = Scripted(
         {Start: (Persist(Command("force")), Send("peer", Note("t")), Reply(YES)), Received: (), Done: ()}, keep=True
     )

@@ -38,7 +38,7 @@ def imported(program: str) -> set[str]:
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], ["protocols"], ["protocols", "--json"], ["status", "--help"]]
 )
-def test_what_only_tells_imports_no_heavy_library(arguments: list[str]) -> None:
+def test_a_command_that_only_reports_imports_no_heavy_library(arguments: list[str]) -> None:
     there = imported(RUN.format(arguments=arguments))
     assert not there & set(HEAVY)
     assert "asyncio" not in there
@@ -83,4 +83,4 @@ def test_services_leave_their_bytecode_where_it_cannot_lie_beside_the_sources(
     core = import_module("protocols.core").__file__
     assert Path(cache_from_source(core)).is_file()
     assert Path(cache_from_source(core)).is_relative_to(tmp_path)
-    assert not bytecode.variables(["protocols.core"])  # the next process finds it, and needs to be told nothing
+    assert not bytecode.variables(["protocols.core"])  # the next process finds it, and needs no variable

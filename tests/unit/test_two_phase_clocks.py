@@ -27,15 +27,15 @@ def test_a_coordinator_takes_up_what_it_began_when_its_clock_was_ahead(twin: Twi
 
 
 @pytest.mark.parametrize(
-    ("ahead_ms", "asked"), [(HOUR_MS, True), (501, True), (500, False), (-500, False), (-501, True)]
+    ("ahead_ms", "inquires"), [(HOUR_MS, True), (501, True), (500, False), (-500, False), (-501, True)]
 )
-def test_a_participant_asks_about_what_it_prepared_when_its_clock_was_ahead(
-    twin: Twin, ahead_ms: int, asked: bool
+def test_a_participant_inquires_about_what_it_prepared_when_its_clock_was_ahead(
+    twin: Twin, ahead_ms: int, inquires: bool
 ) -> None:
     twin.run(Command("create_account", ("item:i", 5, 1)), NOW)
     prepare = ("t.1", "order", "stock/0", 1, (0, 0), (("item:i", -1),), "http://c")
     twin.run(Command("prepare", prepare), NOW + ahead_ms)
-    assert bool(twin.run(Command("doubts", ("", 500)), NOW)) is asked
+    assert bool(twin.run(Command("doubts", ("", 500)), NOW)) is inquires
 
 
 @pytest.mark.parametrize("state", ["open", "committed"])
@@ -59,11 +59,11 @@ def test_an_inquiry_is_pending_for_patience_and_no_longer_whatever_the_coordinat
 ) -> None:
     twin.run(Command("create_order", ("o", "u")), NOW)
     twin.run(Command("open", ("t.1", "o", "order-1")), NOW + HOUR_MS)
-    ask = Command("resolve", ("t.1", 12_000, "stock-1", "stock/0"))
-    assert twin.run(ask, NOW)[0] == "pending"
-    assert twin.run(ask, NOW - back_ms)[0] == "pending", "set back meanwhile"
-    assert twin.run(ask, NOW - back_ms + 11_999)[0] == "pending"
-    assert twin.run(ask, NOW - back_ms + 12_000)[0] == "abort"
+    inquiry = Command("resolve", ("t.1", 12_000, "stock-1", "stock/0"))
+    assert twin.run(inquiry, NOW)[0] == "pending"
+    assert twin.run(inquiry, NOW - back_ms)[0] == "pending", "set back meanwhile"
+    assert twin.run(inquiry, NOW - back_ms + 11_999)[0] == "pending"
+    assert twin.run(inquiry, NOW - back_ms + 12_000)[0] == "abort"
 
 
 def test_a_saga_of_a_dead_node_with_a_clock_ahead_is_taken_up_after_patience() -> None:

@@ -1,4 +1,4 @@
-"""What clients ask: decided by the seed, judged by the checkers, and robust against any answer."""
+"""Requests of clients: decided by the seed, judged by the checkers, and robust against any answer."""
 
 import asyncio
 from collections import Counter
@@ -31,7 +31,7 @@ ANSWERED = {"create_user": "user_id", "create_item": "item_id", "create_order": 
 
 
 class Notes:
-    """What a workload asks of a correct shop, one call at a time, as a history."""
+    """The requests of a workload to a correct shop, one at a time, as a history."""
 
     def __init__(self, model: Model | None = None) -> None:
         self.model = model or Model()
@@ -40,14 +40,14 @@ class Notes:
         self.names = Names()
         self.now = 0
 
-    def ask(self, process: int, asked: Call) -> Operation:
-        status, body = self.model.answer(asked)
-        value = body[ANSWERED[asked.op]] if asked.op in ANSWERED else dict(body) if isinstance(body, dict) else body
+    def perform(self, process: int, request: Call) -> Operation:
+        status, body = self.model.answer(request)
+        value = body[ANSWERED[request.op]] if request.op in ANSWERED else dict(body) if isinstance(body, dict) else body
         self.now += 2
         outcome = "ok" if status == 200 else "fail"
-        done = Operation(process, asked.op, list(asked.args), self.now, self.now + 1, outcome, value)
+        done = Operation(process, request.op, list(request.args), self.now, self.now + 1, outcome, value)
         self.operations.append(done)
-        self.calls.append(asked)
+        self.calls.append(request)
         self.names(done)
         return done
 
@@ -56,7 +56,7 @@ class Notes:
         try:
             calls = next(rounds)
             while True:
-                calls = rounds.send([self.ask(0, one) for one in calls])
+                calls = rounds.send([self.perform(0, one) for one in calls])
         except StopIteration as end:
             shop: Shop = end.value
             return shop
@@ -65,20 +65,20 @@ class Notes:
         """Each client in turn, one step at a time."""
         shop = self.set_up(workload, seed)
         clients = [workload.client(shop, n, stream(seed, f"workload:{n}")) for n in range(workload.clients)]
-        asked = {number: next(client) for number, client in enumerate(clients)}
+        requests = {number: next(client) for number, client in enumerate(clients)}
         for step in range(steps):
             number = step % len(clients)
-            if number in asked:
+            if number in requests:
                 try:
-                    asked[number] = clients[number].send(self.ask(number + 1, asked[number]))
+                    requests[number] = clients[number].send(self.perform(number + 1, requests[number]))
                 except StopIteration:
-                    del asked[number]
+                    del requests[number]
 
     def read_all(self) -> int:
         """Returns when the final phase began."""
         began = self.now + 1
         for read in self.names.reads():
-            self.ask(0, read)
+            self.perform(0, read)
         return began
 
 
@@ -87,7 +87,7 @@ def workload(request: pytest.FixtureRequest) -> Workload:
     return WORKLOADS[request.param]()
 
 
-def test_a_seed_and_the_same_answers_give_the_same_questions(workload: Workload) -> None:
+def test_a_seed_and_the_same_answers_give_the_same_requests(workload: Workload) -> None:
     one, same, other = Notes(), Notes(), Notes()
     one.play(workload, 7, 400)
     same.play(workload, 7, 400)
@@ -114,11 +114,11 @@ def event(kind: str, at_ns: int, **data: object) -> Event:
     return Event(kind, at_ns, dict(data))
 
 
-def test_every_kind_of_question_is_asked(workload: Workload) -> None:
+def test_every_kind_of_request_is_sent(workload: Workload) -> None:
     notes = Notes()
     notes.play(workload, 5, 2_000)
-    asked = Counter(asked.op for asked in notes.calls)
-    assert asked["checkout"] > 100
+    sent = Counter(request.op for request in notes.calls)
+    assert sent["checkout"] > 100
     outcomes = Counter(one.outcome for one in notes.operations if one.op == "checkout")
     assert outcomes["ok"] > 50
     if type(workload).__name__ in {"Checkout", "Retry", "HotItem"}:
@@ -126,7 +126,7 @@ def test_every_kind_of_question_is_asked(workload: Workload) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_the_amounts_of_sets_tell_which_checkouts_a_balance_has(seed: int) -> None:
+def test_the_amounts_of_sets_determine_which_checkouts_a_balance_has(seed: int) -> None:
     notes = Notes()
     notes.play(Sets(users=6, items=6, checkouts=20), seed, 1_500)
     found = find_sets(History(HEADER, notes.operations))

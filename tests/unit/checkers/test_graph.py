@@ -106,7 +106,7 @@ def test_the_shortest_cycle_is_the_shortest(edges):
 @settings(deadline=None)
 @given(edges_of)
 def test_a_cycle_with_exactly_one_edge_of_a_label(edges):
-    plain = [(s, t, n) for s, t, n in edges if n == 1 and s < t]  # without a cycle, as it is asked for
+    plain = [(s, t, n) for s, t, n in edges if n == 1 and s < t]  # without a cycle, as the function requires
     special = [(s, t, n) for s, t, n in edges if n == 2]
     far = distances(plain)
     shortest = min((1 + far[t][s] for s, t, _ in special), default=INFINITE)

@@ -180,7 +180,7 @@ def topped_up(run):
     run.see_user("1", 104)
 
 
-def untold(run):
+def uncertain(run):
     run.op("add_funds", "1", 5, outcome="unknown", process=9)
     run.op("add_stock", "7", 5, outcome="unknown", process=10)
     run.op("checkout", "a", process=1)
@@ -216,7 +216,7 @@ def unread(run):
     run.op("checkout", "a", process=1)
 
 
-@pytest.mark.parametrize("spoil", [plain, topped_up, untold, opaque, unread, untried, twins, half])
+@pytest.mark.parametrize("spoil", [plain, topped_up, uncertain, opaque, unread, untried, twins, half])
 def test_ambiguous_amounts_are_not_applicable(shop, spoil):
     spoil(shop)
     finding = isolation.check(shop.history())

@@ -22,11 +22,11 @@ async def test_a_peer_is_looked_up_anew_for_every_connection(monkeypatch: pytest
         assert host == "stock"
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (addresses[-1], port))]
 
-    async def hear(_: web.BaseRequest) -> web.Response:
+    async def accept(_: web.BaseRequest) -> web.Response:
         received.set()
         return web.Response(status=204)
 
-    runner = web.ServerRunner(web.Server(hear, access_log=None))
+    runner = web.ServerRunner(web.Server(accept, access_log=None))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]

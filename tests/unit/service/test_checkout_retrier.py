@@ -99,8 +99,8 @@ async def test_unended_transactions_are_bounded_even_if_their_clients_have_an_an
     monkeypatch.setattr("protocols.service.transaction_ids.MOST_UNENDED", 3)
     driver, ids = Answering(*[Outcome(Decision.ACCEPTED)] * 9), living()
     retrier = CheckoutRetrier("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=200)  # type: ignore[arg-type]
-    heard = [await retrier.run(f"o{number}") for number in range(4)]
-    assert [outcome and outcome.decision for outcome in heard] == [*[Decision.ACCEPTED] * 3, Decision.REFUSED]
+    outcomes = [await retrier.run(f"o{number}") for number in range(4)]
+    assert [outcome and outcome.decision for outcome in outcomes] == [*[Decision.ACCEPTED] * 3, Decision.REFUSED]
     for _ in range(2):
         ids.end("p~1.0")  # once or more often
     ids.end("other.7")

@@ -44,7 +44,7 @@ class Scripted:
     def __init__(self, answers: dict[type, Effects], keep: bool = True, **named: frozenset[str]) -> None:
         self.seen: list[Event] = []
         self.log: list[str] = []
-        self.asked: list[tuple[Command, Callable[[Result], None]]] = []
+        self.submitted: list[tuple[Command, Callable[[Result], None]]] = []
         self.refusals: list[Callable[[str], None]] = []
         self.timers: dict[Callable[[], None], bool] = {}
         self.waits: list[float] = []
@@ -62,7 +62,7 @@ class Scripted:
     def submit(self, command: Command, then: Callable[[Result], None], refused: Callable[[str], None]) -> None:
         self.refusals.append(refused)
         self.log.append(f"store {command.name}")
-        self.asked.append((command, then))
+        self.submitted.append((command, then))
 
     def send(self, to: str, message: Any) -> None:
         self.log.append(f"to {to}: {message.text}")
@@ -79,17 +79,17 @@ class Scripted:
         return Handle()
 
     def start(self, txn: str = "t") -> list[Outcome]:
-        told: list[Outcome] = []
-        self.driver.start(txn, Request("order", "node", "node-1", 1), told.append)
-        return told
+        replies: list[Outcome] = []
+        self.driver.start(txn, Request("order", "node", "node-1", 1), replies.append)
+        return replies
 
     def answer(self, at: int = 0, result: Result = ("ok",)) -> None:
-        self.asked[at][1](result)
+        self.submitted[at][1](result)
 
 
 def test_nothing_after_a_persist_happens_before_it_is_durable() -> None:
     scripted = Scripted({Start: (Persist(Command("force")), Send("peer", Note("t", "after")), Reply(YES))})
-    told = scripted.start()
+    replies = scripted.start()
     assert scripted.log == ["node:before-persist:force", "store force"]
     scripted.answer()
     assert scripted.log[2:] == [
@@ -100,7 +100,7 @@ def test_nothing_after_a_persist_happens_before_it_is_durable() -> None:
         "node:before-reply:committed",
         "node:after-reply:committed",
     ]
-    assert told == [YES]
+    assert replies == [YES]
 
 
 def test_a_do_is_not_waited_for_and_its_answer_is_an_event() -> None:
@@ -143,9 +143,9 @@ def test_a_message_is_handled_when_its_effects_are_durable_and_its_answer_is_sen
 
 
 def test_a_message_that_starts_nothing_is_handled_at_once() -> None:
-    scripted, told = Scripted({}), []
-    scripted.driver.receive(Note("t"), "peer", lambda: told.append("handled"))
-    assert told == ["handled"]
+    scripted, handled = Scripted({}), []
+    scripted.driver.receive(Note("t"), "peer", lambda: handled.append(True))
+    assert handled == [True]
 
 
 def test_other_transactions_do_not_wait() -> None:
@@ -211,7 +211,7 @@ def test_recovery_skips_a_transaction_that_ended_after_the_snapshot() -> None:
 def test_the_result_of_a_fire_and_forget_command_is_no_event() -> None:
     scripted = Scripted({Received: (Do(Command("note", ("t",))),)}, fire_and_forget=frozenset({"note"}))
     scripted.driver.receive(Note("t"), "peer")
-    assert [command.name for command, _ in scripted.asked] == ["note"]
+    assert [command.name for command, _ in scripted.submitted] == ["note"]
     seen = len(scripted.seen)
     scripted.answer(0, ("noted",))
     assert len(scripted.seen) == seen
@@ -224,11 +224,11 @@ def test_batched_commands_are_one_and_their_transactions_are_held_until_its_answ
         scripted.answers[Received] = effects
         scripted.driver.receive(Note(txn), "peer")
     assert scripted.waits == [BATCH_WINDOW_MS]
-    assert not scripted.asked
+    assert not scripted.submitted
     assert scripted.driver.snapshot().held == {"a", "b"}
     (flush,) = scripted.timers
     flush()
-    assert [command for command, _ in scripted.asked] == [Command("end", ("a", "b"))]
+    assert [command for command, _ in scripted.submitted] == [Command("end", ("a", "b"))]
     assert scripted.driver.recover([("a", ("a",)), ("b", ("b",))]) == []
     seen = len(scripted.seen)
     scripted.answer(0, ("ended",))

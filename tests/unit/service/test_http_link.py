@@ -21,15 +21,15 @@ class Note:
 
 
 CODEC = Codec((Note,))
-Hear = Callable[["Peer", str, Sequence[Any], Callable[[], None]], None]
+Handler = Callable[["Peer", str, Sequence[Any], Callable[[], None]], None]
 
 
 class Peer:
-    """A link behind a server; `hear` handles the messages that arrive."""
+    """A link behind a server; `handler` handles the messages that arrive."""
 
-    def __init__(self, hear: Hear) -> None:
-        self.hear = hear
-        self.heard: list[Note] = []
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self.received: list[Note] = []
         self.link = HttpLink("", {}, {}, "s", CODEC)
         self.url = ""
 
@@ -37,17 +37,17 @@ class Peer:
         return web.Response(body=await self.link.answer(await request.read()))
 
     def receive(self, sender: str, messages: Sequence[Any], handled: Callable[[], None]) -> None:
-        self.heard += messages
-        self.hear(self, sender, messages, handled)
+        self.received += messages
+        self._handler(self, sender, messages, handled)
 
 
-def only_hear(_: Peer, __: str, ___: Sequence[Any], handled: Callable[[], None]) -> None:
+def handle_at_once(_: Peer, __: str, ___: Sequence[Any], handled: Callable[[], None]) -> None:
     handled()
 
 
 @contextlib.asynccontextmanager
-async def peer(hear: Hear = only_hear) -> AsyncIterator[Peer]:
-    made = Peer(hear)
+async def peer(handler: Handler = handle_at_once) -> AsyncIterator[Peer]:
+    made = Peer(handler)
     runner = web.ServerRunner(web.Server(made.serve, access_log=None))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -61,9 +61,9 @@ async def peer(hear: Hear = only_hear) -> AsyncIterator[Peer]:
         await runner.cleanup()
 
 
-async def heard(by: Peer, count: int) -> None:
+async def until_received(by: Peer, count: int) -> None:
     async with asyncio.timeout(5):
-        while len(by.heard) < count:
+        while len(by.received) < count:
             await asyncio.sleep(0.005)
 
 
@@ -79,20 +79,20 @@ async def test_messages_for_the_sender_of_a_request_ride_in_its_response() -> No
     async with peer() as order, peer(vote) as stock:
         for number in range(10):
             order.link.send(stock.url, Note(str(number)))
-        await heard(order, 10)
-        assert [note.txn for note in order.heard] == [f"vote on {number}" for number in range(10)]
+        await until_received(order, 10)
+        assert [note.txn for note in order.received] == [f"vote on {number}" for number in range(10)]
         assert (order.link.counts.batches, stock.link.counts.batches, stock.link.counts.messages) == (1, 0, 10)
 
 
 async def test_a_message_after_the_response_is_a_request_of_its_own() -> None:
     async with peer() as order, peer() as stock:
         order.link.send(stock.url, Note("early"))
-        await heard(stock, 1)
+        await until_received(stock, 1)
         async with asyncio.timeout(5):
             while order.link._peers[stock.url].requests:
                 await asyncio.sleep(0.005)
         stock.link.send(order.url, Note("late"))
-        await heard(order, 1)
+        await until_received(order, 1)
         assert stock.link.counts.batches == 1
 
 
@@ -106,7 +106,7 @@ async def test_a_message_that_is_never_carried_out_delays_a_response_for_a_secon
 
     async with peer() as order, peer(never) as stock:
         order.link.send(stock.url, Note("1"))
-        await heard(order, 1)
+        await until_received(order, 1)
 
 
 async def test_an_answer_that_cannot_be_read_is_lost() -> None:
@@ -134,9 +134,9 @@ async def test_waiting_messages_leave_in_bodies_of_limited_size() -> None:
         for note in wanted:
             one.link.send(other.url, note)
         async with asyncio.timeout(5):
-            while len(other.heard) < len(wanted):
+            while len(other.received) < len(wanted):
                 await asyncio.sleep(0.01)
-    assert set(other.heard) == set(wanted)
+    assert set(other.received) == set(wanted)
     assert one.link.counts.lost == 0
 
 
@@ -162,7 +162,7 @@ async def test_messages_for_a_sender_whose_batch_is_rejected_leave_in_a_request(
     async with peer() as order, peer(answer) as stock:
         with pytest.raises(RejectedMessage):
             await stock.link.answer(CODEC.encode(order.url, [Note("1"), Note("2")]))
-        await heard(order, 1)
+        await until_received(order, 1)
 
 
 async def test_a_rejected_message_of_a_response_is_a_dead_letter_too() -> None:
@@ -172,7 +172,7 @@ async def test_a_rejected_message_of_a_response_is_a_dead_letter_too() -> None:
 
     async with peer(refuse_the_first) as order, peer(answer) as stock:
         order.link.send(stock.url, Note("1"))
-        await heard(order, 1)
+        await until_received(order, 1)
         assert order.link.dead.count == 1
 
 

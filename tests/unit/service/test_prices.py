@@ -29,10 +29,10 @@ async def added(body: Any) -> tuple[Answer, Result]:
     """Return the answer to an addItem, given this answer of the stock service, and the order after it."""
     store = Ledger()
 
-    async def ask(_service: str, _path: str) -> Answer:
+    async def query(_service: str, _path: str) -> Answer:
         return Answer(200, body)
 
-    context = RequestContext(store, LoopClock(), Random(1), 1_000, ask)  # type: ignore[arg-type]
+    context = RequestContext(store, LoopClock(), Random(1), 1_000, query)  # type: ignore[arg-type]
     await store.call(Command("create_order", ("o", "u")))
     answer = await orders.add_item(context, "o", "i", "2")
     return answer, await store.call(Command("find_order", ("o",)))

@@ -95,7 +95,7 @@ def test_a_branch_that_waits_for_a_lock_inquires_too() -> None:
         ("b.0", "prepared"),
     ]
     assert [txn for txn, _ in twin.run(Command("doubts", ("", 500)), 501)] == ["a.0", "b.0"]
-    assert twin.run(Command("doubts", ("", 500)), 502) == (), "each is asked about in its turn"
+    assert twin.run(Command("doubts", ("", 500)), 502) == (), "each is inquired about in its turn"
 
 
 @pytest.mark.parametrize(("protocol", "start"), [("saga", "begin"), ("2pc", "open"), ("lua", "checkout")])

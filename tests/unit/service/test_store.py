@@ -215,7 +215,7 @@ async def test_a_command_submitted_at_the_loss_of_a_connection_waits_for_the_nex
 async def test_a_silent_server_is_left_when_its_time_to_answer_is_over_and_no_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Found with a store cut off from its network: what was asked in the middle of a look waited for the end of the next."""
+    """Found with a store cut off from its network: a command in the middle of a look waited for the end of the next."""
     monkeypatch.setattr(valkey_connection, "REPLY_WITHIN_S", 0.4)
     async with store_of(lambda number: b"" if number == 2 else ANSWER) as (store, server):
         await store.call(Command("first"))
