@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Browser:
-    """What the tests ask of it. `errors` are what the page complained about since it was opened."""
+    """A browser that shows one page at a time. `errors` are the messages of its console since the page was opened."""
 
     def __init__(self) -> None:
         from selenium import webdriver
@@ -43,8 +43,8 @@ class Browser:
 
     def open(self, address: str, size: str = "desk", theme: str = "light") -> None:
         width, height = SIZES[size]
-        self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
-        self.tell(
+        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+        self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
             height=height,
@@ -55,7 +55,7 @@ class Browser:
         self.driver.get_log("performance")
         self.driver.get(address)
 
-    def tell(self, command: str, **parameters: object) -> object:
+    def send(self, command: str, **parameters: object) -> object:
         return self.driver.execute_cdp_cmd(command, parameters)
 
     def run(self, script: str, *arguments: object) -> object:
@@ -64,7 +64,7 @@ class Browser:
     def errors(self) -> list[str]:
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
-    def asked_for(self) -> list[str]:
+    def requests(self) -> list[str]:
         """The addresses of every request since the page was opened."""
         import json
 

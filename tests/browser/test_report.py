@@ -41,11 +41,11 @@ def page(violated: Finished) -> str:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", list(SIZES))
-def test_it_opens_from_disk_whole_and_asks_for_nothing_else(browser: Browser, page: str, size: str, theme: str) -> None:
+def test_it_opens_from_disk_whole_and_requests_nothing_else(browser: Browser, page: str, size: str, theme: str) -> None:
     browser.open(page, size, theme)
     assert browser.run("return [...document.querySelectorAll('section')].map(each => each.id)") == SECTIONS
     assert browser.errors() == []
-    assert [address for address in browser.asked_for() if not address.startswith("data:")] == [page]
+    assert [address for address in browser.requests() if not address.startswith("data:")] == [page]
     wide, seen = browser.run("return [document.documentElement.scrollWidth, innerWidth]")  # type: ignore[misc]
     assert wide <= seen, "the page is wider than the screen"
     paper = browser.run("return getComputedStyle(document.body).backgroundColor")
@@ -76,15 +76,15 @@ def test_a_reader_can_say_which_order_lost_money_and_when(browser: Browser, page
     assert order[:8] in lede
     assert "is not paid" in lede
     assert at_s in lede
-    told = str(browser.run("return document.querySelector('#wrong').textContent"))
-    assert "lost money" in told
-    assert "its client sent a checkout" in told
+    text = str(browser.run("return document.querySelector('#wrong').textContent"))
+    assert "lost money" in text
+    assert "its client sent a checkout" in text
     pictures = browser.run("return document.querySelectorAll('#wrong svg.sequence').length")
     assert isinstance(pictures, int)
     assert pictures >= 1
 
 
-def test_pointing_tells_and_leaving_is_silent(browser: Browser, page: str) -> None:
+def test_pointing_shows_and_leaving_hides(browser: Browser, page: str) -> None:
     from selenium.webdriver import ActionChains
     from selenium.webdriver.common.by import By
 

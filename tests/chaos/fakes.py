@@ -23,7 +23,7 @@ Answer = tuple[int, Any]
 class Model:
     """The contract, kept: `answer` does what a correct shop does, one call at a time.
 
-    `forgets`: a checkout is told to have happened but charges nobody.
+    `forgets`: a checkout is acknowledged but charges nobody.
     """
 
     forgets: bool = False
@@ -34,8 +34,8 @@ class Model:
     costs: dict[str, list[int]] = field(default_factory=dict)
     made: int = 0
 
-    def answer(self, asked: Call) -> Answer:
-        return getattr(self, f"_{asked.op}")(*map(str, asked.args))
+    def answer(self, call: Call) -> Answer:
+        return getattr(self, f"_{call.op}")(*map(str, call.args))
 
     def _create_user(self) -> Answer:
         self.credit[new := f"u{len(self.credit)}"] = 0
@@ -148,7 +148,7 @@ ROUTES = {path.split("{")[0].rstrip("/"): op for op, (_, path) in OPERATIONS.ite
 
 
 def called(path: str) -> Call:
-    """The operation that a path asks for."""
+    """Return the operation of a path."""
     prefix = next(prefix for prefix in sorted(ROUTES, key=len, reverse=True) if path.startswith(prefix))
     return Call(ROUTES[prefix], tuple(filter(None, path.removeprefix(prefix).split("/"))))
 
@@ -267,7 +267,7 @@ class FakeShop:
 
 
 def environment_of(shop: FakeShop, logs: Path) -> Callable[[Plan], Environment]:
-    """Where `conduct` finds this shop, whatever runtime it asks for."""
+    """Return a function that gives `conduct` this shop, whatever the runtime of its plan."""
 
     async def list_unfinished() -> list[dict[str, Any]]:
         return []

@@ -70,11 +70,11 @@ async def add_and_check_out(_shop: Any, client: Any, rng: Random, rests: Rests) 
 
     adds = [add(number % 2) for number in range(20)]
     outs = [check_out() for _ in range(5)]
-    heard = await asyncio.gather(*adds, *outs)
+    responses = await asyncio.gather(*adds, *outs)
     await rests()
     charged = await order.charged()
-    assert bool(charged) == any(one.outcome == "ok" for one in heard[len(adds) :])
-    added = [one.outcome for one in heard[: len(adds)]]
+    assert bool(charged) == any(response.outcome == "ok" for response in responses[len(adds) :])
+    added = [response.outcome for response in responses[: len(adds)]]
     assert "unknown" not in added
     lines = (await _need(client, "find_order", order.name))["items"]
     assert sum(quantity for _, quantity in lines) == 1 + added.count("ok")
@@ -99,14 +99,14 @@ async def check_out_at_once(shop: Any, client: Any, rng: Random, rests: Rests) -
         shop.kill(name)
 
     victims = [node.name for node in shop.nodes() if node.kind in ("service", "store")]
-    *_, heard = await asyncio.gather(*map(kill, victims), asyncio.gather(*(check_out() for _ in range(CLIENTS))))
+    *_, responses = await asyncio.gather(*map(kill, victims), asyncio.gather(*(check_out() for _ in range(CLIENTS))))
     await shop.heal()
     async with asyncio.timeout(BACK_WITHIN_S):
         while any(node.state != "running" for node in shop.nodes()):
             await asyncio.sleep(0.05)
     await rests()
     charged = await order.charged()
-    outcomes = [one.outcome for one in heard]
+    outcomes = [response.outcome for response in responses]
     assert charged or "ok" not in outcomes, "acknowledged, and nobody has paid"
     assert not charged or {"ok", "unknown"} & {*outcomes}, "all were rejected, and it is paid"
     assert (await client.call("checkout", order.name)).outcome == "ok"

@@ -32,7 +32,7 @@ READS_PER_BATCH = 64
 class Rush:
     """What the thousand checkouts of one item came to."""
 
-    told: Counter[str]
+    outcomes: Counter[str]
     errors: int
     sold: int
     spent: int
@@ -41,8 +41,8 @@ class Rush:
 
     @property
     def holds(self) -> bool:
-        exact = self.sold == self.spent == self.paid == self.told["ok"] == RUSH_STOCK
-        return exact and self.told["fail"] == RUSH_USERS - RUSH_STOCK and not self.errors
+        exact = self.sold == self.spent == self.paid == self.outcomes["ok"] == RUSH_STOCK
+        return exact and self.outcomes["fail"] == RUSH_USERS - RUSH_STOCK and not self.errors
 
 
 @dataclass(slots=True)
@@ -50,10 +50,10 @@ class Siege:
     """What the load under kills came to.
 
     ``recovered_s`` has, for each node, the time from its kill to the first checkout begun after the kill that
-    succeeded, the longest if there were several; ``untrue`` counts orders about which a client was told something false.
+    succeeded, the longest if there were several; ``untrue`` counts orders whose client received a false answer.
     """
 
-    told: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
     sold: int = 0
     spent: int = 0
     charged: int = 0
@@ -74,19 +74,19 @@ async def rush_of(client: ShopClient, say: Say) -> Rush:
     say(f"one item, stock {RUSH_STOCK}; {RUSH_USERS} users with 1 credit each")
     item = await client.need("create_item", 1)
     await client.need("add_stock", item, RUSH_STOCK)
-    users = [heard.value for heard in await all_at_once(client, "create_user", [()] * RUSH_USERS)]
+    users = [response.value for response in await all_at_once(client, "create_user", [()] * RUSH_USERS)]
     await all_at_once(client, "add_funds", [(user, 1) for user in users])
-    orders = [heard.value for heard in await all_at_once(client, "create_order", [(user,) for user in users])]
+    orders = [response.value for response in await all_at_once(client, "create_order", [(user,) for user in users])]
     await all_at_once(client, "add_item", [(order, item, 1) for order in orders])
     say(f"{len(orders)} checkouts at once")
     started = time.monotonic()
-    heard = await all_at_once(client, "checkout", [(order,) for order in orders])
+    responses = await all_at_once(client, "checkout", [(order,) for order in orders])
     seconds = time.monotonic() - started
     funds = await all_at_once(client, "find_user", [(user,) for user in users])
     found = await all_at_once(client, "find_order", [(order,) for order in orders])
     return Rush(
-        told=Counter(one.outcome for one in heard),
-        errors=sum(one.status >= 500 or not one.status for one in heard),
+        outcomes=Counter(response.outcome for response in responses),
+        errors=sum(response.status >= 500 or not response.status for response in responses),
         sold=RUSH_STOCK - (await client.need("find_item", item))["stock"],
         spent=RUSH_USERS - sum(one.value["credit"] for one in funds),
         paid=sum(one.value["paid"] for one in found),
@@ -105,7 +105,7 @@ class Besieged:
         self._client = client
         self._say = say
         self._over = asyncio.Event()
-        self._heard: dict[str, Response] = {}
+        self._responses: dict[str, Response] = {}
         self._successes: list[tuple[float, float]] = []  # begun, answered
 
     async def run(self, victims: list[str]) -> Siege:
@@ -143,9 +143,9 @@ class Besieged:
 
     async def _checkout(self, order: str) -> None:
         begun = time.monotonic()
-        heard = await self._client.call("checkout", order)
-        self._heard[order] = heard
-        if heard.outcome == "ok":
+        response = await self._client.call("checkout", order)
+        self._responses[order] = response
+        if response.outcome == "ok":
             self._successes.append((begun, time.monotonic()))
 
     async def _kill(self, name: str) -> float:
@@ -173,17 +173,17 @@ class Besieged:
         return len(await AdminClient(self._shop.nodes(), self._shop.secret).unfinished())
 
     async def _count(self, siege: Siege) -> None:
-        siege.told.update(heard.outcome for heard in self._heard.values())
+        siege.outcomes.update(response.outcome for response in self._responses.values())
         items = await self._read("find_item", [str(number) for number in range(ITEMS)])
         users = await self._read("find_user", [str(number) for number in range(USERS)])
-        orders = await self._read("find_order", list(self._heard))
-        siege.sold = ITEMS * STOCK - sum(heard.value["stock"] for heard in items)
-        siege.spent = USERS * CREDIT - sum(heard.value["credit"] for heard in users)
-        for order, found in zip(self._heard, orders, strict=True):
-            paid, told = found.value["paid"], self._heard[order].outcome
+        orders = await self._read("find_order", list(self._responses))
+        siege.sold = ITEMS * STOCK - sum(response.value["stock"] for response in items)
+        siege.spent = USERS * CREDIT - sum(response.value["credit"] for response in users)
+        for order, found in zip(self._responses, orders, strict=True):
+            paid, outcome = found.value["paid"], self._responses[order].outcome
             siege.paid += paid
             siege.charged += found.value["total_cost"] if paid else 0
-            siege.untrue += (told == "ok" and not paid) or (told == "fail" and paid)
+            siege.untrue += (outcome == "ok" and not paid) or (outcome == "fail" and paid)
 
     async def _read(self, operation: str, names: list[str]) -> list[Response]:
         found: list[Response] = []

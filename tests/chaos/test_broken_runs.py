@@ -48,11 +48,11 @@ def test_a_correct_shop_holds(fake: Callable[..., Finished]) -> None:
     assert "NOT injected: 1 faults\n  crash on stores" in report
 
 
-def test_a_fault_that_the_runtime_cannot_inject_is_told(fake: Callable[..., Finished]) -> None:
+def test_a_fault_that_the_runtime_cannot_inject_is_reported(fake: Callable[..., Finished]) -> None:
     cut = Recurring("partition", ("order<->stock",), (0.1, 0.1), (0.1, 0.1), (0.35, 0.35), {})
     finished = fake(FakeShop(Model().answer), scenario(cut))
-    told = r"NOT injected: 3 faults\n  partition on order<->stock, 3 times: .*links"
-    assert re.search(told, finished.folder.report.read_text())
+    reported = r"NOT injected: 3 faults\n  partition on order<->stock, 3 times: .*links"
+    assert re.search(reported, finished.folder.report.read_text())
     assert not finished.history.of_kind("fault-start")
 
 
@@ -83,13 +83,13 @@ def test_a_service_that_answers_nonsense_makes_the_verdict_unknown(
 
 
 def test_a_service_that_begins_to_answer_nonsense_never_breaks_the_run(fake: Callable[..., Finished]) -> None:
-    model, asked = Model(), 0
+    model, calls = Model(), 0
 
     def answer(call: Call) -> Answer:
-        nonlocal asked
-        asked += 1
+        nonlocal calls
+        calls += 1
         status, body = model.answer(call)
-        return (status, b"\xff{") if asked > 150 and asked % 3 else (status, body)
+        return (status, b"\xff{") if calls > 150 and calls % 3 else (status, body)
 
     finished = fake(FakeShop(answer))
     assert finished.history.complete

@@ -1,4 +1,4 @@
-"""No request takes more than there is: a real shop whose stores have little memory, and clients who ask for much and leave."""
+"""No request takes more than there is: a real shop whose stores have little memory, and clients that request much and leave."""
 
 import asyncio
 import time

@@ -33,7 +33,7 @@ class Pressure:
 
     def __init__(self, shop: LocalDeployment, client: ShopClient) -> None:
         self.shop = shop
-        self.told: dict[int, int] = {}
+        self.statuses: dict[int, int] = {}
         self.health_ms: list[float] = []
         self.memory_mb: dict[str, float] = {}
         self._client = client
@@ -55,8 +55,8 @@ class Pressure:
             made = await self._client.call("create_order", self._users[number % 8])
             if made.outcome == "ok":
                 await self._client.call("add_item", made.value, self._items[number % 8], 1)
-                heard = await self._client.call("checkout", made.value)
-                self.told[heard.status] = self.told.get(heard.status, 0) + 1
+                response = await self._client.call("checkout", made.value)
+                self.statuses[response.status] = self.statuses.get(response.status, 0) + 1
 
     async def _look(self) -> None:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
@@ -108,7 +108,7 @@ def judged(what: str, transport: str, pressure: Pressure, before_mb: dict[str, f
     grown = {name: round(mb - before_mb[name], 1) for name, mb in pressure.memory_mb.items()}
     p50, p99, most = (pressure.quantile_ms(q) for q in (0.5, 0.99, 1.0))
     say(
-        f"{what}, {transport}: told {pressure.told}; health p50 {p50:.0f} p99 {p99:.0f} max {most:.0f} ms; grown {grown} MB"
+        f"{what}, {transport}: {pressure.statuses}; health p50 {p50:.0f} p99 {p99:.0f} max {most:.0f} ms; grown {grown} MB"
     )
     assert p99 < 100
     assert max(grown.values()) < GROWTH_MB
@@ -123,9 +123,9 @@ async def test_a_broker_that_is_down_for_long(transport: str) -> None:
         await asyncio.sleep(DOWN_S)
         await pressure.shop.restart("broker")
         judged("broker down", transport, pressure, before_mb)
-        paid = pressure.told[200]
+        paid = pressure.statuses[200]
         await asyncio.sleep(6)
-        assert pressure.told[200] > paid, "it sells again"
+        assert pressure.statuses[200] > paid, "it sells again"
         pressure._over = True
         await asyncio.sleep(LIMIT_S)
         say(f"ended after {await ended(pressure.shop):.1f} s")

@@ -36,7 +36,7 @@ assert MANY > 2 * MOST_BATCHES_IN
 
 
 def refused(protocol: str, number: int) -> Any:
-    """A message whose transaction's id has no sequence number: every store refuses what it asks for."""
+    """A message whose transaction's id has no sequence number: every store refuses its command."""
     txn = f"no sequence number {number}"
     if protocol == "saga":
         return Perform(txn, "stock/0", (0, 0), ())
@@ -60,7 +60,7 @@ async def send(shop: LocalDeployment, messages: list[Any]) -> list[int]:
         return await asyncio.gather(*map(post, bodies))
 
 
-async def ask(shop: LocalDeployment, path: str) -> Any:
+async def fetch(shop: LocalDeployment, path: str) -> Any:
     async with (
         aiohttp.ClientSession(headers={http_link.SECRET: shop.secret}) as session,
         session.get(shop.node("stock-1").url + path) as answer,
@@ -68,9 +68,9 @@ async def ask(shop: LocalDeployment, path: str) -> Any:
         return await answer.json()
 
 
-async def until_buried(shop: LocalDeployment, count: int) -> None:
+async def until_dead_lettered(shop: LocalDeployment, count: int) -> None:
     deadline = time.monotonic() + WITHIN_S
-    while (found := (await ask(shop, "/health"))["dead_letters"]) < count:
+    while (found := (await fetch(shop, "/health"))["dead_letters"]) < count:
         assert time.monotonic() < deadline, f"{found} of {count} dead letters"
         await asyncio.sleep(0.05)
 
@@ -88,8 +88,8 @@ async def test_a_message_that_the_store_refuses_becomes_a_dead_letter_and_stops_
         assert answers == ([422] * MANY if transport == "http" else [])
         assert (await client.call("checkout", placed)).status == 200
         assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [7], "credit": 7}
-        await until_buried(shop, MANY)
-        listed = await ask(shop, "/internal/dead-letters")
+        await until_dead_lettered(shop, MANY)
+        listed = await fetch(shop, "/internal/dead-letters")
         assert (listed["count"], len(listed["last"])) == (MANY, dead_letter_log.REMEMBERED)
         assert all("no sequence number" in letter["begins"] for letter in listed["last"])
         if TRANSPORTS[transport].broker:
@@ -106,8 +106,8 @@ async def test_a_batch_loses_its_refused_messages_and_no_other() -> None:
         codec, sender = Codec(load("2pc").messages), "order-1"
         batch = codec.encode(sender, [refused("2pc", 0), good, refused("2pc", 1)])
         await TRANSPORTS["streams"].publish(shop.broker_url("order-1"), "stock", batch)
-        await until_buried(shop, 2)
+        await until_dead_lettered(shop, 2)
         (letter,) = await shop.dead_letters()
         assert codec.decode(letter) == (sender, [refused("2pc", 0), refused("2pc", 1)])
-        (row,) = await ask(shop, "/internal/txns/somebody.1")
+        (row,) = await fetch(shop, "/internal/txns/somebody.1")
         assert row["state"] in ("prepared", "conflict:aborted"), "carried out; nobody ever began it"

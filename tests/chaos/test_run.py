@@ -43,10 +43,10 @@ LEFT = {
 @pytest.mark.parametrize("runtime", EVERY_RUNTIME)
 def test_a_short_run_holds_and_leaves_a_folder_that_is_judged_the_same(runtime: str, tmp_path: Path) -> None:
     need(runtime)
-    heard: list[Any] = []
+    received: list[Any] = []
     lasts_s = 3.0 if runtime == "local" else 8.0  # a container takes seconds to start where others work
     what = scenario(crash("order", for_s=0.3), crash("stock-store", at_s=1.2), duration_s=lasts_s)
-    finished = conduct(Plan(what, "2pc", 11, runtime=runtime), tmp_path, (heard.append,))
+    finished = conduct(Plan(what, "2pc", 11, runtime=runtime), tmp_path, (received.append,))
     assert finished.judgement.verdict == Verdict.HOLDS, finished.judgement.reasons
     folder = finished.folder.path
     assert {path.name for path in folder.iterdir()} == LEFT
@@ -54,7 +54,7 @@ def test_a_short_run_holds_and_leaves_a_folder_that_is_judged_the_same(runtime: 
     assert folder.name.endswith("-2pc-11")
     history = load(folder / "history.ndjson")
     assert examine(history) == finished.judgement
-    assert heard == sorted([*history.operations, *history.events], key=heard.index)
+    assert received == sorted([*history.operations, *history.events], key=received.index)
     phases = [event.data["name"] for event in history.of_kind("phase")]
     assert phases == ["up", "setup", "load", "heal", "final"]
     assert [event.data["target"] for event in history.of_kind("fault-start")] == ["order", "stock-store"]
@@ -69,7 +69,7 @@ def test_a_short_run_holds_and_leaves_a_folder_that_is_judged_the_same(runtime: 
 
 
 @pytest.mark.parametrize("runtime", EVERY_RUNTIME)
-def test_a_shop_without_a_protocol_is_caught_and_the_report_tells_what_happened_to_an_order(
+def test_a_shop_without_a_protocol_is_caught_and_the_report_explains_what_happened_to_an_order(
     runtime: str, tmp_path: Path
 ) -> None:
     """Order dies each time between stock, which has taken the items by then, and payment: one client, so exactly there.
@@ -154,6 +154,6 @@ def test_an_interrupt_leaves_the_history_and_no_process(tmp_path: Path, number: 
     (run,) = list_folders(tmp_path / "wdm-runs")
     history = load(run / "history.ndjson")
     assert not history.complete
-    # What clients asked once the set-up was over; on a busy machine the pause comes before the first checkout.
+    # The requests after the set-up; on a busy machine the pause comes before the first checkout.
     assert any(operation.op in ("create_order", "checkout") for operation in history.operations)
     assert "because interrupted" in (run / "report.txt").read_text()

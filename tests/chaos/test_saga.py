@@ -33,7 +33,7 @@ async def test_kills_under_load_lose_nothing(workers: int) -> None:
     victims = ["order-1", "stock-store", "order-store", "payment-1", "stock-1", "payment-store"]
     async with LocalDeployment(spec(workers=workers)) as shop, ShopClient(shop.url) as client:
         siege = await Besieged(shop, client, quiet).run(victims)
-    assert siege.told["ok"] > 100
+    assert siege.outcomes["ok"] > 100
     assert (siege.sold, siege.spent) == (2 * siege.paid, siege.charged)
     assert (siege.untrue, siege.stuck) == (0, 0)
 

@@ -67,7 +67,7 @@ async def _reserved(shop: LocalDeployment, client: ShopClient, protocol: str) ->
 
 
 async def _at_rest(shop: LocalDeployment) -> None:
-    """A step that payment did not answer is asked for again after seconds."""
+    """A step that payment did not answer is sent again after seconds."""
     deadline = time.monotonic() + UNTIL_S
     while left := await AdminClient(shop.nodes(), shop.secret).unfinished():
         assert time.monotonic() < deadline, f"still unfinished: {left}"

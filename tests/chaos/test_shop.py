@@ -19,9 +19,9 @@ def quiet(_: str) -> None:
 
 
 async def sells_what_there_is(client: ShopClient) -> None:
-    """A thousand checkouts at once of one item: as many are told yes as there were of it, and nobody hears an error."""
+    """A thousand checkouts at once of one item: as many are acknowledged as there were pieces, and none ends in an error."""
     rush = await rush_of(client, quiet)
-    assert dict(rush.told) == {"ok": RUSH_STOCK, "fail": RUSH_USERS - RUSH_STOCK}
+    assert dict(rush.outcomes) == {"ok": RUSH_STOCK, "fail": RUSH_USERS - RUSH_STOCK}
     assert (rush.sold, rush.spent, rush.paid, rush.errors) == (RUSH_STOCK, RUSH_STOCK, RUSH_STOCK, 0)
 
 
@@ -63,7 +63,7 @@ async def test_kills_lose_no_reservation() -> None:
         for number in range(3):
             there = await client.need("find_item", str(number))
             await client.need("subtract_stock", str(number), there["stock"])
-    assert siege.told["ok"] > 100
+    assert siege.outcomes["ok"] > 100
     assert (siege.sold, siege.spent) == (2 * siege.paid, siege.charged)
     assert (siege.untrue, siege.stuck) == (0, 0)
 
@@ -80,7 +80,7 @@ async def test_kills_lose_no_reservation() -> None:
 async def test_kills_under_load_lose_nothing(runtime: str, workers: int, victims: list[str]) -> None:
     async with deployment(runtime, spec(workers=workers)) as shop, ShopClient(shop.url) as client:
         siege = await Besieged(shop, client, quiet).run(victims)
-    assert siege.told["ok"] > 100
+    assert siege.outcomes["ok"] > 100
     assert (siege.sold, siege.spent) == (2 * siege.paid, siege.charged)
     assert (siege.untrue, siege.stuck) == (0, 0)
 
@@ -114,8 +114,8 @@ async def test_a_crash_between_two_effects_is_repaired(runtime: str, failpoint: 
         placed = await order(client, buyer, (name, 2))
         victim = f"{failpoint.partition(':')[0]}-1"
         first_life = shop.node(victim).pid
-        heard = await client.call("checkout", placed)
-        assert heard.outcome != "fail"
+        response = await client.call("checkout", placed)
+        assert response.outcome != "fail"
         while shop.node(victim).pid in (first_life, None):
             await asyncio.sleep(0.02)
         await shop.serving(victim)
@@ -176,8 +176,8 @@ async def test_a_checkout_that_waits_too_long_did_not_happen(runtime: str) -> No
         name, buyer = await item(client, 9), await user(client, 9)
         placed = await order(client, buyer, (name, 1))
         await take_down(shop, "payment-1")
-        heard = await client.call("checkout", placed)
-        assert (heard.status, "nothing happened" in str(heard.value)) == (409, True)
+        response = await client.call("checkout", placed)
+        assert (response.status, "nothing happened" in str(response.value)) == (409, True)
         await shop.restart("payment-1")
         assert not await is_paid(client, placed)
         assert (await stock_of(client, name), await credit_of(client, buyer)) == (9, 9)

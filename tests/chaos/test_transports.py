@@ -74,7 +74,7 @@ async def test_a_checkout_waits_for_its_broker_and_services_answer_meanwhile(run
 
 
 async def queues_may_be_killed(shop: LocalDeployment) -> None:
-    """RabbitMQ 3.10 writes the first term of a new quorum queue to the disk a second or two later, and tells nobody: killed
+    """RabbitMQ 3.10 writes the first term of a new quorum queue to the disk a second or two later, without notice: killed
     before, it never elects a leader for that queue again.
     """
     if shop.spec.transport == "rabbitmq":
@@ -145,8 +145,8 @@ async def test_two_instances_share_the_work_and_one_may_die_for_good(runtime: st
             assert (await client.call("checkout", await order(client, buyer, (name, 1)))).status == 200
         for victim in ("stock-1", "payment-2"):
             shop.kill(victim, stay_down=True)
-        heard = [await client.call("checkout", await order(client, buyer, (name, 1))) for _ in range(4)]
+        responses = [await client.call("checkout", await order(client, buyer, (name, 1))) for _ in range(4)]
         deadline = time.monotonic() + 20.0
         while (await client.call("checkout", await order(client, buyer, (name, 1)))).status != 200:
             assert time.monotonic() < deadline
-        assert "unknown" not in {one.outcome for one in heard}
+        assert "unknown" not in {response.outcome for response in responses}

@@ -69,7 +69,7 @@ def poor_then_rich(builder: HistoryBuilder) -> None:
 
 
 def locked_then_read(builder: HistoryBuilder) -> None:
-    """A last read that meets a lock, and is asked again."""
+    """A last read that meets a lock, and is repeated."""
     place = nth(builder, "find_order", "o3", number=-1)
     read = builder.operations[place]
     later = max(each.completed_ns for each in builder.operations) + MS
@@ -120,7 +120,7 @@ BENIGN: dict[str, Edit] = {
     "a fault, and requests are served after it": lambda: a_run(middle=outages.served_after),
     "a fault, and nothing to sell after it": lambda: a_run(middle=outages.sold_out_after),
     "a fault that ends with the load": lambda: a_run(middle=outages.away_until_the_end),
-    "a fault, and no checkout is requested after it": lambda: a_run(middle=outages.nothing_asked_after),
+    "a fault, and no checkout is requested after it": lambda: a_run(middle=outages.no_checkout_after),
     "a rejection with the ids of its request": outcome(
         "checkout", "o1", value={"error": "not enough", "order_id": "o1"}
     ),

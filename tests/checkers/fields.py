@@ -36,7 +36,7 @@ ABOUT = {
     "user_id": By("answers", "a refusal about another user"),
     ERROR: DENIAL,
 }
-"""Of every refusal, whatever was asked."""
+"""The fields of every refusal, whatever its request."""
 
 FIELDS: dict[tuple[str, str], By | ByTest] = {
     ("POST /orders/create/{user}", "order_id"): By("answers", "an order's id given out twice"),

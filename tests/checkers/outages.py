@@ -52,7 +52,7 @@ def killed(
     builder.mark("fault-end", fault="crash", target=name)
 
 
-def asked_in_vain(
+def unsuccessful_checkouts(
     builder: HistoryBuilder, names: Sequence[str], every_ms: int = SECOND, outcome: str = "unknown"
 ) -> None:
     for name in names:
@@ -64,7 +64,7 @@ def served_after(builder: HistoryBuilder) -> None:
     nodes(builder)
     mine = orders(builder, 4)
     killed(builder)
-    asked_in_vain(builder, mine[:3])
+    unsuccessful_checkouts(builder, mine[:3])
     builder.now += 5 * SECOND
     builder.record("checkout", mine[3], process=43)
 
@@ -74,14 +74,14 @@ def nobody_served_after(builder: HistoryBuilder) -> None:
     nodes(builder)
     mine = orders(builder, 10)
     killed(builder)
-    asked_in_vain(builder, mine)
+    unsuccessful_checkouts(builder, mine)
 
 
 def refused_for_no_reason_after(builder: HistoryBuilder) -> None:
     nodes(builder)
     mine = orders(builder, 10)
     killed(builder)
-    asked_in_vain(builder, mine, outcome="fail")
+    unsuccessful_checkouts(builder, mine, outcome="fail")
 
 
 def sold_out_after(builder: HistoryBuilder) -> None:
@@ -89,11 +89,11 @@ def sold_out_after(builder: HistoryBuilder) -> None:
     nodes(builder)
     mine = orders(builder, 10, item="i2")
     killed(builder)
-    asked_in_vain(builder, mine, outcome="fail")
+    unsuccessful_checkouts(builder, mine, outcome="fail")
 
 
 def nothing_can_be_placed_after(builder: HistoryBuilder) -> None:
-    """No checkout is asked for, because no order comes about."""
+    """No checkout is requested, because no order comes about."""
     nodes(builder)
     killed(builder)
     for _ in range(8):
@@ -105,10 +105,10 @@ def away_until_the_end(builder: HistoryBuilder) -> None:
     """A node that is down until the end of the load leaves no time in which requests could be served."""
     nodes(builder)
     mine = orders(builder, 10)
-    killed(builder, for_ms=20 * SECOND, meanwhile=lambda: asked_in_vain(builder, mine))
+    killed(builder, for_ms=20 * SECOND, meanwhile=lambda: unsuccessful_checkouts(builder, mine))
 
 
-def nothing_asked_after(builder: HistoryBuilder) -> None:
+def no_checkout_after(builder: HistoryBuilder) -> None:
     nodes(builder)
     killed(builder)
     builder.now += 10 * SECOND

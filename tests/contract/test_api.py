@@ -109,9 +109,9 @@ UNKNOWN = (
 
 @pytest.mark.parametrize("call", UNKNOWN, ids=lambda call: call[0])
 async def test_an_unknown_id_is_named(client: ShopClient, call: tuple[str | int, ...]) -> None:
-    heard = await client.call(str(call[0]), *call[1:])
-    assert heard.status == 404
-    assert "nothing" in str(heard.value)
+    response = await client.call(str(call[0]), *call[1:])
+    assert response.status == 404
+    assert "nothing" in str(response.value)
 
 
 async def test_an_item_that_does_not_exist_is_not_added(client: ShopClient) -> None:
@@ -132,10 +132,10 @@ async def test_a_malformed_amount_is_refused_everywhere(client: ShopClient, text
     calls += [("add_funds", buyer, text), ("pay", buyer, text), ("add_item", placed, name, text)]
     calls += [("init_items", text, 1, 1), ("init_users", 1, text), ("init_orders", 1, 1, text, 1)]
     for operation, *args in calls:
-        heard = await client.call(operation, *args)
-        assert heard.outcome == "fail", (operation, args, heard)
+        response = await client.call(operation, *args)
+        assert response.outcome == "fail", (operation, args, response)
         if text:  # an empty path segment is no route at all
-            assert text in str(heard.value)
+            assert text in str(response.value)
     assert await state(client, placed, [name], buyer) == {"paid": False, "stock": [5], "credit": 5}
 
 
@@ -168,9 +168,9 @@ async def test_a_checkout_without_stock_or_credit_changes_nothing_and_can_be_rep
 ) -> None:
     plenty, scarce, buyer = await item(client, 100), await item(client, stock), await user(client, credit)
     placed = await order(client, buyer, (plenty, 2), (scarce, 2))
-    heard = await client.call("checkout", placed)
-    assert heard.outcome == "fail"
-    assert scarce in str(heard.value) or buyer in str(heard.value)
+    response = await client.call("checkout", placed)
+    assert response.outcome == "fail"
+    assert scarce in str(response.value) or buyer in str(response.value)
     unchanged = {"paid": False, "stock": [100, stock], "credit": credit}
     assert await state(client, placed, [plenty, scarce], buyer) == unchanged
     await client.need("add_stock", scarce, 10)
@@ -183,8 +183,8 @@ async def test_a_checkout_without_stock_or_credit_changes_nothing_and_can_be_rep
 async def test_a_checkout_for_a_user_who_does_not_exist_names_the_user(client: ShopClient) -> None:
     name = await item(client, 5)
     placed = await order(client, "nobody", (name, 1))
-    heard = await client.call("checkout", placed)
-    assert (heard.status, "nobody" in str(heard.value)) == (404, True)
+    response = await client.call("checkout", placed)
+    assert (response.status, "nobody" in str(response.value)) == (404, True)
     assert await stock_of(client, name) == 5
 
 
@@ -201,8 +201,8 @@ async def test_a_paid_order_is_not_charged_again(client: ShopClient) -> None:
 async def test_checkouts_of_one_order_at_once_are_one_effect_and_one_answer(client: ShopClient) -> None:
     name, buyer = await item(client, 50), await user(client, 50)
     placed = await order(client, buyer, (name, 1))
-    heard = await all_at_once(client, "checkout", [(placed,)] * 20)
-    assert {one.status for one in heard} == {200}
+    responses = await all_at_once(client, "checkout", [(placed,)] * 20)
+    assert {response.status for response in responses} == {200}
     assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [49], "credit": 49}
 
 
@@ -244,16 +244,16 @@ async def test_an_order_takes_no_items_while_it_is_checked_out(shop: LocalDeploy
     await shop.settled()
     try:
         checkout = asyncio.ensure_future(client.call("checkout", placed))
-        # The price of an item that is being bought would be told when the checkout has ended.
+        # The price of an item that is being bought would be answered when the checkout has ended.
         other = await item(client, 1)
         async with asyncio.timeout(10):
-            while (heard := await client.call("add_item", placed, other, 0)).outcome == "ok":
+            while (response := await client.call("add_item", placed, other, 0)).outcome == "ok":
                 await asyncio.sleep(0.01)
     finally:
         shop.resume("payment-1")
     # Where a checkout is one command on one store, it is over before anybody can look.
     why = "being checked out" if load(shop.spec.protocol).layout is Layout.SEPARATE else "the order is paid"
-    assert (heard.status, why in str(heard.value)) == (409, True)
+    assert (response.status, why in str(response.value)) == (409, True)
     assert (await checkout).status == 200
 
 
@@ -273,8 +273,8 @@ async def test_opposite_orders_do_not_block_each_other(client: ShopClient) -> No
     for number in range(100):
         lines = [(items[number % 2], 1), (items[1 - number % 2], 1)]
         placed.append(await order(client, users[number // 2 % 2], *lines))
-    heard = await all_at_once(client, "checkout", [(one,) for one in placed])
-    assert {one.status for one in heard} == {200}
+    responses = await all_at_once(client, "checkout", [(one,) for one in placed])
+    assert {response.status for response in responses} == {200}
     assert [await stock_of(client, one) for one in items] == [900, 900]
     assert sum([await credit_of(client, one) for one in users]) == 1_800
 
@@ -339,5 +339,5 @@ async def test_names_with_odd_characters_are_just_names(client: ShopClient) -> N
     buyer = "a user/with: ödd %41 characters"
     placed = await client.need("create_order", buyer)
     assert (await client.need("find_order", placed))["user_id"] == buyer
-    heard = await client.call("find_user", buyer)
-    assert (heard.status, buyer in str(heard.value)) == (404, True), quote(buyer)
+    response = await client.call("find_user", buyer)
+    assert (response.status, buyer in str(response.value)) == (404, True), quote(buyer)

@@ -68,7 +68,8 @@ async def test_an_id_that_is_a_path_is_looked_up_as_a_name_and_at_once(client: S
     for odd in ("a/b", "health?", "a#b", "a%2Fb", "%", "a b"):
         response = await client.call("add_item", placed, odd, 1)
         assert (response.status, response.value) == (404, {"error": "unknown id", "item_id": odd})
-    assert loop.time() - began < 4.0  # the time limit of this shop, in which a peer without an answer is asked again
+    # The time limit of this shop is 4 s, in which an unanswered request to a peer is repeated.
+    assert loop.time() - began < 4.0
 
 
 async def test_a_secret_of_any_bytes_is_only_wrong(shop: LocalDeployment) -> None:

@@ -26,7 +26,7 @@ NAMED: dict[str, frozenset[str]] = {
     "no-persistence": frozenset({"lost-over-kill"}),
 }
 """The defects of which the grade sheet has to name one, by planted fault. From outside, a call whose failure was counted as
-success is a paid order without a charge; only beside a kill can it be told apart.
+success is a paid order without a charge; only beside a kill can it be distinguished.
 """
 
 ISOLATION = {"asyncio": "read-uncommitted"}

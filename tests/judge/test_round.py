@@ -58,15 +58,15 @@ class LateShop(Model):
         self.connections += 1
         return Client(self.of_the_history if self.connections == 1 else self.answer)
 
-    def of_the_history(self, asked: Call) -> Answer:
-        if asked.op == "checkout" and self.pending is None:
-            self.pending = str(asked.args[0])
+    def of_the_history(self, call: Call) -> Answer:
+        if call.op == "checkout" and self.pending is None:
+            self.pending = str(call.args[0])
             return 500, "no answer of the payment"
-        if asked.op.startswith("find_"):
+        if call.op.startswith("find_"):
             self.final_reads += 1
             if self.final_reads == self.late and self.pending:
                 self._checkout(self.pending)
-        return self.answer(asked)
+        return self.answer(call)
 
 
 def examination(folder: Path, shop: ExaminedShop, **limits: float) -> Examination:
@@ -110,9 +110,9 @@ class SlowToReturn(FakeShop):
         self.down_until_s = asyncio.get_running_loop().time() + self.down_s
         super().kill(name, stay_down=stay_down)
 
-    def reply(self, asked: Call) -> Answer:
-        down = asked.op == "checkout" and asyncio.get_running_loop().time() < self.down_until_s
-        return (503, "down") if down else self.model.answer(asked)
+    def reply(self, call: Call) -> Answer:
+        down = call.op == "checkout" and asyncio.get_running_loop().time() < self.down_until_s
+        return (503, "down") if down else self.model.answer(call)
 
 
 async def test_a_node_is_killed_only_when_the_shop_serves_again(tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ def served(operations: list[Operation], first: Event, second: Event) -> list[boo
 async def test_an_accepted_checkout_is_an_answer_and_no_sale(tmp_path: Path) -> None:
     model = Model()
 
-    def accept(asked: Call) -> Answer:
-        return (202, "later") if asked.op == "checkout" else model.answer(asked)
+    def accept(call: Call) -> Answer:
+        return (202, "later") if call.op == "checkout" else model.answer(call)
 
     shop = ExaminedShop(URL, lambda _: Client(accept), ExternalRuntime(URL, []))
     grade = await Load().examine(examination(tmp_path, shop), within_s=3.5)
