@@ -57,9 +57,9 @@ async def test_an_open_loop_counts_a_pause_for_every_request_due_in_it() -> None
         async with asyncio.TaskGroup() as group:
             group.create_task(generator.open_loop(RATE_PER_S, "fixed", Random(1), over))
             group.create_task(stall(deployment, 2.0))
-        asked = [each for each in tape.history().operations if each.op == "checkout"]
-        assert len(asked) >= 0.97 * RATE_PER_S * 6
-        assert all(each.due_ns is not None and each.due_ns <= each.invoked_ns for each in asked)
+        checkouts = [each for each in tape.history().operations if each.op == "checkout"]
+        assert len(checkouts) >= 0.97 * RATE_PER_S * 6
+        assert all(each.due_ns is not None and each.due_ns <= each.invoked_ns for each in checkouts)
         assert 1_000 * PAUSE_S * 0.85 <= quantile_ms(tape, 0.99) <= 1_000 * PAUSE_S * 2
         # A third of the time nobody was served: so many of those who came waited for about half of the pause.
         assert quantile_ms(tape, 0.75) > 100

@@ -159,23 +159,23 @@ def test_the_default_candidates_have_safeguards_for_their_claims() -> None:
 
 
 async def test_a_late_generator_still_sends_every_due_request() -> None:
-    """The loop stands still until the end: everybody who would have come meanwhile is asked for, and nobody after."""
+    """The loop stands still until the end: every request that was due meanwhile is sent, and none after."""
 
-    class Deaf:
-        async def do(self, asked: Call, due_ns: int) -> Operation:
-            return Operation(0, asked.op, list(asked.args), due_ns, due_ns, "ok")
+    class Immediate:
+        async def do(self, call: Call, due_ns: int) -> Operation:
+            return Operation(0, call.op, list(call.args), due_ns, due_ns, "ok")
 
     class UnmeasuredSessions(SessionPool):
         def acquire(self) -> Session:
-            return Deaf()  # type: ignore[return-value]
+            return Immediate()  # type: ignore[return-value]
 
-    heard: list[Operation] = []
+    operations: list[Operation] = []
     sessions = UnmeasuredSessions(None)  # type: ignore[arg-type]
-    generator = LoadGenerator(sessions, map(str, itertools.count()), time.monotonic_ns, heard.append)
+    generator = LoadGenerator(sessions, map(str, itertools.count()), time.monotonic_ns, operations.append)
     over = asyncio.Event()
     asyncio.get_running_loop().call_soon(lambda: (time.sleep(0.3), over.set()))
     began_ns = time.monotonic_ns()
     await generator.open_loop(1_000, "fixed", Random(1), over)
-    assert len(heard) >= 290
-    assert max(each.invoked_ns for each in heard) <= time.monotonic_ns()
-    assert len(heard) <= (time.monotonic_ns() - began_ns) / 1e6 + 2
+    assert len(operations) >= 290
+    assert max(each.invoked_ns for each in operations) <= time.monotonic_ns()
+    assert len(operations) <= (time.monotonic_ns() - began_ns) / 1e6 + 2

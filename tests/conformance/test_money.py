@@ -1,6 +1,6 @@
 """The shop's reckoning against one that shares no line with it: a few dicts, and the arithmetic of a child.
 
-Twins that were told the same wrong thing agree. So every course of the shop (prices that change, lines that come and go, stock,
+Twins that implement the same wrong rule agree. So every course of the shop (prices that change, lines that come and go, stock,
 credit and orders set anew, checkouts) is reckoned a third time here, for every protocol, on the pure twin and on a real
 server. Prices and quantities are all that the model knows; it has no locks, no records and no phases.
 """
@@ -127,7 +127,7 @@ def unprotected(run: Run, txn: str, order: str) -> bool:
 
 CHECKOUT = {"2pc": two_phase, "saga": saga, "lua": lua, "unprotected": unprotected}
 
-# ---------------------------------------------------------------- one course, told to both
+# ---------------------------------------------------------------- one course for both
 
 ids, few = st.sampled_from(IDS), st.integers(0, 4)
 COURSE = st.lists(
@@ -149,8 +149,8 @@ def open_shop(run: Run) -> None:
         run("create_order", str(order), str(order))
 
 
-def tell(run: Run, protocol: Protocol, number: int, what: str, *args: Any) -> bool | None:
-    """One step, as a service would ask it of the store. Whether it was done, or None for what cannot be refused."""
+def perform(run: Run, protocol: Protocol, number: int, what: str, *args: Any) -> bool | None:
+    """Perform one step as a service does. Return whether it was done, or None for a step that cannot be refused."""
     match what, args:
         case "add", (order, item, quantity):
             price = run("find_account", f"item:{item}")[2]
@@ -182,7 +182,7 @@ def follow(run: Run, protocol: Protocol, course: list[tuple[Any, ...]]) -> None:
     model = Model()
     open_shop(run)
     for number, (what, *args) in enumerate(course):
-        did, should = tell(run, protocol, number, what, *args), getattr(model, what)(*args)
+        did, should = perform(run, protocol, number, what, *args), getattr(model, what)(*args)
         assert did == should, (what, args)
         looked_at(run, model)
 

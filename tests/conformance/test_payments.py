@@ -55,11 +55,11 @@ def test_what_was_taken_is_given_back_once_and_nothing_else(course: list[Command
     purse: dict[str, int] = {"user:0": 5}
     taken: dict[tuple[str, str], int] = {}
     for command in course:
-        told, (user, *args) = shop.run(command, 0), command.args
+        result, (user, *args) = shop.run(command, 0), command.args
         if command.name == "init_accounts":
             purse["user:0"] = command.args[3]
             taken = {place: amount for place, amount in taken.items() if place[0] != "user:0"}
-        elif told[0] == "ok":
+        elif result[0] == "ok":
             _reckon(purse, taken, command.name, user, args)
         balances = {key: found["balance"] for key, found in shop.tables.items() if key.startswith("user:")}
         assert balances == purse

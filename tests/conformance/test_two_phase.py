@@ -152,7 +152,7 @@ CORNERS = {
         Command("doubts", ("", STEP_MS)),
         Command("doubts", ("", 2 * STEP_MS)),
     ],
-    "doubts that were all asked about at one moment": [
+    "inquiries about all doubts at one moment": [
         prepare("a.3", 2, "item:0"),
         prepare("a.1", 1, "item:0"),
         prepare("a.2", 3, "item:1"),
@@ -264,7 +264,7 @@ CORNERS = {
         Command("open", ("b~12.0", "o", "b")),
         Command("open", ("b~12.1", "o", "b")),
     ],
-    "more in doubt than one sweep asks about": [
+    "more in doubt than one sweep inquires about": [
         *(Command("create_account", (f"item:{number}", 9, 1)) for number in range(120)),
         *(prepare(f"a.{number}", number, f"item:{number}") for number in range(120)),
         Command("doubts", ("", 100)),

@@ -66,7 +66,7 @@ class Payment(Shared):
 
 
 class Stock(Shared):
-    """Items and their stock. `txns` has the state and the quantities of each checkout that asked for stock."""
+    """Items and their stock. `txns` has the state and the quantities of each checkout that requested stock."""
 
     name, kind, column = "stock", "item", "stock"
 
