@@ -2,7 +2,7 @@
 
 import json
 import secrets
-import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,7 @@ def test_no_flag_but_the_runtime_leaves_the_simulator(flags: list[str], monkeypa
         requests.append((plan.runtime, count))
         return 0
 
-    monkeypatch.setattr(sys.modules["wdm.commands.chaos"], "seeds_in_the_simulator", note)
+    monkeypatch.setattr(import_module("wdm.commands.chaos"), "seeds_in_the_simulator", note)
     assert main(["chaos", *flags]) == 0
     assert requests == [("sim", 50)]
 
