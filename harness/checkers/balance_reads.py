@@ -134,10 +134,10 @@ def _timelines(creations: Creations, account: AccountModel, loose_ns: int) -> li
     effect.
     """
     made = sorted(creations.of(account.kind, account.id), key=lambda creation: creation.invoked_ns)
-    ends = [*(creation.invoked_ns for creation in made[1:]), FOREVER]
+    ends = [creation.invoked_ns for creation in made[1:]]
     timelines = []
     latest_ns = -1
-    for last, end_ns in zip(made, ends, strict=True):
+    for last, end_ns in zip(made, [*ends, FOREVER], strict=False):  # without a creation there is no span
         if latest_ns < last.invoked_ns and last.outcome == "ok":
             timelines.append(_timeline(account, last, min(end_ns, loose_ns)))
         latest_ns = max(latest_ns, until(last))

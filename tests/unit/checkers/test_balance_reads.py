@@ -22,3 +22,11 @@ def test_a_reset_that_begins_when_another_ends_leaves_the_balance_unknown(run, b
     run.op("init_users", 3, 50, at=(begin, 30))
     run.see_user("1", 50)
     assert balance_reads.check(run.history()).figures["reads_skipped"] == skipped
+
+
+def test_reads_of_an_account_without_a_creation_are_counted_as_skipped(run):
+    run.user("1", 50)
+    run.see_user("1", 50)
+    run.see_user("stranger", 7)
+    finding = balance_reads.check(run.history())
+    assert (finding.figures["reads"], finding.figures["reads_skipped"]) == (1, 1)
