@@ -48,9 +48,11 @@ class Slack:
         inside = max(0, min(wanted, self.high - self.low))
         if self._bitmap is not None:
             return wanted - _nearest_bit(self._bitmap, inside)
-        # Among amounts that divide each other, the greedy choice of the largest leaves the least rest.
+        # Among amounts that divide each other, the greedy choice of the largest leaves the least rest. The sums are symmetric:
+        # the least rest of what is left out of all amounts is the distance from the next larger sum.
         if self._chain:
-            return wanted - inside + _greedy(self._counts, inside)
+            below, above = _greedy(self._counts, inside), _greedy(self._counts, self.high - self.low - inside)
+            return wanted - inside + (below if below < above else -above)
         return wanted - inside
 
 

@@ -1,5 +1,7 @@
 """The verdict on the requests after the first fault."""
 
+import pytest
+
 from harness.checkers import availability, judge
 from harness.report.text import headline, render
 from tests.checkers import outages
@@ -60,3 +62,15 @@ def test_no_served_request_is_unknown_with_a_reason():
     (reason,) = judgement.reasons
     assert reason.startswith("availability: no checkout was served any more after the first fault, at ")
     assert "10 of them while every service was available" in reason
+
+
+@pytest.mark.parametrize(("tries", "verdict"), [(2, "holds"), (3, "unknown")])
+def test_up_to_two_requests_may_be_lost(tries, verdict):
+    def play(builder):
+        outages.nodes(builder)
+        names = outages.orders(builder, tries)
+        outages.killed(builder)
+        outages.unsuccessful_checkouts(builder, names)
+        builder.now += 5 * outages.SECOND
+
+    assert availability.check(a_run(middle=play).history()).verdict == verdict

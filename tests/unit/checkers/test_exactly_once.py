@@ -3,7 +3,7 @@
 import pytest
 
 from harness.checkers import atomicity, exactly_once
-from harness.checkers.finding import Verdict
+from harness.checkers.finding import KEPT, Verdict
 
 
 def found(run):
@@ -99,3 +99,49 @@ def test_a_lost_withdrawal(run):
     run.phase("final")
     run.see_user("1", 50)
     assert found(run) == ["acknowledged-effect-lost"]
+
+
+@pytest.mark.parametrize(
+    ("checker", "explainer", "credit"), [(exactly_once, "_multiple", 80), (atomicity, "_partial_effect", 100)]
+)
+def test_only_as_many_violations_of_a_name_are_explained_as_are_kept(run, monkeypatch, checker, explainer, credit):
+    for number in range(KEPT + 2):
+        run.user(f"{number}", 100)
+        run.item(f"{number}", 20, price=5)
+        run.order(f"{number}", f"{number}", (f"{number}", 2))
+        run.op("checkout", f"{number}", process=1)
+    run.phase("final")
+    for number in range(KEPT + 2):
+        run.see_user(f"{number}", credit)
+        run.see_item(f"{number}", 18, price=5)
+        run.see_order(f"{number}", f"{number}", (f"{number}", 2), paid=True, total=10)
+    explain, explained = getattr(checker, explainer), []
+    monkeypatch.setattr(checker, explainer, lambda *args: explained.append(args) or explain(*args))
+    finding = checker.check(run.history())
+    assert len(finding.violations) == len(explained) == KEPT
+    assert list(finding.figures["violations"].values()) == [KEPT + 2]
+
+
+def test_an_order_of_which_a_line_was_removed_can_be_lost(checkout_run):
+    run = checkout_run(["fail"], credit=100, stock=20, paid=False, end=False)
+    run.op("remove_item", "o", "7")
+    run.phase("final")
+    run.op("find_order", "o", outcome="fail", value="no such thing")
+    assert found(run) == ["acknowledged-creation-lost"]
+    run.op("remove_order", "o", at=(20, 21))
+    assert found(run) == []
+
+
+def test_another_explanation_that_fits_as_well_is_mentioned(run):
+    """If 10 are missing, then the deposit or once the order's amount; 20 are twice the order's amount."""
+    run.user("1", 10)
+    run.item("7", 20, price=10)
+    run.order("o", "1", ("7", 1))
+    run.op("checkout", "o", process=1)
+    run.phase("final")
+    for credit, mentioned in ((-20, False), (-10, True)):
+        run.see_user("1", credit)
+        run.see_item("7", 19, price=10)
+        run.see_order("o", "1", ("7", 1), paid=True, total=10)
+        explanations = [violation.explanation for violation in exactly_once.check(run.history()).violations]
+        assert ["Another explanation fits" in explanation for explanation in explanations] == [mentioned]
