@@ -86,7 +86,7 @@ def _as_set(account: AccountModel) -> _Key | None:
     if account.opening is None or account.possible_openings or any(move.outcome != "ok" for move in account.moves):
         return None
     amounts = [share for order, share in account.draws if order.attempts]
-    if any(share.bit_count() != 1 or share < 0 for share in amounts) or len(set(amounts)) < len(amounts):
+    if any(share < 1 or share.bit_count() != 1 for share in amounts) or len(set(amounts)) < len(amounts):
         return None
     since_ns = max((move.completed_ns for move in account.moves), default=account.set_ns)
     if any(attempt.invoked_ns < since_ns for order, _ in account.draws for attempt in order.attempts):

@@ -7,6 +7,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from protocols.claims import Safeguard
 from protocols.core import Command, Config
 from protocols.saga import PROTOCOL
 from protocols.saga.commands import ENDED, LINES
@@ -72,15 +73,48 @@ def test_the_twin_and_the_real_commands_agree(server: redis.Redis, sequences: An
     agree()
 
 
+AS_MANY_AS_ARE_KEPT = "as many ended sagas as are kept, and more"
+
 # Corners that random sequences reach too seldom.
 CORNERS = {
+    "a checkout that is paid": [
+        Command("begin", ("a.0", "o", "order-1")),
+        Command("note", ("a.0", (("no answer", "stock/0", ""),))),
+        Command("txn_log", ("a.0",)),
+        Command("confirm", ("a.0", "o", (("perform", "stock/0", "late"),))),
+        Command("txn_verdict", ("a.0",)),
+        Command("txn_log", ("a.0",)),
+        Command("confirm", ("a.0", "o", ())),
+        Command("abort_saga", ("a.0", "o", ())),
+        Command("note", ("a.0", (("no answer", "stock/0", ""),))),
+        Command("end", ("a.0", ())),
+        Command("list_ended"),
+    ],
+    "a checkout that is paid without more lines": [
+        Command("begin", ("a.0", "o", "order-1")),
+        Command("confirm", ("a.0", "o", ())),
+        Command("txn_log", ("a.0",)),
+    ],
+    "a checkout that is compensated": [
+        Command("begin", ("a.0", "o", "order-1")),
+        Command("abort_saga", ("a.0", "o", (("no answer", "stock/0", ""),))),
+        Command("abort_saga", ("a.0", "o", (("no answer", "stock/0", ""),))),
+        Command("confirm", ("a.0", "o", (("perform", "stock/0", ""),))),
+        Command("txn_log", ("a.0",)),
+        Command("end", ("a.0", (("perform", "stock/0", "late"),))),
+        Command("txn_verdict", ("a.0",)),
+        Command("txn_log", ("a.0",)),
+        Command("confirm", ("a.0", "o", ())),
+        Command("abort_saga", ("a.0", "o", ())),
+        Command("begin", ("a.1", "o", "order-1")),
+    ],
     "a log that is cut": [
         Command("begin", ("a.0", "o", "order-1")),
         *(Command("note", ("a.0", (("no answer", "stock/0", str(number)),))) for number in range(LINES + 5)),
         Command("note", ("a.0", (("no answer", "stock/0", ""),) * (LINES + 1))),
         Command("txn_log", ("a.0",)),
     ],
-    "as many ended sagas as are kept, and more": [
+    AS_MANY_AS_ARE_KEPT: [
         *(
             Command(name, (f"a.{number}", *rest))
             for number in range(ENDED + 3)
@@ -126,6 +160,14 @@ CORNERS = {
 @pytest.mark.parametrize("name", CORNERS)
 def test_corners(server: redis.Redis, name: str) -> None:
     run(server, PROTOCOL.configure(), [*ACCOUNTS, *FILLED, *CORNERS[name]], PROTOCOL)
+
+
+@pytest.mark.parametrize("safeguard", PROTOCOL.safeguards, ids=lambda safeguard: safeguard.name)
+def test_corners_without_a_safeguard(server: redis.Redis, safeguard: Safeguard) -> None:
+    config = PROTOCOL.configure(dict(safeguard.under), (safeguard.name,))
+    for name, corner in CORNERS.items():
+        if name != AS_MANY_AS_ARE_KEPT:
+            run(server, config, [*ACCOUNTS, *FILLED, *corner], PROTOCOL)
 
 
 UNGUARDED = [

@@ -219,6 +219,12 @@ CORNERS = {
         Command("txn_verdict", ("a.0",)),
         Command("list_txns"),
     ],
+    "a horizon that rises in the first life with a number": [
+        prepare("a~1.0", 1, "item:0"),
+        Command("undo", ("a~1.0",)),
+        prepare("a~1.1", 1, "item:0", horizon=(1, 1)),
+        Command("txn_verdict", ("a~1.0",)),
+    ],
     "a horizon that one collection just reaches": [
         prepare("a.2000", 1, "item:0", horizon=(0, COLLECTED_AT_ONCE)),
         prepare("a.2001", 1, "item:1", horizon=(0, COLLECTED_AT_ONCE + 1)),

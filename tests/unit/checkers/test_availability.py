@@ -3,6 +3,7 @@
 import pytest
 
 from harness.checkers import availability, judge
+from harness.history import Operation
 from harness.report.text import headline, render
 from tests.checkers import outages
 from tests.checkers.history_builder import a_run
@@ -74,3 +75,35 @@ def test_up_to_two_requests_may_be_lost(tries, verdict):
         builder.now += 5 * outages.SECOND
 
     assert availability.check(a_run(middle=play).history()).verdict == verdict
+
+
+def test_a_span_has_its_begin_and_not_its_end():
+    operations = [Operation(0, "checkout", ["o"], at_ns, at_ns + 9, "unknown") for at_ns in range(9, 22)]
+    load = availability.LoadAfterFault((10, 20), [(12, 14), (16, 18)])
+    assert [operation.invoked_ns for operation in load.begun(operations)] == list(range(10, 20))
+    assert [operation.invoked_ns for operation in load.in_time(operations)] == [12, 13, 16, 17]
+
+
+def crashed(run, begin, end, over):
+    """A crash of the only payment instance from `begin` to `end`, in a load that is over at `over`, in milliseconds."""
+    run.event("node", at=1, name="payment-1", state="running", pid=1)
+    run.event("fault-start", at=begin, fault="crash", target="payment-1", aimed=["payment-1"], down=[])
+    run.event("fault-end", at=end, fault="crash", target="payment-1")
+    run.event("phase", at=over, name="heal")
+
+
+@pytest.mark.parametrize(("recovery_s", "enough_ms"), [(2, 2000), (None, 1000)])
+@pytest.mark.parametrize(("missing_ms", "verdict"), [(0, "unknown"), (1, "holds")])
+def test_requests_have_the_time_of_the_claim_to_be_served(run, recovery_s, enough_ms, missing_ms, verdict):
+    crashed(run, 100, 200, 200 + enough_ms - missing_ms)
+    for number in range(3):
+        run.op("checkout", f"{number}", outcome="unknown", at=(300 + number, 301 + number))
+    finding = availability.check(run.history(recovery_s=recovery_s))
+    assert finding.verdict == verdict
+    assert finding.figures["all_there_s"] == (enough_ms - missing_ms) / 1000
+
+
+@pytest.mark.parametrize(("over", "verdict"), [(100, "not-applicable"), (101, "holds")])
+def test_a_fault_at_the_end_of_the_load_is_not_judged(run, over, verdict):
+    crashed(run, 100, 200, over)
+    assert availability.check(run.history()).verdict == verdict

@@ -112,6 +112,53 @@ def test_a_balance_above_its_opening_is_garbage(shop):
     assert "garbage-read" in found(shop)
 
 
+def test_a_balance_above_its_opening_is_garbage_beside_a_refused_checkout(shop):
+    shop.op("checkout", "a", at=(200, 210), process=1, outcome="fail")
+    shop.see_user("1", 101, at=(211, 212), process=2)
+    shop.op("checkout", "a", at=(220, 230), process=1)
+    shop.see_user("1", 99, at=(240, 250), process=2)
+    assert set(found(shop)) == {"garbage-read"}
+
+
+@pytest.mark.parametrize(("end", "seen"), [(219, ALIAS), (220, 1)])
+def test_a_read_that_ends_when_the_success_begins_may_show_it(shop, end, seen):
+    shop.op("checkout", "a", at=(200, 210), process=1, outcome="fail")
+    shop.see_user("1", 99, at=(205, end), process=2)
+    shop.op("checkout", "a", at=(220, 230), process=1)
+    assert [reads for reads in (txn.reads for txn in find_sets(shop.history()).txns) if reads] == [(("user 1", seen),)]
+
+
+@pytest.mark.parametrize(("begin", "keys"), [(110, 1), (111, 2)])
+def test_a_balance_is_a_set_if_no_checkout_begins_before_the_end_of_its_last_deposit(shop, begin, keys):
+    """The stock is one in any case."""
+    shop.op("add_funds", "1", 5, at=(105, 111))
+    shop.op("checkout", "a", at=(begin, 120), process=1)
+    shop.see_user("1", 104)
+    shop.see_item("7", 99)
+    sets = find_sets(shop.history())
+    assert (sets.keys if sets else 1) == keys
+
+
+@pytest.mark.parametrize(("begin", "states"), [(110, []), (111, [(("user 1", 0),)])])
+def test_a_read_is_a_state_if_it_begins_after_the_last_deposit(shop, begin, states):
+    shop.op("add_funds", "1", 5, at=(105, 111))
+    shop.see_user("1", 105, at=(begin, 112), process=2)
+    shop.op("checkout", "a", at=(113, 120), process=1)
+    assert [txn.reads for txn in find_sets(shop.history()).txns if txn.reads] == states
+
+
+def test_an_unpaid_order_is_an_empty_set_and_a_free_one_has_no_other_element(shop):
+    shop.item("8", 10, price=0)
+    shop.order("free", "1", ("8", 1))
+    shop.op("checkout", "free", process=1)
+    shop.op("checkout", "a", process=1)
+    shop.see_order("a", "1", ("7", 1), paid=False, total=1)
+    shop.see_user("1", 99)
+    sets = find_sets(shop.history())
+    assert [txn.reads for txn in sets.txns if txn.reads] == [(("user 1", 1),), (("order a", 0),)]
+    assert of_order(sets, "free")[0].adds == (("item 8", 1), ("order free", 1))
+
+
 def test_a_stale_read_is_explained_edge_by_edge(shop):
     shop.op("checkout", "a", at=(200, 210), process=1)
     stale = shop.see_item("7", 100, at=(220, 230), process=2)
@@ -171,6 +218,7 @@ def plain(run):
         run.order(name, name, ("7", 3))
         run.op("checkout", name, process=1)
     run.see_item("7", 94)
+    run.see_user("x", 97)
 
 
 def topped_up(run):
@@ -234,3 +282,4 @@ def test_one_key_that_is_no_set_is_skipped(shop):
     finding = isolation.check(shop.history())
     assert finding.verdict == Verdict.HOLDS
     assert (finding.figures["keys"], finding.figures["keys_skipped"]) == (2, 1)
+    assert of_order(find_sets(shop.history()), "d")[0].adds == (("item 7", 8), ("order d", 1))

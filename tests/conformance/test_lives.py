@@ -1,0 +1,49 @@
+"""The lives of an instance begin with the same numbers on both sides, also at the first milliseconds of a clock."""
+
+import pytest
+import redis
+
+from protocols.core import Command
+from protocols.service.codec import decode_result, encode_arguments
+from protocols.service.lua_library import source
+from protocols.store.twin import Twin
+from protocols.two_phase import PROTOCOL
+from tests.conformance.dump import dump
+
+FIRST, SECOND = Command("enlist", ("a", 0)), Command("enlist", ("b", 0))
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [(0, (1, 2, 5, 5, 6, 1)), (1, (1, 2, 5, 5, 6, 1)), (5, (5, 6, 6, 6, 7, 5)), (9, (9, 10, 10, 10, 11, 9))],
+)
+def test_a_new_life_has_at_least_the_time_and_an_old_one_its_number(
+    server: redis.Redis, now: int, expected: tuple[int, ...]
+) -> None:
+    server.flushall()
+    server.function_load(source(PROTOCOL, PROTOCOL.configure()), replace=True)
+    twin = Twin(PROTOCOL, PROTOCOL.configure())
+    numbers = []
+    for one in (FIRST, FIRST, Command("enlist", ("a", 5)), Command("enlist", ("a", 1)), FIRST, SECOND):
+        answer = decode_result(server.execute_command("FCALL", f"wdm_{one.name}", 0, encode_arguments(now, one.args)))
+        assert answer == twin.run(one, now)
+        numbers += answer
+    assert tuple(numbers) == expected
+    assert dump(server) == twin.tables
+
+
+@pytest.mark.parametrize(
+    ("begun", "txn", "superseded"), [(None, "a.0", False), (1, "a.0", True), (2, "a~1.0", True), (2, "a~2.0", False)]
+)
+def test_a_transaction_of_a_former_life_does_not_begin(
+    server: redis.Redis, begun: int | None, txn: str, superseded: bool
+) -> None:
+    server.flushall()
+    server.function_load(source(PROTOCOL, PROTOCOL.configure()), replace=True)
+    twin = Twin(PROTOCOL, PROTOCOL.configure())
+    lives = [] if begun is None else [Command("enlist", ("a", begun))]
+    for one in (Command("create_order", ("o", "0")), *lives, Command("open", (txn, "o", "order-1"))):
+        answer = decode_result(server.execute_command("FCALL", f"wdm_{one.name}", 0, encode_arguments(0, one.args)))
+        assert answer == twin.run(one, 0)
+    assert (txn not in twin.tables.get("open", {})) == superseded
+    assert dump(server) == twin.tables

@@ -1,0 +1,113 @@
+"""The spans in which nodes and services were unavailable."""
+
+import pytest
+
+from harness.checkers.nodes import NOTICED_NS
+from harness.checkers.unavailability import Unavailability, united
+from tests.checkers.history_builder import MS
+
+NODES = ("order-1", "order-2", "stock-1", "order-store", "stock-store", "gateway")
+
+
+@pytest.fixture
+def nodes(run):
+    """A run in which all nodes run from the begin on."""
+    for name in NODES:
+        run.event("node", at=0, name=name, state="running", pid=1)
+    return run
+
+
+def fault(run, kind, *aimed, begin=1000, end=2000):
+    run.event("fault-start", at=begin, fault=kind, target="t", aimed=list(aimed), down=[])
+    run.event("fault-end", at=end, fault=kind, target="t")
+
+
+def unavailable(run, at_ms):
+    return Unavailability(run.history()).unavailable_nodes(round(at_ms * MS))
+
+
+@pytest.mark.parametrize(
+    ("spans", "union"),
+    [
+        ([], []),
+        ([(2, 3), (0, 1)], [(0, 1), (2, 3)]),
+        ([(0, 2), (2, 3)], [(0, 3)]),
+        ([(0, 2), (1, 3)], [(0, 3)]),
+        ([(0, 9), (1, 3)], [(0, 9)]),
+        ([(0, 2), (1, 3), (3, 4), (6, 7)], [(0, 4), (6, 7)]),
+    ],
+)
+def test_spans_that_meet_are_united(spans, union):
+    assert united(spans) == union
+
+
+@pytest.mark.parametrize(
+    ("aimed", "silent"),
+    [
+        (["order-1"], ["order-1"]),
+        (["order-1->stock-1"], ["order-1", "stock-1"]),
+        (["order-1->order-store"], ["order-1"]),
+        (["gateway->order-2"], ["order-2"]),
+        (["gateway->order-store"], ["gateway", "order-store"]),
+        (["order-1->order-2", "order-2->order-1"], ["order-1", "order-2"]),
+        ([], [""]),
+    ],
+)
+def test_a_cut_link_silences_its_instances(nodes, aimed, silent):
+    fault(nodes, "partition", *aimed)
+    assert unavailable(nodes, 1500) == silent
+
+
+@pytest.mark.parametrize(("at_ms", "down"), [(999, False), (1000, True), (1999, True), (2000, False)])
+@pytest.mark.parametrize("kind", ["crash", "pause"])
+def test_a_fault_lasts_from_its_begin_to_before_its_end(nodes, kind, at_ms, down):
+    fault(nodes, kind, "order-1")
+    assert unavailable(nodes, at_ms) == ["order-1"] * down
+
+
+def test_a_fault_without_unavailable_nodes_changes_nothing(nodes):
+    fault(nodes, "skew", "order-1")
+    assert unavailable(nodes, 1500) == []
+
+
+@pytest.mark.parametrize("state", ["down", "paused"])
+def test_a_recorded_state_began_up_to_one_poll_earlier(nodes, state):
+    nodes.event("node", at=1000, name="order-1", state=state, pid=1)
+    nodes.event("node", at=2000, name="order-1", state="running", pid=2)
+    begin = 1000 - NOTICED_NS // MS
+    assert [bool(unavailable(nodes, at_ms)) for at_ms in (begin - 1, begin, 1999, 2000)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "aimed", "available", "fully"),
+    [
+        ("crash", ["order-1"], True, True),
+        ("pause", ["order-1"], True, False),
+        ("crash", ["order-1", "order-2"], False, False),
+        ("crash", ["order-store"], False, False),
+        ("crash", ["gateway"], False, False),
+        ("crash", ["stock-store", "stock-1"], True, True),
+        ("partition", [], False, False),
+    ],
+)
+def test_a_service_needs_an_instance_and_its_store(nodes, kind, aimed, available, fully):
+    fault(nodes, kind, *aimed)
+    unavailability = Unavailability(nodes.history())
+    assert unavailability.is_available("order", 1500 * MS) == available
+    assert unavailability.is_fully_available("order", 1500 * MS) == fully
+    assert unavailability.is_fully_available("order", 2500 * MS)
+
+
+def test_the_parts_of_a_span_begin_at_changes_within_it(nodes):
+    fault(nodes, "pause", "order-1", begin=1000, end=2000)
+    fault(nodes, "crash", "order-2", begin=1500, end=3000)
+    parts = Unavailability(nodes.history()).parts
+    assert list(parts((1000, 5000 * MS))) == [
+        (1000, 1000 * MS),
+        (1000 * MS, 1500 * MS),
+        (1500 * MS, 2000 * MS),
+        (2000 * MS, 3000 * MS),
+        (3000 * MS, 5000 * MS),
+    ]
+    assert list(parts((1000 * MS, 1500 * MS))) == [(1000 * MS, 1500 * MS)]
+    assert list(parts((1000 * MS, 1000 * MS))) == []
