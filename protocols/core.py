@@ -43,7 +43,8 @@ class Request(Struct, frozen=True, gc=False):
     ``home`` is the service that coordinates the transaction, ``owner`` the instance. ``priority_us`` orders transactions for
     the lock policies: the microseconds since the epoch of the first attempt, which a retry keeps; the smaller one is the older
     transaction. ``horizon`` is a (life, sequence) below which every transaction of the same instance has ended, those of former
-    lives as well (``protocols.store.lives``). An undecided transaction is aborted after ``limit_ms``.
+    lives as well (``protocols.store.lives``). An undecided transaction is aborted after ``limit_ms``. ``key`` is the idempotency
+    key of the request, "" for none.
     """
 
     subject: str
@@ -52,6 +53,7 @@ class Request(Struct, frozen=True, gc=False):
     priority_us: int
     horizon: tuple[int, int] = (0, 0)
     limit_ms: int = 9_500
+    key: str = ""
 
 
 class Start(Struct, frozen=True, gc=False):

@@ -6,6 +6,7 @@ from protocols.claims import Claims, Safeguard
 from protocols.core import Config, Layout, Protocol, Role
 from protocols.lua_atomic import commands, machine
 from protocols.shop import commands as shop_commands
+from protocols.shop import keyed
 
 SAFEGUARDS = (
     Safeguard(
@@ -50,7 +51,7 @@ PROTOCOL = Protocol(
     commands={**shop_commands.COMMANDS, **commands.COMMANDS},
     library=(files("protocols.lua_atomic") / "commands.lua").read_text("utf-8"),
     claims=claims,
-    safeguards=SAFEGUARDS,
+    safeguards=(*SAFEGUARDS, *keyed.SAFEGUARDS),
     options=(),
     layout=Layout.SHARED,
 )

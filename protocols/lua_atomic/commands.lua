@@ -23,24 +23,26 @@ local function all_of(branches)
   return changes
 end
 
-command('checkout', function(now, txn, order)
+command('checkout', function(now, txn, order, key)
   local state, branches = plan(order)
   if never(state) then return {'no', state .. ':order:' .. order} end
-  local key = 'order:' .. order
+  local table_key = 'order:' .. order
   local instance, life, sequence = parts(txn)
   local field = 'verdict:' .. instance
-  local packed = enabled('replay-verdict') and call('HGET', key, field)
+  local packed = enabled('replay-verdict') and call('HGET', table_key, field)
   if packed then
     local last_life, last, verdict = unpack(cmsgpack.unpack(packed))
     if not before(last_life, last, life, sequence) then return verdict == '' and {'paid'} or {'no', verdict} end
   end
   if state == 'paid' then return {'paid'} end
+  local rejection = rejected_before(order, key)
+  if rejection then return rejection end
   local why = take(all_of(branches))
   if why ~= '' then
-    call('HSET', key, field, pack({life, sequence, why}))
+    call('HSET', table_key, field, pack({life, sequence, why}))
     return {'no', why}
   end
-  call('HSET', key, field, pack({life, sequence, ''}), 'paid', '1', 'txn', '')
+  call('HSET', table_key, field, pack({life, sequence, ''}), 'paid', '1', 'txn', '')
   return {'paid'}
 end)
 

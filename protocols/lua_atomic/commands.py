@@ -16,7 +16,7 @@ from protocols.store.tables import Result, Tables
 PAID: Result = ("paid",)
 
 
-def checkout(tables: Tables, config: Config, now: int, txn: str, order: str) -> Result:
+def checkout(tables: Tables, config: Config, now: int, txn: str, order: str, key: str = "") -> Result:
     """Take all items, charge the user and pay the order: ``("paid",)``; or change nothing: ``("no", why)``."""
     state, branches, _ = ledger_orders.plan(tables, order)
     if state in ledger_orders.NEVER:
@@ -28,6 +28,8 @@ def checkout(tables: Tables, config: Config, now: int, txn: str, order: str) -> 
         return ("no", verdict) if verdict else PAID
     if state == "paid":
         return PAID
+    if rejection := ledger_orders.rejected_before(tables, config, order, key):
+        return rejection
     why = _take(tables, config, tuple(change for _, _, changes in branches for change in changes))
     tables[f"order:{order}"][field] = (*point, why)
     if why:

@@ -25,7 +25,7 @@ def coordinator(config: Config, state: None, event: Event) -> tuple[None, Effect
     """Handle one event. The order service has no volatile state: any instance can run any checkout."""
     match event:
         case Start(txn, request):
-            force = Persist(Command("checkout", (txn, request.subject)))
+            force = Persist(Command("checkout", (txn, request.subject, request.key)))
             if not config.enabled("force-checkout"):
                 return None, (Reply(Outcome(Decision.COMMITTED)), force)
             return None, (force,)

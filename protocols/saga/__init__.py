@@ -6,6 +6,7 @@ from protocols.claims import Claims, Option, Safeguard
 from protocols.core import Config, Protocol, Role, StateKind
 from protocols.saga import commands, machine
 from protocols.shop import commands as shop_commands
+from protocols.shop import keyed
 from protocols.store.fences import FENCED
 
 SAFEGUARDS = (
@@ -98,7 +99,7 @@ PROTOCOL = Protocol(
         "compensating": frozenset({StateKind.OPEN}),
         FENCED: frozenset({StateKind.FENCES}),
     },
-    safeguards=SAFEGUARDS,
+    safeguards=(*SAFEGUARDS, *keyed.SAFEGUARDS),
     options=(
         Option(
             "reply",

@@ -53,9 +53,9 @@ local function log_abort(now, txn, record, entries)
   return {'compensating'}
 end
 
-command('begin', function(now, txn, subject, owner)
+command('begin', function(now, txn, subject, owner, key)
   local known = call('HEXISTS', 'saga', txn) == 1
-  local branches, rejection = admit(subject, txn, known)
+  local branches, rejection = admit(subject, txn, key, known)
   if rejection then return rejection end
   if not known and enabled('start-record') then
     hold(subject, txn)

@@ -30,10 +30,10 @@ LISTED = 100
 # ---------------------------------------------------------------- orchestrator
 
 
-def begin(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str) -> Result:
+def begin(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str, key: str = "") -> Result:
     """Write the start record, and take the order: ``("begun", branches)``, or a rejection as of ``ledger_orders.admit``."""
     known = txn in tables.get("saga", {})
-    branches, rejection = ledger_orders.admit(tables, config, subject, txn, known=known)
+    branches, rejection = ledger_orders.admit(tables, config, subject, txn, key, known=known)
     if rejection:
         return rejection
     if not known and config.enabled("start-record"):

@@ -13,6 +13,7 @@ from protocols.service.http import body_of, has_secret, json_response
 from protocols.service.links.http import PATH, SECRET, HttpLink, RejectedMessage
 from protocols.service.metrics import exposition
 from protocols.service.service_process import ServiceProcess
+from protocols.shop.idempotency_key import FINAL_HEADER, KEY_HEADER, BadKey, parse_key
 from protocols.shop.ids import BadId, check_escapes
 from protocols.shop.request_context import Answer, refused, serve
 from protocols.shop.routes import ROUTES, Route
@@ -56,8 +57,9 @@ def _public(process: ServiceProcess, route: Route) -> Handler:
         own = replace(context, gone=lambda: request.transport is None) if route.long else context
         try:
             check_escapes(request.raw_path.partition("?")[0])
-            answer = await serve(handler, own, **request.match_info)
-        except BadId as error:
+            key = parse_key(request.headers.get(KEY_HEADER, ""))
+            answer = await serve(handler, own, key, **request.match_info)
+        except (BadId, BadKey) as error:
             answer = refused(400, str(error))  # a 400 with every setting of `statuses`: no route has such a parameter
         tally[answer.status] = tally.get(answer.status, 0) + 1
         return _response(answer)
@@ -68,7 +70,10 @@ def _public(process: ServiceProcess, route: Route) -> Handler:
 def _response(answer: Answer) -> web.Response:
     if isinstance(answer.body, str):
         return web.Response(status=answer.status, text=answer.body)
-    return json_response(answer.body, answer.status)
+    response = json_response(answer.body, answer.status)
+    if not answer.final:
+        response.headers[FINAL_HEADER] = "no"
+    return response
 
 
 def _trusted(process: ServiceProcess, handler: Handler) -> Handler:

@@ -21,7 +21,9 @@ client's answer is "unknown". Only a checkout that still waits for its turn is r
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 from protocols.backoff import Backoff
 from protocols.core import Request
@@ -41,6 +43,24 @@ DECISION_MS = 500  # the end of the time limit, kept free for the decision's way
 REFUSED_LATE = Outcome.rejected("timeout")
 
 
+class Ended(NamedTuple):
+    """The end of a checkout: its outcome, None if that is unknown, and its last transaction, "" if none was begun."""
+
+    outcome: Outcome | None
+    txn: str
+
+
+@dataclass(slots=True)
+class Checkout:
+    """A checkout under way. `priority_us` is the time of its request, which all attempts share; `txn` the last attempt."""
+
+    subject: str
+    key: str
+    priority_us: int
+    limit: TimeLimit
+    txn: str = ""
+
+
 class CheckoutRetrier:
     """Runs the transactions of each subject one at a time; concurrent requests for one subject receive one outcome.
 
@@ -57,63 +77,66 @@ class CheckoutRetrier:
         self._clock = clock
         self._rng = rng
         self._limit_ms = limit_ms
-        self._waiting: dict[str, list[asyncio.Future[Outcome | None]]] = {}
+        self._waiting: dict[str, list[asyncio.Future[Ended]]] = {}
         self._retries = Background()
         self._admission = KeyedAdmission()
         self._capacity = CapacityLimiter(MOST_ATTEMPTS)
 
-    async def run(self, subject: str) -> Outcome | None:
-        """Return the outcome of the subject's checkout, or None if it is unknown at the time limit."""
-        outcome: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+    async def run(self, subject: str, key: str = "") -> Ended:
+        """Return the end of the subject's checkout.
+
+        `key` is the idempotency key of the request. Where several requests share a checkout, it has that of the first.
+        """
+        ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         waiting = self._waiting.get(subject)
         if waiting is None:
-            self._waiting[subject] = [outcome]
-            self._begin(subject)
+            self._waiting[subject] = [ended]
+            self._begin(Checkout(subject, key, self._clock.now_us(), TimeLimit(self._limit_ms)))
         else:
-            waiting.append(outcome)
-        return await outcome
+            waiting.append(ended)
+        return await ended
 
-    def _begin(self, subject: str) -> None:
+    def _begin(self, checkout: Checkout) -> None:
         """Make the first attempt by callbacks if there is capacity, else leave all of it to a task."""
-        priority_us, limit = self._clock.now_us(), TimeLimit(self._limit_ms)
         if not self._capacity.try_acquire():
-            return self._retry_soon(subject, priority_us, limit, None)
+            return self._retry_soon(checkout, None)
         if not self._ids.capacity.try_acquire():
             # The places for attempts are scarcer: this one must not be held while the checkout waits for the other kind.
             self._capacity.release()
-            return self._retry_soon(subject, priority_us, limit, None)
+            return self._retry_soon(checkout, None)
 
         def settle(outcome: Outcome | None) -> None:
             self._capacity.release()
             if _is_final(outcome):
-                self._answer(subject, outcome)
+                self._answer(checkout, outcome)
             else:
-                self._retry_soon(subject, priority_us, limit, outcome)
+                self._retry_soon(checkout, outcome)
 
-        return self._attempt(subject, priority_us, limit, settle)
+        return self._attempt(checkout, settle)
 
-    def _answer(self, subject: str, outcome: Outcome | None) -> None:
-        for waiting in self._waiting.pop(subject):
+    def _answer(self, checkout: Checkout, outcome: Outcome | None) -> None:
+        ended = Ended(outcome, checkout.txn)
+        for waiting in self._waiting.pop(checkout.subject):
             if not waiting.done():  # a client that has left cancelled it
-                waiting.set_result(outcome)
+                waiting.set_result(ended)
 
-    def _retry_soon(self, subject: str, priority_us: int, limit: TimeLimit, outcome: Outcome | None) -> None:
+    def _retry_soon(self, checkout: Checkout, outcome: Outcome | None) -> None:
         def ended(task: asyncio.Task[Outcome | None]) -> None:
             # A task that failed may have begun a transaction that commits: its outcome is unknown. Its failure is reported by
             # `Background`; here it must not leave the clients waiting for ever.
             failed = task.cancelled() or task.exception() is not None
-            self._answer(subject, None if failed else task.result())
+            self._answer(checkout, None if failed else task.result())
 
-        task = self._retries.run(self._retry(subject, priority_us, limit, outcome), "checkout retries")
+        task = self._retries.run(self._retry(checkout, outcome), "checkout retries")
         task.add_done_callback(ended)
 
-    async def _retry(self, subject: str, priority_us: int, limit: TimeLimit, outcome: Outcome | None) -> Outcome | None:
+    async def _retry(self, checkout: Checkout, outcome: Outcome | None) -> Outcome | None:
         """Attempt until an outcome is final. `outcome` is the conflict of the attempt before; None if there was none."""
         backoff = Backoff(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, self._rng)
         lost_keys: set[str] = set()
         while True:
             if outcome is not None:
-                if limit.left_ms < backoff.pause_ms + DECISION_MS:
+                if checkout.limit.left_ms < backoff.pause_ms + DECISION_MS:
                     return REFUSED_LATE
                 key = _lost_key(outcome)
                 if key and key not in lost_keys:
@@ -122,18 +145,16 @@ class CheckoutRetrier:
                 else:
                     await self._clock.sleep(backoff.next_ms())
             try:
-                outcome = await self._attempt_in_turn(subject, priority_us, limit, lost_keys)
+                outcome = await self._attempt_in_turn(checkout, lost_keys)
             except TimeoutError:
                 return REFUSED_LATE  # no attempt was begun
             if _is_final(outcome):
                 return outcome
 
-    async def _attempt_in_turn(
-        self, subject: str, priority_us: int, limit: TimeLimit, lost_keys: set[str]
-    ) -> Outcome | None:
+    async def _attempt_in_turn(self, checkout: Checkout, lost_keys: set[str]) -> Outcome | None:
         """Wait for admission and capacity, then attempt. Raises `TimeoutError` if the limit ends before the attempt begins."""
         async with (
-            asyncio.timeout(limit.left_ms / 1000) as waiting,
+            asyncio.timeout(checkout.limit.left_ms / 1000) as waiting,
             self._admission.slot(lost_keys) as slot,
         ):
             await self._capacity.acquire()
@@ -142,18 +163,16 @@ class CheckoutRetrier:
                 # From here on there is a transaction, which may still commit: a timeout would answer "refused" too early.
                 waiting.reschedule(None)
                 outcome: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
-                self._attempt(subject, priority_us, limit, outcome.set_result)
+                self._attempt(checkout, outcome.set_result)
                 slot.outcome = await outcome
             finally:
                 self._capacity.release()
         return slot.outcome
 
-    def _attempt(
-        self, subject: str, priority_us: int, limit: TimeLimit, settle: Callable[[Outcome | None], None]
-    ) -> None:
+    def _attempt(self, checkout: Checkout, settle: Callable[[Outcome | None], None]) -> None:
         """Begin one transaction. `settle` is called once, with its outcome, or with None at the time limit."""
-        txn, horizon = self._ids.begin()
-        left_ms = limit.left_ms
+        checkout.txn, horizon = self._ids.begin()
+        left_ms = checkout.limit.left_ms
         settled = False
 
         def settle_once(outcome: Outcome | None) -> None:
@@ -166,8 +185,10 @@ class CheckoutRetrier:
         timer = self._clock.call_later(left_ms, lambda: settle_once(None))
         # The transaction aborts itself before the client's limit, so that a slow one still gets a certain answer.
         abort_after_ms = max(int(left_ms) - DECISION_MS, 1)
-        request = Request(subject, self._home, self._owner, priority_us, horizon, abort_after_ms)
-        self._driver.start(txn, request, settle_once)
+        request = Request(
+            checkout.subject, self._home, self._owner, checkout.priority_us, horizon, abort_after_ms, checkout.key
+        )
+        self._driver.start(checkout.txn, request, settle_once)
 
 
 def _is_final(outcome: Outcome | None) -> bool:

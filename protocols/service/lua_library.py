@@ -16,8 +16,8 @@ def source(protocol: Protocol, config: Config) -> str:
             f"#!lua name={NAME}",
             f"local OPTIONS = {{{_fields(dict(config.options))}}}",
             f"local ABLATED = {{{_fields(dict.fromkeys(sorted(config.ablated), True))}}}",
-            *((store / f"{name}.lua").read_text("utf-8") for name in ("prelude", "tables", "lives", "fences")),
-            *((shop / f"{name}.lua").read_text("utf-8") for name in ("ledger", "ledger_orders", "payments")),
+            *((store / f"{name}.lua").read_text("utf-8") for name in ("prelude", "tables", "lives", "fences", "keys")),
+            *((shop / f"{name}.lua").read_text("utf-8") for name in ("ledger", "ledger_orders", "payments", "keyed")),
             protocol.library,
         )
     )

@@ -18,7 +18,10 @@ FULL_PAUSE_MS = 100.0
 
 @dataclass(slots=True)
 class Entry:
-    """A command with the callbacks for its result. `now_ms` is the time of its submission; `again`: it may run twice."""
+    """A command with the callbacks for its result. `now_ms` is the time of its submission; `again`: it may run twice.
+
+    `sent`: it is on the present connection. `lost_copy`: it was on an earlier one, and may have been executed there.
+    """
 
     command: Command
     now_ms: int
@@ -26,6 +29,7 @@ class Entry:
     lost: Callable[[Exception], None]
     again: bool
     sent: bool = False
+    lost_copy: bool = False
     cancelled: bool = False
 
 
@@ -89,8 +93,13 @@ class StoreQueue(ABC):
         # and only then is it certain that it will never run.
         if entry.sent:
             entry.lost(StoreUnknown("the store did not answer in time"))
+            return
+        entry.cancelled = True
+        if entry.lost_copy:
+            entry.lost(
+                StoreUnknown("the connection to the store broke before it answered, and there was no other in time")
+            )
         else:
-            entry.cancelled = True
             entry.lost(StoreDown("the store could not be reached in time"))
 
     def _enter(
@@ -108,6 +117,7 @@ class StoreQueue(ABC):
         again = []
         for entry in self._sent:
             if entry.again or not entry.sent:
+                entry.lost_copy |= entry.sent
                 entry.sent = False
                 again.append(entry)
             else:

@@ -12,14 +12,14 @@ CHUNK = 1_000
 
 async def create_item(context: RequestContext, price: str) -> Answer:
     item = context.new_id()
-    await context.store.call(Command("create_account", (f"item:{item}", 0, parse("price", price))))
-    return Answer(200, {"item_id": item})
+    account = await context.create(Command("create_account", (f"item:{item}", 0, parse("price", price))))
+    return Answer(200, {"item_id": account.removeprefix("item:")})
 
 
 async def create_user(context: RequestContext) -> Answer:
     user = context.new_id()
-    await context.store.call(Command("create_account", (f"user:{user}", 0, 0)))
-    return Answer(200, {"user_id": user})
+    account = await context.create(Command("create_account", (f"user:{user}", 0, 0)))
+    return Answer(200, {"user_id": account.removeprefix("user:")})
 
 
 async def find_item(context: RequestContext, item: str) -> Answer:
@@ -57,13 +57,13 @@ async def pay(context: RequestContext, user: str, amount: str) -> Answer:
 async def pay_order(context: RequestContext, user: str, order: str, amount: str) -> Answer:
     """Pay for an order by hand, as older clients do. A repetition takes nothing more."""
     command = Command("pay_order", (f"user:{user}", order, parse("amount", amount)))
-    result = await context.retry_while_locked(context.store.once, command)
+    result = await context.change(command)
     return DONE if result[0] == "ok" else _refusal(result, user_id=user, order_id=order)
 
 
 async def cancel_order(context: RequestContext, user: str, order: str) -> Answer:
     """Give back the amount of `pay_order`. A repetition gives nothing more; a checkout cannot be cancelled."""
-    result = await context.retry_while_locked(context.store.once, Command("cancel_order", (f"user:{user}", order)))
+    result = await context.change(Command("cancel_order", (f"user:{user}", order)))
     return DONE if result[0] == "ok" else _refusal(result, user_id=user, order_id=order)
 
 
@@ -88,7 +88,7 @@ async def init_users(context: RequestContext, n: str, starting_money: str) -> An
 
 
 async def _adjust(context: RequestContext, key: str, delta: int, **subjects: str) -> Answer:
-    result = await context.retry_while_locked(context.store.once, Command("adjust", (key, delta)))
+    result = await context.change(Command("adjust", (key, delta)))
     return DONE if result[0] == "ok" else _refusal(result, **subjects)
 
 
@@ -98,7 +98,7 @@ async def _init(context: RequestContext, prefix: str, n: str, balance: int, pric
     async def init(first: int, chunk: int, limit: TimeLimit) -> Result:
         # `once`: a repeated command that arrives late would reset accounts that have changed since.
         command = Command("init_accounts", (prefix, first, chunk, balance, price))
-        return await context.retry_while_locked(context.store.once, command, limit)
+        return await context.change(command, limit, part=f"/{first}")
 
     short = await in_chunks(context, count, CHUNK, init, _refusal)
     return short or Answer(200, {"msg": f"{count} {prefix}s initialised"})

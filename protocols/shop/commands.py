@@ -1,5 +1,5 @@
 """The store commands of the shop itself, which every protocol has beside its own."""
 
-from protocols.shop import ledger, ledger_orders, payments
+from protocols.shop import keyed
 
-COMMANDS = {**ledger.COMMANDS, **ledger_orders.COMMANDS, **payments.COMMANDS}
+COMMANDS = {**keyed.CHANGES, **keyed.COMMANDS}

@@ -146,10 +146,18 @@ local function begun(order, txn)
   return superseded(txn)
 end
 
+local function rejected_before(order, key)
+  local remembered = enabled('final-rejection') and recall_key(key)
+  if not remembered then return nil end
+  return remembered[REQUEST] == 'checkout ' .. order and remembered[RESULT] or {'no', 'other:key:' .. key}
+end
+
 -- Return the branches of a checkout that `txn` may begin, or nil and a rejection (see ledger_orders.py).
-local function admit(order, txn, known)
+local function admit(order, txn, key, known)
   local state, branches, holder = plan(order)
   if state == 'paid' then return nil, {'paid'} end
+  local rejection = rejected_before(order, key)
+  if rejection then return nil, rejection end
   if never(state) then return nil, {'no', state .. ':order:' .. order} end
   if holder ~= '' and holder ~= txn and enabled('order-lock') then return nil, {'busy', holder} end
   if not known and begun(order, txn) and enabled('begin-once') then return nil, {'busy', txn} end

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from protocols.core import Config
 from protocols.shop.amounts import LIMIT
 from protocols.shop.ledger import OK, Changes
+from protocols.store.keys import recall_key
 from protocols.store.lives import Point, parts, superseded
 from protocols.store.tables import Result, Tables
 
@@ -204,17 +205,19 @@ def hold(tables: Tables, order: str, txn: str) -> None:
 
 
 def admit(
-    tables: Tables, config: Config, order: str, txn: str, *, known: bool
+    tables: Tables, config: Config, order: str, txn: str, key: str = "", *, known: bool
 ) -> tuple[tuple[tuple[str, int, Changes], ...], Result]:
     """Return the branches of a checkout that ``txn`` may begin, and ``()``; or no branches and a rejection.
 
     The rejection is ``("paid",)``, ``("no", why)`` for an order that no checkout changes, or ``("busy", txn)``: another
     transaction checks the order out, or the command is a late copy and its own transaction has ended. ``known``: the protocol
-    has a record of ``txn``, so the command is a repetition.
+    has a record of ``txn``, so the command is a repetition. ``key`` is the idempotency key of the request, "" for none.
     """
     state, branches, holder = plan(tables, order)
     if state == "paid":
         return (), ("paid",)
+    if rejection := rejected_before(tables, config, order, key):
+        return (), rejection
     if state in NEVER:
         return (), ("no", f"{state}:order:{order}")
     if holder not in ("", txn) and config.enabled("order-lock"):
@@ -222,6 +225,17 @@ def admit(
     if not known and _begun(tables, order, txn) and config.enabled("begin-once"):
         return (), ("busy", txn)
     return branches, ()
+
+
+def rejected_before(tables: Tables, config: Config, order: str, key: str) -> Result:
+    """Return the stored rejection of a checkout with this key, or ``()``.
+
+    ``("no", "other:key:KEY")`` if the key belongs to another request.
+    """
+    remembered = recall_key(tables, key) if config.enabled("final-rejection") else None
+    if remembered is None:
+        return ()
+    return remembered.result if remembered.request == f"checkout {order}" else ("no", f"other:key:{key}")
 
 
 def _begun(tables: Tables, order: str, txn: str) -> bool:

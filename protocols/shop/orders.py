@@ -2,18 +2,18 @@
 
 from protocols.core import Command
 from protocols.outcomes import Decision, Outcome, Reason
-from protocols.ports import TimeLimit
+from protocols.ports import StoreDown, TimeLimit
 from protocols.shop.amounts import LIMIT, parse
 from protocols.shop.batches import ORDER_BYTES, in_chunks, parse_count
 from protocols.shop.request_context import DONE, UNKNOWN, Answer, RequestContext, refused
 from protocols.store.tables import Result
 
 CHUNK = 500
+REJECTED = (Decision.REFUSED, Decision.CONFLICT)
 
 
 async def create(context: RequestContext, user: str) -> Answer:
-    order = context.new_id()
-    await context.store.call(Command("create_order", (order, user)))
+    order = await context.create(Command("create_order", (context.new_id(), user)))
     return Answer(200, {"order_id": order})
 
 
@@ -31,11 +31,24 @@ async def add_item(context: RequestContext, order: str, item: str, quantity: str
     count = parse("quantity", quantity)
     price = await _price(context, item)
     if isinstance(price, Answer):
-        return price
+        return await _conclude(context, order, price)
     if count * price > LIMIT:
-        return refused(400, f"{count} times the price {price} exceeds {LIMIT}", order_id=order, item_id=item)
-    result = await context.store.once(Command("add_item", (order, item, count, price)))
+        why = refused(400, f"{count} times the price {price} exceeds {LIMIT}", order_id=order, item_id=item)
+        return await _conclude(context, order, why)
+    result = await context.change(Command("add_item", (order, item, count, price)))
     return DONE if result[0] == "ok" else _refusal(result, order_id=order)
+
+
+async def _conclude(context: RequestContext, order: str, rejection: Answer) -> Answer:
+    """Make a rejection by the price final: another copy of the request may have read another price."""
+    if not rejection.final or isinstance(rejection.body, str):
+        return rejection
+    result = await context.conclude(order, ("rejected", rejection.status, str(rejection.body.get("error", ""))))
+    return DONE if result[0] == "ok" else _refusal(result, **_subjects(rejection.body))
+
+
+def _subjects(body: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in body.items() if name != "error"}
 
 
 async def add_one(context: RequestContext, order: str, item: str) -> Answer:
@@ -44,19 +57,34 @@ async def add_one(context: RequestContext, order: str, item: str) -> Answer:
 
 
 async def remove_item(context: RequestContext, order: str, item: str) -> Answer:
-    result = await context.store.once(Command("remove_item", (order, item)))
+    result = await context.change(Command("remove_item", (order, item)))
     return DONE if result[0] == "ok" else _refusal(result, order_id=order, item_id=item)
 
 
 async def remove(context: RequestContext, order: str) -> Answer:
-    result = await context.store.once(Command("remove_order", (order,)))
+    result = await context.change(Command("remove_order", (order,)))
     return DONE if result[0] == "ok" else _refusal(result, order_id=order)
 
 
 async def checkout(context: RequestContext, order: str) -> Answer:
     assert context.checkout is not None
-    outcome = await context.checkout(order)
+    outcome, txn = await context.checkout(order, context.key)
+    if outcome is not None and context.key and outcome.decision in REJECTED:
+        return await _reject(context, order, txn, outcome.reason)
     return _answer(order, outcome)
+
+
+async def _reject(context: RequestContext, order: str, txn: str, reason: Reason) -> Answer:
+    """Return the rejection of a checkout once it is final for every copy of the request, which may be under way."""
+    try:
+        match await context.reject_checkout(order, txn, str(reason)):
+            case ("no", why):
+                return _not_paid(order, Reason.parse(why))
+            case ("paid",):
+                return Answer(200, "paid")
+    except StoreDown:
+        pass  # the rejection is not stored, so it is not final
+    return UNKNOWN
 
 
 async def batch_init(context: RequestContext, n: str, n_items: str, n_users: str, item_price: str) -> Answer:
@@ -70,7 +98,7 @@ async def batch_init(context: RequestContext, n: str, n_items: str, n_users: str
     async def init(first: int, chunk: int, _limit: TimeLimit) -> Result:
         rows = tuple((str(draw(users)), str(draw(items)), str(draw(items))) for _ in range(chunk))
         # `once`: a repeated command that arrives late would reset orders that have changed since.
-        return await context.store.once(Command("init_orders", (first, price, rows)))
+        return await context.change(Command("init_orders", (first, price, rows)), part=f"/{first}")
 
     short = await in_chunks(context, count, CHUNK, init, _refusal)
     return short or Answer(200, {"msg": f"{count} orders initialised"})
@@ -108,6 +136,8 @@ def _not_paid(order: str, reason: Reason) -> Answer:
             )
         case "negative":
             return refused(409, "a line of the order is below 0", order_id=order)
+        case "other":
+            return refused(422, f"the idempotency {name} belongs to another request; nothing happened", order_id=order)
         case "timeout":
             return refused(409, "not finished within the time limit; nothing happened", order_id=order)
     return refused(409, f"refused: {reason}", order_id=order)
@@ -121,6 +151,8 @@ def _refusal(result: Result, **subjects: str) -> Answer:
             return refused(409, "the order is paid", **subjects)
         case ("busy", txn):
             return refused(409, f"the order is being checked out by transaction {txn}", **subjects)
+        case ("rejected", status, error):
+            return refused(status, error, **subjects)
         case ("absent",):
             return refused(404, "the order has no such item", **subjects)
         case ("over", total):

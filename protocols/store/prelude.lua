@@ -11,7 +11,11 @@ local function enabled(safeguard) return not ABLATED[safeguard] end
 -- Whole numbers as text: Lua's own tostring() would give 1e+15, and without the sum a negated 0 would be -0.
 local function text(number) return string.format('%.0f', number + 0) end
 
+-- The commands by name, for those that execute another one.
+local BODIES = {}
+
 local function register(name, body, flags)
+  BODIES[name] = body
   redis.register_function{function_name = 'wdm_' .. name, flags = flags, callback = function(keys, args)
     call = redis.call
     return pack(body(unpack(cmsgpack.unpack(args[1]))))

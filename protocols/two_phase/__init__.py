@@ -7,6 +7,7 @@ from typing import Any
 from protocols.claims import SEES_OWN_WRITES, Claims, Option, Safeguard
 from protocols.core import Config, Protocol, Role, StateKind
 from protocols.shop import commands as shop_commands
+from protocols.shop import keyed
 from protocols.store.fences import FENCED
 from protocols.two_phase import commands, machine
 
@@ -138,7 +139,7 @@ PROTOCOL = Protocol(
         (files("protocols.two_phase") / f"{name}.lua").read_text("utf-8") for name in ("escrow", "locks", "commands")
     ),
     claims=claims,
-    safeguards=SAFEGUARDS,
+    safeguards=(*SAFEGUARDS, *keyed.SAFEGUARDS),
     options=(
         Option(
             "locks",

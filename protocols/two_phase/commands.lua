@@ -14,8 +14,8 @@ local function fence(txn)
   if order_holder(record[SUBJECT]) == txn then hold(record[SUBJECT], '') end
 end
 
-command('open', function(now, txn, subject, owner)
-  local branches, rejection = admit(subject, txn, call('HEXISTS', 'open', txn) == 1)
+command('open', function(now, txn, subject, owner, key)
+  local branches, rejection = admit(subject, txn, key, call('HEXISTS', 'open', txn) == 1)
   if rejection then return rejection end
   hold(subject, txn)
   put('open', txn, {subject, owner, now, branches})

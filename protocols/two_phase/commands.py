@@ -32,9 +32,10 @@ ABORTED = "conflict:aborted"  # by the coordinator: another attempt may commit
 # ---------------------------------------------------------------- coordinator
 
 
-def open_(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str) -> Result:
+def open_(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str, key: str = "") -> Result:
     """Write OPEN, and take the order: ``("open", branches)``, or a rejection as of ``ledger_orders.admit``."""
-    branches, rejection = ledger_orders.admit(tables, config, subject, txn, known=txn in tables.get("open", {}))
+    known = txn in tables.get("open", {})
+    branches, rejection = ledger_orders.admit(tables, config, subject, txn, key, known=known)
     if rejection:
         return rejection
     ledger_orders.hold(tables, subject, txn)

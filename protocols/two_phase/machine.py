@@ -141,7 +141,7 @@ def _without_state(config: Config, event: Event) -> tuple[Coordination | None, E
     match event:
         case Start(txn, request):
             # Not forced: a crash before the record leaves no transaction, as presumed abort presumes (R*, 3).
-            command = Command("open", (txn, request.subject, request.owner))
+            command = Command("open", (txn, request.subject, request.owner, request.key))
             return Coordination(txn, request, Phase.OPENING), (SetTimer("deadline", request.limit_ms), Do(command))
         case Recovered((txn, "open", _)):
             # Its owner is dead, or older than any deadline, so no commit can be on its way: no patience. Silence would not do,

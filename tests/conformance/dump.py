@@ -6,7 +6,7 @@ import redis
 
 from protocols.service.codec import decode_result
 
-_NUMBERS = {"balance", "price", "paid", "held", "due", "life"}
+_NUMBERS = {"balance", "price", "paid", "held", "due", "life", "newest"}
 _COUNTERS = {"enlisted", "note:next"}
 _PACKED = {
     "horizon",
@@ -42,6 +42,7 @@ def _table(server: redis.Redis, key: str) -> dict[str, Any]:
 def _value(key: str, field: str, value: bytes) -> Any:
     if (
         key in _PACKED
+        or key in ("keys:0", "keys:1")
         or field == "items"
         or field.startswith(("begun:", "verdict:"))
         or key.startswith(("branches:", "payments:"))

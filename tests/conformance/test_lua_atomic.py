@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from protocols.core import Command
 from protocols.lua_atomic import PROTOCOL
-from protocols.shop import payments
+from protocols.shop import keyed, payments
 from protocols.shop.amounts import LIMIT
 from tests.conformance.test_two_phase import ACCOUNTS, FILLED, ORDERS, SHOP, commands, run, txns
 
@@ -81,5 +81,5 @@ def test_corners(server: redis.Redis, name: str) -> None:
 
 
 def test_every_command_is_compared() -> None:
-    # Those of payments in `test_payments.py`.
-    assert {*SHOP, *LUA, *payments.COMMANDS} == set(PROTOCOL.commands)
+    # Those of payments in `test_payments.py`, those of keys in `test_keyed.py`.
+    assert {*SHOP, *LUA, *payments.COMMANDS, *keyed.COMMANDS} == set(PROTOCOL.commands)

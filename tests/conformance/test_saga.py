@@ -11,7 +11,7 @@ from protocols.claims import Safeguard
 from protocols.core import Command, Config
 from protocols.saga import PROTOCOL
 from protocols.saga.commands import ENDED, LINES
-from protocols.shop import payments
+from protocols.shop import keyed, payments
 from protocols.shop.amounts import LIMIT
 from tests.conformance.test_two_phase import (
     ACCOUNTS,
@@ -182,5 +182,5 @@ def test_without_the_guard_they_agree_as_well(server: redis.Redis) -> None:
 
 
 def test_every_command_is_compared() -> None:
-    # Those of payments in `test_payments.py`.
-    assert {*SHOP, *ORCHESTRATOR, *BRANCH, *payments.COMMANDS} == set(PROTOCOL.commands)
+    # Those of payments in `test_payments.py`, those of keys in `test_keyed.py`.
+    assert {*SHOP, *ORCHESTRATOR, *BRANCH, *payments.COMMANDS, *keyed.COMMANDS} == set(PROTOCOL.commands)

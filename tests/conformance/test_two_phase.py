@@ -11,7 +11,7 @@ from protocols.claims import Safeguard
 from protocols.core import Command, Config, Protocol
 from protocols.service.codec import decode_result, encode_arguments
 from protocols.service.lua_library import source
-from protocols.shop import payments
+from protocols.shop import keyed, payments
 from protocols.shop.amounts import LIMIT
 from protocols.store.fences import COLLECTED_AT_ONCE
 from protocols.store.twin import Twin
@@ -293,8 +293,8 @@ def test_corners_without_a_safeguard(server: redis.Redis, safeguard: Safeguard) 
 
 
 def test_every_command_is_compared() -> None:
-    # Those of payments in `test_payments.py`.
-    assert {*SHOP, *COORDINATOR, *PARTICIPANT, *payments.COMMANDS} == set(PROTOCOL.commands)
+    # Those of payments in `test_payments.py`, those of keys in `test_keyed.py`.
+    assert {*SHOP, *COORDINATOR, *PARTICIPANT, *payments.COMMANDS, *keyed.COMMANDS} == set(PROTOCOL.commands)
 
 
 @pytest.mark.parametrize(("before", "after"), [(one, other) for one in LOCKS for other in LOCKS if one != other])

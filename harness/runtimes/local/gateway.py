@@ -5,19 +5,21 @@ unchanged. Its statuses keep the promise of the contract:
 
 - a worker that refuses the connection has certainly received nothing: the next worker gets the request, and so on within the
   time limit, so that a restart of a service costs time and no failure; then 424, nothing happened;
-- the outcome of a request whose connection breaks after it was sent is unknown: 502, and it is never sent twice. Only a GET,
-  which changes nothing, is sent again.
+- a request whose connection breaks after it was sent may have had its effect. It is sent again, with the same idempotency key:
+  that of the client, or one of the gateway. A service carries out one of all copies, and gives its answer to each;
+- the outcome of a request that was sent, and had no answer within the time limit, is unknown: 502.
 """
 
 import asyncio
 import json
 import os
 import re
+import secrets
 import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from itertools import cycle
+from itertools import count, cycle
 
 import uvloop
 from aiohttp import (
@@ -42,6 +44,7 @@ from harness.runtimes.deployment.limits import allow_many_files
 from protocols.backoff import Backoff
 from protocols.service.http import BoundedServer, body_of, bound_logs, json_response, listen, most_connections
 from protocols.service.tasks import Background
+from protocols.shop.idempotency_key import FINAL_HEADER, KEY_HEADER
 from protocols.shop.ids import BadId, shown
 from protocols.shop.paths import check_path, service_of
 from protocols.shop.request_context import status_of
@@ -53,6 +56,7 @@ HEALTH_WITHIN_S = 2.0
 STOP_WITHIN_S = 1.0
 BACKLOG = 4_096
 LONGEST_BODY = 2**20  # as `client_max_body_size` of containers/nginx.conf
+KEPT_HEADERS = ("Content-Type", FINAL_HEADER)
 ABSOLUTE = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 
 
@@ -69,6 +73,8 @@ class Gateway:
         self._peers = peers
         self._turn = {service: cycle(addresses) for service, addresses in peers.items()}
         self._limit_s = limit_s
+        self._name = secrets.token_hex(6)
+        self._numbers = count()
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._tasks = Background()
         self._session: ClientSession | None = None
@@ -102,24 +108,32 @@ class Gateway:
         service = service_of(raw)
         if service is None:
             return _error(404, f"no such path: {shown(raw)}")
-        return await self._forward(service, request.method, raw)
+        key = request.headers.get(KEY_HEADER, "")
+        if not key and request.method not in ("GET", "HEAD"):
+            key = f"{self._name}-{next(self._numbers)}"
+        return await self._forward(service, request.method, raw, {KEY_HEADER: key} if key else {})
 
     # ------------------------------------------------------------ inside
 
-    async def _forward(self, service: str, method: str, raw: str) -> web.Response:
+    async def _forward(self, service: str, method: str, raw: str, headers: Mapping[str, str]) -> web.Response:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._limit_s
+        lost: SentAndLost | None = None
+        again = Backoff(AGAIN_MS, LONGEST_AGAIN_MS)
         while True:
             try:
                 for _ in range(self._workers[service]):
-                    response = await self._try(next(self._turn[service]), method, raw, deadline - loop.time())
-                    if response is not None:
+                    address = next(self._turn[service])
+                    response = await self._try(address, method, raw, headers, deadline - loop.time())
+                    if response is not None and (lost is None or response.headers.get(FINAL_HEADER) != "no"):
                         return response
-            except SentAndLost as lost:
-                # A POST may have happened: a second one would do it twice, and 424 would promise that it did not happen.
-                if method not in ("GET", "HEAD"):
-                    return _error(502, f"the {service} service did not answer ({lost}): the outcome is unknown")
+            except SentAndLost as error:
+                lost = error
+                await asyncio.sleep(min(again.next_s(), max(deadline - SHORTEST_TRY_S - loop.time(), 0)))
             if not await self._accepts_again(service, deadline - SHORTEST_TRY_S - loop.time()):
+                if lost is not None and method not in ("GET", "HEAD"):
+                    # It may have happened, and 424 would promise that it did not.
+                    return _error(502, f"the {service} service did not answer ({lost}): the outcome is unknown")
                 return _error(self._nothing_happened, f"the {service} service accepts no connection: nothing happened")
 
     async def _accepts_again(self, service: str, within_s: float) -> bool:
@@ -146,7 +160,9 @@ class Gateway:
                     writer.close()
                     return
 
-    async def _try(self, address: str, method: str, raw: str, left_s: float) -> web.Response | None:
+    async def _try(
+        self, address: str, method: str, raw: str, headers: Mapping[str, str], left_s: float
+    ) -> web.Response | None:
         """Send a request to one worker; return its response, None if it accepted no connection. Raises `SentAndLost`."""
         assert self._session is not None
         url = URL(address + raw, encoded=True)
@@ -155,14 +171,16 @@ class Gateway:
         # outcome would count as unknown.
         timeout = ClientTimeout(total=left_s, connect=0.95 * left_s, sock_connect=CONNECT_WITHIN_S)
         try:
-            async with self._session.request(method, url, timeout=timeout, allow_redirects=False) as response:
+            async with self._session.request(
+                method, url, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
                 body = await response.read()
         except (ClientConnectorError, ConnectionTimeoutError):
             return None
         except (ClientError, TimeoutError, OSError) as error:
             raise SentAndLost(str(error) or type(error).__name__) from None
-        kind = response.headers.get("Content-Type", "text/plain")
-        return web.Response(status=response.status, body=body, headers={"Content-Type": kind})
+        kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+        return web.Response(status=response.status, body=body, headers=kept)
 
     async def _health(self) -> web.Response:
         serves_by_service = await asyncio.gather(*(self._any_serves(addresses) for addresses in self._peers.values()))

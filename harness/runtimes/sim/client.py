@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -41,15 +41,25 @@ async def _healthy(_: RequestContext) -> Answer:
 
 
 class SimClient:
-    """A `Caller` of a simulated shop. `limit_s` bounds its wait for each response; `statuses` are those of the shop."""
+    """A `Caller` of a simulated shop.
+
+    `limit_s` bounds its wait for each response; `statuses` are those of the shop; `keys` are the numbers in the gateway's
+    idempotency keys.
+    """
 
     def __init__(
-        self, gateway: Machine, instances: Mapping[str, Sequence[Process]], limit_s: float, statuses: str
+        self,
+        gateway: Machine,
+        instances: Mapping[str, Sequence[Process]],
+        limit_s: float,
+        statuses: str,
+        keys: Iterator[int],
     ) -> None:
         self._gateway = gateway
         self._instances = instances
         self._turns = {service: itertools.cycle(several) for service, several in instances.items()}
         self._limit_s = limit_s
+        self._keys = keys
         self._nothing_happened = status_of(424, statuses)
         self._loop = gateway.world.loop
 
@@ -87,17 +97,20 @@ class SimClient:
             return 503, "the gateway accepts no connection"
         deadline = self._loop.time() + self._limit_s - GIVES_UP_BEFORE_S
         parameters = dict(zip(target.parameters, args, strict=True))
+        key = "" if target.repeatable else f"gateway-{next(self._keys)}"
+        sent = False
         while (left_s := deadline - self._loop.time()) > 0:
             process = self._accepting(target.service)
             if process is None:
                 await self._changed(self._instances[target.service], left_s)
                 continue
-            answer = await self._request(process, target.handler, parameters)
-            if answer is not None:
+            answer = await self._request(process, target.handler, parameters, key)
+            if answer is not None and (answer.final or not sent):
                 return answer.status, answer.body
-            # The process has died after it received the request, which may have happened: a second one could do it twice.
-            if not target.repeatable:
-                return 502, {"error": f"the {target.service} service did not answer: the outcome is unknown"}
+            # The process has died after it received the request, which may have happened. With its key it happens once.
+            sent = True
+        if sent and not target.repeatable:
+            return 502, {"error": f"the {target.service} service did not answer: the outcome is unknown"}
         return self._nothing_happened, {
             "error": f"the {target.service} service accepts no connection: nothing happened"
         }
@@ -109,14 +122,16 @@ class SimClient:
                 return process
         return None
 
-    async def _request(self, process: Process, handler: Handler, parameters: Mapping[str, str]) -> Answer | None:
+    async def _request(
+        self, process: Process, handler: Handler, parameters: Mapping[str, str], key: str
+    ) -> Answer | None:
         response: asyncio.Future[Answer | None] = self._loop.create_future()
 
         def resolve(answer: Answer | None) -> None:
             if not response.done():
                 response.set_result(answer)
 
-        process.request(handler, parameters, resolve)
+        process.request(handler, parameters, resolve, key)
         return await response
 
     async def _changed(self, machines: Sequence[Machine], within_s: float) -> None:

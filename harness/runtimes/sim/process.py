@@ -232,12 +232,12 @@ class Process(Machine):
         return self.state in ("running", "paused")
 
     def request(
-        self, handler: Handler, parameters: Mapping[str, str], answered: Callable[[Answer | None], None]
+        self, handler: Handler, parameters: Mapping[str, str], answered: Callable[[Answer | None], None], key: str = ""
     ) -> None:
-        """Take a request. `answered` is called with the response, or with None if this life ends before."""
+        """Take a request with this idempotency key. `answered` receives the response, or None if this life ends before."""
         number, life = next(self._numbers), self.life
         self._open[number] = answered
-        self.enter(life, lambda: self._serve_request(life, number, handler, parameters))
+        self.enter(life, lambda: self._serve_request(life, number, handler, parameters, key))
 
     def receive(self, message: Any, sender: str, handled: Callable[[], None] | None = None) -> None:
         """Take a message, if this process accepts connections. `handled` is called after the message's effects."""
@@ -263,8 +263,8 @@ class Process(Machine):
         for message in messages:
             self.receive(message, sender, counted)
 
-    def _serve_request(self, life: int, number: int, handler: Handler, parameters: Mapping[str, str]) -> None:
-        task = self._tasks.run(serve(handler, self.runs.context, **parameters), "request")
+    def _serve_request(self, life: int, number: int, handler: Handler, parameters: Mapping[str, str], key: str) -> None:
+        task = self._tasks.run(serve(handler, self.runs.context, key, **parameters), "request")
         task.add_done_callback(lambda done: self._finished(life, number, done))
 
     def _finished(self, life: int, number: int, done: "asyncio.Task[Answer]") -> None:

@@ -40,6 +40,7 @@ class Simulation:
         self._wanted = InjectedFaults()
         self._protocol = load(spec.protocol)
         self._statuses = spec.statuses
+        self._keys = itertools.count()
         limit_ms = round(spec.time_limit_s * 1000)
         self._config = self._protocol.configure(spec.options, spec.ablate, timing_for(limit_ms))
         names = {service: [f"{service}-{n + 1}" for n in range(spec.workers)] for service in SERVICES}
@@ -88,7 +89,7 @@ class Simulation:
 
     def client(self, limit_s: float) -> SimClient:
         """Return a client that waits so many seconds for a response."""
-        return SimClient(self._gateway, self._processes, limit_s, self._statuses)
+        return SimClient(self._gateway, self._processes, limit_s, self._statuses, self._keys)
 
     async def up(self) -> None:
         for machine in self._machines.values():

@@ -42,24 +42,24 @@ def attempts(driver: Any, limit_ms: int = 5_000) -> CheckoutRetrier:
 
 
 async def test_an_undecided_checkout_is_unknown_at_the_time_limit_and_not_refused() -> None:
-    assert await attempts(Answering(None), limit_ms=50).run("o") is None
+    assert (await attempts(Answering(None), limit_ms=50).run("o")).outcome is None
 
 
 async def test_a_conflict_is_tried_again_with_the_same_age() -> None:
     driver = Answering(Outcome.rejected("locked:item:1:p.7"), Outcome.rejected("conflict:fenced"), YES)
-    assert await attempts(driver).run("o") == YES
+    assert (await attempts(driver).run("o")).outcome == YES
     assert len({request.priority_us for request in driver.requests}) == 1
     assert len(driver.requests) == 3
 
 
 async def test_a_refusal_is_final() -> None:
     refusal = Outcome.rejected("short:item:1")
-    assert await attempts(Answering(refusal)).run("o") == refusal
+    assert (await attempts(Answering(refusal)).run("o")).outcome == refusal
 
 
 async def test_endless_conflict_is_refused_as_late_and_did_not_happen() -> None:
     driver = Answering(*[Outcome.rejected("busy:p.7")] * 1_000)
-    assert await attempts(driver, limit_ms=900).run("o") == Outcome.rejected("timeout")
+    assert (await attempts(driver, limit_ms=900).run("o")).outcome == Outcome.rejected("timeout")
 
 
 @pytest.mark.parametrize("outcome", [YES, None])
@@ -67,7 +67,7 @@ async def test_the_next_one_for_the_same_order_is_another_transaction(outcome: O
     driver = Answering(outcome, YES)
     both = attempts(driver, limit_ms=50)
     await both.run("o")
-    assert await both.run("o") == YES
+    assert (await both.run("o")).outcome == YES
 
 
 class Patient(LoopClock):
@@ -86,7 +86,7 @@ async def test_attempts_are_bounded_and_a_checkout_that_waits_too_long_is_refuse
     first = [asyncio.ensure_future(retrier.run(f"o{number}")) for number in range(3)]
     while len(driver.requests) < 3:
         await asyncio.sleep(0)
-    assert [await retrier.run(f"o{number}") for number in (3, 4)] == [Outcome.rejected("timeout")] * 2
+    assert [(await retrier.run(f"o{number}")).outcome for number in (3, 4)] == [Outcome.rejected("timeout")] * 2
     assert len(driver.requests) == 3
     assert not any(one.done() for one in first)
     for one in first:
@@ -99,13 +99,13 @@ async def test_unended_transactions_are_bounded_even_if_their_clients_have_an_an
     monkeypatch.setattr("protocols.service.transaction_ids.MOST_UNENDED", 3)
     driver, ids = Answering(*[Outcome(Decision.ACCEPTED)] * 9), living()
     retrier = CheckoutRetrier("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=200)  # type: ignore[arg-type]
-    outcomes = [await retrier.run(f"o{number}") for number in range(4)]
+    outcomes = [(await retrier.run(f"o{number}")).outcome for number in range(4)]
     assert [outcome and outcome.decision for outcome in outcomes] == [*[Decision.ACCEPTED] * 3, Decision.REFUSED]
     for _ in range(2):
         ids.end("p~1.0")  # once or more often
     ids.end("other.7")
-    assert await retrier.run("o4") == Outcome(Decision.ACCEPTED)
-    assert await retrier.run("o5") == Outcome.rejected("timeout")
+    assert (await retrier.run("o4")).outcome == Outcome(Decision.ACCEPTED)
+    assert (await retrier.run("o5")).outcome == Outcome.rejected("timeout")
     assert len(driver.requests) == 4
 
 
@@ -114,7 +114,7 @@ async def test_a_checkout_waits_for_the_number_of_the_life_and_no_longer_than_it
     early = CheckoutRetrier("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=5_000)  # type: ignore[arg-type]
     hasty = CheckoutRetrier("order", "order-1", driver, ids, LoopClock(), Random(1), limit_ms=50)  # type: ignore[arg-type]
     waiting = asyncio.ensure_future(early.run("o"))
-    assert await hasty.run("p") == Outcome.rejected("timeout")
+    assert (await hasty.run("p")).outcome == Outcome.rejected("timeout")
     assert driver.requests == []
     ids.enlist(1)
-    assert await waiting == YES
+    assert (await waiting).outcome == YES

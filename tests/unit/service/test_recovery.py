@@ -113,7 +113,7 @@ def test_a_start_that_the_store_refuses_is_answered_at_once_and_its_place_is_fre
         checkout = shop.service.context.checkout
         assert checkout is not None
         begun_s = asyncio.get_running_loop().time()
-        assert [await checkout(f"order {number}") for number in range(3)] == [None] * 3
+        assert [(await checkout(f"order {number}", "")).outcome for number in range(3)] == [None] * 3
         assert asyncio.get_running_loop().time() - begun_s < 1, "no client waits for its time limit"
         await asyncio.sleep(1)
         assert (ids.capacity.in_use, shop.service.driver.live) == (0, 0)
@@ -132,7 +132,7 @@ def test_an_abandoned_transaction_keeps_its_place_as_long_as_the_store_has_a_rec
         shop.refuses |= {"commit", "unfinished"}
         checkout = shop.service.context.checkout
         assert checkout is not None
-        assert await checkout("o") is None
+        assert (await checkout("o", "")).outcome is None
         assert shop.twin.run(Command("list_txns"), 0), "the order is taken, and its end is not known"
         unfinished, before = shop.twin.run(Command("unfinished", ("order-1", 0)), 0), shop.service.driver.snapshot()
         shop.service.driver.recover(unfinished, before)
