@@ -49,7 +49,7 @@ class Safeguard(Struct, frozen=True):
     """A rule that keeps the protocol safe, with the name for ``--ablate``. ``opens`` describes the fault without it.
 
     ``under``: the options under which it matters, where those are not the defaults. ``not_under``: options of which each one
-    makes it idle.
+    makes it idle. ``searched``: whether `wdm check` has the part of the shop that it protects, which is not so for the gateway.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Safeguard(Struct, frozen=True):
     opens: str
     under: tuple[tuple[str, str], ...] = ()
     not_under: tuple[tuple[str, str], ...] = ()
+    searched: bool = True
 
 
 class Option(Struct, frozen=True):

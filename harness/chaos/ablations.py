@@ -75,6 +75,8 @@ class AblationRow:
 
     @cached_property
     def results(self) -> tuple[SearchResult, ...]:
+        if not self.safeguard.searched:
+            return ()
         return tuple(ModelCheck(self.protocol, dict(self.safeguard.under), (self.safeguard.name,)).results())
 
     @property
@@ -98,10 +100,10 @@ Column = tuple[str, Callable[[AblationRow], object]]
 SEARCHED: tuple[Column, ...] = (
     ("safeguard", lambda row: f"`{row.safeguard.name}`: {row.safeguard.summary}{row.under}"),
     ("fault without it", lambda row: row.safeguard.opens),
-    ("case", lambda row: row.broken.case.name),
-    ("violated invariant", lambda row: row.broken.invariant),
-    ("steps", lambda row: len(row.broken.path)),
-    ("states", lambda row: sum(result.states for result in row.results)),
+    ("case", lambda row: row.broken.case.name if row.results else "not in the search: it has no gateway"),
+    ("violated invariant", lambda row: row.broken.invariant if row.results else "-"),
+    ("steps", lambda row: len(row.broken.path) if row.results else "-"),
+    ("states", lambda row: sum(result.states for result in row.results) or "-"),
 )
 COLUMNS: tuple[Column, ...] = (
     *SEARCHED,

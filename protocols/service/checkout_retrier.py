@@ -43,7 +43,7 @@ DECISION_MS = 500  # the end of the time limit, kept free for the decision's way
 REFUSED_LATE = Outcome.rejected("timeout")
 
 
-class Ended(NamedTuple):
+class CheckoutEnd(NamedTuple):
     """The end of a checkout: its outcome, None if that is unknown, and its last transaction, "" if none was begun."""
 
     outcome: Outcome | None
@@ -51,7 +51,7 @@ class Ended(NamedTuple):
 
 
 @dataclass(slots=True)
-class Checkout:
+class PendingCheckout:
     """A checkout under way. `priority_us` is the time of its request, which all attempts share; `txn` the last attempt."""
 
     subject: str
@@ -77,26 +77,26 @@ class CheckoutRetrier:
         self._clock = clock
         self._rng = rng
         self._limit_ms = limit_ms
-        self._waiting: dict[str, list[asyncio.Future[Ended]]] = {}
+        self._waiting: dict[str, list[asyncio.Future[CheckoutEnd]]] = {}
         self._retries = Background()
         self._admission = KeyedAdmission()
         self._capacity = CapacityLimiter(MOST_ATTEMPTS)
 
-    async def run(self, subject: str, key: str = "") -> Ended:
+    async def run(self, subject: str, key: str = "") -> CheckoutEnd:
         """Return the end of the subject's checkout.
 
         `key` is the idempotency key of the request. Where several requests share a checkout, it has that of the first.
         """
-        ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        ended: asyncio.Future[CheckoutEnd] = asyncio.get_running_loop().create_future()
         waiting = self._waiting.get(subject)
         if waiting is None:
             self._waiting[subject] = [ended]
-            self._begin(Checkout(subject, key, self._clock.now_us(), TimeLimit(self._limit_ms)))
+            self._begin(PendingCheckout(subject, key, self._clock.now_us(), TimeLimit(self._limit_ms)))
         else:
             waiting.append(ended)
         return await ended
 
-    def _begin(self, checkout: Checkout) -> None:
+    def _begin(self, checkout: PendingCheckout) -> None:
         """Make the first attempt by callbacks if there is capacity, else leave all of it to a task."""
         if not self._capacity.try_acquire():
             return self._retry_soon(checkout, None)
@@ -114,13 +114,13 @@ class CheckoutRetrier:
 
         return self._attempt(checkout, settle)
 
-    def _answer(self, checkout: Checkout, outcome: Outcome | None) -> None:
-        ended = Ended(outcome, checkout.txn)
+    def _answer(self, checkout: PendingCheckout, outcome: Outcome | None) -> None:
+        ended = CheckoutEnd(outcome, checkout.txn)
         for waiting in self._waiting.pop(checkout.subject):
             if not waiting.done():  # a client that has left cancelled it
                 waiting.set_result(ended)
 
-    def _retry_soon(self, checkout: Checkout, outcome: Outcome | None) -> None:
+    def _retry_soon(self, checkout: PendingCheckout, outcome: Outcome | None) -> None:
         def ended(task: asyncio.Task[Outcome | None]) -> None:
             # A task that failed may have begun a transaction that commits: its outcome is unknown. Its failure is reported by
             # `Background`; here it must not leave the clients waiting for ever.
@@ -130,7 +130,7 @@ class CheckoutRetrier:
         task = self._retries.run(self._retry(checkout, outcome), "checkout retries")
         task.add_done_callback(ended)
 
-    async def _retry(self, checkout: Checkout, outcome: Outcome | None) -> Outcome | None:
+    async def _retry(self, checkout: PendingCheckout, outcome: Outcome | None) -> Outcome | None:
         """Attempt until an outcome is final. `outcome` is the conflict of the attempt before; None if there was none."""
         backoff = Backoff(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, self._rng)
         lost_keys: set[str] = set()
@@ -151,7 +151,7 @@ class CheckoutRetrier:
             if _is_final(outcome):
                 return outcome
 
-    async def _attempt_in_turn(self, checkout: Checkout, lost_keys: set[str]) -> Outcome | None:
+    async def _attempt_in_turn(self, checkout: PendingCheckout, lost_keys: set[str]) -> Outcome | None:
         """Wait for admission and capacity, then attempt. Raises `TimeoutError` if the limit ends before the attempt begins."""
         async with (
             asyncio.timeout(checkout.limit.left_ms / 1000) as waiting,
@@ -169,7 +169,7 @@ class CheckoutRetrier:
                 self._capacity.release()
         return slot.outcome
 
-    def _attempt(self, checkout: Checkout, settle: Callable[[Outcome | None], None]) -> None:
+    def _attempt(self, checkout: PendingCheckout, settle: Callable[[Outcome | None], None]) -> None:
         """Begin one transaction. `settle` is called once, with its outcome, or with None at the time limit."""
         checkout.txn, horizon = self._ids.begin()
         left_ms = checkout.limit.left_ms

@@ -25,11 +25,7 @@ SAFEGUARDS = (
         "remember-key",
         "the result of a request with a key is stored with its effect",
         "a repeated request has its effect twice",
-    ),
-    Safeguard(
-        "final-rejection",
-        "a rejection with a key is stored before its answer, and final",
-        "a checkout that was rejected is paid later",
+        searched=False,
     ),
 )
 """The safeguards that every protocol has beside its own."""

@@ -41,7 +41,7 @@ def courses(protocol: Protocol) -> st.SearchStrategy[list[Command]]:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
-@pytest.mark.parametrize("ablated", [(), ("remember-key",), ("final-rejection",)])
+@pytest.mark.parametrize("ablated", [(), ("remember-key",)])
 def test_the_twins_agree(server: redis.Redis, protocol: Protocol, ablated: tuple[str, ...]) -> None:
     config = protocol.configure(ablate=ablated)
 

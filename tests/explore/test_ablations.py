@@ -32,7 +32,7 @@ ROWS = [
 
 @pytest.mark.parametrize("row", ROWS)
 def test_without_a_safeguard_the_violation_is_that_of_the_page(row: AblationRow) -> None:
-    assert row.broken.shortest
+    assert row.broken.shortest if row.safeguard.searched else not row.results
     page = page_cells(row)
     assert page[: len(SEARCHED)] == cells(row, SEARCHED), "`make docs` writes the page anew"
     scenario, _, seed = page[len(SEARCHED)].replace("`", "").partition(" ")

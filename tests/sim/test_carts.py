@@ -9,8 +9,7 @@ from harness.run import in_memory, scenarios
 from harness.run.in_memory import InMemoryRun
 from harness.run.plan import Plan, simulated
 from harness.workload import WORKLOADS
-from protocols import registry
-from protocols.shop import ledger, ledger_orders
+from protocols.shop import keyed, ledger, ledger_orders
 
 OURS = "set-anew"
 ESCROW = ("2pc", {"locks": "escrow"})
@@ -75,5 +74,5 @@ def test_an_order_charged_at_the_current_price_is_found(
         return sum(quantity * today.get(item, price) for item, quantity, price in lines)
 
     monkeypatch.setattr(ledger_orders, "total", total)
-    monkeypatch.setitem(registry.load(protocol).commands, "init_accounts", init_accounts)  # type: ignore[arg-type]
+    monkeypatch.setitem(keyed.CHANGES, "init_accounts", init_accounts)
     assert "wrong-total" in bought(OURS, protocol, 1, options=options).names

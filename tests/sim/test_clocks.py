@@ -27,7 +27,7 @@ async def until_it_dies(shop: Simulation, client: Any, bought: tuple[str, str, s
         assert (await client.call("add_item", order, bought[0], 1)).outcome == "ok"
         response = await client.call("checkout", order)
         if node.state == "down":
-            assert response.outcome == "unknown"
+            assert response.outcome in {"unknown", "ok"}, "order-2 has received a copy of the request"
             return
     pytest.fail("order-1 received no checkout")
 

@@ -76,7 +76,7 @@ def test_a_checkout_waits_for_a_service_that_is_down() -> None:
     simulate(play)
 
 
-def test_a_process_that_dies_leaves_outcomes_unknown() -> None:
+def test_the_request_of_a_process_that_dies_has_its_effect_once() -> None:
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
             bought = await stocked(client)
@@ -84,11 +84,14 @@ def test_a_process_that_dies_leaves_outcomes_unknown() -> None:
             checkout = asyncio.ensure_future(client.call("checkout", bought[2]))
             await asyncio.sleep(0.5)
             shop.kill("order-1")
+            await asyncio.sleep(1)
+            assert not checkout.done()
+            shop.resume("payment-1")
             response: Response = await checkout
-            assert (response.outcome, response.status) == ("unknown", 502)
-            await shop.heal()
+            assert response.outcome == "ok"
             await asyncio.sleep(3)
             assert await shop.unfinished() == []
+            assert await balances(client, *bought) == (8, 8, True)
 
     simulate(play)
 

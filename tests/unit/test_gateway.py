@@ -1,4 +1,4 @@
-"""The gateway against upstreams that refuse, break and lie: it never sends twice and never says what it cannot know."""
+"""The gateway against upstreams that refuse, break and lie: copies share a key, and no answer says what nobody knows."""
 
 import asyncio
 import time
@@ -11,6 +11,7 @@ from aiohttp import web
 
 from harness.runtimes.deployment.ports import Ports
 from harness.runtimes.local.gateway import Gateway
+from protocols.shop.idempotency_key import FINAL_HEADER, KEY_HEADER
 from protocols.shop.paths import service_of
 
 LIMIT_S = 0.6
@@ -43,11 +44,13 @@ class RecordingUpstream:
 
     def __init__(self, *, breaks: int = 0, after_s: float = 0) -> None:
         self.seen: list[str] = []
+        self.keys: list[str] = []
         self._breaks = breaks
         self._after_s = after_s
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:
         self.seen.append(f"{request.method} {request.raw_path}")
+        self.keys.append(request.headers.get(KEY_HEADER, ""))
         await asyncio.sleep(self._after_s)
         if len(self.seen) <= self._breaks:
             assert request.transport is not None
@@ -62,8 +65,8 @@ class Through:
         self._url = url
         self._session = session
 
-    async def __call__(self, method: str, path: str) -> tuple[int, str]:
-        async with self._session.request(method, self._url + path) as answer:
+    async def __call__(self, method: str, path: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
+        async with self._session.request(method, self._url + path, headers=headers) as answer:
             return answer.status, await answer.text()
 
 
@@ -143,23 +146,47 @@ async def test_if_nobody_ever_accepts_nothing_happened(port: int) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
-async def test_what_broke_after_it_was_sent_is_unknown_and_sent_once(method: str) -> None:
-    upstream = RecordingUpstream(breaks=9)
+async def test_what_broke_after_it_was_sent_is_sent_again_with_the_same_key(method: str) -> None:
+    upstream = RecordingUpstream(breaks=2)
     async with serving(upstream) as url, gateway(url) as send:
-        status, body = await send(method, "/stock/subtract/7/1")
+        assert await send(method, "/stock/subtract/7/1") == (201, '{"turn": 3}')
+        assert await send(method, "/stock/subtract/7/1") == (201, '{"turn": 4}')
+    first, second, third, other = upstream.keys
+    assert first == second == third != other
+    assert first
+
+
+async def test_a_request_whose_copies_all_break_is_unknown() -> None:
+    upstream = RecordingUpstream(breaks=10_000)
+    async with serving(upstream) as url, gateway(url) as send:
+        status, body = await send("POST", "/stock/subtract/7/1")
     assert status == 502
     assert "unknown" in body
-    assert len(upstream.seen) == 1
+    assert 2 < len(upstream.seen) < 100
 
 
-@pytest.mark.parametrize("method", ["POST", "DELETE"])
-async def test_a_kept_connection_that_turns_out_dead_is_no_licence_to_send_twice(method: str) -> None:
-    upstream = RecordingUpstream()
+async def test_the_key_of_a_client_reaches_the_service() -> None:
+    upstream = RecordingUpstream(breaks=1)
     async with serving(upstream) as url, gateway(url) as send:
-        assert (await send("POST", "/stock/item/create/1"))[0] == 201
-        upstream._breaks = 2
-        assert (await send(method, "/stock/subtract/7/1"))[0] == 502
-    assert len(upstream.seen) == 2
+        assert (await send("POST", "/stock/subtract/7/1", {KEY_HEADER: '"mine"'}))[0] == 201
+        await send("GET", "/stock/find/7")
+    assert upstream.keys == ['"mine"', '"mine"', ""]
+
+
+async def test_after_a_lost_copy_a_rejection_of_another_one_alone_is_unknown() -> None:
+    """A 424 means that this copy did nothing. The lost one may still have its effect."""
+
+    async def reject(request: web.BaseRequest) -> web.Response:
+        seen.append(request.raw_path)
+        if len(seen) == 1:
+            assert request.transport is not None
+            request.transport.abort()
+        return web.json_response({"error": "no store"}, status=424, headers={FINAL_HEADER: "no"})
+
+    seen: list[str] = []
+    async with serving(reject) as url, gateway(url) as send:
+        assert (await send("POST", "/stock/subtract/7/1"))[0] == 502
+        assert (await send("POST", "/stock/subtract/7/1"))[0] == 424
 
 
 async def test_a_read_that_broke_is_sent_again() -> None:
