@@ -89,6 +89,17 @@ async def test_a_command_that_may_not_run_twice_is_unknown_when_its_answer_is_lo
         assert server.calls == [b"wdm_add", b"wdm_other"]
 
 
+async def test_a_command_that_was_sent_and_finds_no_connection_again_is_unknown() -> None:
+    """It was answered "never executed": the first connection had it, and the store may have executed it."""
+    async with store_of(lambda _: None, limit_ms=300) as (store, server):
+        call = asyncio.ensure_future(store.call(Command("add")))
+        while not server.calls:
+            await asyncio.sleep(0.001)
+        store._address = ServerAddress.parse("redis://127.0.0.1:1/0")
+        with pytest.raises(StoreUnknown):
+            await call
+
+
 async def test_the_order_survives_a_lost_connection() -> None:
     async with store_of(lambda number: ANSWER if number > 5 else None) as (store, server):
         await asyncio.gather(*(store.call(Command(f"c{number}")) for number in range(9)))
