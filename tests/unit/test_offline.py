@@ -44,12 +44,12 @@ def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_tool_that_hangs_up_on_its_group_does_not_end_us() -> None:
     with pytest.raises(EnvironmentFailure, match="mmdebstrap failed: E: no package of that name"):
-        offline._import_root(Engine(), offline.BASE, "bookworm")
+        offline._import_root(Engine(), offline.BASE, "bookworm", "bookworm")
 
 
 def test_a_full_disk_is_one_line() -> None:
     with pytest.raises(EnvironmentFailure, match="the engine's disk is full"):
-        offline._import_root(Engine(full=True), offline.BASE, "bookworm")
+        offline._import_root(Engine(full=True), offline.BASE, "bookworm", "bookworm")
 
 
 class Runs:

@@ -29,7 +29,7 @@ from harness.runtimes.docker.project import root
 SUITE = "bookworm"
 BASE = "wdm-offline/base"
 PACKAGES = {
-    BASE: ("python3-minimal", "python3-venv", "nginx-light", "redis-tools"),
+    BASE: ("python3-minimal", "python3-venv", "nginx-light", "libnginx-mod-http-js", "redis-tools"),
     "wdm-offline/erlang": ("rabbitmq-server",),
     "wdm-offline/java": ("openjdk-17-jre-headless",),
 }
@@ -76,10 +76,12 @@ def _build_broker(client: Any, say: Say, kind: str, context: Path) -> None:
 
 def _root(client: Any, name: str, say: Say) -> str:
     suite = _suite()
-    root = f"{name}:{suite}"
+    # The packages are in the tag: a root file system of an older list lacks what the shop of today needs.
+    tag = f"{suite}-{hashlib.sha256(','.join(PACKAGES[name]).encode()).hexdigest()[:8]}"
+    root = f"{name}:{tag}"
     if find_image(client, root) is None:
         say(f"{root}: a root file system of Debian {suite}, about a minute")
-        _import_root(client, name, suite)
+        _import_root(client, name, suite, tag)
     return root
 
 
@@ -89,7 +91,7 @@ def _suite() -> str:
     return release.get("VERSION_CODENAME", SUITE) if release.get("ID") == "debian" else SUITE
 
 
-def _import_root(client: Any, name: str, suite: str) -> None:
+def _import_root(client: Any, name: str, suite: str, tag: str) -> None:
     if shutil.which("mmdebstrap") is None:
         raise EnvironmentFailure("mmdebstrap is not there; install it (Debian: `apt-get install mmdebstrap`)")
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES[name])}", suite, "-"]
@@ -100,14 +102,14 @@ def _import_root(client: Any, name: str, suite: str) -> None:
     ):
         try:
             with engine_errors(f"{name} cannot be imported"):
-                client.api.import_image_from_stream(child.stdout, repository=name, tag=suite)
+                client.api.import_image_from_stream(child.stdout, repository=name, tag=tag)
         except BaseException:
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGTERM)
             raise
         if child.wait():
             errors.seek(0)
-            client.images.remove(f"{name}:{suite}", force=True)
+            client.images.remove(f"{name}:{tag}", force=True)
             raise EnvironmentFailure(f"mmdebstrap failed: {error_line(errors.read().decode('utf-8', 'replace'))}")
 
 
