@@ -15,20 +15,23 @@ local function conclude(key, kept, request, subject, result)
   return {'done', subject, result}
 end
 
-creating_command('keyed', function(now, key, kept, request, name, subject, ...)
+local function keyed(now, key, kept, request, name, subject, ...)
   local known = enabled('remember-key') and recalled(key, request)
   if known then return known end
   local result = BODIES[name](now, subject, ...)
   local id = type(subject) == 'number' and text(subject) or subject
   if result[1] ~= 'locked' then remember_key(key, kept, request, id, result) end
   return {'done', id, result}
-end)
+end
 
-creating_command('conclude', function(now, key, kept, request, subject, ...)
+command('keyed', keyed)
+creating_command('keyed_creation', keyed)
+
+command('conclude', function(now, key, kept, request, subject, ...)
   return conclude(key, kept, request, subject, {...})
 end)
 
-creating_command('reject_checkout', function(now, key, kept, request, order, txn, why)
+command('reject_checkout', function(now, key, kept, request, order, txn, why)
   local state, _, holder = plan(order)
   if state == 'paid' then return {'paid'} end
   if (holder or '') ~= '' and holder ~= txn then return {'busy', holder} end

@@ -20,6 +20,9 @@ from protocols.store.tables import Result, Tables
 
 CHANGES: dict[str, Callable[..., Result]] = {**ledger.COMMANDS, **ledger_orders.COMMANDS, **payments.COMMANDS}
 
+CREATING = frozenset({"create_account", "create_order", "add_item", "add_branch", "init_accounts", "init_orders"})
+"""The changes that create data: those that the library registers with `creating_command`."""
+
 SAFEGUARDS = (
     Safeguard(
         "remember-key",
@@ -76,4 +79,5 @@ def reject_checkout(
     return done if done[0] == "other" else done[2]
 
 
-COMMANDS = {command.__name__: command for command in (keyed, conclude, reject_checkout)}
+COMMANDS = {command.__name__: command for command in (keyed, conclude, reject_checkout)} | {"keyed_creation": keyed}
+"""``keyed_creation`` is ``keyed`` for `CREATING`: a full store rejects it before its first effect, and executes ``keyed``."""

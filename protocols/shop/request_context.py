@@ -12,6 +12,7 @@ from protocols.outcomes import Outcome
 from protocols.ports import Clock, Store, StoreDown, StoreUnknown, TimeLimit
 from protocols.shop.amounts import BadAmount
 from protocols.shop.ids import BadId, check_all
+from protocols.shop.keyed import CREATING
 from protocols.shop.memory import MB, STORE_MEMORY_MB
 from protocols.store.keys import KEPT
 from protocols.store.tables import Result
@@ -86,7 +87,7 @@ class RequestContext:
     async def create(self, command: Command) -> str:
         """Execute a command that creates an object, and return the object's id: that of the first copy of this request."""
         if self.key:
-            return (await self._keyed("keyed", self.key, command.name, *command.args))[0]
+            return (await self._execute(self.key, command))[0]
         await self.store.call(command)
         return str(command.args[0])
 
@@ -100,7 +101,7 @@ class RequestContext:
         key = self.key + part
 
         async def run(command: Command) -> Result:
-            return (await self._keyed("keyed", key, command.name, *command.args))[1]
+            return (await self._execute(key, command))[1]
 
         result = await self.retry_while_locked(run, command, limit)
         if result[0] == "locked":
@@ -120,6 +121,10 @@ class RequestContext:
         if result[0] == "other":
             raise OtherRequest(self.key)
         return result
+
+    async def _execute(self, key: str, command: Command) -> tuple[str, Result]:
+        name = "keyed_creation" if command.name in CREATING else "keyed"
+        return await self._keyed(name, key, command.name, *command.args)
 
     async def _keyed(self, name: str, key: str, *args: Any) -> tuple[str, Result]:
         # `call`: with a key, a command may run twice.

@@ -1,5 +1,6 @@
 """Requests with keys: the twin against a real server, and what the two rules of keys promise."""
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from protocols.core import Command, Config, Protocol
 from protocols.registry import load
+from protocols.service.lua_library import source
+from protocols.shop.keyed import CHANGES, CREATING
 from protocols.store.twin import Twin
 from tests.conformance.test_two_phase import ACCOUNTS, FILLED, SHOP, amounts, keys, orders, run, txns
 
@@ -22,7 +25,8 @@ whys = st.sampled_from(("short:item:0", "timeout"))
 
 def _change(name: str, args: tuple[Any, ...]) -> st.SearchStrategy[Command]:
     request = st.sampled_from((f"{name} x", f"{name} y"))
-    return st.tuples(names.filter(bool), kept, request, st.just(name), *args).map(lambda whole: Command("keyed", whole))
+    command = "keyed_creation" if name in CREATING else "keyed"
+    return st.tuples(names.filter(bool), kept, request, st.just(name), *args).map(lambda whole: Command(command, whole))
 
 
 def courses(protocol: Protocol) -> st.SearchStrategy[list[Command]]:
@@ -51,6 +55,11 @@ def test_the_twins_agree(server: redis.Redis, protocol: Protocol, ablated: tuple
         run(server, config, [*ACCOUNTS, *FILLED, *course], protocol)
 
     agree()
+
+
+def test_what_creates_data_is_what_a_full_store_rejects() -> None:
+    registered = re.findall(r"creating_command\('(\w+)'", source(PROTOCOLS[0], PROTOCOLS[0].configure()))
+    assert {name for name in registered if name in CHANGES} == CREATING
 
 
 def shop(protocol: str = "2pc") -> Twin:
