@@ -24,7 +24,7 @@ class Graph:
 
     __slots__ = ("after", "head", "label", "target")
 
-    def __init__(self, nodes: int = 0) -> None:
+    def __init__(self, nodes: int) -> None:
         self.head = [-1] * nodes
         self.after = array("i")
         self.target = array("i")

@@ -54,6 +54,11 @@ def test_a_price_may_be_that_of_each_creation_that_was_not_replaced(run, begin, 
     assert find_creations(run.history()).prices("1", begin * ms, end * ms) == prices
 
 
+def test_the_only_price_counts_at_any_time(run):
+    run.op("create_item", 5, value={"item_id": "7"}, at=(10, 20))
+    assert find_creations(run.history()).prices("7", 0, 1) == {5}
+
+
 def test_prices_of_creations_that_overlap_are_both_possible(run):
     run.op("init_items", 2, 9, 5, at=(1, 20))
     run.op("init_items", 2, 9, 7, at=(20, 30), process=1)

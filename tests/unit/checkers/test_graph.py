@@ -153,6 +153,13 @@ def test_link_puts_each_source_before_each_other_target(sources, targets):
     assert bool(cyclic_components(graph)) == (len(set(sources) & set(targets)) > 1)
 
 
+def test_a_link_from_or_to_a_single_node_needs_no_node_between():
+    for sources, targets in (([0], [1, 2]), ([1, 2], [0]), ([0], [1])):
+        graph = Graph(3)
+        graph.link(sources, targets, 1)
+        assert (len(graph.head), len(graph.target)) == (3, len(sources) * len(targets))
+
+
 def test_a_part_keeps_its_names():
     graph = graph_of([(2, 4, 1), (4, 6, 2), (6, 2, 1), (0, 2, 1)])
     part = whole(graph).within([6, 4, 2])

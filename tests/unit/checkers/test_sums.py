@@ -1,6 +1,7 @@
 """Subset sums: exact where the amounts are kind, bounded and honest where they are not."""
 
 import sys
+from collections import Counter
 from itertools import combinations
 from random import Random
 
@@ -9,6 +10,8 @@ import pytest
 from harness.checkers import atomicity, conservation, sums
 from harness.checkers.finding import Verdict
 from harness.checkers.sums import EXACT_SUMS, Slack, subset
+
+HARD = [10**9 + 7 * n * n for n in range(40)]
 
 
 def every_sum(amounts):
@@ -42,6 +45,54 @@ def test_many_ways_to_few_sums_are_enumerated():
     slack = Slack(amounts)
     assert slack.exact
     assert [slack.off(surplus) for surplus in (0, 1_000_000, 5_000_001)] == [0, -1_000_000, 1]
+
+
+@pytest.mark.parametrize(
+    ("twos", "threes", "exact"), [(127, 128, True), (130, 140, False)], ids=["as-much-work-as-is-done", "more"]
+)
+def test_the_work_for_few_sums_has_a_bound(twos, threes, exact):
+    assert Slack([2_000_000] * twos + [3_000_000] * threes).exact is exact
+
+
+@pytest.mark.parametrize(("count", "exact"), [(12, True), (13, False)])
+def test_as_many_different_sums_as_the_bound_are_enumerated(count, exact):
+    assert Slack([(10**6 << power) + 1 for power in range(count)]).exact is exact
+
+
+def test_amounts_that_divide_each_other_are_exact_however_many():
+    slack = Slack([10**6 << power for power in range(20)])
+    assert slack.exact
+    assert [slack.off(10**6 * 777_777 + more) for more in (0, 3, 600_000)] == [0, 3, -400_000]
+
+
+def test_a_bitmap_has_a_bound_on_its_size_and_on_its_work(monkeypatch):
+    bits = sums.BITMAP_BITS
+    for counts, small in (({bits: 1}, True), ({bits + 1: 1}, False), ({bits // 2 + 1: 2}, False)):
+        assert (sums._bitmap(Counter(counts)) is not None) is small
+    counts = Counter(dict.fromkeys(range(1, 100), 4))  # 4 pieces take 3 steps
+    work = 4 * sum(range(1, 100)) * 3 * 99
+    for bound, small in ((work, True), (work - 1, False)):
+        monkeypatch.setattr(sums, "BITMAP_WORK", bound)
+        assert (sums._bitmap(counts) is not None) is small
+
+
+@pytest.mark.parametrize(("count", "parts"), [(1, [1]), (2, [1, 1]), (7, [1, 2, 4]), (10, [1, 2, 4, 3])])
+def test_a_count_is_split_into_powers_of_two_and_a_rest(count, parts):
+    assert list(sums._binary_parts(count)) == parts
+
+
+def test_amounts_that_are_not_positive_are_in_no_subset():
+    assert subset([0, -3, 3, 4], 3) == ([2], True)
+
+
+def test_many_equal_amounts_are_a_division():
+    many = list(range(EXACT_SUMS + 9))
+    assert subset([1] * len(many), len(many)) == (many, True)
+
+
+@pytest.mark.parametrize(("count", "tried_all"), [(12, True), (13, False)])
+def test_as_many_totals_as_the_bound_are_tried(count, tried_all):
+    assert subset([1 << power for power in range(count)], 1 << count) == ([], tried_all)
 
 
 def test_a_subset_is_found_where_there_is_one():
@@ -81,9 +132,6 @@ def test_the_work_grows_no_faster_than_the_orders(most):
     few, many = ([dice.randint(1, most) for _ in range(size)] for size in (500, 2_000))
     target = sum(few) // 2 + 1
     assert steps(many, target) < 6 * steps(few, target) < 500 * 20 * EXACT_SUMS
-
-
-HARD = [10**9 + 7 * n * n for n in range(40)]
 
 
 def checkouts_of(run, amounts, outcome, credit):

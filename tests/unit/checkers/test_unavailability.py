@@ -76,6 +76,7 @@ def test_a_recorded_state_began_up_to_one_poll_earlier(nodes, state):
     nodes.event("node", at=2000, name="order-1", state="running", pid=2)
     begin = 1000 - NOTICED_NS // MS
     assert [bool(unavailable(nodes, at_ms)) for at_ms in (begin - 1, begin, 1999, 2000)] == [False, True, True, False]
+    assert Unavailability(nodes.history()).is_fully_available("order", 1500 * MS) is (state == "down")
 
 
 @pytest.mark.parametrize(
