@@ -119,11 +119,11 @@ def test_a_reset_without_success_is_possible_or_nothing(run, outcome):
     [("ok", "ok", True), ("unknown", "unknown", True), ("fail", "ok", False), ("ok", "fail", False)],
 )
 def test_an_order_is_recreated_after_a_checkout_that_may_have_paid_it(run, first, again, recreated):
-    run.op("init_orders", 2, 1, 1, 5)
+    run.op("init_orders", 2, 3, 1, 5)
     for name in ("0", "2"):
         run.op("checkout", name, outcome=first, process=9)
     for number in range(2):
-        run.op("init_orders", 2, 1, 1, 5, outcome=again if number == 0 else "fail", process=10 + number)
+        run.op("init_orders", 2, 3, 1, 5, outcome=again if number == 0 else "fail", process=10 + number)
     assert order_of(run, "0").recreated is recreated
     assert not order_of(run, "2").recreated, "the numbers end below the count"
 
