@@ -158,7 +158,8 @@ async def serve(handler: Handler, context: RequestContext, key: str = "", **para
     if key:
         context = replace(context, key=key, request=" ".join((handler.__name__, *parameters.values())))
     answer = await _answer(handler, context, parameters)
-    return replace(answer, status=status_of(answer.status, context.statuses))
+    status = status_of(answer.status, context.statuses)
+    return answer if status == answer.status else replace(answer, status=status)
 
 
 def status_of(status: int, statuses: str) -> int:
