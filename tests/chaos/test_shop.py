@@ -200,7 +200,8 @@ async def test_a_lost_reply_charges_once(runtime: str) -> None:
 @pytest.mark.parametrize("runtime", EVERY_RUNTIME)
 async def test_services_stop_within_two_seconds_while_they_are_busy(runtime: str) -> None:
     within_s = 2.0 if runtime == "local" else 5.0  # an engine takes its time to say so
-    async with deployment(runtime, spec(respawn_after_s=0.0)) as shop, ShopClient(shop.url) as client:
+    quick = spec(respawn_after_s=0.0, time_limit_s=3.0)
+    async with deployment(runtime, quick) as shop, ShopClient(shop.url) as client:
         name, buyer = await item(client, 50), await user(client, 50)
         placed = await order(client, buyer, (name, 1))
         await take_down(shop, "payment-1")

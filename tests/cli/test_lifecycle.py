@@ -120,6 +120,7 @@ def test_a_killed_command_leaves_no_process_and_no_temporary_folder(
     assert terminal.of_this_folder() == []
 
 
+@pytest.mark.slow
 def test_a_node_that_dies_while_nothing_can_be_written_is_started_again(terminal: Terminal) -> None:
     """A limit of zero bytes for each file that the supervisor writes: what a full disk does, without privileges."""
     assert terminal.wdm("up", "--detach", "--port", "0", "--respawn-after-s", "0.3").returncode == 0

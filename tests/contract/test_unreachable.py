@@ -37,7 +37,7 @@ async def test_a_request_that_reached_no_instance_did_not_happen(
 
 @pytest.mark.parametrize("runtime", EVERY_RUNTIME)
 async def test_a_request_that_was_sent_and_lost_is_unknown(runtime: str) -> None:
-    spec = Spec(protocol="2pc", time_limit_s=20.0, respawn_after_s=0.2)
+    spec = Spec(protocol="2pc", time_limit_s=2.0, respawn_after_s=0.2)
     async with deployment(runtime, spec) as shop, ShopClient(shop.url) as client, aiohttp.ClientSession() as http:
         buyer = await user(client, 5)
         shop.pause("payment-store")
@@ -48,7 +48,7 @@ async def test_a_request_that_was_sent_and_lost_is_unknown(runtime: str) -> None
                 return answer.status, (await answer.json())["error"]
 
         waiting = asyncio.create_task(pay())
-        done, _ = await asyncio.wait((waiting,), timeout=1.0)  # it was sent, and waits for the store
+        done, _ = await asyncio.wait((waiting,), timeout=0.5)  # it was sent, and waits for the store
         assert not done
         shop.kill("payment-1", stay_down=True)
         status, error = await waiting

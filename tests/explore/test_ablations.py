@@ -18,8 +18,8 @@ def page_cells(row: AblationRow) -> list[str]:
     return lines[0].strip("| ").split(" | ")
 
 
-LONG = {"deadlock-policy", "begin-once"}
-"""Of 2pc: the search takes seconds for each of these."""
+LONG = {"deadlock-policy", "begin-once", "refuse-stale", "escrow-guard"}
+"""Of 2pc: the search or the simulated run takes seconds for each of these."""
 ROWS = [
     pytest.param(
         row,

@@ -21,7 +21,7 @@ VERDICTS = {
 """Verdict, exit code, and a part of the reason for each kind of server."""
 
 
-QUICK = frozenset({"hangs", "random-json"})
+QUICK = frozenset({"random-json"})
 
 
 @pytest.mark.parametrize(

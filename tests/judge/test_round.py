@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
+
 from harness import faults
 from harness.history import Event, Operation
 from harness.judge.examination import Examination, Limits
@@ -144,6 +146,7 @@ def served(operations: list[Operation], first: Event, second: Event) -> list[boo
     ]
 
 
+@pytest.mark.slow
 async def test_an_accepted_checkout_is_an_answer_and_no_sale(tmp_path: Path) -> None:
     model = Model()
 

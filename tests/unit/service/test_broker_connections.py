@@ -148,7 +148,7 @@ class Useless(Failing):
         raise BrokerLost("NOGROUP " + "x" * 10_000)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.slow)])
 async def test_a_broker_of_no_use_is_logged_once_tried_ever_less_often_and_shown_while_it_lasts(
     when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
