@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from random import SystemRandom
@@ -23,10 +24,10 @@ _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 class Ports:
-    """A block of ports that no other deployment of this user takes while this object is open."""
+    """A block of ports that no other deployment takes while this object is open."""
 
     def __init__(self, avoid: int = 0) -> None:
-        self._lock, first = _claim()
+        self._locks, first = _claim()
         self._left = (port for port in range(first, first + BLOCK) if port != avoid)
 
     def take(self) -> int:
@@ -38,7 +39,8 @@ class Ports:
 
     def close(self) -> None:
         """Release the block."""
-        self._lock.close()
+        for lock in self._locks:
+            lock.close()
 
 
 def is_free(port: int) -> bool:
@@ -58,19 +60,23 @@ def why_taken(port: int) -> str | None:
     return None
 
 
-def _claim() -> tuple[IO[bytes], int]:
+def _claim() -> tuple[tuple[IO[bytes] | socket.socket, ...], int]:
     blocks = list(_blocks())
     SystemRandom().shuffle(blocks)
     folder = user_folder() / "ports"
     folder.mkdir(parents=True, exist_ok=True)
     for first in blocks:
-        lock = (folder / str(first)).open("wb")
+        lock, name = (folder / str(first)).open("wb"), socket.socket(socket.AF_UNIX)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # The folder is one of several (`XDG_STATE_HOME`), the ports are not: Linux has names for sockets without a folder.
+            if sys.platform == "linux":
+                name.bind(f"\0wdm-ports-{first}")
+        except OSError:
             lock.close()
+            name.close()
             continue
-        return lock, first
+        return (lock, name), first
     raise EnvironmentFailure("every block of ports is taken; stop other deployments with `wdm down --all`")
 
 
