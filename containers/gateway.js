@@ -1,5 +1,6 @@
 // The gateway's rules in containers, as harness/runtimes/local/gateway.py has them for processes: a request waits for an
-// instance that accepts it, and is sent again with its key after a broken connection, within the time limit.
+// instance that accepts it, and is sent again with its key after a broken connection, within the time limit. nginx sends each
+// copy to one instance only (proxy_next_upstream off): which copies were sent and lost is known here alone.
 
 const FIRST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 160;
@@ -16,7 +17,7 @@ async function forward(r) {
             if (!sent || reply.headersOut['Wdm-Final'] !== 'no') {
                 return pass(r, reply);
             }
-        } else if (/[1-9]/.test(reply.variables.upstream_bytes_sent || '')) {
+        } else if (Number(reply.variables.upstream_bytes_sent) > 0) {
             sent = true;
         }
         if (Date.now() + pause >= until) {

@@ -113,26 +113,24 @@ class RequestContext:
         """Make a result final that no command has; return the one of the first copy of this request with a result."""
         if not self.key:
             return result
-        return (await self._keyed("conclude", self.key, subject, *result))[1]
+        _, _, stored = await self._keyed("conclude", self.key, subject, *result)
+        return tuple(stored)
 
     async def reject_checkout(self, order: str, txn: str, why: str) -> Result:
         """Make the rejection of a checkout final for all copies of this request. Results as of the command."""
-        result = await self.store.call(Command("reject_checkout", (self.key, KEPT, self.request, order, txn, why)))
-        if result[0] == "other":
-            raise OtherRequest(self.key)
-        return result
+        return await self._keyed("reject_checkout", self.key, order, txn, why)
 
     async def _execute(self, key: str, command: Command) -> tuple[str, Result]:
         name = "keyed_creation" if command.name in CREATING else "keyed"
-        return await self._keyed(name, key, command.name, *command.args)
+        _, subject, stored = await self._keyed(name, key, command.name, *command.args)
+        return subject, stored
 
-    async def _keyed(self, name: str, key: str, *args: Any) -> tuple[str, Result]:
+    async def _keyed(self, name: str, key: str, *args: Any) -> Result:
         # `call`: with a key, a command may run twice.
         result = await self.store.call(Command(name, (key, KEPT, self.request, *args)))
         if result[0] == "other":
             raise OtherRequest(self.key)
-        _, subject, stored = result
-        return subject, stored
+        return result
 
     async def retry_while_locked(
         self, run: Callable[[Command], Awaitable[Result]], command: Command, limit: TimeLimit | None = None
