@@ -12,8 +12,8 @@ from random import Random
 
 from harness.bench.load_generator import Arrivals, LoadGenerator, SessionPool, await_answers, stop_after
 from harness.history import Operation
+from harness.history.latency import latency_us
 from harness.metrics.histogram import Histogram
-from harness.metrics.latency import latency_us
 from harness.run.load import ClientPool, LoadDriver, MakeLoad
 from harness.workload.base import Shop, stream
 from protocols.service.tasks import start_task

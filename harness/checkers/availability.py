@@ -1,176 +1,103 @@
-"""The service after the first fault: acknowledged requests, and the longest time without one.
+"""Availability: no request of a client fails, whatever fault happens.
 
-No protocol claims that a shop serves while its nodes are unavailable. But a shop that serves no request any more has
-no invariant left to violate, so the verdict of a run is unknown if all requests fail while every service is
-available.
+A request fails without an answer in time, over a broken connection, with a 5xx, with an answer outside of the contract, or
+with a 424, by which a service or the gateway says that another service could not be reached. A rejection (4xx) is an answer,
+and so is a checkout that was accepted (202).
+
+No protocol claims availability, and no server can have it alone: the connections of a client to a gateway that is killed
+break, whatever the other nodes do. The property is one of a shop together with its clients, which have to send such a
+request again with the same idempotency key. So a failed request violates it only in a run whose scenario requires
+`availability`; in other runs it is observed and allowed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
-from typing import Any, NamedTuple
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
-from harness.checkers.claims import Exclusion
-from harness.checkers.finding import Finding, conclude, not_applicable
-from harness.checkers.formatting import seconds
-from harness.checkers.impact import impacts
-from harness.checkers.operations import balance_in, denies
-from harness.checkers.rejections import completed_later, is_unanswered
-from harness.checkers.shop_model import OrderModel, build_model
-from harness.checkers.unavailability import Span, Unavailability
-from harness.history import History, Operation
-from protocols.shop.services import PREFIXES
+from harness.checkers.after_fault import service_after_fault
+from harness.checkers.claims import REQUIRED, Exclusion
+from harness.checkers.finding import Finding, Violation, conclude, explain_each, not_applicable
+from harness.checkers.formatting import describe, seconds
+from harness.checkers.rejections import ACCEPTED, UNREACHED
+from harness.history import Event, History, Operation
+from harness.history.latency import latency_ns
 
-EXCLUDED_BY: dict[str, Exclusion] = {}
+FAILED = "request-failed"
 
-TRIES = 3
-"""Requests that have to fail while every service is available: fewer may be lost messages of single links."""
+EXCLUDED_BY: dict[str, Exclusion] = {FAILED: REQUIRED}
 
-LEAST_S = 1.0
-"""Time in seconds that is enough for an answer, where no bound is claimed."""
-
-
-class LoadAfterFault(NamedTuple):
-    """The load from the first fault on. `available` are the spans in which every service was fully available."""
-
-    span: Span
-    available: list[Span]
-
-    @property
-    def available_ns(self) -> int:
-        return sum(end - begin for begin, end in self.available)
-
-    def begun(self, operations: Sequence[Operation]) -> list[Operation]:
-        """Return the operations that began in this load."""
-        return [operation for operation in operations if self.span[0] <= operation.invoked_ns < self.span[1]]
-
-    def in_time(self, operations: Sequence[Operation]) -> list[Operation]:
-        """Return the operations that began while every service was fully available."""
-        return [
-            operation
-            for operation in operations
-            if any(begin <= operation.invoked_ns < end for begin, end in self.available)
-        ]
+_LATE = re.compile(r"time-?out|in time", re.IGNORECASE)
 
 
 def check(history: History) -> Finding:
-    """Return unknown if a kind of request was never served again; else a line of figures and text."""
-    after = _after(history)
-    if after is None:
-        return not_applicable("no fault happened")
-    kinds: dict[str, list[Operation]] = {}
-    for operation in after.begun(history.operations):
-        kinds.setdefault(operation.op, []).append(operation)
-    served = {op: [operation for operation in tried if _is_served(history, operation)] for op, tried in kinds.items()}
-    figures = _figures(history, after, kinds.get("checkout", []), served.get("checkout", []))
-    figures["acknowledged"] = {op: sum(operation.outcome == "ok" for operation in tried) for op, tried in kinds.items()}
-    figures["tried"] = {op: len(tried) for op, tried in kinds.items()}
-    enough_ns = int((history.header.claims.recovery_s or LEAST_S) * 1e9)
-    reasons = []
-    if after.available_ns >= enough_ns:
-        reasons = list(_never_served(history, after, kinds, served))
-    return conclude((), reasons, figures)
-
-
-def _after(history: History) -> LoadAfterFault | None:
-    """Return the load after the first fault; None if no fault happened before its end."""
-    starts = history.of_kind("fault-start")
-    happened = [
-        start.at_ns for start, impact in zip(starts, history.derive(impacts), strict=True) if not impact.why_not
-    ]
-    over = next((at for at in map(history.phase_ns, ("heal", "final")) if at is not None), history.end_ns)
-    if not happened or min(happened) >= over:
-        return None
-    load = (min(happened), over)
-    unavailability = history.derive(Unavailability)
-    available = [
-        span
-        for span in unavailability.parts(load)
-        if all(unavailability.is_fully_available(service, span[0]) for service in PREFIXES)
-    ]
-    return LoadAfterFault(load, available)
-
-
-def _never_served(
-    history: History,
-    after: LoadAfterFault,
-    kinds: Mapping[str, Sequence[Operation]],
-    served: Mapping[str, Sequence[Operation]],
-) -> Iterator[str]:
-    for op, tried in kinds.items():
-        in_time = after.in_time([operation for operation in tried if op == "checkout" or is_unanswered(operation)])
-        if not served[op] and len(in_time) >= TRIES:
-            yield (
-                f"no {op} was served any more after the first fault, at {seconds(history, after.span[0])}: {len(tried)} were "
-                f"requested, {len(in_time)} of them while every service was available"
-            )
-
-
-def _is_served(history: History, operation: Operation) -> bool:
-    """Whether an operation was acknowledged or rejected for its content. An accepted checkout counts once its order
-    is paid.
-    """
-    if operation.outcome == "ok":
-        return True
-    if operation.op != "checkout":
-        return not is_unanswered(operation)
-    if operation.outcome == "unknown":
-        return completed_later(history, operation)
-    order = history.derive(build_model).orders.get(str(operation.args[0]))
-    return denies(operation) or (order is not None and _lacks_funds_or_stock(history, order))
-
-
-def _lacks_funds_or_stock(history: History, order: OrderModel) -> bool:
-    """Whether the final credit or stock is too little for an order."""
-    shop = history.derive(build_model)
-    if order.items is None or order.total is None or order.user is None:
-        return False
-    needed = [(shop.account("item", item), quantity) for item, quantity in order.items.items()]
-    needed.append((shop.account("user", order.user), order.total))
-    final = [
-        (None if account.final_read is None else balance_in(account.final_read), amount) for account, amount in needed
-    ]
-    return any(left is not None and left < amount for left, amount in final)
-
-
-def _figures(
-    history: History, after: LoadAfterFault, tried: Sequence[Operation], served: Sequence[Operation]
-) -> dict[str, Any]:
-    """Return figures of checkouts: the longest time without a served one, and the faults after which none was served."""
-    began, over = after.span
-    ends = sorted(checkout.completed_ns for checkout in served if checkout.completed_ns < over)
-    longest = max(pairwise([began, *ends, over]), key=lambda gap: gap[1] - gap[0])
-    last_served_ns = max((checkout.invoked_ns for checkout in served), default=-1)
-    last_tried_ns = max((checkout.invoked_ns for checkout in tried), default=-1)
-    starts = history.of_kind("fault-start")
-    never = [
-        f"{impact.fault} of {impact.target} at {impact.from_s:.3f} s"
-        for start, impact in zip(starts, history.derive(impacts), strict=True)
-        if not impact.why_not and last_served_ns < start.at_ns <= last_tried_ns
-    ]
-    return {
-        "first_fault_s": (began - history.start_ns) / 1e9,
-        "longest_without_s": (longest[1] - longest[0]) / 1e9,
-        "longest_from_s": (longest[0] - history.start_ns) / 1e9,
-        "all_there_s": after.available_ns / 1e9,
-        "never_again": never,
-        "asked": len(tried),
-        "succeeded": sum(checkout.outcome != "fail" for checkout in served),
-        "words": _summary(history, tried, served, longest, never),
+    """Return a violation for each failed request, with the worst latency of any and the service after the first fault."""
+    if not history.operations:
+        return not_applicable("no request was sent")
+    after = service_after_fault(history)
+    failed = history.derive(failed_requests)
+    worst = max(history.operations, key=latency_ns)
+    figures: dict[str, Any] = {
+        "requests": len(history.operations),
+        "failed": dict(Counter(map(kind_of_failure, failed))),
+        "worst_ms": latency_ns(worst) / 1e6,
+        **after.figures,
     }
+    figures["words"] = "; ".join(filter(None, (_summary(history, figures, worst), after.figures.get("words"))))
+    violations = explain_each(failed, lambda _: FAILED, lambda operation: _violation(history, operation))
+    return conclude(violations, after.reasons, figures)
 
 
-def _summary(
-    history: History, tried: Sequence[Operation], served: Sequence[Operation], longest: Span, never: Sequence[str]
-) -> str:
-    if not tried:
-        return "no checkout was requested after the first fault"
-    done = sum(checkout.outcome != "fail" for checkout in served)
-    text = f"{done or 'none'} of {len(tried)} checkouts begun after the first fault succeeded"
-    if len(served) > done:
-        text += f", {len(served) - done} were rejected for their content"
-    text += (
-        f"; longest time without an answer {(longest[1] - longest[0]) / 1e9:.2f} s, from {seconds(history, longest[0])}"
+def failed_requests(history: History) -> Sequence[Operation]:
+    """Return the failed requests in the order of their begin. Use `history.derive(failed_requests)`."""
+    failed = [operation for operation in history.operations if kind_of_failure(operation)]
+    return sorted(failed, key=lambda operation: operation.invoked_ns)
+
+
+def kind_of_failure(operation: Operation) -> str:
+    """Return how a request failed: `time-out`, `broken connection`, `malformed answer` or its status; "" if it did not."""
+    status = operation.status
+    if status == UNREACHED or (status is not None and status >= 500):
+        return str(status)
+    if operation.outcome != "unknown" or status == ACCEPTED:
+        return ""
+    if status is None:
+        return "no status"  # an old history
+    if not status:
+        return "time-out" if _LATE.search(str(operation.value)) else "broken connection"
+    return "malformed answer" if status < 300 else ""
+
+
+def _summary(history: History, figures: dict[str, Any], worst: Operation) -> str:
+    failed, kinds = sum(figures["failed"].values()), figures["failed"].items()
+    which = f" ({', '.join(f'{count} {kind}' for kind, count in kinds)})" if failed else ""
+    return (
+        f"{failed or 'none'} of {figures['requests']} requests failed{which}; "
+        f"worst latency {figures['worst_ms']:.0f} ms, of a {worst.op} at {seconds(history, worst.invoked_ns)}"
     )
-    if never:
-        text += f"; none again after {len(never)} faults, the first {never[0]}"
-    return text
+
+
+def _violation(history: History, operation: Operation) -> Violation:
+    return Violation(
+        name=FAILED,
+        explanation=f"at {seconds(history, operation.invoked_ns)}, after {latency_ns(operation) / 1e6:.0f} ms: "
+        f"{kind_of_failure(operation)}, {describe(operation)}{_since_a_fault(history, operation)}",
+        evidence=(operation,),
+        keys=(f"order {operation.args[0]}",) if operation.op == "checkout" else (),
+    )
+
+
+def _since_a_fault(history: History, operation: Operation) -> str:
+    """Return the fault that began last before the end of a request, with the time from the one to the other."""
+    starts = history.derive(_fault_starts)
+    before = bisect_right(starts, operation.completed_ns, key=lambda start: start.at_ns)
+    if not before:
+        return ", before any fault" if starts else ""
+    start = starts[before - 1]
+    since_s = (operation.completed_ns - start.at_ns) / 1e9
+    return f", {since_s:.3f} s after the begin of {start.data.get('fault')} {start.data.get('target')}"
+
+
+def _fault_starts(history: History) -> list[Event]:
+    return history.of_kind("fault-start")

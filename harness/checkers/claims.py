@@ -7,6 +7,9 @@ from harness.history import Event, History
 ALWAYS = "the API's contract"
 """The claim that excludes an anomaly for every shop, whatever its protocol claims."""
 
+MUST_HOLD = "must_hold"
+"""The key of the required checkers in the header's configuration."""
+
 DISK_FULL = "disk-full"
 WRITTEN_WITHIN_NS = 2_000_000_000
 """A store retries every second to write its memory to disk."""
@@ -17,6 +20,9 @@ TAIL_CUTS = frozenset({"power-cut", "lost-tail"})
 
 class Exclusion(NamedTuple):
     """The exclusion of an anomaly: a protocol excludes it if its `claim` is at one of `levels`.
+
+    No protocol can claim the property of a `REQUIRED` exclusion: it binds in a run whose scenario requires one of the
+    checkers `levels`.
 
     An exclusion that `needs_log` does not bind in a run which cut the tail of a log, unless durability is claimed
     `always`: no protocol is atomic over stores that lose acknowledged writes, and none can end a commit whose vote a
@@ -34,6 +40,7 @@ CONTRACT = Exclusion(ALWAYS, needs_log=False)
 BOUNDED = Exclusion("recovery_s")
 BLOCKED = Exclusion("blocking_s")
 OUTAGE = Exclusion("outage_s")
+REQUIRED = Exclusion(MUST_HOLD, frozenset({"availability"}), needs_log=False)
 
 BOUNDS = frozenset({"recovery_s", "blocking_s", "outage_s"})
 """Claims in seconds; None is no claim."""
@@ -77,6 +84,8 @@ def applies(exclusion: Exclusion, history: History) -> bool:
         return False
     if exclusion.claim == ALWAYS:
         return True
+    if exclusion.claim == MUST_HOLD:
+        return not exclusion.levels.isdisjoint(history.header.config.get(MUST_HOLD) or ())
     if exclusion.claim in BOUNDS:
         return getattr(claims, exclusion.claim) is not None
     return getattr(claims, exclusion.claim) in exclusion.levels
@@ -86,6 +95,8 @@ def describe_claim(exclusion: Exclusion, history: History) -> str:
     """Return the claim as text: `isolation: serializable`, `outage_s: no claim`."""
     if exclusion.claim == ALWAYS:
         return ALWAYS
+    if exclusion.claim == MUST_HOLD:
+        return f"{', '.join(exclusion.levels)}: {'required' if applies(exclusion, history) else 'not required'}"
     value = getattr(history.header.claims, exclusion.claim)
     return f"{exclusion.claim}: {'no claim' if value is None else value}"
 

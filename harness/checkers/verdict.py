@@ -5,15 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from harness.checkers import CHECKERS, Judgement, Verdict, judge
+from harness.checkers.claims import MUST_HOLD
 from harness.checkers.impact import PLANNED, ineffective_faults
 from harness.history import History
 
 TROUBLE = "trouble"
 """The event with which a run records why it ended early."""
-
-MUST_HOLD = "must_hold"
-"""The key of the required checkers in the header's configuration: not-applicable is not enough for these."""
-
 
 JUDGED_BY = "checkers"
 """The key of the checkers in the header's configuration, for a shop whose inside is not visible; without it, all judge."""

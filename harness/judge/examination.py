@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from harness.checkers.verdict import JUDGED_BY, MUST_HOLD
+from harness.checkers.claims import MUST_HOLD
+from harness.checkers.verdict import JUDGED_BY
 from harness.history import Header, History, RecordedClaims
 from harness.judge.busyness import Busyness
 from harness.judge.defects import DefectFinding

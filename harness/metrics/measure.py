@@ -8,8 +8,8 @@ import msgspec
 
 from harness.checkers.recovery import blocked
 from harness.history import Event, History, Operation
+from harness.history.latency import latency_us
 from harness.metrics.histogram import Histogram
-from harness.metrics.latency import latency_us
 
 CHECKOUT = "checkout"
 IN_TIME_MS = 1_000.0

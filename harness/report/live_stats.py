@@ -8,8 +8,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from harness.history.format import Event, Footer, Header, Operation, decode_line
+from harness.history.latency import latency_us
 from harness.metrics.histogram import Histogram
-from harness.metrics.latency import latency_us
 from harness.metrics.measure import CHECKOUT
 from harness.report.text import READERS
 

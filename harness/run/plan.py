@@ -11,8 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from harness import faults, formats
+from harness.checkers.claims import MUST_HOLD
 from harness.checkers.impact import PLANNED
-from harness.checkers.verdict import MUST_HOLD
 from harness.explore.failpoints import failpoints
 from harness.history import Header, RecordedClaims
 from harness.run.scenarios import Recurring, Scenario

@@ -4,7 +4,8 @@
     duration_s = 12             # duration of the load
     durability = "everysec"     # or "always"
     workers = 1                 # processes of each service
-    must_hold = ["isolation"]   # checkers without which `holds` would prove nothing: they must have operations to judge
+    must_hold = ["isolation"]   # checkers without which `holds` would prove nothing: they must have operations to judge;
+                                # `availability` makes a failed request a violation, which no protocol excludes
 
     [workload]
     name = "checkout"           # the other keys are its settings

@@ -11,8 +11,8 @@ import pytest
 
 from harness.bench.load_generator import LoadGenerator, SessionPool, stop_after
 from harness.history import Header, MemoryRecorder, Operation, RecordedClaims
+from harness.history.latency import latency_us
 from harness.metrics.histogram import Histogram
-from harness.metrics.latency import latency_us
 from harness.metrics.measure import measure
 from harness.run.load import ClientPool, set_up
 from harness.runtimes.deployment.spec import Spec

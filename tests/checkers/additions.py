@@ -171,3 +171,23 @@ def set_anew_again(builder: HistoryBuilder) -> None:
     builder.record("init_users", 1, 80)
     builder.record("add_funds", "0", 3, process=9)
     builder.record("find_user", "0", process=9)
+
+
+def requires_availability(builder: HistoryBuilder) -> None:
+    """The scenario requires availability, and every request of the run is answered."""
+    builder.must_hold = ["availability"]
+    builder.operations[:] = [each for each in builder.operations if each.outcome != "unknown"]
+
+
+def read_failed(**changes: Any) -> Edit:
+    """A read without an answer, in a run that requires availability."""
+
+    def edit() -> HistoryBuilder:
+        builder = a_run(late=())
+        requires_availability(builder)
+        place = nth(builder, "find_user", "u1")
+        read = {"outcome": "unknown", "process": 5000, "value": "no answer: TimeoutError", "status": 0}
+        builder.operations[place] = changed(builder.operations[place], **(read | changes))
+        return builder
+
+    return edit

@@ -5,8 +5,10 @@ from tests.checkers.additions import (
     FAIL_404,
     a_second_time,
     maybe_set_anew,
+    read_failed,
     ready_made,
     repriced,
+    requires_availability,
     set_anew_again,
     sold_while_set_anew,
 )
@@ -141,6 +143,8 @@ BENIGN: dict[str, Edit] = {
     "a checkout waits for the service it needs": lambda: a_run(middle=outages.checkouts_without_payment),
     "a checkout waits for an instance that is silent": lambda: a_run(middle=outages.given_to_a_silent_instance),
     "a checkout is refused for want of credit": lambda: a_run(middle=outages.poor_while_away),
+    "every request is answered, as required": steps(requires_availability, builder=lambda: a_run(late=())),
+    "a rejection under a lock, and availability is required": read_failed(status=409, value="409: locked"),
     "a creation that was refused": lambda: a_run(
         middle=lambda builder: builder.record("create_item", 5, outcome="fail", process=9)
     ),

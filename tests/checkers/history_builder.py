@@ -32,6 +32,7 @@ class HistoryBuilder:
         self.users: dict[str, int] = {}
         self.items: dict[str, list[int]] = {}
         self.orders: dict[str, dict[str, Any]] = {}
+        self.must_hold: list[str] = []
         self._fresh = 1000
 
     def record(
@@ -68,7 +69,7 @@ class HistoryBuilder:
             durability="always",
             runtime="sim",
             seed=1,
-            config={"must_hold": []},
+            config={"must_hold": self.must_hold},
         )
         return History(header, self.operations, self.events, complete)
 

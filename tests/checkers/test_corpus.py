@@ -35,7 +35,7 @@ def test_a_violation_is_named(name: str, protocol: str) -> None:
 def test_what_is_benign_raises_no_alarm(name: str, protocol: str) -> None:
     judgement = judge(BENIGN[name]().history(protocol))
     assert judgement.verdict == "holds", summary(judgement)
-    assert not named(judgement, "allowed")
+    assert named(judgement, "allowed") <= {"request-failed"}  # no protocol claims availability
 
 
 @pytest.mark.parametrize("name", ILL_FORMED)

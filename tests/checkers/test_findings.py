@@ -44,8 +44,9 @@ def plain(value: Any) -> Any:
 
 
 def lines(name: str, finding: Finding, usual: dict[str, Any]) -> Iterator[str]:
-    """The lines of one checker: violations, reasons, and the figures that differ from those of the history without an edit."""
-    for violation in finding.violations:
+    """The lines of one checker: reasons, and the violations and figures that differ from those of the history without an edit."""
+    same = finding.figures.get("violations") == usual.get("violations")
+    for violation in () if same else finding.violations:
         yield f"{name}: {violation.name}: {violation.explanation.partition(chr(10))[0]}"
         evidence = [" ".join(map(str, (operation.op, *operation.args))) for operation in violation.evidence]
         yield f"  of {', '.join(violation.keys)}: {'; '.join(evidence)}"

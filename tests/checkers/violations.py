@@ -14,6 +14,7 @@ from tests.checkers.additions import (
     maybe_set_anew,
     negative_funds,
     of_ready_made,
+    read_failed,
     ready_made,
     repriced,
     same_id,
@@ -255,6 +256,10 @@ VIOLATIONS: dict[str, Violation] = {
     "an item that is kept while another service is away": Violation(
         lambda: a_run(middle=outages.blocked_by_an_outage), "blocked-by-outage"
     ),
+    # where the scenario requires availability
+    "a read that timed out": Violation(read_failed(), "request-failed"),
+    "a read over a connection that broke": Violation(read_failed(value="no answer: reset by peer"), "request-failed"),
+    "a read answered 424": Violation(read_failed(outcome="fail", status=424, value="not reached"), "request-failed"),
     "a refused checkout seen": Violation(
         answer(
             "find_item",

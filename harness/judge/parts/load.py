@@ -11,10 +11,10 @@ from random import Random
 
 from harness.bench.load_generator import LoadGenerator, SessionPool, stop_after
 from harness.history import FileRecorder, Operation
+from harness.history.latency import latency_us
 from harness.judge.examination import Examination
 from harness.judge.parts.base import Grade
 from harness.metrics.histogram import Histogram
-from harness.metrics.latency import latency_us
 from harness.run.load import ClientPool, SetupFailed
 from harness.workload.base import Call, call, stream
 from harness.workload.client import ACCEPTED

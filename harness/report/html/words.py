@@ -75,6 +75,7 @@ PLAIN: Mapping[str, tuple[str, str]] = {
         "transaction was still open long after the heal",
         "kinds of transactions were still open long after the heal",
     ),
+    "request-failed": ("request failed", "requests failed"),
 }
 """The texts for one violation of a name and for several; a name without texts stands for itself."""
 

@@ -1,8 +1,8 @@
-"""The verdict on the requests after the first fault."""
+"""Failed requests, and the requests after the first fault."""
 
 import pytest
 
-from harness.checkers import availability, judge
+from harness.checkers import after_fault, availability, judge
 from harness.history import Operation
 from harness.report.text import headline, render
 from tests.checkers import outages
@@ -16,10 +16,62 @@ def availability_of(play) -> tuple[str, dict]:
     return headline(history, judge(history)), figures
 
 
-def test_a_run_without_faults_is_not_applicable():
-    history = a_run().history()
-    assert availability.check(history).verdict == "not-applicable"
-    assert "availability:" not in render(history, judge(history))
+def test_a_run_without_requests_is_not_applicable(run):
+    assert availability.check(run.history()).verdict == "not-applicable"
+
+
+def test_requests_count_also_in_a_run_without_faults():
+    line, figures = availability_of(lambda _: None)
+    assert (
+        figures["words"]
+        == "3 of 63 requests failed (3 broken connection); worst latency 6 ms, of a checkout at 0.084 s"
+    )
+    assert line.startswith("holds")
+    assert "after the first fault" not in figures["words"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "value", "kind"),
+    [
+        ("ok", 200, None, ""),
+        ("fail", 409, "too little credit", ""),
+        ("fail", 424, "not reached", "424"),
+        ("unknown", 202, "202: accepted", ""),
+        ("unknown", 409, "409: locked", ""),
+        ("unknown", 200, "200: malformed answer, without credit", "malformed answer"),
+        ("unknown", 502, "502: no answer", "502"),
+        ("unknown", 0, "no answer: TimeoutError", "time-out"),
+        ("unknown", 0, "no answer: no answer in time", "time-out"),
+        ("unknown", 0, "no answer: Server disconnected", "broken connection"),
+        ("unknown", None, "no answer", "no status"),
+    ],
+)
+def test_the_kind_of_a_failed_request(outcome, status, value, kind):
+    assert availability.kind_of_failure(Operation(0, "find_user", ["u"], 0, 1, outcome, value, None, status)) == kind
+
+
+def test_a_failed_request_is_named_with_the_fault_before_it(run):
+    run.op("find_user", "u", at=(0, 1))
+    run.event("fault-start", at=100, fault="restart", target="order-1", aimed=["order-1"], down=[])
+    run.op("checkout", "o", outcome="unknown", at=(50, 2500), status=502, value="502: lost")
+    (violation,) = availability.check(run.history()).violations
+    assert violation.name == "request-failed"
+    assert violation.explanation == (
+        "at 0.050 s, after 2450 ms: 502, checkout o by process 0: unknown 502: lost, 2.400 s after the begin of restart order-1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("must_hold", "verdict"), [([], "holds"), (["stats"], "holds"), (["availability"], "violated")]
+)
+def test_a_failed_request_violates_only_a_requirement(must_hold, verdict):
+    builder = a_run()
+    builder.must_hold = must_hold
+    judgement = judge(builder.history())
+    assert judgement.verdict == verdict
+    (result,) = [result for result in judgement.results if result.checker == "availability"]
+    required = "required" if "availability" in must_hold else "not required"
+    assert result.claims == (f"availability: {required}",)
 
 
 def test_served_requests_and_the_longest_time_without_one():
@@ -27,7 +79,7 @@ def test_served_requests_and_the_longest_time_without_one():
     assert (figures["asked"], figures["succeeded"], figures["never_again"]) == (4, 1, [])
     assert figures["tried"] == {"find_user": 1, "checkout": 4}
     assert 8 < figures["longest_without_s"] < 9
-    assert figures["words"].startswith("1 of 4 checkouts begun after the first fault succeeded; longest time without")
+    assert "; 1 of 4 checkouts begun after the first fault succeeded; longest time without" in figures["words"]
     assert "no checkout succeeded" not in line
 
 
@@ -65,8 +117,8 @@ def test_no_served_request_is_unknown_with_a_reason():
     assert "10 of them while every service was available" in reason
 
 
-@pytest.mark.parametrize(("tries", "verdict"), [(2, "holds"), (3, "unknown")])
-def test_up_to_two_requests_may_be_lost(tries, verdict):
+@pytest.mark.parametrize(("tries", "undecided"), [(2, False), (3, True)])
+def test_up_to_two_requests_may_be_lost(tries, undecided):
     def play(builder):
         outages.nodes(builder)
         names = outages.orders(builder, tries)
@@ -74,12 +126,12 @@ def test_up_to_two_requests_may_be_lost(tries, verdict):
         outages.unsuccessful_checkouts(builder, names)
         builder.now += 5 * outages.SECOND
 
-    assert availability.check(a_run(middle=play).history()).verdict == verdict
+    assert bool(availability.check(a_run(middle=play).history()).reasons) == undecided
 
 
 def test_a_span_has_its_begin_and_not_its_end():
     operations = [Operation(0, "checkout", ["o"], at_ns, at_ns + 9, "unknown") for at_ns in range(9, 22)]
-    load = availability.LoadAfterFault((10, 20), [(12, 14), (16, 18)])
+    load = after_fault.LoadAfterFault((10, 20), [(12, 14), (16, 18)])
     assert [operation.invoked_ns for operation in load.begun(operations)] == list(range(10, 20))
     assert [operation.invoked_ns for operation in load.in_time(operations)] == [12, 13, 16, 17]
 
@@ -93,17 +145,17 @@ def crashed(run, begin, end, over):
 
 
 @pytest.mark.parametrize(("recovery_s", "enough_ms"), [(2, 2000), (None, 1000)])
-@pytest.mark.parametrize(("missing_ms", "verdict"), [(0, "unknown"), (1, "holds")])
-def test_requests_have_the_time_of_the_claim_to_be_served(run, recovery_s, enough_ms, missing_ms, verdict):
+@pytest.mark.parametrize(("missing_ms", "undecided"), [(0, True), (1, False)])
+def test_requests_have_the_time_of_the_claim_to_be_served(run, recovery_s, enough_ms, missing_ms, undecided):
     crashed(run, 100, 200, 200 + enough_ms - missing_ms)
     for number in range(3):
         run.op("checkout", f"{number}", outcome="unknown", at=(300 + number, 301 + number))
     finding = availability.check(run.history(recovery_s=recovery_s))
-    assert finding.verdict == verdict
+    assert bool(finding.reasons) == undecided
     assert finding.figures["all_there_s"] == (enough_ms - missing_ms) / 1000
 
 
-@pytest.mark.parametrize(("over", "verdict"), [(100, "not-applicable"), (101, "holds")])
-def test_a_fault_at_the_end_of_the_load_is_not_judged(run, over, verdict):
+@pytest.mark.parametrize(("over", "judged"), [(100, False), (101, True)])
+def test_a_fault_at_the_end_of_the_load_is_not_judged(run, over, judged):
     crashed(run, 100, 200, over)
-    assert availability.check(run.history()).verdict == verdict
+    assert bool(after_fault.service_after_fault(run.history()).figures) == judged
