@@ -39,6 +39,8 @@ def merged(rounds: Sequence[Measured]) -> Measured:
         offered_per_s=round(asked / load_s, 2),
         rate_per_s=round(ok / load_s, 2),
         latency={**quantiles(latencies), "mean_ms": _middle([measured.latency["mean_ms"] for measured in rounds])},
+        failed_requests=sum(measured.failed_requests for measured in rounds),
+        worst_ms=max((measured.worst_ms for measured in rounds if measured.worst_ms is not None), default=None),
         availability=round(sum(available) / asked, 5) if asked else None,
         capacity_per_s=_middle([measured.capacity_per_s for measured in rounds]),
         capacity_latency={name: _middle([measured[name] for measured in capacities]) for name in capacities[0]}

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from harness.checkers.availability import failed_requests
 from harness.checkers.recovery import blocked
 from harness.history import Event, History, Operation
 from harness.history.latency import latency_us
@@ -40,7 +41,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of the load phase, which began `load_at_s` seconds into the run.
 
     `rate_per_s` counts the successful checkouts, `offered_per_s` all checkouts that were due. `latency` has `p50_ms` and so on,
-    of checkouts with any outcome. `availability` is the share with a certain answer within a second. `capacity_per_s` and
+    of checkouts with any outcome. `failed_requests` and `worst_ms`, the worst latency, are those of all requests, of any
+    operation. `availability` is the share with a certain answer within a second. `capacity_per_s` and
     `found_per_s` are None in runs without that stage. `cost` is a value for each checkout that ended, with the highest memory
     of all nodes together as `memory_mb`. `faults` are those of `recovery.blocked`, with their time `at_s` in the load.
     """
@@ -54,6 +56,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     offered_per_s: float
     rate_per_s: float
     latency: dict[str, float | None]
+    failed_requests: int
+    worst_ms: float | None
     availability: float | None
     capacity_per_s: float | None
     capacity_latency: dict[str, float | None] | None
@@ -70,7 +74,8 @@ def measure(history: History) -> Measured:
     """Compute the figures. `history.derive(measure)` computes them once."""
     begin, end = _load(history)
     load_s = max((end - begin) / 1e9, 1e-9)
-    checkouts = began_in(history, begin, end)
+    requests = [operation for operation in history.operations if begin <= _due_ns(operation) < end]
+    checkouts = [request for request in requests if request.op == CHECKOUT]
     latencies = Histogram(map(latency_us, checkouts))
     outcomes = [checkout.outcome for checkout in checkouts]
     capacity = _capacity(history)
@@ -88,6 +93,8 @@ def measure(history: History) -> Measured:
         offered_per_s=round(len(checkouts) / load_s, 2),
         rate_per_s=round(outcomes.count("ok") / load_s, 2),
         latency=quantiles(latencies),
+        failed_requests=sum(begin <= _due_ns(request) < end for request in history.derive(failed_requests)),
+        worst_ms=max((latency_us(request) / 1000 for request in requests), default=None),
         availability=round(sum(map(in_time, checkouts)) / len(checkouts), 5) if checkouts else None,
         capacity_per_s=capacity[0] if capacity else None,
         capacity_latency=capacity[1] if capacity else None,

@@ -25,7 +25,17 @@ COST = (
     "store_cpu_ms",
     "memory_mb",
 )
-PLAIN = ("rate_per_s", "offered_per_s", "capacity_per_s", "found_per_s", "availability", "blocked_s", "unknown_share")
+PLAIN = (
+    "rate_per_s",
+    "offered_per_s",
+    "capacity_per_s",
+    "found_per_s",
+    "failed_requests",
+    "worst_ms",
+    "availability",
+    "blocked_s",
+    "unknown_share",
+)
 METRICS = (*LATENCY, *PLAIN, *COST)
 
 _FORM = re.compile(r"\s*(?:(?P<whose>[^:]+?)\s*:)?\s*(?P<metric>\w+)\s*(?P<sign>>=|<=|>|<)\s*(?P<value>[-+.\deE]+)\s*")

@@ -22,6 +22,11 @@ def _lines(history: History, judgement: Judgement) -> Iterator[str]:
     if measured.latency["p99_ms"] is not None:
         p50, p99 = measured.latency["p50_ms"], measured.latency["p99_ms"]
         yield f"{measured.rate_per_s:.0f} a second succeeded; median {p50:.1f} ms, 99th percentile {p99:.0f} ms"
+    words = next(
+        (result.finding.figures.get("words") for result in judgement.results if result.checker == "availability"), ""
+    )
+    if words:
+        yield words
     yield ""
     yield "| checker | standing | claimed | seen |"
     yield "| --- | --- | --- | --- |"

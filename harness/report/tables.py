@@ -55,6 +55,8 @@ COLUMNS = (
     Column("p99_ms", "p99 ms", _metric("p99_ms"), 1),
     Column("p999_ms", "p99.9 ms", _metric("p999_ms"), 1, short=False),
     Column("max_ms", "max ms", _metric("max_ms"), 0, short=False),
+    Column("failed_requests", "failed", _metric("failed_requests"), 0),
+    Column("worst_ms", "worst ms", _metric("worst_ms"), 0),
     Column("availability", "available", _metric("availability"), 4, short=False),
     Column("blocked_s", "blocked s", _metric("blocked_s"), 2),
     Column("messages", "messages", _metric("messages"), 1),

@@ -47,6 +47,7 @@ def test_rounds_add_up() -> None:
     assert both.latency["p50_ms"] == pytest.approx(1, rel=0.002)
     assert both.latency["p90_ms"] == pytest.approx(100, rel=0.002)
     assert spread([fast, slow])["p99_ms"] == [fast.latency["p99_ms"], slow.latency["p99_ms"]]
+    assert (both.failed_requests, both.worst_ms) == (0, 100)
     assert merged([fast]) is fast
     assert spread([fast]) == {}
 
@@ -63,6 +64,12 @@ def test_an_unknown_or_late_answer_was_not_available() -> None:
     assert run([1_001] * 10).availability == 0.0
     assert run([1] * 10, "unknown").availability == 0.0
     assert run([1] * 10, "fail").availability == 1.0
+
+
+def test_failed_requests_and_the_worst_latency_are_those_of_the_load() -> None:
+    failed = run([1, 9, 2], "unknown")
+    assert (failed.failed_requests, failed.worst_ms) == (3, 9)
+    assert (merged([failed, failed]).failed_requests, run([]).worst_ms) == (6, None)
 
 
 def test_a_glance_is_of_the_last_seconds() -> None:

@@ -14,7 +14,10 @@ from harness.report.tables import shown_columns, shown_value
 from harness.report.text import DURABILITY, STANDING
 
 BESIDE = frozenset(
-    ("verdict", "asked", "unknown", "rate_per_s", "capacity_per_s", "found_per_s", "p50_ms", "p99_ms", "blocked_s")
+    (
+        *("verdict", "asked", "unknown", "rate_per_s", "capacity_per_s", "found_per_s", "p50_ms", "p99_ms"),
+        *("failed_requests", "worst_ms", "blocked_s"),
+    )
 )
 """The columns of the table side by side; the cost of a checkout has its own section."""
 
@@ -83,8 +86,17 @@ def _summary(view: CaseView) -> str:
     measured = view.measured
     faults = sum(len(run.measured.faults) for run in view.runs)
     counts = f"{measured.ok} acknowledged, {measured.fail} rejected, {measured.unknown} unknown"
-    facts = f"{measured.asked} checkouts under load: {counts}"
-    return f"{facts}; {faults} fault{'' if faults == 1 else 's'}" if faults else f"{facts}; no faults"
+    failed = measured.failed_requests
+    facts = [
+        f"{measured.asked} checkouts under load: {counts}",
+        f"{failed or 'no'} request{'s' * (failed != 1)} failed",
+    ]
+    if measured.worst_ms is not None:
+        facts.append(f"worst latency {measured.worst_ms:.0f} ms")
+    facts.append(f"{faults or 'no'} fault{'s' * (faults != 1)}")
+    if measured.blocked_s is not None:
+        facts.append(f"without a success for up to {measured.blocked_s:.2f} s after the start of one")
+    return "; ".join(facts)
 
 
 def wrong(page: Page) -> Mapping[str, Any] | None:
