@@ -44,7 +44,8 @@ class Request(Struct, frozen=True, gc=False):
     the lock policies: the microseconds since the epoch of the first attempt, which a retry keeps; the smaller one is the older
     transaction. ``horizon`` is a (life, sequence) below which every transaction of the same instance has ended, those of former
     lives as well (``protocols.store.lives``). An undecided transaction is aborted after ``limit_ms``. ``key`` is the idempotency
-    key of the request, "" for none.
+    key of the request, "" for none. The owner recovers an unfinished transaction of the order if its request had a key in
+    ``adopts``: it has received another copy of that one.
     """
 
     subject: str
@@ -54,6 +55,7 @@ class Request(Struct, frozen=True, gc=False):
     horizon: tuple[int, int] = (0, 0)
     limit_ms: int = 9_500
     key: str = ""
+    adopts: tuple[str, ...] = ()
 
 
 class Start(Struct, frozen=True, gc=False):

@@ -1,7 +1,7 @@
 -- The store commands of a saga: the twin of commands.py, command by command; tables and results are described there.
--- Records are packed: {subject, owner, since, state, branches}; a fence is {branch, verdict, why, changes}.
+-- Records are packed: {subject, owner, since, state, branches, key, adopter}; a fence is {branch, verdict, why, changes}.
 
-local SUBJECT, OWNER, SINCE, STATE, BRANCHES = 1, 2, 3, 4, 5
+local SUBJECT, OWNER, SINCE, STATE, BRANCHES, KEY, ADOPTER = 1, 2, 3, 4, 5, 6, 7
 local LINES, FIRST_LINES, ENDED, LISTED = 48, 8, 1000, 100
 
 -- notes ---------------------------------------------------------------------------------------------------------------
@@ -53,13 +53,16 @@ local function log_abort(now, txn, record, entries)
   return {'compensating'}
 end
 
-command('begin', function(now, txn, subject, owner, key)
+command('begin', function(now, txn, subject, owner, key, adopts)
   local known = call('HEXISTS', 'saga', txn) == 1
   local branches, rejection = admit(subject, txn, key, known)
-  if rejection then return rejection end
+  if rejection then
+    adopt('saga', order_holder(subject), adopts or {}, owner, KEY)
+    return rejection
+  end
   if not known and enabled('start-record') then
     hold(subject, txn)
-    put('saga', txn, {subject, owner, now, 'executing', branches})
+    put('saga', txn, {subject, owner, now, 'executing', branches, key or '', owner})
     local entries = {{'begun', '', owner}}
     if #branches > 0 then entries[2] = {'perform', branches[1][1] .. '/' .. text(branches[1][2]), ''} end
     call('HSET', 'note:log', txn, extended_log(nil, now, entries))
@@ -103,7 +106,8 @@ command('unfinished', function(now, owner, older_than)
   local list = {}
   for _, row in ipairs(rows('saga')) do
     local txn, record = row[1], row[2]
-    if record[OWNER] == owner or waited(now, 'saga', txn, record, SINCE) > older_than then
+    local ours = record[OWNER] == owner or record[ADOPTER] == owner
+    if ours or waited(now, 'saga', txn, record, SINCE) > older_than then
       list[#list + 1] = {txn, {txn, record[SUBJECT], record[STATE], record[BRANCHES]}}
     end
   end

@@ -18,6 +18,7 @@ from protocols.core import Config
 from protocols.saga.records import EndedSaga, Entries, Fence, SagaRecord
 from protocols.shop import ledger, ledger_orders
 from protocols.store.fences import announce, collect, recall, remember, stale, uncollected
+from protocols.store.keys import Keys, adopt
 from protocols.store.lives import Point
 from protocols.store.tables import Result, Tables, drop, table, waited
 
@@ -30,15 +31,21 @@ LISTED = 100
 # ---------------------------------------------------------------- orchestrator
 
 
-def begin(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str, key: str = "") -> Result:
-    """Write the start record, and take the order: ``("begun", branches)``, or a rejection as of ``ledger_orders.admit``."""
+def begin(
+    tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str, key: str = "", adopts: Keys = ()
+) -> Result:
+    """Write the start record, and take the order: ``("begun", branches)``, or a rejection as of ``ledger_orders.admit``.
+
+    ``owner`` recovers a saga that checks the order out if a request with a key in ``adopts`` began it.
+    """
     known = txn in tables.get("saga", {})
     branches, rejection = ledger_orders.admit(tables, config, subject, txn, key, known=known)
     if rejection:
+        adopt(tables, "saga", ledger_orders.holder(tables, subject), adopts, owner)
         return rejection
     if not known and config.enabled("start-record"):
         ledger_orders.hold(tables, subject, txn)
-        table(tables, "saga")[txn] = SagaRecord(subject, owner, now, "executing", branches)
+        table(tables, "saga")[txn] = SagaRecord(subject, owner, now, "executing", branches, key, owner)
         first: Entries = (("perform", f"{branches[0][0]}/{branches[0][1]}", ""),) if branches else ()
         _append(tables, now, txn, (("begun", "", owner), *first))
     return ("begun", branches)
@@ -86,10 +93,13 @@ def note(tables: Tables, config: Config, now: int, txn: str, entries: Entries) -
 
 
 def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than: int) -> Result:
-    """Return ``((txn, (txn, subject, state, branches)), ...)`` of all sagas of ``owner`` and of older ones (ms) of any owner."""
+    """Return ``((txn, (txn, subject, state, branches)), ...)`` of all sagas of ``owner`` and of older ones (ms) of any owner.
+
+    Those of ``owner`` are the ones that it began or adopted.
+    """
     rows = []
     for txn, record in tuple(tables.get("saga", {}).items()):
-        if record.owner == owner or waited(tables, now, "saga", txn) > older_than:
+        if owner in (record.owner, record.adopter) or waited(tables, now, "saga", txn) > older_than:
             rows.append((txn, (txn, record.subject, record.state, record.branches)))
     return tuple(sorted(rows))
 

@@ -135,7 +135,7 @@ def orchestrator(config: Config, state: Saga | None, event: Event) -> tuple[Saga
 def _without_state(config: Config, event: Event) -> tuple[Saga | None, Effects]:
     match event:
         case Start(txn, request):
-            command = Command("begin", (txn, request.subject, request.owner, request.key))
+            command = Command("begin", (txn, request.subject, request.owner, request.key, request.adopts))
             return Saga(txn, request, Phase.BEGINNING), (SetTimer("deadline", request.limit_ms), Do(command))
         case Recovered((txn, subject, "executing", branches)):
             saga = _recovered(config, Phase.EXECUTING, txn, subject, branches)

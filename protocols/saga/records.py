@@ -9,13 +9,18 @@ Entries = tuple[tuple[str, str, str], ...]
 
 
 class SagaRecord(NamedTuple):
-    """A saga that has not ended. ``state`` is ``executing`` or ``compensating``; a branch is (service, shard, changes)."""
+    """A saga that has not ended. ``state`` is ``executing`` or ``compensating``; a branch is (service, shard, changes).
+
+    ``key`` and ``adopter``: see ``protocols.store.keys``.
+    """
 
     subject: str
     owner: str
     since_ms: int
     state: str
     branches: tuple[tuple[str, int, Changes], ...]
+    key: str
+    adopter: str
 
 
 class EndedSaga(NamedTuple):

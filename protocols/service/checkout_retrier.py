@@ -15,13 +15,17 @@ The states of a checkout, from `run` to its answer:
 Most checkouts need one attempt. It runs by callbacks alone, for a task, a timeout and a semaphore of its own cost 15 us of a
 checkout's processor time (`docs/performance.md`); only those that wait or lose get a task.
 
+A checkout that finds its order taken by a transaction of another copy of its request adopts that one: this instance recovers it
+at its next sweep, as its owner may be dead. A copy adopts only until a transaction of its own checkout has begun: two living
+copies would otherwise end each other's transactions again and again.
+
 An attempt that has begun is never refused for lack of time: its transaction may commit after the client's limit, so the
 client's answer is "unknown". Only a checkout that still waits for its turn is refused, for it has definitely not happened.
 """
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
@@ -52,13 +56,18 @@ class CheckoutEnd(NamedTuple):
 
 @dataclass(slots=True)
 class PendingCheckout:
-    """A checkout under way. `priority_us` is the time of its request, which all attempts share; `txn` the last attempt."""
+    """A checkout under way. `priority_us` is the time of its request, which all attempts share; `txn` the last attempt.
+
+    `waiting` are its requests; `adopts` the keys of those since whose arrival none of its transactions has begun.
+    """
 
     subject: str
     key: str
     priority_us: int
     limit: TimeLimit
     txn: str = ""
+    waiting: list[asyncio.Future[CheckoutEnd]] = field(default_factory=list)
+    adopts: list[str] = field(default_factory=list)
 
 
 class CheckoutRetrier:
@@ -77,7 +86,7 @@ class CheckoutRetrier:
         self._clock = clock
         self._rng = rng
         self._limit_ms = limit_ms
-        self._waiting: dict[str, list[asyncio.Future[CheckoutEnd]]] = {}
+        self._under_way: dict[str, PendingCheckout] = {}
         self._retries = Background()
         self._admission = KeyedAdmission()
         self._capacity = CapacityLimiter(MOST_ATTEMPTS)
@@ -88,12 +97,15 @@ class CheckoutRetrier:
         `key` is the idempotency key of the request. Where several requests share a checkout, it has that of the first.
         """
         ended: asyncio.Future[CheckoutEnd] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.get(subject)
-        if waiting is None:
-            self._waiting[subject] = [ended]
-            self._begin(PendingCheckout(subject, key, self._clock.now_us(), TimeLimit(self._limit_ms)))
-        else:
-            waiting.append(ended)
+        new = subject not in self._under_way
+        if new:
+            self._under_way[subject] = PendingCheckout(subject, key, self._clock.now_us(), TimeLimit(self._limit_ms))
+        checkout = self._under_way[subject]
+        checkout.waiting.append(ended)
+        if key:
+            checkout.adopts.append(key)
+        if new:
+            self._begin(checkout)
         return await ended
 
     def _begin(self, checkout: PendingCheckout) -> None:
@@ -116,7 +128,7 @@ class CheckoutRetrier:
 
     def _answer(self, checkout: PendingCheckout, outcome: Outcome | None) -> None:
         ended = CheckoutEnd(outcome, checkout.txn)
-        for waiting in self._waiting.pop(checkout.subject):
+        for waiting in self._under_way.pop(checkout.subject).waiting:
             if not waiting.done():  # a client that has left cancelled it
                 waiting.set_result(ended)
 
@@ -180,13 +192,22 @@ class CheckoutRetrier:
             if not settled:
                 settled = True
                 timer.cancel()
+                if outcome is not None and outcome.reason.code != "busy":
+                    checkout.adopts.clear()  # it had begun
                 settle(outcome)
 
         timer = self._clock.call_later(left_ms, lambda: settle_once(None))
         # The transaction aborts itself before the client's limit, so that a slow one still gets a certain answer.
         abort_after_ms = max(int(left_ms) - DECISION_MS, 1)
         request = Request(
-            checkout.subject, self._home, self._owner, checkout.priority_us, horizon, abort_after_ms, checkout.key
+            checkout.subject,
+            self._home,
+            self._owner,
+            checkout.priority_us,
+            horizon,
+            abort_after_ms,
+            checkout.key,
+            tuple(checkout.adopts),
         )
         self._driver.start(checkout.txn, request, settle_once)
 

@@ -16,3 +16,14 @@ local function remember_key(key, kept, request, subject, result)
   end
   put('keys:' .. newest, key, {request, subject, result})
 end
+
+-- The key of the request and the adopter are at the indexes `key_at` and `key_at` + 1 of the record.
+local function adopt(name, txn, keys, adopter, key_at)
+  local record = #keys > 0 and get(name, txn)
+  for _, key in ipairs(record and keys or {}) do
+    if record[key_at] == key then
+      record[key_at + 1] = adopter
+      return put(name, txn, record)
+    end
+  end
+end

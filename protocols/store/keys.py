@@ -7,6 +7,9 @@ recipient of a message recognizes its repetition).
 - ``keys``       {"newest": 0 or 1}: the generation that takes new records
 - ``keys:0``, ``keys:1``   KEY -> (request, subject, result): the two generations
 
+The record of a transaction has the key of its request and an ``adopter``: the instance that recovers the transaction beside its
+owner, at first the owner itself.
+
 A generation that is full becomes the older one, and the former older one is dropped. So a store keeps at least the last ``kept``
 records and at most twice as many. A count needs no clock: a wrong one can make no key be forgotten too early.
 """
@@ -17,6 +20,8 @@ from protocols.store.tables import Result, Tables, table
 
 KEPT = 50_000
 """The records that a store keeps at least: ten seconds at 5,000 changes a second, about 15 MB."""
+
+Keys = tuple[str, ...]
 
 
 class Remembered(NamedTuple):
@@ -43,3 +48,13 @@ def remember_key(tables: Tables, key: str, kept: int, record: Remembered) -> Non
         tables.pop(f"keys:{newest}", None)
         table(tables, "keys")["newest"] = newest
     table(tables, f"keys:{newest}")[key] = tuple(record)
+
+
+def adopt(tables: Tables, name: str, txn: str, keys: Keys, adopter: str) -> None:
+    """Have ``adopter`` recover ``txn``, a record of the table ``name``, if a request with one of these keys began it.
+
+    That is no decision about the transaction: its owner may be at work on it, as during any recovery by another instance.
+    """
+    record = tables.get(name, {}).get(txn)
+    if record is not None and record.key in keys:
+        tables[name][txn] = record._replace(adopter=adopter)

@@ -3,7 +3,7 @@
 local COMMITTED, ABORTED = 'committed', 'conflict:aborted'
 
 -- The fields of a packed `Opened` (records.py); those of a `Prepared` are in locks.lua.
-local SUBJECT, OWNER, OPENED_AT, BRANCHES = 1, 2, 3, 4
+local SUBJECT, OWNER, OPENED_AT, BRANCHES, KEY, ADOPTER = 1, 2, 3, 4, 5, 6
 
 -- coordinator ---------------------------------------------------------------------------------------------------------
 
@@ -14,11 +14,14 @@ local function fence(txn)
   if order_holder(record[SUBJECT]) == txn then hold(record[SUBJECT], '') end
 end
 
-command('open', function(now, txn, subject, owner, key)
+command('open', function(now, txn, subject, owner, key, adopts)
   local branches, rejection = admit(subject, txn, key, call('HEXISTS', 'open', txn) == 1)
-  if rejection then return rejection end
+  if rejection then
+    adopt('open', order_holder(subject), adopts or {}, owner, KEY)
+    return rejection
+  end
   hold(subject, txn)
-  put('open', txn, {subject, owner, now, branches})
+  put('open', txn, {subject, owner, now, branches, key or '', owner})
   return {'open', branches}
 end)
 
@@ -59,7 +62,8 @@ command('unfinished', function(now, owner, older_than)
   for _, state in ipairs({'open', 'committed'}) do
     for _, row in ipairs(rows(state)) do
       local txn, record = row[1], row[2]
-      if record[OWNER] == owner or waited(now, state, txn, record, OPENED_AT) > older_than then
+      local ours = record[OWNER] == owner or record[ADOPTER] == owner
+      if ours or waited(now, state, txn, record, OPENED_AT) > older_than then
         list[#list + 1] = {txn, {txn, state, record[BRANCHES]}}
       end
     end

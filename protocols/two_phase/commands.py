@@ -22,6 +22,7 @@ from typing import Any
 from protocols.core import Config
 from protocols.shop import ledger, ledger_orders
 from protocols.store.fences import announce, collect, recall, remember, stale, uncollected
+from protocols.store.keys import Keys, adopt
 from protocols.store.lives import Point
 from protocols.store.tables import Result, Tables, drop, table, waited
 from protocols.two_phase import locks
@@ -32,14 +33,20 @@ ABORTED = "conflict:aborted"  # by the coordinator: another attempt may commit
 # ---------------------------------------------------------------- coordinator
 
 
-def open_(tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str, key: str = "") -> Result:
-    """Write OPEN, and take the order: ``("open", branches)``, or a rejection as of ``ledger_orders.admit``."""
+def open_(
+    tables: Tables, config: Config, now: int, txn: str, subject: str, owner: str, key: str = "", adopts: Keys = ()
+) -> Result:
+    """Write OPEN, and take the order: ``("open", branches)``, or a rejection as of ``ledger_orders.admit``.
+
+    ``owner`` recovers a transaction that checks the order out if a request with a key in ``adopts`` began it.
+    """
     known = txn in tables.get("open", {})
     branches, rejection = ledger_orders.admit(tables, config, subject, txn, key, known=known)
     if rejection:
+        adopt(tables, "open", ledger_orders.holder(tables, subject), adopts, owner)
         return rejection
     ledger_orders.hold(tables, subject, txn)
-    table(tables, "open")[txn] = Opened(subject, owner, now, branches)
+    table(tables, "open")[txn] = Opened(subject, owner, now, branches, key, owner)
     return ("open", branches)
 
 
@@ -88,11 +95,14 @@ def end(tables: Tables, config: Config, now: int, *txns: str) -> Result:
 
 
 def unfinished(tables: Tables, config: Config, now: int, owner: str, older_than: int) -> Result:
-    """Return ``((txn, (txn, "open" | "committed", branches)), ...)`` of ``owner``, and of older ones (ms) of any owner."""
+    """Return ``((txn, (txn, "open" | "committed", branches)), ...)`` of ``owner``, and of older ones (ms) of any owner.
+
+    Those of ``owner`` are the ones that it began or adopted.
+    """
     rows = []
     for state in ("open", "committed"):
         for txn, record in tuple(tables.get(state, {}).items()):
-            if record.owner == owner or waited(tables, now, state, txn) > older_than:
+            if owner in (record.owner, record.adopter) or waited(tables, now, state, txn) > older_than:
                 rows.append((txn, (txn, state, record.branches)))
     return tuple(sorted(rows))
 

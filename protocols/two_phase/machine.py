@@ -141,11 +141,11 @@ def _without_state(config: Config, event: Event) -> tuple[Coordination | None, E
     match event:
         case Start(txn, request):
             # Not forced: a crash before the record leaves no transaction, as presumed abort presumes (R*, 3).
-            command = Command("open", (txn, request.subject, request.owner, request.key))
+            command = Command("open", (txn, request.subject, request.owner, request.key, request.adopts))
             return Coordination(txn, request, Phase.OPENING), (SetTimer("deadline", request.limit_ms), Do(command))
         case Recovered((txn, "open", _)):
-            # Its owner is dead, or older than any deadline, so no commit can be on its way: no patience. Silence would not do,
-            # although the transaction counts as aborted: prepared branches would hold their locks until they inquire.
+            # Its owner is dead, or it is older than any deadline, or a copy of its request waits here: no patience. Silence would
+            # not do, although the transaction counts as aborted: prepared branches would hold their locks until they inquire.
             return None, (Persist(Command("resolve", (txn, 0, "", ""))),)
         case Recovered((txn, "committed", branches)):
             return _resume_commit(config, txn, tuple(Branch(*branch) for branch in branches))

@@ -6,12 +6,17 @@ from protocols.shop.ledger import Changes
 
 
 class Opened(NamedTuple):
-    """The coordinator's record of a transaction: OPEN, and after the decision COMMIT. A branch is (service, shard, changes)."""
+    """The coordinator's record of a transaction: OPEN, and after the decision COMMIT. A branch is (service, shard, changes).
+
+    ``key`` and ``adopter``: see ``protocols.store.keys``.
+    """
 
     subject: str
     owner: str
     since_ms: int
     branches: tuple[tuple[str, int, Changes], ...]
+    key: str
+    adopter: str
 
 
 class Prepared(NamedTuple):

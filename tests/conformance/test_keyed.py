@@ -21,6 +21,7 @@ PROTOCOLS = [load(name) for name in BEGIN]
 names = st.sampled_from(("k", "l", "m", ""))
 kept = st.sampled_from((1, 2, 2, 9))
 whys = st.sampled_from(("short:item:0", "timeout"))
+owners = st.sampled_from(("order-1", "order-2"))
 
 
 def _change(name: str, args: tuple[Any, ...]) -> st.SearchStrategy[Command]:
@@ -34,12 +35,16 @@ def courses(protocol: Protocol) -> st.SearchStrategy[list[Command]]:
     changes = [_change(name, args) for name, args in SHOP.items() if not name.startswith("find")]
     rejected = st.tuples(names.filter(bool), kept, orders.map(lambda order: f"checkout {order}"), orders, txns, whys)
     concluded = st.tuples(names.filter(bool), kept, st.just("adjust x"), keys, st.just("locked"), txns)
-    owner = () if protocol.name == "lua" else (st.just("order-1"),)
+    owner, adopts = (
+        ((), ()) if protocol.name == "lua" else ((owners,), (st.lists(names.filter(bool), max_size=2).map(tuple),))
+    )
+    unfinished = st.tuples(owners, st.just(1_000)).map(lambda args: Command("unfinished", args))
     one = st.one_of(
         *changes,
         rejected.map(lambda args: Command("reject_checkout", args)),
         concluded.map(lambda args: Command("conclude", args)),
-        st.tuples(txns, orders, *owner, names).map(lambda args: Command(BEGIN[protocol.name], args)),
+        st.tuples(txns, orders, *owner, names, *adopts).map(lambda args: Command(BEGIN[protocol.name], args)),
+        unfinished,
     )
     return st.lists(one, max_size=25)
 
@@ -133,3 +138,18 @@ def test_a_key_of_another_request_begins_no_checkout() -> None:
     twin = shop()
     twin.run(Command("keyed", ("k", 9, "add_funds 0 5", "adjust", "user:0", 5)), 0)
     assert twin.run(Command("open", ("a.0", "o", "order-1", "k")), 0) == ("no", "other:key:k")
+
+
+@pytest.mark.parametrize("protocol", ["2pc", "saga"])
+@pytest.mark.parametrize(("adopts", "recovers"), [(("l", "k"), True), (("l",), False), ((), False)])
+def test_a_copy_adopts_the_transaction_of_another_copy(protocol: str, adopts: tuple[str, ...], recovers: bool) -> None:
+    twin = shop(protocol)
+    assert twin.run(Command(BEGIN[protocol], ("order-1.0", "o", "order-1", "k", ("k",))), 0)[0] in ("open", "begun")
+    assert twin.run(Command(BEGIN[protocol], ("order-2.0", "o", "order-2", "l", adopts)), 0) == ("busy", "order-1.0")
+
+    def listed(owner: str) -> list[str]:
+        return [txn for txn, _ in twin.run(Command("unfinished", (owner, 1_000)), 0)]
+
+    assert listed("order-2") == (["order-1.0"] if recovers else [])
+    assert listed("order-1") == ["order-1.0"], "its horizon must not pass a transaction that has not ended"
+    assert listed("order-3") == []

@@ -52,6 +52,24 @@ async def test_a_conflict_is_tried_again_with_the_same_age() -> None:
     assert len(driver.requests) == 3
 
 
+async def test_a_checkout_adopts_until_it_has_begun_a_transaction() -> None:
+    """Two living copies that both adopted would end each other's transactions again and again."""
+    begun = ("busy:p.7", "busy:p.7", "conflict:fenced", "busy:q.3")
+    driver = Answering(*map(Outcome.rejected, begun), YES)
+    assert (await attempts(driver).run("o", "k")).outcome == YES
+    assert [request.adopts for request in driver.requests] == [("k",), ("k",), ("k",), (), ()]
+
+
+async def test_a_checkout_adopts_for_a_copy_that_joins_it() -> None:
+    driver = Answering(*map(Outcome.rejected, ("conflict:fenced", "busy:p.7")), YES)
+    retrier = attempts(driver)
+    first = asyncio.create_task(retrier.run("o", "k"))
+    while not driver.requests:
+        await asyncio.sleep(0)
+    assert await retrier.run("o", "l") == await first
+    assert [request.adopts for request in driver.requests] == [("k",), ("l",), ("l",)]
+
+
 async def test_a_refusal_is_final() -> None:
     refusal = Outcome.rejected("short:item:1")
     assert (await attempts(Answering(refusal)).run("o")).outcome == refusal
