@@ -14,6 +14,7 @@ from harness.runtimes.deployment.state import DEFAULT, StateFolder
 from harness.runtimes.table import DEPLOYABLE
 from protocols import registry
 from protocols.claims import Option
+from protocols.copies import COPIES
 from protocols.errors import UsageError
 from wdm import combined, config, ui
 from wdm.parameters import EnvironmentOption, Location, Text, Whole
@@ -66,6 +67,10 @@ def nodes(command: F) -> F:
         option(
             "--durability", type=click.Choice(["everysec", "always"]), default="everysec", show_default=True,
             help="Moment of a store's forced writes: once a second, or before each answer.",
+        ),
+        option(
+            "--copies", type=Whole(1, COPIES), default=1, show_default=True,
+            help=f"Servers of each store: 1, or {COPIES}, of which any one may die.",
         ),
         option(
             "--workers", type=Whole(1, MAX_WORKERS), default=1, show_default=True,

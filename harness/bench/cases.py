@@ -70,6 +70,7 @@ class BenchCase:
     items: int = 2
     skew: float = 0.0
     pace: Pace = field(default_factory=Pace)
+    copies: int = 1
 
     @property
     def ready_made(self) -> bool:
@@ -87,7 +88,7 @@ class BenchCase:
         usual = BenchCase(self.candidate)
         changed = [
             f"{name} {getattr(self, name):g}"
-            for name in ("workers", "items", "skew")
+            for name in ("workers", "copies", "items", "skew")
             if getattr(self, name) != getattr(usual, name)
         ]
         load = describe_pace(self.pace.rate_per_s, self.pace.clients, self.pace.limit_p99_ms)
@@ -153,6 +154,7 @@ class Bench:
             workload=workload,
             duration_s=self.duration_s,
             workers=case.workers,
+            copies=case.copies,
             durability=self.durability,
             must_hold=JUDGED,
         )

@@ -40,6 +40,7 @@ def case_settings(case: BenchCase) -> dict[str, Any]:
         "transport": case.candidate.transport,
         "scenario": case.faults,
         "workers": case.workers,
+        "copies": case.copies,
         "items": case.items,
         "skew": case.skew,
         "pace": {name: getattr(case.pace, name) for name in case.pace.__slots__},

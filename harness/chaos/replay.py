@@ -34,6 +34,7 @@ class RunSection(msgspec.Struct, frozen=True):
     time_limit_s: float
     respawn_after_s: float
     must_hold: tuple[str, ...]
+    copies: int = 1
 
 
 class RunRecord(msgspec.Struct, frozen=True):
@@ -107,6 +108,7 @@ def _plan(record: RunRecord) -> Plan:
         duration_s=run.duration_s,
         durability=record.durability,
         workers=run.workers,
+        copies=run.copies,
         time_limit_s=run.time_limit_s,
         respawn_after_s=run.respawn_after_s,
         must_hold=run.must_hold,

@@ -33,7 +33,7 @@ def setting(row: Row) -> str:
     """Return the load and the settings other than the defaults: `8 clients, 2 workers`."""
     pace = row["pace"]
     load = describe_pace(pace["rate_per_s"], pace["clients"], pace["limit_p99_ms"])
-    usual = {"workers": 1, "items": 2, "skew": 0.0}
+    usual = {"workers": 1, "copies": 1, "items": 2, "skew": 0.0}
     return ", ".join((load, *(f"{name} {row[name]:g}" for name, value in usual.items() if row[name] != value)))
 
 

@@ -29,6 +29,7 @@ class CaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     items: int
     skew: float
     pace: dict[str, Any]
+    copies: int = 1
 
 
 class BenchRun(msgspec.Struct, frozen=True, kw_only=True):

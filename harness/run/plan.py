@@ -30,7 +30,18 @@ from protocols.service.settings import timing_for
 Durability = Literal["everysec", "always"]
 CRASH_EVERY_S = 3.0
 
-RUN = ("ablate", "transport", "workers", "duration_s", "time_limit_s", "respawn_after_s", MUST_HOLD, "wdm", "python")
+RUN = (
+    "ablate",
+    "transport",
+    "workers",
+    "copies",
+    "duration_s",
+    "time_limit_s",
+    "respawn_after_s",
+    MUST_HOLD,
+    "wdm",
+    "python",
+)
 """The keys of a history's configuration that `run.toml` has under `[run]`."""
 
 SET_UP_BEFORE: frozenset[Capability] = frozenset({"links", "log-tail"})
@@ -73,6 +84,7 @@ class Plan:
             runtime=self.runtime if self.runtime in DEPLOYABLE else "local",
             transport=self.transport,
             workers=self.scenario.workers,
+            copies=self.scenario.copies,
             durability=self.durability,
             respawn_after_s=self.scenario.respawn_after_s,
             time_limit_s=self.scenario.time_limit_s,
@@ -121,6 +133,7 @@ class Plan:
             "ablate": list(self.ablate),
             "transport": self.transport,
             "workers": scenario.workers,
+            "copies": scenario.copies,
             "duration_s": scenario.duration_s,
             "time_limit_s": scenario.time_limit_s,
             "respawn_after_s": scenario.respawn_after_s,

@@ -4,6 +4,7 @@
     duration_s = 12             # duration of the load
     durability = "everysec"     # or "always"
     workers = 1                 # processes of each service
+    copies = 1                  # servers of each store, 1 or 3
     must_hold = ["isolation"]   # checkers without which `holds` would prove nothing: they must have operations to judge;
                                 # `availability` makes a failed request a violation, which no protocol excludes
 
@@ -37,6 +38,7 @@ from harness.faults import LONGEST_S, Fault, Setting
 from harness.toml_file import TomlFile, did_you_mean
 from harness.workload import WORKLOADS
 from harness.workload.base import Workload, stream
+from protocols.copies import COPIES
 from protocols.errors import UsageError
 
 DEFAULT = "kill-one-at-a-time"
@@ -95,6 +97,7 @@ class Scenario:
     duration_s: float = 15.0
     durability: str = "everysec"
     workers: int = 1
+    copies: int = 1
     time_limit_s: float = 10.0
     respawn_after_s: float = 0.5
     must_hold: tuple[str, ...] = ()
@@ -169,7 +172,16 @@ class _Reader:
 
     def scenario(self) -> Scenario:
         document = self._file.document
-        known = ("summary", "duration_s", "durability", "workers", "time_limit_s", "respawn_after_s", "must_hold")
+        known = (
+            "summary",
+            "duration_s",
+            "durability",
+            "workers",
+            "copies",
+            "time_limit_s",
+            "respawn_after_s",
+            "must_hold",
+        )
         self._file.reject_unknown(document, (*known, "workload", "fault"))
         plain = {key: document[key] for key in known if key in document}
         for key, value in plain.items():
@@ -195,13 +207,14 @@ class _Reader:
             "time_limit_s": (0.1, LONGEST_S),
             "respawn_after_s": (0.01, LONGEST_S),
             "workers": (1, 64),
+            "copies": (1, COPIES),
         }
         if key in bounds:
             low, high = self._span(value, key, key)
             if (
                 low != high
                 or not bounds[key][0] <= low <= bounds[key][1]
-                or (key == "workers" and type(value) is float)
+                or (key in ("workers", "copies") and type(value) is float)
             ):
                 raise self._error(key, value, f"a number from {bounds[key][0]:g} to {bounds[key][1]:g}", key)
         elif key == "summary" and (not isinstance(value, str) or not value.strip() or "\n" in value):

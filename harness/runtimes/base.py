@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # each costs more to import than this module
     from protocols.core import Protocol as TransactionProtocol
     from protocols.service.faults import Faults
 
-Kind = Literal["service", "store", "gateway", "broker"]
+Kind = Literal["service", "store", "gateway", "broker", "elector"]
 State = Literal["starting", "running", "paused", "down"]
 Order = Literal["kill", "pause"]
 ORDERS: frozenset[Order] = frozenset({"kill", "pause"})

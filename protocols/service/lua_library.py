@@ -16,7 +16,10 @@ def source(protocol: Protocol, config: Config) -> str:
             f"#!lua name={NAME}",
             f"local OPTIONS = {{{_fields(dict(config.options))}}}",
             f"local ABLATED = {{{_fields(dict.fromkeys(sorted(config.ablated), True))}}}",
-            *((store / f"{name}.lua").read_text("utf-8") for name in ("prelude", "tables", "lives", "fences", "keys")),
+            *(
+                (store / f"{name}.lua").read_text("utf-8")
+                for name in ("prelude", "tables", "lives", "fences", "keys", "epochs")
+            ),
             *((shop / f"{name}.lua").read_text("utf-8") for name in ("ledger", "ledger_orders", "payments", "keyed")),
             protocol.library,
         )

@@ -12,6 +12,7 @@ import aiohttp
 import structlog
 from yarl import URL
 
+from protocols.copies.client import CopiedStore
 from protocols.ports import LoopClock
 from protocols.registry import load
 from protocols.service.codec import Codec
@@ -40,8 +41,12 @@ class ServiceProcess:
         config = protocol.configure(settings.options, settings.ablate, settings.timing)
         self.settings = settings
         self.clock = LoopClock()
-        self.store = ValkeyStore(
-            ServerAddress.parse(settings.store_url), source(protocol, config), self.clock, settings.limit_ms
+        addresses = [ServerAddress.parse(url) for url in settings.store_url.split()]
+        library = source(protocol, config)
+        self.store = (
+            CopiedStore(addresses, library, self.clock, settings.limit_ms, config.enabled)
+            if len(addresses) > 1
+            else ValkeyStore(addresses[0], library, self.clock, settings.limit_ms)
         )
         self.link = transport(settings.transport).link(settings, Codec(protocol.messages))
         ports = ServicePorts(

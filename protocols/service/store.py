@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from protocols.backoff import Backoff
+from protocols.core import Command
 from protocols.ports import Clock, StoreFault, StoreFull
 from protocols.service.bounded_log import LONGEST_TEXT, BoundedLog
 from protocols.service.codec import decode_result, encode_arguments
@@ -21,7 +22,7 @@ from protocols.service.lua_library import NAME
 from protocols.service.store_format import OtherFormat, check_format
 from protocols.service.store_queue import Entry, StoreQueue
 from protocols.service.tasks import Background
-from protocols.service.valkey_connection import LOST, Handshake, ServerAddress, ServerError, ValkeyConnection
+from protocols.service.valkey_connection import LOST, Handshake, OnLost, ServerAddress, ServerError, ValkeyConnection
 
 RECONNECT_MS, LONGEST_RECONNECT_MS = 20.0, 80.0
 MOST_IN_BATCH = 16
@@ -102,9 +103,7 @@ class ValkeyStore(StoreQueue):
                     lost.set_exception(error)
 
             try:
-                self._connection = connection = await ValkeyConnection.open(
-                    self._address, self._on_reply, on_lost, self._set_up
-                )
+                self._connection = connection = await self._open(on_lost)
                 self.counts.connects += 1
                 self._trouble = ""
                 self._attempted.set()
@@ -131,6 +130,9 @@ class ValkeyStore(StoreQueue):
         elif trouble != self._trouble:
             log.warning("store cannot be reached", error=trouble)
             self._trouble = trouble
+
+    async def _open(self, on_lost: OnLost) -> ValkeyConnection:
+        return await ValkeyConnection.open(self._address, self._on_reply, on_lost, self._set_up)
 
     async def _set_up(self, handshake: Handshake) -> None:
         # Before the library is loaded: it would replace that of an older process which is at work on the data.
@@ -171,7 +173,10 @@ class ValkeyStore(StoreQueue):
         self._sent.extend(batch)
         self.counts.commands += len(batch)
         self.counts.batches += 1
-        self._connection.write(b"".join(map(_packed, batch)), len(batch))
+        self._write(self._connection, b"".join(map(_packed, batch)), len(batch))
+
+    def _write(self, connection: ValkeyConnection, packed: bytes, count: int) -> None:
+        connection.write(packed, count)
 
     def _on_reply(self, reply: Any) -> None:
         """Settle the oldest command that was sent: a server answers in order."""
@@ -203,5 +208,10 @@ def _head(name: str) -> bytes:
 
 
 def _packed(entry: Entry) -> bytes:
-    arguments = encode_arguments(entry.now_ms, entry.command.args)
-    return b"%b$%d\r\n%b\r\n" % (_head(entry.command.name), len(arguments), arguments)
+    return packed_call(entry.command, entry.now_ms)
+
+
+def packed_call(command: Command, now_ms: int) -> bytes:
+    """Return the call of a command in RESP."""
+    arguments = encode_arguments(now_ms, command.args)
+    return b"%b$%d\r\n%b\r\n" % (_head(command.name), len(arguments), arguments)

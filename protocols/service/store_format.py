@@ -6,6 +6,7 @@ Format 3 has the states of a saga as `protocols.saga.records` lists them.
 """
 
 from protocols.service.valkey_connection import Handshake, ServerError
+from protocols.store.epochs import TABLE
 
 FORMAT = 3
 KEY = "format"
@@ -18,7 +19,8 @@ class OtherFormat(ServerError):
 async def check_format(handshake: Handshake, where: str) -> None:
     """Write the number into an empty store. Raises `OtherFormat` for one that contains data of another number, or of none."""
     # In this order: another process that shares the store may write the number, and then data, in between.
-    keys = int(await handshake.execute("DBSIZE"))
+    # An elector may have begun an epoch before.
+    keys = int(await handshake.execute("DBSIZE")) - int(await handshake.execute("EXISTS", TABLE))
     found = await handshake.execute("GET", KEY)
     if found is None and not keys:
         await handshake.execute("SET", KEY, FORMAT, "NX")

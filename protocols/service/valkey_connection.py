@@ -95,10 +95,12 @@ class ValkeyConnection(asyncio.Protocol):
     """One connection, made by `open`.
 
     `on_reply` receives each reply; an error reply is a `ServerError`. If it raises one of `LOST`, the connection ends with
-    that. `on_lost` receives the error that ended the connection, once, and nothing after `close`.
+    that. `on_lost` receives the error that ended the connection, once, and nothing after `close`. A server that owes a reply for
+    `reply_within_s` (None: `REPLY_WITHIN_S`) has failed.
     """
 
-    def __init__(self, on_reply: OnReply, on_lost: OnLost) -> None:
+    def __init__(self, on_reply: OnReply, on_lost: OnLost, reply_within_s: float | None = None) -> None:
+        self._reply_within_s = reply_within_s or REPLY_WITHIN_S
         self._on_reply = on_reply
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
@@ -110,15 +112,20 @@ class ValkeyConnection(asyncio.Protocol):
 
     @classmethod
     async def open(
-        cls, address: ServerAddress, on_reply: OnReply, on_lost: OnLost, setup: "Setup | None" = None
+        cls,
+        address: ServerAddress,
+        on_reply: OnReply,
+        on_lost: OnLost,
+        setup: "Setup | None" = None,
+        reply_within_s: float | None = None,
     ) -> "ValkeyConnection":
         """Connect and authenticate; `setup` may execute further commands. Raises one of `LOST` if any of that fails."""
         handshake = Handshake()
-        connection = cls(handshake.on_reply, handshake.on_lost)
+        connection = cls(handshake.on_reply, handshake.on_lost, reply_within_s)
         try:
             # One limit for all of it: a network that is cut right after TCP's own handshake leaves a server that will never
             # answer to AUTH, and nothing else would notice.
-            async with asyncio.timeout(REPLY_WITHIN_S):
+            async with asyncio.timeout(connection._reply_within_s):
                 await connection._loop.create_connection(
                     lambda: connection, address.host, address.port, ssl=address.tls
                 )
@@ -183,11 +190,11 @@ class ValkeyConnection(asyncio.Protocol):
         if self._closed:
             return
         silent_s = self._loop.time() - self._last_sign_s if self._owed else 0.0
-        if silent_s >= REPLY_WITHIN_S:
-            self.fail(TimeoutError(f"no answer for {REPLY_WITHIN_S:g} s"))
+        if silent_s >= self._reply_within_s:
+            self.fail(TimeoutError(f"no answer for {self._reply_within_s:g} s"))
         else:
             # Exactly when the limit may end: a fixed period would find a server silent for up to twice as long.
-            self._loop.call_later(REPLY_WITHIN_S - silent_s, self._watch)
+            self._loop.call_later(self._reply_within_s - silent_s, self._watch)
 
 
 class Handshake:

@@ -1,10 +1,11 @@
 """The store of a protocol in memory: its commands as pure functions over tables, for the simulator and the search."""
 
+from collections.abc import Callable
 from typing import Any
 
 from protocols.core import Command, Config, Protocol
-from protocols.store import lives
-from protocols.store.tables import Tables
+from protocols.store import epochs, lives
+from protocols.store.tables import Result, Tables
 
 
 class Twin:
@@ -12,7 +13,7 @@ class Twin:
 
     def __init__(self, protocol: Protocol, config: Config) -> None:
         self.tables: Tables = {}
-        self._commands = {**lives.COMMANDS, **protocol.commands}
+        self._commands: dict[str, Callable[..., Result]] = {**lives.COMMANDS, **epochs.COMMANDS, **protocol.commands}
         self._config = config
 
     def run(self, command: Command, now: int) -> tuple[Any, ...]:

@@ -163,7 +163,13 @@ def plan(given: dict[str, Any], fail_if: tuple[str, ...] = ()) -> Bench:
     seed = given["seed"] if given["seed"] is not None else secrets.randbelow(LARGEST_SEED)
     chosen = [
         BenchCase(
-            Candidate(protocol, transport), scenario, given["workers"], given["items"], given["skew"], _pace(given)
+            Candidate(protocol, transport),
+            scenario,
+            given["workers"],
+            given["items"],
+            given["skew"],
+            _pace(given),
+            given["copies"],
         )
         for protocol in dict.fromkeys(given["protocol"] or atomic())
         for transport in _transports(protocol, given["transport"])
@@ -204,7 +210,7 @@ def _pace(given: dict[str, Any]) -> Pace:
 def _command(given: dict[str, Any], fail_if: tuple[str, ...], seed: int) -> str:
     """Return the command line that repeats the bench: options other than the defaults, and the seed."""
     usual = {"runtime": "local", "arrivals": "poisson", "duration": 20.0, "rounds": 1, "p99_ms": LIMIT_P99_MS}
-    usual |= {"workers": 1, "items": 2, "skew": 0.0, "durability": "everysec"}
+    usual |= {"workers": 1, "copies": 1, "items": 2, "skew": 0.0, "durability": "everysec"}
     parts = ["wdm", "bench"]
     for name, value in {**given, "fail_if": fail_if}.items():
         flag = f"--{name.replace('_', '-')}"

@@ -18,6 +18,7 @@ from harness.run.record import record
 from harness.run.scenarios import Scenario
 from harness.runtimes.deployment.spec import MAX_WORKERS
 from harness.runtimes.table import RUNTIMES, SIMULATED
+from protocols.copies import COPIES
 from protocols.service.links import TRANSPORTS
 from wdm import ui
 from wdm.combined import refuse_idle_broker
@@ -68,6 +69,7 @@ DEFAULT_SEEDS = 50
     help="Moment of a store's forced writes: once a second, or before each answer.  [default: the scenario's]",
 )
 @option("--workers", type=Whole(1, MAX_WORKERS), help="Number of instances of each service.  [default: the scenario's]")
+@option("--copies", type=Whole(1, COPIES), help=f"Servers of each store, 1 or {COPIES}.  [default: the scenario's]")
 @option("--duration-s", type=Number(0.1, 3_600), help="Load duration in seconds.  [default: the scenario's]")
 @runs_folder("Folder for the run folders.")
 @as_json
@@ -119,7 +121,7 @@ def _plan(named: str, seed: int, given: dict[str, Any]) -> Plan:
 def _changed(scenario: Scenario, given: dict[str, Any]) -> tuple[Scenario, tuple[str, ...]]:
     """Return the scenario with the changes of the flags, and the flags that repeat these changes."""
     extra: list[str] = []
-    for name in ("durability", "workers", "duration_s"):
+    for name in ("durability", "workers", "copies", "duration_s"):
         if given[name] is not None:
             scenario = replace(scenario, **{name: given[name]})
             extra += [f"--{name.replace('_', '-')}", str(given[name])]

@@ -37,6 +37,7 @@ def _described(scenario: Scenario) -> dict[str, Any]:
         "workload": {"name": scenario.workload_name, **msgspec.to_builtins(scenario.workload)},
         "duration_s": scenario.duration_s,
         "workers": scenario.workers,
+        "copies": scenario.copies,
         "durability": scenario.durability,
         "must_hold": list(scenario.must_hold),
         "faults": [fault.kind for fault in scenario.faults],

@@ -145,6 +145,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("durability", header.durability),
         ("seed", header.seed),
         ("instances of a service", config.get("workers", "-")),
+        ("copies of a store", config.get("copies", 1)),
         ("load", f"{config.get('duration_s', '-')} s"),
         ("time limit of a request", f"{config.get('time_limit_s', '-')} s"),
         ("options", ", ".join(f"{k}={v}" for k, v in (config.get("options") or {}).items()) or "-"),

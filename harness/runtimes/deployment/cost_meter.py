@@ -96,9 +96,14 @@ class CostMeter:
                 if node.kind == "service" and node.url.startswith("http"):
                     seen |= await _metrics(session, node.url)
                 elif node.kind == "store":
-                    seen |= await _info(self._shop.store_url(node.service))
+                    seen |= await _info(_own(self._shop.store_url(node.service).split(), node))
         if seen:
             used.count(node.pid, seen)
+
+
+def _own(urls: list[str], node: Node) -> str:
+    """Return the URL of a server among those of its store's copies."""
+    return next((url for url in urls if url.rpartition("@")[2] == node.url.removeprefix("redis://")), urls[0])
 
 
 def _cpu_s(pid: int) -> float:

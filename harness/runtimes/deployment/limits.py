@@ -17,7 +17,8 @@ TASKS_A_NODE = 7
 def check(spec: Spec) -> None:
     """Raise `EnvironmentFailure` naming a limit with which no shop of this size can start."""
     protocol = load(spec.protocol)
-    nodes = len({protocol.store_of(service) for service in SERVICES}) + len(SERVICES) * spec.workers + 1
+    stores = len({protocol.store_of(service) for service in SERVICES}) * spec.copies + (spec.copies > 1)
+    nodes = stores + len(SERVICES) * spec.workers + 1
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files != resource.RLIM_INFINITY and files < LEAST_FILES:
         raise EnvironmentFailure(

@@ -12,6 +12,9 @@ BROKER = "broker"
 
 BROKER_USER = "wdm"
 
+ELECTOR = "elector"
+"""The name of the elector's node."""
+
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
@@ -37,6 +40,8 @@ class NodeSpec:
 class DeploymentPlan:
     """A whole deployment before it runs. `store_urls`, by service, carry passwords.
 
+    With several copies of a store, its entry has the URL of each, separated by spaces, and there is an elector.
+
     `data`: the folder of each store that the deployment starts. `brokers`: one, or none if the transport needs none;
     `broker_urls`: the broker's address for each service process.
     """
@@ -50,8 +55,9 @@ class DeploymentPlan:
     brokers: tuple[NodeSpec, ...]
     services: tuple[NodeSpec, ...]
     gateway: NodeSpec
+    electors: tuple[NodeSpec, ...] = ()
 
     @property
     def nodes(self) -> tuple[NodeSpec, ...]:
         """Return all nodes, each after those that it depends on."""
-        return (*self.stores, *self.brokers, *self.services, self.gateway)
+        return (*self.stores, *self.electors, *self.brokers, *self.services, self.gateway)

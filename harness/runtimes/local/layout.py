@@ -10,16 +10,16 @@ from secrets import token_hex
 from harness.runtimes.deployment import probe, valkey
 from harness.runtimes.deployment.plan import BROKER, DeploymentPlan, NodeSpec
 from harness.runtimes.deployment.process import TAG
-from harness.runtimes.deployment.spec import Spec, without_password
+from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.local import bytecode
 from harness.runtimes.local.brokers import BROKERS
 from harness.runtimes.local.brokers.base import Broker, BrokerSetting
+from harness.runtimes.local.stores import HOST, PlannedStore, StorePlanner, data_folder
 from protocols.registry import load
 from protocols.service.links import transport
 from protocols.shop.services import SERVICES
 
-HOST = "127.0.0.1"
 Via = Callable[[str, str, int], int]
 """A function from two nodes' names and the second one's port to the port by which the first one reaches it."""
 
@@ -44,14 +44,8 @@ def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], vi
     if binary is not None:
         valkey.version(binary)
     shared = _inherited() | {TAG: tag, "WDM_LOG_LEVEL": spec.log_level}
-    stores: dict[str, tuple[NodeSpec, str]] = {}
-    for owner in dict.fromkeys(owners.values()):
-        if owner in spec.store_urls:
-            valkey.check_server(owner, spec.store_urls[owner])
-            stores[owner] = _foreign_store(owner, spec.store_urls[owner], folder)
-        else:
-            assert binary is not None
-            stores[owner] = _store(owner, binary, port(), spec, folder, shared)
+    planner = StorePlanner(spec, folder, shared, binary, port)
+    stores = {owner: planner.store(owner) for owner in dict.fromkeys(owners.values())}
     stores_of = {service: stores[owner] for service, owner in owners.items()}
     ports = {service: [port() for _ in range(spec.workers)] for service in SERVICES}
     brokers, broker_urls = _brokers(spec, folder, port, via, shared)
@@ -70,21 +64,17 @@ def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], vi
         for service, numbers in ports.items()
         for index, number in enumerate(numbers, start=1)
     )
-    store_specs = tuple(store for store, _ in stores.values())
-    data = {store.name: _data(spec, folder, store.name) for store in store_specs if store.command}
-    urls = {service: url for service, (_, url) in stores_of.items()}
+    store_specs = tuple(server for store in stores.values() for server in store.servers)
+    data = {server.name: data_folder(spec, folder, server.name) for server in store_specs if server.command}
+    urls = {service: store.address() for service, store in stores_of.items()}
     peers = {service: [_url(number) for number in numbers] for service, numbers in ports.items()}
     gateway = _gateway(spec.port or port(), spec, folder, shared, peers)
-    return DeploymentPlan(tag, secret, urls, data, broker_urls, store_specs, brokers, services, gateway)
+    electors = (planner.elector(stores.values()),) if spec.copies > 1 else ()
+    return DeploymentPlan(tag, secret, urls, data, broker_urls, store_specs, brokers, services, gateway, electors)
 
 
 def _url(port: int) -> str:
     return f"http://{HOST}:{port}"
-
-
-def _data(spec: Spec, folder: StateFolder, name: str) -> Path:
-    """Return the folder of a store's data, one for each protocol: none can finish the transactions of another."""
-    return folder.path / "data" / spec.protocol / name
 
 
 def _inherited() -> dict[str, str]:
@@ -93,51 +83,13 @@ def _inherited() -> dict[str, str]:
     return {**inherited, **bytecode.variables()}
 
 
-def _store(
-    service: str, binary: Path, port: int, spec: Spec, folder: StateFolder, shared: Mapping[str, str]
-) -> tuple[NodeSpec, str]:
-    name, password = f"{service}-store", token_hex(16)
-    data = _data(spec, folder, name)
-    text = valkey.configuration(
-        port=port, password=password, data=data, durability=spec.durability, memory_mb=spec.store_memory_mb
-    )
-
-    def prepare() -> None:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.write_private(f"conf/{name}.conf", text.encode())
-
-    node_spec = NodeSpec(
-        name=name,
-        kind="store",
-        service=service,
-        url=f"redis://{HOST}:{port}/0",
-        port=port,
-        command=(str(binary), str(folder.path / "conf" / f"{name}.conf")),
-        environment=shared,
-        log=folder.logs / f"{name}.log",
-        serves=probe.store(port, password),
-        prepare=prepare,
-    )
-    return node_spec, f"redis://:{password}@{HOST}:{port}/0"
-
-
-def _foreign_store(service: str, url: str, folder: StateFolder) -> tuple[NodeSpec, str]:
-    name = f"{service}-store"
-
-    async def serves() -> bool:
-        return True  # it was checked while planning, and has no supervisor here
-
-    shown = without_password(url)
-    return NodeSpec(name, "store", service, shown, 0, (), {}, folder.logs / f"{name}.log", serves), url
-
-
 def _brokers(
     spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via, shared: Mapping[str, str]
 ) -> tuple[tuple[NodeSpec, ...], Mapping[str, str]]:
     kind = transport(spec.transport).broker
     if not kind:
         return (), {}
-    data = _data(spec, folder, f"{BROKER}-{kind}")
+    data = data_folder(spec, folder, f"{BROKER}-{kind}")
     setting = BrokerSetting(
         data=data,
         durability=spec.durability,
@@ -188,14 +140,11 @@ def _own_environment(
     service: str,
     index: int,
     ports: Mapping[str, list[int]],
-    stored_in: tuple[NodeSpec, str],
+    store: PlannedStore,
     via: Via,
 ) -> dict[str, str]:
-    """Return the variables of a service process about itself and the others. `stored_in`: its store, and the address."""
+    """Return the variables of a service process about itself and the others."""
     name = f"{service}-{index}"
-    store, url = stored_in
-    if store.command:
-        url = url.replace(f"@{HOST}:{store.port}/", f"@{HOST}:{via(name, store.name, store.port)}/")
     peers: dict[str, list[str]] = {}
     routes: dict[str, str] = {}
     for other, numbers in ports.items():
@@ -207,7 +156,7 @@ def _own_environment(
                 routes[_url(number)] = _url(reached_at)
     return {
         "WDM_SERVICE": service,
-        "WDM_STORE_URL": url,
+        "WDM_STORE_URL": store.address(lambda server, number: via(name, server, number)),
         "WDM_PEERS": json.dumps(peers),
         "WDM_ROUTES": json.dumps(routes),
     }

@@ -36,7 +36,9 @@ class Server:
                     size = int((await reader.readline())[1:])
                     words.append((await reader.readexactly(size + 2))[:-2])
                 if words[0] != b"FCALL":
-                    writer.write({b"DBSIZE": b":0\r\n", b"GET": b"$-1\r\n"}.get(words[0], b"+OK\r\n"))
+                    writer.write(
+                        {b"DBSIZE": b":0\r\n", b"EXISTS": b":0\r\n", b"GET": b"$-1\r\n"}.get(words[0], b"+OK\r\n")
+                    )
                     continue
                 self.calls.append(words[1])
                 answer = self._behave(next(self._number))

@@ -1,0 +1,89 @@
+"""The client of a store with copies: the store's client, with rules 1 to 3 of `protocols.copies`.
+
+            FCALL ... FCALL    bundle_end(epoch)    WAIT 1
+primary:    executes           counts, or refuses   answers when another copy has all of it
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from protocols.copies.elector import Silent, View
+from protocols.copies.server import ServerCopy
+from protocols.core import Command
+from protocols.ports import Clock
+from protocols.service.codec import decode_result
+from protocols.service.store import ValkeyStore, packed_call
+from protocols.service.valkey_connection import OnLost, ServerAddress, ServerError, ValkeyConnection
+
+CONFIRM_WITHIN_MS = 500
+WAIT = b"*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$%d\r\n%d\r\n" % (len(str(CONFIRM_WITHIN_MS)), CONFIRM_WITHIN_MS)
+REPLY_WITHIN_S = 1.0
+"""Shorter than for a single store, where nobody else could answer."""
+
+
+class CopiedStore(ValkeyStore):
+    """The store with copies at `addresses`. `enabled(safeguard)` is False for a rule that is switched off."""
+
+    def __init__(
+        self,
+        addresses: Sequence[ServerAddress],
+        library: str,
+        clock: Clock,
+        limit_ms: int,
+        enabled: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        super().__init__(addresses[0], library, clock, limit_ms)
+        names = {(address.host, address.port): str(number) for number, address in enumerate(addresses)}
+        self._copies = {address: ServerCopy(names[address.host, address.port], address, names) for address in addresses}
+        self._epoch = 0
+        self._bundles: deque[tuple[int, list[Any]]] = deque()
+        self._confirms = enabled("confirm")
+        self._ends_with_write = enabled("write-with-reads")
+
+    async def _open(self, on_lost: OnLost) -> ValkeyConnection:
+        """Connect to the primary of the largest epoch; one that was replaced, and does not know it yet, confirms nothing."""
+        self._bundles.clear()
+        views = await asyncio.gather(*(_looked_at(copy) for copy in self._copies.values()))
+        primaries = [
+            (view.epoch, address)
+            for address, view in zip(self._copies, views, strict=True)
+            if view is not None and view.primary and view.epoch
+        ]
+        if not primaries:
+            raise ServerError("no copy of the store is its primary")
+        self._epoch, self._address = max(primaries, key=lambda primary: primary[0])
+        return await ValkeyConnection.open(self._address, self._on_reply, on_lost, self._set_up, REPLY_WITHIN_S)
+
+    def _write(self, connection: ValkeyConnection, packed: bytes, count: int) -> None:
+        ends = [WAIT]
+        if self._ends_with_write:
+            ends.insert(0, packed_call(Command("bundle_end", (self._epoch,)), self._clock.now_us() // 1000))
+        size = count + len(ends)
+        self._bundles.append((size, []))
+        connection.write(packed + b"".join(ends), size)
+
+    def _on_reply(self, reply: Any) -> None:
+        """Keep a reply until its bundle is confirmed; one that is not ends the connection, and all of it is unknown."""
+        size, replies = self._bundles[0]
+        replies.append(reply)
+        if len(replies) < size:
+            return
+        self._bundles.popleft()
+        copies = replies.pop()
+        if self._ends_with_write:
+            end = replies.pop()
+            if type(end) is not bytes or decode_result(end)[0] != "ok":
+                raise ServerError(f"the primary has another epoch than {self._epoch}: {end!r:.100}")
+        if self._confirms and not (type(copies) is int and copies):
+            raise ServerError("no other copy of the store has confirmed the commands")
+        for one in replies:
+            super()._on_reply(one)
+
+
+async def _looked_at(copy: ServerCopy) -> View | None:
+    try:
+        return await copy.look()
+    except Silent:
+        return None
