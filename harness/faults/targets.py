@@ -1,7 +1,8 @@
 """The names of targets, and the nodes or links for which they stand.
 
-For a fault of nodes: a node (`order-1`, `stock-store`, `broker`), a service (`order`: all its workers), `services`,
-`stores`, `all` (both, and the broker), `any`, `any-service` or `any-store` (one of them, drawn). For a fault of links:
+For a fault of nodes: a node (`order-1`, `stock-store`, `broker`, `elector`), a store with copies (all its servers), a service
+(`order`: all its workers), `services`, `stores`, `all` (both, the broker and the elector), `any`, `any-service` or `any-store`
+(one of them, drawn). For a fault of links:
 `order->stock` (the connections that order's workers open to stock's), `order<->stock` (both ways), the name of nodes as above
 (every link from or to them), `any` (one linked pair, drawn). Both sides of an arrow are names of nodes as above.
 Where services share one store, the store of each is that one.
@@ -14,9 +15,9 @@ from harness.faults.base import Aim
 from harness.runtimes.base import Breakable, LinkId, Node, Runtime
 from protocols.errors import UsageError
 
-GROUPS = {"services": ("service",), "stores": ("store",), "all": ("service", "store", "broker")}
-DRAWN = {"any": ("service", "store", "broker"), "any-service": ("service",), "any-store": ("store",)}
-AIMED = {"nodes": ("service", "store", "broker", "gateway"), "services": ("service",), "stores": ("store",)}
+GROUPS = {"services": ("service",), "stores": ("store",), "all": ("service", "store", "broker", "elector")}
+DRAWN = {"any": ("service", "store", "broker", "elector"), "any-service": ("service",), "any-store": ("store",)}
+AIMED = {"nodes": ("service", "store", "broker", "gateway", "elector"), "services": ("service",), "stores": ("store",)}
 
 
 def draw(runtime: Breakable, aim: Aim, targets: Iterable[str], rng: Random) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ def _names(runtime: Runtime, target: str, kinds: tuple[str, ...]) -> list[str]:
         matches = [node for node in all_nodes if node.kind in GROUPS[target] and node.kind in kinds]
     elif not matches:
         workers = [node for node in all_nodes if node.kind == "service" and node.service == target]
-        matches = workers or _shared(all_nodes, target)
+        matches = workers or _servers(all_nodes, target)
     if not matches:
         services = dict.fromkeys(node.service for node in all_nodes if node.service)
         known = [*(node.name for node in all_nodes), *services, *GROUPS, *DRAWN]
@@ -93,11 +94,16 @@ def _names(runtime: Runtime, target: str, kinds: tuple[str, ...]) -> list[str]:
     return [node.name for node in matches]
 
 
-def _shared(all_nodes: tuple[Node, ...], target: str) -> list[Node]:
-    """Return the only store for the store name of a service that has no store of its own; else an empty list."""
-    service, stores = target.removesuffix("-store"), [node for node in all_nodes if node.kind == "store"]
-    known = target.endswith("-store") and any(node.service == service for node in all_nodes if node.kind == "service")
-    return stores if known and len(stores) == 1 else []
+def _servers(all_nodes: tuple[Node, ...], target: str) -> list[Node]:
+    """Return the servers of `stock-store`, or that of `stock-store-2`; for a service without a store, those of the only one."""
+    service, mark, number = target.partition("-store")
+    if not mark or all(node.service != service for node in all_nodes if node.kind == "service"):
+        return []
+    servers = [node for node in all_nodes if node.kind == "store"]
+    own = [node for node in servers if node.service == service]
+    if not own and len({node.service for node in servers}) > 1:
+        return []
+    return [node for node in own or servers if not number or node.name.endswith(f"-store{number}")]
 
 
 def _links_of(runtime: Runtime, all_links: tuple[LinkId, ...], target: str) -> set[LinkId]:
