@@ -64,15 +64,27 @@ def check_server(service: str, url: str) -> None:
     _require(number, what)
 
 
+FOLLOW_NOBODY = ("--replicaof", *NOBODY)
+"""Words of the command line of a copy, stronger than its file: `CONFIG REWRITE` writes there whom it follows at that moment, and
+a primary that came back empty would empty its followers."""
+
+
 def configuration(
-    *, port: int, password: str, data: Path, durability: str, memory_mb: int = 0, copied: bool = False
+    *,
+    port: int,
+    password: str,
+    data: Path,
+    durability: str,
+    memory_mb: int = 0,
+    copied: bool = False,
+    bind: str = "127.0.0.1",
 ) -> str:
     """Return the server's configuration file, to be written for the owner only, as it holds the password.
 
-    `memory_mb` 0: no bound. `copied`: it is one of several copies, which an elector connects.
+    `memory_mb` 0: no bound. `copied`: it is one of several copies, which an elector connects; see `FOLLOW_NOBODY`.
     """
     return f"""\
-bind 127.0.0.1
+bind {bind}
 port {port}
 protected-mode yes
 requirepass {password}
@@ -92,12 +104,10 @@ aof-load-truncated yes
 # A store that throws records away breaks every promise.
 maxmemory-policy noeviction
 maxmemory {memory_mb}mb
-{_COPIED.format(password=password, elector=ELECTOR, nobody=" ".join(NOBODY)) if copied else ""}"""
+{_COPIED.format(password=password, elector=ELECTOR) if copied else ""}"""
 
 
 _COPIED = """\
-# It starts as a follower of nobody: a primary that came back empty would empty its followers.
-replicaof {nobody}
 masterauth {password}
 user {elector} on >{password} ~* &* +@all
 repl-diskless-sync yes

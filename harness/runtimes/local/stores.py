@@ -97,8 +97,9 @@ class StorePlanner:
             data=data,
             durability=spec.durability,
             memory_mb=spec.store_memory_mb,
-            copied=spec.copies > 1 and "follow-nobody" not in spec.ablate,
+            copied=spec.copies > 1,
         )
+        words = valkey.FOLLOW_NOBODY if spec.copies > 1 and "follow-nobody" not in spec.ablate else ()
         first = True
 
         def prepare() -> None:
@@ -115,7 +116,7 @@ class StorePlanner:
             service=service,
             url=f"redis://{HOST}:{port}/0",
             port=port,
-            command=(str(self._binary), str(folder.path / "conf" / f"{name}.conf")),
+            command=(str(self._binary), str(folder.path / "conf" / f"{name}.conf"), *words),
             environment=self._shared,
             log=folder.logs / f"{name}.log",
             serves=probe.store(port, password),
