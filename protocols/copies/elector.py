@@ -15,6 +15,7 @@ hold, or if a copy has promised a larger ballot.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol, TypeVar
@@ -65,7 +66,10 @@ class Hold(Protocol):
     async def look(self) -> View: ...
 
     async def promise(self, ballot: int) -> None:
-        """Write down the largest ballot for which the copy was revoked; a restart does not lose it."""
+        """Write down the largest ballot for which the copy was revoked; a restart does not lose it.
+
+        Together with that it writes down whom it follows, so it must be detached before: it would start as a follower.
+        """
 
     async def detach(self) -> None:
         """Make the copy a follower of nobody."""
@@ -144,8 +148,10 @@ class Elector:
         """Return the primary whose epoch no other epoch or ballot exceeds, if a follower confirms it; else ""."""
         newest = max((view.newest for view in views.values()), default=0)
         for name, view in views.items():
-            if view.primary and view.epoch == newest and await self._copies[name].confirm(newest, CONFIRM_WITHIN_S):
-                return name
+            if view.primary and view.epoch == newest:
+                with suppress(Silent):  # it answers, and cannot write: its disk is full
+                    if await self._copies[name].confirm(newest, CONFIRM_WITHIN_S):
+                        return name
         return ""
 
     async def _attach(self, views: Mapping[str, View], primary: str) -> None:
@@ -186,9 +192,9 @@ class Elector:
     async def _revoke(self, hold: Hold, ballot: int) -> View:
         # The hold is exclusive, so no other elector acts between the look and the promise.
         await self._refuse_smaller(hold, ballot)
-        await hold.promise(ballot)
         if self._enabled("revoke"):
             await hold.detach()
+        await hold.promise(ballot)
         return await hold.look()
 
     async def _follow(self, hold: Hold, primary: str, epoch: int) -> None:
