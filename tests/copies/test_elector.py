@@ -25,6 +25,7 @@ class Memory:
         return self.view
 
     async def confirm(self, epoch: int, within_s: float) -> bool:
+        del within_s
         await self._turn()
         followed = any(other.view.follows == self.name and not other.silent for other in self.group.values())
         if followed and self.view.primary and self.view.epoch == epoch:

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import click
 
+from harness.runtimes.deployment.copies import roles
 from harness.runtimes.deployment.state import StateFolder
 from wdm import ui
 from wdm.exits import ENVIRONMENT, OK
@@ -22,15 +23,23 @@ def status(folder: StateFolder, as_json: bool) -> int:
     ui.name_leftovers()
     shop = running(folder)
     about = shop.deployment
+    role = roles(shop.nodes)
     if as_json:
-        nodes = [{**asdict(node), "takes": sorted(node.takes)} for node in shop.nodes]
+        nodes = [
+            {**asdict(node), "takes": sorted(node.takes), **({"role": role[node.name]} if node.name in role else {})}
+            for node in shop.nodes
+        ]
         head = {"protocol": about.spec.protocol, "runtime": about.runtime, "gateway": about.gateway}
         state = {"phase": about.phase, "supervised": shop.supervised, "troubles": list(shop.troubles)}
         ui.document({**head, **state, "nodes": nodes})
     else:
         click.echo(f"{about.spec.protocol} on the {about.runtime} runtime, {about.phase}: {about.gateway}")
+        columns = ("node", "kind", "service", "pid", "url", "state")
         rows = [(node.name, node.kind, node.service, node.pid, node.url, node.state) for node in shop.nodes]
-        ui.table(("node", "kind", "service", "pid", "url", "state"), rows)
+        if role:
+            ui.table((*columns, "role"), [(*row, role.get(row[0], "")) for row in rows])
+        else:
+            ui.table(columns, rows)
     for trouble in shop.troubles:
         ui.error(trouble)
     if shop.supervised:
