@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from harness.checkers.nodes import NOTICED_NS, Death, Nodes, ends, names_in
 from harness.history import Event, History
 
-KILLS = frozenset({"crash", "lost-tail", "power-cut"})
+KILLS = frozenset({"crash", "restart", "lost-tail", "power-cut"})
 CUTS_DOWN = frozenset({"lost-tail", "power-cut"})
 """Faults that also reach a store which is down: they change its log."""
 

@@ -26,6 +26,7 @@ from harness.faults.pause import Pause
 from harness.faults.poison import Poison
 from harness.faults.power_cut import PowerCut
 from harness.faults.reorder import Reorder
+from harness.faults.restart import Restart
 from harness.faults.skew import Skew
 from harness.faults.slow import Slow
 from harness.runtimes.base import Breakable
@@ -50,6 +51,7 @@ __all__ = [
 _ALL: tuple[FaultKind, ...] = (
     Crash(),
     CrashAt(),
+    Restart(),
     Pause(),
     Partition(),
     Delay(),

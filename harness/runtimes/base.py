@@ -70,7 +70,7 @@ class Runtime(Protocol):
 
 # ---------------------------------------------------------------- the capabilities for faults
 
-Capability = Literal["signals", "links", "messages", "clock", "failpoints", "log-tail", "dead-letters", "disk"]
+Capability = Literal["signals", "links", "messages", "clock", "failpoints", "log-tail", "dead-letters", "disk", "drain"]
 LinkId = tuple[str, str]
 """A directed link between two nodes, by name: the node that opens the connections, and the one that accepts them."""
 
@@ -176,7 +176,14 @@ class Disks(Protocol):
         """Let the files of this store grow again."""
 
 
-class Breakable(Runtime, NetworkFaults, ProcessFaults, StoreLogs, DeadLetters, Disks, Protocol):
+class Drains(Protocol):
+    """Capability `drain`: the regular end of service processes."""
+
+    def terminate(self, name: str) -> None:
+        """Send a node SIGTERM: a service answers its requests and ends; it starts again by the deployment's rule."""
+
+
+class Breakable(Runtime, NetworkFaults, ProcessFaults, StoreLogs, DeadLetters, Disks, Drains, Protocol):
     """A runtime with faults. A fault of a kind that its `capabilities` lack is rejected before it begins."""
 
     holds: FaultOwnership

@@ -1,5 +1,9 @@
 """`python -m protocols.service`: one service process, configured by its environment (`settings.py`).
 
+SIGTERM and SIGINT drain the process. It refuses new connections from then on, closes those without a request, and ends once
+every request under way is answered, at its time limit at the latest. A request that arrives on a connection while it is being
+closed is lost before it was read; a gateway sends it to another instance, with the same idempotency key.
+
 Exit codes: 2 for a wrong variable, 4 if the address cannot be listened on or the store contains data of another format.
 """
 
@@ -26,7 +30,7 @@ from protocols.service.service_process import ServiceProcess
 from protocols.service.settings import Settings, environment
 from protocols.service.tasks import end_tasks, start_task
 
-STOP_WITHIN_S = 0.3  # twice: for requests under way, and for the transactions that they leave behind
+END_WITHIN_S = 0.3  # for the transactions that answered requests leave behind
 
 COLLECT_AFTER = 20_000  # new objects
 
@@ -67,7 +71,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     process = ServiceProcess(settings)
-    runner = BoundedRunner(application(process), access_log=None, shutdown_timeout=STOP_WITHIN_S)
+    runner = BoundedRunner(application(process), access_log=None, shutdown_timeout=settings.limit_ms / 1000)
     await runner.setup()
     await process.start()
     refused = start_task(process.store.refused(), "store format")
@@ -78,8 +82,8 @@ async def _serve(settings: Settings) -> None:
         _collect_rarely()
         structlog.get_logger().info("serving", listen=f"{settings.host}:{settings.port}", protocol=settings.protocol)
         await asyncio.wait((refused, ended), return_when=asyncio.FIRST_COMPLETED)
-    await runner.cleanup()
-    await process.stop(STOP_WITHIN_S)
+    await runner.cleanup()  # drains: it waits for requests whose connections are open, and for no client that has left
+    await process.stop(END_WITHIN_S)
     why = refused.result() if refused.done() else ""
     await end_tasks((refused, ended))
     if why:

@@ -1,11 +1,20 @@
 """The handlers of the order service: orders and their checkout."""
 
+from protocols.backoff import Backoff
 from protocols.core import Command
 from protocols.outcomes import Decision, Outcome, Reason
 from protocols.ports import StoreDown, TimeLimit
 from protocols.shop.amounts import LIMIT, parse
 from protocols.shop.batches import ORDER_BYTES, in_chunks, parse_count
-from protocols.shop.request_context import DONE, UNKNOWN, Answer, RequestContext, refused
+from protocols.shop.request_context import (
+    DONE,
+    FIRST_PAUSE_MS,
+    LONGEST_PAUSE_MS,
+    UNKNOWN,
+    Answer,
+    RequestContext,
+    refused,
+)
 from protocols.store.tables import Result
 
 CHUNK = 500
@@ -68,23 +77,31 @@ async def remove(context: RequestContext, order: str) -> Answer:
 
 async def checkout(context: RequestContext, order: str) -> Answer:
     assert context.checkout is not None
+    limit = TimeLimit(context.limit_ms)
     outcome, txn = await context.checkout(order, context.key)
     if outcome is not None and context.key and outcome.decision in REJECTED:
-        return await _reject(context, order, txn, outcome.reason)
+        return await _reject(context, order, txn, outcome.reason, limit)
     return _answer(order, outcome)
 
 
-async def _reject(context: RequestContext, order: str, txn: str, reason: Reason) -> Answer:
-    """Return the rejection of a checkout once it is final for every copy of the request, which may be under way."""
+async def _reject(context: RequestContext, order: str, txn: str, reason: Reason, limit: TimeLimit) -> Answer:
+    """Return the rejection of a checkout once it is final for every copy of the request, which may be under way.
+
+    Another transaction of the order, perhaps a copy's, delays it until the time limit.
+    """
+    backoff = Backoff(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, context.rng)
     try:
-        match await context.reject_checkout(order, txn, str(reason)):
-            case ("no", why):
-                return _not_paid(order, Reason.parse(why))
-            case ("paid",):
-                return Answer(200, "paid")
+        while True:
+            match await context.reject_checkout(order, txn, str(reason)):
+                case ("no", why):
+                    return _not_paid(order, Reason.parse(why))
+                case ("paid",):
+                    return Answer(200, "paid")
+            if limit.left_ms < backoff.pause_ms:
+                return UNKNOWN
+            await context.clock.sleep(backoff.next_ms())
     except StoreDown:
-        pass  # the rejection is not stored, so it is not final
-    return UNKNOWN
+        return UNKNOWN  # the rejection is not stored, so it is not final
 
 
 async def batch_init(context: RequestContext, n: str, n_items: str, n_users: str, item_price: str) -> Answer:

@@ -27,6 +27,29 @@ async def test_a_crash_without_an_end_is_followed_by_a_new_life(shop: LocalDeplo
     assert await checkout(client) == 200
 
 
+async def test_a_restart_loses_no_request_and_ends_with_a_new_life(shop: LocalDeployment, client: ShopClient) -> None:
+    _, _, (one,) = await placed(client)
+    pid = shop.node("order-1").pid
+    pause = await begin(shop, "pause", "payment-1")
+    request = asyncio.ensure_future(client.call("checkout", one))
+    assert not (await asyncio.wait((request,), timeout=0.2))[0]
+    await faults.end(shop, pause)
+    restart = await begin(shop, "restart", "order-1")
+    assert (await request).status == 200
+    await faults.end(shop, restart)
+    assert (states(shop, "order-1"), shop.node("order-1").pid == pid) == (["running"], False)
+
+
+@pytest.mark.slow
+async def test_a_restart_waits_until_every_node_serves(shop: LocalDeployment) -> None:
+    crash = await begin(shop, "crash", "stock-1")
+    restarting = asyncio.ensure_future(begin(shop, "restart", "payment-1"))
+    assert not (await asyncio.wait((restarting,), timeout=0.2))[0]
+    await faults.end(shop, crash)
+    await faults.end(shop, await restarting)
+    await healed(shop)
+
+
 async def test_a_kill_has_happened_when_its_start_returns(shop: LocalDeployment) -> None:
     """Found by `everything --runtime docker --seed 11`: healed before the engine had killed it, a node was still missing."""
     crash, pause = await begin(shop, "crash", "stock-1", "payment-store"), await begin(shop, "pause", "order-1")

@@ -44,7 +44,7 @@ class Paper:
         return protocol, protocol.configure()
 
 
-ALL = ("signals", "links", "messages", "clock", "failpoints", "log-tail", "dead-letters", "disk")
+ALL = ("signals", "links", "messages", "clock", "failpoints", "log-tail", "dead-letters", "disk", "drain")
 
 
 def refusal(kind: str, *names: str, runtime: Paper | None = None, **settings: object) -> str | None:
@@ -54,7 +54,7 @@ def refusal(kind: str, *names: str, runtime: Paper | None = None, **settings: ob
 
 def test_every_kind_has_its_name_of_the_table_and_a_summary() -> None:
     assert list(faults.KINDS) == [
-        *("crash", "crash-at", "pause", "partition", "delay", "loss"),
+        *("crash", "crash-at", "restart", "pause", "partition", "delay", "loss"),
         *("slow", "lost-tail", "power-cut", "skew", "duplicate", "reorder"),
         *("poison", "disk-full"),
     ]

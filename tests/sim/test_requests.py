@@ -74,3 +74,21 @@ def test_a_request_that_was_sent_and_lost_is_unknown() -> None:
 
     simulate(play)
     assert [(one.status, one.outcome) for one in responses] == [(502, "unknown")]
+
+
+def test_a_rejected_checkout_waits_for_that_of_another_instance() -> None:
+    """Found by `rolling-restart`: a rejection that met another undecided transaction of its order was answered 503 at once."""
+    statuses: set[int] = set()
+
+    async def play(shop: Simulation) -> None:
+        async with shop.client(15) as client:
+            user = (await client.call("create_user")).value
+            item = (await client.call("create_item", 1)).value
+            order = (await client.call("create_order", user)).value
+            await client.call("add_item", order, item, 1)  # there is neither stock nor credit
+            for _ in range(20):
+                checkouts = [client.call("checkout", order) for _ in range(4)]
+                statuses.update([response.status for response in await asyncio.gather(*checkouts)])
+
+    simulate(play, protocol="saga", workers=2)
+    assert statuses == {409}

@@ -27,6 +27,7 @@ NOTICED_NS = 500_000_000
 DIED_WITHIN_NS = 1_500_000_000
 TO_NODES = {
     "crash": "is killed",
+    "restart": "is restarted",
     "pause": "is frozen",
     "power-cut": "loses power",
     "lost-tail": "is killed and loses the end of its log",

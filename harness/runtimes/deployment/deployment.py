@@ -22,7 +22,7 @@ from protocols.service.faults import Faults
 from protocols.service.links import transport
 from protocols.service.tasks import Background, to_its_end
 
-ALWAYS: frozenset[Capability] = frozenset({"signals", "messages", "clock", "failpoints"})
+ALWAYS: frozenset[Capability] = frozenset({"signals", "messages", "clock", "failpoints", "drain"})
 IF_BREAKABLE: frozenset[Capability] = frozenset({"links", "log-tail"})
 IF_BROKERED: frozenset[Capability] = frozenset({"dead-letters"})
 
@@ -88,7 +88,6 @@ class Deployment(Supervisor):
         self._remove_temporary()
 
     def terminate(self, name: str) -> None:
-        """Send a node SIGTERM, as an operator or a container engine does; it is started again as after any other end."""
         self.signal(name, signal.SIGTERM)
 
     def pause(self, name: str) -> None:

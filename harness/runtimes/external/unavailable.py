@@ -46,6 +46,9 @@ class NodeFaultsOnly:
     async def dead_letters(self) -> Sequence[bytes]:
         _reject("the dead letters of the broker")
 
+    def terminate(self, name: str) -> None:
+        _reject(f"the drain of {name}")
+
 
 def _reject(what: str, *arguments: object) -> NoReturn:
     del arguments

@@ -66,6 +66,10 @@ class Machine:
         if not stay_down and self.respawn_s:
             self.world.later(self.respawn_s, lambda life=self.life: self._respawn(life))  # type: ignore[misc]
 
+    def terminate(self) -> None:
+        """End in the regular way, which takes a service longer than a kill (`Process.terminate`)."""
+        self.kill(stay_down=False)
+
     def revive(self) -> None:
         """Begin the next life at once if the node is down."""
         if self.state == "down":

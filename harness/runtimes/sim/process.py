@@ -11,6 +11,7 @@ ever come between two effects, which is where recovery is hard. Such a kill has 
 import asyncio
 import contextlib
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,8 @@ from protocols.shop.routes import ROUTES
 AT_FAILPOINT = 0.6  # the share of kills that wait for a failpoint
 MOST_FAILPOINTS = 40
 LONGEST_WAIT_S = 0.4
+DRAIN_POLL_S = 0.01
+END_WITHIN_S = 0.3  # as `protocols.service.__main__`
 
 _READS = {
     (route.service, route.path.partition("{")[0]): (route.handler, route.path.partition("{")[2].rstrip("}"))
@@ -121,6 +124,7 @@ class Process(Machine):
         self._open: dict[int, Callable[[Answer | None], None]] = {}
         self._tasks = Background()
         self._dying = False
+        self._draining = False
 
     # ------------------------------------------------------------ life and death
 
@@ -162,7 +166,7 @@ class Process(Machine):
         self._tasks.run(self.runs.sweep(), "sweep")  # without a restart of its own, which would hide a defect
 
     def died(self) -> None:
-        self._dying = False
+        self._dying = self._draining = False
         self._store.abandon()
         left, self._open = self._open, {}
         for answered in left.values():
@@ -183,6 +187,34 @@ class Process(Machine):
         if self._dying:
             super().kill(stay_down=True)
         super().revive()
+
+    def terminate(self) -> None:
+        """Refuse new requests, and end once those under way are answered, at their time limit at the latest.
+
+        Messages still arrive: other processes answer those of this one over its own connections.
+        """
+        if self.state == "starting":
+            super().kill(stay_down=False)
+        else:
+            self.enter(self.life, self._drain)
+
+    def _drain(self) -> None:
+        now, life = self.world.loop.time, self.life
+        limit_s = now() + self._surroundings.limit_ms / 1000
+        answered_s = math.inf
+        self._draining = True
+
+        def look() -> None:
+            nonlocal answered_s
+            if (not self._open or now() >= limit_s) and answered_s == math.inf:
+                answered_s = now()
+            # An answered request may leave a transaction behind, whose last messages are on their way.
+            if now() >= answered_s + END_WITHIN_S or (answered_s < math.inf and not self.runs.driver.live):
+                Machine.kill(self, stay_down=False)  # not `self.kill`, which could wait for a failpoint
+            else:
+                self.world.later(DRAIN_POLL_S, lambda: self.enter(life, look))
+
+        look()
 
     def enter(self, life: int, call: Callable[[], None]) -> None:
         """Have an event happen to this life, as `Machine.enter` does. The life may end in it."""
@@ -229,7 +261,7 @@ class Process(Machine):
     @property
     def accepts(self) -> bool:
         """Return whether it accepts connections. A paused process does: its kernel answers."""
-        return self.state in ("running", "paused")
+        return self.state in ("running", "paused") and not self._draining
 
     def request(
         self, handler: Handler, parameters: Mapping[str, str], answered: Callable[[Answer | None], None], key: str = ""
@@ -240,8 +272,8 @@ class Process(Machine):
         self.enter(life, lambda: self._serve_request(life, number, handler, parameters, key))
 
     def receive(self, message: Any, sender: str, handled: Callable[[], None] | None = None) -> None:
-        """Take a message, if this process accepts connections. `handled` is called after the message's effects."""
-        if self.accepts:
+        """Take a message, if this process has not ended. `handled` is called after the message's effects."""
+        if self.state in ("running", "paused"):
             self.world.trace.add(self.name, f"{type(message).__name__} {message.txn} from {sender}")
 
             def rejected(why: str) -> None:

@@ -26,7 +26,9 @@ from protocols.service.settings import timing_for
 from protocols.shop.services import SERVICES
 
 UP_WITHIN_S = 30.0
-ALWAYS: frozenset[Capability] = frozenset({"signals", "links", "messages", "clock", "failpoints", "log-tail", "disk"})
+ALWAYS: frozenset[Capability] = frozenset(
+    {"signals", "links", "messages", "clock", "failpoints", "log-tail", "disk", "drain"}
+)
 BROKERED: frozenset[Capability] = frozenset({"dead-letters"})
 
 
@@ -106,6 +108,9 @@ class Simulation:
 
     def kill(self, name: str, *, stay_down: bool = False) -> None:
         self._machine(name).kill(stay_down=stay_down)
+
+    def terminate(self, name: str) -> None:
+        self._machine(name).terminate()
 
     def pause(self, name: str) -> None:
         self._machine(name).pause()
