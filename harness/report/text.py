@@ -20,6 +20,10 @@ DURABILITY = {
     "always": "a store forces its log to the disk before it answers: neither a killed process, a power cut nor a full disk loses "
     "an acknowledged write",
 }
+COPIED = (
+    "each acknowledged write was in two of the {copies} servers of its store: the death of any one loses nothing; "
+    "a power cut of two at once is as above"
+)
 READERS = {"ok": "acknowledged", "fail": "rejected", "unknown": "unknown"}
 """The words for outcomes in texts for readers."""
 
@@ -53,6 +57,9 @@ def _head(history: History, judgement: Judgement) -> Iterator[str]:
     if served:
         yield f"availability: {served}"
     yield f"durability {header.durability}: {DURABILITY.get(header.durability, 'as the shop has it')}"
+    copies = header.config.get("copies", 1)
+    if copies > 1:
+        yield f"copies {copies}: {COPIED.format(copies=copies)}"
     if header.config.get("command"):
         yield f"again: {header.config['command']}"
 

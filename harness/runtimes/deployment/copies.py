@@ -22,7 +22,7 @@ class CopyView(msgspec.Struct, frozen=True):
     follows: str
 
 
-class StoreView(msgspec.Struct, frozen=True):
+class CopiesView(msgspec.Struct, frozen=True):
     """One store: the name of its established primary, "" for none, and the servers that answered, by name."""
 
     primary: str
@@ -43,14 +43,14 @@ class StoreView(msgspec.Struct, frozen=True):
         return f"copy, {behind} bundles behind" if behind > 0 else "copy"
 
 
-def copies(nodes: Iterable[Node]) -> Mapping[str, StoreView]:
+def copies(nodes: Iterable[Node]) -> Mapping[str, CopiesView]:
     """Return every store with copies by its name; nothing where there is no elector, or it gives no answer."""
     for node in nodes:
         if node.kind == "elector" and node.url.startswith("http"):
             with suppress(OSError, HTTPException, ValueError, msgspec.MsgspecError, KeyError):
                 with urllib.request.urlopen(f"{node.url}/health", timeout=ANSWER_WITHIN_S) as response:  # noqa: S310
                     stores = json.load(response)["stores"]
-                return msgspec.convert(stores, dict[str, StoreView])
+                return msgspec.convert(stores, dict[str, CopiesView])
     return {}
 
 
