@@ -13,6 +13,7 @@ from harness.run.plan import Plan
 from harness.run.scenarios import Scenario
 from harness.runtimes.deployment.spec import MAX_WORKERS
 from harness.workload.orders import Orders
+from protocols.copies import COPIES
 from protocols.errors import UsageError
 from protocols.registry import load, names
 
@@ -39,6 +40,7 @@ class Axis(NamedTuple):
 SWEPT: Mapping[str, Axis] = {
     "clients": Axis(1, 2_000),
     "workers": Axis(1, MAX_WORKERS),
+    "copies": Axis(1, COPIES),
     "items": Axis(1, 100),
     "skew": Axis(0.0, 3.0),
     "rate": Axis(0.1, 50_000.0),
@@ -107,6 +109,8 @@ class BenchCase:
                 return replace(self, items=int(value))
             case "workers":
                 return replace(self, workers=int(value))
+            case "copies":
+                return replace(self, copies=int(value))
             case _:
                 raise UsageError(f"{name!r} cannot be swept; there are: {', '.join(SWEPT)}")
 
