@@ -39,6 +39,9 @@ class DeploymentModule(RuntimeModule, Protocol):
     def seen(self, record: "DeploymentRecord") -> "tuple[Node, ...]":
         """Return the nodes of another process's deployment with their present states."""
 
+    def terminate(self, record: "DeploymentRecord", node: "Node") -> None:
+        """Send SIGTERM to a node of another process's deployment; a node that has ended is no error."""
+
     def end(self, record: "DeploymentRecord") -> list[str]:
         """End the rest of a deployment whose supervisor is gone; return the names. Blocks."""
 

@@ -34,10 +34,10 @@ def shown(*arguments: str) -> list[str]:
     return found.output.splitlines()
 
 
-def test_nineteen_commands_are_in_four_groups_with_a_line_each() -> None:
+def test_twenty_commands_are_in_four_groups_with_a_line_each() -> None:
     lines = shown()
     assert list(GROUPS) == ["Run a shop", "Test a protocol", "Read results", "Machine"]
-    assert len(COMMANDS) == sum(map(len, GROUPS.values())) == 19
+    assert len(COMMANDS) == sum(map(len, GROUPS.values())) == 20
     for title, commands in GROUPS.items():
         start = lines.index(f"{title}:") + 1
         assert [line.split()[0] for line in lines[start : start + len(commands)]] == list(commands)

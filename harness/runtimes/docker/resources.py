@@ -55,6 +55,15 @@ def seen(tag: str, nodes: Iterable[Node]) -> tuple[Node, ...]:
         return tuple(_current_node(node, by_name.get(node.name)) for node in nodes)
 
 
+def terminate(tag: str, name: str) -> None:
+    """Send SIGTERM to the container of a node of a deployment. Raises `EnvironmentFailure`."""
+    with closing(connect()) as client, engine_errors(f"{name} cannot be terminated"):
+        for container in client.containers.list(filters=filters(deployment=tag)):
+            if name_of(container) == name:
+                with _unless_gone():
+                    container.kill("SIGTERM")
+
+
 def remove(tag: str, *, volumes: bool = False) -> list[str]:
     """Remove the containers, networks and volatile volumes of one deployment, with `volumes` all volumes; return their names.
 

@@ -36,6 +36,11 @@ def seen(record: DeploymentRecord) -> tuple[Node, ...]:
     return resources.seen(record.tag, tuple(node.node() for node in record.nodes))
 
 
+def terminate(record: DeploymentRecord, node: Node) -> None:
+    """Send SIGTERM to the container of a node. Raises `EnvironmentFailure`."""
+    resources.terminate(record.tag, node.name)
+
+
 def end(record: DeploymentRecord) -> list[str]:
     """Remove the containers and networks; return their names. Blocks. Raises `EnvironmentFailure`."""
     return resources.remove(record.tag)

@@ -1,5 +1,6 @@
 """The local runtime: processes on loopback. See `harness.runtimes.table` for the port."""
 
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +24,13 @@ def environment(spec: Spec, seed: int, salt: int) -> Environment:
 def seen(record: DeploymentRecord) -> tuple[Node, ...]:
     """Return the nodes with their present states."""
     return tuple(node.node() for node in record.nodes)
+
+
+def terminate(record: DeploymentRecord, node: Node) -> None:
+    """Send SIGTERM to the process of a node, if it is the one that was seen."""
+    for recorded in record.nodes:
+        if recorded.name == node.name and recorded.identity is not None:
+            process.send(recorded.identity, signal.SIGTERM)
 
 
 def end(record: DeploymentRecord) -> list[str]:
