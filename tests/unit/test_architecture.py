@@ -37,6 +37,7 @@ PURE = [
 SHARED = (
     "protocols.backoff",
     "protocols.claims",
+    "protocols.copies",
     "protocols.core",
     "protocols.errors",
     "protocols.outcomes",
