@@ -23,6 +23,10 @@ from protocols.claims import Safeguard
 
 COPIES = 3
 MAJORITY = 2
+ELECTOR = "elector"
+"""The user of electors, at each server."""
+NOBODY = ("127.0.0.1", "1")
+"""The primary of a follower of nobody: nobody listens at this port."""
 
 SAFEGUARDS = (
     Safeguard("confirm", "a bundle counts only if a second copy has it", "a failover loses what was acknowledged"),

@@ -20,6 +20,7 @@ from protocols.copies.elector import ELECTORS, Elector
 from protocols.copies.server import ServerCopy
 from protocols.errors import UsageError
 from protocols.service.http import BoundedServer, bound_logs, json_response, listen
+from protocols.service.settings import environment
 from protocols.service.tasks import Background
 from protocols.service.valkey_connection import ServerAddress
 
@@ -96,14 +97,15 @@ def main() -> int:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
     bound_logs()
-    host, _, port = os.environ["WDM_LISTEN"].rpartition(":")
-    number = int(os.environ.get("WDM_ELECTOR") or 1)
+    variables = environment(os.environ)
+    host, _, port = variables["WDM_LISTEN"].rpartition(":")
+    number = int(variables.get("WDM_ELECTOR") or 1)
     if not 0 < number < ELECTORS:
         print(f"error: WDM_ELECTOR={number} is not from 1 to {ELECTORS - 1}", file=sys.stderr)
         return 2
-    ablated = frozenset(filter(None, os.environ.get("WDM_ABLATE", "").split(",")))
+    ablated = frozenset(filter(None, variables.get("WDM_ABLATE", "").split(",")))
     try:
-        asyncio.run(serve(ElectorProcess(json.loads(os.environ["WDM_COPIES"]), number, ablated), host, int(port)))
+        asyncio.run(serve(ElectorProcess(json.loads(variables["WDM_COPIES"]), number, ablated), host, int(port)))
     except UsageError as error:
         print(f"error: WDM_COPIES: {error}", file=sys.stderr)
         return 2

@@ -11,14 +11,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from protocols.copies import ELECTOR, NOBODY
 from protocols.copies.elector import Silent, View
 from protocols.service.pipelined_client import PipelinedClient
 from protocols.service.valkey_connection import LOST, Command, ServerAddress
 from protocols.store.epochs import BUNDLES, NUMBER, TABLE
 
 ANSWER_WITHIN_S = 0.5
-ELECTOR = "elector"
-NOBODY = ("127.0.0.1", "1")
 PROMISE = "cluster-announce-human-nodename"
 """A free text without a use outside of Valkey Cluster."""
 

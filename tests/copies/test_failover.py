@@ -11,6 +11,7 @@ from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import ShopClient
 from protocols.errors import UsageError
 from tests.contract.acts import credit_of, user
+from tests.runtimes import EVERY_RUNTIME, deployment
 
 pytestmark = pytest.mark.slow
 
@@ -28,11 +29,10 @@ async def primary_of(shop: LocalDeployment, store: str, other_than: str = "") ->
     return primary
 
 
-async def test_no_request_fails_and_nothing_is_lost_while_a_primary_dies() -> None:
-    async with (
-        LocalDeployment(Spec(protocol="2pc", copies=3, respawn_after_s=0.3)) as shop,
-        ShopClient(shop.url, 20.0) as client,
-    ):
+@pytest.mark.parametrize("runtime", EVERY_RUNTIME)
+async def test_no_request_fails_and_nothing_is_lost_while_a_primary_dies(runtime: str) -> None:
+    spec = Spec(protocol="2pc", copies=3, respawn_after_s=0.3)
+    async with deployment(runtime, spec) as shop, ShopClient(shop.url, 20.0) as client:
         buyer = await user(client, 0)
         added = 0
 
@@ -49,7 +49,7 @@ async def test_no_request_fails_and_nothing_is_lost_while_a_primary_dies() -> No
             shop.kill(primary)
             await adding
             assert await primary_of(shop, "payment-store", other_than=primary)
-            await shop.serving(primary)
+            await shop.serving(primary, 40.0)
         assert await credit_of(client, buyer) == added == 360
 
 

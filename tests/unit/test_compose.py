@@ -46,7 +46,7 @@ def services() -> dict[str, Block]:
 
 
 SERVICES = services()
-OF_OUR_RECIPE = {"order", "stock", "payment", "links"}
+OF_OUR_RECIPE = {"order", "stock", "payment", "links", "elector"}
 """Their image has a user of its own."""
 
 OF_ITS_IMAGE = {"kafka"}

@@ -14,6 +14,7 @@ from harness.runtimes.docker.engine_client import error_line
 from harness.runtimes.docker.network_controller import to_detach
 
 NETS = layout.subnets(IPv4Network("10.20.0.0/16"))
+COPIED = layout.subnets(IPv4Network("10.20.0.0/16"), copies=3)
 
 
 def detached(workers: int, *link_ids: str) -> set[str]:
@@ -54,6 +55,7 @@ def test_who_is_taken_off_which_network(workers: int, link_ids: list[str], off: 
 def test_two_deployments_in_one_pool_need_not_meet(pool: str) -> None:
     last = layout.subnets(IPv4Network(pool), lambda below: below - 1)
     assert set(last) == set(layout.NETWORKS) == set(layout.subnets(IPv4Network(pool)))
+    assert set(layout.subnets(IPv4Network(pool), copies=3)) == {*layout.NETWORKS, *layout.COPIED}
     assert set(last.values()) != set(layout.subnets(IPv4Network(pool)).values())
 
 
@@ -63,6 +65,32 @@ def test_every_place_and_every_link_has_an_address_of_its_own(workers: int) -> N
     assert len({attachment.address for attachment in attachments}) == len(attachments)
     links = layout.links(layout.attachments(NETS, workers), NETS)
     assert len({link.at for link in links}) == len(links) == 4 * workers**2 + 3 * workers
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_copies_of_a_store_meet_its_services_the_elector_and_each_other(shared: bool) -> None:
+    attachments = layout.attachments(COPIED, 2, store_of=(lambda _: "order") if shared else str, copies=3)
+    assert len({attachment.address for attachment in attachments}) == len(attachments)
+    on: dict[str, set[str]] = {}
+    for attachment in attachments:
+        on.setdefault(attachment.network, set()).add(attachment.node)
+
+    def met_by(node: str) -> set[str]:
+        return set().union(*(nodes for nodes in on.values() if node in nodes)) - {node}
+
+    copies = {
+        service: {f"{'order' if shared else service}-store-{number}" for number in (1, 2, 3)}
+        for service in ("order", "stock", "payment")
+    }
+    assert met_by("elector") == set().union(*copies.values())
+    for service, stores in copies.items():
+        assert {node for node in met_by(f"{service}-1") if layout.is_store(node)} == stores
+        assert met_by(min(stores)) >= {*stores, "elector"} - {min(stores)}
+    links = layout.links(attachments, COPIED)
+    assert {link.link_id for link in links if layout.is_store(link.to)} == {
+        (f"{service}-{number}", store) for service, stores in copies.items() for number in (1, 2) for store in stores
+    }
+    assert not any(layout.is_store(link.source) or "elector" in link.link_id for link in links)
 
 
 @pytest.mark.parametrize("kind", BROKERS)
@@ -95,8 +123,13 @@ def test_the_layout_is_that_of_the_compose_file() -> None:
         if attachment.node == "broker"
     }
     there |= {(attachment.node, attachment.network) for attachment in layout.helper_attachments(NETS)}
+    there |= {
+        (attachment.node, attachment.network)
+        for attachment in layout.attachments(COPIED, 1, copies=3)
+        if attachment.node == "elector"
+    }
     assert {(name, network) for name, networks in on.items() for network in networks.split(", ")} == there
-    assert set(layout.NETWORKS) == {network for _, network in there}
+    assert {*layout.NETWORKS, *layout.COPIED} == {network for _, network in there}
 
 
 def test_services_that_share_a_store_meet_it_on_their_own_networks() -> None:

@@ -97,8 +97,6 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             for name in self.ablate:
                 if name in {safeguard.name for safeguard in SAFEGUARDS}:
                     raise UsageError(f"--ablate {name} would change nothing: it is for --copies {COPIES}")
-        elif RUNTIMES[self.runtime].complete:
-            raise UsageError("--copies is for the local runtime: containers have one server a store")
         elif self.store_urls:
             raise UsageError("--copies is for stores that wdm starts: leave --store-url out, or --copies")
 

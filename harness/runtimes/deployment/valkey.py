@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.errors import EnvironmentFailure
 from harness.runtimes.deployment.registry import expanded
 from harness.runtimes.deployment.spec import BUNDLED, without_password
-from protocols.copies.server import ELECTOR, NOBODY
+from protocols.copies import ELECTOR, NOBODY
 
 ON_PATH = "path"
 OLDEST = 7  # Functions, which hold the protocols' commands, came with Redis 7.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from harness.runtimes.base import LinkId
-from harness.runtimes.deployment.plan import BROKER
+from harness.runtimes.deployment.plan import BROKER, ELECTOR
 from protocols.shop.services import SERVICES
 
 SERVICE_PORT, STORE_PORT = 5000, 6379
@@ -18,6 +18,11 @@ TALKS: Mapping[str, tuple[str, str]] = {
 """The networks between two parts of a shop. Services other than order share none; a shop may have no broker."""
 DOORS: Mapping[str, tuple[str, str]] = {f"{service}-door": (service, "gateway") for service in SERVICES}
 NETWORKS = {**DOORS, **TALKS, "links-door": ("links",)}
+COPIED: Mapping[str, tuple[str, ...]] = {
+    **{f"{service}-copies": (f"{service}-store", ELECTOR) for service in SERVICES},
+    f"{ELECTOR}-door": (ELECTOR,),
+}
+"""Further networks, for stores with copies: the copies and the elector meet there, without services and without proxies."""
 LINKS_HOST = 2
 FIRST_HOST = 10
 FIRST_LINK_PORT = 20_000
@@ -50,29 +55,42 @@ class PlannedLink:
         return self.source, self.to
 
 
-def subnets(pool: IPv4Network, draw: Callable[[int], int] = lambda _: 0) -> dict[str, IPv4Network]:
+def subnets(pool: IPv4Network, draw: Callable[[int], int] = lambda _: 0, *, copies: int = 1) -> dict[str, IPv4Network]:
     """Return a subnet for each network, all of one pool: the engine has few pools, and would spend one on each network.
 
     `draw(n)` returns a number below `n`, for the first subnet: two deployments that start at once find the same pool free.
     """
+    names = (*NETWORKS, *(COPIED if copies > 1 else ()))
     small = list(pool.subnets(new_prefix=24))
-    first = draw(max(1, len(small) - len(NETWORKS) + 1))
-    return dict(zip(NETWORKS, small[first:], strict=False))
+    first = draw(max(1, len(small) - len(names) + 1))
+    return dict(zip(names, small[first:], strict=False))
 
 
-def instances(service: str, workers: int) -> list[str]:
-    """Return the nodes of a service, or the one store of that name."""
-    return [f"{service}-{number}" for number in range(1, workers + 1)] if service in SERVICES else [service]
+def instances(part: str, workers: int, copies: int = 1) -> list[str]:
+    """Return the instances of a service, the copies of a store, or the one node of that name."""
+    if part in SERVICES:
+        return [f"{part}-{number}" for number in range(1, workers + 1)]
+    if is_store(part) and copies > 1:
+        return [f"{part}-{number}" for number in range(1, copies + 1)]
+    return [part]
 
 
 def attachments(
-    nets: Mapping[str, IPv4Network], workers: int, *, broker: bool = False, store_of: Callable[[str], str] = str
+    nets: Mapping[str, IPv4Network],
+    workers: int,
+    *,
+    broker: bool = False,
+    store_of: Callable[[str], str] = str,
+    copies: int = 1,
 ) -> list[Attachment]:
     """Return every node of the shop on each of its networks. `store_of(service)`: the service whose store has its data."""
-    stores = {f"{service}-data": (service, f"{store_of(service)}-store") for service in SERVICES}
-    sides = {**DOORS, **TALKS, **stores}
+    stores = {service: f"{store_of(service)}-store" for service in SERVICES}
+    sides: dict[str, tuple[str, ...]] = {**DOORS, **TALKS}
+    sides |= {f"{service}-data": (service, store) for service, store in stores.items()}
+    if copies > 1:
+        sides |= {**COPIED, **{f"{service}-copies": (store, ELECTOR) for service, store in stores.items()}}
     attachments = (
-        attachment for network in sides for attachment in _on(network, sides[network], nets[network], workers)
+        attachment for network in sides for attachment in _on(network, sides[network], nets[network], workers, copies)
     )
     return [attachment for attachment in attachments if broker or attachment.node != BROKER]
 
@@ -108,8 +126,8 @@ def links(
     return planned
 
 
-def _on(network: str, sides: tuple[str, str], net: IPv4Network, workers: int) -> Iterator[Attachment]:
-    nodes = [(side, node) for side in sides for node in instances(side, workers)]
+def _on(network: str, sides: tuple[str, ...], net: IPv4Network, workers: int, copies: int) -> Iterator[Attachment]:
+    nodes = [(side, node) for side in sides for node in instances(side, workers, copies)]
     for number, (side, node) in enumerate(nodes):
         yield Attachment(node, network, str(net[FIRST_HOST + number]), tuple(dict.fromkeys((side, node))))
 
@@ -125,8 +143,13 @@ def _port(source: str, to: str, broker_ports: Mapping[str, int]) -> int:
 
 
 def serves_only(node: str) -> bool:
-    """Return whether a node opens no connections itself."""
-    return node == BROKER or node.endswith("-store")
+    """Return whether a node opens no connections itself, apart from copies to each other."""
+    return node == BROKER or is_store(node)
+
+
+def is_store(node: str) -> bool:
+    """Return whether a node is a store, or a copy of one."""
+    return "-store" in node
 
 
 def service_of(node: str) -> str:

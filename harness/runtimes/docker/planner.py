@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 from harness.runtimes.base import Kind
-from harness.runtimes.deployment.plan import BROKER, DeploymentPlan, NodeSpec
+from harness.runtimes.deployment.plan import BROKER, ELECTOR, DeploymentPlan, NodeSpec
 from harness.runtimes.deployment.probe import Probe
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.deployment.state import StateFolder
-from harness.runtimes.docker import layout
+from harness.runtimes.docker import layout, stores
 from harness.runtimes.docker.brokers import BROKERS, BrokerService
 from harness.runtimes.docker.compose import LINKS, OVERRIDE
 from harness.runtimes.docker.container import ENVIRONMENT_FOLDER
@@ -68,7 +69,11 @@ class Planner:
             store_urls={},
             data={},
             broker_urls=self._broker_urls(),
-            stores=tuple(node(f"{owner}-store", "store", owner) for owner in self._owners),
+            stores=tuple(
+                node(name, "store", owner)
+                for owner in self._owners
+                for name in layout.instances(f"{owner}-store", self._spec.workers, self._spec.copies)
+            ),
             brokers=(node(BROKER, "broker", ""),) if self._kind else (),
             services=tuple(
                 node(name, "service", service)
@@ -76,12 +81,17 @@ class Planner:
                 for name in layout.instances(service, self._spec.workers)
             ),
             gateway=node("gateway", "gateway", "", f"http://127.0.0.1:{port}"),
+            electors=(node(ELECTOR, "elector", ""),) if self._copied else (),
         )
 
     def attachments(self) -> list[layout.Attachment]:
         """Return every node of this shop on each of its networks."""
-        store_of, broker = self._store_of, self._kind is not None
-        return layout.attachments(self.nets, self._spec.workers, broker=broker, store_of=store_of)
+        spec, broker = self._spec, self._kind is not None
+        return layout.attachments(self.nets, spec.workers, broker=broker, store_of=self._store_of, copies=spec.copies)
+
+    @property
+    def _copied(self) -> bool:
+        return self._spec.copies > 1
 
     # ------------------------------------------------------------ the broker, if there is one
 
@@ -134,13 +144,20 @@ class Planner:
         versions of Compose replace a network of the first file by that of the second, so its other values are repeated.
         """
         nets = {
-            name: {"internal": name in layout.TALKS, "labels": self._labels, "ipam": {"config": [{"subnet": str(net)}]}}
+            name: {
+                "internal": not name.endswith("-door"),
+                "labels": self._labels,
+                "ipam": {"config": [{"subnet": str(net)}]},
+            }
             for name, net in self.nets.items()
         }
-        reads_environment_file = (*SERVICES, *([LINKS] if self._spec.breakable else []))
+        helpers = [LINKS] * self._spec.breakable + [ELECTOR] * self._copied
         # A container with a read-only root takes a file into a volume only; a volume without a name is removed with it.
-        services = {name: {"volumes": [f"/{ENVIRONMENT_FOLDER}"]} for name in reads_environment_file}
-        document = {"services": services, "networks": nets}
+        services: dict[str, Any] = {name: {"volumes": [f"/{ENVIRONMENT_FOLDER}"]} for name in (*SERVICES, *helpers)}
+        document: dict[str, Any] = {"services": services, "networks": nets}
+        if self._copied:
+            services |= stores.services(self._owners, self._spec, self._password)
+            document["volumes"] = stores.volumes(self._owners, self._spec.copies, self._labels)
         return self._folder.write_private(OVERRIDE, json.dumps(document, indent=2).encode())
 
     def node(self, name: str, kind: Kind, service: str, serves: Probe, url: str = "") -> NodeSpec:
@@ -152,11 +169,30 @@ class Planner:
             url=url or f"docker:{name}",
             port=0,
             command=("docker", "start", name),
-            environment=self._own_environment(name) if service and kind == "service" else {},
+            environment=self._environment(name, kind, service),
             once={"WDM_FAULTS": json.dumps({"crash_at": {self._spec.crash_at: 1}})} if self._spec.crash_at else {},
             log=self._folder.logs / f"{name}.log",
             serves=serves,
         )
+
+    def _environment(self, name: str, kind: Kind, service: str) -> dict[str, str]:
+        if kind == "elector":
+            return {"WDM_COPIES": json.dumps(self._copies()), "WDM_ABLATE": ",".join(self._spec.ablate)}
+        return self._own_environment(name) if kind == "service" and service else {}
+
+    def _copies(self) -> dict[str, dict[str, str]]:
+        """Return the URL of each copy by its name, by store: an address, because a copy is blocked while it asks for a name."""
+        return {f"{owner}-store": self._servers_on(f"{owner}-copies") for owner in self._owners}
+
+    def _servers_on(self, network: str) -> dict[str, str]:
+        return {
+            attachment.node: self._store_url(attachment.address, layout.STORE_PORT)
+            for attachment in self.attachments()
+            if attachment.network == network and layout.is_store(attachment.node)
+        }
+
+    def _store_url(self, host: str, port: int) -> str:
+        return f"redis://:{self._password}@{host}:{port}/0"
 
     def _own_environment(self, name: str) -> dict[str, str]:
         """Return the variables of one instance that differ from those of the others of its service."""
@@ -165,20 +201,21 @@ class Planner:
         workers = self._spec.workers
         peers = {peer: [_advertised(at) for at in layout.instances(peer, workers)] for peer in SERVICES}
         if not self._spec.breakable:
-            return {**own, "WDM_PEERS": json.dumps(peers)}
+            servers = self._servers_on(f"{layout.service_of(name)}-data")
+            return {**own, "WDM_STORE_URL": " ".join(servers.values()), "WDM_PEERS": json.dumps(peers)}
         routes: dict[str, str] = {}
-        store = ""
+        store_urls: list[str] = []
         for link in self.links:
             if link.source != name or link.to == BROKER:
                 continue
-            if link.to.endswith("-store"):
-                store = f"redis://:{self._password}@{link.at[0]}:{link.at[1]}/0"
+            if layout.is_store(link.to):
+                store_urls.append(self._store_url(*link.at))
             else:
                 routes[_advertised(link.to)] = f"http://{link.at[0]}:{link.at[1]}"
         peers = {peer: [routes.get(address, address) for address in addresses] for peer, addresses in peers.items()}
         return {
             **own,
-            "WDM_STORE_URL": store,
+            "WDM_STORE_URL": " ".join(store_urls),
             "WDM_PEERS": json.dumps(peers),
             "WDM_ROUTES": json.dumps(routes),
         }

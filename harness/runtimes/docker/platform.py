@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes import base
-from harness.runtimes.deployment.plan import DeploymentPlan, NodeSpec
+from harness.runtimes.deployment.plan import ELECTOR, DeploymentPlan, NodeSpec
 from harness.runtimes.deployment.platform import LinkNetwork
 from harness.runtimes.deployment.ports import Ports
 from harness.runtimes.deployment.process_handle import ProcessHandle
@@ -69,7 +69,7 @@ class ContainerPlatform:
         images = choose(client, transport(self.spec.transport).broker)
         tag, secret = resources.project(self.folder.path, self.spec.protocol), token_hex(16)
         own = {**labels(tag, volatile=self._volatile), **owner.labels(self.folder.path)}
-        nets = layout.subnets(self._free_pool(tag, own), randbelow)
+        nets = layout.subnets(self._free_pool(tag, own), randbelow, copies=self.spec.copies)
         self._planner = planner = Planner(self.spec, self.folder, tag, secret, own, nets)
         if self.spec.breakable:
             self.network = NetworkController(planner.attachments(), planner.links, secret)
@@ -98,7 +98,11 @@ class ContainerPlatform:
     async def make(self) -> None:
         assert self._project is not None
         self._say("making the containers")
-        profiles = [transport(self.spec.transport).broker, LINKS if self.spec.breakable else ""]
+        profiles = [
+            transport(self.spec.transport).broker,
+            LINKS if self.spec.breakable else "",
+            ELECTOR if self.spec.copies > 1 else "",
+        ]
         await self._project.create(dict.fromkeys(SERVICES, self.spec.workers), filter(None, profiles))
         containers = await asyncio.to_thread(self._find)
         self._helper = containers.pop(LINKS, None)

@@ -129,7 +129,7 @@ def _current_node(node: Node, container: Any) -> Node:
     state = STATES.get(container.status, "down") if container is not None else "down"
     if state == "down":
         return Node(node.name, node.kind, node.service, None, node.url, state)
-    port = published(container) if node.kind == "service" else 0
+    port = published(container) if node.kind in ("service", "elector") else 0
     url = f"http://127.0.0.1:{port}" if port else node.url
     return Node(node.name, node.kind, node.service, container.attrs["State"]["Pid"], url, state)
 
