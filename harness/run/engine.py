@@ -79,7 +79,7 @@ class RunEngine:
 
     async def _examine(self, nemesis: Nemesis) -> None:
         limit_s = self.plan.scenario.time_limit_s + ANSWER_WITHIN_S
-        async with self.environment.client(limit_s) as client:
+        async with self.environment.client(limit_s, repeats=self.plan.scenario.clients_repeat) as client:
             clients = ClientPool(client, self.recorder)
             self.schedule = await self._draw()
             self.recorder.phase("setup")

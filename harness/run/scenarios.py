@@ -5,6 +5,7 @@
     durability = "everysec"     # or "always"
     workers = 1                 # processes of each service
     copies = 1                  # servers of each store, 1 or 3
+    clients_repeat = false      # whether clients send a request whose connection broke again, with the same idempotency key
     must_hold = ["isolation"]   # checkers without which `holds` would prove nothing: they must have operations to judge;
                                 # `availability` makes a failed request a violation, which no protocol excludes
 
@@ -98,6 +99,7 @@ class Scenario:
     durability: str = "everysec"
     workers: int = 1
     copies: int = 1
+    clients_repeat: bool = False
     time_limit_s: float = 10.0
     respawn_after_s: float = 0.5
     must_hold: tuple[str, ...] = ()
@@ -178,6 +180,7 @@ class _Reader:
             "durability",
             "workers",
             "copies",
+            "clients_repeat",
             "time_limit_s",
             "respawn_after_s",
             "must_hold",
@@ -219,6 +222,8 @@ class _Reader:
                 raise self._error(key, value, f"a number from {bounds[key][0]:g} to {bounds[key][1]:g}", key)
         elif key == "summary" and (not isinstance(value, str) or not value.strip() or "\n" in value):
             raise self._error(key, value, "one line of text", key)
+        elif key == "clients_repeat" and not isinstance(value, bool):
+            raise self._error(key, value, "true or false", key)
         elif key == "durability" and value not in ("everysec", "always"):
             raise self._error(key, value, "'everysec' or 'always'", key)
         elif key == "must_hold" and not (isinstance(value, list) and all(name in [*CHECKERS] for name in value)):

@@ -11,6 +11,7 @@ from harness.history.spans import Span
 from harness.runtimes import real_time
 from harness.runtimes.base import Breakable
 from harness.workload.client import Caller, ShopClient
+from harness.workload.repeating_client import RepeatingClient
 
 ListUnfinished = Callable[[], Awaitable[list[dict[str, Any]]]]
 """Return the unfinished transactions inside the shop, as `harness.runtimes.admin.AdminClient.unfinished` does."""
@@ -21,7 +22,8 @@ class Environment:
     """A shop that can be broken.
 
     `list_unfinished` reads the unfinished transactions; `logs` is the folder of the nodes' logs; `clear` removes leftovers.
-    `connect` gives a client that waits so many seconds for an answer. `clock` is in nanoseconds, `run` runs a coroutine and
+    `connect` gives a client that waits so many seconds for an answer; one that repeats sends a request whose connection broke
+    again. `clock` is in nanoseconds, `run` runs a coroutine and
     returns whether it was interrupted: both in the environment's own time. `trace` is the text by which two runs are compared,
     `usage` the resources that each node has used so far, where the runtime measures them, `spans` the trace of each transaction,
     `costs` the usage until now, as `harness.runtimes.deployment.cost_meter.CostMeter` returns it.
@@ -31,7 +33,7 @@ class Environment:
     list_unfinished: ListUnfinished
     logs: Path | None = None
     clear: Callable[[], None] = lambda: None
-    connect: Callable[[float], AbstractAsyncContextManager[Caller]] | None = None
+    connect: Callable[[float, bool], AbstractAsyncContextManager[Caller]] | None = None
     clock: Callable[[], int] = time.monotonic_ns
     run: Callable[[Coroutine[Any, Any, None]], bool] = real_time.run
     trace: Callable[[], str] = str
@@ -39,6 +41,8 @@ class Environment:
     spans: Callable[[], list[Span]] = list
     costs: Callable[[], Awaitable[list[dict[str, Any]]]] | None = None
 
-    def client(self, limit_s: float) -> AbstractAsyncContextManager[Caller]:
-        """Return a client that waits so many seconds for a response."""
-        return self.connect(limit_s) if self.connect else ShopClient(self.runtime.url, limit_s)
+    def client(self, limit_s: float, *, repeats: bool = False) -> AbstractAsyncContextManager[Caller]:
+        """Return a client that waits so many seconds for a response, see `connect`."""
+        if self.connect:
+            return self.connect(limit_s, repeats)
+        return (RepeatingClient if repeats else ShopClient)(self.runtime.url, limit_s)

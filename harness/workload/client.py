@@ -1,14 +1,15 @@
 """A client of the shop's public contract, which returns for each call whether it took effect."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
 from urllib.parse import quote
 
 import msgspec
 
 from harness.errors import EnvironmentFailure, exhausted
+from protocols.shop.idempotency_key import FINAL_HEADER
 
 if TYPE_CHECKING:  # imported by `__aenter__`: reports and the simulator have no HTTP client, and its import takes long
     import aiohttp
@@ -55,6 +56,7 @@ LONGEST_BODY = 1 << 22
 """Bytes of a body that are read."""
 
 ACCEPTED = 202
+UNREACHED = 424
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,14 @@ class Response:
     outcome: Outcome
     status: int
     value: Any
+
+
+class RawAnswer(NamedTuple):
+    """An answer as it was received. A 4xx that is not `final` holds for this copy of the request alone."""
+
+    status: int
+    value: Any
+    final: bool = True
 
 
 class Caller(Protocol):
@@ -111,15 +121,10 @@ class ShopClient:
 
     async def _send(self, operation: str, method: str, path: str, args: Sequence[str | int]) -> Response:
         """Send one request, whose `path` has a gap for each argument, and interpret its answer as one to `operation`."""
-        assert self._session is not None
-        filled = path.format(*(quote(str(arg), safe="") for arg in args))
+        url = self._parse(self._address(path) + path.format(*(quote(str(arg), safe="") for arg in args)))
         try:
-            # aiohttp repeats idempotent methods. A GET may be repeated, but a second DELETE of a line removes another line.
-            once = (_send_once,) if method == "DELETE" else None
-            async with self._session.request(
-                method, self._parse(self._address(path) + filled), allow_redirects=False, middlewares=once
-            ) as response:
-                return self._interpret(operation, response.status, _parsed(await _read(response)))
+            received = await self._exchange(method, url, {})
+            return self._interpret(operation, received.status, received.value)
         except self._broken as error:
             why = exhausted(error)
             if why:  # of this machine: recorded as an answer of the shop, it would count as unavailability
@@ -127,6 +132,17 @@ class ShopClient:
             # A refused connection fails without waiting: a client that retries at once would never let the loop run others.
             await asyncio.sleep(0)
             return Response("unknown", 0, str(error) or type(error).__name__)
+
+    async def _exchange(self, method: str, url: "yarl.URL", headers: Mapping[str, str]) -> RawAnswer:
+        """Send one request and receive its answer. Raises one of `_broken`."""
+        assert self._session is not None
+        # aiohttp repeats idempotent methods. A GET may be repeated, but a second DELETE of a line removes another line.
+        once = (_send_once,) if method == "DELETE" else None
+        async with self._session.request(
+            method, url, headers=headers, allow_redirects=False, middlewares=once
+        ) as response:
+            final = response.status != UNREACHED and response.headers.get(FINAL_HEADER) != "no"
+            return RawAnswer(response.status, _parsed(await _read(response)), final)
 
     def _address(self, path: str) -> str:  # noqa: ARG002 - for clients of shops with several addresses
         """Return the address that serves a path."""

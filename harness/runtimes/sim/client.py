@@ -44,7 +44,8 @@ class SimClient:
     """A `Caller` of a simulated shop.
 
     `limit_s` bounds its wait for each response; `statuses` are those of the shop; `keys` are the numbers in the gateway's
-    idempotency keys.
+    idempotency keys. A client that `repeats` waits for a gateway that is down, and sends a request whose connection broke with
+    the gateway again, with the same key.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class SimClient:
         limit_s: float,
         statuses: str,
         keys: Iterator[int],
+        repeats: bool = False,
     ) -> None:
         self._gateway = gateway
         self._instances = instances
         self._turns = {service: itertools.cycle(several) for service, several in instances.items()}
         self._limit_s = limit_s
+        self._repeats = repeats
         self._keys = keys
         self._nothing_happened = status_of(424, statuses)
         self._loop = gateway.world.loop
@@ -91,15 +94,16 @@ class SimClient:
 
     async def _through(self, target: _Target, args: tuple[str, ...]) -> tuple[int, Any]:
         await asyncio.sleep(HOP_S)
-        while self._gateway.state == "paused":
-            await self._changed([self._gateway], self._limit_s)
-        if self._gateway.state != "running":
-            return 503, "the gateway accepts no connection"
         deadline = self._loop.time() + self._limit_s - GIVES_UP_BEFORE_S
         parameters = dict(zip(target.parameters, args, strict=True))
         key = "" if target.repeatable else f"gateway-{next(self._keys)}"
         sent = False
         while (left_s := deadline - self._loop.time()) > 0:
+            if self._gateway.state == "paused" or (self._repeats and self._gateway.state != "running"):
+                await self._changed([self._gateway], left_s)
+                continue
+            if self._gateway.state != "running":
+                return 0, "the gateway accepts no connection, or the connection to it broke"
             process = self._accepting(target.service)
             if process is None:
                 await self._changed(self._instances[target.service], left_s)
@@ -107,7 +111,7 @@ class SimClient:
             answer = await self._request(process, target.handler, parameters, key)
             if answer is not None and (answer.final or not sent):
                 return answer.status, answer.body
-            # The process has died after it received the request, which may have happened. With its key it happens once.
+            # The process or the gateway has died after the request was sent, so it may have happened: with its key, once.
             sent = True
         if sent and not target.repeatable:
             return 502, {"error": f"the {target.service} service did not answer: the outcome is unknown"}
@@ -131,6 +135,13 @@ class SimClient:
             if not response.done():
                 response.set_result(answer)
 
+        def broken() -> None:
+            if self._gateway.state == "down":
+                resolve(None)
+            elif not response.done():
+                self._gateway.when_changed(broken)
+
+        self._gateway.when_changed(broken)
         process.request(handler, parameters, resolve, key)
         return await response
 

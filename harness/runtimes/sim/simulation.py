@@ -89,9 +89,9 @@ class Simulation:
         """Return the name of the gateway; no client can connect to it."""
         return "sim://gateway"
 
-    def client(self, limit_s: float) -> SimClient:
-        """Return a client that waits so many seconds for a response."""
-        return SimClient(self._gateway, self._processes, limit_s, self._statuses, self._keys)
+    def client(self, limit_s: float, repeats: bool = False) -> SimClient:
+        """Return a client that waits so many seconds for a response; see `SimClient`."""
+        return SimClient(self._gateway, self._processes, limit_s, self._statuses, self._keys, repeats)
 
     async def up(self) -> None:
         for machine in self._machines.values():
