@@ -12,7 +12,7 @@ from harness.checkers import Judgement, Violation
 from harness.checkers.balances import reconcile
 from harness.checkers.formatting import in_order, list_operations
 from harness.checkers.nodes import ends
-from harness.checkers.operations import amount
+from harness.checkers.operations import amount, balance_in
 from harness.checkers.shop_model import AccountModel, OrderModel, ShopModel, build_model
 from harness.history import Event, History, Operation
 from harness.judge.afterwards import STUCK
@@ -229,7 +229,7 @@ def _during_a_fault(history: History, order: OrderModel) -> bool:
 
 
 def _oversales(history: History) -> Iterator[tuple[str, Violation]]:
-    """Yield each item of which more pieces are in paid orders than there ever were."""
+    """Yield each item of which checkouts took more pieces than there ever were."""
     for item in history.derive(build_model).accounts["item"].values():
         oversold = _oversold(item)
         if oversold:
@@ -239,7 +239,7 @@ def _oversales(history: History) -> Iterator[tuple[str, Violation]]:
             evidence = in_order(
                 [*(step for step in (item.created, *item.moves, item.final_read) if step), *buyers[:10]]
             )
-            what = f"{sold} pieces of {item.name} are in paid orders, and there were {there}."
+            what = f"Checkouts took {sold} pieces of {item.name}, and there were {there}."
             yield (
                 "oversell",
                 Violation(
@@ -252,10 +252,17 @@ def _oversales(history: History) -> Iterator[tuple[str, Violation]]:
 
 
 def _oversold(item: AccountModel) -> tuple[int, int] | None:
-    """Return (pieces in paid orders, pieces that there ever were) of an item that was oversold."""
-    there = (item.opening or 0) + sum(max(0, amount(move)) for move in item.moves)
+    """Return (pieces sold, pieces that there ever were) of an item that was oversold.
+
+    Where checkouts alone have taken stock, a read below zero shows sales of orders whose state is not known.
+    """
+    if item.opening is None:
+        return None
+    there = item.opening + sum(max(0, amount(move)) for move in item.moves)
     sold = sum(pieces for order, pieces in item.draws if order.paid)
-    return (sold, there) if item.opening is not None and sold > there else None
+    if item.draws and all(amount(move) >= 0 for move in item.every_move):
+        sold = max(sold, there - min((balance_in(read) or 0 for read in item.reads), default=there))
+    return (sold, there) if sold > there else None
 
 
 def _stuck(history: History) -> Iterator[tuple[str, Violation]]:

@@ -143,6 +143,14 @@ def oversell(script: Script) -> History:
     return script.end(CREDIT - len(orders) * COST, 0, **dict.fromkeys(orders, True))
 
 
+def oversell_of_unknown_orders(script: Script) -> History:
+    """The shop was too slow to answer whether they are paid."""
+    orders = [f"o{number}" for number in range(STOCK // PIECES + 2)]
+    for order in orders:
+        script.order(order, "unknown")
+    return script.end(CREDIT - len(orders) * COST, STOCK - len(orders) * PIECES)
+
+
 def lost_over_a_kill(script: Script) -> History:
     script.order("a", "ok")
     script.fault()
@@ -163,6 +171,7 @@ CASES: dict[Callable[[Script], History], set[str]] = {
     false_rejection: {"refused-but-happened"},
     negative_balance: {"negative-balance"},
     oversell: {"oversell"},
+    oversell_of_unknown_orders: {"oversell", "negative-balance"},
     lost_over_a_kill: {"lost-over-kill"},
 }
 
