@@ -11,7 +11,7 @@ from protocols.copies.server import PROMISE
 from tests.docker.test_hardening import loose
 from tests.runtimes import need_docker
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = pytest.mark.docker
 
 OPENS = "timeout 2 bash -c '</dev/tcp/{}' && echo yes || echo no"
 
