@@ -1,7 +1,7 @@
 """Kills and restarts of nodes, for the fault kinds that need them: a node comes back when the last fault on it ends."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from harness.errors import EnvironmentFailure
@@ -10,6 +10,8 @@ from harness.runtimes.base import Breakable, Node, Order
 
 POLL_S = 0.005
 GONE_WITHIN_S = 10.0
+POLL_SERVES_S = 0.02
+SERVES_WITHIN_S = 30.0
 
 
 def take_down(runtime: Breakable, fault: Fault, nodes: Iterable[Node]) -> str:
@@ -45,6 +47,16 @@ async def await_death(runtime: Breakable, nodes: Iterable[Node]) -> None:
         if now() > deadline:
             raise EnvironmentFailure(f"{', '.join(left)} did not end within {GONE_WITHIN_S:g} s after SIGKILL")
         await asyncio.sleep(POLL_S)
+
+
+async def until_none(missing: Callable[[], list[str]]) -> None:
+    """Wait until no node is missing. Raises `EnvironmentFailure` naming the missing ones after `SERVES_WITHIN_S`."""
+    now = asyncio.get_running_loop().time
+    deadline = now() + SERVES_WITHIN_S
+    while names := missing():
+        if now() > deadline:
+            raise EnvironmentFailure(f"{', '.join(names)} did not serve within {SERVES_WITHIN_S:g} s")
+        await asyncio.sleep(POLL_SERVES_S)
 
 
 def bring_back(runtime: Breakable, fault: Fault) -> None:

@@ -1,17 +1,13 @@
 """The fault `restart`: a service process ends in the regular way and is started again."""
 
-import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 
 from harness.errors import EnvironmentFailure
 from harness.faults.base import Aim, Fault, Setting
+from harness.faults.nodes import until_none
 from harness.faults.targets import nodes
 from harness.runtimes.base import Breakable, Capability, Node
-
-POLL_S = 0.02
-SERVES_WITHIN_S = 30.0
 
 
 class Restart:
@@ -32,7 +28,7 @@ class Restart:
         return None
 
     async def start(self, runtime: Breakable, fault: Fault, rng: Random) -> str:  # noqa: ARG002
-        await _until(lambda: [node.name for node in runtime.nodes() if not _serves(runtime, node)])
+        await until_none(lambda: [node.name for node in runtime.nodes() if not _serves(runtime, node)])
         for node in nodes(runtime, self.aim, fault.targets):
             runtime.holds.take(_life(node), fault)
             with suppress(EnvironmentFailure):  # it is dying
@@ -47,7 +43,7 @@ class Restart:
                     runtime.revive(node.name)
             return [node.name for node in restarted if not _serves(runtime, node)]
 
-        await _until(missing)
+        await until_none(missing)
 
 
 def _serves(runtime: Breakable, node: Node) -> bool:
@@ -57,13 +53,3 @@ def _serves(runtime: Breakable, node: Node) -> bool:
 
 def _life(node: Node) -> str:
     return f"life {node.pid} of {node.name}"
-
-
-async def _until(missing: Callable[[], list[str]]) -> None:
-    """Wait until no node is missing. Raises `EnvironmentFailure` naming the missing ones after `SERVES_WITHIN_S`."""
-    now = asyncio.get_running_loop().time
-    deadline = now() + SERVES_WITHIN_S
-    while names := missing():
-        if now() > deadline:
-            raise EnvironmentFailure(f"{', '.join(names)} did not serve within {SERVES_WITHIN_S:g} s")
-        await asyncio.sleep(POLL_S)

@@ -50,6 +50,16 @@ async def test_a_restart_waits_until_every_node_serves(shop: LocalDeployment) ->
     await healed(shop)
 
 
+async def test_a_crash_may_wait_until_every_node_serves(shop: LocalDeployment) -> None:
+    first = await begin(shop, "crash", "stock-1")
+    second = asyncio.ensure_future(begin(shop, "crash", "payment-1", when="all-serve"))
+    assert not (await asyncio.wait((second,), timeout=0.2))[0]
+    await faults.end(shop, first)
+    await faults.end(shop, await second)
+    assert states(shop, "stock-1") == ["running"]
+    await healed(shop)
+
+
 async def test_a_kill_has_happened_when_its_start_returns(shop: LocalDeployment) -> None:
     """Found by `everything --runtime docker --seed 11`: healed before the engine had killed it, a node was still missing."""
     crash, pause = await begin(shop, "crash", "stock-1", "payment-store"), await begin(shop, "pause", "order-1")
