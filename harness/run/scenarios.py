@@ -5,6 +5,7 @@
     durability = "everysec"     # or "always"
     workers = 1                 # processes of each service
     copies = 1                  # servers of each store, 1 or 3
+    gateways = 1                # gateway processes behind the one address
     clients_repeat = false      # whether clients send a request whose connection broke again, with the same idempotency key
     must_hold = ["isolation"]   # checkers without which `holds` would prove nothing: they must have operations to judge;
                                 # `availability` makes a failed request a violation, which no protocol excludes
@@ -36,6 +37,7 @@ import msgspec
 from harness import faults
 from harness.checkers import CHECKERS
 from harness.faults import LONGEST_S, Fault, Setting
+from harness.runtimes.deployment.spec import MAX_GATEWAYS
 from harness.toml_file import TomlFile, did_you_mean
 from harness.workload import WORKLOADS
 from harness.workload.base import Workload, stream
@@ -99,6 +101,7 @@ class Scenario:
     durability: str = "everysec"
     workers: int = 1
     copies: int = 1
+    gateways: int = 1
     clients_repeat: bool = False
     time_limit_s: float = 10.0
     respawn_after_s: float = 0.5
@@ -180,6 +183,7 @@ class _Reader:
             "durability",
             "workers",
             "copies",
+            "gateways",
             "clients_repeat",
             "time_limit_s",
             "respawn_after_s",
@@ -211,13 +215,14 @@ class _Reader:
             "respawn_after_s": (0.01, LONGEST_S),
             "workers": (1, 64),
             "copies": (1, COPIES),
+            "gateways": (1, MAX_GATEWAYS),
         }
         if key in bounds:
             low, high = self._span(value, key, key)
             if (
                 low != high
                 or not bounds[key][0] <= low <= bounds[key][1]
-                or (key in ("workers", "copies") and type(value) is float)
+                or (key in ("workers", "copies", "gateways") and type(value) is float)
             ):
                 raise self._error(key, value, f"a number from {bounds[key][0]:g} to {bounds[key][1]:g}", key)
         elif key == "summary" and (not isinstance(value, str) or not value.strip() or "\n" in value):

@@ -139,17 +139,17 @@ class BoundedRunner(web.AppRunner):
         )
 
 
-async def listen(runner: web.BaseRunner, host: str, port: int, backlog: int = 128) -> int:
+async def listen(runner: web.BaseRunner, host: str, port: int, backlog: int = 128, *, shared: bool = False) -> int:
     """Serve at `host` and, if that is 127.0.0.1, at ::1 too, to which some clients resolve `localhost` first.
 
-    Return the port; for 0 it is any free one. Raises `OSError` if `host` cannot be listened on; a machine without IPv6, or with
-    another server on that port of ::1, is no error.
+    Other processes may listen on a `shared` port too. Return the port; for 0 it is any free one. Raises `OSError` if `host`
+    cannot be listened on; a machine without IPv6, or with another server on that port of ::1, is no error.
     """
-    await web.TCPSite(runner, host, port, backlog=backlog).start()
+    await web.TCPSite(runner, host, port, backlog=backlog, reuse_port=shared or None).start()
     bound_port = int(runner.addresses[0][1])
     if host == LOOPBACK:
         with suppress(OSError):
-            await web.TCPSite(runner, LOOPBACK_6, bound_port, backlog=backlog).start()
+            await web.TCPSite(runner, LOOPBACK_6, bound_port, backlog=backlog, reuse_port=shared or None).start()
     return bound_port
 
 

@@ -49,3 +49,19 @@ def test_who_shares_a_store_has_no_participants() -> None:
     assert (participants(load("lua")), participants(load("2pc"))) == (0, 2)
     with pytest.raises(UsageError, match="lua has no participants"):
         ModelCheck("lua", participants=2).cases()
+
+
+def test_several_gateways_share_one_address_and_each_has_a_probe_of_its_own(tmp_path: Path) -> None:
+    plan = plan_of("2pc", tmp_path, gateways=2, port=8000)
+    assert [node_spec.name for node_spec in plan.gateways] == ["gateway-1", "gateway-2"]
+    assert {node_spec.environment["WDM_LISTEN"] for node_spec in plan.gateways} == {"127.0.0.1:8000"}
+    probed = [node_spec.environment["WDM_PROBED_AT"] for node_spec in plan.gateways]
+    assert probed == [f"127.0.0.1:{node_spec.port}" for node_spec in plan.gateways]
+    assert len({"127.0.0.1:8000", *probed}) == 3
+    (only,) = plan_of("2pc", tmp_path, port=8000).gateways
+    assert (only.name, only.environment["WDM_PROBED_AT"], only.port) == ("gateway", "", 8000)
+
+
+def test_containers_have_one_gateway() -> None:
+    with pytest.raises(UsageError, match="--gateways is for the local runtime"):
+        Spec(protocol="2pc", runtime="docker", gateways=2).check()

@@ -38,6 +38,8 @@ def _described(scenario: Scenario) -> dict[str, Any]:
         "duration_s": scenario.duration_s,
         "workers": scenario.workers,
         "copies": scenario.copies,
+        "gateways": scenario.gateways,
+        "clients_repeat": scenario.clients_repeat,
         "durability": scenario.durability,
         "must_hold": list(scenario.must_hold),
         "faults": [fault.kind for fault in scenario.faults],

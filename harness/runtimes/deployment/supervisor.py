@@ -160,7 +160,7 @@ class Supervisor:
         self._say(f"starting {len(self.plan.stores)} stores{brokers}")
         await self._start_some((*self.plan.stores, *self.plan.electors, *self.plan.brokers))
         self._say(f"starting {len(self.plan.services)} service processes and the gateway")
-        await self._start_some((*self.plan.services, self.plan.gateway))
+        await self._start_some((*self.plan.services, *self.plan.gateways))
         self._set_phase("up")
 
     async def _start_some(self, node_specs: Iterable[NodeSpec]) -> None:

@@ -238,8 +238,11 @@ def _error(status: int, error: str) -> web.Response:
     return json_response({"error": error}, status)
 
 
-async def serve(gateway: Gateway, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT. Raises `OSError` if the address is taken."""
+async def serve(gateway: Gateway, address: str, probed_at: str = "") -> None:
+    """Serve at `HOST:PORT` until SIGTERM or SIGINT. Raises `OSError` if the address is taken.
+
+    With `probed_at`, an address of its own, it shares `address` with other gateways (SO_REUSEPORT).
+    """
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -249,7 +252,9 @@ async def serve(gateway: Gateway, host: str, port: int) -> None:
     runner = web.ServerRunner(server, shutdown_timeout=STOP_WITHIN_S)
     await runner.setup()
     try:
-        await listen(runner, host, port, BACKLOG)
+        for place in filter(None, (address, probed_at)):
+            host, _, port = place.rpartition(":")
+            await listen(runner, host, int(port), BACKLOG, shared=bool(probed_at) and place == address)
         await stopped.wait()
     finally:
         await runner.cleanup()
@@ -258,16 +263,16 @@ async def serve(gateway: Gateway, host: str, port: int) -> None:
 
 def main() -> int:
     """Run the gateway of the environment's variables. Return an exit code: 0, or 4 if the address is taken."""
-    host, _, port = os.environ["WDM_LISTEN"].rpartition(":")
+    address = os.environ["WDM_LISTEN"]
     peers = json.loads(os.environ["WDM_PEERS"])
     statuses = os.environ.get("WDM_STATUSES") or "exact"
     gateway = Gateway(peers, int(os.environ["WDM_TIME_LIMIT_MS"]) / 1000, statuses)
     allow_many_files()
     bound_logs()
     try:
-        uvloop.run(serve(gateway, host, int(port)))
+        uvloop.run(serve(gateway, address, os.environ.get("WDM_PROBED_AT", "")))
     except OSError as error:
-        print(f"error: cannot listen on {host}:{port}: {error.strerror}", file=sys.stderr)
+        print(f"error: cannot listen on {address}: {error.strerror}", file=sys.stderr)
         return 4
     return 0
 

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from secrets import token_hex
 
@@ -68,9 +68,11 @@ def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], vi
     data = {server.name: data_folder(spec, folder, server.name) for server in store_specs if server.command}
     urls = {service: store.address() for service, store in stores_of.items()}
     peers = {service: [_url(number) for number in numbers] for service, numbers in ports.items()}
-    gateway = _gateway(spec.port or port(), spec, folder, shared, peers)
+    gateway, *other_gateways = _gateways(spec, folder, port, shared, peers)
     electors = (planner.elector(stores.values()),) if spec.copies > 1 else ()
-    return DeploymentPlan(tag, secret, urls, data, broker_urls, store_specs, brokers, services, gateway, electors)
+    return DeploymentPlan(
+        tag, secret, urls, data, broker_urls, store_specs, brokers, services, gateway, electors, tuple(other_gateways)
+    )
 
 
 def _url(port: int) -> str:
@@ -177,23 +179,35 @@ def _common_environment(spec: Spec, secret: str) -> dict[str, str]:
     }
 
 
-def _gateway(
-    port: int, spec: Spec, folder: StateFolder, shared: Mapping[str, str], peers: Mapping[str, list[str]]
-) -> NodeSpec:
-    return NodeSpec(
-        name="gateway",
-        kind="gateway",
-        service="",
-        url=f"http://{HOST}:{port}",
-        port=port,
-        command=(sys.executable, "-P", "-m", "harness.runtimes.local.gateway"),
-        environment={
-            **shared,
-            "WDM_LISTEN": f"{HOST}:{port}",
-            "WDM_PEERS": json.dumps(peers),
-            "WDM_TIME_LIMIT_MS": str(round((spec.time_limit_s + GATEWAY_PATIENCE_S) * 1000)),
-            "WDM_STATUSES": spec.statuses,
-        },
-        log=folder.logs / "gateway.log",
-        serves=probe.http(port),
-    )
+def _gateways(
+    spec: Spec,
+    folder: StateFolder,
+    port: Callable[[], int],
+    shared: Mapping[str, str],
+    peers: Mapping[str, list[str]],
+) -> Iterator[NodeSpec]:
+    """Yield the gateways, which listen on one port: the kernel gives each connection to one of them.
+
+    Of several, each has a port of its own as well: on the common one, another gateway could answer its probe.
+    """
+    common = spec.port or port()
+    for number in range(1, spec.gateways + 1):
+        name, own = ("gateway", common) if spec.gateways == 1 else (f"gateway-{number}", port())
+        yield NodeSpec(
+            name=name,
+            kind="gateway",
+            service="",
+            url=f"http://{HOST}:{common}",
+            port=own,
+            command=(sys.executable, "-P", "-m", "harness.runtimes.local.gateway"),
+            environment={
+                **shared,
+                "WDM_LISTEN": f"{HOST}:{common}",
+                "WDM_PROBED_AT": f"{HOST}:{own}" if own != common else "",
+                "WDM_PEERS": json.dumps(peers),
+                "WDM_TIME_LIMIT_MS": str(round((spec.time_limit_s + GATEWAY_PATIENCE_S) * 1000)),
+                "WDM_STATUSES": spec.statuses,
+            },
+            log=folder.logs / f"{name}.log",
+            serves=probe.http(own),
+        )

@@ -50,21 +50,22 @@ class SimClient:
 
     def __init__(
         self,
-        gateway: Machine,
+        gateways: Sequence[Machine],
         instances: Mapping[str, Sequence[Process]],
         limit_s: float,
         statuses: str,
         keys: Iterator[int],
         repeats: bool = False,
     ) -> None:
-        self._gateway = gateway
+        self._gateways = gateways
+        self._requests = itertools.count()
         self._instances = instances
         self._turns = {service: itertools.cycle(several) for service, several in instances.items()}
         self._limit_s = limit_s
         self._repeats = repeats
         self._keys = keys
         self._nothing_happened = status_of(424, statuses)
-        self._loop = gateway.world.loop
+        self._loop = gateways[0].world.loop
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,16 +100,17 @@ class SimClient:
         key = "" if target.repeatable else f"gateway-{next(self._keys)}"
         sent = False
         while (left_s := deadline - self._loop.time()) > 0:
-            if self._gateway.state == "paused" or (self._repeats and self._gateway.state != "running"):
-                await self._changed([self._gateway], left_s)
+            gateway = self._running_gateway()
+            if gateway.state == "paused" or (self._repeats and gateway.state != "running"):
+                await self._changed(self._gateways, left_s)
                 continue
-            if self._gateway.state != "running":
+            if gateway.state != "running":
                 return 0, "the gateway accepts no connection, or the connection to it broke"
             process = self._accepting(target.service)
             if process is None:
                 await self._changed(self._instances[target.service], left_s)
                 continue
-            answer = await self._request(process, target.handler, parameters, key)
+            answer = await self._request(gateway, process, target.handler, parameters, key)
             if answer is not None and (answer.final or not sent):
                 return answer.status, answer.body
             # The process or the gateway has died after the request was sent, so it may have happened: with its key, once.
@@ -119,6 +121,11 @@ class SimClient:
             "error": f"the {target.service} service accepts no connection: nothing happened"
         }
 
+    def _running_gateway(self) -> Machine:
+        """Return a gateway that runs, in turn; one that does not, if none does."""
+        running = [gateway for gateway in self._gateways if gateway.state == "running"] or self._gateways
+        return running[next(self._requests) % len(running)]
+
     def _accepting(self, service: str) -> Process | None:
         for _ in self._instances[service]:
             process = next(self._turns[service])
@@ -127,7 +134,7 @@ class SimClient:
         return None
 
     async def _request(
-        self, process: Process, handler: Handler, parameters: Mapping[str, str], key: str
+        self, gateway: Machine, process: Process, handler: Handler, parameters: Mapping[str, str], key: str
     ) -> Answer | None:
         response: asyncio.Future[Answer | None] = self._loop.create_future()
 
@@ -136,12 +143,12 @@ class SimClient:
                 response.set_result(answer)
 
         def broken() -> None:
-            if self._gateway.state == "down":
+            if gateway.state == "down":
                 resolve(None)
             elif not response.done():
-                self._gateway.when_changed(broken)
+                gateway.when_changed(broken)
 
-        self._gateway.when_changed(broken)
+        gateway.when_changed(broken)
         process.request(handler, parameters, resolve, key)
         return await response
 

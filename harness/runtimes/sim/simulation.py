@@ -76,9 +76,12 @@ class Simulation:
         self._processes = surroundings.instances
         for service in SERVICES:
             self._processes[service] = [Process(name, service, next(numbers), surroundings) for name in names[service]]
-        self._gateway = Machine(self.world, "gateway", "gateway", "", next(numbers), spec.respawn_after_s)
+        fronts = ["gateway"] if spec.gateways == 1 else [f"gateway-{n + 1}" for n in range(spec.gateways)]
+        self._gateways = [
+            Machine(self.world, name, "gateway", "", next(numbers), spec.respawn_after_s) for name in fronts
+        ]
         processes = [process for instances in self._processes.values() for process in instances]
-        machines = (*servers.values(), *processes, self._gateway)
+        machines = (*servers.values(), *processes, *self._gateways)
         self._machines: dict[str, Machine] = {machine.name: machine for machine in machines}
         loop.set_exception_handler(self._defect)
 
@@ -91,7 +94,7 @@ class Simulation:
 
     def client(self, limit_s: float, repeats: bool = False) -> SimClient:
         """Return a client that waits so many seconds for a response; see `SimClient`."""
-        return SimClient(self._gateway, self._processes, limit_s, self._statuses, self._keys, repeats)
+        return SimClient(self._gateways, self._processes, limit_s, self._statuses, self._keys, repeats)
 
     async def up(self) -> None:
         for machine in self._machines.values():
