@@ -25,7 +25,10 @@ LEAST_TRIES = 3
 """Tries of each sale, also beyond its limit: one refusal alone may have another reason."""
 
 STUCK = "stuck"
-"""The event of a sale that did not succeed, with `user`, `item`, `order` and `tries`."""
+"""The event of a sale that did not succeed, with `user`, `item`, `order` and `tries`.
+
+`alone` is whether an order of the same user and the same items was sold right after: it is this order alone that is held.
+"""
 
 
 async def sell_again(clients: ClientPool, goods: Shop, operations: Sequence[Operation], limit_s: float) -> None:
@@ -111,7 +114,17 @@ async def _complete(clients: ClientPool, cart: UnfinishedOrder, prices: Mapping[
             return Attempt(None)
         return Attempt(cart.order, await session.do(call("checkout", cart.order)))
 
-    return await _insist(clients, check_out, cart.user, next(iter(cart.lines)), limit_s)
+    async def buy_the_same() -> Attempt:
+        # Deposited in any case: stock that the stuck order holds may still be shown.
+        for name, deposit, needed in (
+            (cart.user, "add_funds", cost),
+            *((i, "add_stock", n) for i, n in cart.lines.items()),
+        ):
+            if (await session.do(call(deposit, name, needed))).outcome != "ok":
+                return Attempt(None)
+        return await _buy(session, cart.user, cart.lines)
+
+    return await _insist(clients, check_out, cart.user, next(iter(cart.lines)), limit_s, buy_the_same)
 
 
 async def _sell(clients: ClientPool, user: str, item: str, price: int, limit_s: float) -> bool:
@@ -119,7 +132,7 @@ async def _sell(clients: ClientPool, user: str, item: str, price: int, limit_s: 
     session = clients.session()
 
     async def buy() -> Attempt:
-        return await _buy(session, user, item) if await _fill(session, user, price, {item: 1}) else Attempt(None)
+        return await _buy(session, user, {item: 1}) if await _fill(session, user, price, {item: 1}) else Attempt(None)
 
     return await _insist(clients, buy, user, item, limit_s)
 
@@ -140,10 +153,16 @@ async def _fill(session: Session, user: str, cost: int, lines: Mapping[str, int]
 
 
 async def _insist(
-    clients: ClientPool, attempt: Callable[[], Awaitable[Attempt]], user: str, item: str, limit_s: float
+    clients: ClientPool,
+    attempt: Callable[[], Awaitable[Attempt]],
+    user: str,
+    item: str,
+    limit_s: float,
+    control: Callable[[], Awaitable[Attempt]] | None = None,
 ) -> bool:
     """Make attempts until one succeeds, at least `LEAST_TRIES` and until the limit; record `STUCK` if none does.
 
+    `control` is an attempt with another order, which shows whether this order alone is stuck.
     A shop that made no order or had no answer is slow, and no user or item of it is held: nothing is recorded then.
     """
     now = asyncio.get_running_loop().time
@@ -156,18 +175,20 @@ async def _insist(
         answered += last.is_answered
         if tries >= LEAST_TRIES and now() - begin + AGAIN_S > limit_s:
             if last.is_answered and answered >= LEAST_TRIES:
-                clients.recorder.event(STUCK, user=user, item=item, order=last.order, tries=answered)
+                alone = control is not None and (await control()).is_sold
+                clients.recorder.event(STUCK, user=user, item=item, order=last.order, tries=answered, alone=alone)
             return False
         await asyncio.sleep(AGAIN_S)
     raise AssertionError("the attempts end with a success or at the limit")
 
 
-async def _buy(session: Session, user: str, item: str) -> Attempt:
-    """Order a piece and check it out once."""
+async def _buy(session: Session, user: str, lines: Mapping[str, int]) -> Attempt:
+    """Make an order with these quantities by item, and check it out once."""
     creation = await session.do(call("create_order", user))
     if creation.outcome != "ok":
         return Attempt(None)
     order = str(creation.value)
-    if (await session.do(call("add_item", order, item, 1))).outcome != "ok":
-        return Attempt(order)
+    for item, quantity in lines.items():
+        if (await session.do(call("add_item", order, item, quantity))).outcome != "ok":
+            return Attempt(order)
     return Attempt(order, await session.do(call("checkout", order)))

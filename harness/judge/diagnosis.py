@@ -266,14 +266,19 @@ def _oversold(item: AccountModel) -> tuple[int, int] | None:
 
 
 def _stuck(history: History) -> Iterator[tuple[str, Violation]]:
+    shop = history.derive(build_model)
     for event in history.of_kind(STUCK):
         evidence = in_order(_operations_of(history, event))
+        order = shop.orders.get(str(event.data["order"])) if event.data.get("alone") else None
         what = (
-            f"After the load, user {event.data['user']} could not buy item {event.data['item']}, alone and with enough credit "
-            f"and stock, in {event.data['tries']} tries."
+            f"After the load, order {order.id} could not be completed, with enough credit and stock, in {event.data['tries']} "
+            "tries. Another order of the same user and items was sold."
+            if order
+            else f"After the load, user {event.data['user']} could not buy item {event.data['item']}, alone and with enough "
+            f"credit and stock, in {event.data['tries']} tries."
         )
         yield (
-            "lock-outlives-holder",
+            _held(history, order),
             Violation(
                 name=STUCK,
                 explanation=f"{what}\n{list_operations(history, evidence)}",
@@ -281,6 +286,13 @@ def _stuck(history: History) -> Iterator[tuple[str, Violation]]:
                 keys=(f"user {event.data['user']}", f"item {event.data['item']}"),
             ),
         )
+
+
+def _held(history: History, order: OrderModel | None) -> str:
+    """Return the defect behind a sale that is stuck. `order`: the only order that is; None if its user or item is held."""
+    if order is None or _during_a_fault(history, order):
+        return "lock-outlives-holder"  # a kill has left its lock behind, if only one of many
+    return "in-doubt-leak" if order.has_outcome("unknown") else "never-retried"
 
 
 def _operations_of(history: History, event: Event) -> list[Operation]:

@@ -1,6 +1,6 @@
 """The last sale, in virtual time, of a small shop in memory with one defect each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -20,10 +20,15 @@ PRICE, LIMIT_S = 3, 10.0
 
 
 class SmallShop:
-    """A user and an item without credit and stock. `down_s`: a gateway answers 502 until then; `refuses` every checkout."""
+    """A user and an item without credit and stock.
 
-    def __init__(self, now: Callable[[], float], *, down_s: float = 0.0, refuses: bool = False) -> None:
-        self._now, self._up_at, self._refuses = now, now() + down_s, refuses
+    `down_s`: a gateway answers 502 until then; `refuses` every checkout; `holds` the order of this name for ever.
+    """
+
+    def __init__(
+        self, now: Callable[[], float], *, down_s: float = 0.0, refuses: bool = False, holds: str = ""
+    ) -> None:
+        self._now, self._up_at, self._refuses, self._holds = now, now() + down_s, refuses, holds
         self._balances = {"u": 0, "i": 0}
         self._orders = 0
 
@@ -40,19 +45,33 @@ class SmallShop:
             case "create_order":
                 self._orders += 1
                 return Response("ok", 200, str(self._orders))
-            case "checkout" if self._refuses or self._balances["u"] < PRICE or self._balances["i"] < 1:
-                return Response("fail", 409, "refused")
+            case "checkout":
+                return self._check_out(str(args[0]))
+        return Response("ok", 200, "")
+
+    def _check_out(self, order: str) -> Response:
+        if order == self._holds:
+            return Response("unknown", 503, "the checkout goes on")
+        if self._refuses or self._balances["u"] < PRICE or self._balances["i"] < 1:
+            return Response("fail", 409, "refused")
         return Response("ok", 200, "")
 
 
-def stuck(**defect: Any) -> list[dict[str, Any]]:
-    """Sell again in a shop with this defect, and return the recorded failures."""
+UNFINISHED = [
+    Operation(1, "create_order", ["u"], 1, 2, "ok", "first", status=200),
+    Operation(1, "add_item", ["first", "i", 1], 3, 4, "ok", "", status=200),
+    Operation(1, "checkout", ["first"], 5, 6, "unknown", "", status=503),
+]
+
+
+def stuck(before: Sequence[Operation] = (), **defect: Any) -> list[dict[str, Any]]:
+    """Sell again in a shop with this defect, after these operations, and return the recorded failures."""
     loop = VirtualLoop()
     recorder = MemoryRecorder(HEADER, loop.time_ns)
 
     async def play() -> None:
         clients = ClientPool(SmallShop(loop.time, **defect), recorder)
-        await sell_again(clients, Shop(["u"], ["i"], [PRICE]), list[Operation](), LIMIT_S)
+        await sell_again(clients, Shop(["u"], ["i"], [PRICE]), before, LIMIT_S)
 
     run(loop, play())
     return [event.data for event in recorder.history().of_kind(STUCK)]
@@ -71,3 +90,9 @@ def test_a_user_who_is_refused_with_enough_is_stuck() -> None:
 
 def test_a_shop_that_never_comes_back_holds_nobody() -> None:
     assert stuck(down_s=99.0) == []
+
+
+@pytest.mark.parametrize(("defect", "alone"), [({"holds": "first"}, True), ({"refuses": True}, False)])
+def test_another_order_shows_whether_an_order_alone_is_stuck(defect: dict[str, Any], alone: bool) -> None:
+    event = stuck(UNFINISHED, **defect)[0]
+    assert (event["order"], event["alone"]) == ("first", alone)

@@ -7,6 +7,7 @@ import pytest
 
 from harness.checkers.verdict import examine
 from harness.history import Event, Header, History, Operation, RecordedClaims
+from harness.judge.afterwards import STUCK
 from harness.judge.diagnosis import diagnose
 from harness.judge.examination import CHECKED_BY
 from harness.judge.known_ids import KnownIds
@@ -157,6 +158,20 @@ def lost_over_a_kill(script: Script) -> History:
     return script.end(CREDIT, STOCK, a=False)
 
 
+def stuck_order(outcome: str, *, alone: bool = True, fault: bool = False) -> Callable[[Script], History]:
+    """A checkout with this outcome whose order cannot be completed, whereas another one of the same user and item can."""
+
+    def case(script: Script) -> History:
+        script.events += [Event("fault-start", 0, {"fault": "crash", "target": "shop"})] if fault else []
+        script.order("a", outcome, outcome)
+        about = {"user": "u", "item": "i", "order": "a", "tries": 5, "alone": alone}
+        script.events.append(Event(STUCK, script.now * MS, about))
+        return script.end(CREDIT, STOCK, a=False)
+
+    case.__name__ = f"stuck_order_{outcome}_{'alone' if alone else 'with_others'}{'_in_a_fault' if fault else ''}"
+    return case
+
+
 CASES: dict[Callable[[Script], History], set[str]] = {
     honest: set(),
     paid_without_charge: {"paid-without-charge"},
@@ -173,6 +188,10 @@ CASES: dict[Callable[[Script], History], set[str]] = {
     oversell: {"oversell"},
     oversell_of_unknown_orders: {"oversell", "negative-balance"},
     lost_over_a_kill: {"lost-over-kill"},
+    stuck_order("unknown"): {"in-doubt-leak"},
+    stuck_order("fail"): {"never-retried"},
+    stuck_order("unknown", alone=False): {"lock-outlives-holder"},
+    stuck_order("unknown", fault=True): {"lock-outlives-holder"},
 }
 
 
