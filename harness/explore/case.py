@@ -69,7 +69,8 @@ class SearchCase:
     ``sequential``: a client begins once the client before it has a reply. ``second_instance``: the coordinator's
     service has a second instance on the same store, which recovers transactions that the first one still runs.
     ``late_commands``: a connection to a store may break, so that the store may execute every command once more, at
-    any later time, with a reply that is lost.
+    any later time, with a reply that is lost. ``copies``: the checkouts are copies of one request. Here one instance
+    runs them at the same time, as two instances do.
     """
 
     name: str
@@ -79,6 +80,7 @@ class SearchCase:
     sequential: bool = False
     second_instance: bool = False
     late_commands: bool = False
+    copies: bool = False
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -106,7 +108,7 @@ def cases(participants: int = 2, transactions: int | None = None) -> tuple[Searc
 
     The cases with one checkout follow once more with a second instance of the coordinator's service. Last come a case
     with enough credit only after the rejection, a case whose first account is set anew, and, for the shop's own two
-    services, a case whose order is removed and created again.
+    services, a case whose order is removed and created again. The last one has two copies of a checkout.
     """
     numbers = (1, 2) if transactions is None else (transactions,)
     concurrent = tuple(case for number in numbers for case in _cases(participants, number))
@@ -160,6 +162,13 @@ def _changed(participants: int) -> Iterator[SearchCase]:
             checkouts=("0",),
             orders=(order,),
         )
+    yield replace(
+        late_commands,
+        name="copies of a checkout, then enough credit",
+        checkouts=("o", "o"),
+        late_commands=False,
+        copies=True,
+    )
 
 
 def _late(participants: int) -> SearchCase:
@@ -210,3 +219,4 @@ SHORT_TWO_INSTANCES = _BY_NAME["one checkout without credit, two instances"]
 LATE = _BY_NAME["one checkout, then enough credit, late commands"]
 ANEW = _BY_NAME["one checkout without credit, set anew"]
 RENEWED = _BY_NAME["one checkout, then enough credit, an order made anew"]
+COPIES = _BY_NAME["copies of a checkout, then enough credit"]

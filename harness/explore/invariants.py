@@ -3,7 +3,8 @@
 In every state:
 
 - false acknowledgement   an acknowledged order is paid
-- false rejection         a rejected order is not paid, unless another checkout of the same order may have paid it
+- false rejection         a rejected order is not paid, unless another checkout of the same order may have paid it, which is no
+                          copy of the rejected one
 - conservation            no balance is negative or above its first value, and none lost more than all checkouts together take
 - mutual exclusion        no key is locked by two transactions, according to the records of a protocol that has locks
 - uncommitted effect      for a protocol that claims atomicity at every moment: an account lost only amounts of paid orders
@@ -24,8 +25,8 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from harness.explore.case import AccountSpec, SearchCase
+from harness.explore.clients import ACKNOWLEDGED, REJECTED
 from harness.explore.node import Tables as FrozenTables
-from harness.explore.space import ACKNOWLEDGED, REJECTED
 from protocols.core import Config, Protocol
 
 Tables = Mapping[str, Mapping[str, Any]]
@@ -49,7 +50,7 @@ class Invariants:
         self._atomicity = protocol.claims(config).atomicity
         self._locks: Callable[[Tables], Iterable[tuple[str, str]]] = lambda tables: protocol.locks(tables, config)
         self._charges = {order.name: order.charge() for order in case.orders}
-        charges = [self._charges[order] for order in case.checkouts]
+        charges = [self._charges[order] for order in (dict.fromkeys if case.copies else list)(case.checkouts)]
         self._most = {account.key: sum(charge.get(account.key, 0) for charge in charges) for account in case.accounts}
         keys = [account.key for account in case.accounts]
         self._names = {*keys, *(f"{kind}:{key}" for kind in ("deposit", "anew") for key in keys)}
@@ -85,7 +86,7 @@ class Invariants:
             if reply == ACKNOWLEDGED and not paid:
                 yield f"false acknowledgement: client {client} received an acknowledgement of order {order}, which is not paid"
             # With two checkouts of one order the loser's rejection is true for that checkout, and the winner has paid the order.
-            if reply == REJECTED and paid and self._case.checkouts.count(order) == 1:
+            if reply == REJECTED and paid and (self._case.copies or self._case.checkouts.count(order) == 1):
                 yield f"false rejection: client {client} received a rejection of order {order}, which is paid"
 
     def _conservation(self, tables: Tables) -> Iterator[str]:

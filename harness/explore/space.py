@@ -13,36 +13,17 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import NamedTuple
 
+from msgspec import structs
+
 from harness.explore.case import SearchCase
+from harness.explore.clients import CONCLUDING, KEY, Clients
 from harness.explore.node import Execution, InstanceState, Live, NodeModel, Packet, describe_message, freeze
 from protocols.core import Command, Config, Protocol, Request, Role, Start, TimerFired, Timing
 from protocols.errors import UsageError
-from protocols.outcomes import Decision
 from protocols.store.lives import horizon, parts, prefix_of
 from protocols.store.twin import Twin
 
 DEADLINE = "deadline"
-ACKNOWLEDGED, REJECTED, PENDING = "acknowledged", "rejected", "pending"
-REPLY_NAMES = {
-    Decision.COMMITTED: ACKNOWLEDGED,
-    Decision.REFUSED: REJECTED,
-    Decision.CONFLICT: REJECTED,
-    Decision.ACCEPTED: PENDING,
-}
-
-
-class Clients(NamedTuple):
-    """The coordinator's clients: ``begun`` has the transaction of each or "", ``replies`` the name of its last reply
-    or "".
-
-    ``lives`` counts the coordinator's crashes for as long as a client has still to begin: each life of a coordinator
-    names its transactions afresh. Afterwards it is 0, so that states which differ only in a number without a further
-    use are one state.
-    """
-
-    begun: tuple[str, ...]
-    replies: tuple[str, ...]
-    lives: int = 0
 
 
 class NodeState(NamedTuple):
@@ -151,6 +132,7 @@ class Space:
         node_state = self._node_states[at][number]
         if node_state.clients is not None:
             yield from self._start(at, node_state, node_state.clients)
+            yield from self._conclude(at, node_state, node_state.clients)
         for node, local in self._instances(at, node_state):
             for txn, _, timers in local.live:
                 for timer in timers:
@@ -227,11 +209,24 @@ class Space:
         unfinished = [txn for txn, _ in twin.run(Command(node.role.recovery, (home, -1)), 0)]
         # The later client has the higher priority: with wound-wait and wait-die, order of arrival and of age need not agree.
         request = Request(order, home, home, 10 - client, horizon(home, life, oldest, unfinished))
+        if self.case.copies:
+            request = structs.replace(request, key=KEY, adopts=(KEY,))
         txn = f"{prefix}.{sequence}"
         begun = (*clients.begun[:client], txn, *clients.begun[client + 1 :])
         begins = node_state._replace(clients=clients._replace(begun=begun))
         local = InstanceState(node_state.local.live, freeze(twin.tables))
         yield from self._moves(at, begins, node, "start", order, node.executions(local, txn, Start(txn, request)))
+
+    def _conclude(self, at: int, node_state: NodeState, clients: Clients) -> Iterator[Move]:
+        """Yield the conclusions of rejected copies: each is answered after the command that makes its rejection final."""
+        node, local = self.nodes[at], node_state.local
+        for client, reply in enumerate(clients.replies):
+            if reply == CONCLUDING:
+                command = clients.conclusion(self.case, client)
+                concluded = clients.concluded(client, node.twin(local.tables).run(command, 0))
+                after = node_state._replace(clients=concluded)
+                execution = node.carry_out(local, command)
+                yield from self._moves(at, after, node, "conclude", clients.begun[client], (execution,))
 
     def _deposits(self, at: int, node_state: NodeState) -> Iterator[Move]:
         """Yield the deposits."""
@@ -298,13 +293,13 @@ class Space:
         a new life.
         """
         if node is self._second_instance:
-            clients = node_state.clients and _with_replies(node_state.clients, execution, 0)
+            clients = node_state.clients and node_state.clients.with_replies(self.case, execution, 0)
             return NodeState(
                 InstanceState(node_state.local.live, execution.local.tables), clients, execution.local.live
             )
         return NodeState(
             execution.local,
-            node_state.clients and _with_replies(node_state.clients, execution, int(bool(execution.crashed))),
+            node_state.clients and node_state.clients.with_replies(self.case, execution, int(bool(execution.crashed))),
             node_state.second_instance,
         )
 
@@ -336,12 +331,3 @@ def _roles(protocol: Protocol, case: SearchCase) -> tuple[tuple[str, Role], ...]
         any_role = next(iter(known.values()))
         roles += [(service, known.get(service, any_role)) for service in case.services]
     return tuple(roles)
-
-
-def _with_replies(clients: Clients, execution: Execution, lives: int) -> Clients:
-    """Return the clients after the replies of an execution, their coordinator having crashed ``lives`` times in it."""
-    replies = list(clients.replies)
-    for txn, outcome in execution.replies:
-        if txn in clients.begun:
-            replies[clients.begun.index(txn)] = REPLY_NAMES[outcome.decision]
-    return Clients(clients.begun, tuple(replies), 0 if all(clients.begun) else clients.lives + lives)

@@ -10,6 +10,7 @@ STEPS = {
     "timer": "timer {what} fires",
     "sweep": "sweeps for unfinished transactions",
     "crash": "crashes",
+    "conclude": "concludes the rejection of {what}",
     "deposit": "a deposit is added to {what}",
     "anew": "{what} is set anew",
     "renew": "order {what} is removed and another one of its number is created",

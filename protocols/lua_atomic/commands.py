@@ -28,7 +28,7 @@ def checkout(tables: Tables, config: Config, now: int, txn: str, order: str, key
         return ("no", verdict) if verdict else PAID
     if state == "paid":
         return PAID
-    if rejection := ledger_orders.rejected_before(tables, order, key):
+    if rejection := ledger_orders.rejected_before(tables, config, order, key):
         return rejection
     why = _take(tables, config, tuple(change for _, _, changes in branches for change in changes))
     tables[f"order:{order}"][field] = (*point, why)

@@ -99,7 +99,7 @@ PROTOCOL = Protocol(
         "compensating": frozenset({StateKind.OPEN}),
         FENCED: frozenset({StateKind.FENCES}),
     },
-    safeguards=(*SAFEGUARDS, *keyed.SAFEGUARDS),
+    safeguards=(*SAFEGUARDS, *keyed.SAFEGUARDS, keyed.REJECT_DECIDED),
     options=(
         Option(
             "reply",

@@ -34,7 +34,7 @@ end)
 command('reject_checkout', function(now, key, kept, request, order, txn, why)
   local state, _, holder = plan(order)
   if state == 'paid' then return {'paid'} end
-  if (holder or '') ~= '' and holder ~= txn then return {'busy', holder} end
+  if (holder or '') ~= '' and holder ~= txn and enabled('reject-decided') then return {'busy', holder} end
   local done = conclude(key, kept, request, order, {'no', why})
   return done[1] == 'other' and done or done[3]
 end)

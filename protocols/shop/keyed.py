@@ -30,8 +30,20 @@ SAFEGUARDS = (
         "a repeated request has its effect twice",
         searched=False,
     ),
+    Safeguard(
+        "recall-rejection",
+        "a copy of a rejected checkout begins no transaction",
+        "a late copy pays an order after its rejection",
+    ),
 )
 """The safeguards that every protocol has beside its own."""
+
+REJECT_DECIDED = Safeguard(
+    "reject-decided",
+    "a checkout is rejected once no other transaction of its order is undecided",
+    "a copy that is under way pays an order after its rejection",
+)
+"""The safeguard of protocols whose orders may have an undecided transaction."""
 
 
 def keyed(
@@ -73,7 +85,7 @@ def reject_checkout(
     state, _, holder = ledger_orders.plan(tables, order)
     if state == "paid":
         return ("paid",)
-    if holder not in ("", txn):
+    if holder not in ("", txn) and config.enabled("reject-decided"):
         return ("busy", holder)
     done = conclude(tables, config, now, key, kept, request, order, "no", why)
     return done if done[0] == "other" else done[2]

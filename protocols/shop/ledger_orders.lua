@@ -147,7 +147,7 @@ local function begun(order, txn)
 end
 
 local function rejected_before(order, key)
-  local remembered = recall_key(key)
+  local remembered = enabled('recall-rejection') and recall_key(key)
   if not remembered then return nil end
   return remembered[REQUEST] == 'checkout ' .. order and remembered[RESULT] or {'no', 'other:key:' .. key}
 end

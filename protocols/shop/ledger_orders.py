@@ -216,7 +216,7 @@ def admit(
     state, branches, holder = plan(tables, order)
     if state == "paid":
         return (), ("paid",)
-    if rejection := rejected_before(tables, order, key):
+    if rejection := rejected_before(tables, config, order, key):
         return (), rejection
     if state in NEVER:
         return (), ("no", f"{state}:order:{order}")
@@ -227,13 +227,13 @@ def admit(
     return branches, ()
 
 
-def rejected_before(tables: Tables, order: str, key: str) -> Result:
+def rejected_before(tables: Tables, config: Config, order: str, key: str) -> Result:
     """Return the stored rejection of a checkout with this key, or ``()``.
 
     ``("no", "other:key:KEY")`` if the key belongs to another request.
     """
     remembered = recall_key(tables, key)
-    if remembered is None:
+    if remembered is None or not config.enabled("recall-rejection"):
         return ()
     return remembered.result if remembered.request == f"checkout {order}" else ("no", f"other:key:{key}")
 

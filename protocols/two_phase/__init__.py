@@ -139,7 +139,7 @@ PROTOCOL = Protocol(
         (files("protocols.two_phase") / f"{name}.lua").read_text("utf-8") for name in ("escrow", "locks", "commands")
     ),
     claims=claims,
-    safeguards=(*SAFEGUARDS, *keyed.SAFEGUARDS),
+    safeguards=(*SAFEGUARDS, *keyed.SAFEGUARDS, keyed.REJECT_DECIDED),
     options=(
         Option(
             "locks",

@@ -18,7 +18,7 @@ def page_cells(row: AblationRow) -> list[str]:
     return lines[0].strip("| ").split(" | ")
 
 
-LONG = {"deadlock-policy", "begin-once", "refuse-stale", "escrow-guard"}
+LONG = {"deadlock-policy", "begin-once", "refuse-stale", "escrow-guard", "recall-rejection", "reject-decided"}
 """Of 2pc: the search or the simulated run takes seconds for each of these."""
 ROWS = [
     pytest.param(

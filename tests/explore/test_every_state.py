@@ -2,13 +2,17 @@
 
 import pytest
 
-from harness.explore.case import CASES, SearchCase
+from harness.explore.case import CASES, COPIES, SearchCase
 from tests.explore.exhaustive import ALONE, assert_holds
 
 SEVERAL_SERVICES = ("2pc", "saga")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+CASES_BY_TIME = [pytest.param(case, marks=[pytest.mark.slow] if case is COPIES else []) for case in CASES]
+"""Of copies `test_copies.py` has a quicker search."""
+
+
+@pytest.mark.parametrize("case", CASES_BY_TIME, ids=lambda case: case.name)
 @pytest.mark.parametrize("protocol", SEVERAL_SERVICES)
 def test_a_protocol_of_several_services_holds_with_a_crash(protocol: str, case: SearchCase) -> None:
     assert_holds(protocol, case, crashes=1)

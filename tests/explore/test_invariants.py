@@ -7,9 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from harness.explore.case import SHARED, TWICE, SearchCase
+from harness.explore.clients import Clients
 from harness.explore.invariants import Invariants
 from harness.explore.node import freeze
-from harness.explore.space import Clients
 from protocols.core import Config
 from protocols.store.twin import Twin
 from protocols.two_phase import PROTOCOL
