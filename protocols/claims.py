@@ -50,6 +50,7 @@ class Safeguard(Struct, frozen=True):
 
     ``under``: the options under which it matters, where those are not the defaults. ``not_under``: options of which each one
     makes it idle. ``searched``: whether `wdm check` has the part of the shop that it protects, which is not so for the gateway.
+    ``simulated``: whether the simulator has the events that it guards against.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Safeguard(Struct, frozen=True):
     under: tuple[tuple[str, str], ...] = ()
     not_under: tuple[tuple[str, str], ...] = ()
     searched: bool = True
+    simulated: bool = True
 
 
 class Option(Struct, frozen=True):

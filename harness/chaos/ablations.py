@@ -33,6 +33,8 @@ simulator finds a violation, *runs* the number of runs until then
 `wdm chaos SCENARIO --seed SEED --ablate SAFEGUARD` repeats it. Where *seed* is `none`, the
 violation takes a command that the store executes once more, long after its sender has closed the
 connection: the search has such copies, and no run of the simulator had one at the wrong moment.
+Where it is `-`, two copies of a request are under way at once: the simulator's gateway sends a copy
+only after the death of the instance that received the one before.
 *Real processes* has the scenario and seed in which `python -m harness.chaos.hunt` found a violation
 with `--runtime local`, where the same seed need not find it each time. `make docs` writes this
 page.
@@ -96,6 +98,14 @@ class AblationRow:
         return hunt(self.protocol, self.safeguard.name)
 
 
+def _seed(row: AblationRow) -> str:
+    return f"`{row.detection.scenario}` {row.detection.seed}" if row.detection else "none"
+
+
+def _runs(row: AblationRow) -> int:
+    return row.detection.runs if row.detection else sum(count for _, count in GROUNDS)
+
+
 Column = tuple[str, Callable[[AblationRow], object]]
 SEARCHED: tuple[Column, ...] = (
     ("safeguard", lambda row: f"`{row.safeguard.name}`: {row.safeguard.summary}{row.under}"),
@@ -107,8 +117,8 @@ SEARCHED: tuple[Column, ...] = (
 )
 COLUMNS: tuple[Column, ...] = (
     *SEARCHED,
-    ("seed", lambda row: f"`{row.detection.scenario}` {row.detection.seed}" if row.detection else "none"),
-    ("runs", lambda row: row.detection.runs if row.detection else sum(count for _, count in GROUNDS)),
+    ("seed", lambda row: _seed(row) if row.safeguard.simulated else "-"),
+    ("runs", lambda row: _runs(row) if row.safeguard.simulated else "-"),
     ("real processes", lambda row: REAL.get((row.protocol, row.safeguard.name), "not searched yet")),
 )
 

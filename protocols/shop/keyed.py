@@ -34,6 +34,7 @@ SAFEGUARDS = (
         "recall-rejection",
         "a copy of a rejected checkout begins no transaction",
         "a late copy pays an order after its rejection",
+        simulated=False,
     ),
 )
 """The safeguards that every protocol has beside its own."""
@@ -42,6 +43,7 @@ REJECT_DECIDED = Safeguard(
     "reject-decided",
     "a checkout is rejected once no other transaction of its order is undecided",
     "a copy that is under way pays an order after its rejection",
+    simulated=False,
 )
 """The safeguard of protocols whose orders may have an undecided transaction."""
 
