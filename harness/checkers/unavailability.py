@@ -28,6 +28,7 @@ class Unavailability:
     def __init__(self, history: History) -> None:
         self._nodes = history.derive(Nodes)
         self._instances = self._nodes.instances()
+        self._gateways = [name for name in self._nodes.others() if name.startswith("gateway-")]  # of several
         down: dict[str, list[Span]] = {}
         silent: dict[str, list[Span]] = {}
         for name, state, (begin, end) in self._nodes.not_running(history.end_ns):
@@ -54,12 +55,12 @@ class Unavailability:
         return list(dict.fromkeys((*down, *silent)))
 
     def is_available(self, service: str, at_ns: int) -> bool:
-        """Whether a service has a running instance, and every other node that this one needs runs."""
+        """Whether a service has a running instance and a running gateway, and every other node that it needs runs."""
         unavailable = set(self.unavailable_nodes(at_ns))
         if ANY_NODE in unavailable or unavailable.intersection(self._needed(service)):
             return False
-        instances = self._instances.get(service, ())
-        return not instances or any(name not in unavailable for name in instances)
+        replicated = (self._instances.get(service, ()), self._gateways)
+        return all(not names or any(name not in unavailable for name in names) for names in replicated)
 
     def is_fully_available(self, service: str, at_ns: int) -> bool:
         """Whether a service is available and none of its instances is silent: no request to it waits for a silent one."""
@@ -76,7 +77,7 @@ class Unavailability:
 
     def _needed(self, service: str) -> Iterable[str]:
         """Return the nodes without a replica that a service needs: its own store or the shared one, broker and gateway."""
-        others = self._nodes.others()
+        others = [name for name in self._nodes.others() if name not in self._gateways]
         own = f"{service}-store"
         return [name for name in others if name == own or not name.endswith("-store") or own not in others]
 

@@ -4,6 +4,7 @@ import pytest
 
 from harness.checkers.nodes import NOTICED_NS
 from harness.checkers.unavailability import Unavailability, united
+from harness.history import Event
 from tests.checkers.history_builder import MS
 
 NODES = ("order-1", "order-2", "stock-1", "order-store", "stock-store", "gateway")
@@ -112,3 +113,16 @@ def test_the_parts_of_a_span_begin_at_changes_within_it(nodes):
     ]
     assert list(parts((1000 * MS, 1500 * MS))) == [(1000 * MS, 1500 * MS)]
     assert list(parts((1000 * MS, 1000 * MS))) == []
+
+
+@pytest.mark.parametrize(
+    ("aimed", "available"), [(["gateway-1"], True), (["gateway-2"], True), (["gateway-1", "gateway-2"], False)]
+)
+def test_one_of_two_gateways_is_enough(run, aimed, available):
+    for name in ("order-1", "order-store", "gateway-1", "gateway-2"):
+        kind = {"order-1": "service", "order-store": "store"}.get(name, "gateway")
+        service = "order" if kind == "service" else ""
+        data = {"name": name, "state": "running", "pid": 1, "kind": kind, "service": service}
+        run.events.append(Event("node", 0, data))
+    fault(run, "crash", *aimed)
+    assert Unavailability(run.history()).is_available("order", 1500 * MS) == available
