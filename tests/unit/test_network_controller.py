@@ -123,13 +123,8 @@ def test_the_layout_is_that_of_the_compose_file() -> None:
         if attachment.node == "broker"
     }
     there |= {(attachment.node, attachment.network) for attachment in layout.helper_attachments(NETS)}
-    there |= {
-        (attachment.node, attachment.network)
-        for attachment in layout.attachments(COPIED, 1, copies=3)
-        if attachment.node == "elector"
-    }
     assert {(name, network) for name, networks in on.items() for network in networks.split(", ")} == there
-    assert {*layout.NETWORKS, *layout.COPIED} == {network for _, network in there}
+    assert set(layout.NETWORKS) == {network for _, network in there}
 
 
 def test_services_that_share_a_store_meet_it_on_their_own_networks() -> None:

@@ -41,6 +41,8 @@ def test_each_copy_is_a_node_and_a_container_and_a_volume(protocol: str, stores:
     names = [node_spec.name for node_spec in plan.stores]
     assert len(set(names)) == len(names) == stores
     assert [node_spec.name for node_spec in plan.electors] == ["elector"]
+    on = {attachment.network for attachment in layout.attachments(NETS, 1, copies=3) if attachment.node == "elector"}
+    assert set(document["services"]["elector"]["networks"]) == on == set(document["networks"]) - set(layout.NETWORKS)
     made = {name: service for name, service in document["services"].items() if "extends" in service}
     assert made.keys() == set(names)
     assert len({volume for service in made.values() for volume in service["volumes"]}) == stores

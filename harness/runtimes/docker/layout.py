@@ -18,11 +18,12 @@ TALKS: Mapping[str, tuple[str, str]] = {
 """The networks between two parts of a shop. Services other than order share none; a shop may have no broker."""
 DOORS: Mapping[str, tuple[str, str]] = {f"{service}-door": (service, "gateway") for service in SERVICES}
 NETWORKS = {**DOORS, **TALKS, "links-door": ("links",)}
+ELECTOR_DOOR = f"{ELECTOR}-door"
 COPIED: Mapping[str, tuple[str, ...]] = {
     **{f"{service}-copies": (f"{service}-store", ELECTOR) for service in SERVICES},
-    f"{ELECTOR}-door": (ELECTOR,),
+    ELECTOR_DOOR: (ELECTOR,),
 }
-"""Further networks, for stores with copies: the copies and the elector meet there, without services and without proxies."""
+"""Further networks, of the second file alone: the copies of a store and the elector meet there, without services and proxies."""
 LINKS_HOST = 2
 FIRST_HOST = 10
 FIRST_LINK_PORT = 20_000

@@ -129,6 +129,7 @@ class Planner:
             "WDM_OPTIONS": json.dumps(spec.options),
             "WDM_ABLATE": ",".join(spec.ablate),
             "WDM_DURABILITY": spec.durability,
+            **({"WDM_ELECTOR_DOOR": layout.ELECTOR_DOOR} if self._copied else {}),
             "WDM_STORE_MEMORY_MB": str(spec.store_memory_mb),
             "WDM_STORE_LIMIT": f"{2 * spec.store_memory_mb}m",
             "WDM_TIME_LIMIT_MS": str(round(spec.time_limit_s * 1000)),
@@ -156,6 +157,7 @@ class Planner:
         services: dict[str, Any] = {name: {"volumes": [f"/{ENVIRONMENT_FOLDER}"]} for name in (*SERVICES, *helpers)}
         document: dict[str, Any] = {"services": services, "networks": nets}
         if self._copied:
+            services[ELECTOR]["networks"] = list(layout.COPIED)
             services |= stores.services(self._owners, self._spec, self._password)
             document["volumes"] = stores.volumes(self._owners, self._spec.copies, self._labels)
         return self._folder.write_private(OVERRIDE, json.dumps(document, indent=2).encode())
