@@ -115,14 +115,9 @@ async def _complete(clients: ClientPool, cart: UnfinishedOrder, prices: Mapping[
         return Attempt(cart.order, await session.do(call("checkout", cart.order)))
 
     async def buy_the_same() -> Attempt:
-        # Deposited in any case: stock that the stuck order holds may still be shown.
-        for name, deposit, needed in (
-            (cart.user, "add_funds", cost),
-            *((i, "add_stock", n) for i, n in cart.lines.items()),
-        ):
-            if (await session.do(call(deposit, name, needed))).outcome != "ok":
-                return Attempt(None)
-        return await _buy(session, cart.user, cart.lines)
+        # No deposit beyond need: it would hide that pieces of this item are held.
+        enough = await _fill(session, cart.user, cost, cart.lines)
+        return await _buy(session, cart.user, cart.lines) if enough else Attempt(None)
 
     return await _insist(clients, check_out, cart.user, next(iter(cart.lines)), limit_s, buy_the_same)
 
@@ -175,11 +170,18 @@ async def _insist(
         answered += last.is_answered
         if tries >= LEAST_TRIES and now() - begin + AGAIN_S > limit_s:
             if last.is_answered and answered >= LEAST_TRIES:
-                alone = control is not None and (await control()).is_sold
+                alone = control is not None and await _any_sold(control)
                 clients.recorder.event(STUCK, user=user, item=item, order=last.order, tries=answered, alone=alone)
             return False
         await asyncio.sleep(AGAIN_S)
     raise AssertionError("the attempts end with a success or at the limit")
+
+
+async def _any_sold(control: Callable[[], Awaitable[Attempt]]) -> bool:
+    for _ in range(LEAST_TRIES):
+        if (await control()).is_sold:
+            return True
+    return False
 
 
 async def _buy(session: Session, user: str, lines: Mapping[str, int]) -> Attempt:
