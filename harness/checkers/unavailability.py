@@ -5,7 +5,8 @@ silent while it is paused or its links are cut: it still gets its share of the r
 link counts its instances as silent, but not a store or the gateway at one end, whose other links work.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from harness.checkers.nodes import NOTICED_NS, Nodes, ends, names_in
@@ -18,6 +19,10 @@ SILENT = frozenset({"pause", "partition", "loss", "delay", "slow", "disk-full"})
 ANY_NODE = ""
 """The name in place of a node's for a fault with an unknown target."""
 
+ELECTOR = "elector"
+COPY = re.compile(r"(.+-store)-\d+")
+"""The name of a server of a store with copies, with the name of the store."""
+
 Span = tuple[int, int]
 """(begin, end) in nanoseconds."""
 
@@ -28,7 +33,12 @@ class Unavailability:
     def __init__(self, history: History) -> None:
         self._nodes = history.derive(Nodes)
         self._instances = self._nodes.instances()
-        self._gateways = [name for name in self._nodes.others() if name.startswith("gateway-")]  # of several
+        others = self._nodes.others()
+        self._gateways = [name for name in others if name.startswith("gateway-")]  # of several
+        self._servers: dict[str, list[str]] = {}
+        for name in others:
+            if copy := COPY.fullmatch(name):
+                self._servers.setdefault(copy[1], []).append(name)
         down: dict[str, list[Span]] = {}
         silent: dict[str, list[Span]] = {}
         for name, state, (begin, end) in self._nodes.not_running(history.end_ns):
@@ -59,8 +69,15 @@ class Unavailability:
         unavailable = set(self.unavailable_nodes(at_ns))
         if ANY_NODE in unavailable or unavailable.intersection(self._needed(service)):
             return False
+        if not self._serves(self._own(service, self._servers), unavailable):
+            return False
         replicated = (self._instances.get(service, ()), self._gateways)
         return all(not names or any(name not in unavailable for name in names) for names in replicated)
+
+    def _serves(self, stores: Iterable[str], unavailable: Container[str]) -> bool:
+        """Whether each store with copies has a majority of its servers, and an elector if one of them is missing."""
+        missing = [sum(name in unavailable for name in self._servers[store]) for store in stores]
+        return all(not gone or (gone == 1 and ELECTOR not in unavailable) for gone in missing)
 
     def is_fully_available(self, service: str, at_ns: int) -> bool:
         """Whether a service is available and none of its instances is silent: no request to it waits for a silent one."""
@@ -77,9 +94,16 @@ class Unavailability:
 
     def _needed(self, service: str) -> Iterable[str]:
         """Return the nodes without a replica that a service needs: its own store or the shared one, broker and gateway."""
-        others = [name for name in self._nodes.others() if name not in self._gateways]
+        replicated = {*self._gateways, ELECTOR, *(name for names in self._servers.values() for name in names)}
+        others = [name for name in self._nodes.others() if name not in replicated]
+        stores = self._own(service, [name for name in others if name.endswith("-store")])
+        return [name for name in others if not name.endswith("-store") or name in stores]
+
+    @staticmethod
+    def _own(service: str, stores: Collection[str]) -> Collection[str]:
+        """Return the store of a service out of all, or all if the service has none of its own."""
         own = f"{service}-store"
-        return [name for name in others if name == own or not name.endswith("-store") or own not in others]
+        return [own] if own in stores else stores
 
     def _taken(self, aimed: Sequence[str]) -> Iterable[str]:
         """Return the nodes that a fault with these targets makes unavailable. Of a link `a->b` they are its instances."""

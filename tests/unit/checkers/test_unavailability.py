@@ -126,3 +126,23 @@ def test_one_of_two_gateways_is_enough(run, aimed, available):
         run.events.append(Event("node", 0, data))
     fault(run, "crash", *aimed)
     assert Unavailability(run.history()).is_available("order", 1500 * MS) == available
+
+
+@pytest.mark.parametrize(
+    ("aimed", "available"),
+    [
+        (["order-store-1"], True),
+        (["elector"], True),
+        (["stock-store-1", "stock-store-2"], True),
+        (["order-store-1", "order-store-3"], False),
+        (["order-store-1", "elector"], False),
+    ],
+)
+def test_a_store_with_copies_serves_without_one_of_them_or_without_the_elector(run, aimed, available):
+    servers = [f"{service}-store-{number}" for service in ("order", "stock") for number in (1, 2, 3)]
+    for name in ("order-1", "stock-1", *servers, "elector"):
+        kind = "service" if name in ("order-1", "stock-1") else "elector" if name == "elector" else "store"
+        data = {"name": name, "state": "running", "pid": 1, "kind": kind, "service": name.partition("-")[0]}
+        run.events.append(Event("node", 0, data))
+    fault(run, "crash", *aimed)
+    assert Unavailability(run.history()).is_available("order", 1500 * MS) == available
