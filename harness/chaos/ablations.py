@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.chaos.hunt import GROUNDS, Detection, hunt
+from harness.chaos.hunt import Detection, grounds_for, hunt
 from harness.explore.search import SearchResult
 from harness.explore.suite import ModelCheck, worst
 from harness.report.text_table import markdown_line
+from protocols import copies
 from protocols.claims import Safeguard
 from protocols.registry import load, names
 
@@ -36,8 +37,9 @@ connection: the search has such copies, and no run of the simulator had one at t
 Where it is `-`, two copies of a request are under way at once: the simulator's gateway sends a copy
 only after the death of the instance that received the one before.
 *Real processes* has the scenario and seed in which `python -m harness.chaos.hunt` found a violation
-with `--runtime local`, where the same seed need not find it each time. `make docs` writes this
-page.
+with `--runtime local`, where the same seed need not find it each time. The last section has the
+rules of [protocols/copies](../protocols/copies/__init__.py), the same under every protocol; its
+rows are those of `--protocol lua`. `make docs` writes this page.
 """
 
 
@@ -68,12 +70,23 @@ REAL: dict[tuple[str, str], str] = {
 """The scenario and seed of the violation on real processes in the last run of `python -m harness.chaos.hunt`."""
 
 
+COPIED = "stores with three copies"
+COPIED_BY = "lua"
+"""The protocol in the rows of `COPIED`. Their rules are below the protocol, and this one has all of its data in one store."""
+
+
 @dataclass(frozen=True)
 class AblationRow:
-    """One safeguard of one protocol; each column is computed when it is read."""
+    """One safeguard of one protocol; each column is computed when it is read. `section` is its heading on the page."""
 
     protocol: str
     safeguard: Safeguard
+    section: str
+
+    @property
+    def unsearched(self) -> str:
+        """The reason why the search does not have the safeguard."""
+        return "not in the search: it has " + ("one server a store" if self.section == COPIED else "no gateway")
 
     @cached_property
     def results(self) -> tuple[SearchResult, ...]:
@@ -103,14 +116,14 @@ def _seed(row: AblationRow) -> str:
 
 
 def _runs(row: AblationRow) -> int:
-    return row.detection.runs if row.detection else sum(count for _, count in GROUNDS)
+    return row.detection.runs if row.detection else sum(count for _, count in grounds_for(row.safeguard.name))
 
 
 Column = tuple[str, Callable[[AblationRow], object]]
 SEARCHED: tuple[Column, ...] = (
     ("safeguard", lambda row: f"`{row.safeguard.name}`: {row.safeguard.summary}{row.under}"),
     ("fault without it", lambda row: row.safeguard.opens),
-    ("case", lambda row: row.broken.case.name if row.results else "not in the search: it has no gateway"),
+    ("case", lambda row: row.broken.case.name if row.results else row.unsearched),
     ("violated invariant", lambda row: row.broken.invariant if row.results else "-"),
     ("steps", lambda row: len(row.broken.path) if row.results else "-"),
     ("states", lambda row: sum(result.states for result in row.results) or "-"),
@@ -124,9 +137,11 @@ COLUMNS: tuple[Column, ...] = (
 
 
 def rows() -> Iterator[AblationRow]:
-    """Yield a row for each safeguard of each protocol, in their order."""
+    """Yield a row for each safeguard of each protocol, in their order, then one for each of stores with copies."""
     for name in names():
-        yield from (AblationRow(name, safeguard) for safeguard in load(name).safeguards)
+        own = (safeguard for safeguard in load(name).safeguards if safeguard not in copies.SAFEGUARDS)
+        yield from (AblationRow(name, safeguard, name) for safeguard in own)
+    yield from (AblationRow(COPIED_BY, safeguard, COPIED) for safeguard in copies.SAFEGUARDS)
 
 
 def cells(row: AblationRow, columns: tuple[Column, ...] = COLUMNS) -> list[str]:
@@ -137,22 +152,11 @@ def cells(row: AblationRow, columns: tuple[Column, ...] = COLUMNS) -> list[str]:
 def render() -> str:
     """Return the whole page."""
     parts = [HEAD]
-    for name in names():
-        of_protocol = [row for row in rows() if row.protocol == name]
-        if of_protocol:
-            titles = [title for title, _ in COLUMNS]
-            parts.append(
-                "\n".join(
-                    [
-                        f"## {name}",
-                        "",
-                        markdown_line(titles),
-                        markdown_line("---" for _ in titles),
-                        *(markdown_line(cells(row)) for row in of_protocol),
-                    ]
-                )
-                + "\n"
-            )
+    titles = [title for title, _ in COLUMNS]
+    for section in dict.fromkeys(row.section for row in rows()):
+        lines = [markdown_line(cells(row)) for row in rows() if row.section == section]
+        table = [f"## {section}", "", markdown_line(titles), markdown_line("---" for _ in titles), *lines]
+        parts.append("\n".join(table) + "\n")
     return "\n".join(parts)
 
 

@@ -10,6 +10,7 @@ from harness.run import in_memory, scenarios
 from harness.run.in_memory import InMemoryRun
 from harness.run.plan import Plan, simulated
 from harness.runtimes.table import SIMULATED
+from protocols import copies
 from protocols.registry import load, names
 
 Grounds = tuple[tuple[str, int], ...]
@@ -26,6 +27,9 @@ GROUNDS: Grounds = (
     ("set-anew", 10),
     ("everything", 200),
 )
+COPIED_GROUNDS: Grounds = (("failover", 60), ("split-bundle", 40))
+"""The scenarios with copies of each store, for the safeguards of these."""
+
 REAL_GROUNDS: Grounds = (
     ("kill-one-at-a-time", 2),
     ("hot-item", 1),
@@ -39,6 +43,9 @@ REAL_GROUNDS: Grounds = (
 """Fewer seeds than in the simulator, because a real run takes its whole duration."""
 
 
+REAL_COPIED_GROUNDS: Grounds = (("failover", 3), ("split-bundle", 2))
+
+
 class Detection(NamedTuple):
     """The first violation: its scenario, the first seed of it, and the number of runs until then in all scenarios."""
 
@@ -47,10 +54,17 @@ class Detection(NamedTuple):
     runs: int
 
 
-def hunt(protocol: str, safeguard: str, runtime: str = SIMULATED, grounds: Grounds = GROUNDS) -> Detection | None:
+def grounds_for(safeguard: str, runtime: str = SIMULATED) -> Grounds:
+    """Return the scenarios for the hunt of a safeguard."""
+    if any(rule.name == safeguard for rule in copies.SAFEGUARDS):
+        return COPIED_GROUNDS if runtime == SIMULATED else REAL_COPIED_GROUNDS
+    return GROUNDS if runtime == SIMULATED else REAL_GROUNDS
+
+
+def hunt(protocol: str, safeguard: str, runtime: str = SIMULATED) -> Detection | None:
     """Return the first violation of the protocol without `safeguard`; None if no seed shows one."""
     runs = 0
-    for scenario, count in grounds:
+    for scenario, count in grounds_for(safeguard, runtime):
         for seed in range(1, count + 1):
             runs += 1
             if run_without(protocol, safeguard, scenario, seed, runtime).names:
@@ -71,7 +85,7 @@ def main(wanted: list[str]) -> None:
     for protocol in names():
         for safeguard in load(protocol).safeguards:
             if not wanted or safeguard.name in wanted:
-                detection = hunt(protocol, safeguard.name, "local", REAL_GROUNDS)
+                detection = hunt(protocol, safeguard.name, "local")
                 where = f"{detection.scenario} seed {detection.seed}, run {detection.runs}" if detection else "nowhere"
                 sys.stdout.write(f"{protocol} without {safeguard.name}: {where}\n")
                 sys.stdout.flush()

@@ -12,8 +12,8 @@ from itertools import pairwise
 from harness.checkers.nodes import NOTICED_NS, Nodes, ends, names_in
 from harness.history import History
 
-DOWN = frozenset({"crash", "power-cut", "lost-tail"})
-SILENT = frozenset({"pause", "partition", "loss", "delay", "slow", "disk-full"})
+DOWN = frozenset({"crash", "power-cut", "lost-tail", "empty-restart"})
+SILENT = frozenset({"pause", "partition", "loss", "delay", "slow", "disk-full", "stale-primary"})
 """Faults during which their targets may serve no request. A death at a failpoint shows in the `node` events instead."""
 
 ANY_NODE = ""

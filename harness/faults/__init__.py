@@ -19,6 +19,7 @@ from harness.faults.crash_at import CrashAt
 from harness.faults.delay import Delay
 from harness.faults.disk_full import DiskFull
 from harness.faults.duplicate import Duplicate
+from harness.faults.empty_restart import EmptyRestart
 from harness.faults.loss import Loss
 from harness.faults.lost_tail import LostTail
 from harness.faults.partition import Partition
@@ -29,6 +30,9 @@ from harness.faults.reorder import Reorder
 from harness.faults.restart import Restart
 from harness.faults.skew import Skew
 from harness.faults.slow import Slow
+from harness.faults.slow_copy import SlowCopy
+from harness.faults.stale_primary import StalePrimary
+from harness.faults.two_electors import TwoElectors
 from harness.runtimes.base import Breakable
 from protocols.errors import UsageError
 
@@ -64,6 +68,10 @@ _ALL: tuple[FaultKind, ...] = (
     Reorder(),
     Poison(),
     DiskFull(),
+    SlowCopy(),
+    StalePrimary(),
+    EmptyRestart(),
+    TwoElectors(),
 )
 KINDS: Mapping[str, FaultKind] = {kind.name: kind for kind in _ALL}
 

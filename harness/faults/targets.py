@@ -2,10 +2,10 @@
 
 For a fault of nodes: a node (`order-1`, `stock-store`, `broker`, `elector`), a store with copies (all its servers), a service
 (`order`: all its workers), `services`, `stores`, `all` (both, the broker and the elector), `any`, `any-service` or `any-store`
-(one of them, drawn). For a fault of links:
-`order->stock` (the connections that order's workers open to stock's), `order<->stock` (both ways), the name of nodes as above
-(every link from or to them), `any` (one linked pair, drawn). Both sides of an arrow are names of nodes as above.
-Where services share one store, the store of each is that one.
+(one of them, drawn), `stock-store:primary` or `any-store:primary` (the primary at the start of the fault), `stock-store:copy` or
+`any-store:copy` (one of the other copies then). For a fault of links: `order->stock` (the connections that order's workers open
+to stock's), `order<->stock` (both ways), the name of nodes as above (every link from or to them), `any` (one linked pair, drawn).
+Both sides of an arrow are names of nodes as above. Where services share one store, the store of each is that one.
 """
 
 from collections.abc import Iterable
@@ -17,6 +17,9 @@ from protocols.errors import UsageError
 
 GROUPS = {"services": ("service",), "stores": ("store",), "all": ("service", "store", "broker", "elector")}
 DRAWN = {"any": ("service", "store", "broker", "elector"), "any-service": ("service",), "any-store": ("store",)}
+ROLES = ("primary", "copy")
+ANY_STORE = "any-store"
+ARROWS = ("<->", "->")
 AIMED = {"nodes": ("service", "store", "broker", "gateway", "elector"), "services": ("service",), "stores": ("store",)}
 
 
@@ -52,11 +55,17 @@ def check(runtime: Breakable, aim: Aim, targets: Iterable[str]) -> None:
                 links(runtime, (target,))
         elif target in DRAWN:
             _pool(runtime, target, AIMED[aim])
+        elif ":" in target:
+            _in_role(runtime, target)
         else:
             nodes(runtime, aim, (target,))
 
 
 def _drawn(runtime: Breakable, aim: Aim, target: str, rng: Random) -> str:
+    if ":" in target:
+        arrow = next((arrow for arrow in ARROWS if arrow in target), None)
+        sides = target.split(arrow) if arrow else [target]
+        return (arrow or "").join(_drawn_role(runtime, side, rng) if ":" in side else side for side in sides)
     if target not in (("any",) if aim == "links" else DRAWN):
         return target
     pool = _pairs(runtime) if aim == "links" else [node.name for node in _pool(runtime, target, AIMED[aim])]
@@ -77,8 +86,41 @@ def _pairs(runtime: Breakable) -> list[str]:
     return list(dict.fromkeys("<->".join(sorted(link)) for link in runtime.links()))
 
 
+def _drawn_role(runtime: Breakable, target: str, rng: Random) -> str:
+    names = _in_role(runtime, target)
+    if not names:
+        raise UsageError(f"{target!r} is empty now: the store has no primary")
+    return rng.choice(names)
+
+
+def _in_role(runtime: Breakable, target: str) -> list[str]:
+    """Return the nodes that are a store's primary, or its other copies, now. Raises `UsageError` for a store without copies."""
+    role = target.partition(":")[2]
+    if role not in ROLES:
+        raise UsageError(f"{role!r} of {target!r} is not one of: {', '.join(ROLES)}")
+    chosen = set(_names(runtime, target, AIMED["stores"]))
+    stores = [store for store in copies_by_store(runtime.nodes()).values() if chosen.issuperset(store)]
+    if not any(len(store) > 1 for store in stores):
+        raise UsageError(f"{target!r} is not a target here: the store has no copies")
+    primaries = set(runtime.primaries().values())
+    known = [store for store in stores if primaries.intersection(store)]
+    return [copy for store in known for copy in store if (copy in primaries) == (role == "primary")]
+
+
+def copies_by_store(all_nodes: Iterable[Node]) -> dict[str, list[str]]:
+    """Return the servers of each store, by its name."""
+    stores: dict[str, list[str]] = {}
+    for node in all_nodes:
+        if node.kind == "store":
+            stores.setdefault(f"{node.service}-store", []).append(node.name)
+    return stores
+
+
 def _names(runtime: Runtime, target: str, kinds: tuple[str, ...]) -> list[str]:
     all_nodes = runtime.nodes()
+    name, _, role = target.partition(":")
+    if role:  # all copies that may have it
+        target = "stores" if name == ANY_STORE else name
     matches = [node for node in all_nodes if node.name == target]
     if not matches and target in GROUPS:
         matches = [node for node in all_nodes if node.kind in GROUPS[target] and node.kind in kinds]

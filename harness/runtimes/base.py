@@ -1,6 +1,6 @@
 """The port of every runtime: its nodes, the faults that it can inject, and their undoing."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -70,7 +70,19 @@ class Runtime(Protocol):
 
 # ---------------------------------------------------------------- the capabilities for faults
 
-Capability = Literal["signals", "links", "messages", "clock", "failpoints", "log-tail", "dead-letters", "disk", "drain"]
+Capability = Literal[
+    "signals",
+    "links",
+    "messages",
+    "clock",
+    "failpoints",
+    "log-tail",
+    "dead-letters",
+    "disk",
+    "drain",
+    "copies",
+    "electors",
+]
 LinkId = tuple[str, str]
 """A directed link between two nodes, by name: the node that opens the connections, and the one that accepts them."""
 
@@ -87,6 +99,10 @@ class Rule:
     jitter_ms: float = 0.0
     reset: float = 0.0
     bytes_per_s: float = 0.0  # 0: no limit
+
+
+SECOND_ELECTOR = "elector-2"
+"""The name of the second elector at its ends of links. It is no node: it comes and goes with the fault `two-electors`."""
 
 
 class FaultOwnership:
@@ -183,7 +199,23 @@ class Drains(Protocol):
         """Send a node SIGTERM: a service answers its requests and ends; it starts again by the deployment's rule."""
 
 
-class Breakable(Runtime, NetworkFaults, ProcessFaults, StoreLogs, DeadLetters, Disks, Drains, Protocol):
+class Copies(Protocol):
+    """Stores of several copies, and their elector. Capability `copies`: the loss of a whole log; `electors`: a second elector."""
+
+    def primaries(self) -> Mapping[str, str]:
+        """Return the node that is the primary now, by the name of its store; empty without copies. It may block for a second."""
+
+    async def empty_store(self, name: str) -> str:
+        """Delete all data of a store server that is down; return the loss in words. Raises `EnvironmentFailure`."""
+
+    async def start_elector(self) -> None:
+        """Start a second elector, with a number of its own, or leave it alone if it runs. Raises `EnvironmentFailure`."""
+
+    async def stop_elector(self) -> None:
+        """Kill the second elector, if it runs."""
+
+
+class Breakable(Runtime, NetworkFaults, ProcessFaults, StoreLogs, DeadLetters, Disks, Drains, Copies, Protocol):
     """A runtime with faults. A fault of a kind that its `capabilities` lack is rejected before it begins."""
 
     holds: FaultOwnership

@@ -28,14 +28,17 @@ ELECTOR = "elector"
 NOBODY = ("127.0.0.1", "1")
 """The primary of a follower of nobody: nobody listens at this port."""
 
-SAFEGUARDS = (
-    Safeguard("confirm", "a bundle counts only if a second copy has it", "a failover loses what was acknowledged"),
-    Safeguard("write-with-reads", "a bundle of reads ends with a write", "a primary that was replaced answers with old data"),
-    Safeguard("refuse-other-epoch", "a bundle names its epoch", "a bundle counts that a failover has split, and lost"),
-    Safeguard("majority", "an elector acts on two copies at least", "two primaries at once"),
-    Safeguard("revoke", "copies are taken from the old primary before the choice", "it confirms what the choice did not see"),
-    Safeguard("compare", "the copy with the most becomes primary", "a failover loses what was acknowledged"),
-    Safeguard("promise", "a copy refuses a ballot smaller than one before", "two electors undo each other's work"),
-    Safeguard("follow-nobody", "a server starts as a follower of nobody", "a primary that comes back empty empties its copies"),
+SAFEGUARDS = tuple(
+    Safeguard(*rule, searched=False)
+    for rule in (
+        ("confirm", "a bundle counts only if a second copy has it", "a failover loses what was acknowledged"),
+        ("write-with-reads", "a bundle of reads ends with a write", "a primary that was replaced answers with old data"),
+        ("refuse-other-epoch", "a bundle names its epoch", "a bundle counts that a failover has split, and lost"),
+        ("majority", "an elector acts on two copies at least", "two primaries at once"),
+        ("revoke", "copies are taken from the old primary before the choice", "it confirms writes that the choice has missed"),
+        ("compare", "the copy with the most becomes primary", "a failover loses what was acknowledged"),
+        ("promise", "a copy refuses a ballot smaller than one before", "two electors undo each other's work"),
+        ("follow-nobody", "a server starts as a follower without a primary", "a primary that is empty empties its copies"),
+    )
 )  # fmt: skip
 """The rules above, by name. They matter for a store with copies only."""

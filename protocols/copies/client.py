@@ -5,13 +5,12 @@ primary:    executes           counts, or refuses   answers when another copy ha
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from protocols.copies.bundles import Bundles, Unconfirmed
 from protocols.copies.elector import Silent, View
 from protocols.copies.server import ServerCopy
-from protocols.core import Command
 from protocols.ports import Clock
 from protocols.service.codec import decode_result
 from protocols.service.store import ValkeyStore, packed_call
@@ -38,9 +37,7 @@ class CopiedStore(ValkeyStore):
         names = {(address.host, address.port): str(number) for number, address in enumerate(addresses)}
         self._copies = {address: ServerCopy(names[address.host, address.port], address, names) for address in addresses}
         self._epoch = 0
-        self._bundles: deque[tuple[int, list[Any]]] = deque()
-        self._confirms = enabled("confirm")
-        self._ends_with_write = enabled("write-with-reads")
+        self._bundles = Bundles(enabled)
 
     async def _open(self, on_lost: OnLost) -> ValkeyConnection:
         """Connect to the primary of the largest epoch; one that was replaced, and does not know it yet, confirms nothing."""
@@ -57,29 +54,22 @@ class CopiedStore(ValkeyStore):
         return await ValkeyConnection.open(self._address, self._on_reply, on_lost, self._set_up, REPLY_WITHIN_S)
 
     def _write(self, connection: ValkeyConnection, packed: bytes, count: int) -> None:
-        ends = [WAIT]
-        if self._ends_with_write:
-            ends.insert(0, packed_call(Command("bundle_end", (self._epoch,)), self._clock.now_us() // 1000))
-        size = count + len(ends)
-        self._bundles.append((size, []))
-        connection.write(packed + b"".join(ends), size)
+        now_ms = self._clock.now_us() // 1000
+        ends = [*(packed_call(end, now_ms) for end in self._bundles.begin(count, self._epoch)), WAIT]
+        connection.write(packed + b"".join(ends), count + len(ends))
 
     def _on_reply(self, reply: Any) -> None:
         """Keep a reply until its bundle is confirmed; one that is not ends the connection, and all of it is unknown."""
-        size, replies = self._bundles[0]
-        replies.append(reply)
-        if len(replies) < size:
-            return
-        self._bundles.popleft()
-        copies = replies.pop()
-        if self._ends_with_write:
-            end = replies.pop()
-            if type(end) is not bytes or decode_result(end)[0] != "ok":
-                raise ServerError(f"the primary has another epoch than {self._epoch}: {end!r:.100}")
-        if self._confirms and not (type(copies) is int and copies):
-            raise ServerError("no other copy of the store has confirmed the commands")
+        try:
+            replies = self._bundles.take(reply, _in_epoch)
+        except Unconfirmed as error:
+            raise ServerError(str(error)) from None
         for one in replies:
             super()._on_reply(one)
+
+
+def _in_epoch(end: Any) -> bool:
+    return type(end) is bytes and decode_result(end)[0] == "ok"
 
 
 async def _looked_at(copy: ServerCopy) -> View | None:

@@ -193,6 +193,7 @@ class Elector:
         # The hold is exclusive, so no other elector acts between the look and the promise.
         await self._refuse_smaller(hold, ballot)
         if self._enabled("revoke"):
+            # First: with the promise a server writes down its role at the next start, which must be to follow nobody.
             await hold.detach()
         await hold.promise(ballot)
         return await hold.look()

@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 
+from protocols import copies
 from protocols.claims import Claims, Safeguard
 from protocols.core import Config, Layout, Protocol, Role
 from protocols.lua_atomic import commands, machine
@@ -51,7 +52,7 @@ PROTOCOL = Protocol(
     commands={**shop_commands.COMMANDS, **commands.COMMANDS},
     library=(files("protocols.lua_atomic") / "commands.lua").read_text("utf-8"),
     claims=claims,
-    safeguards=(*SAFEGUARDS, *keyed.SAFEGUARDS),
+    safeguards=(*SAFEGUARDS, *keyed.SAFEGUARDS, *copies.SAFEGUARDS),
     options=(),
     layout=Layout.SHARED,
 )

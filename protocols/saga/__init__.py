@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 
+from protocols import copies
 from protocols.claims import Claims, Option, Safeguard
 from protocols.core import Config, Protocol, Role, StateKind
 from protocols.saga import commands, machine
@@ -99,7 +100,7 @@ PROTOCOL = Protocol(
         "compensating": frozenset({StateKind.OPEN}),
         FENCED: frozenset({StateKind.FENCES}),
     },
-    safeguards=(*SAFEGUARDS, *keyed.SAFEGUARDS, keyed.REJECT_DECIDED),
+    safeguards=(*SAFEGUARDS, *keyed.SAFEGUARDS, keyed.REJECT_DECIDED, *copies.SAFEGUARDS),
     options=(
         Option(
             "reply",

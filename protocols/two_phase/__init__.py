@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
+from protocols import copies
 from protocols.claims import SEES_OWN_WRITES, Claims, Option, Safeguard
 from protocols.core import Config, Protocol, Role, StateKind
 from protocols.shop import commands as shop_commands
@@ -139,7 +140,7 @@ PROTOCOL = Protocol(
         (files("protocols.two_phase") / f"{name}.lua").read_text("utf-8") for name in ("escrow", "locks", "commands")
     ),
     claims=claims,
-    safeguards=(*SAFEGUARDS, *keyed.SAFEGUARDS, keyed.REJECT_DECIDED),
+    safeguards=(*SAFEGUARDS, *keyed.SAFEGUARDS, keyed.REJECT_DECIDED, *copies.SAFEGUARDS),
     options=(
         Option(
             "locks",

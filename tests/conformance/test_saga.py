@@ -7,6 +7,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from protocols import copies
 from protocols.claims import Safeguard
 from protocols.core import Command, Config
 from protocols.saga import PROTOCOL
@@ -162,7 +163,10 @@ def test_corners(server: redis.Redis, name: str) -> None:
     run(server, PROTOCOL.configure(), [*ACCOUNTS, *FILLED, *CORNERS[name]], PROTOCOL)
 
 
-@pytest.mark.parametrize("safeguard", PROTOCOL.safeguards, ids=lambda safeguard: safeguard.name)
+OWN_SAFEGUARDS = [safeguard for safeguard in PROTOCOL.safeguards if safeguard not in copies.SAFEGUARDS]
+
+
+@pytest.mark.parametrize("safeguard", OWN_SAFEGUARDS, ids=lambda safeguard: safeguard.name)
 def test_corners_without_a_safeguard(server: redis.Redis, safeguard: Safeguard) -> None:
     config = PROTOCOL.configure(dict(safeguard.under), (safeguard.name,))
     for name, corner in CORNERS.items():

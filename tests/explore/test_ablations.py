@@ -12,7 +12,7 @@ PAGE = (Path(__file__).parents[2] / "docs/ablations.md").read_text("utf-8")
 
 def page_cells(row: AblationRow) -> list[str]:
     """Return the row's cells on the page."""
-    section = PAGE.partition(f"\n## {row.protocol}\n")[2].partition("\n## ")[0]
+    section = PAGE.partition(f"\n## {row.section}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith(f"| `{row.safeguard.name}`:")]
     assert len(lines) == 1, "`make docs` writes the page anew"
     return lines[0].strip("| ").split(" | ")
@@ -23,7 +23,7 @@ LONG = {"deadlock-policy", "begin-once", "refuse-stale", "escrow-guard", "recall
 ROWS = [
     pytest.param(
         row,
-        id=f"{row.protocol}-{row.safeguard.name}",
+        id=f"{row.section}-{row.safeguard.name}",
         marks=[pytest.mark.slow] if row.protocol == "saga" or row.safeguard.name in LONG else [],
     )
     for row in rows()

@@ -12,7 +12,7 @@ from harness.explore.space import NodeState
 from protocols.two_phase import PROTOCOL
 
 WITHOUT_ONE = tuple(replace(ALL, **{one.name: False}) for one in fields(Reductions))
-SAFEGUARDS = [safeguard.name for safeguard in PROTOCOL.safeguards]
+SAFEGUARDS = [safeguard.name for safeguard in PROTOCOL.safeguards if safeguard.searched]
 BOTH_AT_ONCE, SHARED_BY_ONE, IN_TURN = cases(1, 2)  # one participant: small enough for a search without any reduction
 
 

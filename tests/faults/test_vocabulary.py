@@ -44,7 +44,42 @@ class Paper:
         return protocol, protocol.configure()
 
 
-ALL = ("signals", "links", "messages", "clock", "failpoints", "log-tail", "dead-letters", "disk", "drain")
+class Copied(Paper):
+    """The same runtime with three copies of each store. `replaced`: the store whose primary is not known now."""
+
+    replaced = ""
+
+    def nodes(self) -> tuple[Node, ...]:
+        others = [node for node in super().nodes() if node.kind != "store"]
+        stores = [
+            Node(f"{service}-store-{at}", "store", service, at, "", "running")
+            for service in ("order", "stock")
+            for at in (1, 2, 3)
+        ]
+        return (*stores, *others, Node("elector", "elector", "", 7, "", "running"))
+
+    def links(self) -> tuple[tuple[str, str], ...]:
+        names = [node.name for node in self.nodes() if node.kind == "store"]
+        return tuple((one, other) for one in ["elector", *names] for other in names if one != other)
+
+    def primaries(self) -> dict[str, str]:
+        known = {"order-store": "order-store-2", "stock-store": "stock-store-1"}
+        return {name: primary for name, primary in known.items() if name != self.replaced}
+
+
+ALL = (
+    "signals",
+    "links",
+    "messages",
+    "clock",
+    "failpoints",
+    "log-tail",
+    "dead-letters",
+    "disk",
+    "copies",
+    "electors",
+    "drain",
+)
 
 
 def refusal(kind: str, *names: str, runtime: Paper | None = None, **settings: object) -> str | None:
@@ -56,11 +91,12 @@ def test_every_kind_has_its_name_of_the_table_and_a_summary() -> None:
     assert list(faults.KINDS) == [
         *("crash", "crash-at", "restart", "pause", "partition", "delay", "loss"),
         *("slow", "lost-tail", "power-cut", "skew", "duplicate", "reorder"),
-        *("poison", "disk-full"),
+        *("poison", "disk-full", "slow-copy", "stale-primary", "empty-restart", "two-electors"),
     ]
     for name, kind in faults.KINDS.items():
         assert (kind.name, bool(kind.summary), bool(kind.needs)) == (name, True, True)
-        assert refusal(name) is None, "its defaults can be injected where everything can"
+        copied = Copied(*ALL) if kind.needs & {"copies", "electors"} else None
+        assert refusal(name, runtime=copied) is None, "its defaults can be injected where everything can"
         made = faults.fault(name)
         assert made.targets == kind.default
         assert set(made.settings) == {setting.name for setting in kind.settings}
@@ -186,6 +222,44 @@ def test_any_is_drawn_from_the_seed_among_the_targets_of_the_fault() -> None:
     assert drawn("stores", "any") == drawn("nodes", "any-store") == stores
     assert "order-1<->stock-2" in drawn("links", "any")
     assert drawn("nodes", "stock-1") == {"stock-1"}
+
+
+def test_a_role_is_that_of_the_moment() -> None:
+    runtime: Any = Copied(*ALL)
+
+    def drawn(name: str) -> set[str]:
+        return {targets.draw(runtime, "nodes", (name,), Random(seed))[0] for seed in range(60)}
+
+    assert drawn("stock-store:primary") == {"stock-store-1"}
+    assert drawn("order-store:copy") == {"order-store-1", "order-store-3"}
+    assert drawn("any-store:primary") == {"order-store-2", "stock-store-1"}
+    assert drawn("elector<->stock-store:primary") == {"elector<->stock-store-1"}
+    assert "elector" in drawn("any")
+    runtime.replaced = "stock-store"
+    assert drawn("any-store:primary") == {"order-store-2"}
+    with pytest.raises(UsageError, match="the store has no primary"):
+        drawn("stock-store:copy")
+
+
+def test_the_name_of_a_store_stands_for_its_copies() -> None:
+    runtime: Any = Copied(*ALL)
+    assert [node.name for node in targets.nodes(runtime, "stores", ("stock-store",))] == [
+        f"stock-store-{at}" for at in (1, 2, 3)
+    ]
+    assert len(targets.links(runtime, ("elector->stock-store",))) == 3
+
+
+@pytest.mark.parametrize(
+    ("runtime", "target", "words"),
+    [
+        (Paper(*ALL), "stock-store:primary", "the store has no copies"),
+        (Copied(*ALL), "stock-store:leader", "'leader' of 'stock-store:leader' is not one of: primary, copy"),
+        (Copied(*ALL), "cart-store:primary", "no target 'cart-store'"),
+        (Copied(*ALL), "order-1:primary", "is not a target of this fault"),
+    ],
+)
+def test_a_role_that_no_node_has_is_rejected(runtime: Paper, target: str, words: str) -> None:
+    assert words in (refusal("stale-primary", target, runtime=runtime) or "")
 
 
 def test_the_failpoints_of_two_phase_commit() -> None:

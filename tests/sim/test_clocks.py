@@ -88,7 +88,7 @@ def test_an_age_of_another_clock_decides_the_order_and_not_the_duration_of_waits
     """A lock of a branch from the far future or past is free as soon as its transaction has ended."""
 
     async def play(shop: Simulation) -> None:
-        twin, now = shop._servers["stock"].twin, shop.world.now_us() // 1000
+        twin, now = shop._stores["stock"].servers[0].twin, shop.world.now_us() // 1000
         async with shop.client(2 * PATIENCE_S) as client:
             for age in (1, 10 * now * 1000):
                 bought = await stocked(client)

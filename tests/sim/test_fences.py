@@ -76,7 +76,7 @@ def test_a_participant_remembers_instances_and_not_lives(protocol: str, options:
         lives = sum(process.life for process in shop._processes["order"])
         assert lives >= KILLS
         for service in ("stock", "payment"):
-            kept = remembered(shop._servers[service].twin.tables)
+            kept = remembered(shop._stores[service].servers[0].twin.tables)
             assert kept["horizon"] <= workers
             assert kept["lives:"] <= workers
             assert kept["fence:"] <= LAST

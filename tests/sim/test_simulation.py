@@ -19,6 +19,7 @@ from harness.runtimes.base import Rule
 from harness.runtimes.sim.simulation import Simulation
 from harness.workload.client import Response
 from harness.workload.session import NO_SUCH_THING
+from protocols.copies import COPIES
 from protocols.two_phase.machine import Commit
 from tests.runtimes import EVERY_PROTOCOL
 from tests.sim.conftest import examined, plan_of, simulate
@@ -158,7 +159,7 @@ def test_every_fault_can_be_injected_and_healed(kind: str) -> None:
             assert await shop.unfinished() == []
             assert (await client.call("checkout", bought[2])).outcome == "ok"
 
-    simulate(play)
+    simulate(play, copies=COPIES if faults.KINDS[kind].needs & {"copies", "electors"} else 1)
 
 
 def test_a_store_that_is_down_lists_no_unfinished_transactions() -> None:

@@ -28,6 +28,8 @@ LISTED = (
     "hot-item",
     "everything",
     "set-anew",
+    "failover",
+    "split-bundle",
 )
 FAILPOINTS = ("order:a", "order:b", "order:c", "order:d", "stock:a", "stock:b", "payment:a", "payment:b")
 

@@ -1,6 +1,6 @@
 """The faults that need more than a node's processes: not available in a shop that somebody else has started."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from random import Random
 from typing import NoReturn
 
@@ -39,6 +39,18 @@ class NodeFaultsOnly:
 
     async def free_disk(self, name: str) -> None:
         del name
+
+    def primaries(self) -> Mapping[str, str]:
+        return {}
+
+    async def empty_store(self, name: str) -> str:
+        _reject(f"the data of {name}")
+
+    async def start_elector(self) -> None:
+        _reject("an elector")
+
+    async def stop_elector(self) -> None:
+        """Do nothing: there is none."""
 
     async def inject_poison(self, service: str, name: str) -> Sequence[str]:
         _reject(f"poison for {service}", name)

@@ -49,12 +49,16 @@ class _Line:
 class SimulatedNetwork:
     """All links of a simulation. A packet is the call at its arrival. While the network is `rough`, some are slow or lost."""
 
-    def __init__(self, world: World, link_ids: Iterable[LinkId]) -> None:
+    def __init__(self, world: World, link_ids: Iterable[LinkId] = ()) -> None:
         self.world = world
         self.rough = True
         self._lines = {link_id: _Line() for link_id in link_ids}
         self._rng = world.stream("network")
         self._numbers = itertools.count()
+
+    def add(self, link_ids: Iterable[LinkId]) -> None:
+        """Add links."""
+        self._lines.update((link_id, _Line()) for link_id in link_ids)
 
     @property
     def link_ids(self) -> tuple[LinkId, ...]:

@@ -22,8 +22,7 @@ from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.sim.links import BrokeredLink, SimLink
 from harness.runtimes.sim.machine import Machine
 from harness.runtimes.sim.network import SimulatedNetwork
-from harness.runtimes.sim.server import Server
-from harness.runtimes.sim.store import SimStore
+from harness.runtimes.sim.stores import ServerSet
 from harness.runtimes.sim.world import World
 from protocols.core import Config, Protocol
 from protocols.service.codec import BadMessage, Codec
@@ -88,7 +87,7 @@ class Surroundings:
     spec: Spec
     protocol: Protocol
     config: Config
-    servers: Mapping[str, Server]
+    stores: Mapping[str, ServerSet]
     lasting: Callable[[str], Faults]
     instances: dict[str, list["Process"]] = field(default_factory=dict)
     dead_letters: dict[bytes, None] = field(default_factory=dict)
@@ -119,7 +118,7 @@ class Process(Machine):
     def __init__(self, name: str, service: str, number: int, surroundings: Surroundings) -> None:
         super().__init__(surroundings.world, name, "service", service, number, surroundings.spec.respawn_after_s)
         self._surroundings = surroundings
-        self._server = surroundings.servers[service]
+        self._servers = surroundings.stores[service]
         self._numbers = itertools.count()
         self._open: dict[int, Callable[[Answer | None], None]] = {}
         self._tasks = Background()
@@ -132,14 +131,11 @@ class Process(Machine):
         surroundings, world, life = self._surroundings, self.world, self.life
         rng = world.stream(f"process:{self.name}:{life}")
         clock = SimClock(self)
-        link_id: LinkId = (self.name, self._server.name)
 
         def enter(call: Callable[[], None]) -> None:
             self.enter(life, call)
 
-        self._store = SimStore(
-            world, surroundings.network, link_id, self._server, enter, clock, surroundings.limit_ms, rng
-        )
+        self._store = self._servers.connect(surroundings.network, self.name, enter, clock, surroundings.limit_ms, rng)
         kind = BrokeredLink if transport(surroundings.spec.transport).broker else SimLink
         link = kind(self, life, surroundings.network, surroundings.instances)
         ports = ServicePorts(

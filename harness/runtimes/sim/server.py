@@ -8,6 +8,7 @@ full disk and has it in memory only, and rejects all others (MISCONF) until it c
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
+from typing import NamedTuple
 
 from harness.runtimes.sim.machine import Machine
 from harness.runtimes.sim.world import World
@@ -18,6 +19,13 @@ from protocols.store.twin import Twin
 
 SYNC_EVERY_S = 1.0
 SYNC_TAKES_S = 0.001  # with `always`, between the effect of a command and its reply
+
+
+class Write(NamedTuple):
+    """A command in a log, with its time. Copies of a store share the object, so it marks one place of one history."""
+
+    now_ms: int
+    command: Command
 
 
 class Server(Machine):
@@ -35,15 +43,16 @@ class Server(Machine):
         config: Config,
         durability: str,
         on_failure: Callable[[Command, str], None] = lambda _, __: None,
+        name: str = "",
     ) -> None:
-        super().__init__(world, f"{service}-store", "store", service, number, respawn_s)
+        super().__init__(world, name or f"{service}-store", "store", service, number, respawn_s)
         self._protocol = protocol
         self._config = config
         self._on_failure = on_failure
         self._always = durability == "always"
-        self._log: list[tuple[float, int, Command]] = []
+        self._log: list[tuple[float, Write]] = []  # with the seconds at which this server executed it
         self._survived = 0  # the commands that a former power cut has left, which are on the disk
-        self.twin = Twin(protocol, config)
+        self.twin = self.new_twin()
         self.full = False
         self._unwritten: int | None = (
             None  # from this command on the log is in memory only, and every further one is rejected
@@ -78,7 +87,6 @@ class Server(Machine):
             return None
         if self.full:
             self._unwritten = len(self._log)
-        self._log.append((self.world.loop.time(), now_ms, command))
         self.world.trace.add(self.name, f"{command.name} {command.args[0] if command.args else ''}")
         try:
             return self.twin.run(command, now_ms)
@@ -86,6 +94,16 @@ class Server(Machine):
             why = f"{type(error).__name__}: {error}"
             self._on_failure(command, why)
             raise StoreFault(why) from error
+        finally:
+            self.executed(Write(now_ms, command))
+
+    def executed(self, write: Write) -> None:
+        """Add a command to the log."""
+        self._log.append((self.world.loop.time(), write))
+
+    def new_twin(self) -> Twin:
+        """Return an empty store."""
+        return Twin(self._protocol, self._config)
 
     def died(self) -> None:
         if self._unwritten is not None:
@@ -98,7 +116,7 @@ class Server(Machine):
         """Drop some or all of the commands that were not certainly on disk; return the loss in words. The server is down."""
         lasts_s = SYNC_TAKES_S if self._always else SYNC_EVERY_S
         now_s = self.world.loop.time()
-        certain = sum(at_s <= now_s - lasts_s for at_s, _, _ in self._log)
+        certain = sum(at_s <= now_s - lasts_s for at_s, _ in self._log)
         kept = self._survived = rng.randint(max(certain, self._survived), len(self._log))
         lost = self._lose(kept)
         return f"lost the last {lost} of {kept + lost} commands"
@@ -107,9 +125,9 @@ class Server(Machine):
         """Drop all commands but the first `kept`; return how many were dropped."""
         lost = len(self._log) - kept
         del self._log[kept:]
-        self.twin = Twin(self._protocol, self._config)
-        for _, now_ms, command in self._log:
+        self.twin = self.new_twin()
+        for _, write in self._log:
             with suppress(Exception):  # a command that fails here failed the first time as well
-                self.twin.run(command, now_ms)
+                self.twin.run(write.command, write.now_ms)
         self.world.trace.add(self.name, f"lost {lost} commands")
         return lost

@@ -2,21 +2,24 @@
 
 import asyncio
 import itertools
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
 
 from harness.errors import EnvironmentFailure
-from harness.runtimes.base import Capability, FaultOwnership, LinkId, Node, Rule
+from harness.runtimes.base import SECOND_ELECTOR, Capability, FaultOwnership, LinkId, Node, Rule
 from harness.runtimes.deployment.injected_faults import InjectedFaults
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.sim.client import SimClient
+from harness.runtimes.sim.copy_server import CopyServer
+from harness.runtimes.sim.elector import simulated_electors
 from harness.runtimes.sim.links import post
 from harness.runtimes.sim.loop import VirtualLoop
 from harness.runtimes.sim.machine import Machine
 from harness.runtimes.sim.network import SimulatedNetwork
 from harness.runtimes.sim.process import Died, Process, Surroundings
 from harness.runtimes.sim.server import Server
+from harness.runtimes.sim.stores import ServerSet, simulated_stores
 from harness.runtimes.sim.world import World
 from protocols.core import Command, Config, Protocol
 from protocols.registry import load
@@ -29,6 +32,7 @@ UP_WITHIN_S = 30.0
 ALWAYS: frozenset[Capability] = frozenset(
     {"signals", "links", "messages", "clock", "failpoints", "log-tail", "disk", "drain"}
 )
+COPIED: frozenset[Capability] = frozenset({"copies", "electors"})
 BROKERED: frozenset[Capability] = frozenset({"dead-letters"})
 
 
@@ -46,29 +50,17 @@ class Simulation:
         limit_ms = round(spec.time_limit_s * 1000)
         self._config = self._protocol.configure(spec.options, spec.ablate, timing_for(limit_ms))
         names = {service: [f"{service}-{n + 1}" for n in range(spec.workers)] for service in SERVICES}
-        owners = {service: self._protocol.store_of(service) for service in SERVICES}
-        servers = {
-            owner: Server(
-                self.world,
-                owner,
-                number,
-                spec.respawn_after_s,
-                self._protocol,
-                self._config,
-                spec.durability,
-                self._on_failure,
-            )
-            for number, owner in enumerate(dict.fromkeys(owners.values()), start=1)
-        }
-        self._servers = {service: servers[owner] for service, owner in owners.items()}
-        self._network = SimulatedNetwork(self.world, _link_ids(names, self._servers))
+        self._network = SimulatedNetwork(self.world)
+        self._stores = simulated_stores(spec, self._protocol, self._config, self._network, self._on_failure)
+        electors = simulated_electors(spec, self._config, self._network, self._stores.values())
+        self._network.add(_link_ids(names, self._stores))
         surroundings = self._surroundings = Surroundings(
             self.world,
             self._network,
             spec,
             self._protocol,
             self._config,
-            self._servers,
+            self._stores,
             self._wanted.lasting,
             defects=self.defects,
         )
@@ -81,7 +73,9 @@ class Simulation:
             Machine(self.world, name, "gateway", "", next(numbers), spec.respawn_after_s) for name in fronts
         ]
         processes = [process for instances in self._processes.values() for process in instances]
-        machines = (*servers.values(), *processes, *self._gateways)
+        servers = [server for store in dict.fromkeys(self._stores.values()) for server in store.servers]
+        self._second_elector = electors[1] if electors else None
+        machines = (*servers, *processes, *self._gateways, *electors[:1])
         self._machines: dict[str, Machine] = {machine.name: machine for machine in machines}
         loop.set_exception_handler(self._defect)
 
@@ -100,6 +94,9 @@ class Simulation:
         for machine in self._machines.values():
             machine.boot()
         await self._serving(self._machines.values())
+        async with asyncio.timeout(UP_WITHIN_S):
+            while not all(store.primary for store in self._stores.values()):
+                await asyncio.sleep(0.05)
 
     async def down(self) -> None:
         """Raise `EnvironmentFailure` with the first defect of a service, if there was one."""
@@ -135,13 +132,13 @@ class Simulation:
     @property
     def capabilities(self) -> frozenset[Capability]:
         dead_letters = BROKERED if transport(self._surroundings.spec.transport).broker else frozenset[Capability]()
-        return ALWAYS | dead_letters
+        return ALWAYS | dead_letters | (COPIED if self._second_elector else frozenset())
 
     def revive(self, name: str) -> None:
         self._machine(name).revive()
 
     def links(self) -> tuple[LinkId, ...]:
-        return self._network.link_ids
+        return tuple(link_id for link_id in self._network.link_ids if link_id[0] != SECOND_ELECTOR)
 
     def apply_rule(self, by: Hashable, links: Iterable[LinkId], rule: Rule, rng: Random) -> None:
         self._network.apply_rule(by, links, rule, rng)
@@ -167,6 +164,23 @@ class Simulation:
     async def free_disk(self, name: str) -> None:
         self._server(name).free_disk()
 
+    def primaries(self) -> Mapping[str, str]:
+        stores = [store for store in self._stores.values() if store.copies]
+        return {store.name: store.primary.name for store in stores if store.primary is not None}
+
+    async def empty_store(self, name: str) -> str:
+        server = self._server(name)
+        assert isinstance(server, CopyServer)
+        return f"{name}: {server.wipe()}"
+
+    async def start_elector(self) -> None:
+        assert self._second_elector is not None
+        self._second_elector.revive()
+
+    async def stop_elector(self) -> None:
+        if self._second_elector is not None:
+            self._second_elector.kill(stay_down=True)
+
     async def inject_poison(self, service: str, name: str) -> Sequence[str]:
         made = poison.messages(self._protocol, self._config, service, name)
         for body in made.values():
@@ -182,6 +196,7 @@ class Simulation:
             if isinstance(machine, Server):
                 machine.free_disk()
             machine.revive()
+        await self.stop_elector()
         self._network.remove_all_rules()
         self._network.calm()
         self._apply_faults(self._wanted.clear())
@@ -195,10 +210,15 @@ class Simulation:
         """
         rows = []
         now_ms = self.world.now_us() // 1000
-        for service, server in self._servers.items():
-            if server.state != "running" or not any(process.state == "running" for process in self._processes[service]):
+        for service, store in self._stores.items():
+            server = store.primary
+            if (
+                server is None
+                or server.state != "running"
+                or not any(process.state == "running" for process in self._processes[service])
+            ):
                 raise EnvironmentFailure(f"the {service} service does not answer")
-            if server.service != service:
+            if store.service != service:
                 continue  # the store is another service's, and read there
             rows += [
                 {"txn": txn, "service": service, "state": state, "subject": subject, "since_ms": max(0, now_ms - since)}
@@ -242,10 +262,11 @@ class Simulation:
             self.defects.append(f"{type(error).__name__}: {error}")
 
 
-def _link_ids(names: dict[str, list[str]], servers: dict[str, Server]) -> list[LinkId]:
-    """Return the links: from each process to the other services' processes and to the store with its data."""
+def _link_ids(names: Mapping[str, list[str]], stores: Mapping[str, ServerSet]) -> list[LinkId]:
+    """Return the links: from each process to the other services' processes and to the servers of its store; those of copies."""
     services = [(service, name) for service, processes in names.items() for name in processes]
     return [
         *((name, other) for service, name in services for whose, other in services if whose != service),
-        *((name, servers[service].name) for service, name in services),
+        *((name, server.name) for service, name in services for server in stores[service].servers),
+        *(link for store in dict.fromkeys(stores.values()) for link in store.links()),
     ]

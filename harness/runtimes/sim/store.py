@@ -12,11 +12,12 @@ from protocols.service.store_queue import Entry, StoreQueue
 from protocols.store.tables import Result
 
 RECONNECT_S = 0.02
-ANSWER_WITHIN_S = 3.0
 
 
 class SimStore(StoreQueue):
     """The `StoreQueue` of one life of a process. `enter` has an event happen to that life, as long as it lasts."""
+
+    answer_within_s = 3.0
 
     def __init__(
         self,
@@ -41,15 +42,13 @@ class SimStore(StoreQueue):
         self._over = False
         self._answered = 0
         self._watching = False
-        network.connections(link_id).append(self._broken)
-        server.connections.append(self._server_gone)
+        self._listen()
         self._connect()
 
     def abandon(self) -> None:
         """End the connection with its process. The commands under way may still arrive."""
         self._over = True
-        self._network.connections(self._link_id).remove(self._broken)
-        self._server.connections.remove(self._server_gone)
+        self._stop_listening()
         self._hang_up(server_gone=False)
 
     def _wake(self) -> None:
@@ -59,6 +58,14 @@ class SimStore(StoreQueue):
                 self._transmit(entry)
 
     # ------------------------------------------------------------ the connection
+
+    def _listen(self) -> None:
+        self._network.connections(self._link_id).append(self._broken)
+        self._server.connections.append(self._server_gone)
+
+    def _stop_listening(self) -> None:
+        self._network.connections(self._link_id).remove(self._broken)
+        self._server.connections.remove(self._server_gone)
 
     def _connect(self) -> None:
         if self._over or self._pipes:
@@ -149,11 +156,11 @@ class SimStore(StoreQueue):
             entry.then(result)
 
     def _watch(self) -> None:
-        """Reset the connection unless a result comes within `ANSWER_WITHIN_S`: a paused server keeps it open for ever."""
+        """Reset the connection unless a result comes within `answer_within_s`: a paused server keeps it open for ever."""
         if not self._watching:
             self._watching = True
             answered = self._answered
-            self._world.later(ANSWER_WITHIN_S, lambda: self._look(answered))
+            self._world.later(self.answer_within_s, lambda: self._look(answered))
 
     def _look(self, answered: int) -> None:
         self._watching = False
