@@ -35,6 +35,8 @@ class RunSection(msgspec.Struct, frozen=True):
     respawn_after_s: float
     must_hold: tuple[str, ...]
     copies: int = 1
+    gateways: int = 1
+    clients_repeat: bool = False
 
 
 class RunRecord(msgspec.Struct, frozen=True):
@@ -109,6 +111,8 @@ def _plan(record: RunRecord) -> Plan:
         durability=record.durability,
         workers=run.workers,
         copies=run.copies,
+        gateways=run.gateways,
+        clients_repeat=run.clients_repeat,
         time_limit_s=run.time_limit_s,
         respawn_after_s=run.respawn_after_s,
         must_hold=run.must_hold,

@@ -42,7 +42,7 @@ def test_it_holds(capsys: pytest.CaptureFixture[str]) -> None:
     alone = ["one checkout", "one checkout without credit"]
     assert [line.split("  ")[0] for line in lines[1:5]] == [*alone, *(f"{case}, two instances" for case in alone)]
     assert lines[-1] == "verdict: holds: every reachable state was seen"
-    assert err.splitlines()[0] == "2pc: 7 cases, 2 participants, crashes: 2"
+    assert err.splitlines()[0] == "2pc: 8 cases, 2 participants, crashes: 2"
     assert err.splitlines()[-1].startswith("next: ")
     assert not Path("wdm-runs").exists()
 

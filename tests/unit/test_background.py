@@ -253,7 +253,7 @@ async def test_retries_that_fail_are_unknown_for_every_waiting_client(monkeypatc
     async with asyncio.timeout(5):
         assert (await stays).outcome is None
     assert [str(error) for error in received] == ["killed"]
-    assert not retrier._waiting
+    assert not retrier._under_way
 
 
 # ---------------------------------------------------------------- around the shop
