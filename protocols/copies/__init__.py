@@ -1,8 +1,8 @@
 """Three copies of each store, of which any one may die: `copies` beside `workers`.
 
-One copy is the primary. A client of the store sends its commands in bundles, and hands on a bundle's results only when another
-copy has it too (`client.py`). An elector chooses the primary (`elector.py`): it revokes, compares, and establishes. The rules,
-each of them a safeguard:
+One copy is the primary. A client of the store sends its commands in bundles, and uses the results of a bundle only when another
+copy has it too (`protocols.service.copies.client`). An elector chooses the primary (`elector.py`): it revokes, compares, and
+establishes. The rules, each of them a safeguard:
 
 1. `confirm`: a bundle counts only if a second copy has it (WAIT answers 1 or more). Before, its results go to nobody.
 2. `write-with-reads`: a bundle of reads ends with a write as well. WAIT asks for the last write of the connection, so behind

@@ -12,10 +12,10 @@ import aiohttp
 import structlog
 from yarl import URL
 
-from protocols.copies.client import CopiedStore
 from protocols.ports import LoopClock
 from protocols.registry import load
 from protocols.service.codec import Codec
+from protocols.service.copies.client import CopiedStore
 from protocols.service.faults import FaultInjector
 from protocols.service.links import transport
 from protocols.service.lua_library import source

@@ -7,7 +7,7 @@ import pytest
 from harness.runtimes.deployment.copies import roles
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.docker.deployment import DockerDeployment
-from protocols.copies.server import PROMISE
+from protocols.service.copies.server import PROMISE
 from tests.docker.test_hardening import loose
 from tests.runtimes import need_docker
 

@@ -77,7 +77,7 @@ class StorePlanner:
             service="",
             url=f"http://{HOST}:{port}",
             port=port,
-            command=(sys.executable, "-P", "-m", "protocols.copies"),
+            command=(sys.executable, "-P", "-m", "protocols.service.copies"),
             environment={
                 **self._shared,
                 "WDM_COPIES": json.dumps(copies),

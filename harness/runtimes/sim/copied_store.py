@@ -1,4 +1,4 @@
-"""A service's connection to its simulated store with copies, by the rules of `protocols.copies.client.CopiedStore`."""
+"""A service's connection to its simulated store with copies, by the rules of `protocols.service.copies.client.CopiedStore`."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

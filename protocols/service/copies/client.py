@@ -10,9 +10,9 @@ from typing import Any
 
 from protocols.copies.bundles import Bundles, Unconfirmed
 from protocols.copies.elector import Silent, View
-from protocols.copies.server import ServerCopy
 from protocols.ports import Clock
 from protocols.service.codec import decode_result
+from protocols.service.copies.server import ServerCopy
 from protocols.service.store import ValkeyStore, packed_call
 from protocols.service.valkey_connection import OnLost, ServerAddress, ServerError, ValkeyConnection
 

@@ -1,4 +1,4 @@
-"""The elector of all stores of a shop: `python -m protocols.copies`.
+"""The elector of all stores of a shop: `python -m protocols.service.copies`.
 
 Variables: `WDM_COPIES`, a JSON object of stores with the URL of each copy by its name; `WDM_ELECTOR`, the number of this elector;
 `WDM_LISTEN`, the address at which `GET /health` shows primaries and copies, with status 200 once every store has had a primary.
@@ -17,8 +17,8 @@ import structlog
 from aiohttp import web
 
 from protocols.copies.elector import ELECTORS, Elector
-from protocols.copies.server import ServerCopy
 from protocols.errors import UsageError
+from protocols.service.copies.server import ServerCopy
 from protocols.service.http import BoundedServer, bound_logs, json_response, listen
 from protocols.service.settings import environment
 from protocols.service.tasks import Background
