@@ -14,6 +14,8 @@ establishes. The rules, each of them a safeguard:
 7. `promise`: a copy that was revoked for one ballot refuses every smaller one. Ballots are epochs, and no two electors share one.
 8. `follow-nobody`: a server starts as a follower of nobody. A primary that comes back empty must not be followed.
 
+An empty copy is no member of a majority beside one copy with data: it may have lost what it has confirmed.
+
 Sougoumarane, "Consensus algorithms at scale", parts 4 and 5 (2020): revoke, establish, and the choice of the newest. The ballots
 are those of Lamport, "The part-time parliament", TOCS 16(2), 1998, section 2. Compare Ongaro and Ousterhout, "In search of an
 understandable consensus algorithm", 2014, section 5.4.1: a vote only for a log that is at least as complete.

@@ -172,6 +172,7 @@ class Elector:
         try:
             revoked = await _answers({name: self._revoke(hold, ballot) for name, hold in holds.items()})
             self._require(revoked, "revoked")
+            self._refuse_empty(revoked)
             winner = self._choose(revoked)
             await holds[winner].promote(ballot)
             for name in revoked:
@@ -188,6 +189,15 @@ class Elector:
     def _require(self, copies: Mapping[str, View], what: str) -> None:
         if len(copies) < self._majority:
             raise Silent(f"only {', '.join(copies) or 'nobody'} {what}")
+
+    def _refuse_empty(self, revoked: Mapping[str, View]) -> None:
+        """Raise `Silent` if only one of the revoked copies has data, and a copy is missing.
+
+        A copy without data may have lost what it has confirmed, and the missing one may have it.
+        """
+        full = [name for name, view in revoked.items() if view.epoch]
+        if len(full) == 1 < len(revoked) < len(self._copies):
+            raise Silent(f"only {full[0]} has data")
 
     async def _revoke(self, hold: Hold, ballot: int) -> View:
         # The hold is exclusive, so no other elector acts between the look and the promise.

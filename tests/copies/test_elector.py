@@ -143,6 +143,18 @@ async def test_one_copy_alone_is_never_made_primary() -> None:
     assert copies["c"].calls == []
 
 
+async def test_an_empty_copy_is_no_majority_with_one_that_has_data() -> None:
+    """Found by the simulator (`failover`, lua, seed 2067): the empty one had confirmed what only the missing one has too."""
+    copies = group(a=EMPTY, b=View(5, 5, 8, False, "a"), c=View(5, 5, 9, False, "a"))
+    copies["c"].silent = True
+    one = elector(copies)
+    assert not await one.round()
+    assert not any("promote" in call for copy in copies.values() for call in copy.calls)
+    copies["c"].silent = False
+    assert await one.round()
+    assert one.primary == "c"
+
+
 async def test_a_primary_that_comes_back_follows_the_new_one() -> None:
     copies = group(a=View(5, 5, 12, primary=True), b=View(9, 9, 9, primary=True), c=View(9, 9, 9, False, "b"))
     one = elector(copies)
