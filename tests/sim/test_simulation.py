@@ -182,7 +182,13 @@ def test_an_unknown_node_is_named() -> None:
 # ---------------------------------------------------------------- campaigns, a sample of them
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+TAKES_LONG = ("flash-sale-failover", "split-bundle")
+
+
+SAMPLED = [pytest.param(name, marks=[pytest.mark.slow] if name in TAKES_LONG else []) for name in SCENARIOS]
+
+
+@pytest.mark.parametrize("scenario", SAMPLED)
 def test_two_phase_commit_holds(scenario: str) -> None:
     for seed in range(1, 4):
         done = examined(scenario, seed=seed)
@@ -191,7 +197,7 @@ def test_two_phase_commit_holds(scenario: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", [name for name in EVERY_PROTOCOL if name != "2pc"])
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", SAMPLED)
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 def test_the_other_protocols_hold(scenario: str, protocol: str, seed: int) -> None:
     done = examined(scenario, protocol, seed)
