@@ -115,9 +115,14 @@ async def _complete(clients: ClientPool, cart: UnfinishedOrder, prices: Mapping[
         return Attempt(cart.order, await session.do(call("checkout", cart.order)))
 
     async def buy_the_same() -> Attempt:
-        # No deposit beyond need: it would hide that pieces of this item are held.
-        enough = await _fill(session, cart.user, cost, cart.lines)
-        return await _buy(session, cart.user, cart.lines) if enough else Attempt(None)
+        # One order more for the same user and items, and goods for it: those that the stuck order holds may still be shown.
+        for name, deposit, needed in (
+            (cart.user, "add_funds", cost),
+            *((i, "add_stock", n) for i, n in cart.lines.items()),
+        ):
+            if (await session.do(call(deposit, name, needed))).outcome != "ok":
+                return Attempt(None)
+        return await _buy(session, cart.user, cart.lines)
 
     return await _insist(clients, check_out, cart.user, next(iter(cart.lines)), limit_s, buy_the_same)
 

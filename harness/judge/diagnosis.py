@@ -289,10 +289,16 @@ def _stuck(history: History) -> Iterator[tuple[str, Violation]]:
 
 
 def _held(history: History, order: OrderModel | None) -> str:
-    """Return the defect behind a sale that is stuck. `order`: the only order that is; None if its user or item is held."""
+    """Return the defect behind a sale that is stuck. `order`: the only order that is; None if its user or item is held.
+
+    An order that was rejected first, and has no certain answer since, waits for goods that a failed checkout has not released.
+    """
     if order is None or _during_a_fault(history, order):
         return "lock-outlives-holder"  # a kill has left its lock behind, if only one of many
-    return "in-doubt-leak" if order.has_outcome("unknown") else "never-retried"
+    outcomes = [attempt.outcome for attempt in in_order(order.attempts)]
+    if "unknown" not in outcomes:
+        return "never-retried"
+    return "in-doubt-leak" if outcomes[0] == "unknown" else "lock-outlives-holder"
 
 
 def _operations_of(history: History, event: Event) -> list[Operation]:

@@ -158,17 +158,19 @@ def lost_over_a_kill(script: Script) -> History:
     return script.end(CREDIT, STOCK, a=False)
 
 
-def stuck_order(outcome: str, *, alone: bool = True, fault: bool = False) -> Callable[[Script], History]:
-    """A checkout with this outcome whose order cannot be completed, whereas another one of the same user and item can."""
+def stuck_order(*outcomes: str, alone: bool = True, fault: bool = False) -> Callable[[Script], History]:
+    """Checkouts with these outcomes whose order cannot be completed, whereas another one of the same user and item can."""
 
     def case(script: Script) -> History:
         script.events += [Event("fault-start", 0, {"fault": "crash", "target": "shop"})] if fault else []
-        script.order("a", outcome, outcome)
+        script.order("a", *outcomes)
         about = {"user": "u", "item": "i", "order": "a", "tries": 5, "alone": alone}
         script.events.append(Event(STUCK, script.now * MS, about))
         return script.end(CREDIT, STOCK, a=False)
 
-    case.__name__ = f"stuck_order_{outcome}_{'alone' if alone else 'with_others'}{'_in_a_fault' if fault else ''}"
+    case.__name__ = (
+        f"stuck_order_{'_'.join(outcomes)}_{'alone' if alone else 'with_others'}{'_in_a_fault' if fault else ''}"
+    )
     return case
 
 
@@ -190,6 +192,7 @@ CASES: dict[Callable[[Script], History], set[str]] = {
     lost_over_a_kill: {"lost-over-kill"},
     stuck_order("unknown"): {"in-doubt-leak"},
     stuck_order("fail"): {"never-retried"},
+    stuck_order("fail", "unknown"): {"lock-outlives-holder"},
     stuck_order("unknown", alone=False): {"lock-outlives-holder"},
     stuck_order("unknown", fault=True): {"lock-outlives-holder"},
 }
