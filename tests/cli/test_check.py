@@ -51,7 +51,7 @@ def test_it_holds(capsys: pytest.CaptureFixture[str]) -> None:
 def test_with_no_flags_it_puts_two_phase_commit_through_every_case(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check"]) == 0
     out = capsys.readouterr().out
-    assert out.count("holds") == 11
+    assert out.count("holds") == 12
     assert "two orders for one item and one user" in out
 
 
