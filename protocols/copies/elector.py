@@ -126,10 +126,9 @@ class Elector:
     async def run(self) -> None:
         """Look after the copies for ever."""
         while True:
-            done = await self.round()
-            await asyncio.sleep(
-                PAUSE_S if done else AGAIN_S * self._rng.random()
-            )  # random: two electors must not meet again
+            established = await self.round()
+            # At random: two electors must not meet again.
+            await asyncio.sleep(PAUSE_S if established else AGAIN_S * self._rng.random())
 
     async def round(self) -> bool:
         """Look at the copies once, and do what is needed. Return whether there is an established primary now."""

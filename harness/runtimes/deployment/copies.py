@@ -10,7 +10,7 @@ import msgspec
 
 from harness.runtimes.base import Node
 
-ANSWER_WITHIN_S = 2.0
+ANSWER_WITHIN_S = 1.0
 
 
 class CopyView(msgspec.Struct, frozen=True):

@@ -1,6 +1,5 @@
 """A deployment inside this process's event loop: for tests, the demo and every run that breaks a shop on purpose."""
 
-import json
 import signal
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -8,11 +7,11 @@ from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import ClassVar, Self
-from urllib.request import urlopen
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Capability, FaultOwnership, LinkId, Node, Rule
 from harness.runtimes.deployment import temporary
+from harness.runtimes.deployment.copies import copies
 from harness.runtimes.deployment.platform import MakePlatform
 from harness.runtimes.deployment.process_faults import ProcessFaultInjector
 from harness.runtimes.deployment.spec import Spec
@@ -28,7 +27,6 @@ from protocols.service.tasks import Background, to_its_end
 ALWAYS: frozenset[Capability] = frozenset({"signals", "messages", "clock", "failpoints", "drain"})
 IF_BREAKABLE: frozenset[Capability] = frozenset({"links", "log-tail"})
 IF_BROKERED: frozenset[Capability] = frozenset({"dead-letters"})
-ELECTOR_WITHIN_S = 1.0
 
 
 class Deployment(Supervisor):
@@ -145,15 +143,7 @@ class Deployment(Supervisor):
 
     def primaries(self) -> Mapping[str, str]:
         """Return the primaries by the elector; empty without copies, and without an answer of the elector."""
-        elector = next((node for node in self.nodes() if node.kind == "elector"), None)
-        if elector is None:
-            return {}
-        try:
-            with urlopen(f"{elector.url}/health", timeout=ELECTOR_WITHIN_S) as answer:  # noqa: S310  it is our own
-                stores = json.load(answer)["stores"]
-        except (OSError, ValueError):
-            return {}
-        return {name: store["primary"] for name, store in stores.items() if store["primary"]}
+        return {name: store.primary for name, store in copies(self.nodes()).items() if store.primary}
 
     async def empty_store(self, name: str) -> str:
         raise EnvironmentFailure(f"the data of {name} cannot be deleted here")
