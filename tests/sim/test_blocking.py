@@ -37,9 +37,9 @@ def _nothing_is_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "adopt", lambda *_: None)
 
 
-def believed(tables: Any, now: int, name: str, txn: str, at: int) -> int:
+def believed(tables: Any, now: int, name: str, txn: str) -> int:
     """Return the age of a record by the clock of its writer, the former rule."""
-    return now - int(tables[name][txn][at])
+    return now - int(tables[name][txn].since_ms)
 
 
 @pytest.mark.parametrize(("protocol", "options", "failpoint", "_module"), CASES)
