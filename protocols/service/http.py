@@ -10,11 +10,15 @@ Every server of this project is made here: of the services, the gateway and the 
 """
 
 import asyncio
+import fcntl
 import hmac
 import json
 import logging
+import os
 import resource
+import socket
 import sys
+import termios
 import time
 import traceback
 from contextlib import suppress
@@ -30,6 +34,7 @@ BODY_WITHIN_S = 10.0
 IDLE_S = (
     75.0  # longer than the gateway keeps a connection to a service, so that it never sends on one that is being closed
 )
+IDLE_POLL_S = 0.01
 KEPT_FILES = 32  # for logs, stores, brokers and the listening sockets
 MOST_CONNECTIONS = 16_384
 LONGEST_LINE = 400
@@ -78,6 +83,18 @@ class BoundedHandler(RequestHandler):
         if self._waiter is not None and not self._waiter.done() and not self._force_close:
             server = cast("BoundedServer", self._manager)
             self._close_at(self._loop.time() + server.head_within_s)
+
+    def close_if_idle(self) -> None:
+        """Close the connection, unless it has a request: one under way, or one that only the kernel has read."""
+        if self._waiter is None or self._waiter.done() or self.transport is None:
+            return
+        handle = self.transport.get_extra_info("socket").fileno()
+        if handle < 0 or any(fcntl.ioctl(handle, termios.FIONREAD, bytes(4))):
+            return
+        # The loop closes a transport in a later turn: a request that arrived before would be lost.
+        with suppress(OSError), socket.socket(fileno=os.dup(handle)) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
+        self.force_close()
 
     def _close_at(self, at: float) -> None:
         """Close the connection at that time if it still waits for a request; a former, earlier time stays."""
@@ -151,6 +168,48 @@ async def listen(runner: web.BaseRunner, host: str, port: int, backlog: int = 12
         with suppress(OSError):
             await web.TCPSite(runner, LOOPBACK_6, bound_port, backlog=backlog, reuse_port=shared or None).start()
     return bound_port
+
+
+async def stop_listening(runner: web.BaseRunner) -> None:
+    """Close the listening sockets of a runner. A connection that the kernel has already accepted is served.
+
+    Where several processes listen on one port, the others get all connections from then on.
+    """
+    for site in tuple(runner.sites):
+        listening = site._server.sockets if site._server is not None else ()  # type: ignore[attr-defined]  # noqa: SLF001
+        kept = [socket.socket(fileno=os.dup(each.fileno())) for each in listening]
+        await site.stop()
+        for each in kept:
+            waiting = _accepted(each)
+            each.close()  # before any other step: a connection that arrives between the last accept and here is reset
+            for connection in waiting:
+                assert runner.server is not None
+                await asyncio.get_running_loop().connect_accepted_socket(runner.server, connection)
+
+
+def _accepted(listening: socket.socket) -> list[socket.socket]:
+    """Return the connections in the queue of a listening socket."""
+    listening.setblocking(False)
+    connections = []
+    while True:
+        try:
+            connections.append(listening.accept()[0])
+        except BlockingIOError:
+            return connections
+
+
+async def until_idle(server: BoundedServer, within_s: float, grace_s: float) -> None:
+    """Return once a server without listening sockets has no connection, or after `within_s`.
+
+    Idle connections stay open for `grace_s`, so that a client learns from the next answer to leave (`force_close`).
+    """
+    now = asyncio.get_running_loop().time
+    began = now()
+    while server.connections and now() < began + within_s:
+        await asyncio.sleep(IDLE_POLL_S)
+        if now() >= began + grace_s:
+            for connection in server.connections:
+                cast("BoundedHandler", connection).close_if_idle()
 
 
 def has_secret(request: web.BaseRequest, header: str, secret: bytes) -> bool:

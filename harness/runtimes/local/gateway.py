@@ -8,6 +8,8 @@ unchanged. Its statuses keep the promise of the contract:
 - a request whose connection breaks after it was sent may have had its effect. It is sent again, with the same idempotency key:
   that of the client, or one of the gateway. A service carries out one of all copies, and gives its answer to each;
 - the outcome of a request that was sent, and had no answer within the time limit, is unknown: 502.
+
+SIGTERM and SIGINT drain the gateway: it stops listening, answers the requests under way with `Connection: close`, and ends.
 """
 
 import asyncio
@@ -42,7 +44,16 @@ from yarl import URL
 
 from harness.runtimes.deployment.limits import allow_many_files
 from protocols.backoff import Backoff
-from protocols.service.http import BoundedServer, body_of, bound_logs, json_response, listen, most_connections
+from protocols.service.http import (
+    BoundedServer,
+    body_of,
+    bound_logs,
+    json_response,
+    listen,
+    most_connections,
+    stop_listening,
+    until_idle,
+)
 from protocols.service.tasks import Background
 from protocols.shop.idempotency_key import FINAL_HEADER, KEY_HEADER
 from protocols.shop.ids import BadId, shown
@@ -54,6 +65,8 @@ SHORTEST_TRY_S = 0.02
 CONNECT_WITHIN_S = 2.0
 HEALTH_WITHIN_S = 2.0
 STOP_WITHIN_S = 1.0
+IDLE_GRACE_S = 0.5
+"""A gateway that drains closes connections without a request after so long: their clients may be about to send one."""
 BACKLOG = 4_096
 LONGEST_BODY = 2**20  # as `client_max_body_size` of containers/nginx.conf
 KEPT_HEADERS = ("Content-Type", FINAL_HEADER)
@@ -69,10 +82,11 @@ class Gateway:
 
     def __init__(self, peers: Mapping[str, list[str]], limit_s: float, statuses: str = "exact") -> None:
         self._nothing_happened = status_of(424, statuses)
+        self.limit_s = limit_s
+        self.draining = False
         self._workers = {service: len(addresses) for service, addresses in peers.items()}
         self._peers = peers
         self._turn = {service: cycle(addresses) for service, addresses in peers.items()}
-        self._limit_s = limit_s
         self._name = secrets.token_hex(6)
         self._numbers = count()
         self._polls: dict[str, asyncio.Task[None]] = {}
@@ -97,6 +111,14 @@ class Gateway:
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Return the response to one request, whatever its path: a router would cost time for each."""
+        response = await self._answer(request)
+        if self.draining:
+            response.force_close()
+        return response
+
+    # ------------------------------------------------------------ inside
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
         try:
             raw = await accepted(request)
         except web.HTTPException as error:
@@ -113,11 +135,9 @@ class Gateway:
             key = f"{self._name}-{next(self._numbers)}"
         return await self._forward(service, request.method, raw, {KEY_HEADER: key} if key else {})
 
-    # ------------------------------------------------------------ inside
-
     async def _forward(self, service: str, method: str, raw: str, headers: Mapping[str, str]) -> web.Response:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limit_s
+        deadline = loop.time() + self.limit_s
         lost: SentAndLost | None = None
         again = Backoff(AGAIN_MS, LONGEST_AGAIN_MS)
         while True:
@@ -239,7 +259,7 @@ def _error(status: int, error: str) -> web.Response:
 
 
 async def serve(gateway: Gateway, address: str, probed_at: str = "") -> None:
-    """Serve at `HOST:PORT` until SIGTERM or SIGINT. Raises `OSError` if the address is taken.
+    """Serve at `HOST:PORT` until SIGTERM or SIGINT, then drain. Raises `OSError` if the address is taken.
 
     With `probed_at`, an address of its own, it shares `address` with other gateways (SO_REUSEPORT).
     """
@@ -256,6 +276,9 @@ async def serve(gateway: Gateway, address: str, probed_at: str = "") -> None:
             host, _, port = place.rpartition(":")
             await listen(runner, host, int(port), BACKLOG, shared=bool(probed_at) and place == address)
         await stopped.wait()
+        gateway.draining = True
+        await stop_listening(runner)
+        await until_idle(server, gateway.limit_s, IDLE_GRACE_S)
     finally:
         await runner.cleanup()
         await gateway.stop()
