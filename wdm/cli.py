@@ -19,7 +19,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "Run a shop": {
         "up": "Start a shop: three services, their stores, a gateway.",
         "down": "Stop a shop and keep its data and logs.",
-        "restart": "Restart the services of a shop, also one by one.",
+        "restart": "Restart the services and gateways of a shop, also one by one.",
         "status": "Show the nodes of a shop and the state of each.",
         "logs": "Show the logs of the nodes, also after `wdm down`.",
         "txn": "List, show and resolve unfinished transactions.",

@@ -8,7 +8,8 @@ from typing import Literal, Protocol
 from harness.runtimes.base import Breakable, Capability
 from protocols.errors import UsageError
 
-Aim = Literal["nodes", "services", "stores", "links"]
+Aim = Literal["nodes", "services", "drained", "stores", "links"]
+"""The kind of the targets of a fault. `drained`: nodes that answer their requests before they end."""
 Value = float | str
 
 LONGEST_S = 3_600.0

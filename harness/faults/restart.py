@@ -1,4 +1,4 @@
-"""The fault `restart`: a service process ends in the regular way and is started again."""
+"""The fault `restart`: a service process or a gateway ends in the regular way and is started again."""
 
 from contextlib import suppress
 from random import Random
@@ -18,8 +18,10 @@ class Restart:
     """
 
     name = "restart"
-    summary = "a service is ended (SIGTERM) after the requests under way, and started again, when all other nodes serve"
-    aim: Aim = "services"
+    summary = (
+        "a service or gateway is ended (SIGTERM) after the requests under way, and started again, when all others serve"
+    )
+    aim: Aim = "drained"
     needs: frozenset[Capability] = frozenset({"drain"})
     default: tuple[str, ...] = ("any",)
     settings: tuple[Setting, ...] = ()

@@ -20,7 +20,12 @@ DRAWN = {"any": ("service", "store", "broker", "elector"), "any-service": ("serv
 ROLES = ("primary", "copy")
 ANY_STORE = "any-store"
 ARROWS = ("<->", "->")
-AIMED = {"nodes": ("service", "store", "broker", "gateway", "elector"), "services": ("service",), "stores": ("store",)}
+AIMED = {
+    "nodes": ("service", "store", "broker", "gateway", "elector"),
+    "services": ("service",),
+    "drained": ("service", "gateway"),
+    "stores": ("store",),
+}
 
 
 def draw(runtime: Breakable, aim: Aim, targets: Iterable[str], rng: Random) -> tuple[str, ...]:

@@ -193,10 +193,10 @@ class Disks(Protocol):
 
 
 class Drains(Protocol):
-    """Capability `drain`: the regular end of service processes."""
+    """Capability `drain`: the regular end of services and gateways."""
 
     def terminate(self, name: str) -> None:
-        """Send a node SIGTERM: a service answers its requests and ends; it starts again by the deployment's rule."""
+        """Send a node SIGTERM: it answers its requests and ends; it starts again by the deployment's rule."""
 
 
 class Copies(Protocol):

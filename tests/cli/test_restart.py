@@ -43,21 +43,21 @@ class Customer(threading.Thread):
 
 @pytest.mark.slow
 def test_a_rolling_restart_fails_no_request(terminal: Terminal) -> None:
-    terminal.up("--workers", "2", "--respawn-after-s", "0.1")
+    terminal.up("--workers", "2", "--gateways", "2", "--respawn-after-s", "0.1")
     before = terminal.nodes()
     customers = [Customer(terminal.status()["gateway"]) for _ in range(4)]
     for customer in customers:
         customer.start()
-    answer = terminal.wdm("restart", "--rolling", "order")
+    answer = terminal.wdm("restart", "--rolling", "order", "gateway")
     for customer in customers:
         customer.over.set()
         customer.join()
     assert answer.returncode == 0, answer.stderr
     restarted = [line.split()[1] for line in answer.stderr.splitlines() if line.startswith("restarted")]
-    assert restarted == ["order-1", "order-2"]
+    assert restarted == ["order-1", "order-2", "gateway-1", "gateway-2"]
     assert all(set(customer.answers) == {200} and len(customer.answers) > 50 for customer in customers)
     changed = {name for name, node in terminal.nodes().items() if node.pid != before[name].pid}
-    assert changed == {"order-1", "order-2"}
+    assert changed == {"order-1", "order-2", "gateway-1", "gateway-2"}
 
 
 def test_without_a_shop_it_says_how_to_start_one(terminal: Terminal) -> None:

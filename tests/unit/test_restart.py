@@ -1,5 +1,6 @@
 """The restart of services from another process: the names of its nodes, and the deployments that it rejects."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,18 @@ def test_services_and_their_processes_can_be_named(names: tuple[str, ...], nodes
     assert [node.name for node in chosen(a_shop(), names)] == nodes
 
 
-@pytest.mark.parametrize("name", ["payment", "order-store", "gateway"])
+def test_the_only_gateway_has_to_be_named_and_several_restart_with_the_services() -> None:
+    assert [node.name for node in chosen(a_shop(), ("gateway",))] == ["gateway"]
+    one_of_two = [replace(NODES[-1], name=f"gateway-{number}") for number in (1, 2)]
+    shop = replace(a_shop(gateways=2), nodes=(*NODES[:-1], *one_of_two))
+    assert [node.name for node in chosen(shop, ())] == ["order-1", "order-2", "stock-1", "gateway-1", "gateway-2"]
+    assert [node.name for node in chosen(shop, ("gateway",))] == ["gateway-1", "gateway-2"]
+    assert [node.name for node in chosen(shop, ("gateway-2",))] == ["gateway-2"]
+
+
+@pytest.mark.parametrize("name", ["payment", "order-store", "gateway-1"])
 def test_other_names_are_refused_with_the_known_ones(name: str) -> None:
-    with pytest.raises(UsageError, match=f"{name!r}; there are: order, order-1, order-2, stock, stock-1"):
+    with pytest.raises(UsageError, match=f"{name!r}; there are: order, order-1, order-2, stock, stock-1, gateway"):
         chosen(a_shop(), (name,))
 
 

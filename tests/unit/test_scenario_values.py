@@ -22,7 +22,7 @@ NOTHING = (
 )  # fmt: skip
 """Nothing of this is a value of any key."""
 
-AIMED = {"nodes": "order", "services": "order", "stores": "order-store", "links": "order->stock"}
+AIMED = {"nodes": "order", "services": "order", "drained": "gateway", "stores": "order-store", "links": "order->stock"}
 
 
 def keys() -> Iterator[tuple[str, str]]:

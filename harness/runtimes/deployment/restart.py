@@ -1,4 +1,4 @@
-"""The restart of service processes of a deployment, from another process than its supervisor.
+"""The restart of services and gateways of a deployment, from another process than its supervisor.
 
 A process that receives SIGTERM drains and ends, and its supervisor starts it again as after any other end. A rolling restart
 waits for each instance before the next one, so that another instance serves all the time where a service has two.
@@ -19,16 +19,23 @@ POLL_S = 0.05
 
 
 def chosen(shop: DeploymentView, names: Sequence[str]) -> list[Node]:
-    """Return the service processes of these names, of services or of nodes; all without a name.
+    """Return the nodes of these names, of services or of nodes. Without a name: all services, and gateways if there are several.
 
-    Raises `UsageError` for another name.
+    The only gateway has to be named: while it restarts, connections are refused. Raises `UsageError` for another name.
     """
-    processes = [node for node in shop.nodes if node.kind == "service"]
-    known = dict.fromkeys(name for node in processes for name in (node.service, node.name))
+    nodes = [node for node in shop.nodes if node.kind in ("service", "gateway")]
+    known = dict.fromkeys(name for node in nodes for name in (_group(node), node.name))
     for name in names:
         if name not in known:
-            raise UsageError(f"no service or service process {name!r}; there are: {', '.join(known)}")
-    return [node for node in processes if not names or node.service in names or node.name in names]
+            raise UsageError(f"no service, gateway or process of one {name!r}; there are: {', '.join(known)}")
+    if names:
+        return [node for node in nodes if _group(node) in names or node.name in names]
+    gateways = [node for node in nodes if node.kind == "gateway"]
+    return [node for node in nodes if node.kind == "service" or len(gateways) > 1]
+
+
+def _group(node: Node) -> str:
+    return node.service or node.kind
 
 
 def restart(

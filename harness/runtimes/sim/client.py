@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from harness.runtimes.sim.gateway import SimGateway
 from harness.runtimes.sim.machine import Machine
 from harness.runtimes.sim.process import Process
 from harness.workload.client import OPERATIONS, Response, interpret
@@ -40,6 +41,38 @@ async def _healthy(_: RequestContext) -> Answer:
     return Answer(200, "")
 
 
+class _Connection:
+    """The connection of one request to a gateway, which breaks when the gateway dies. `turn` chooses among those that accept."""
+
+    def __init__(self, gateways: Sequence[SimGateway], turn: int) -> None:
+        self._gateways = gateways
+        self._turn = turn
+        self._gateway: SimGateway | None = None
+
+    def gateway(self, *, again: bool) -> SimGateway | None:
+        """Return the gateway: the one of before, or after its death another one if `again`; None if there is none.
+
+        A paused gateway accepts connections where no other one does.
+        """
+        if self._gateway is not None and not self._gateway.has(self):
+            if not again:
+                return None
+            self._gateway = None
+        if self._gateway is None:
+            accepting = [gateway for gateway in self._gateways if gateway.accepts]
+            candidates = accepting or [gateway for gateway in self._gateways if gateway.state == "paused"]
+            if not candidates:
+                return None
+            self._gateway = candidates[self._turn % len(candidates)]
+            self._gateway.open(self)
+        return self._gateway
+
+    def close(self) -> None:
+        """Note at the gateway that the request has ended."""
+        if self._gateway is not None:
+            self._gateway.close(self)
+
+
 class SimClient:
     """A `Caller` of a simulated shop.
 
@@ -50,7 +83,7 @@ class SimClient:
 
     def __init__(
         self,
-        gateways: Sequence[Machine],
+        gateways: Sequence[SimGateway],
         instances: Mapping[str, Sequence[Process]],
         limit_s: float,
         statuses: str,
@@ -95,17 +128,24 @@ class SimClient:
 
     async def _through(self, target: _Target, args: tuple[str, ...]) -> tuple[int, Any]:
         await asyncio.sleep(HOP_S)
+        connection = _Connection(self._gateways, next(self._requests))
+        try:
+            return await self._over(connection, target, args)
+        finally:
+            connection.close()
+
+    async def _over(self, connection: "_Connection", target: _Target, args: tuple[str, ...]) -> tuple[int, Any]:
         deadline = self._loop.time() + self._limit_s - GIVES_UP_BEFORE_S
         parameters = dict(zip(target.parameters, args, strict=True))
         key = "" if target.repeatable else f"gateway-{next(self._keys)}"
         sent = False
         while (left_s := deadline - self._loop.time()) > 0:
-            gateway = self._running_gateway()
-            if gateway.state == "paused" or (self._repeats and gateway.state != "running"):
+            gateway = connection.gateway(again=self._repeats)
+            if gateway is None or gateway.state == "paused":
+                if gateway is None and not self._repeats:
+                    return 0, "the gateway accepts no connection, or the connection to it broke"
                 await self._changed(self._gateways, left_s)
                 continue
-            if gateway.state != "running":
-                return 0, "the gateway accepts no connection, or the connection to it broke"
             process = self._accepting(target.service)
             if process is None:
                 await self._changed(self._instances[target.service], left_s)
@@ -121,11 +161,6 @@ class SimClient:
             "error": f"the {target.service} service accepts no connection: nothing happened"
         }
 
-    def _running_gateway(self) -> Machine:
-        """Return a gateway that runs, in turn; one that does not, if none does."""
-        running = [gateway for gateway in self._gateways if gateway.state == "running"] or self._gateways
-        return running[next(self._requests) % len(running)]
-
     def _accepting(self, service: str) -> Process | None:
         for _ in self._instances[service]:
             process = next(self._turns[service])
@@ -134,7 +169,7 @@ class SimClient:
         return None
 
     async def _request(
-        self, gateway: Machine, process: Process, handler: Handler, parameters: Mapping[str, str], key: str
+        self, gateway: SimGateway, process: Process, handler: Handler, parameters: Mapping[str, str], key: str
     ) -> Answer | None:
         response: asyncio.Future[Answer | None] = self._loop.create_future()
 

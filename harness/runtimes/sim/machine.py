@@ -67,7 +67,7 @@ class Machine:
             self.world.later(self.respawn_s, lambda life=self.life: self._respawn(life))  # type: ignore[misc]
 
     def terminate(self) -> None:
-        """End in the regular way, which takes a service longer than a kill (`Process.terminate`)."""
+        """End in the regular way, which takes a service or a gateway longer than a kill."""
         self.kill(stay_down=False)
 
     def revive(self) -> None:

@@ -13,6 +13,7 @@ from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.sim.client import SimClient
 from harness.runtimes.sim.copy_server import CopyServer
 from harness.runtimes.sim.elector import simulated_electors
+from harness.runtimes.sim.gateway import SimGateway
 from harness.runtimes.sim.links import post
 from harness.runtimes.sim.loop import VirtualLoop
 from harness.runtimes.sim.machine import Machine
@@ -69,9 +70,7 @@ class Simulation:
         for service in SERVICES:
             self._processes[service] = [Process(name, service, next(numbers), surroundings) for name in names[service]]
         fronts = ["gateway"] if spec.gateways == 1 else [f"gateway-{n + 1}" for n in range(spec.gateways)]
-        self._gateways = [
-            Machine(self.world, name, "gateway", "", next(numbers), spec.respawn_after_s) for name in fronts
-        ]
+        self._gateways = [SimGateway(self.world, name, next(numbers), spec.respawn_after_s) for name in fronts]
         processes = [process for instances in self._processes.values() for process in instances]
         servers = [server for store in dict.fromkeys(self._stores.values()) for server in store.servers]
         self._second_elector = electors[1] if electors else None
