@@ -20,7 +20,7 @@ class Claims(Struct, frozen=True):
     isolation: str  # strict-serializable | serializable | snapshot | read-committed | read-uncommitted | none
     durability: str
     blocking: str
-    recovery_s: float
+    recovery_s: float | None
     data: str = "each service owns its data, in a store of its own"
     own_writes: str = SEES_OWN_WRITES
     blocking_s: float | None = None
@@ -36,7 +36,10 @@ class Claims(Struct, frozen=True):
             ("blocking", self.blocking),
             ("instance away", _bound("other transactions wait", self.blocking_s)),
             ("service away", _bound("requests that do not need it wait", self.outage_s)),
-            ("recovery", f"within {self.recovery_s:g} s after the last fault"),
+            (
+                "recovery",
+                "no bound" if self.recovery_s is None else f"within {self.recovery_s:g} s after the last fault",
+            ),
             ("data", self.data),
         ]
 

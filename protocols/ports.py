@@ -29,7 +29,12 @@ class StoreUnknown(Exception):
 
 
 class Store(Protocol):
-    """One service's store. It executes commands in the order of their submission."""
+    """One service's store. It executes commands in the order of their submission.
+
+    ``generation``: see ``protocols.store.lives``.
+    """
+
+    generation: int
 
     def submit(
         self, command: Command, then: Callable[[Result], None], refused: Callable[[str], None] = lambda _: None

@@ -29,6 +29,7 @@ WATCH_EVERY_S = 1.0
 NODES_EVERY_S = 0.1
 COSTS_EVERY_S = 1.0
 ANSWER_WITHIN_S = 4.0
+UNCLAIMED_RECOVERY_S = 2.0
 """The time-out of clients beyond the limit of the services: the services and the gateway answer first."""
 
 UNDO_WITHIN_S = 10.0
@@ -74,8 +75,14 @@ class RunEngine:
 
     @cached_property
     def _prober(self) -> Prober:
-        protocol, bound_s = registry.load(self.plan.protocol), self.plan.claims().recovery_s
-        return Prober(self.recorder, self.environment.list_unfinished, protocol, bound_s)
+        return Prober(
+            self.recorder, self.environment.list_unfinished, registry.load(self.plan.protocol), self._recovery_s
+        )
+
+    @property
+    def _recovery_s(self) -> float:
+        """Return the seconds that the shop has for its recovery, also where its protocol claims no bound."""
+        return self.plan.claims().recovery_s or UNCLAIMED_RECOVERY_S
 
     async def _examine(self, nemesis: Nemesis) -> None:
         limit_s = self.plan.scenario.time_limit_s + ANSWER_WITHIN_S
@@ -119,7 +126,7 @@ class RunEngine:
             self.recorder.phase("heal")
             await nemesis.heal()
             self._prober.healed()
-            await quiescence.await_quiescence(self._prober, load.drained(), self.plan.claims().recovery_s)
+            await quiescence.await_quiescence(self._prober, load.drained(), self._recovery_s)
             if "dead-letters" in self.environment.runtime.capabilities:
                 planted = " ".join(nemesis.reports.get(POISON, ())).split()
                 await quiescence.record_dead_letters(self.recorder, self.environment.runtime.dead_letters, planted)

@@ -161,8 +161,10 @@ class Service:
             await self._ports.clock.sleep(self.config.timing.sweep_every_ms)
 
     async def _enlist(self) -> None:
-        (life,) = await self._ports.store.call(Command("enlist", (self._node, self._ids.life)))
-        self._ids.enlist(life)
+        # Behind the store's generation this life is a former one: its transactions may be among what the store has lost.
+        anew = self._ids.life < self._ports.store.generation and not self._superseded
+        (life,) = await self._ports.store.call(Command("enlist", (self._node, 0 if anew else self._ids.life)))
+        self._ids.enlist(life, anew=anew)
         if self._ids.newest_life > self._ids.life and not self._superseded:
             self._superseded = True
             self._log.superseded(self._ids.life, self._ids.newest_life)

@@ -26,6 +26,7 @@ from protocols.service.tasks import Background
 from protocols.service.trace import TraceWriter
 from protocols.service.valkey_connection import ServerAddress
 from protocols.shop.request_context import Answer
+from protocols.store.lives import has_generations
 
 LISTED = 10
 LONGEST_TEXT = 300
@@ -46,7 +47,7 @@ class ServiceProcess:
         self.store = (
             CopiedStore(addresses, library, self.clock, settings.limit_ms, config.enabled)
             if len(addresses) > 1
-            else ValkeyStore(addresses[0], library, self.clock, settings.limit_ms)
+            else ValkeyStore(addresses[0], library, self.clock, settings.limit_ms, generations=has_generations(config))
         )
         self.link = transport(settings.transport).link(settings, Codec(protocol.messages))
         ports = ServicePorts(

@@ -52,13 +52,16 @@ class StoreCounts:
 class ValkeyStore(StoreQueue):
     """The store at `address`. `library` is the text of the Functions library, loaded at each connect.
 
-    `limit_ms` bounds `call` and `once`.
+    `limit_ms` bounds `call` and `once`. With `generations`, each run of the server on the data begins one.
     """
 
-    def __init__(self, address: ServerAddress, library: str, clock: Clock, limit_ms: int) -> None:
+    def __init__(
+        self, address: ServerAddress, library: str, clock: Clock, limit_ms: int, *, generations: bool = False
+    ) -> None:
         super().__init__(clock, limit_ms)
         self._address = address
         self._library = library
+        self._generations = generations
         self._connection: ValkeyConnection | None = None
         self._send_scheduled = False
         self._trouble = ""
@@ -138,6 +141,17 @@ class ValkeyStore(StoreQueue):
         # Before the library is loaded: it would replace that of an older process which is at work on the data.
         await check_format(handshake, f"{self._address.host}:{self._address.port}")
         await self._load_library(handshake)
+        if self._generations:
+            await self._begin_generation(handshake)
+
+    async def _begin_generation(self, handshake: Handshake) -> None:
+        server = (await handshake.execute("INFO", "server")).decode()
+        run = next(line.partition(":")[2] for line in server.splitlines() if line.startswith("run_id:"))
+        arguments = encode_arguments(self._clock.now_us() // 1000, (run,))
+        (number,) = decode_result(await handshake.execute("FCALL", "wdm_begin_generation", 0, arguments))
+        if number > self.generation > 0:
+            log.warning("the store has run anew and may have lost its last writes", generation=number)
+        self.generation = number
 
     async def _load_library(self, handshake: Handshake) -> None:
         """Load the library; a full server refuses that, and is of use all the same if it has this very library."""

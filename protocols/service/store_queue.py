@@ -36,8 +36,10 @@ class Entry:
 class StoreQueue(ABC):
     """A `Store`: entries in `_waiting` are not sent yet, entries in `_sent` are not answered yet.
 
-    `limit_ms` bounds `call` and `once`.
+    `limit_ms` bounds `call` and `once`. `generation` is that of the store (`protocols.store.lives`), 0 without generations.
     """
+
+    generation = 0
 
     def __init__(self, clock: Clock, limit_ms: int) -> None:
         self._clock = clock

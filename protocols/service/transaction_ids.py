@@ -29,11 +29,15 @@ class TransactionIds:
         self._running: dict[str, int] = {}  # name -> sequence, ascending: the order of their beginning
         self._unfinished: list[str] | None = None  # of former lives; None until the store's first answer
 
-    def enlist(self, life: int) -> None:
-        """Take the highest life of this instance, from the store: the first answer is this process's own."""
+    def enlist(self, life: int, *, anew: bool = False) -> None:
+        """Take the highest life of this instance, from the store: the first answer is this process's own, and one `anew`.
+
+        What runs under the life before is then unfinished as that of any former life.
+        """
         if not self.life:
-            self.life = life
             self.capacity.resize(MOST_UNENDED)
+        if anew or not self.life:
+            self.life, self._unfinished = life, None
         self.newest_life = life
 
     def set_unfinished(self, unfinished: Iterable[str]) -> None:

@@ -222,7 +222,7 @@ def admit(
         return (), ("no", f"{state}:order:{order}")
     if holder not in ("", txn) and config.enabled("order-lock"):
         return (), ("busy", holder)
-    if not known and _begun(tables, order, txn) and config.enabled("begin-once"):
+    if not known and _begun(tables, config, order, txn) and config.enabled("begin-once"):
         return (), ("busy", txn)
     return branches, ()
 
@@ -238,7 +238,7 @@ def rejected_before(tables: Tables, config: Config, order: str, key: str) -> Res
     return remembered.result if remembered.request == f"checkout {order}" else ("no", f"other:key:{key}")
 
 
-def _begun(tables: Tables, order: str, txn: str) -> bool:
+def _begun(tables: Tables, config: Config, order: str, txn: str) -> bool:
     """Return whether ``txn`` has begun before, or its life is over.
 
     One number for each instance is enough: an instance runs one checkout of an order at a time, and its numbers rise from life
@@ -246,7 +246,7 @@ def _begun(tables: Tables, order: str, txn: str) -> bool:
     """
     instance, point = parts(txn)
     last: Point = tables.get(f"order:{order}", {}).get(f"begun:{instance}", NEVER_BEGUN)
-    return point <= last or superseded(tables, txn)
+    return point <= last or superseded(tables, config, txn)
 
 
 def settle(tables: Tables, order: str) -> None:

@@ -21,14 +21,33 @@ local function before(life, sequence, other_life, other_sequence)
   return life < other_life or (life == other_life and sequence < other_sequence)
 end
 
+local function generation()
+  return OPTIONS['short-log'] == 'block' and tonumber(call('HGET', 'generation', 'number') or 0) or 0
+end
+
 command('enlist', function(now, instance, life)
   local last = tonumber(call('HGET', 'enlisted', instance) or 0)
-  life = life > 0 and math.max(last, life) or math.max(last + 1, now)
+  life = life > 0 and math.max(last, life) or math.max(last + 1, generation(), now)
   call('HSET', 'enlisted', instance, text(life))
   return {life}
 end)
 
+command('begin_generation', function(now, run)
+  if call('HGET', 'generation', 'run') ~= run then
+    local number = math.max(generation() + 1, now)
+    for _, life in ipairs(call('HVALS', 'enlisted')) do number = math.max(number, tonumber(life) + 1) end
+    call('HSET', 'generation', 'run', run, 'number', text(number))
+  end
+  return {generation()}
+end)
+
+-- Return whether records of a transaction may have been lost.
+local function short_log(txn)
+  local _, life = parts(txn)
+  return life < generation()
+end
+
 local function superseded(txn)
   local instance, life = parts(txn)
-  return life < tonumber(call('HGET', 'enlisted', instance) or 0)
+  return life < tonumber(call('HGET', 'enlisted', instance) or 0) or life < generation()
 end

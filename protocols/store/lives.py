@@ -5,16 +5,24 @@ epoch, which only rises. So the transactions of all lives of one instance have o
 that order, the horizon, separates the ended transactions of all lives from the others. A name without a life has life 0.
 
 - ``enlisted``   instance -> life      the latest life; former ones begin no transaction any more
+- ``generation`` ``run``, ``number``    the server's run that serves the data, and the number of this generation
+
+A store that may lose its last writes has a generation for each run of a server on its data: after a restart or a failover its
+log may be short. Its number is higher than every life before it, and no higher than any life after it. So the name of a
+transaction says whether its records may be among those that were lost. Only the option ``short-log`` with ``block`` asks for
+generations; else there is none, number 0.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from protocols.store.tables import Tables
+from protocols.core import Config
+from protocols.store.tables import Result, Tables
 
 Point = tuple[int, int]
 """(life, sequence): a place in the order of an instance's transactions."""
 
 FIRST: Point = (0, 0)
+SHORT_LOG, BLOCK = "short-log", "block"
 
 
 def parts(txn: str) -> tuple[str, Point]:
@@ -35,7 +43,7 @@ def prefix_of(instance: str, life: int) -> str:
     return f"{instance}~{life}" if life else instance
 
 
-def enlist(tables: Tables, config: object, now: int, instance: str, life: int) -> tuple[int]:
+def enlist(tables: Tables, config: Config, now: int, instance: str, life: int) -> tuple[int]:
     """Return ``(life,)``: a new number for ``life`` 0, else the highest number so far, at least ``life``.
 
     A new number is at least the time in milliseconds, so that it exceeds a number that the store may have lost with its last
@@ -43,14 +51,45 @@ def enlist(tables: Tables, config: object, now: int, instance: str, life: int) -
     """
     enlisted = tables.setdefault("enlisted", {})
     last: int = enlisted.get(instance, 0)
-    enlisted[instance] = max(last, life) if life else max(last + 1, now)
+    enlisted[instance] = max(last, life) if life else max(last + 1, generation(tables, config), now)
     return (enlisted[instance],)
 
 
-def superseded(tables: Tables, txn: str) -> bool:
-    """Return whether a later life of the instance has begun than the transaction's."""
+def begin_generation(tables: Tables, config: Config, now: int, run: str) -> tuple[int]:
+    """Return ``(number,)`` of the generation, a new one unless the same ``run`` of the server began this one.
+
+    A new number is at least the time in milliseconds, for the reason of ``enlist``.
+    """
+    fields = tables.setdefault("generation", {})
+    if fields.get("run") != run:
+        fields["number"] = max(
+            generation(tables, config) + 1, *(life + 1 for life in tables.get("enlisted", {}).values()), now
+        )
+        fields["run"] = run
+    return (generation(tables, config),)
+
+
+def has_generations(config: Config) -> bool:
+    """Return whether a store has generations."""
+    return config.options.get(SHORT_LOG) == BLOCK
+
+
+def generation(tables: Tables, config: Config) -> int:
+    """Return the number of the store's generation, 0 without generations."""
+    if not has_generations(config):
+        return 0
+    return int(tables.get("generation", {}).get("number", 0))
+
+
+def short_log(tables: Tables, config: Config, txn: str) -> bool:
+    """Return whether records of a transaction may have been lost: it is older than the store's generation."""
+    return parts(txn)[1][0] < generation(tables, config)
+
+
+def superseded(tables: Tables, config: Config, txn: str) -> bool:
+    """Return whether a later life of the instance, or of its store, has begun than the transaction's."""
     instance, (life, _) = parts(txn)
-    return life < int(tables.get("enlisted", {}).get(instance, 0))
+    return life < max(int(tables.get("enlisted", {}).get(instance, 0)), generation(tables, config))
 
 
 def horizon(instance: str, life: int, oldest: int, unfinished: Iterable[str]) -> Point:
@@ -64,4 +103,4 @@ def horizon(instance: str, life: int, oldest: int, unfinished: Iterable[str]) ->
     return min([own, *(point for other, point in named if other == instance and point < (life, 0))])
 
 
-COMMANDS = {"enlist": enlist}
+COMMANDS: dict[str, Callable[..., Result]] = {"enlist": enlist, "begin_generation": begin_generation}

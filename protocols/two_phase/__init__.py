@@ -10,7 +10,8 @@ from protocols.core import Config, Protocol, Role, StateKind
 from protocols.shop import commands as shop_commands
 from protocols.shop import keyed
 from protocols.store.fences import FENCED
-from protocols.two_phase import commands, machine
+from protocols.store.lives import BLOCK, SHORT_LOG
+from protocols.two_phase import commands, machine, messages
 
 ESCROW = (("locks", "escrow"),)
 
@@ -78,12 +79,18 @@ def claims(config: Config) -> Claims:
         blocking = (
             "a participant in doubt keeps its reserved amounts until the coordinator answers; the remainder is free"
         )
+    recovery_s: float | None = 2.0
+    if config.options[SHORT_LOG] == BLOCK:
+        recovery_s = None
+        blocking += (
+            "; after a restart of a store, transactions from before it may stay in doubt until an operator decides"
+        )
     return Claims(
         atomicity="atomic",
         isolation=_isolation(config.options["reads"], escrow=escrow),
         durability="as the log of the store: everything at always; at everysec not the last second, nor a write on a full disk",
         blocking=blocking,
-        recovery_s=2.0,
+        recovery_s=recovery_s,
         blocking_s=config.timing.takeover_s,
         outage_s=_outage_s(config, escrow=escrow),
         own_writes=_own_writes(config.options["reads"], escrow=escrow),
@@ -134,7 +141,7 @@ PROTOCOL = Protocol(
         "stock": Role("participant", machine.participant, "doubts", lambda timing: timing.inquire_after_ms),
         "payment": Role("participant", machine.participant, "doubts", lambda timing: timing.inquire_after_ms),
     },
-    messages=machine.MESSAGES,
+    messages=messages.MESSAGES,
     commands={**shop_commands.COMMANDS, **commands.COMMANDS},
     library="\n".join(
         (files("protocols.two_phase") / f"{name}.lua").read_text("utf-8") for name in ("escrow", "locks", "commands")
@@ -154,6 +161,12 @@ PROTOCOL = Protocol(
             ("locked", "committed", "settled"),
             "reads wait for locks, return the last committed value, or wait for escrows",
             under=(("locks", "escrow", "settled"),),
+        ),
+        Option(
+            SHORT_LOG,
+            "presume",
+            ("presume", BLOCK),
+            "a store that ran anew may have lost its last writes: presume that it has not, or block what is in doubt",
         ),
     ),
     locks=held,

@@ -42,10 +42,11 @@ command('close', function(now, txn)
   return {'closed'}
 end)
 
-command('resolve', function(now, txn, patience, sender, branch)
+command('resolve', function(now, txn, patience, sender, branch, short)
   local record = get('committed', txn)
   if record then return {'commit', record[BRANCHES]} end
   record = get('open', txn)
+  if short_log(txn) or (short and not record) then return {'unknown', {}} end
   if not record then return {'abort', {}} end
   if patience > 0 and waited(now, 'open', txn, record, OPENED_AT) < patience then return {'pending', {}} end
   if enabled('fence-inquiry') then fence(txn) end
@@ -95,7 +96,7 @@ command('prepare', function(now, txn, home, branch, priority_us, horizon, change
   local verdict = verdict_of(txn)
   if verdict ~= '' then return {{{coordinator, txn, branch, verdict == COMMITTED and '' or verdict}}, {}} end
   if call('HEXISTS', 'prepared', txn) == 1 then return {{{coordinator, txn, branch, ''}}, {}} end
-  local why, wounds = acquire(txn, {home, branch, coordinator, priority_us, now, changes})
+  local why, wounds = acquire(txn, {home, branch, coordinator, priority_us, now, changes, generation()})
   if why == 'wait' then return {{}, wounds} end
   return {{{coordinator, txn, branch, why}}, {}}
 end)
@@ -133,7 +134,7 @@ command('doubts', function(now, owner, older_than)
     local txn, record, state = late[index][1], late[index][2], late[index][3]
     record[SINCE] = now
     put(state, txn, record)
-    list[index] = {txn, {txn, record[HOME], record[BRANCH]}}
+    list[index] = {txn, {txn, record[HOME], record[BRANCH], (record[GENERATION] or 0) < generation()}}
   end
   return list
 end)

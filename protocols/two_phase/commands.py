@@ -23,7 +23,7 @@ from protocols.core import Config
 from protocols.shop import ledger, ledger_orders
 from protocols.store.fences import announce, collect, recall, remember, stale, uncollected
 from protocols.store.keys import Keys, adopt
-from protocols.store.lives import Point
+from protocols.store.lives import Point, generation, short_log
 from protocols.store.tables import Result, Tables, drop, table, waited
 from protocols.two_phase import locks
 from protocols.two_phase.records import Opened, Prepared
@@ -69,15 +69,27 @@ def close(tables: Tables, config: Config, now: int, txn: str) -> Result:
     return ("closed",)
 
 
-def resolve(tables: Tables, config: Config, now: int, txn: str, patience: int, sender: str, branch: str) -> Result:
-    """Return the answer to an inquiry: ``("commit", branches)``, ``("abort", branches)``, ``("pending", ())``.
+def resolve(
+    tables: Tables,
+    config: Config,
+    now: int,
+    txn: str,
+    patience: int,
+    sender: str,
+    branch: str,
+    short: bool = False,
+) -> Result:
+    """Return the answer to an inquiry: ``("commit" | "abort", branches)``, ``("pending", ())`` or ``("unknown", ())``.
 
-    A transaction is pending while it has been open for less than ``patience`` ms. The command does not use ``sender`` and
-    ``branch``: they return to the machine with the result.
+    A transaction is pending while it has been open for less than ``patience`` ms. It is unknown if its COMMIT may have been lost
+    with the end of this store's log, or if ``short``, COMMITTED with that of the inquirer. The command does not use ``sender``
+    and ``branch``: they return to the machine with the result.
     """
     if txn in tables.get("committed", {}):
         return ("commit", tables["committed"][txn].branches)
     record = tables.get("open", {}).get(txn)
+    if short_log(tables, config, txn) or (short and record is None):
+        return ("unknown", ())
     if record is None:
         return ("abort", ())
     if patience and waited(tables, now, "open", txn) < patience:
@@ -143,7 +155,8 @@ def prepare(
         return (((coordinator, txn, branch, "" if verdict == "committed" else verdict),), ())
     if txn in tables.get("prepared", {}):
         return (((coordinator, txn, branch, ""),), ())
-    why, wounds = locks.acquire(tables, config, txn, Prepared(home, branch, coordinator, priority_us, now, changes))
+    record = Prepared(home, branch, coordinator, priority_us, now, changes, generation(tables, config))
+    why, wounds = locks.acquire(tables, config, txn, record)
     return ((), wounds) if why == "wait" else (((coordinator, txn, branch, why),), ())
 
 
@@ -173,11 +186,12 @@ def undo(tables: Tables, config: Config, now: int, txn: str) -> Result:
 
 
 def doubts(tables: Tables, config: Config, now: int, owner: str, older_than: int) -> Result:
-    """Return ``((txn, (txn, home, branch)), ...)``, in doubt for more than ``older_than`` ms, at most 100, the oldest first.
+    """Return ``((txn, (txn, home, branch, short)), ...)``, in doubt for more than ``older_than`` ms.
 
-    They belong to no instance. Their times start anew, so that each one has its turn for an inquiry. A time as far in the future
-    counts as well: a clock was set back, and an inquiry is always safe. Queued branches are inquired about as well, because
-    the abort of one may have been lost: in its turn it would hold the lock.
+    They are at most 100, the oldest first, and belong to no instance. Their times start anew: each one has its turn for an
+    inquiry. A time as far in the future counts as well: a clock was set back, and an inquiry is always safe. Queued branches are
+    inquired about as well, because the abort of one may have been lost: in its turn it would hold the lock. ``short``: COMMITTED
+    may have been lost, as the record is of an older generation.
     """
     late = sorted(
         (record.since_ms, txn, state)
@@ -189,7 +203,7 @@ def doubts(tables: Tables, config: Config, now: int, owner: str, older_than: int
     for _, txn, state in late:
         record = tables[state][txn]
         tables[state][txn] = record._replace(since_ms=now)
-        rows.append((txn, (txn, record.home, record.branch)))
+        rows.append((txn, (txn, record.home, record.branch, record.generation < generation(tables, config))))
     return tuple(rows)
 
 

@@ -1,7 +1,7 @@
 -- The lock policies of `--locks`: the twin of locks.py.
 
 -- The fields of a packed `Prepared` (records.py).
-local HOME, BRANCH, COORDINATOR, PRIORITY, SINCE, CHANGES = 1, 2, 3, 4, 5, 6
+local HOME, BRANCH, COORDINATOR, PRIORITY, SINCE, CHANGES, GENERATION = 1, 2, 3, 4, 5, 6, 7
 
 local function enqueue(txn, record)
   put('queued', txn, record)

@@ -52,63 +52,7 @@ from protocols.core import (
     TimerFired,
 )
 from protocols.outcomes import Decision, Outcome
-
-# ---------------------------------------------------------------- messages
-
-
-class Prepare(Struct, frozen=True, gc=False):
-    """Coordinator to participant. ``home`` is the service that answers inquiries; ``priority_us``, ``horizon``: see Request."""
-
-    txn: str
-    home: str
-    branch: str
-    priority_us: int
-    horizon: tuple[int, int]
-    changes: tuple[tuple[str, int], ...]
-
-
-class Vote(Struct, frozen=True, gc=False):
-    """Participant to coordinator. ``why`` is empty for yes, else a ``Reason`` as text."""
-
-    txn: str
-    branch: str
-    why: str
-
-
-class Commit(Struct, frozen=True, gc=False):
-    """Coordinator to participant: the decision."""
-
-    txn: str
-    branch: str
-
-
-class Abort(Struct, frozen=True, gc=False):
-    """Coordinator to participant: the other decision."""
-
-    txn: str
-
-
-class Ack(Struct, frozen=True, gc=False):
-    """Participant to coordinator: the commit is durable here."""
-
-    txn: str
-    branch: str
-
-
-class Inquiry(Struct, frozen=True, gc=False):
-    """Participant in doubt to any instance of the coordinator's service."""
-
-    txn: str
-    branch: str
-
-
-class Wound(Struct, frozen=True, gc=False):
-    """Participant to the coordinator of a lock's holder: an older transaction needs the lock (wound-wait only)."""
-
-    txn: str
-
-
-MESSAGES = (Prepare, Vote, Commit, Abort, Ack, Inquiry, Wound)
+from protocols.two_phase.messages import Abort, Ack, Commit, Inquiry, Prepare, Vote, Wound
 
 # ---------------------------------------------------------------- coordinator
 
@@ -146,7 +90,7 @@ def _without_state(config: Config, event: Event) -> tuple[Coordination | None, E
         case Recovered((txn, "open", _)):
             # Its owner is dead, or it is older than any deadline, or a copy of its request waits here: no patience. Silence would
             # not do, although the transaction counts as aborted: prepared branches would hold their locks until they inquire.
-            return None, (Persist(Command("resolve", (txn, 0, "", ""))),)
+            return None, (Persist(Command("resolve", (txn, 0, "", "", False))),)
         case Recovered((txn, "committed", branches)):
             return _resume_commit(config, txn, tuple(Branch(*branch) for branch in branches))
     return None, _answer_inquiry(config, event)
@@ -284,10 +228,10 @@ def _commit_messages(state: Coordination) -> Iterable[Send]:
 def _answer_inquiry(config: Config, event: Event) -> Effects:
     """Return the effects of an inquiry, the same at every instance and in every phase: the store has the answer."""
     match event:
-        case Received(Inquiry(txn, branch), sender):
+        case Received(Inquiry(txn, branch, short), sender):
             # Forced, because the answer may be an abort: the permission to commit is gone before a branch relies on it.
-            return (Persist(Command("resolve", (txn, config.timing.patience_ms, sender, branch))),)
-        case Done(Command("resolve", (txn, _, sender, branch)), (decision, branches)):
+            return (Persist(Command("resolve", (txn, config.timing.patience_ms, sender, branch, short))),)
+        case Done(Command("resolve", (txn, _, sender, branch, _)), (decision, branches)):
             return tuple(_decision_messages(txn, sender, branch, decision, branches))
     return ()
 
@@ -296,8 +240,10 @@ def _decision_messages(
     txn: str, sender: str, branch: str, decision: str, branches: Iterable[tuple[str, int, str]]
 ) -> Iterable[Send]:
     """Yield the decision for the inquirer and for every branch in the record: these are probably in doubt as well."""
-    if decision == "pending":
-        return  # the owner is at work on it, and an abort would lose that work: the participant inquires again
+    if decision in ("pending", "unknown"):
+        # Pending: the owner is at work on it, and an abort would lose that work. Unknown: COMMIT may be among the records that a
+        # store has lost. The participant inquires again.
+        return
     if sender:
         yield Send(sender, Commit(txn, branch) if decision == "commit" else Abort(txn))
     for service, shard, _ in branches:
@@ -335,9 +281,9 @@ def participant(config: Config, state: None, event: Event) -> tuple[None, Effect
         case Done(Command("undo"), (votes, wounds)):
             return None, _votes(votes, wounds)
 
-        case Recovered((txn, home, branch)):
+        case Recovered((txn, home, branch, short)):
             # To the service and not to the instance that sent the prepare, which may never return.
-            return None, (Send(home, Inquiry(txn, branch)),)
+            return None, (Send(home, Inquiry(txn, branch, short)),)
     return None, ()
 
 

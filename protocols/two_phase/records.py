@@ -22,7 +22,8 @@ class Opened(NamedTuple):
 class Prepared(NamedTuple):
     """A participant's record of a branch: PREPARED with its locks, or queued for them.
 
-    ``home`` is the coordinator's service, ``coordinator`` the instance that receives the vote.
+    ``home`` is the coordinator's service, ``coordinator`` the instance that receives the vote. ``generation`` is that of the
+    store which wrote the record (``protocols.store.lives``).
     """
 
     home: str
@@ -31,3 +32,4 @@ class Prepared(NamedTuple):
     priority_us: int
     since_ms: int
     changes: Changes
+    generation: int = 0

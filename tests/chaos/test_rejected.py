@@ -17,7 +17,7 @@ from protocols.service.codec import Codec
 from protocols.service.links import TRANSPORTS, dead_letter_log
 from protocols.service.links import http as http_link
 from protocols.service.links.broker import MOST_BATCHES_IN
-from protocols.two_phase.machine import Abort, Prepare
+from protocols.two_phase.messages import Abort, Prepare
 from tests.brokers import missing
 from tests.contract.acts import item, order, state, user
 

@@ -6,7 +6,7 @@ import redis
 
 from protocols.service.codec import decode_result
 
-_NUMBERS = {"balance", "price", "paid", "held", "due", "life", "newest"}
+_NUMBERS = {"balance", "price", "paid", "held", "due", "life", "newest", "number"}
 _COUNTERS = {"enlisted", "note:next"}
 _PACKED = {
     "horizon",

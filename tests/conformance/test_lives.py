@@ -47,3 +47,37 @@ def test_a_transaction_of_a_former_life_does_not_begin(
         assert answer == twin.run(one, 0)
     assert (txn not in twin.tables.get("open", {})) == superseded
     assert dump(server) == twin.tables
+
+
+@pytest.mark.parametrize("now", [0, 4, 100])
+@pytest.mark.parametrize("short_log", ["presume", "block"])
+def test_a_generation_is_between_the_lives_before_and_after_it(server: redis.Redis, now: int, short_log: str) -> None:
+    config = PROTOCOL.configure({"short-log": short_log})
+    server.flushall()
+    server.function_load(source(PROTOCOL, config), replace=True)
+    twin = Twin(PROTOCOL, config)
+
+    def run(name: str, *args: object) -> tuple[object, ...]:
+        answer = decode_result(server.execute_command("FCALL", f"wdm_{name}", 0, encode_arguments(now, args)))
+        assert answer == twin.run(Command(name, args), now)
+        return answer
+
+    run("create_order", "o", "u")
+    (former,) = run("enlist", "a", 0)
+    (first,) = run("begin_generation", "one run")
+    assert run("begin_generation", "one run") == (first,)
+    unknown = run("resolve", f"a~{former}.7", 0, "", "")[0] == "unknown"
+    begun = run("open", f"a~{former}.7", "o", "a")[0] == "open"
+    run("close", f"a~{former}.7")
+    (life,) = run("enlist", "a", 0)
+    assert run("resolve", f"a~{life}.0", 0, "", "")[0] == "abort"
+    assert run("resolve", f"a~{life}.0", 0, "", "", True)[0] == "unknown"
+    assert run("open", f"a~{life}.0", "o", "a")[0] == "open"
+    assert run("resolve", f"a~{life}.0", 0, "", "", True)[0] == "abort", "its record is here, and undecided"
+    (second,) = run("begin_generation", "another run")
+    if short_log == "block":
+        assert former < first <= life < second
+        assert (unknown, begun) == (True, False)
+    else:
+        assert (first, second, unknown, begun) == (0, 0, False, True)
+    assert dump(server) == twin.tables

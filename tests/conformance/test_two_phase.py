@@ -57,11 +57,12 @@ COORDINATOR = {
     "open": (txns, orders, st.sampled_from(("order-1", "order-2"))),
     "commit": (txns,),
     "close": (txns,),
-    "resolve": (txns, st.sampled_from((0, STEP_MS, 1_000)), addresses, st.just("stock/0")),
+    "resolve": (txns, st.sampled_from((0, STEP_MS, 1_000)), addresses, st.just("stock/0"), st.booleans()),
     "end": (txns, txns, txns),
     "unfinished": (st.sampled_from(("", "order-1")), ages_ms),
 }
-LIVES = {"enlist": (st.sampled_from(("a", "b-c.d")), st.sampled_from((0, 0, 1, 12)))}
+GENERATION = {"begin_generation": (st.sampled_from(("one run", "another")),)}
+LIVES = {"enlist": (st.sampled_from(("a", "b-c.d")), st.sampled_from((0, 0, 1, 12))), **GENERATION}
 PARTICIPANT = {
     "prepare": (txns, st.just("order"), st.just("stock/0"), ages, horizons, changes, addresses),
     "apply": (txns, st.just("stock/0"), addresses),
@@ -83,11 +84,16 @@ FILLED = [
     Command("add_item", ("o", "1", 2, 1)),
 ]
 
-PARTICIPATION = st.lists(commands(PARTICIPANT) | commands(PARTICIPANT) | commands(SHOP), max_size=40)
+PARTICIPATION = st.lists(
+    commands(PARTICIPANT) | commands(PARTICIPANT) | commands(SHOP) | commands(GENERATION), max_size=40
+)
 COORDINATION = st.lists(commands(COORDINATOR) | commands(SHOP) | commands(LIVES), max_size=40)
 CONFIGS = st.builds(
-    lambda locks, reads, ablate: PROTOCOL.configure({"locks": locks, "reads": reads}, tuple(sorted(ablate))),
+    lambda locks, short_log, reads, ablate: PROTOCOL.configure(
+        {"locks": locks, "short-log": short_log, "reads": reads}, tuple(sorted(ablate))
+    ),
     st.sampled_from(LOCKS),
+    st.sampled_from(("presume", "block")),
     st.sampled_from(("locked", "committed", "settled")),
     st.one_of(st.just(set()), st.sets(st.sampled_from([guard.name for guard in PROTOCOL.safeguards]), max_size=2)),
 )

@@ -9,7 +9,7 @@ from harness import faults
 from harness.errors import EnvironmentFailure
 from harness.runtimes.sim.simulation import Simulation
 from protocols.service.links import poison
-from protocols.two_phase.machine import Prepare
+from protocols.two_phase.messages import Prepare
 from tests.sim.conftest import examined, simulate
 from tests.sim.test_simulation import balances, stocked
 

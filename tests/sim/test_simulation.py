@@ -20,7 +20,7 @@ from harness.runtimes.sim.simulation import Simulation
 from harness.workload.client import Response
 from harness.workload.session import NO_SUCH_THING
 from protocols.copies import COPIES
-from protocols.two_phase.machine import Commit
+from protocols.two_phase.messages import Commit
 from tests.runtimes import EVERY_PROTOCOL
 from tests.sim.conftest import examined, plan_of, simulate
 

@@ -7,6 +7,7 @@ from harness.runtimes.base import LinkId
 from harness.runtimes.sim.network import Pipe, SimulatedNetwork
 from harness.runtimes.sim.server import Server
 from harness.runtimes.sim.world import World
+from protocols.core import Command
 from protocols.ports import Clock, StoreFault
 from protocols.service.store_queue import Entry, StoreQueue
 from protocols.store.tables import Result
@@ -29,8 +30,11 @@ class SimStore(StoreQueue):
         clock: Clock,
         limit_ms: int,
         rng: Random,
+        *,
+        generations: bool = False,
     ) -> None:
         super().__init__(clock, limit_ms)
+        self._generations = generations
         self._world = world
         self._network = network
         self._link_id = link_id
@@ -83,6 +87,10 @@ class SimStore(StoreQueue):
             return
         self._connection += 1
         self._pipes = Pipe(self._network, self._link_id), Pipe(self._network, self._link_id)
+        if self._generations:
+            run = f"{self._server.name}:{self._server.life}"
+            begun = self._server.execute(Command("begin_generation", (run,)), self._clock.now_us() // 1000)
+            self.generation = begun[0] if begun else self.generation
         self._wake()
 
     def _broken(self) -> None:

@@ -16,6 +16,7 @@ from protocols.core import Command, Config, Protocol
 from protocols.ports import Clock
 from protocols.shop.services import SERVICES
 from protocols.store.epochs import progress
+from protocols.store.lives import has_generations
 
 FIRST_NUMBER = 1_000
 """The first machine number of copies, behind those of all other machines."""
@@ -55,7 +56,9 @@ class ServerSet:
         if self.copies:
             return SimCopiedStore(world, network, name, self.copies, enter, clock, limit_ms, rng, self.config)
         server = self.servers[0]
-        return SimStore(world, network, (name, server.name), server, enter, clock, limit_ms, rng)
+        link = (name, server.name)
+        generations = has_generations(self.config)
+        return SimStore(world, network, link, server, enter, clock, limit_ms, rng, generations=generations)
 
     def links(self) -> Sequence[LinkId]:
         """Return the links between the copies, and from the electors to each."""

@@ -10,7 +10,7 @@ from aiohttp import web
 from protocols.service.codec import Codec
 from protocols.service.links.http import HttpLink
 from protocols.two_phase import PROTOCOL
-from protocols.two_phase.machine import Commit
+from protocols.two_phase.messages import Commit
 
 
 async def test_a_peer_is_looked_up_anew_for_every_connection(monkeypatch: pytest.MonkeyPatch) -> None:

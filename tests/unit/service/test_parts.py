@@ -15,7 +15,7 @@ from protocols.service.keyed_admission import KeyedAdmission
 from protocols.service.settings import Settings, environment
 from protocols.service.transaction_ids import TransactionIds
 from protocols.two_phase import PROTOCOL
-from protocols.two_phase.machine import Commit, Prepare
+from protocols.two_phase.messages import Commit, Prepare
 
 ENV = {
     "WDM_SERVICE": "stock",

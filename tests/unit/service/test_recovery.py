@@ -23,6 +23,8 @@ AGE = 1_700_000_000_000_000
 class OneStore:
     """A twin that answers at once, and a link and a clock to go with it. It refuses the commands named in `refuses`."""
 
+    generation = 0
+
     def __init__(self, name: str = "2pc", twin: Twin | None = None) -> None:
         protocol = load(name)
         self.twin = twin or Twin(protocol, protocol.configure())
