@@ -19,7 +19,9 @@ from typing import Any
 import click
 
 from harness.toml_file import TomlFile, did_you_mean
+from protocols.copies.replication import NAMES
 from protocols.errors import UsageError
+from wdm.parameters import CopiesOption
 
 FILE = "wdm.toml"
 Defaults = dict[str, Any]
@@ -115,4 +117,6 @@ def _wanted(option: click.Option) -> tuple[tuple[type, ...], str]:
         return (int,), "a whole number"
     if isinstance(option.type, click.FloatRange | click.types.FloatParamType):
         return (int, float), "a number"
+    if isinstance(option.type, CopiesOption):
+        return (int, str), f"one of: {NAMES}"
     return (str,), "a text in quotes"

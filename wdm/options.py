@@ -17,7 +17,7 @@ from protocols.claims import Option
 from protocols.copies import COPIES
 from protocols.errors import UsageError
 from wdm import combined, config, ui
-from wdm.parameters import EnvironmentOption, Location, Text, Whole
+from wdm.parameters import CopiesOption, EnvironmentOption, Location, Text, Whole
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,8 +69,9 @@ def nodes(command: F) -> F:
             help="Moment of a store's forced writes: once a second, or before each answer.",
         ),
         option(
-            "--copies", type=Whole(1, COPIES), default=1, show_default=True,
-            help=f"Servers of each store: 1, or {COPIES}, of which any one may die.",
+            "--copies", type=CopiesOption(), default="1", show_default=True,
+            help=f"Servers of each store: 1, or {COPIES}, of which any one may die; or {COPIES} under Valkey's own Sentinel or "
+            "Cluster, a best effort (local runtime).",
         ),
         option(
             "--workers", type=Whole(1, MAX_WORKERS), default=1, show_default=True,

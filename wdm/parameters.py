@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from protocols.copies.replication import CHOICES, NAMES, parse
+
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _WHOLE = re.compile(r"[-+]?[0-9]{1,30}")
 
@@ -42,6 +44,18 @@ class Whole(click.IntRange):
         if isinstance(value, str) and not _WHOLE.fullmatch(value):
             self.fail(f"{value!r} is not a whole number; give one from {self.min} to {self.max}", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class CopiesOption(click.Choice):  # type: ignore[type-arg]
+    """A value of `--copies`: a number of servers, or the name of a manager of three."""
+
+    def __init__(self) -> None:
+        super().__init__(CHOICES)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            self.fail(f"{value!r} is not one of: {NAMES}", param, ctx)
+        return parse(super().convert(str(value), param, ctx))
 
 
 class Text(click.ParamType):  # type: ignore[type-arg]  # generic only in the newest click

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from harness.bench.pace import Pace
 from harness.run import scenarios
-from harness.run.bench_manifest import describe_pace
+from harness.run.bench_manifest import describe_pace, describe_setting
 from harness.run.plan import Plan
 from harness.run.scenarios import Scenario
 from harness.runtimes.deployment.spec import MAX_WORKERS
 from harness.workload.orders import Orders
-from protocols.copies import COPIES
+from protocols.copies.replication import NAMES, CopiesValue, parse
 from protocols.errors import UsageError
 from protocols.registry import load, names
 
@@ -29,6 +29,11 @@ class Axis(NamedTuple):
     low: float
     high: float
 
+    @property
+    def words(self) -> str:
+        """Return the values in words."""
+        return f"a {'whole number' if isinstance(self.low, int) else 'number'} from {self.low:g} to {self.high:g}"
+
     def parse(self, text: str) -> float:
         """Return the value in `text`. Raises `ValueError` unless it is a number within the bounds; `nan` is not."""
         value = int(text) if isinstance(self.low, int) else float(text)
@@ -37,10 +42,25 @@ class Axis(NamedTuple):
         return value
 
 
-SWEPT: Mapping[str, Axis] = {
+class CopiesAxis(NamedTuple):
+    """The values of `--copies`."""
+
+    words: str = f"one of {NAMES}"
+
+    def parse(self, text: str) -> CopiesValue:
+        """Return the value in `text`. Raises `ValueError` for any other text."""
+        try:
+            return parse(text)
+        except UsageError as error:
+            raise ValueError(text) from error
+
+
+Swept = float | CopiesValue
+
+SWEPT: Mapping[str, Axis | CopiesAxis] = {
     "clients": Axis(1, 2_000),
     "workers": Axis(1, MAX_WORKERS),
-    "copies": Axis(1, COPIES),
+    "copies": CopiesAxis(),
     "items": Axis(1, 100),
     "skew": Axis(0.0, 3.0),
     "rate": Axis(0.1, 50_000.0),
@@ -72,7 +92,7 @@ class BenchCase:
     items: int = 2
     skew: float = 0.0
     pace: Pace = field(default_factory=Pace)
-    copies: int = 1
+    copies: CopiesValue = 1
 
     @property
     def ready_made(self) -> bool:
@@ -89,15 +109,18 @@ class BenchCase:
         """The candidate, the faults, the load, and the settings other than the defaults."""
         usual = BenchCase(self.candidate)
         changed = [
-            f"{name} {getattr(self, name):g}"
+            f"{name} {describe_setting(getattr(self, name))}"
             for name in ("workers", "copies", "items", "skew")
             if getattr(self, name) != getattr(usual, name)
         ]
         load = describe_pace(self.pace.rate_per_s, self.pace.clients, self.pace.limit_p99_ms)
         return ", ".join((self.candidate.name, self.faults, load, *changed))
 
-    def with_setting(self, name: str, value: float) -> "BenchCase":
+    def with_setting(self, name: str, value: Swept) -> "BenchCase":
         """Return the case with another value of a swept setting."""
+        if name == "copies":
+            return replace(self, copies=parse(value))
+        assert not isinstance(value, str)
         match name:
             case "clients":
                 return replace(self, pace=replace(self.pace, clients=int(value), rate_per_s=None))
@@ -109,8 +132,6 @@ class BenchCase:
                 return replace(self, items=int(value))
             case "workers":
                 return replace(self, workers=int(value))
-            case "copies":
-                return replace(self, copies=int(value))
             case _:
                 raise UsageError(f"{name!r} cannot be swept; there are: {', '.join(SWEPT)}")
 
@@ -195,19 +216,18 @@ def swept(cases: Iterable[BenchCase], texts: Sequence[str]) -> list[BenchCase]:
     return combined
 
 
-def _axis(text: str) -> list[tuple[str, float]]:
+def _axis(text: str) -> list[tuple[str, Swept]]:
     name, equals, values = text.partition("=")
     if name not in SWEPT or not equals:
         raise UsageError(f"--sweep takes NAME=VALUE,VALUE with one of {', '.join(SWEPT)}, not {text!r}")
     axis = SWEPT[name]
-    settings: list[tuple[str, float]] = []
+    settings: list[tuple[str, Swept]] = []
     for text_of_value in values.split(","):
         try:
             settings.append((name, axis.parse(text_of_value)))
         except ValueError:
-            kind = "whole number" if isinstance(axis.low, int) else "number"
             raise UsageError(
-                f"--sweep {name}: {text_of_value!r} is not a {kind} from {axis.low:g} to {axis.high:g}; separate them by commas"
+                f"--sweep {name}: {text_of_value!r} is not {axis.words}; separate them by commas"
             ) from None
     if len(set(settings)) < len(settings):
         raise UsageError(f"--sweep {name}: {values!r} names a value twice; each is a row of its own")

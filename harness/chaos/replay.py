@@ -13,6 +13,7 @@ from harness.run.plan import NEVER_DRAWN, Durability, Plan
 from harness.run.scenarios import Scenario
 from harness.toml_file import TomlFile
 from harness.workload import WORKLOADS
+from protocols.copies.replication import CopiesValue
 
 FILE = "run.toml"
 FAULT_KEYS = ("kind", "target", "at_s", "for_s")
@@ -34,7 +35,7 @@ class RunSection(msgspec.Struct, frozen=True):
     time_limit_s: float
     respawn_after_s: float
     must_hold: tuple[str, ...]
-    copies: int = 1
+    copies: CopiesValue = 1
     gateways: int = 1
     clients_repeat: bool = False
 

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from harness.history import Event, History
+from protocols.copies.replication import BEST_EFFORT
 
 ALWAYS = "the API's contract"
 """The claim that excludes an anomaly for every shop, whatever its protocol claims."""
@@ -26,7 +27,7 @@ class Exclusion(NamedTuple):
 
     An exclusion that `needs_log` does not bind in a run which cut the tail of a log, unless durability is claimed
     `always`: no protocol is atomic over stores that lose acknowledged writes, and none can end a commit whose vote a
-    store has lost.
+    store has lost. Nor does it bind where durability is a best effort, as on stores with a failover that may lose some.
     """
 
     claim: str
@@ -80,7 +81,9 @@ ISOLATION = {
 def applies(exclusion: Exclusion, history: History) -> bool:
     """Whether the claims of this run exclude the anomaly."""
     claims = history.header.claims
-    if exclusion.needs_log and claims.durability != "always" and _lost_a_tail(history):
+    if exclusion.needs_log and (
+        claims.durability == BEST_EFFORT or (claims.durability != "always" and _lost_a_tail(history))
+    ):
         return False
     if exclusion.claim == ALWAYS:
         return True

@@ -19,7 +19,7 @@ SILENT = frozenset({"pause", "partition", "loss", "delay", "slow", "disk-full", 
 ANY_NODE = ""
 """The name in place of a node's for a fault with an unknown target."""
 
-ELECTOR = "elector"
+ELECTOR = re.compile(r"elector|(?:sentinel|voter)-\d+")
 COPY = re.compile(r"(.+-store)-\d+")
 """The name of a server of a store with copies, with the name of the store."""
 
@@ -35,6 +35,7 @@ class Unavailability:
         self._instances = self._nodes.instances()
         others = self._nodes.others()
         self._gateways = [name for name in others if name.startswith("gateway-")]  # of several
+        self._electors = [name for name in others if ELECTOR.fullmatch(name)]
         self._servers: dict[str, list[str]] = {}
         for name in others:
             if copy := COPY.fullmatch(name):
@@ -75,9 +76,10 @@ class Unavailability:
         return all(not names or any(name not in unavailable for name in names) for names in replicated)
 
     def _serves(self, stores: Iterable[str], unavailable: Container[str]) -> bool:
-        """Whether each store with copies has a majority of its servers, and an elector if one of them is missing."""
+        """Whether each store with copies has a majority of its servers, and most electors if one of them is missing."""
         missing = [sum(name in unavailable for name in self._servers[store]) for store in stores]
-        return all(not gone or (gone == 1 and ELECTOR not in unavailable) for gone in missing)
+        elects = 2 * sum(name in unavailable for name in self._electors) < max(1, len(self._electors))
+        return all(not gone or (gone == 1 and elects) for gone in missing)
 
     def is_fully_available(self, service: str, at_ns: int) -> bool:
         """Whether a service is available and none of its instances is silent: no request to it waits for a silent one."""
@@ -94,7 +96,7 @@ class Unavailability:
 
     def _needed(self, service: str) -> Iterable[str]:
         """Return the nodes without a replica that a service needs: its own store or the shared one, broker and gateway."""
-        replicated = {*self._gateways, ELECTOR, *(name for names in self._servers.values() for name in names)}
+        replicated = {*self._gateways, *self._electors, *(name for names in self._servers.values() for name in names)}
         others = [name for name in self._nodes.others() if name not in replicated]
         stores = self._own(service, [name for name in others if name.endswith("-store")])
         return [name for name in others if not name.endswith("-store") or name in stores]

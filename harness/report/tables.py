@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from harness.metrics.thresholds import metric
 from harness.report.text_table import markdown_line
-from harness.run.bench_manifest import describe_pace
+from harness.run.bench_manifest import describe_pace, describe_setting
 
 Row = Mapping[str, Any]
 
@@ -34,7 +34,9 @@ def setting(row: Row) -> str:
     pace = row["pace"]
     load = describe_pace(pace["rate_per_s"], pace["clients"], pace["limit_p99_ms"])
     usual = {"workers": 1, "copies": 1, "items": 2, "skew": 0.0}
-    return ", ".join((load, *(f"{name} {row[name]:g}" for name, value in usual.items() if row[name] != value)))
+    return ", ".join(
+        (load, *(f"{name} {describe_setting(row[name])}" for name, value in usual.items() if row[name] != value))
+    )
 
 
 COLUMNS = (

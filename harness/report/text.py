@@ -9,6 +9,7 @@ from harness.checkers.impact import impacts
 from harness.checkers.recovery import blocked
 from harness.history import Event, History
 from harness.report import text_table
+from protocols.copies.replication import replication
 
 EXPLAINED = 3
 """The number of violations of one name with an explanation; the others are counted."""
@@ -20,10 +21,6 @@ DURABILITY = {
     "always": "a store forces its log to the disk before it answers: neither a killed process, a power cut nor a full disk loses "
     "an acknowledged write",
 }
-COPIED = (
-    "each acknowledged write was in two of the {copies} servers of its store: the death of any one loses nothing; "
-    "a power cut of two at once is as above"
-)
 READERS = {"ok": "acknowledged", "fail": "rejected", "unknown": "unknown"}
 """The words for outcomes in texts for readers."""
 
@@ -57,9 +54,9 @@ def _head(history: History, judgement: Judgement) -> Iterator[str]:
     if served:
         yield f"availability: {served}"
     yield f"durability {header.durability}: {DURABILITY.get(header.durability, 'as the shop has it')}"
-    copies = header.config.get("copies", 1)
-    if copies > 1:
-        yield f"copies {copies}: {COPIED.format(copies=copies)}"
+    promise = replication(header.config.get("copies", 1)).promise
+    if promise:
+        yield f"copies {header.config['copies']}: {promise}"
     if header.config.get("command"):
         yield f"again: {header.config['command']}"
 

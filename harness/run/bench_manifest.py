@@ -62,6 +62,11 @@ class BenchManifest(msgspec.Struct, kw_only=True):
     trouble: str = ""
 
 
+def describe_setting(value: float | str) -> str:
+    """Return a setting of a load in words."""
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 def describe_pace(rate_per_s: float | None, clients: int, limit_p99_ms: float | None) -> str:
     """Describe a load: `100/s`, `1 client`, or `p99 within 50 ms`."""
     if limit_p99_ms is not None:

@@ -22,6 +22,7 @@ from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.environment import Environment
 from harness.runtimes.table import DEPLOYABLE
 from harness.toml_file import did_you_mean
+from protocols.copies.replication import BEST_EFFORT, replication
 from protocols.errors import UsageError
 from protocols.registry import load
 from protocols.service.links import TRANSPORTS, transport
@@ -103,6 +104,10 @@ class Plan:
                 f"the simulator has no transport {self.transport!r}, it has: {known}, where streams stands for any broker that "
                 "delivers until a message is handled; choose one of those, or --runtime local"
             )
+        if self.runtime == "sim" and replication(spec.copies).best_effort:
+            raise UsageError(
+                f"the simulator has no copies={spec.copies}, it has one copy or three with our elector; choose --runtime local"
+            )
         return spec
 
     def environment(self) -> Environment:
@@ -117,7 +122,7 @@ class Plan:
         fields = {
             "atomicity": claims.atomicity,
             "isolation": claims.isolation,
-            "durability": self.durability,
+            "durability": BEST_EFFORT if replication(self.scenario.copies).best_effort else self.durability,
             "recovery_s": claims.recovery_s,
             "blocking_s": claims.blocking_s,
             "outage_s": claims.outage_s,

@@ -4,7 +4,7 @@
     duration_s = 12             # duration of the load
     durability = "everysec"     # or "always"
     workers = 1                 # processes of each service
-    copies = 1                  # servers of each store, 1 or 3
+    copies = 1                  # servers of each store, 1 or 3; or "sentinel" or "cluster", by whose means
     gateways = 1                # gateway processes behind the one address
     clients_repeat = false      # whether clients send a request whose connection broke again, with the same idempotency key
     must_hold = ["isolation"]   # checkers without which `holds` would prove nothing: they must have operations to judge;
@@ -41,7 +41,7 @@ from harness.runtimes.deployment.spec import MAX_GATEWAYS
 from harness.toml_file import TomlFile, did_you_mean
 from harness.workload import WORKLOADS
 from harness.workload.base import Workload, stream
-from protocols.copies import COPIES
+from protocols.copies.replication import NAMES, CopiesValue, parse
 from protocols.errors import UsageError
 
 DEFAULT = "kill-one-at-a-time"
@@ -100,7 +100,7 @@ class Scenario:
     duration_s: float = 15.0
     durability: str = "everysec"
     workers: int = 1
-    copies: int = 1
+    copies: CopiesValue = 1
     gateways: int = 1
     clients_repeat: bool = False
     time_limit_s: float = 10.0
@@ -214,7 +214,6 @@ class _Reader:
             "time_limit_s": (0.1, LONGEST_S),
             "respawn_after_s": (0.01, LONGEST_S),
             "workers": (1, 64),
-            "copies": (1, COPIES),
             "gateways": (1, MAX_GATEWAYS),
         }
         if key in bounds:
@@ -222,9 +221,14 @@ class _Reader:
             if (
                 low != high
                 or not bounds[key][0] <= low <= bounds[key][1]
-                or (key in ("workers", "copies", "gateways") and type(value) is float)
+                or (key in ("workers", "gateways") and type(value) is float)
             ):
                 raise self._error(key, value, f"a number from {bounds[key][0]:g} to {bounds[key][1]:g}", key)
+        elif key == "copies":
+            try:
+                parse(value)
+            except UsageError:
+                raise self._error(key, value, f"one of: {NAMES}", key) from None
         elif key == "summary" and (not isinstance(value, str) or not value.strip() or "\n" in value):
             raise self._error(key, value, "one line of text", key)
         elif key == "clients_repeat" and not isinstance(value, bool):

@@ -8,13 +8,17 @@ from protocols.core import Config, Protocol
 NAME = "wdm"
 
 
-def source(protocol: Protocol, config: Config) -> str:
-    """Return the Lua text for `FUNCTION LOAD REPLACE`: the configuration, the shop's commands, the protocol's own."""
+def source(protocol: Protocol, config: Config, key_prefix: str = "") -> str:
+    """Return the Lua text for `FUNCTION LOAD REPLACE`: the configuration, the shop's commands, the protocol's own.
+
+    Every key of the store begins with `key_prefix`, in a cluster a hash tag: the keys of one command share a slot.
+    """
     store, shop = files("protocols.store"), files("protocols.shop")
     return "\n".join(
         (
             f"#!lua name={NAME}",
             f"local OPTIONS = {{{_fields(dict(config.options))}}}",
+            f"local KEY_PREFIX = '{key_prefix}'",
             f"local ABLATED = {{{_fields(dict.fromkeys(sorted(config.ablated), True))}}}",
             *(
                 (store / f"{name}.lua").read_text("utf-8")

@@ -12,10 +12,12 @@ import aiohttp
 import structlog
 from yarl import URL
 
+from protocols.core import Config, Protocol
 from protocols.ports import LoopClock
 from protocols.registry import load
 from protocols.service.codec import Codec
 from protocols.service.copies.client import CopiedStore
+from protocols.service.copies.discovery import by_elector, by_manager
 from protocols.service.faults import FaultInjector
 from protocols.service.links import transport
 from protocols.service.lua_library import source
@@ -42,13 +44,7 @@ class ServiceProcess:
         config = protocol.configure(settings.options, settings.ablate, settings.timing)
         self.settings = settings
         self.clock = LoopClock()
-        addresses = [ServerAddress.parse(url) for url in settings.store_url.split()]
-        library = source(protocol, config)
-        self.store = (
-            CopiedStore(addresses, library, self.clock, settings.limit_ms, config.enabled)
-            if len(addresses) > 1
-            else ValkeyStore(addresses[0], library, self.clock, settings.limit_ms, generations=has_generations(config))
-        )
+        self.store = _store(settings, protocol, config, self.clock)
         self.link = transport(settings.transport).link(settings, Codec(protocol.messages))
         ports = ServicePorts(
             self.store,
@@ -99,6 +95,29 @@ class ServiceProcess:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             log.debug("query failed", service=service, error=str(error) or type(error).__name__)
         return None
+
+
+def _store(settings: Settings, protocol: Protocol, config: Config, clock: LoopClock) -> ValkeyStore:
+    addresses = [ServerAddress.parse(url) for url in settings.store_url.split()]
+    managed = settings.managed
+    prefix = managed.key_prefix if managed else ""
+    library = source(protocol, config, prefix)
+    limit_ms, generations = settings.limit_ms, has_generations(config)
+    if managed is None and len(addresses) == 1:
+        return ValkeyStore(addresses[0], library, clock, limit_ms, generations=generations)
+    if managed is None:
+        return CopiedStore(addresses[0], by_elector(addresses), library, clock, limit_ms, config.enabled)
+    # Every primary runs on its own copy of the data, which may lack the last writes of the former one.
+    return CopiedStore(
+        addresses[0],
+        by_manager(managed, addresses),
+        library,
+        clock,
+        limit_ms,
+        config.enabled,
+        generations=generations,
+        key_prefix=prefix,
+    )
 
 
 def _parsed(text: str) -> dict[str, Any] | str:

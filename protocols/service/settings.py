@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from protocols.copies.managed import ManagedStore
 from protocols.core import Timing
 from protocols.errors import UsageError
 from protocols.service import faults
@@ -31,7 +34,8 @@ class Settings:
     instances, and `routes` maps such a URL to another one that this process must use instead. `transport` is one of
     `links.TRANSPORTS`; `broker_url` is the address of its broker, if it has one. `limit_ms` bounds a client's request, whose
     outcome is unknown after that. One of `trace` transactions is traced; 0 for none. `statuses` is one of
-    `request_context.STATUSES`. `store_memory_mb` is the memory limit of the service's store.
+    `request_context.STATUSES`. `store_memory_mb` is the memory limit of the service's store. `managed`: the manager of its
+    copies, None without one; the servers are the URLs of `store_url`, separated by spaces.
     """
 
     service: str
@@ -54,6 +58,7 @@ class Settings:
     trace: int = 0
     statuses: str = "exact"
     store_memory_mb: int = STORE_MEMORY_MB
+    managed: ManagedStore | None = None
 
     @property
     def timing(self) -> Timing:
@@ -95,6 +100,7 @@ class Settings:
             store_memory_mb=_number(
                 "WDM_STORE_MEMORY_MB", env.get("WDM_STORE_MEMORY_MB") or str(STORE_MEMORY_MB), 1, MOST
             ),
+            managed=_managed(env.get("WDM_STORE_MANAGED") or "", _need(env, "WDM_STORE_URL")),
         )
 
 
@@ -149,6 +155,20 @@ def _faults(text: str) -> faults.Faults:
         return faults.from_json(text.encode())
     except ValueError as error:
         raise UsageError(f"WDM_FAULTS: {error}") from None
+
+
+def _managed(text: str, urls: str) -> ManagedStore | None:
+    if not text:
+        return None
+    try:
+        managed = msgspec.json.decode(text, type=ManagedStore)
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"WDM_STORE_MANAGED: {error}") from None
+    if len(managed.servers) != len(urls.split()):
+        raise UsageError(
+            f"WDM_STORE_MANAGED names {len(managed.servers)} servers, and WDM_STORE_URL has {len(urls.split())} URLs"
+        )
+    return managed
 
 
 def _json(env: Mapping[str, str], name: str, default: str) -> Any:

@@ -52,16 +52,25 @@ class StoreCounts:
 class ValkeyStore(StoreQueue):
     """The store at `address`. `library` is the text of the Functions library, loaded at each connect.
 
-    `limit_ms` bounds `call` and `once`. With `generations`, each run of the server on the data begins one.
+    `limit_ms` bounds `call` and `once`. With `generations`, each run of the server on the data begins one. Every key begins
+    with `key_prefix`, in the library as well.
     """
 
     def __init__(
-        self, address: ServerAddress, library: str, clock: Clock, limit_ms: int, *, generations: bool = False
+        self,
+        address: ServerAddress,
+        library: str,
+        clock: Clock,
+        limit_ms: int,
+        *,
+        generations: bool = False,
+        key_prefix: str = "",
     ) -> None:
         super().__init__(clock, limit_ms)
         self._address = address
         self._library = library
         self._generations = generations
+        self._key_prefix = key_prefix
         self._connection: ValkeyConnection | None = None
         self._send_scheduled = False
         self._trouble = ""
@@ -139,7 +148,7 @@ class ValkeyStore(StoreQueue):
 
     async def _set_up(self, handshake: Handshake) -> None:
         # Before the library is loaded: it would replace that of an older process which is at work on the data.
-        await check_format(handshake, f"{self._address.host}:{self._address.port}")
+        await check_format(handshake, f"{self._address.host}:{self._address.port}", self._key_prefix)
         await self._load_library(handshake)
         if self._generations:
             await self._begin_generation(handshake)

@@ -16,14 +16,15 @@ class OtherFormat(ServerError):
     """The store contains data that this wdm does not read; the message says what to do."""
 
 
-async def check_format(handshake: Handshake, where: str) -> None:
+async def check_format(handshake: Handshake, where: str, key_prefix: str = "") -> None:
     """Write the number into an empty store. Raises `OtherFormat` for one that contains data of another number, or of none."""
+    key, table = key_prefix + KEY, key_prefix + TABLE
     # In this order: another process that shares the store may write the number, and then data, in between.
     # An elector may have begun an epoch before.
-    keys = int(await handshake.execute("DBSIZE")) - int(await handshake.execute("EXISTS", TABLE))
-    found = await handshake.execute("GET", KEY)
+    keys = int(await handshake.execute("DBSIZE")) - int(await handshake.execute("EXISTS", table))
+    found = await handshake.execute("GET", key)
     if found is None and not keys:
-        await handshake.execute("SET", KEY, FORMAT, "NX")
+        await handshake.execute("SET", key, FORMAT, "NX")
     elif found != str(FORMAT).encode():
         theirs = f"data of format {found.decode(errors='replace')!r}" if found else "data without a format number"
         raise OtherFormat(

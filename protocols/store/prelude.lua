@@ -1,10 +1,13 @@
--- The start of every library. protocols/service/lua_library.py sets OPTIONS and ABLATED above this line.
+-- The start of every library. protocols/service/lua_library.py sets OPTIONS, KEY_PREFIX and ABLATED above this line.
 -- A command is one Valkey function: one msgpack array of arguments in, `now` (ms) first; one msgpack array out.
 
 local function pack(value) return cmsgpack.pack(value) end
 
 -- Each command sets this as it begins: there is no server to call while the library loads.
 local call
+
+-- Every call has one key, its first argument.
+local function prefixed(name, key, ...) return redis.call(name, KEY_PREFIX .. key, ...) end
 
 local function enabled(safeguard) return not ABLATED[safeguard] end
 
@@ -17,7 +20,7 @@ local BODIES = {}
 local function register(name, body, flags)
   BODIES[name] = body
   redis.register_function{function_name = 'wdm_' .. name, flags = flags, callback = function(keys, args)
-    call = redis.call
+    call = KEY_PREFIX == '' and redis.call or prefixed
     return pack(body(unpack(cmsgpack.unpack(args[1]))))
   end}
 end

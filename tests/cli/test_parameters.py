@@ -14,7 +14,7 @@ from protocols.errors import UsageError
 from wdm import cli
 from wdm.commands.bench import bench
 from wdm.config import ConfigFile
-from wdm.parameters import EnvironmentOption, Location, Number, Text, Whole
+from wdm.parameters import CopiesOption, EnvironmentOption, Location, Number, Text, Whole
 
 NO_NUMBERS = (
     "nan",
@@ -169,6 +169,9 @@ def test_the_file_is_refused_by_whatever_command_reads_it(capsys: pytest.Capture
 @pytest.mark.parametrize("name", SWEPT)
 def test_what_is_swept_has_the_bounds_of_its_option(name: str) -> None:
     found = next(one.type for one in bench.params if one.name == name)
+    if isinstance(found, CopiesOption):
+        assert SWEPT[name].words == f"one of {', '.join(found.choices)}"
+        return
     assert isinstance(found, Number | Whole)
     assert (found.min, found.max) == SWEPT[name]
 

@@ -90,5 +90,5 @@ async def test_all_servers_killed_at_once_come_back_with_everything() -> None:
 
 
 def test_a_number_of_copies_without_a_majority_is_refused() -> None:
-    with pytest.raises(UsageError, match="copies=2 is not 1 or 3"):
+    with pytest.raises(UsageError, match="copies=2 is not one of: 1, 3, sentinel, cluster"):
         Spec(protocol="2pc", copies=2).check()

@@ -9,7 +9,9 @@ import pytest
 
 from harness.runtimes.base import Node
 from harness.runtimes.deployment.copies import roles
+from harness.runtimes.deployment.spec import Spec
 
+SPEC = Spec(protocol="2pc", copies=3)
 STORES = {
     "stock-store": {
         "primary": "stock-store-1",
@@ -44,7 +46,7 @@ def elector() -> Iterator[Node]:
 
 
 def test_each_server_has_its_role(elector: Node) -> None:
-    assert roles([elector]) == {
+    assert roles(SPEC, [elector], {}, "") == {
         "stock-store-1": "primary of epoch 9",
         "stock-store-2": "copy, 2 bundles behind",
         "stock-store-3": "former primary of epoch 5",
@@ -53,5 +55,5 @@ def test_each_server_has_its_role(elector: Node) -> None:
 
 
 def test_an_elector_that_does_not_answer_shows_no_roles() -> None:
-    assert roles([Node("elector", "elector", "", None, "http://127.0.0.1:1", "down")]) == {}
-    assert roles([]) == {}
+    assert roles(SPEC, [Node("elector", "elector", "", None, "http://127.0.0.1:1", "down")], {}, "") == {}
+    assert roles(SPEC, [], {}, "") == {}

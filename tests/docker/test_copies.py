@@ -50,7 +50,9 @@ async def test_copies_and_the_elector_have_no_more_than_they_need_and_a_restart_
             ("elector", "stock-1", 5000, False),
         ):
             assert reaches(containers[name], containers[to], port) == open_, f"{name} to {to}"
-        follower = next(name for name, role in roles(shop.nodes()).items() if role.startswith("copy"))
+        follower = next(
+            name for name, role in roles(shop.spec, shop.nodes(), {}, "").items() if role.startswith("copy")
+        )
         before = promise(containers[follower])
         assert int(before.rpartition(b"-")[2]) > 0
         shop.kill(follower)

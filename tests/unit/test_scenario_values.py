@@ -14,7 +14,7 @@ from protocols.errors import UsageError
 
 TOP = {
     "summary": '"A test"', "duration_s": "10", "durability": '"always"', "workers": "2", "time_limit_s": "5",
-    "respawn_after_s": "1", "must_hold": '["atomicity"]',
+    "respawn_after_s": "1", "copies": '"sentinel"', "must_hold": '["atomicity"]',
 }  # fmt: skip
 NOTHING = (
     "nan", "inf", "-inf", "1e308", "-1e308", "1e400", "9" * 400, '""', '" "', "[]", "{}", "[nan, nan]", "[0.0, inf]",

@@ -18,14 +18,13 @@ from harness.run.record import record
 from harness.run.scenarios import Scenario
 from harness.runtimes.deployment.spec import MAX_WORKERS
 from harness.runtimes.table import RUNTIMES, SIMULATED
-from protocols.copies import COPIES
 from protocols.service.links import TRANSPORTS
 from wdm import ui
 from wdm.combined import refuse_idle_broker
 from wdm.exits import CODES, ENVIRONMENT, INTERRUPTED, OK, WORST
 from wdm.live import Progress
 from wdm.options import as_json, chosen, common, of_the_protocols, option, runs_folder
-from wdm.parameters import MOST_SEED, Number, Text, Whole
+from wdm.parameters import MOST_SEED, CopiesOption, Number, Text, Whole
 from wdm.simulated import seeds_in_the_simulator
 
 LARGEST_SEED = 2**31
@@ -69,7 +68,7 @@ DEFAULT_SEEDS = 50
     help="Moment of a store's forced writes: once a second, or before each answer.  [default: the scenario's]",
 )
 @option("--workers", type=Whole(1, MAX_WORKERS), help="Number of instances of each service.  [default: the scenario's]")
-@option("--copies", type=Whole(1, COPIES), help=f"Servers of each store, 1 or {COPIES}.  [default: the scenario's]")
+@option("--copies", type=CopiesOption(), help="Servers of each store, and their manager.  [default: the scenario's]")
 @option("--duration-s", type=Number(0.1, 3_600), help="Load duration in seconds.  [default: the scenario's]")
 @runs_folder("Folder for the run folders.")
 @as_json

@@ -23,7 +23,7 @@ def status(folder: StateFolder, as_json: bool) -> int:
     ui.name_leftovers()
     shop = running(folder)
     about = shop.deployment
-    role = roles(shop.nodes)
+    role = roles(about.spec, shop.nodes, about.store_urls, about.secret)
     if as_json:
         nodes = [
             {**asdict(node), "takes": sorted(node.takes), **({"role": role[node.name]} if node.name in role else {})}

@@ -1,14 +1,20 @@
-"""The copies of stores as the elector of a deployment sees them."""
+"""The copies of stores as the elector of a deployment sees them, ours or Valkey's own."""
 
 import json
 import urllib.request
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from http.client import HTTPException
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from harness.runtimes.base import Node
+from harness.runtimes.deployment.spec import Spec
+from protocols.copies.replication import replication
+
+if TYPE_CHECKING:
+    from harness.runtimes.deployment.managed_copies import ManagedCopies
 
 ANSWER_WITHIN_S = 1.0
 
@@ -54,6 +60,21 @@ def copies(nodes: Iterable[Node]) -> Mapping[str, CopiesView]:
     return {}
 
 
-def roles(nodes: Iterable[Node]) -> Mapping[str, str]:
-    """Return the role of each server of stores with copies, by its name."""
+def primaries(spec: Spec, nodes: Iterable[Node], store_urls: Mapping[str, str], secret: str) -> Mapping[str, str]:
+    """Return the primary of each store by its name; empty without copies, and without an answer. It blocks."""
+    if replication(spec.copies).best_effort:
+        return _managed(spec, nodes, store_urls, secret).primaries()
+    return {name: store.primary for name, store in copies(nodes).items() if store.primary}
+
+
+def roles(spec: Spec, nodes: Iterable[Node], store_urls: Mapping[str, str], secret: str) -> Mapping[str, str]:
+    """Return the role of each server of stores with copies, by its name. It blocks."""
+    if replication(spec.copies).best_effort:
+        return _managed(spec, nodes, store_urls, secret).roles()
     return {server: store.role(server) for store in copies(nodes).values() for server in sorted(store.copies)}
+
+
+def _managed(spec: Spec, nodes: Iterable[Node], store_urls: Mapping[str, str], secret: str) -> "ManagedCopies":
+    from harness.runtimes.deployment.managed_copies import ManagedCopies  # noqa: PLC0415 - a client for these values alone
+
+    return ManagedCopies(str(spec.copies), nodes, store_urls, secret)

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Capability, FaultOwnership, LinkId, Node, Rule
 from harness.runtimes.deployment import temporary
-from harness.runtimes.deployment.copies import copies
+from harness.runtimes.deployment.copies import primaries
 from harness.runtimes.deployment.platform import MakePlatform
 from harness.runtimes.deployment.process_faults import ProcessFaultInjector
 from harness.runtimes.deployment.spec import Spec
@@ -143,7 +143,7 @@ class Deployment(Supervisor):
 
     def primaries(self) -> Mapping[str, str]:
         """Return the primaries by the elector; empty without copies, and without an answer of the elector."""
-        return {name: store.primary for name, store in copies(self.nodes()).items() if store.primary}
+        return primaries(self.spec, self.nodes(), self.plan.store_urls, self.plan.secret)
 
     async def empty_store(self, name: str) -> str:
         raise EnvironmentFailure(f"the data of {name} cannot be deleted here")

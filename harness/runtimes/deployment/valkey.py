@@ -77,11 +77,13 @@ def configuration(
     durability: str,
     memory_mb: int = 0,
     copied: bool = False,
+    own: str = "",
     bind: str = "127.0.0.1",
 ) -> str:
     """Return the server's configuration file, to be written for the owner only, as it holds the password.
 
-    `memory_mb` 0: no bound. `copied`: it is one of several copies, which an elector connects; see `FOLLOW_NOBODY`.
+    `memory_mb` 0: no bound. `copied`: it is one of several copies. `own`: further lines, as `elector_user` for copies that our
+    elector connects, see `FOLLOW_NOBODY`.
     """
     return f"""\
 bind {bind}
@@ -104,12 +106,16 @@ aof-load-truncated yes
 # A store that throws records away breaks every promise.
 maxmemory-policy noeviction
 maxmemory {memory_mb}mb
-{_COPIED.format(password=password, elector=ELECTOR) if copied else ""}"""
+{_REPLICATED.format(password=password) if copied else ""}{own}"""
 
 
-_COPIED = """\
+def elector_user(password: str) -> str:
+    """Return the line of the configuration of a copy for the user of electors."""
+    return f"user {ELECTOR} on >{password} ~* &* +@all\n"
+
+
+_REPLICATED = """\
 masterauth {password}
-user {elector} on >{password} ~* &* +@all
 repl-diskless-sync yes
 repl-diskless-sync-delay 0
 repl-ping-replica-period 1

@@ -72,7 +72,7 @@ class Planner:
             stores=tuple(
                 node(name, "store", owner)
                 for owner in self._owners
-                for name in layout.instances(f"{owner}-store", self._spec.workers, self._spec.copies)
+                for name in layout.instances(f"{owner}-store", self._spec.workers, self._spec.servers)
             ),
             brokers=(node(BROKER, "broker", ""),) if self._kind else (),
             services=tuple(
@@ -87,11 +87,11 @@ class Planner:
     def attachments(self) -> list[layout.Attachment]:
         """Return every node of this shop on each of its networks."""
         spec, broker = self._spec, self._kind is not None
-        return layout.attachments(self.nets, spec.workers, broker=broker, store_of=self._store_of, copies=spec.copies)
+        return layout.attachments(self.nets, spec.workers, broker=broker, store_of=self._store_of, copies=spec.servers)
 
     @property
     def _copied(self) -> bool:
-        return self._spec.copies > 1
+        return self._spec.servers > 1
 
     # ------------------------------------------------------------ the broker, if there is one
 
@@ -159,7 +159,7 @@ class Planner:
         if self._copied:
             services[ELECTOR]["networks"] = list(layout.COPIED)
             services |= stores.services(self._owners, self._spec, self._password)
-            document["volumes"] = stores.volumes(self._owners, self._spec.copies, self._labels)
+            document["volumes"] = stores.volumes(self._owners, self._spec.servers, self._labels)
         return self._folder.write_private(OVERRIDE, json.dumps(document, indent=2).encode())
 
     def node(self, name: str, kind: Kind, service: str, serves: Probe, url: str = "") -> NodeSpec:

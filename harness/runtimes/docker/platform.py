@@ -69,7 +69,7 @@ class ContainerPlatform:
         images = choose(client, transport(self.spec.transport).broker)
         tag, secret = resources.project(self.folder.path, self.spec.protocol), token_hex(16)
         own = {**labels(tag, volatile=self._volatile), **owner.labels(self.folder.path)}
-        nets = layout.subnets(self._free_pool(tag, own), randbelow, copies=self.spec.copies)
+        nets = layout.subnets(self._free_pool(tag, own), randbelow, copies=self.spec.servers)
         self._planner = planner = Planner(self.spec, self.folder, tag, secret, own, nets)
         if self.spec.breakable:
             self.network = NetworkController(planner.attachments(), planner.links, secret)
@@ -101,7 +101,7 @@ class ContainerPlatform:
         profiles = [
             transport(self.spec.transport).broker,
             LINKS if self.spec.breakable else "",
-            ELECTOR if self.spec.copies > 1 else "",
+            ELECTOR if self.spec.servers > 1 else "",
         ]
         await self._project.create(dict.fromkeys(SERVICES, self.spec.workers), filter(None, profiles))
         containers = await asyncio.to_thread(self._find)

@@ -27,6 +27,7 @@ def services(owners: Iterable[str], spec: Spec, password: str) -> dict[str, Any]
         durability=spec.durability,
         memory_mb=spec.store_memory_mb,
         copied=True,
+        own=valkey.elector_user(password),
         bind="*",
     )
     words = () if "follow-nobody" in spec.ablate else valkey.FOLLOW_NOBODY
@@ -34,7 +35,7 @@ def services(owners: Iterable[str], spec: Spec, password: str) -> dict[str, Any]
     for service in owners:
         store = f"{service}-store"
         made[store] = {"profiles": ["alone"]}  # a profile that nobody names
-        for number, name in enumerate(_names(service, spec.copies), start=1):
+        for number, name in enumerate(_names(service, spec.servers), start=1):
             made[name] = {
                 "extends": {"file": str(project.compose_file()), "service": store},
                 "environment": {"WDM_STORE_CONFIGURATION": configuration},

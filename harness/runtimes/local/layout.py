@@ -15,7 +15,8 @@ from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.local import bytecode
 from harness.runtimes.local.brokers import BROKERS
 from harness.runtimes.local.brokers.base import Broker, BrokerSetting
-from harness.runtimes.local.stores import HOST, PlannedStore, StorePlanner, data_folder
+from harness.runtimes.local.managed import HOST
+from harness.runtimes.local.stores import PlannedStore, StorePlanner, data_folder
 from protocols.registry import load
 from protocols.service.links import transport
 from protocols.shop.services import SERVICES
@@ -44,7 +45,7 @@ def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], vi
     if binary is not None:
         valkey.version(binary)
     shared = _inherited() | {TAG: tag, "WDM_LOG_LEVEL": spec.log_level}
-    planner = StorePlanner(spec, folder, shared, binary, port)
+    planner = StorePlanner(spec, folder, shared, binary, port, secret)
     stores = {owner: planner.store(owner) for owner in dict.fromkeys(owners.values())}
     stores_of = {service: stores[owner] for service, owner in owners.items()}
     ports = {service: [port() for _ in range(spec.workers)] for service in SERVICES}
@@ -59,7 +60,10 @@ def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], vi
             folder,
             common
             | _own_environment(service, index, ports, stores_of[service], via)
-            | {"WDM_BROKER_URL": broker_urls.get(f"{service}-{index}", "")},
+            | {
+                "WDM_STORE_MANAGED": planner.managed(stores_of[service]),
+                "WDM_BROKER_URL": broker_urls.get(f"{service}-{index}", ""),
+            },
         )
         for service, numbers in ports.items()
         for index, number in enumerate(numbers, start=1)
@@ -69,7 +73,7 @@ def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], vi
     urls = {service: store.address() for service, store in stores_of.items()}
     peers = {service: [_url(number) for number in numbers] for service, numbers in ports.items()}
     gateway, *other_gateways = _gateways(spec, folder, port, shared, peers)
-    electors = (planner.elector(stores.values()),) if spec.copies > 1 else ()
+    electors = planner.electors(stores.values())
     return DeploymentPlan(
         tag, secret, urls, data, broker_urls, store_specs, brokers, services, gateway, electors, tuple(other_gateways)
     )

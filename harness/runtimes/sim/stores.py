@@ -83,8 +83,8 @@ def simulated_stores(
         common = (spec.respawn_after_s, protocol, config, spec.durability, on_failure)
         copies = tuple(
             CopyServer(network, owner, f"{owner}-store-{at}", number + FIRST_NUMBER * at, *common)
-            for at in range(1, spec.copies + 1)
-            if spec.copies > 1
+            for at in range(1, spec.servers + 1)
+            if spec.servers > 1
         )
         for copy in copies:
             copy.copies = {other.name: other for other in copies}

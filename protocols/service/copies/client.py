@@ -1,18 +1,19 @@
 """The client of a store with copies: the store's client, with rules 1 to 3 of `protocols.copies`.
 
+It is the same for every value of `--copies`; the way to the primary differs (`discovery.py`). Where no elector counts epochs, the
+epoch is 0 in each bundle and in the store, so rule 3 refuses nothing.
+
             FCALL ... FCALL    bundle_end(epoch)    WAIT 1
 primary:    executes           counts, or refuses   answers when another copy has all of it
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from protocols.copies.bundles import Bundles, Unconfirmed
-from protocols.copies.elector import Silent, View
 from protocols.ports import Clock
 from protocols.service.codec import decode_result
-from protocols.service.copies.server import ServerCopy
+from protocols.service.copies.discovery import FindPrimary
 from protocols.service.store import ValkeyStore, packed_call
 from protocols.service.valkey_connection import OnLost, ServerAddress, ServerError, ValkeyConnection
 
@@ -23,34 +24,32 @@ REPLY_WITHIN_S = 1.0
 
 
 class CopiedStore(ValkeyStore):
-    """The store with copies at `addresses`. `enabled(safeguard)` is False for a rule that is switched off."""
+    """The store whose primary `find_primary` finds. `enabled(safeguard)` is False for a rule that is switched off.
+
+    `generations` and `key_prefix` are those of every store; no store of our elector has generations, for it loses nothing.
+    """
 
     def __init__(
         self,
-        addresses: Sequence[ServerAddress],
+        address: ServerAddress,
+        find_primary: FindPrimary,
         library: str,
         clock: Clock,
         limit_ms: int,
         enabled: Callable[[str], bool] = lambda _: True,
+        *,
+        generations: bool = False,
+        key_prefix: str = "",
     ) -> None:
-        super().__init__(addresses[0], library, clock, limit_ms)
-        names = {(address.host, address.port): str(number) for number, address in enumerate(addresses)}
-        self._copies = {address: ServerCopy(names[address.host, address.port], address, names) for address in addresses}
+        super().__init__(address, library, clock, limit_ms, generations=generations, key_prefix=key_prefix)
+        self._find_primary = find_primary
         self._epoch = 0
         self._bundles = Bundles(enabled)
 
     async def _open(self, on_lost: OnLost) -> ValkeyConnection:
-        """Connect to the primary of the largest epoch; one that was replaced, and does not know it yet, confirms nothing."""
+        """Connect to the primary of this moment."""
         self._bundles.clear()
-        views = await asyncio.gather(*(_looked_at(copy) for copy in self._copies.values()))
-        primaries = [
-            (view.epoch, address)
-            for address, view in zip(self._copies, views, strict=True)
-            if view is not None and view.primary and view.epoch
-        ]
-        if not primaries:
-            raise ServerError("no copy of the store is its primary")
-        self._epoch, self._address = max(primaries, key=lambda primary: primary[0])
+        self._epoch, self._address = await self._find_primary()
         return await ValkeyConnection.open(self._address, self._on_reply, on_lost, self._set_up, REPLY_WITHIN_S)
 
     def _write(self, connection: ValkeyConnection, packed: bytes, count: int) -> None:
@@ -70,10 +69,3 @@ class CopiedStore(ValkeyStore):
 
 def _in_epoch(end: Any) -> bool:
     return type(end) is bytes and decode_result(end)[0] == "ok"
-
-
-async def _looked_at(copy: ServerCopy) -> View | None:
-    try:
-        return await copy.look()
-    except Silent:
-        return None

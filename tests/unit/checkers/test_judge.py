@@ -101,9 +101,11 @@ def test_a_whole_run(checkout_run):
         ("always", "lost-tail", "violated"),
         ("everysec", "crash", "violated"),
         ("everysec", None, "violated"),
+        ("best-effort", "crash", "holds"),
+        ("best-effort", None, "holds"),
     ],
 )
-def test_only_a_cut_log_that_is_not_forced_may_forget(checkout_run, durability, fault, verdict):
+def test_only_a_cut_log_that_is_not_forced_may_forget_or_a_best_effort(checkout_run, durability, fault, verdict):
     run = checkout_run(credit=100, stock=20, paid=False)
     if fault:
         run.event("fault-start", fault=fault, target="payment-store")

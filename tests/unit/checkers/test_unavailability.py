@@ -146,3 +146,31 @@ def test_a_store_with_copies_serves_without_one_of_them_or_without_the_elector(r
         run.events.append(Event("node", 0, data))
     fault(run, "crash", *aimed)
     assert Unavailability(run.history()).is_available("order", 1500 * MS) == available
+
+
+@pytest.mark.parametrize(
+    ("electors", "aimed", "available"),
+    [
+        ("sentinel-1 sentinel-2 sentinel-3", ["order-store-1"], True),
+        ("sentinel-1 sentinel-2 sentinel-3", ["order-store-1", "sentinel-2"], True),
+        ("sentinel-1 sentinel-2 sentinel-3", ["order-store-1", "sentinel-2", "sentinel-3"], False),
+        ("sentinel-1 sentinel-2 sentinel-3", ["sentinel-1", "sentinel-2", "sentinel-3"], True),
+        ("voter-1 voter-2", ["order-store-1"], True),
+        ("voter-1 voter-2", ["voter-2"], True),
+        ("voter-1 voter-2", ["order-store-1", "voter-2"], False),
+    ],
+)
+def test_most_electors_of_a_manager_replace_a_server(run, electors, aimed, available):
+    servers = [f"order-store-{number}" for number in (1, 2, 3)]
+    for name in ("order-1", *servers, *electors.split()):
+        kind = "service" if name == "order-1" else "store" if name in servers else "elector"
+        data = {
+            "name": name,
+            "state": "running",
+            "pid": 1,
+            "kind": kind,
+            "service": "order" if kind != "elector" else "",
+        }
+        run.events.append(Event("node", 0, data))
+    fault(run, "crash", *aimed)
+    assert Unavailability(run.history()).is_available("order", 1500 * MS) == available
