@@ -13,6 +13,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 COMPILE := $(BIN)/python -m compileall -q -j 0
 RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
     --no-header --no-annotate --no-emit-index-url --upgrade --quiet
+# Rewriting the assertions of all tests takes each process as long as collecting them: what was rewritten is kept.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 # Shops wait a lot: three tests at a time fill two cores.
 PARALLEL := -n 3 --dist worksteal
 
@@ -51,22 +53,22 @@ demo: $(COMPILED)  ## two-phase commit survives the crash of each of its nodes, 
 	@$(BIN)/wdm demo
 
 test: $(COMPILED)  ## the tests, in about 2 minutes
-	@$(BIN)/python -m pytest $(PARALLEL)
+	@$(PYTEST) $(PARALLEL)
 
 test-slow: $(COMPILED)  ## the slow tests: more kills, more instances, more lock policies
-	@$(BIN)/python -m pytest $(PARALLEL) -m "slow and not docker and not broker and not browser"
+	@$(PYTEST) $(PARALLEL) -m "slow and not docker and not broker and not browser"
 
 test-brokers: $(COMPILED)  ## the tests over brokers; a missing broker is a skip with a reason
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "broker and not slow and not docker"
+	@$(PYTEST) -n 2 --dist loadfile -m "broker and not slow and not docker"
 
 test-brokers-slow: $(COMPILED)  ## the slow tests over brokers: pressure, long outages, a thousand checkouts at once
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "broker and slow and not docker"
+	@$(PYTEST) -n 2 --dist loadfile -m "broker and slow and not docker"
 
 test-docker: $(COMPILED)  ## the tests in containers; a missing engine is a skip with a reason
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "docker and not slow"
+	@$(PYTEST) -n 2 --dist loadfile -m "docker and not slow"
 
 test-browser: $(COMPILED)  ## the pages in headless Chromium; a missing browser is a skip with a reason
-	@$(BIN)/python -m pytest -n 0 -m "browser and not slow"
+	@$(PYTEST) -n 0 -m "browser and not slow"
 
 images: $(COMPILED)  ## build the images of the docker runtime, without a registry
 	@$(BIN)/wdm images build --offline

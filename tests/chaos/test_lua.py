@@ -12,7 +12,7 @@ from protocols.service.codec import decode_result, encode_arguments
 from tests.chaos.siege import Besieged
 from tests.chaos.test_shop import quiet, sells_what_there_is, take_down
 from tests.contract.acts import credit_of, is_paid, item, order, state, stock_of, user
-from tests.runtimes import DOCKER, LOCAL, deployment
+from tests.runtimes import DOCKER, deployment
 
 SLOW = pytest.mark.slow
 
@@ -44,7 +44,7 @@ async def test_kills_under_load_lose_nothing(runtime: str, workers: int, victims
     assert (siege.untrue, siege.stuck) == (0, 0)
 
 
-@pytest.mark.parametrize("runtime", [LOCAL, DOCKER])
+@pytest.mark.parametrize("runtime", [pytest.param("local", marks=SLOW, id="local"), DOCKER])
 async def test_it_has_one_store(runtime: str) -> None:
     async with deployment(runtime, spec(workers=2)) as shop, ShopClient(shop.url) as client:
         nodes = [node.name for node in shop.nodes()]
@@ -77,6 +77,7 @@ async def test_a_crash_between_two_effects_is_repaired(failpoint: str) -> None:
 
 async def test_a_checkout_waits_for_the_store_and_then_completes() -> None:
     async with LocalDeployment(spec()) as shop, ShopClient(shop.url) as client:
+        assert [node.name for node in shop.nodes() if node.kind == "store"] == ["order-store"]
         name, buyer = await item(client, 9), await user(client, 9)
         placed = await order(client, buyer, (name, 1))
         await take_down(shop, "order-store")

@@ -49,9 +49,7 @@ MORE_FAILPOINTS = (
 )
 
 
-@pytest.mark.parametrize(
-    "failpoint", [FAILPOINTS[0], *(pytest.param(name, marks=SLOW) for name in (*FAILPOINTS[1:], *MORE_FAILPOINTS))]
-)
+@pytest.mark.parametrize("failpoint", [pytest.param(name, marks=SLOW) for name in (*FAILPOINTS, *MORE_FAILPOINTS)])
 async def test_a_crash_between_two_effects_is_repaired(failpoint: str) -> None:
     """The process dies exactly there, once, and comes back: the order is paid, or repeating the checkout pays it, once."""
     async with LocalDeployment(spec(crash_at=failpoint)) as shop, ShopClient(shop.url) as client:

@@ -24,7 +24,7 @@ from tests.running import conduct
 from tests.runtimes import EVERY_PROTOCOL
 
 LOCKS = next(option.choices for option in load("2pc").options if option.name == "locks")
-QUICK = ("saga", "wait-die")
+QUICK = ("saga",)
 """The others are longer runs of the same; `tests/sim/test_set_anew.py` has them all in virtual time."""
 SHOPS = [
     pytest.param(name, options, id=known, marks=() if known in QUICK else pytest.mark.slow)

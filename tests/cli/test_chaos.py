@@ -17,7 +17,7 @@ CHAOS = ("chaos", "short.toml", "--runtime", "local")
 
 SHORT = """
 summary = "A test"
-duration_s = 0.6
+duration_s = 0.4
 must_hold = ["atomicity"]
 
 [workload]
@@ -69,7 +69,7 @@ def shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shops:
 def test_a_run_that_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*CHAOS, "--seed", "5"]) == 0
     out, err = capsys.readouterr()
-    assert err.splitlines()[0] == "seed 5: short on 2pc, 0.6 s of load"
+    assert err.splitlines()[0] == "seed 5: short on 2pc, 0.4 s of load"
     assert "crash order is over" in err
     assert "next: `wdm chaos short.toml --protocol 2pc --runtime local --seed 5`" in err
     assert out.splitlines()[:2] == ["short: 2pc on the local runtime, seed 5", "verdict: holds"]
@@ -191,14 +191,14 @@ def test_mistakes_of_the_caller(
 
 
 def test_flags_change_the_scenario_and_stand_in_the_command(capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["--durability", "always", "--workers", "2", "--duration-s", "1.5", "--protocol", "unprotected"]
+    flags = ["--durability", "always", "--workers", "2", "--duration-s", "1.2", "--protocol", "unprotected"]
     flags += ["--crash-at", "stock:before-send:changed"]
     assert main([*CHAOS, "--seed", "1", "--json", *flags]) == 3  # nothing here can be injected
     document = json.loads(capsys.readouterr().out)
     assert (document["durability"], document["config"]["workers"], document["config"]["duration_s"]) == (
         "always",
         2,
-        1.5,
+        1.2,
     )
     command = document["config"]["command"]
     assert all(flag in command for flag in flags)

@@ -56,6 +56,7 @@ def test_a_signal_while_it_starts_leaves_nothing(terminal: Terminal) -> None:
     assert not file.exists()
 
 
+@pytest.mark.slow
 def test_what_a_killed_up_left_is_ended_by_down(terminal: Terminal) -> None:
     up = terminal.up()
     running = terminal.identities()
@@ -140,8 +141,9 @@ def test_a_node_that_dies_while_nothing_can_be_written_is_started_again(terminal
     assert "is written again" in log
 
 
+@pytest.mark.slow
 def test_stores_of_another_format_are_refused_at_the_start(terminal: Terminal) -> None:
-    """`wdm down` keeps the data; the next `wdm up` may be of another version."""
+    """`wdm down` keeps the data; the next `wdm up` may be of another version. Quick: `tests/conformance/test_store_format.py`."""
     assert terminal.wdm("up", "--detach", "--port", "0").returncode == 0
     deployment = json.loads((terminal.folder / ".wdm/deployment.json").read_text())
     with redis.Redis.from_url(deployment["store_urls"]["stock"]) as store:

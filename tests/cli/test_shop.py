@@ -34,7 +34,7 @@ def test_secrets_are_their_owners_only(shop: Terminal) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_everything_listens_on_loopback_only(shop: Terminal) -> None:
-    ports = {int(node["url"].rsplit(":", 1)[1].split("/")[0]) for node in shop.status()["nodes"]}
+    ports = {int(node.url.rsplit(":", 1)[1].split("/")[0]) for node in shop.nodes().values()}
     sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
     listening = [socket[1].split(":") for socket in sockets if socket[3] == "0A"]
     ours = {address for address, port in listening if int(port, 16) in ports}
@@ -46,25 +46,25 @@ def test_the_gateway_serves_and_says_how_the_services_are(shop: Terminal) -> Non
         assert answer.read() == b'{"ok":true,"services":{"order":true,"stock":true,"payment":true}}'
 
 
-def test_a_second_up_in_the_same_folder_is_refused(shop: Terminal) -> None:
-    before = shop.status()
-    for how in ((), ("--detach",)):
-        answer = shop.wdm("up", "--port", "0", *how)
-        assert answer.returncode == 4
-        assert "is already running in" in answer.stderr
-        assert answer.stderr.count("\n") == 1
-    assert shop.status() == before
+@pytest.mark.parametrize("how", [(), pytest.param(("--detach",), marks=pytest.mark.slow)], ids=str)
+def test_a_second_up_in_the_same_folder_is_refused(shop: Terminal, how: tuple[str, ...]) -> None:
+    before = shop.nodes()
+    answer = shop.wdm("up", "--port", "0", *how)
+    assert answer.returncode == 4
+    assert "is already running in" in answer.stderr
+    assert answer.stderr.count("\n") == 1
+    assert shop.nodes() == before
 
 
-def test_a_taken_port_is_refused_before_anything_starts(shop: Terminal) -> None:
+@pytest.mark.parametrize("how", [("--detach",), pytest.param((), marks=pytest.mark.slow)], ids=str)
+def test_a_taken_port_is_refused_before_anything_starts(shop: Terminal, how: tuple[str, ...]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        for how in ((), ("--detach",)):
-            answer = shop.wdm("up", "--port", port, "--state-dir", "taken", *how)
-            assert answer.returncode == 4
-            assert f"port {port} is already in use; choose another with --port" in answer.stderr
-            assert answer.stderr.count("\n") == 1
-    assert shop.wdm("status", "--state-dir", "taken").returncode == 4
+        answer = shop.wdm("up", "--port", port, "--state-dir", "taken", *how)
+        assert answer.returncode == 4
+        assert f"port {port} is already in use; choose another with --port" in answer.stderr
+        assert answer.stderr.count("\n") == 1
+    assert shop.nodes("taken") == {}
     assert list((shop.folder / "taken/logs").glob("*-store.log")) == []
 
 

@@ -9,7 +9,7 @@ from protocols.core import Command
 from protocols.lua_atomic import PROTOCOL
 from protocols.shop import keyed, payments
 from protocols.shop.amounts import LIMIT
-from tests.conformance.test_two_phase import ACCOUNTS, FILLED, ORDERS, SHOP, commands, run, txns
+from tests.conformance.test_two_phase import ACCOUNTS, EXAMPLES, FILLED, ORDERS, SHOP, commands, run, txns
 
 LUA = {
     "checkout": (txns, st.sampled_from((*ORDERS, "0", "nothing"))),
@@ -25,8 +25,9 @@ CONFIGS = st.builds(
 )
 
 
-def test_the_twin_and_the_real_commands_agree(server: redis.Redis) -> None:
-    @settings(max_examples=300, deadline=None)
+@pytest.mark.parametrize("examples", EXAMPLES)
+def test_the_twin_and_the_real_commands_agree(server: redis.Redis, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
     @given(CONFIGS, SEQUENCES)
     def agree(config: object, sequence: list[Command]) -> None:
         run(server, config, [*ACCOUNTS, *FILLED, *sequence], PROTOCOL)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from protocols.shop import keyed, payments
 from protocols.shop.amounts import LIMIT
 from tests.conformance.test_two_phase import (
     ACCOUNTS,
+    EXAMPLES,
     FILLED,
     LIVES,
     SHOP,
@@ -64,9 +65,10 @@ CONFIGS = st.one_of(st.just(set()), st.sets(st.sampled_from(ABLATIONS), max_size
 )
 
 
+@pytest.mark.parametrize("examples", EXAMPLES)
 @pytest.mark.parametrize("sequences", [ORCHESTRATION, BRANCHING], ids=["orchestrator", "branch"])
-def test_the_twin_and_the_real_commands_agree(server: redis.Redis, sequences: Any) -> None:
-    @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_twin_and_the_real_commands_agree(server: redis.Redis, sequences: Any, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(CONFIGS, sequences)
     def agree(config: Config, sequence: list[Command]) -> None:
         run(server, config, [*ACCOUNTS, *FILLED, *sequence], PROTOCOL)

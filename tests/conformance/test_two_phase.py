@@ -24,6 +24,8 @@ ORDERS = ("o", "p")
 # Few names, so that most commands meet something; lives of two instances, and sequences that pass the horizon.
 TXNS = tuple(f"{prefix}.{sequence}" for prefix in ("a", "a~1", "a~12", "b-c.d") for sequence in range(4))
 
+EXAMPLES = [60, pytest.param(300, marks=pytest.mark.slow)]
+"""The numbers of sequences that Hypothesis draws for each pair of twins."""
 LOCKS = next(option.choices for option in PROTOCOL.options if option.name == "locks")
 
 amounts = st.one_of(st.integers(0, 5), st.sampled_from((LIMIT, LIMIT - 1, LIMIT // 2)))
@@ -116,9 +118,10 @@ def _beyond_doubles(twin: Twin) -> bool:
     return any(abs(fields.get("balance", 0)) > LIMIT for fields in twin.tables.values())
 
 
+@pytest.mark.parametrize("examples", EXAMPLES)
 @pytest.mark.parametrize("sequences", [PARTICIPATION, COORDINATION], ids=["participant", "coordinator"])
-def test_the_twin_and_the_real_commands_agree(server: redis.Redis, sequences: Any) -> None:
-    @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_twin_and_the_real_commands_agree(server: redis.Redis, sequences: Any, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(CONFIGS, sequences)
     def agree(config: Config, sequence: list[Command]) -> None:
         run(server, config, [*ACCOUNTS, *FILLED, *sequence])

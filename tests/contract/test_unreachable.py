@@ -1,26 +1,40 @@
 """A service that cannot be reached, through the gateway of each runtime: what was sent nowhere has not happened."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from harness.runtimes.deployment.spec import Spec
+from harness.runtimes.local.deployment import LocalDeployment
 from harness.workload.client import ShopClient
 from tests.contract.acts import credit_of, user
 from tests.runtimes import EVERY_RUNTIME, deployment
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.mark.parametrize("runtime", EVERY_RUNTIME)
-@pytest.mark.parametrize(
-    ("statuses", "nothing_happened"), [("exact", 424), pytest.param("course", 400, marks=pytest.mark.slow)]
-)
-async def test_a_request_that_reached_no_instance_did_not_happen(
-    runtime: str, statuses: str, nothing_happened: int
-) -> None:
+NOTHING_HAPPENED = {"exact": 424, "course": 400}
+"""The status of a request without effect, for each choice of statuses."""
+BY_STATUSES = ["exact", pytest.param("course", marks=pytest.mark.slow)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=EVERY_RUNTIME)
+async def runtime(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=BY_STATUSES)
+async def shop(request: pytest.FixtureRequest, runtime: str) -> AsyncIterator[LocalDeployment]:
+    spec = Spec(protocol="2pc", time_limit_s=1.5, statuses=request.param, respawn_after_s=0.2)
+    async with deployment(runtime, spec) as started:
+        yield started
+
+
+async def test_a_request_that_reached_no_instance_did_not_happen(shop: LocalDeployment) -> None:
     """Found beside each other: nginx answered 502 to it, which says that the outcome is unknown."""
-    spec = Spec(protocol="2pc", time_limit_s=1.0, statuses=statuses, respawn_after_s=0.2)
-    async with deployment(runtime, spec) as shop, ShopClient(shop.url) as client, aiohttp.ClientSession() as http:
+    async with ShopClient(shop.url) as client, aiohttp.ClientSession() as http:
         buyer = await user(client, 5)
         shop.kill("payment-1", stay_down=True)
         await shop.settled()
@@ -28,17 +42,15 @@ async def test_a_request_that_reached_no_instance_did_not_happen(
             async with http.request(method, shop.url + path) as answer:
                 body = await answer.json()
                 assert (answer.status, body) == (
-                    nothing_happened,
+                    NOTHING_HAPPENED[shop.spec.statuses],
                     {"error": "the payment service accepts no connection: nothing happened"},
                 )
         await shop.restart("payment-1")
         assert await credit_of(client, buyer) == 5
 
 
-@pytest.mark.parametrize("runtime", EVERY_RUNTIME)
-async def test_a_request_that_was_sent_and_lost_is_unknown(runtime: str) -> None:
-    spec = Spec(protocol="2pc", time_limit_s=2.0, respawn_after_s=0.2)
-    async with deployment(runtime, spec) as shop, ShopClient(shop.url) as client, aiohttp.ClientSession() as http:
+async def test_a_request_that_was_sent_and_lost_is_unknown(shop: LocalDeployment) -> None:
+    async with ShopClient(shop.url) as client, aiohttp.ClientSession() as http:
         buyer = await user(client, 5)
         shop.pause("payment-store")
         await shop.settled()

@@ -15,18 +15,23 @@ from protocols.registry import load
 from protocols.store.twin import Twin
 from tests.runtimes import EVERY_PROTOCOL
 
+LATE_CASES = {
+    "late": LATE,
+    "enough credit": replace(ONE, late_commands=True),
+    "late-two instances": replace(LATE, second_instance=True),
+    "renewed": RENEWED,
+    "renewed-two instances": replace(RENEWED, second_instance=True),
+}
+LONG = {("saga", "late-two instances"), ("saga", "renewed-two instances"), ("2pc", "renewed")}
 
-@pytest.mark.parametrize("name", EVERY_PROTOCOL)
+
 @pytest.mark.parametrize(
-    "case",
+    ("name", "case"),
     [
-        LATE,
-        replace(ONE, late_commands=True),
-        replace(LATE, second_instance=True),
-        RENEWED,
-        replace(RENEWED, second_instance=True),
+        pytest.param(name, case, id=f"{name}-{known}", marks=[pytest.mark.slow] if (name, known) in LONG else [])
+        for name in EVERY_PROTOCOL
+        for known, case in LATE_CASES.items()
     ],
-    ids=str,
 )
 def test_what_arrives_late_changes_nothing(name: str, case: SearchCase) -> None:
     protocol = load(name)

@@ -28,7 +28,7 @@ def search(protocol: str, case: SearchCase) -> SearchResult:
 
 
 @pytest.mark.parametrize(
-    "protocol", [pytest.param(name, marks=pytest.mark.slow if name == "2pc" else ()) for name in EVERY_PROTOCOL]
+    "protocol", [pytest.param(name, marks=() if name == "lua" else pytest.mark.slow) for name in EVERY_PROTOCOL]
 )
 def test_late_commands_of_a_former_life_change_nothing(protocol: str) -> None:
     found = search(protocol, LATE_LIVES)

@@ -4,10 +4,28 @@ from dataclasses import replace
 
 import pytest
 
-from harness.explore.case import CASES, ONE, SHARED, SHORT, SearchCase, cases
+from harness.explore.case import (
+    CASES,
+    COPIES,
+    ONE,
+    ONE_AFTER_ANOTHER,
+    SHARED,
+    SHORT,
+    TWICE,
+    SearchCase,
+    cases,
+)
 from tests.explore.exhaustive import TOGETHER, assert_holds
 
 OTHER_LOCKS = ["no-wait", "wound-wait", "escrow"]
+LONG = {("no-wait", SHARED.name), ("escrow", SHARED.name)}
+LONG |= {(locks, case.name) for locks in OTHER_LOCKS[:2] for case in (TWICE, COPIES, ONE_AFTER_ANOTHER)}
+"""Searches without a crash that another lock policy has in the quick tests."""
+WITH_OTHER_LOCKS = [
+    pytest.param(locks, case, id=f"{locks}-{case.name}", marks=[pytest.mark.slow] if (locks, case.name) in LONG else [])
+    for locks in OTHER_LOCKS
+    for case in CASES
+]
 
 
 @pytest.mark.slow
@@ -22,13 +40,12 @@ def test_it_holds_for_any_number_of_participants(participants: int, case: int) -
     assert_holds("2pc", cases(participants, 1)[case], crashes=1)
 
 
-@pytest.mark.parametrize("locks", OTHER_LOCKS)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(("locks", "case"), WITH_OTHER_LOCKS)
 def test_it_holds_with_the_other_lock_policies(locks: str, case: SearchCase) -> None:
     assert_holds("2pc", case, crashes=0, locks=locks)
 
 
-@pytest.mark.parametrize("case", [ONE, SHORT, SHARED], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [ONE, SHORT], ids=lambda case: case.name)
 def test_a_reserved_amount_holds_with_a_crash(case: SearchCase) -> None:
     assert_holds("2pc", case, crashes=1, locks="escrow")
 

@@ -17,6 +17,7 @@ import pytest
 from harness.report.run_folders import describe, list_folders
 from tests.shops import ROOT
 from tests.terminal import Terminal, until
+from wdm.cli import main
 
 SCHEMA = json.loads((ROOT / "harness/report/results.schema.json").read_text("utf-8"))
 
@@ -123,7 +124,7 @@ def test_a_process_at_the_address_is_never_taken_for_the_shop(terminal: Terminal
     assert processes_of(terminal.folder) == []
 
 
-@pytest.mark.parametrize("moment", ["start", "examination"])
+@pytest.mark.parametrize("moment", [pytest.param("start", marks=pytest.mark.slow), "examination"])
 def test_an_interrupt_ends_what_was_started(terminal: Terminal, moment: str) -> None:
     port = free_port()
     start = start_line(port) if moment == "examination" else "sleep 1000 & sleep 1000"
@@ -185,12 +186,15 @@ def test_compose_projects_are_of_the_batch_alone_and_removed(terminal: Terminal)
     assert down == f"--project-name {project} --file {file} down --volumes --remove-orphans --rmi local --timeout 5"
 
 
-def test_options_of_one_shop_are_refused_in_a_batch(terminal: Terminal) -> None:
-    (terminal.folder / "shops.toml").write_text(table(name="a", url="http://127.0.0.1:9"))
+def test_options_of_one_shop_are_refused_in_a_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("shops.toml").write_text(table(name="a", url="http://127.0.0.1:9"))
     for arguments, option in ((["http://127.0.0.1:9"], "URL"), (["--pid", "a=1"], "--pid")):
-        done = terminal.wdm("judge", "--batch", "shops.toml", *arguments)
-        assert done.returncode == 2
-        assert f"{option} belongs to one shop: give it in the table of that shop in shops.toml" in done.stderr
+        assert main(["judge", "--batch", "shops.toml", *arguments]) == 2
+        stderr = capsys.readouterr().err
+        assert f"{option} belongs to one shop: give it in the table of that shop in shops.toml" in stderr
 
 
 @pytest.mark.slow

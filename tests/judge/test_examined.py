@@ -29,12 +29,14 @@ async def test_a_planted_fault_is_named_in_a_few_seconds(tmp_path: Path) -> None
     (tmp_path / "data").mkdir()
     async with running("asyncio", tmp_path / "data", ["not-idempotent"]) as shop:
         urls = [word for name, url in shop.urls.items() for word in (f"--{name}-url", url)]
-        examined = await judge(tmp_path, *urls, "--part", "contract", budget_s=QUICK_BUDGET_S)
+        examined = await judge(tmp_path, *urls, "--part", "contract", "--part", "kill", budget_s=QUICK_BUDGET_S)
     assert examined.code == 1
     assert "checkout-not-idempotent" in examined.defects
+    assert (examined.standing("contract"), examined.standing("kill")) == ("failed", "not examined")
     assert files_of(examined) >= {"results.json", "report.html", "report.txt", "junit.xml", "contract.ndjson"}
 
 
+@pytest.mark.slow
 async def test_parts_with_kills_are_not_examined_without_nodes(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     async with running("asyncio", tmp_path / "data") as shop:

@@ -21,12 +21,8 @@ VERDICTS = {
 """Verdict, exit code, and a part of the reason for each kind of server."""
 
 
-QUICK = frozenset({"random-json"})
-
-
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in VERDICTS]
-)
+@pytest.mark.slow  # quick are one part with one answer, below, and error pages in `test_command.py`
+@pytest.mark.parametrize("kind", VERDICTS)
 async def test_a_server_that_is_no_shop_has_a_verdict_with_its_reason(kind: str, tmp_path: Path) -> None:
     async with hostile.server(kind) as url:
         examined = await judge(tmp_path, url, budget_s=BUDGET_S)

@@ -46,7 +46,13 @@ QUEUES = {
 }
 
 
-@pytest.mark.parametrize("delete", STREAMS.values(), ids=STREAMS)
+@pytest.mark.parametrize(
+    "delete",
+    [
+        pytest.param(delete, id=name, marks=() if name in ("everything", "a service's group") else pytest.mark.slow)
+        for name, delete in STREAMS.items()
+    ],
+)
 @pytest.mark.parametrize("broker", ["streams"], indirect=True)
 async def test_a_stream_that_is_deleted_is_made_again_and_read_again(broker: Running, delete: Delete) -> None:
     await made_again_and_read_again(broker, delete)

@@ -8,13 +8,20 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from harness.chaos.replay import FILE, load_plan
+from harness.explore.breadth import Bounds
 from harness.run.folder import toml
 from harness.run.plan import Plan, as_table
 from wdm.testing import ProtocolContract, ShopMachine, plans
 
+FEW_EXAMPLES = 6
+SMALL = Bounds(crashes=1, states=2_000)
+"""`tests/explore/test_every_state.py` searches all states of the small cases."""
+
 
 class TestTwoPhaseCommit(ProtocolContract):
     protocol = "2pc"
+    examples = FEW_EXAMPLES
+    bounds = SMALL
 
 
 class TwoPhaseShop(ShopMachine):
@@ -28,6 +35,8 @@ TestTwoPhaseShop = TwoPhaseShop.TestCase
 @pytest.mark.slow
 class TestEscrow(TestTwoPhaseCommit):
     options: ClassVar = {"locks": "escrow", "reads": "settled"}
+    examples = ProtocolContract.examples
+    bounds = ProtocolContract.bounds
 
 
 class EscrowShop(TwoPhaseShop):
@@ -40,6 +49,17 @@ TestEscrowShop = EscrowShop.TestCase
 
 class TestSaga(ProtocolContract):
     protocol = "saga"
+    examples = FEW_EXAMPLES
+    bounds = SMALL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("contract", [TestTwoPhaseCommit, TestSaga])
+def test_it_keeps_its_claims_in_as_many_runs_as_a_plug_in(
+    contract: type[ProtocolContract], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "examples", ProtocolContract.examples)
+    contract().test_it_keeps_its_claims_whatever_is_drawn()
 
 
 class SagaShop(ShopMachine):

@@ -234,7 +234,7 @@ async def test_a_fault_shows_itself(name: str, fault: str, tmp_path: Path) -> No
         await SCRIPTS[fault](client)
 
 
-@pytest.mark.parametrize("name", [shop_parameter(name) for name in SUPPORTED])
+@pytest.mark.parametrize("name", [shop_parameter(name, slow=name != "asyncio") for name in SUPPORTED])
 async def test_locks_outlive_a_kill(name: str, tmp_path: Path) -> None:
     async with running(name, tmp_path, ["lock-outlives-holder"]) as shop, Client(shop) as client:
         await _cut_off_with_locks(client)

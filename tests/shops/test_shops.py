@@ -16,6 +16,8 @@ from tests.shops.client import Client, shop_parameter
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SHOPS = [shop_parameter(name) for name in PROGRAMS]
+BY_TIME = [shop_parameter(name, slow=name != "asyncio") for name in PROGRAMS]
+"""For tests of the processes, which all shops start and end alike."""
 WITHIN_S = 10.0
 
 
@@ -125,7 +127,7 @@ async def test_batches_begin_again(client: Client) -> None:
     assert (await client.call("find_order", "4")).outcome == "fail"
 
 
-@pytest.mark.parametrize("name", SHOPS)
+@pytest.mark.parametrize("name", BY_TIME)
 async def test_a_kill_loses_nothing_and_leaves_nothing_half_done(name: str, tmp_path: Path) -> None:
     async with running(name, tmp_path) as shop, Client(shop) as client:
         bought = await item(client, 100, price=3)
@@ -155,7 +157,7 @@ async def _cut_off(client: Client, node: str, orders: list[str]) -> set[str]:
     return {one for one, answer in answers.items() if answer.outcome == "ok"}
 
 
-@pytest.mark.parametrize("name", SHOPS)
+@pytest.mark.parametrize("name", BY_TIME)
 async def test_a_node_starts_again_by_its_command_and_ends_with_its_shop(name: str, tmp_path: Path) -> None:
     async with running(name, tmp_path) as shop:
         node = shop.nodes[-1]
@@ -170,7 +172,7 @@ async def test_a_node_starts_again_by_its_command_and_ends_with_its_shop(name: s
     assert await again.wait() == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("name", SHOPS)
+@pytest.mark.parametrize("name", BY_TIME)
 async def test_a_shop_ends_at_sigterm_and_rejects_unknown_faults(name: str, tmp_path: Path) -> None:
     async with running(name, tmp_path) as shop:
         assert [await shop.end(node) for node in shop.nodes]

@@ -42,7 +42,10 @@ def believed(tables: Any, now: int, name: str, txn: str) -> int:
     return now - int(tables[name][txn].since_ms)
 
 
-@pytest.mark.parametrize(("protocol", "options", "failpoint", "_module"), CASES)
+@pytest.mark.parametrize(
+    ("protocol", "options", "failpoint", "_module"),
+    [CASES[0], *(pytest.param(*case, marks=pytest.mark.slow) for case in CASES[1:])],
+)
 def test_no_transaction_waits_longer_than_claimed(
     protocol: str, options: dict[str, str], failpoint: str, _module: Any
 ) -> None:

@@ -9,12 +9,21 @@ from harness.runtimes.sim.simulation import Simulation
 from protocols.registry import load
 from tests.sim.conftest import simulate
 
-KILLS = 30
+KILLS, FEW_KILLS = 30, 10
 PAUSE_S = 0.05
 STOCKED = 10_000
 LAST = 8  # checkouts one after the other at the end, so that each instance announces its ended transactions
 LOCKS = next(option.choices for option in load("2pc").options if option.name == "locks")
 SHOPS = [*(("2pc", {"locks": locks}) for locks in LOCKS), ("saga", {})]
+MANY = [
+    pytest.param(*shop, workers, KILLS, marks=pytest.mark.slow, id=f"{shop[0]}-{shop[1]}-{workers}")
+    for shop in SHOPS
+    for workers in (1, 2)
+]
+FEW = [
+    pytest.param(*shop, workers, FEW_KILLS, id=f"{shop[0]}-{shop[1]}-{workers}-few")
+    for shop, workers in ((SHOPS[0], 2), (("2pc", {"locks": "escrow"}), 1), (("saga", {}), 2))
+]
 
 
 async def buys(client: Any, item: str, user: str) -> Any:
@@ -24,7 +33,7 @@ async def buys(client: Any, item: str, user: str) -> Any:
     return None
 
 
-async def killed_under_load(shop: Simulation, client: Any, item: str, users: list[str]) -> None:
+async def killed_under_load(shop: Simulation, client: Any, item: str, users: list[str], kills: int) -> None:
     """Kill the instances of the coordinator in turn, so often, under a load of checkouts."""
     victims = shop._processes["order"]
 
@@ -35,7 +44,7 @@ async def killed_under_load(shop: Simulation, client: Any, item: str, users: lis
 
     over = asyncio.Event()
     clients = [asyncio.ensure_future(keeps_buying(user)) for user in users]
-    for number in range(KILLS):
+    for number in range(kills):
         victim = victims[number % len(victims)]
         life = victim.life
         await asyncio.sleep(3 * PAUSE_S)
@@ -55,9 +64,10 @@ def remembered(tables: dict[str, dict[str, Any]]) -> dict[str, int]:
     return {"horizon": len(tables.get("horizon", {})), **named}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize(("protocol", "options"), SHOPS, ids=str)
-def test_a_participant_remembers_instances_and_not_lives(protocol: str, options: dict[str, str], workers: int) -> None:
+@pytest.mark.parametrize(("protocol", "options", "workers", "kills"), [*FEW, *MANY])
+def test_a_participant_remembers_instances_and_not_lives(
+    protocol: str, options: dict[str, str], workers: int, kills: int
+) -> None:
     async def play(shop: Simulation) -> None:
         async with shop.client(15) as client:
             item = (await client.call("create_item", 1)).value
@@ -65,7 +75,7 @@ def test_a_participant_remembers_instances_and_not_lives(protocol: str, options:
             users = [(await client.call("create_user")).value for _ in range(3)]
             for user in users:
                 assert (await client.call("add_funds", user, STOCKED)).outcome == "ok"
-            await killed_under_load(shop, client, item, users)
+            await killed_under_load(shop, client, item, users, kills)
             async with asyncio.timeout(60):
                 while await shop.unfinished():
                     await asyncio.sleep(0.25)
@@ -74,7 +84,7 @@ def test_a_participant_remembers_instances_and_not_lives(protocol: str, options:
                 bought = await buys(client, item, users[0])
                 assert bought.outcome == "ok", bought.value
         lives = sum(process.life for process in shop._processes["order"])
-        assert lives >= KILLS
+        assert lives >= kills
         for service in ("stock", "payment"):
             kept = remembered(shop._stores[service].servers[0].twin.tables)
             assert kept["horizon"] <= workers

@@ -46,7 +46,8 @@ def replayed(folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "safeguard",
     [
-        "fence-inquiry",
+        "force-prepare",
+        pytest.param("fence-inquiry", marks=pytest.mark.slow),
         pytest.param("force-committed", marks=pytest.mark.slow),
         pytest.param(HARDEST, marks=pytest.mark.slow),
     ],

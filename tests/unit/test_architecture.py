@@ -76,8 +76,13 @@ def parsed(file: Path) -> ast.Module:
     return ast.parse(file.read_text("utf-8"))
 
 
-def imports(file: Path) -> Iterator[str]:
+@cache
+def imports(file: Path) -> tuple[str, ...]:
     """Every module that a file imports, wherever in it; ``from a import b`` as ``a.b`` for modules of ours and for msgspec."""
+    return tuple(_imports(file))
+
+
+def _imports(file: Path) -> Iterator[str]:
     for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -90,6 +95,7 @@ def imports(file: Path) -> Iterator[str]:
                 yield inner if each_by_name else str(node.module)
 
 
+@cache
 def _is_module(name: str) -> bool:
     path = ROOT.joinpath(*name.split("."))
     return name.split(".", maxsplit=1)[0] in PACKAGES and (path.is_dir() or path.with_suffix(".py").is_file())

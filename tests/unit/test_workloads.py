@@ -99,7 +99,7 @@ def test_a_seed_and_the_same_answers_give_the_same_requests(workload: Workload) 
 def test_a_correct_shop_is_found_correct_and_one_that_forgets_is_not(workload: Workload) -> None:
     for forgets, verdict in ((False, Verdict.HOLDS), (True, Verdict.VIOLATED)):
         notes = Notes(Model(forgets=forgets))
-        notes.play(workload, 3, 1_500)
+        notes.play(workload, 3, 500)
         final = notes.read_all()
         events = [
             event("phase", final, name="final"),
