@@ -29,7 +29,9 @@ async def delete(transport: str, url: str) -> None:
             await channel.queue_delete(queue)
 
 
-@pytest.mark.parametrize("transport", ["streams", pytest.param("rabbitmq", marks=pytest.mark.broker)])
+@pytest.mark.parametrize(
+    "transport", [pytest.param("streams", marks=pytest.mark.slow), pytest.param("rabbitmq", marks=pytest.mark.broker)]
+)
 async def test_a_checkout_is_answered_after_what_its_services_read_was_deleted(transport: str) -> None:
     async with (
         shop_on("local", transport, protocol="2pc", time_limit_s=WITHIN_S) as shop,

@@ -58,8 +58,10 @@ async def test_it_has_one_store(runtime: str) -> None:
 
 @pytest.mark.parametrize(
     "failpoint",
-    ["order:after-persist:checkout"]
-    + [pytest.param(f"order:{name}", marks=SLOW) for name in ("before-persist:checkout", "after-reply:committed")],
+    [
+        pytest.param(f"order:{name}", marks=SLOW)
+        for name in ("after-persist:checkout", "before-persist:checkout", "after-reply:committed")
+    ],
 )
 async def test_a_crash_between_two_effects_is_repaired(failpoint: str) -> None:
     """The process dies exactly there, once: the order is paid, or repeating the checkout pays it, once."""

@@ -51,6 +51,7 @@ async def comes_to_rest(server: Redis) -> int:
     return found[1]
 
 
+@pytest.mark.slow
 async def test_one_request_makes_no_more_than_a_store_holds_and_ends_with_its_client() -> None:
     async with small("2pc", time_limit_s=30.0) as shop, ShopClient(shop.url) as client:
         for operation, *args in (("init_items", MOST + 1, 1, 1), ("init_users", 10**8, 1)):

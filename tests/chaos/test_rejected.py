@@ -29,7 +29,7 @@ BROKERED = pytest.mark.broker
 PLACES = (
     ("http", "2pc"),
     pytest.param("streams", "2pc", marks=pytest.mark.slow),
-    ("streams", "saga"),
+    pytest.param("streams", "saga", marks=pytest.mark.slow),
     pytest.param("rabbitmq", "2pc", marks=BROKERED),
     pytest.param("kafka", "2pc", marks=BROKERED),
 )

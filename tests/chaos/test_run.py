@@ -24,7 +24,7 @@ from harness.runtimes.deployment import process
 from harness.workload import WORKLOADS
 from tests.chaos.short_run import crash, scenario
 from tests.running import conduct
-from tests.runtimes import EVERY_RUNTIME, need
+from tests.runtimes import DOCKER, EVERY_RUNTIME, need
 
 LEFT = {
     "history.ndjson",
@@ -69,7 +69,7 @@ def test_a_short_run_holds_and_leaves_a_folder_that_is_judged_the_same(runtime: 
     assert not ET.parse(folder / "junit.xml").findall(".//failure")
 
 
-@pytest.mark.parametrize("runtime", EVERY_RUNTIME)
+@pytest.mark.parametrize("runtime", [pytest.param("local", id="local", marks=pytest.mark.slow), DOCKER])
 def test_a_shop_without_a_protocol_is_caught_and_the_report_explains_what_happened_to_an_order(
     runtime: str, tmp_path: Path
 ) -> None:

@@ -103,6 +103,7 @@ async def test_a_saga_over_streams_gives_back_to_the_stock_as_it_was() -> None:
     assert (init.status, paid, stock, credit) == (200, False, ANEW, CREDIT)
 
 
+@pytest.mark.slow
 async def test_without_the_rule_the_stock_is_more_than_was_said() -> None:
     async with LocalDeployment(spec("saga", ablate=("same-life",))) as shop:
         init, _, stock, _ = await set_anew(shop, "saga")

@@ -150,8 +150,7 @@ async def rests(shop: LocalDeployment) -> bool:
 @pytest.mark.parametrize(
     ("runtime", "victim"),
     [
-        local("stock-store", slow=False),
-        *(local(name) for name in ("payment-1", "stock-1", "payment-store")),
+        *(local(name) for name in ("stock-store", "payment-1", "stock-1", "payment-store")),
         docker("stock-store"),
         *(docker(name, slow=True) for name in ("payment-1", "stock-1", "payment-store")),
     ],

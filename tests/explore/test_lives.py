@@ -58,6 +58,7 @@ def test_a_message_of_a_life_below_the_horizon_has_to_be_refused(
     assert search(protocol, ONE_AFTER_ANOTHER).unsafe
 
 
+@pytest.mark.slow
 def test_a_former_life_must_not_begin_a_saga(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recovered below the horizon, a saga would be performed at one branch, be stale at the other, and never be compensated."""
     monkeypatch.setattr(ledger_orders, "superseded", lambda _tables, _config, _txn: False)

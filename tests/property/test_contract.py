@@ -47,19 +47,15 @@ EscrowShop.TestCase.settings = settings(max_examples=20, stateful_step_count=30,
 TestEscrowShop = EscrowShop.TestCase
 
 
+@pytest.mark.slow
 class TestSaga(ProtocolContract):
     protocol = "saga"
-    examples = FEW_EXAMPLES
-    bounds = SMALL
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("contract", [TestTwoPhaseCommit, TestSaga])
-def test_it_keeps_its_claims_in_as_many_runs_as_a_plug_in(
-    contract: type[ProtocolContract], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(contract, "examples", ProtocolContract.examples)
-    contract().test_it_keeps_its_claims_whatever_is_drawn()
+def test_two_phase_commit_keeps_its_claims_in_as_many_runs_as_a_plug_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TestTwoPhaseCommit, "examples", ProtocolContract.examples)
+    TestTwoPhaseCommit().test_it_keeps_its_claims_whatever_is_drawn()
 
 
 class SagaShop(ShopMachine):

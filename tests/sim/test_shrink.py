@@ -43,15 +43,8 @@ def replayed(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(
-    "safeguard",
-    [
-        "force-prepare",
-        pytest.param("fence-inquiry", marks=pytest.mark.slow),
-        pytest.param("force-committed", marks=pytest.mark.slow),
-        pytest.param(HARDEST, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow  # quick, in one process: `tests/cli/test_simulated.py`
+@pytest.mark.parametrize("safeguard", ["fence-inquiry", "force-committed", HARDEST])
 def test_a_planted_bug_is_found_shrunk_and_replayed_elsewhere(safeguard: str, tmp_path: Path) -> None:
     plan = planted(*recorded_detection(safeguard))
     failing = in_memory.run(plan)

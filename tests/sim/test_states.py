@@ -132,8 +132,15 @@ def uncollected(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(commands, "collect", lambda *_: None)
 
 
-@pytest.mark.parametrize("defect", [kept, uncollected])
-@pytest.mark.parametrize("name", FENCED)
+@pytest.mark.parametrize(
+    ("name", "defect"),
+    [
+        ("2pc", kept),
+        ("saga", uncollected),
+        pytest.param("2pc", uncollected, marks=pytest.mark.slow),
+        pytest.param("saga", kept, marks=pytest.mark.slow),
+    ],
+)
 def test_fences_that_are_never_collected_are_found(
     name: str, defect: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

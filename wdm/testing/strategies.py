@@ -16,6 +16,7 @@ MOST_FAULTS = 6
 AT_RANDOM: Mapping[str, tuple[str, ...]] = {
     "nodes": ("order", "stock", "payment", "order-store", "stock-store", "payment-store", "any"),
     "services": ("order", "stock", "payment", "services"),
+    "drained": ("order", "stock", "payment", "services", "gateway"),
     "stores": ("order-store", "stock-store", "payment-store"),
     "links": ("order<->stock", "order<->payment", "order-1<->order-store", "stock-1<->stock-store", "any"),
 }
