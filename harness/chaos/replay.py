@@ -37,6 +37,7 @@ class RunSection(msgspec.Struct, frozen=True):
     must_hold: tuple[str, ...]
     copies: CopiesValue = 1
     gateways: int = 1
+    brokers: int = 1
     clients_repeat: bool = False
 
 
@@ -113,6 +114,7 @@ def _plan(record: RunRecord) -> Plan:
         workers=run.workers,
         copies=run.copies,
         gateways=run.gateways,
+        brokers=run.brokers,
         clients_repeat=run.clients_repeat,
         time_limit_s=run.time_limit_s,
         respawn_after_s=run.respawn_after_s,

@@ -36,6 +36,7 @@ class Unavailability:
         others = self._nodes.others()
         self._gateways = [name for name in others if name.startswith("gateway-")]  # of several
         self._electors = [name for name in others if ELECTOR.fullmatch(name)]
+        self._brokers = [name for name in others if name.startswith("broker-")]
         self._servers: dict[str, list[str]] = {}
         for name in others:
             if copy := COPY.fullmatch(name):
@@ -66,11 +67,16 @@ class Unavailability:
         return list(dict.fromkeys((*down, *silent)))
 
     def is_available(self, service: str, at_ns: int) -> bool:
-        """Whether a service has a running instance and a running gateway, and every other node that it needs runs."""
+        """Whether a service has a running instance and a running gateway, and every other node that it needs runs.
+
+        A majority of the nodes is enough of a broker that has several.
+        """
         unavailable = set(self.unavailable_nodes(at_ns))
         if ANY_NODE in unavailable or unavailable.intersection(self._needed(service)):
             return False
         if not self._serves(self._own(service, self._servers), unavailable):
+            return False
+        if 2 * sum(name in unavailable for name in self._brokers) > len(self._brokers):
             return False
         replicated = (self._instances.get(service, ()), self._gateways)
         return all(not names or any(name not in unavailable for name in names) for names in replicated)
@@ -96,7 +102,12 @@ class Unavailability:
 
     def _needed(self, service: str) -> Iterable[str]:
         """Return the nodes without a replica that a service needs: its own store or the shared one, broker and gateway."""
-        replicated = {*self._gateways, *self._electors, *(name for names in self._servers.values() for name in names)}
+        replicated = {
+            *self._gateways,
+            *self._brokers,
+            *self._electors,
+            *(name for names in self._servers.values() for name in names),
+        }
         others = [name for name in self._nodes.others() if name not in replicated]
         stores = self._own(service, [name for name in others if name.endswith("-store")])
         return [name for name in others if not name.endswith("-store") or name in stores]

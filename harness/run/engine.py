@@ -103,12 +103,12 @@ class RunEngine:
         needed = any(fault.kind == "crash-at" for fault in scenario.faults)
         # In a thread: the search for the failpoints takes a second, and would stop the loop and its probes for so long.
         known = await asyncio.to_thread(failpoints, *runtime.configured()) if needed else ()
-        broker = any(node.kind == "broker" for node in runtime.nodes())
+        brokers = [node.name for node in runtime.nodes() if node.kind == "broker"]
         # Recorded, or a scenario whose faults never come would look like one that the shop has survived.
-        for fault, why in scenario.never_due(self.plan.seed, broker=broker):
+        for fault, why in scenario.never_due(self.plan.seed, brokers):
             target = ", ".join(fault.targets)
             self.recorder.event("fault-refused", fault=fault.kind, target=target, why=why, at_s=fault.at_s[0])
-        return scenario.schedule(self.plan.seed, known, broker=broker)
+        return scenario.schedule(self.plan.seed, known, brokers)
 
     async def _load(self, shop: Shop, clients: ClientPool, nemesis: Nemesis) -> None:
         """Run load and faults side by side; then heal, and wait for quiescence."""

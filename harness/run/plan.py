@@ -37,6 +37,7 @@ RUN = (
     "workers",
     "copies",
     "gateways",
+    "brokers",
     "clients_repeat",
     "duration_s",
     "time_limit_s",
@@ -89,6 +90,7 @@ class Plan:
             workers=self.scenario.workers,
             copies=self.scenario.copies,
             gateways=self.scenario.gateways,
+            brokers=self.scenario.brokers,
             durability=self.durability,
             respawn_after_s=self.scenario.respawn_after_s,
             time_limit_s=self.scenario.time_limit_s,
@@ -107,6 +109,10 @@ class Plan:
         if self.runtime == "sim" and replication(spec.copies).best_effort:
             raise UsageError(
                 f"the simulator has no copies={spec.copies}, it has one copy or three with our elector; choose --runtime local"
+            )
+        if self.runtime == "sim" and spec.brokers > 1:
+            raise UsageError(
+                f"the simulator has no broker of {spec.brokers} nodes: leave --brokers out, or --runtime local"
             )
         return spec
 
@@ -143,6 +149,7 @@ class Plan:
             "workers": scenario.workers,
             "copies": scenario.copies,
             "gateways": scenario.gateways,
+            "brokers": scenario.brokers,
             "clients_repeat": scenario.clients_repeat,
             "duration_s": scenario.duration_s,
             "time_limit_s": scenario.time_limit_s,

@@ -6,6 +6,7 @@
     workers = 1                 # processes of each service
     copies = 1                  # servers of each store, 1 or 3; or "sentinel" or "cluster", by whose means
     gateways = 1                # gateway processes behind the one address
+    brokers = 1                 # nodes of the broker, 1 or 3
     clients_repeat = false      # whether clients send a request whose connection broke again, with the same idempotency key
     must_hold = ["isolation"]   # checkers without which `holds` would prove nothing: they must have operations to judge;
                                 # `availability` makes a failed request a violation, which no protocol excludes
@@ -37,7 +38,7 @@ import msgspec
 from harness import faults
 from harness.checkers import CHECKERS
 from harness.faults import LONGEST_S, Fault, Setting
-from harness.runtimes.deployment.spec import MAX_GATEWAYS
+from harness.runtimes.deployment.spec import BROKER_NODES, MAX_GATEWAYS
 from harness.toml_file import TomlFile, did_you_mean
 from harness.workload import WORKLOADS
 from harness.workload.base import Workload, stream
@@ -67,9 +68,10 @@ class Recurring:
     every_s: Span | None
     settings: Mapping[str, Choice]
 
-    def resolve(self, *, broker: bool) -> "Recurring | None":
-        """Return the fault with `broker?` as `broker` or without it; None if no target is left."""
-        targets = tuple(name.removesuffix(IF_THERE) for name in self.targets if broker or not name.endswith(IF_THERE))
+    def resolve(self, brokers: Sequence[str]) -> "Recurring | None":
+        """Return the fault with the names of the broker's nodes in place of `broker?`; None if no target is left."""
+        named = [brokers if name.endswith(IF_THERE) else (name,) for name in self.targets]
+        targets = tuple(name for names in named for name in names)
         # A fault without targets in the file has those of its kind: it must not become one that lost all its targets.
         return replace(self, targets=targets) if targets or not self.targets else None
 
@@ -102,6 +104,7 @@ class Scenario:
     workers: int = 1
     copies: CopiesValue = 1
     gateways: int = 1
+    brokers: int = 1
     clients_repeat: bool = False
     time_limit_s: float = 10.0
     respawn_after_s: float = 0.5
@@ -114,35 +117,35 @@ class Scenario:
         if not 0 < self.duration_s <= LONGEST_S:
             raise UsageError(f"duration_s={self.duration_s!r} is not above 0 and at most {LONGEST_S:g}")
 
-    def schedule(self, seed: int, failpoints: Sequence[str] = (), *, broker: bool = False) -> list[Fault]:
+    def schedule(self, seed: int, failpoints: Sequence[str] = (), brokers: Sequence[str] = ()) -> list[Fault]:
         """Return all faults of one run, in the order of time.
 
-        `failpoints` are those for which `each` stands; `broker` is whether the deployment has one.
+        `failpoints` are those for which `each` stands; `brokers` are the nodes of the deployment's broker.
         """
         failpoints = spread(failpoints)
         occurrences = [
             (fault.at_s, number, fault)
             for number, recurring in enumerate(self.faults)
-            for fault in self._occurrences(seed, number, recurring, failpoints, broker=broker)
+            for fault in self._occurrences(seed, number, recurring, failpoints, brokers)
         ]
         # By time, then by place in the file: faults themselves have no order, and their settings may be of different types.
         return [fault for _, _, fault in sorted(occurrences, key=lambda occurrence: occurrence[:2])]
 
-    def never_due(self, seed: int, *, broker: bool = False) -> Iterator[tuple[Recurring, str]]:
+    def never_due(self, seed: int, brokers: Sequence[str] = ()) -> Iterator[tuple[Recurring, str]]:
         """Yield each fault without an occurrence in `schedule`, with the reason."""
         for number, recurring in enumerate(self.faults):
-            if recurring.resolve(broker=broker) is None:
+            if recurring.resolve(brokers) is None:
                 yield recurring, "there is no broker"
-            elif next(self._occurrences(seed, number, recurring, (), broker=broker), None) is None:
+            elif next(self._occurrences(seed, number, recurring, (), brokers), None) is None:
                 yield (
                     recurring,
                     f"it is due {recurring.at_s[0]:g} s after the start at the earliest, of a load of {self.duration_s:g} s",
                 )
 
     def _occurrences(
-        self, seed: int, number: int, recurring: Recurring, failpoints: Sequence[str], *, broker: bool
+        self, seed: int, number: int, recurring: Recurring, failpoints: Sequence[str], brokers: Sequence[str]
     ) -> Iterator[Fault]:
-        resolved = recurring.resolve(broker=broker)
+        resolved = recurring.resolve(brokers)
         if resolved is not None:
             # A stream for each `[[fault]]`: a change of one fault, or one fewer for lack of a broker, keeps the draws of others.
             yield from resolved.occur(self.duration_s, stream(seed, f"faults:{number}"), failpoints)
@@ -184,6 +187,7 @@ class _Reader:
             "workers",
             "copies",
             "gateways",
+            "brokers",
             "clients_repeat",
             "time_limit_s",
             "respawn_after_s",
@@ -215,13 +219,14 @@ class _Reader:
             "respawn_after_s": (0.01, LONGEST_S),
             "workers": (1, 64),
             "gateways": (1, MAX_GATEWAYS),
+            "brokers": (1, BROKER_NODES),
         }
         if key in bounds:
             low, high = self._span(value, key, key)
             if (
                 low != high
                 or not bounds[key][0] <= low <= bounds[key][1]
-                or (key in ("workers", "gateways") and type(value) is float)
+                or (key in ("workers", "gateways", "brokers") and type(value) is float)
             ):
                 raise self._error(key, value, f"a number from {bounds[key][0]:g} to {bounds[key][1]:g}", key)
         elif key == "copies":

@@ -172,6 +172,11 @@ def test_a_history_that_is_not_whole_is_never_judged(capsys: pytest.CaptureFixtu
         ([*CHAOS, "--protocol", "lua", "--transport", "streams"], "lua sends no messages"),
         (["chaos", "short.toml", "--runtime", "sim", "--transport", "kafka"], "the simulator has no transport 'kafka'"),
         (["chaos", "short.toml", "--runtime", "sim", "--transport", "rabbitmq"], "the simulator has no transport"),
+        (
+            ["chaos", "broker-failover", "--protocol", "saga"],
+            "--brokers 3 is for --transport rabbitmq or kafka, not for http",
+        ),
+        ([*CHAOS, "--brokers", "2"], "brokers=2 is not 1 or 3"),
         ([*CHAOS, "--option", "locks"], "--option takes NAME=VALUE, not 'locks'"),
         ([*CHAOS, "--option", "locks=free"], "locks='free' is not one of: wait-die"),
         (["chaos", "short.toml", "--runtime", "cloud"], "'cloud' is not"),

@@ -76,9 +76,8 @@ async def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         (folder / name).write_text(text)
         return folder / name
 
-    laid = BROKERS[kind].plan_broker(
-        BrokerSetting(folder / "data", "everysec", CLIENTS, ports.take, lambda _, port: port, private)
-    )
+    setting = BrokerSetting("broker", folder / "data", "everysec", CLIENTS, ports.take, lambda _, port: port, private)
+    (laid,) = BROKERS[kind].plan_brokers([setting])
     node_spec = NodeSpec(
         name="broker",
         kind="broker",

@@ -1,6 +1,7 @@
 """Which stores a deployment has is what the protocol says, and every plan of one follows."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from protocols.core import Layout
 from protocols.errors import UsageError
 from protocols.registry import load, names
 from protocols.shop.services import SERVICES
+from tests.brokers import missing
 
 
 def plan_of(protocol: str, folder: Path, **changes: object) -> Plan:
@@ -60,6 +62,32 @@ def test_several_gateways_share_one_address_and_each_has_a_probe_of_its_own(tmp_
     assert len({"127.0.0.1:8000", *probed}) == 3
     (only,) = plan_of("2pc", tmp_path, port=8000).gateways
     assert (only.name, only.environment["WDM_PROBED_AT"], only.port) == ("gateway", "", 8000)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"brokers": 2, "transport": "rabbitmq"}, "brokers=2 is not 1 or 3: a majority of 3 goes on"),
+        ({"brokers": 3}, "--brokers 3 is for --transport rabbitmq or kafka, not for http"),
+        ({"brokers": 3, "transport": "streams"}, "not for streams"),
+        ({"brokers": 3, "transport": "kafka", "runtime": "docker"}, "--brokers is for the local runtime"),
+    ],
+)
+def test_three_nodes_are_for_brokers_that_have_a_majority(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Spec(protocol="saga", **changes).check()
+
+
+@pytest.mark.parametrize("transport", ["rabbitmq", "kafka"])
+def test_each_service_knows_every_node_of_its_broker(transport: str, tmp_path: Path) -> None:
+    missing(transport)
+    plan = plan_of("saga", tmp_path, transport=transport, brokers=3)
+    assert [node_spec.name for node_spec in plan.brokers] == ["broker-1", "broker-2", "broker-3"]
+    assert len({node_spec.port for node_spec in plan.brokers}) == 3
+    for node_spec in plan.services:
+        assert len(set(node_spec.environment["WDM_BROKER_URL"].split())) == 3
+    (only,) = plan_of("saga", tmp_path, transport=transport).brokers
+    assert only.name == "broker"
 
 
 def test_containers_have_one_gateway() -> None:

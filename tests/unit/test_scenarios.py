@@ -218,7 +218,7 @@ def test_only_what_needs_a_proxy_gets_one(write) -> None:
 
 def test_a_target_that_need_not_be_there_is_left_out_or_meant(write) -> None:
     scenario = read(write(GOOD.replace('["order", "stock"]', '["order", "broker?"]')))
-    without, there = (scenario.schedule(1, broker=broker) for broker in (False, True))
+    without, there = (scenario.schedule(1, brokers=brokers) for brokers in ((), ("broker",)))
     assert {fault.targets for fault in without if fault.kind == "crash"} == {("order",)}
     assert {fault.targets for fault in there if fault.kind == "crash"} == {("order",), ("broker",)}
     assert [fault.at_s for fault in without] == [fault.at_s for fault in there]

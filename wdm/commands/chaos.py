@@ -16,7 +16,7 @@ from harness.run.folder import RunFolder
 from harness.run.plan import Plan, crashing_at, simulated
 from harness.run.record import record
 from harness.run.scenarios import Scenario
-from harness.runtimes.deployment.spec import MAX_WORKERS
+from harness.runtimes.deployment.spec import BROKER_NODES, MAX_GATEWAYS, MAX_WORKERS
 from harness.runtimes.table import RUNTIMES, SIMULATED
 from protocols.service.links import TRANSPORTS
 from wdm import ui
@@ -69,6 +69,16 @@ DEFAULT_SEEDS = 50
 )
 @option("--workers", type=Whole(1, MAX_WORKERS), help="Number of instances of each service.  [default: the scenario's]")
 @option("--copies", type=CopiesOption(), help="Servers of each store, and their manager.  [default: the scenario's]")
+@option(
+    "--gateways",
+    type=Whole(1, MAX_GATEWAYS),
+    help="Number of gateways.  [default: the scenario's]",
+)
+@option(
+    "--brokers",
+    type=Whole(1, BROKER_NODES),
+    help=f"Nodes of the broker, 1 or {BROKER_NODES}.  [default: the scenario's]",
+)
 @option("--duration-s", type=Number(0.1, 3_600), help="Load duration in seconds.  [default: the scenario's]")
 @runs_folder("Folder for the run folders.")
 @as_json
@@ -120,7 +130,7 @@ def _plan(named: str, seed: int, given: dict[str, Any]) -> Plan:
 def _changed(scenario: Scenario, given: dict[str, Any]) -> tuple[Scenario, tuple[str, ...]]:
     """Return the scenario with the changes of the flags, and the flags that repeat these changes."""
     extra: list[str] = []
-    for name in ("durability", "workers", "copies", "duration_s"):
+    for name in ("durability", "workers", "copies", "gateways", "brokers", "duration_s"):
         if given[name] is not None:
             scenario = replace(scenario, **{name: given[name]})
             extra += [f"--{name.replace('_', '-')}", str(given[name])]

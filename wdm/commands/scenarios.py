@@ -39,6 +39,7 @@ def _described(scenario: Scenario) -> dict[str, Any]:
         "workers": scenario.workers,
         "copies": scenario.copies,
         "gateways": scenario.gateways,
+        "brokers": scenario.brokers,
         "clients_repeat": scenario.clients_repeat,
         "durability": scenario.durability,
         "must_hold": list(scenario.must_hold),

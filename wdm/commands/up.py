@@ -10,7 +10,14 @@ import click
 from harness.runtimes.base import Node
 from harness.runtimes.deployment import daemon
 from harness.runtimes.deployment.foreground import run
-from harness.runtimes.deployment.spec import LEAST_MEMORY_MB, LOG_LEVELS, MAX_GATEWAYS, MOST_MEMORY_MB, Spec
+from harness.runtimes.deployment.spec import (
+    BROKER_NODES,
+    LEAST_MEMORY_MB,
+    LOG_LEVELS,
+    MAX_GATEWAYS,
+    MOST_MEMORY_MB,
+    Spec,
+)
 from harness.runtimes.deployment.state import StateFolder
 from harness.runtimes.deployment.supervisor import Supervisor
 from protocols.service.links import TRANSPORTS
@@ -41,7 +48,14 @@ OWN = {"store_url", "detach", "folder"}
     type=Whole(1, MAX_GATEWAYS),
     default=1,
     show_default=True,
-    help="Number of gateway processes behind the one port (local runtime).",
+    help="Number of gateways: processes behind the one port.",
+)
+@option(
+    "--brokers",
+    type=Whole(1, BROKER_NODES),
+    default=1,
+    show_default=True,
+    help=f"Nodes of the broker (local runtime, rabbitmq or kafka): 1, or {BROKER_NODES}, of which any one may die.",
 )
 @option(
     "--port", type=Whole(0, 65_535), default=8000, show_default=True, help="Port of the gateway; 0 for any free port."

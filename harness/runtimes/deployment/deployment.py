@@ -190,7 +190,7 @@ class Deployment(Supervisor):
         return self.plan.store_urls[service]
 
     def broker_url(self, client: str) -> str:
-        """Return the broker's address for a service process, with its password. Raises `KeyError` if there is none."""
+        """Return the broker's addresses for a service process, with passwords. Raises `KeyError` if there is none."""
         return self.plan.broker_urls[client]
 
     def log(self, name: str) -> Path:

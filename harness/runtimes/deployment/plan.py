@@ -8,7 +8,7 @@ from harness.runtimes.base import Kind
 from harness.runtimes.deployment.probe import Probe
 
 BROKER = "broker"
-"""The name of the broker's node."""
+"""The name of the broker's node; of several, each has a number behind it."""
 
 BROKER_USER = "wdm"
 
@@ -44,8 +44,8 @@ class DeploymentPlan:
 
     All gateways listen on the port of `gateway`, the first of them.
 
-    `data`: the folder of each store that the deployment starts. `brokers`: one, or none if the transport needs none;
-    `broker_urls`: the broker's address for each service process.
+    `data`: the folder of each store that the deployment starts. `brokers`: the nodes of the broker, none if the transport needs
+    none; `broker_urls`: the broker's address for each service process, or the addresses of its nodes, separated by spaces.
     """
 
     tag: str

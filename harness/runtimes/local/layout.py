@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 
@@ -95,31 +96,45 @@ def _brokers(
     kind = transport(spec.transport).broker
     if not kind:
         return (), {}
-    data = data_folder(spec, folder, f"{BROKER}-{kind}")
-    setting = BrokerSetting(
-        data=data,
-        durability=spec.durability,
-        clients=tuple(f"{service}-{index}" for service in SERVICES for index in range(1, spec.workers + 1)),
-        port=port,
-        via=lambda client, own_port: via(client, BROKER, own_port),
-        private=lambda name, text: folder.write_private(f"conf/{name}", text.encode()),
-    )
-    broker = BROKERS[kind].plan_broker(setting)
-    return (_broker(broker, data, folder, shared),), broker.urls
+    names = [BROKER] if spec.brokers == 1 else [f"{BROKER}-{number}" for number in range(1, spec.brokers + 1)]
+    clients = tuple(f"{service}-{index}" for service in SERVICES for index in range(1, spec.workers + 1))
+    settings = [
+        BrokerSetting(
+            name=name,
+            data=data_folder(spec, folder, f"{name}-{kind}"),
+            durability=spec.durability,
+            clients=clients,
+            port=port,
+            via=partial(_reached, via, name),
+            private=partial(_private, folder, name),
+        )
+        for name in names
+    ]
+    brokers = BROKERS[kind].plan_brokers(settings)
+    nodes = [_broker(*planned, folder, shared) for planned in zip(settings, brokers, strict=True)]
+    return tuple(nodes), {client: " ".join(broker.urls[client] for broker in brokers) for client in clients}
 
 
-def _broker(broker: Broker, data: Path, folder: StateFolder, shared: Mapping[str, str]) -> NodeSpec:
+def _reached(via: Via, node: str, client: str, port: int) -> int:
+    return via(client, node, port)
+
+
+def _private(folder: StateFolder, node: str, name: str, text: str) -> Path:
+    return folder.write_private(f"conf/{name}" if node == BROKER else f"conf/{node}/{name}", text.encode())
+
+
+def _broker(setting: BrokerSetting, broker: Broker, folder: StateFolder, shared: Mapping[str, str]) -> NodeSpec:
     return NodeSpec(
-        name=BROKER,
+        name=setting.name,
         kind="broker",
         service="",
         url=broker.shown,
         port=broker.port,
         command=broker.command,
         environment={**shared, **broker.environment},
-        log=folder.logs / f"{BROKER}.log",
+        log=folder.logs / f"{setting.name}.log",
         serves=broker.serves,
-        prepare=lambda: data.mkdir(mode=0o700, parents=True, exist_ok=True),
+        prepare=lambda: setting.data.mkdir(mode=0o700, parents=True, exist_ok=True),
     )
 
 

@@ -79,4 +79,4 @@ class LocalPlatform:
 
     @property
     def _broker_url(self) -> str:
-        return next(iter(self._planned.broker_urls.values()))
+        return next(iter(self._planned.broker_urls.values()))  # of several nodes, all addresses

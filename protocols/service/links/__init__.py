@@ -66,8 +66,8 @@ class MessageCounts:
 class Transport:
     """A row of the table. The module `links/NAME.py` has the functions `link`, `dead_letters` and `publish`.
 
-    `broker` is the kind of broker, empty for none. `library` is imported only where the transport is used, and `package`
-    installs it. `simulated`: the simulator has this transport.
+    `broker` is the kind of broker, empty for none; `clustered`: it may have several nodes. `library` is imported only where
+    the transport is used, and `package` installs it. `simulated`: the simulator has this transport.
     """
 
     name: str
@@ -76,6 +76,7 @@ class Transport:
     library: str = ""
     package: str = ""
     simulated: bool = False
+    clustered: bool = False
 
     def missing(self) -> str:
         """Return the error for a missing library, with the command that installs it; empty if it is there."""
@@ -126,6 +127,7 @@ _ALL = (
         "rabbitmq",
         "aio_pika",
         "wdm[rabbitmq]",
+        clustered=True,
     ),
     Transport(
         "kafka",
@@ -133,6 +135,7 @@ _ALL = (
         "kafka",
         "aiokafka",
         "wdm[kafka]",
+        clustered=True,
     ),
 )
 TRANSPORTS: Mapping[str, Transport] = {transport.name: transport for transport in _ALL}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Any, Protocol
+from zlib import crc32
 
 import structlog
 
@@ -290,6 +291,20 @@ class BrokerLink:
     def _count_dead(self, body: bytes, why: str, messages: int) -> None:
         self.counts.dead_lettered += messages
         self.dead.add(body, why, messages)
+
+
+class Addresses:
+    """The addresses of a broker's nodes, `urls` separated by spaces, in turn. Different senders begin at different ones."""
+
+    def __init__(self, urls: str, sender: str) -> None:
+        self._urls = urls.split()
+        self._turn = crc32(sender.encode())
+
+    def take(self) -> str:
+        """Return all addresses, the next one first."""
+        self._turn += 1
+        first = self._turn % len(self._urls)
+        return " ".join((*self._urls[first:], *self._urls[:first]))
 
 
 class Collector:

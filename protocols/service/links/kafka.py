@@ -23,7 +23,7 @@ from protocols.service.codec import Codec
 from protocols.service.links import MOST_DEAD_LETTERS
 from protocols.service.links.broker import MOST_BATCHES_IN, Batch, BrokerLink, BrokerLost, Collector
 from protocols.service.links.kafka_reader import LOST, WAIT_MS, Fetched, Reader, describe
-from protocols.service.links.kafka_topics import DEAD, Topics
+from protocols.service.links.kafka_topics import DEAD, METADATA_MS, Topics
 from protocols.service.settings import Settings
 from protocols.service.tasks import SupervisedTasks
 from protocols.shop.services import SERVICES
@@ -32,7 +32,6 @@ ANSWER_WITHIN_MS = 5_000
 SESSION_MS = 6_000
 HEARTBEAT_MS = 1_000
 STOP_WITHIN_S = 0.8
-METADATA_MS = 2_000  # a partition that is added or created again is assigned this soon
 
 
 def link(settings: Settings, codec: Codec) -> BrokerLink:
@@ -74,7 +73,7 @@ async def dead_letters(url: str) -> Sequence[bytes]:
     """See `Transport.dead_letters`."""
     partition = TopicPartition(DEAD, 0)
     reader = AIOKafkaConsumer(
-        bootstrap_servers=urlsplit(url).netloc, request_timeout_ms=ANSWER_WITHIN_MS, auto_offset_reset="earliest"
+        bootstrap_servers=_servers(url), request_timeout_ms=ANSWER_WITHIN_MS, auto_offset_reset="earliest"
     )
     bodies: list[bytes] = []
     async with _started(reader):
@@ -90,10 +89,15 @@ async def dead_letters(url: str) -> Sequence[bytes]:
 
 async def publish(url: str, service: str, *bodies: bytes) -> None:
     """See `Transport.publish`."""
-    producer = AIOKafkaProducer(bootstrap_servers=urlsplit(url).netloc, request_timeout_ms=ANSWER_WITHIN_MS)
+    producer = AIOKafkaProducer(bootstrap_servers=_servers(url), request_timeout_ms=ANSWER_WITHIN_MS)
     async with _started(producer):
         for body in bodies:
             await producer.send_and_wait(f"wdm.{service}", body, partition=0)
+
+
+def _servers(urls: str) -> list[str]:
+    """Return `HOST:PORT` of each node of the broker."""
+    return [urlsplit(url).netloc for url in urls.split()]
 
 
 @contextlib.asynccontextmanager
@@ -110,7 +114,7 @@ async def _started(client: Any) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator["KafkaChannel"]:
-    servers = urlsplit(settings.broker_url).netloc
+    servers = _servers(settings.broker_url)
     async with contextlib.AsyncExitStack() as stack:
         try:
             async with asyncio.timeout(3 * ANSWER_WITHIN_MS / 1000):
@@ -128,7 +132,7 @@ async def connected(settings: Settings) -> AsyncIterator["KafkaChannel"]:
 class KafkaChannel:
     """A producer and two consumers: of the service's topic, and of this instance's partition of the answers."""
 
-    def __init__(self, servers: str, settings: Settings, topics: Topics) -> None:
+    def __init__(self, servers: Sequence[str], settings: Settings, topics: Topics) -> None:
         service, node = settings.service, settings.node
         self._service = service
         self._topics = topics

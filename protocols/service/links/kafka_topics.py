@@ -23,27 +23,35 @@ from protocols.service.links.kafka_reader import LOST, describe
 
 DEAD = "wdm.dead"
 # By size alone: a dead letter is as useful after a week as after an hour.
+METADATA_MS = 2_000  # a partition that is added or created again is assigned this soon
 KEPT = {"retention.bytes": MOST_DEAD_LETTER_BYTES, "retention.ms": -1, "segment.bytes": MOST_DEAD_LETTER_BYTES // 8}
 WATCH_EVERY_S = 1.0
 IDLE_LOOKS = 3
+ATTEMPTS, AGAIN_S = 5, 0.2
 
 log = structlog.get_logger()
 
 
 class Topics:
-    """The topics of all services. `partitions` is the number of instances of each; a topic has as many partitions, or more."""
+    """The topics of all services, on each of the broker's nodes, the `servers`.
 
-    def __init__(self, servers: str, partitions: Mapping[str, int], within_ms: int) -> None:
+    `partitions` is the number of instances of each service; a topic has as many partitions, or more.
+    """
+
+    def __init__(self, servers: Sequence[str], partitions: Mapping[str, int], within_ms: int) -> None:
         self._wanted = {
             topic: count for name, count in partitions.items() for topic in (f"wdm.{name}", f"wdm.replies.{name}")
         }
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=within_ms)
+        self._copies = len(servers)
+        self._admin = AIOKafkaAdminClient(
+            bootstrap_servers=servers, request_timeout_ms=within_ms, metadata_max_age_ms=METADATA_MS
+        )
 
     async def open(self) -> None:
         """Create missing topics, and missing partitions: there may be more instances now than at the creation."""
         await self._admin.start()
-        new = [NewTopic(name, count, 1) for name, count in self._wanted.items()]
-        new.append(NewTopic(DEAD, 1, 1, topic_configs={name: str(value) for name, value in KEPT.items()}))
+        new = [NewTopic(name, count, self._copies) for name, count in self._wanted.items()]
+        new.append(NewTopic(DEAD, 1, self._copies, topic_configs={name: str(value) for name, value in KEPT.items()}))
         with contextlib.suppress(TopicAlreadyExistsError):
             await self._admin.create_topics(new)
         existing = await self._existing()
@@ -77,5 +85,13 @@ class Topics:
 
     async def _existing(self) -> Mapping[str, int]:
         """Return the number of partitions of each topic; 0 for a topic that does not exist."""
+        # The client library asks a node at random, also one that has just died: another one may answer.
+        for _ in range(ATTEMPTS if self._copies > 1 else 0):
+            with contextlib.suppress(*LOST):
+                return await self._described()
+            await asyncio.sleep(AGAIN_S)
+        return await self._described()
+
+    async def _described(self) -> Mapping[str, int]:
         descriptions = await self._admin.describe_topics([*self._wanted, DEAD])
         return {topic["topic"]: len(topic["partitions"]) for topic in descriptions}

@@ -23,7 +23,15 @@ from aiormq.abc import DeliveredMessage
 
 from protocols.service.codec import Codec
 from protocols.service.links import MOST_DEAD_LETTER_BYTES, MOST_DEAD_LETTERS
-from protocols.service.links.broker import MOST_BATCHES_IN, Batch, BrokerLink, BrokerLost, Collector, Confirmed
+from protocols.service.links.broker import (
+    MOST_BATCHES_IN,
+    Addresses,
+    Batch,
+    BrokerLink,
+    BrokerLost,
+    Collector,
+    Confirmed,
+)
 from protocols.service.settings import Settings
 from protocols.service.tasks import SupervisedTasks, start_task
 from protocols.shop.services import SERVICES
@@ -51,7 +59,8 @@ WITH_DEAD_LETTERS = {
 def link(settings: Settings, codec: Codec) -> BrokerLink:
     for library in ("aio_pika", "aiormq"):  # they repeat that the broker is away; the link logs it once
         logging.getLogger(library).setLevel(logging.CRITICAL)
-    return BrokerLink(settings.node, codec, lambda: connected(settings.broker_url, settings.service, settings.node))
+    addresses = Addresses(settings.broker_url, settings.node)
+    return BrokerLink(settings.node, codec, lambda: connected(addresses.take(), settings.service, settings.node))
 
 
 def queue_of(to: str) -> str:
@@ -94,18 +103,27 @@ async def connected(url: str, service: str, node: str) -> AsyncIterator["RabbitC
 
 
 @contextlib.asynccontextmanager
-async def _connection(url: str) -> AsyncIterator[AbstractConnection]:
-    try:
-        connection = await within(
-            ANSWER_WITHIN_S, connect(url, timeout=ANSWER_WITHIN_S, heartbeat=HEARTBEAT_S), "connect"
-        )
-    except LOST as error:
-        raise BrokerLost(_describe(error)) from error
+async def _connection(urls: str) -> AsyncIterator[AbstractConnection]:
+    """Connect to the first of these nodes of the broker, separated by spaces, that accepts it. Raises `BrokerLost`."""
+    *others, last = urls.split()
+    for url in others:
+        with contextlib.suppress(BrokerLost):
+            connection = await _connected(url)
+            break
+    else:
+        connection = await _connected(last)
     try:
         yield connection
     finally:
         with contextlib.suppress(*LOST):
             await within(CLOSE_WITHIN_S, connection.close(), "close")
+
+
+async def _connected(url: str) -> AbstractConnection:
+    try:
+        return await within(ANSWER_WITHIN_S, connect(url, timeout=ANSWER_WITHIN_S, heartbeat=HEARTBEAT_S), "connect")
+    except LOST as error:
+        raise BrokerLost(_describe(error)) from error
 
 
 async def within(limit_s: float, work: Coroutine[Any, Any, T], name: str) -> T:

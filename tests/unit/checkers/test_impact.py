@@ -134,5 +134,6 @@ def test_a_history_without_the_planned_faults_is_unknown(checkout_run):
 
 def test_a_fault_for_the_broker_alone_has_no_target_without_one():
     only = Recurring("crash", ("broker?",), (1.0, 1.0), (1.0, 1.0), None, {})
-    assert only.resolve(broker=False) is None
-    assert only.resolve(broker=True).targets == ("broker",)
+    assert only.resolve(()) is None
+    assert only.resolve(["broker"]).targets == ("broker",)
+    assert only.resolve(["broker-1", "broker-2"]).targets == ("broker-1", "broker-2")

@@ -174,3 +174,17 @@ def test_most_electors_of_a_manager_replace_a_server(run, electors, aimed, avail
         run.events.append(Event("node", 0, data))
     fault(run, "crash", *aimed)
     assert Unavailability(run.history()).is_available("order", 1500 * MS) == available
+
+
+@pytest.mark.parametrize(
+    ("aimed", "available"), [(["broker-1"], True), (["broker-3"], True), (["broker-1", "broker-3"], False)]
+)
+def test_two_of_three_nodes_of_a_broker_are_enough(run, aimed, available):
+    for name in ("order-1", "order-store", "broker-1", "broker-2", "broker-3"):
+        kind = {"order-1": "service", "order-store": "store"}.get(name, "broker")
+        service = "order" if kind == "service" else ""
+        run.events.append(
+            Event("node", 0, {"name": name, "state": "running", "pid": 1, "kind": kind, "service": service})
+        )
+    fault(run, "crash", *aimed)
+    assert Unavailability(run.history()).is_available("order", 1500 * MS) == available

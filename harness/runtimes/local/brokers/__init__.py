@@ -4,7 +4,7 @@ A broker is found before the first process starts, or the error names the way to
 with its own name, ports and data, bound to loopback; a broker that the machine runs already is left alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.runtimes.local.brokers import kafka, rabbitmq, streams
@@ -13,16 +13,16 @@ from harness.runtimes.local.brokers.base import Broker, BrokerSetting
 
 @dataclass(frozen=True, slots=True)
 class BrokerKind:
-    """A kind of broker. `find` returns its name and version, `plan_broker` plans one of a deployment; both raise
-    `EnvironmentFailure` with the way to install it.
+    """A kind of broker. `find` returns its name and version, `plan_brokers` plans the nodes of one, which form a cluster; both
+    raise `EnvironmentFailure` with the way to install it.
     """
 
     find: Callable[[], str]
-    plan_broker: Callable[[BrokerSetting], Broker]
+    plan_brokers: Callable[[Sequence[BrokerSetting]], Sequence[Broker]]
 
 
 BROKERS: Mapping[str, BrokerKind] = {
-    "streams": BrokerKind(streams.find, streams.plan_broker),
-    "rabbitmq": BrokerKind(rabbitmq.find, rabbitmq.plan_broker),
-    "kafka": BrokerKind(kafka.find, kafka.plan_broker),
+    "streams": BrokerKind(streams.find, streams.plan_brokers),
+    "rabbitmq": BrokerKind(rabbitmq.find, rabbitmq.plan_brokers),
+    "kafka": BrokerKind(kafka.find, kafka.plan_brokers),
 }

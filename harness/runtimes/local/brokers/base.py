@@ -11,11 +11,13 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class BrokerSetting:
-    """The setting of a broker. `port` returns free ports, `via(client, port)` the port by which a client reaches a port.
+    """The setting of one node of a broker, `name`. `port` returns free ports, `via(client, port)` the port by which a client
+    reaches a port.
 
     `clients`: the names of the service processes. `private(name, text)` writes a file that only its owner can read.
     """
 
+    name: str
     data: Path
     durability: str
     clients: tuple[str, ...]
@@ -26,7 +28,7 @@ class BrokerSetting:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """A broker before it runs. `urls`: its URL for each client, with its password if it has one; `shown`: the URL without."""
+    """A node of a broker before it runs. `urls`: its URL for each client, with a password if it has one; `shown`: without."""
 
     command: tuple[str, ...]
     environment: Mapping[str, str]

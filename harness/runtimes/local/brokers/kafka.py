@@ -1,4 +1,4 @@
-"""Kafka as a child process: one node that is its own controller (KRaft), from jars that Maven fetched.
+"""Kafka as a child process: nodes that are brokers and controllers at once (KRaft), from jars that Maven fetched.
 
 The broker advertises its own addresses to its clients. It has one listener for each client, with another advertised address,
 as each client reaches it through a proxy of its own.
@@ -7,13 +7,19 @@ as each client reaches it through a proxy of its own.
 import shutil
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.deployment import jars, probe
 from harness.runtimes.local.brokers.base import HOST, Broker, BrokerSetting
 
 HEAP = ("-Xms128m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+SMALL_HEAP = ("-Xms64m", "-Xmx224m", *HEAP[2:])
+"""Of each of several nodes."""
+
+INTERNAL = "internal"
+"""The listener for the other nodes, which no proxy is in front of."""
+
 # Formats its log the first time, then becomes the broker: the process that is signalled is the one that serves.
 START = """\
 java=$1 jars=$2 properties=$3 id=$4 data=$5; shift 5
@@ -43,15 +49,23 @@ def _java() -> str:
     return java
 
 
-def plan_broker(setting: BrokerSetting) -> Broker:
-    """Plan a Kafka broker. Raises as `find` does."""
+def plan_brokers(settings: Sequence[BrokerSetting]) -> Sequence[Broker]:
+    """Plan the nodes of a Kafka broker. Raises as `find` does."""
     find()
-    controller, ports = setting.port(), {name: setting.port() for name in setting.clients}
-    advertised_ports = {name: setting.via(name, port) for name, port in ports.items()}
-    properties = setting.private("kafka.properties", _properties(setting, controller, ports, advertised_ports))
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    controllers = [setting.port() for setting in settings]
+    return [_plan_broker(setting, number, cluster, controllers) for number, setting in enumerate(settings, start=1)]
+
+
+def _plan_broker(setting: BrokerSetting, number: int, cluster: str, controllers: Sequence[int]) -> Broker:
+    """Plan the node of this `number`. `controllers`: the ports of all nodes for their elections."""
+    ports = {name: setting.port() for name in setting.clients}
+    advertised_ports = {name: setting.via(name, port) for name, port in ports.items()}
+    text = _properties(setting, number, controllers, ports | {INTERNAL: setting.port()}, advertised_ports)
+    properties = setting.private("kafka.properties", text)
     first = next(iter(ports.values()))
-    arguments = (_java(), str(jars.folder()), str(properties), cluster, str(setting.data), *HEAP)
+    heap = HEAP if len(controllers) == 1 else SMALL_HEAP
+    arguments = (_java(), str(jars.folder()), str(properties), cluster, str(setting.data), *heap)
     return Broker(
         command=("/bin/sh", "-c", START, "kafka", *arguments),
         environment={},
@@ -63,31 +77,39 @@ def plan_broker(setting: BrokerSetting) -> Broker:
 
 
 def _properties(
-    setting: BrokerSetting, controller: int, ports: Mapping[str, int], advertised_ports: Mapping[str, int]
+    setting: BrokerSetting,
+    number: int,
+    controllers: Sequence[int],
+    ports: Mapping[str, int],
+    advertised_ports: Mapping[str, int],
 ) -> str:
+    """Return the configuration of one node: with three of them, each record is in two before it is acknowledged."""
+    nodes, controller = len(controllers), controllers[number - 1]
+    voters = ",".join(f"{voter}@{HOST}:{port}" for voter, port in enumerate(controllers, start=1))
     names = {name: name.upper().replace("-", "_") for name in ports}
     listeners = [f"{names[name]}://{HOST}:{port}" for name, port in ports.items()]
-    advertised = [f"{names[name]}://{HOST}:{port}" for name, port in advertised_ports.items()]
+    advertised = [f"{names[name]}://{HOST}:{port}" for name, port in {**ports, **advertised_ports}.items()]
     plain = ",".join(f"{name}:PLAINTEXT" for name in (*names.values(), "CONTROLLER"))
     every = {"always": "log.flush.interval.messages=1\n", "everysec": "log.flush.interval.ms=1000\n"}[
         setting.durability
     ]
     return f"""\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{HOST}:{controller}
+node.id={number}
+controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
 listeners={",".join((*listeners, f"CONTROLLER://{HOST}:{controller}"))}
 advertised.listeners={",".join(advertised)}
 listener.security.protocol.map={plain}
-inter.broker.listener.name={next(iter(names.values()))}
+inter.broker.listener.name={names[INTERNAL]}
 log.dirs={setting.data}
 {every}auto.create.topics.enable=false
 offsets.topic.num.partitions=1
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={nodes}
 transaction.state.log.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={nodes}
+transaction.state.log.min.isr={nodes // 2 + 1}
+min.insync.replicas={nodes // 2 + 1}
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 broker.session.timeout.ms=1500

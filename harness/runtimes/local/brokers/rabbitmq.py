@@ -1,8 +1,15 @@
-"""RabbitMQ as a child process: the server's own start script, no plugin, no epmd, one node with a name of its own."""
+"""RabbitMQ as a child process: the server's own start script, no plugin, no epmd, nodes with names of their own.
+
+Erlang's nodes ask epmd, a name service on all interfaces, for each other's ports. Without it, all nodes of one cluster have the
+same port (`-erl_epmd_port`), each on an address of its own: 127.0.0.1, 127.0.0.2 and so on. Their hosts are called `broker-1`,
+`broker-2` and so on in a file of Erlang's resolver (`inetrc`).
+"""
 
 import os
 import re
 import shutil
+import socket
+from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_hex
 from zlib import crc32
@@ -16,8 +23,11 @@ HOME = "RABBITMQ_HOME"
 DEBIAN = Path("/usr/lib/rabbitmq")
 GET_IT = "install it (Debian: apt-get install rabbitmq-server; macOS: brew install rabbitmq)"
 HELLO, GREETING = b"AMQP\x00\x00\x09\x01", b"\x01\x00\x00"  # a method on channel 0: Connection.Start
+KEPT_IN = "wdm-password"  # in the folder of the data
 MEMORY_MB = 512
 DISK_MB = 50
+TICK_S = 4
+POLL_MS = 500
 
 
 def find() -> str:
@@ -41,19 +51,92 @@ def _script() -> Path:
     raise EnvironmentFailure(f"RabbitMQ is not on this machine: {GET_IT}, or set {HOME}; or use another --transport")
 
 
-def plan_broker(setting: BrokerSetting) -> Broker:
-    """Plan a RabbitMQ broker. Raises as `find` does."""
-    script, port, password = _script(), setting.port(), token_hex(16)
-    configuration = setting.private("rabbitmq.conf", _configuration(port, password))
-    plugins = setting.private("rabbitmq-plugins", "[].\n")
-    return Broker(
-        command=(str(script),),
-        environment=_environment(setting.data, configuration, plugins, setting.port(), setting.port()),
-        port=port,
-        shown=f"amqp://{HOST}:{port}/",
-        urls={name: f"amqp://{BROKER_USER}:{password}@{HOST}:{setting.via(name, port)}/" for name in setting.clients},
-        serves=probe.answers(port, HELLO, GREETING),
-    )
+def plan_brokers(settings: Sequence[BrokerSetting]) -> Sequence[Broker]:
+    """Plan the nodes of a RabbitMQ broker. Raises as `find` does, and `EnvironmentFailure` without an address for each node."""
+    script, password = _script(), _password(settings[0].data)
+    distribution, unused = settings[0].port(), settings[0].port()
+    hosts = _hosts(settings)
+    # RabbitMQ stores its data under the node's name, and no two nodes of a machine may have the same name.
+    names = [f"wdm-{crc32(str(settings[0].data).encode()):08x}@{host}" for host in hosts]
+    together = _together(settings[0], hosts) if len(hosts) > 1 else {}
+    brokers = []
+    for setting, name, address in zip(settings, names, hosts.values(), strict=True):
+        port = setting.port()
+        configuration = setting.private("rabbitmq.conf", _configuration(port, password) + _cluster(names))
+        plugins = setting.private("rabbitmq-plugins", "[].\n")
+        environment = _environment(name, setting.data, configuration, plugins, unused) | together
+        brokers.append(
+            Broker(
+                command=(str(script),),
+                environment=environment | _distribution(name, address, distribution),
+                port=port,
+                shown=f"amqp://{HOST}:{port}/",
+                urls={
+                    client: f"amqp://{BROKER_USER}:{password}@{HOST}:{setting.via(client, port)}/"
+                    for client in setting.clients
+                },
+                serves=probe.answers(port, HELLO, GREETING),
+            )
+        )
+    return brokers
+
+
+def _password(data: Path) -> str:
+    """Return the password of the broker's user, which RabbitMQ keeps with its data: that of before, or a new one."""
+    file = data / KEPT_IN
+    if file.is_file() and (kept := file.read_text().strip()):
+        return kept
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    password = token_hex(16)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as written:
+        written.write(password)
+    return password
+
+
+def _hosts(settings: Sequence[BrokerSetting]) -> dict[str, str]:
+    """Return the address of each node's host, by the host's name. Raises `EnvironmentFailure` if this machine lacks one."""
+    if len(settings) == 1:
+        return {"localhost": HOST}
+    hosts = {setting.name: f"127.0.0.{number}" for number, setting in enumerate(settings, start=1)}
+    for address in hosts.values():
+        try:
+            with socket.socket() as listening:
+                listening.bind((address, 0))
+        except OSError as error:
+            raise EnvironmentFailure(
+                f"{len(settings)} nodes of RabbitMQ need an address of loopback each, and {address} cannot be used: "
+                f"{error.strerror}; leave --brokers out (macOS: `sudo ifconfig lo0 alias {address}`)"
+            ) from None
+    return hosts
+
+
+def _together(setting: BrokerSetting, hosts: dict[str, str]) -> dict[str, str]:
+    """Return the variables that all nodes of a cluster have: the names of its hosts, and the folder of its shared secret."""
+    lines = [f'{{host, {{{address.replace(".", ",")}}}, ["{host}"]}}.' for host, address in hosts.items()]
+    resolver = setting.private("inetrc", "\n".join((*lines, "{lookup, [file, native]}.", "")))
+    cookie = setting.private("erlang/.erlang.cookie", token_hex(16))
+    return {"ERL_INETRC": str(resolver), "HOME": str(cookie.parent)}
+
+
+def _cluster(names: Sequence[str]) -> str:
+    """Return the configuration of a node that joins the others at its first start; empty for the only one."""
+    if len(names) == 1:
+        return ""
+    nodes = [f"cluster_formation.classic_config.nodes.{number} = {name}" for number, name in enumerate(names, start=1)]
+    # A node that was paused would stay apart from the others for good; as a minority, it starts itself anew.
+    rules = ("cluster_formation.peer_discovery_backend = classic_config", "cluster_partition_handling = pause_minority")
+    return "\n".join((*rules, *nodes, ""))
+
+
+def _distribution(name: str, address: str, port: int) -> dict[str, str]:
+    """Return the variables of the connections between Erlang nodes."""
+    interface = f"{{{address.replace('.', ',')}}}"
+    noticed = f"-kernel net_ticktime {TICK_S} -aten poll_interval {POLL_MS}"  # of a node that does not answer
+    return {
+        "RABBITMQ_DIST_PORT": str(port),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-sname {name} -erl_epmd_port {port} "
+        f"-kernel inet_dist_use_interface {interface} {noticed} +sbwt none +sbwtdcpu none +sbwtdio none",
+    }
 
 
 def _configuration(port: int, password: str) -> str:
@@ -69,13 +152,10 @@ disk_free_limit.absolute = {DISK_MB}MB
 """
 
 
-def _environment(data: Path, configuration: Path, plugins: Path, distribution: int, unused: int) -> dict[str, str]:
+def _environment(name: str, data: Path, configuration: Path, plugins: Path, unused: int) -> dict[str, str]:
     """Return the variables of the server. `unused`: a port without a listener, in place of the name service's (epmd): the
     one of this machine must not list this broker.
     """
-    loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
-    # RabbitMQ stores its data under the node's name, and no two nodes of a machine may have the same name.
-    name = f"wdm-{crc32(str(data).encode()):08x}@localhost"
     return {
         "HOME": str(data),  # the folder of Erlang's cookie
         "RABBITMQ_NODENAME": name,
@@ -90,9 +170,6 @@ def _environment(data: Path, configuration: Path, plugins: Path, distribution: i
         "RABBITMQ_CONFIG_FILE": str(configuration),
         "RABBITMQ_CONF_ENV_FILE": os.devnull,
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
-        "RABBITMQ_DIST_PORT": str(distribution),
         # The server replaces its shell, so that a signal hits the server, and needs no epmd, which would outlive it.
         "RUNNING_UNDER_SYSTEMD": "true",
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-sname {name} -erl_epmd_port {distribution} {loopback} "
-        "+sbwt none +sbwtdcpu none +sbwtdio none",
     }

@@ -1,5 +1,6 @@
 """The embedded broker: a Valkey server for streams, from the same binary as the stores."""
 
+from collections.abc import Sequence
 from secrets import token_hex
 
 from harness.runtimes.deployment import probe, valkey
@@ -12,8 +13,12 @@ def find() -> str:
     return f"Valkey {valkey.version(valkey.find_binary(BUNDLED))}"
 
 
-def plan_broker(setting: BrokerSetting) -> Broker:
-    """Plan a Valkey server for streams. Raises as `find` does."""
+def plan_brokers(settings: Sequence[BrokerSetting]) -> Sequence[Broker]:
+    """Plan Valkey servers for streams; `Spec.check` allows only one. Raises as `find` does."""
+    return [_plan_broker(setting) for setting in settings]
+
+
+def _plan_broker(setting: BrokerSetting) -> Broker:
     binary, port, password = valkey.find_binary(BUNDLED), setting.port(), token_hex(16)
     text = valkey.configuration(port=port, password=password, data=setting.data, durability=setting.durability)
     file = setting.private("broker.conf", text)
