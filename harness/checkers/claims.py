@@ -96,6 +96,8 @@ def applies(exclusion: Exclusion, history: History) -> bool:
 
 def describe_claim(exclusion: Exclusion, history: History) -> str:
     """Return the claim as text: `isolation: serializable`, `outage_s: no claim`."""
+    if exclusion.needs_log and history.header.claims.durability == BEST_EFFORT:
+        return f"{exclusion.claim}: best effort"
     if exclusion.claim == ALWAYS:
         return ALWAYS
     if exclusion.claim == MUST_HOLD:

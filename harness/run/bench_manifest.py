@@ -8,6 +8,7 @@ import msgspec
 from harness import formats
 from harness.metrics import thresholds
 from harness.run.folder import RunFolder
+from protocols.copies.replication import CopiesValue
 from protocols.errors import UsageError
 
 FILE = "bench.json"
@@ -29,7 +30,7 @@ class CaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     items: int
     skew: float
     pace: dict[str, Any]
-    copies: int = 1
+    copies: CopiesValue = 1
 
 
 class BenchRun(msgspec.Struct, frozen=True, kw_only=True):

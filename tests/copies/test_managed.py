@@ -5,9 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from harness.bench.cases import BenchCase, Candidate, swept
+from harness.bench.execute import case_settings
 from harness.run import scenarios
+from harness.run.bench_manifest import CaseSettings
 from harness.run.plan import Plan
 from harness.runtimes.deployment.plan import DeploymentPlan
 from harness.runtimes.deployment.spec import Spec
@@ -159,3 +163,15 @@ def test_claims_that_rest_on_the_log_do_not_bind_under_a_manager() -> None:
         expected = "always" if copies == 3 else durability
         assert plan.claims().durability == expected
         assert plan.header().durability == "always", "the stores still force their logs"
+
+
+def test_a_bench_sweeps_managers_and_keeps_them() -> None:
+    cases = swept([BenchCase(Candidate("2pc"))], ["copies=1,3,sentinel,cluster"])
+    assert [case.copies for case in cases] == [1, 3, "sentinel", "cluster"]
+    assert ["copies" in case.name for case in cases] == [False, True, True, True]
+    assert cases[2].name.endswith(", copies sentinel")
+    for case in cases:
+        kept = msgspec.json.decode(msgspec.json.encode(case_settings(case)), type=CaseSettings)
+        assert kept.copies == case.copies
+    with pytest.raises(UsageError, match="'2' is not one of 1, 3, sentinel, cluster"):
+        swept(cases, ["copies=2"])

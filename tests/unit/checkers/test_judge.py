@@ -113,6 +113,7 @@ def test_only_a_cut_log_that_is_not_forced_may_forget_or_a_best_effort(checkout_
     assert judgement.verdict == verdict
     lost = next(result for result in judgement.results if result.checker == "exactly-once")
     assert [v.name for v in (*lost.violated, *lost.allowed)] == ["acknowledged-checkout-lost"]
+    assert ("the API's contract: best effort" in lost.claims) == (durability == "best-effort")
 
 
 @pytest.mark.parametrize(
