@@ -1,7 +1,7 @@
 """The surroundings of one run: a shop that can be broken, its clients, and the time in which both live."""
 
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,11 @@ class Environment:
 
     `list_unfinished` reads the unfinished transactions; `logs` is the folder of the nodes' logs; `clear` removes leftovers.
     `connect` gives a client that waits so many seconds for an answer; one that repeats sends a request whose connection broke
-    again. `clock` is in nanoseconds, `run` runs a coroutine and
-    returns whether it was interrupted: both in the environment's own time. `trace` is the text by which two runs are compared,
-    `usage` the resources that each node has used so far, where the runtime measures them, `spans` the trace of each transaction,
-    `costs` the usage until now, as `harness.runtimes.deployment.cost_meter.CostMeter` returns it.
+    again. `addresses`: those of the shop, of which a client of several repeats its requests at the next one. `clock` is in
+    nanoseconds, `run` runs a coroutine and returns whether it was interrupted: both in the environment's own time. `trace` is
+    the text by which two runs are compared, `usage` the resources that each node has used so far, where the runtime measures
+    them, `spans` the trace of each transaction, `costs` the usage until now, as
+    `harness.runtimes.deployment.cost_meter.CostMeter` returns it.
     """
 
     runtime: Breakable
@@ -39,10 +40,14 @@ class Environment:
     trace: Callable[[], str] = str
     usage: Callable[[], list[dict[str, Any]]] = list
     spans: Callable[[], list[Span]] = list
+    addresses: Callable[[], Sequence[str]] = tuple
     costs: Callable[[], Awaitable[list[dict[str, Any]]]] | None = None
 
     def client(self, limit_s: float, *, repeats: bool = False) -> AbstractAsyncContextManager[Caller]:
         """Return a client that waits so many seconds for a response, see `connect`."""
         if self.connect:
             return self.connect(limit_s, repeats)
+        several = self.addresses()
+        if len(several) > 1:
+            return RepeatingClient(several[0], limit_s, several[1:])
         return (RepeatingClient if repeats else ShopClient)(self.runtime.url, limit_s)

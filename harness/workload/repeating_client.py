@@ -5,7 +5,8 @@ Without it, no shop can keep every request from failing: when a gateway dies, th
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from harness.errors import exhausted
@@ -23,7 +24,15 @@ class RepeatingClient(ShopClient):
     """A `ShopClient` whose every request has a key, and is sent until an answer to it is final, or the time limit ends.
 
     A copy of which the connection broke may have its effect: a 424, or another answer that is not final, is none from then on.
+    With `others`, further addresses of the shop, requests take turns, and a copy goes to the next address.
     """
+
+    def __init__(self, url: str, timeout_s: float = 15.0, others: Sequence[str] = ()) -> None:
+        super().__init__(url, timeout_s)
+        self._turn = cycle([url.rstrip("/"), *(other.rstrip("/") for other in others)])
+
+    def _address(self, path: str) -> str:  # noqa: ARG002 - all addresses serve every path
+        return next(self._turn)
 
     async def _exchange(self, method: str, url: "yarl.URL", headers: Mapping[str, str]) -> RawAnswer:
         from aiohttp import ClientConnectorError  # noqa: PLC0415 - as in `client`
@@ -43,3 +52,4 @@ class RepeatingClient(ShopClient):
                         raise
                     lost = lost or not isinstance(error, ClientConnectorError)  # which was not sent
                 await asyncio.sleep(again.next_s())
+                url = self._parse(next(self._turn) + url.raw_path_qs)

@@ -88,8 +88,3 @@ def test_each_service_knows_every_node_of_its_broker(transport: str, tmp_path: P
         assert len(set(node_spec.environment["WDM_BROKER_URL"].split())) == 3
     (only,) = plan_of("saga", tmp_path, transport=transport).brokers
     assert only.name == "broker"
-
-
-def test_containers_have_one_gateway() -> None:
-    with pytest.raises(UsageError, match="--gateways is for the local runtime"):
-        Spec(protocol="2pc", runtime="docker", gateways=2).check()

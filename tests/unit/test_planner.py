@@ -27,7 +27,7 @@ def planned(folder: Path, protocol: str, **changes: Any) -> tuple[DeploymentPlan
     async def serves(_: str) -> bool:
         return True
 
-    return planner.plan(8000, serves), json.loads(planner.override().read_text())
+    return planner.plan(range(8000, 8000 + spec.gateways), serves), json.loads(planner.override().read_text())
 
 
 def hosts(urls: str) -> list[tuple[str, str]]:
@@ -83,3 +83,18 @@ def test_a_safeguard_that_is_off_is_off_in_each_server_and_the_elector(tmp_path:
     plan, document = planned(tmp_path, "2pc", ablate=("follow-nobody",))
     assert "--replicaof" not in document["services"]["stock-store-1"]["command"]
     assert plan.electors[0].environment["WDM_ABLATE"] == "follow-nobody"
+
+
+def test_each_gateway_is_a_container_with_a_port_of_its_own_on_every_door(tmp_path: Path) -> None:
+    plan, document = planned(tmp_path, "2pc", gateways=2)
+    assert [node_spec.name for node_spec in plan.gateways] == ["gateway-1", "gateway-2"]
+    assert plan.addresses == ("http://127.0.0.1:8000", "http://127.0.0.1:8001")
+    assert document["services"]["gateway"] == {"profiles": ["alone"]}
+    for name in ("gateway-1", "gateway-2"):
+        assert document["services"][name]["extends"]["service"] == "gateway"
+        assert set(document["services"][name]["networks"]) == set(layout.DOORS)
+    attached = [one for one in layout.attachments(NETS, 1, gateways=2) if one.node.startswith("gateway")]
+    assert len({one.address for one in attached}) == len(attached) == 2 * len(layout.DOORS)
+    plan, document = planned(tmp_path, "2pc")
+    assert [node_spec.name for node_spec in plan.gateways] == ["gateway"]
+    assert "gateway" not in document["services"]

@@ -24,3 +24,14 @@ def test_deployments_with_folders_of_their_own_share_no_block(tmp_path: Path, mo
     held.pop().close()
     Ports().close()
     held.pop().close()
+
+
+def test_several_ports_are_in_sequence_and_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = Ports()
+    try:
+        first = block.take()
+        monkeypatch.setattr(ports, "is_free", lambda port: port != first + 2)
+        assert block.take_several(3) == [first + 3, first + 4, first + 5]
+        assert block.take() == first + 6
+    finally:
+        block.close()

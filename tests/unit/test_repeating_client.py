@@ -102,3 +102,29 @@ def test_the_death_of_the_gateway_fails_a_request_of_a_client_that_does_not_repe
 
     simulate(play)
     assert outcomes == [outcome]
+
+
+async def test_requests_take_turns_at_the_addresses() -> None:
+    one, two = ScriptedShop(200), ScriptedShop(200)
+    async with shop(one) as first, shop(two) as second, RepeatingClient(first, 5.0, [second]) as client:
+        for _ in range(6):
+            await client.call("checkout", "o")
+    assert len(one.keys) == len(two.keys) == 3
+
+
+async def test_a_broken_request_goes_to_the_next_address() -> None:
+    broken, other = ScriptedShop(BREAK), ScriptedShop(200)
+    async with shop(broken) as first, shop(other) as second, RepeatingClient(first, 5.0, [second]) as client:
+        answers = [await client.call("checkout", "o") for _ in range(6)]
+    assert {response.outcome for response in answers} == {"ok"}
+    assert len(other.keys) == len(set(other.keys)) == 6
+    assert set(broken.keys) <= set(other.keys)
+
+
+async def test_an_address_that_refuses_connections_costs_no_request() -> None:
+    script = ScriptedShop(200)
+    async with shop(ScriptedShop(200)) as gone:
+        pass
+    async with shop(script) as url, RepeatingClient(gone, 5.0, [url]) as client:
+        assert {(await client.call("checkout", "o")).outcome for _ in range(4)} == {"ok"}
+    assert len(script.keys) == 4

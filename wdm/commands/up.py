@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
@@ -48,7 +48,7 @@ OWN = {"store_url", "detach", "folder"}
     type=Whole(1, MAX_GATEWAYS),
     default=1,
     show_default=True,
-    help="Number of gateways: processes behind the one port.",
+    help="Number of gateways: processes behind the one port, or containers with a port each.",
 )
 @option(
     "--brokers",
@@ -116,7 +116,7 @@ def up(folder: StateFolder, **given: Any) -> int:
     refuse_idle_broker(spec.protocol, spec.transport)
     if given["detach"]:
         shop = daemon.launch(spec, folder)
-        _announce(shop.deployment.gateway, shop.nodes)
+        _announce([shop.deployment.gateway], shop.nodes)
         ui.next_step(f"curl -X POST {shop.deployment.gateway}/stock/item/create/5")
         ui.next_step(f"`wdm status{hint(folder)}` shows it, `wdm down{hint(folder)}` stops it")
         return OK
@@ -135,14 +135,16 @@ def _spec(given: dict[str, Any]) -> Spec:
 
 def _ready(folder: StateFolder) -> Callable[[Supervisor], None]:
     def ready(supervisor: Supervisor) -> None:
-        _announce(supervisor.plan.gateway.url, supervisor.nodes())
+        _announce(supervisor.plan.addresses, supervisor.nodes())
         ui.next_step(f"in another terminal: `wdm status{hint(folder)}`; Ctrl-C stops the shop")
 
     return ready
 
 
-def _announce(url: str, nodes: Iterable[Node]) -> None:
+def _announce(urls: Iterable[str], nodes: Sequence[Node]) -> None:
+    """Print the nodes, and the addresses of the gateways: the given ones, and those of further nodes."""
+    urls = dict.fromkeys((*urls, *(node.url for node in nodes if node.kind == "gateway")))
     ui.table(
         ("node", "kind", "pid", "url", "state"), [(n.name, n.kind, n.pid, n.url, n.state) for n in nodes], err=True
     )
-    ui.progress(f"the shop serves at {url}")
+    ui.progress(f"the shop serves at {' and '.join(urls)}")

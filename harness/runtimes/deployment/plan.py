@@ -42,7 +42,7 @@ class DeploymentPlan:
 
     With several copies of a store, its entry has the URL of each, separated by spaces, and there is an elector.
 
-    All gateways listen on the port of `gateway`, the first of them.
+    All gateways listen on the port of `gateway`, the first of them, or in containers each on one of its own.
 
     `data`: the folder of each store that the deployment starts. `brokers`: the nodes of the broker, none if the transport needs
     none; `broker_urls`: the broker's address for each service process, or the addresses of its nodes, separated by spaces.
@@ -69,3 +69,8 @@ class DeploymentPlan:
     def gateways(self) -> tuple[NodeSpec, ...]:
         """Return all gateways."""
         return (self.gateway, *self.other_gateways)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return the addresses of the shop, each once: clients may use any of them."""
+        return tuple(dict.fromkeys(node.url for node in self.gateways))

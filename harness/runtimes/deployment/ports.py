@@ -37,6 +37,14 @@ class Ports:
                 return port
         raise EnvironmentFailure(f"none of {BLOCK} ports is free; stop other deployments with `wdm down --all`")
 
+    def take_several(self, count: int) -> list[int]:
+        """Return the next free ports of the block that are in sequence. Raises as `take` does."""
+        taken = [self.take()]
+        while len(taken) < count:
+            port = self.take()
+            taken = [*taken, port] if port == taken[-1] + 1 else [port]
+        return taken
+
     def close(self) -> None:
         """Release the block."""
         for lock in self._locks:

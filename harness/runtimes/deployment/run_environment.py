@@ -27,4 +27,5 @@ def environment(kind: type[Deployment], spec: Spec) -> Environment:
         lambda: temporary.remove(folder),
         spans=lambda: spans.from_logs(logs),
         costs=CostMeter(shop).read,
+        addresses=lambda: shop.plan.addresses,
     )

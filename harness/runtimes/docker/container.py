@@ -93,6 +93,9 @@ class Container:
     port inside the container, as `5000/tcp`. `reads_environment_file`: whether it reads its variables from a file.
     """
 
+    drain = "SIGTERM"
+    """The signal for its regular end."""
+
     def __init__(self, handle: Any, *, probed_by_http: bool, inner_port: str, reads_environment_file: bool) -> None:
         self.handle = handle
         self.probed_by_http = probed_by_http
@@ -303,7 +306,7 @@ class ContainerLife:
                 self._container.order("unpause")
             case _:
                 self.paused = False  # the engine thaws it, so that it can end
-                self._container.order("kill", number.name)
+                self._container.order("kill", self._container.drain if number == signal.SIGTERM else number.name)
         return True
 
     async def over(self) -> None:

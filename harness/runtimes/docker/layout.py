@@ -9,6 +9,7 @@ from harness.runtimes.deployment.plan import BROKER, ELECTOR
 from protocols.shop.services import SERVICES
 
 SERVICE_PORT, STORE_PORT = 5000, 6379
+GATEWAY = "gateway"
 TALKS: Mapping[str, tuple[str, str]] = {
     "order-stock": ("order", "stock"),
     "order-payment": ("order", "payment"),
@@ -16,7 +17,7 @@ TALKS: Mapping[str, tuple[str, str]] = {
     **{f"{service}-{BROKER}": (service, BROKER) for service in SERVICES},
 }
 """The networks between two parts of a shop. Services other than order share none; a shop may have no broker."""
-DOORS: Mapping[str, tuple[str, str]] = {f"{service}-door": (service, "gateway") for service in SERVICES}
+DOORS: Mapping[str, tuple[str, str]] = {f"{service}-door": (service, GATEWAY) for service in SERVICES}
 NETWORKS = {**DOORS, **TALKS, "links-door": ("links",)}
 ELECTOR_DOOR = f"{ELECTOR}-door"
 COPIED: Mapping[str, tuple[str, ...]] = {
@@ -67,8 +68,10 @@ def subnets(pool: IPv4Network, draw: Callable[[int], int] = lambda _: 0, *, copi
     return dict(zip(names, small[first:], strict=False))
 
 
-def instances(part: str, workers: int, copies: int = 1) -> list[str]:
-    """Return the instances of a service, the copies of a store, or the one node of that name."""
+def instances(part: str, workers: int, copies: int = 1, gateways: int = 1) -> list[str]:
+    """Return the instances of a service, the copies of a store, the gateways, or the one node of that name."""
+    if part == GATEWAY and gateways > 1:
+        return [f"{part}-{number}" for number in range(1, gateways + 1)]
     if part in SERVICES:
         return [f"{part}-{number}" for number in range(1, workers + 1)]
     if is_store(part) and copies > 1:
@@ -83,6 +86,7 @@ def attachments(
     broker: bool = False,
     store_of: Callable[[str], str] = str,
     copies: int = 1,
+    gateways: int = 1,
 ) -> list[Attachment]:
     """Return every node of the shop on each of its networks. `store_of(service)`: the service whose store has its data."""
     stores = {service: f"{store_of(service)}-store" for service in SERVICES}
@@ -91,7 +95,11 @@ def attachments(
     if copies > 1:
         sides |= {**COPIED, **{f"{service}-copies": (store, ELECTOR) for service, store in stores.items()}}
     attachments = (
-        attachment for network in sides for attachment in _on(network, sides[network], nets[network], workers, copies)
+        attachment
+        for network in sides
+        for attachment in _on(
+            network, nets[network], {side: instances(side, workers, copies, gateways) for side in sides[network]}
+        )
     )
     return [attachment for attachment in attachments if broker or attachment.node != BROKER]
 
@@ -127,8 +135,8 @@ def links(
     return planned
 
 
-def _on(network: str, sides: tuple[str, ...], net: IPv4Network, workers: int, copies: int) -> Iterator[Attachment]:
-    nodes = [(side, node) for side in sides for node in instances(side, workers, copies)]
+def _on(network: str, net: IPv4Network, sides: Mapping[str, list[str]]) -> Iterator[Attachment]:
+    nodes = [(side, node) for side, names in sides.items() for node in names]
     for number, (side, node) in enumerate(nodes):
         yield Attachment(node, network, str(net[FIRST_HOST + number]), tuple(dict.fromkeys((side, node))))
 

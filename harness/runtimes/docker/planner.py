@@ -1,7 +1,7 @@
 """The plan of a deployment of containers: addresses, variables for Compose, and the environment of each node."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 from secrets import token_hex
@@ -12,7 +12,7 @@ from harness.runtimes.deployment.plan import BROKER, ELECTOR, DeploymentPlan, No
 from harness.runtimes.deployment.probe import Probe
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.deployment.state import StateFolder
-from harness.runtimes.docker import layout, stores
+from harness.runtimes.docker import gateways, layout, stores
 from harness.runtimes.docker.brokers import BROKERS, BrokerService
 from harness.runtimes.docker.compose import LINKS, OVERRIDE
 from harness.runtimes.docker.container import ENVIRONMENT_FOLDER
@@ -54,8 +54,8 @@ class Planner:
         """Return whether several services keep their data in one store."""
         return len(self._owners) < len(SERVICES)
 
-    def plan(self, port: int, serves: Callable[[str], Awaitable[bool]]) -> DeploymentPlan:
-        """Plan every node. `port` is the gateway's on loopback, `serves` probes a container by its name."""
+    def plan(self, ports: Sequence[int], serves: Callable[[str], Awaitable[bool]]) -> DeploymentPlan:
+        """Plan every node. `ports` are the gateways' on loopback, `serves` probes a container by its name."""
 
         def node(name: str, kind: Kind, service: str, url: str = "") -> NodeSpec:
             async def probe() -> bool:
@@ -63,6 +63,8 @@ class Planner:
 
             return self.node(name, kind, service, probe, url)
 
+        names = layout.instances(layout.GATEWAY, 1, gateways=self._spec.gateways)
+        nodes = [node(name, "gateway", "", f"http://127.0.0.1:{port}") for name, port in zip(names, ports, strict=True)]
         return DeploymentPlan(
             self._tag,
             self._secret,
@@ -80,14 +82,17 @@ class Planner:
                 for service in SERVICES
                 for name in layout.instances(service, self._spec.workers)
             ),
-            gateway=node("gateway", "gateway", "", f"http://127.0.0.1:{port}"),
+            gateway=nodes[0],
             electors=(node(ELECTOR, "elector", ""),) if self._copied else (),
+            other_gateways=tuple(nodes[1:]),
         )
 
     def attachments(self) -> list[layout.Attachment]:
         """Return every node of this shop on each of its networks."""
         spec, broker = self._spec, self._kind is not None
-        return layout.attachments(self.nets, spec.workers, broker=broker, store_of=self._store_of, copies=spec.servers)
+        return layout.attachments(
+            self.nets, spec.workers, broker=broker, store_of=self._store_of, copies=spec.servers, gateways=spec.gateways
+        )
 
     @property
     def _copied(self) -> bool:
@@ -114,8 +119,8 @@ class Planner:
         addresses = self._broker_addresses() or dict.fromkeys(self._broker_ports(), f"{BROKER}:{self._kind.port(0)}")
         return {name: self._kind.url(at, self._password) for name, at in addresses.items()}
 
-    def variables(self, port: int) -> dict[str, str]:
-        """Return the variables of `docker-compose.yml`, those of the images apart."""
+    def variables(self, ports: Sequence[int]) -> dict[str, str]:
+        """Return the variables of `docker-compose.yml`, those of the images apart. `ports` are in sequence: a range of them."""
         spec = self._spec
         return {
             **{name.upper().replace(".", "_"): value for name, value in self._labels.items()},
@@ -135,7 +140,7 @@ class Planner:
             "WDM_TIME_LIMIT_MS": str(round(spec.time_limit_s * 1000)),
             "WDM_LOG_LEVEL": spec.log_level,
             "WDM_STATUSES": spec.statuses,
-            "WDM_PORT": str(port),
+            "WDM_PORT": "-".join(map(str, dict.fromkeys((ports[0], ports[-1])))),
         }
 
     def override(self) -> Path:
@@ -156,6 +161,8 @@ class Planner:
         # A container with a read-only root takes a file into a volume only; a volume without a name is removed with it.
         services: dict[str, Any] = {name: {"volumes": [f"/{ENVIRONMENT_FOLDER}"]} for name in (*SERVICES, *helpers)}
         document: dict[str, Any] = {"services": services, "networks": nets}
+        if self._spec.gateways > 1:
+            services |= gateways.services(self._spec.gateways)
         if self._copied:
             services[ELECTOR]["networks"] = list(layout.COPIED)
             services |= stores.services(self._owners, self._spec, self._password)

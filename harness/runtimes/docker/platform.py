@@ -13,7 +13,7 @@ from harness.errors import EnvironmentFailure
 from harness.runtimes import base
 from harness.runtimes.deployment.plan import ELECTOR, DeploymentPlan, NodeSpec
 from harness.runtimes.deployment.platform import LinkNetwork
-from harness.runtimes.deployment.ports import Ports
+from harness.runtimes.deployment.ports import Ports, is_free, why_taken
 from harness.runtimes.deployment.process_handle import ProcessHandle
 from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.deployment.state import StateFolder
@@ -23,6 +23,7 @@ from harness.runtimes.docker import layout, owner, project, resources
 from harness.runtimes.docker.compose import LINKS, Project
 from harness.runtimes.docker.container import Container
 from harness.runtimes.docker.engine_client import connect, engine_errors, filters, labels
+from harness.runtimes.docker.gateways import drain_signal, is_gateway
 from harness.runtimes.docker.images import choose
 from harness.runtimes.docker.images import variables as variables_of
 from harness.runtimes.docker.links import VARIABLE
@@ -73,12 +74,26 @@ class ContainerPlatform:
         self._planner = planner = Planner(self.spec, self.folder, tag, secret, own, nets)
         if self.spec.breakable:
             self.network = NetworkController(planner.attachments(), planner.links, secret)
-        port = self.spec.port or ports.take()
-        variables = {**variables_of(images), **planner.variables(port)}
+        gateway_ports = self._gateway_ports(ports)
+        variables = {**variables_of(images), **planner.variables(gateway_ports)}
         together = (project.together(),) if planner.shares_a_store else ()
         self._project = Project(tag, variables, *together, planner.override())
-        self._plan = planner.plan(port, lambda name: self.containers[name].serves())
+        self._plan = planner.plan(gateway_ports, lambda name: self.containers[name].serves())
         return self._plan
+
+    def _gateway_ports(self, ports: Ports) -> list[int]:
+        """Return a port for each gateway, in sequence. Raises `EnvironmentFailure` for one behind `--port` that is taken."""
+        count, first = self.spec.gateways, self.spec.port
+        if not first:
+            return ports.take_several(count)
+        chosen = list(range(first, first + count))
+        for port in chosen[1:]:
+            if not is_free(port):
+                raise EnvironmentFailure(
+                    f"{count} gateways need the ports {first} to {chosen[-1]}, and {port} is {why_taken(port)}; "
+                    "choose others with --port, or --port 0 for any free ones"
+                )
+        return chosen
 
     def _free_pool(self, tag: str, own: Mapping[str, str]) -> IPv4Network:
         """Return the addresses that the engine gives to a new network, which it chooses among those that are free."""
@@ -120,7 +135,7 @@ class ContainerPlatform:
         containers = {}
         for handle in handles:
             name = resources.name_of(handle)
-            silent, gateway = layout.serves_only(name), name == "gateway"
+            silent, gateway = layout.serves_only(name), is_gateway(name)
             port = GATEWAY_PORT if gateway else layout.SERVICE_PORT
             containers[name] = Container(
                 handle,
@@ -128,6 +143,7 @@ class ContainerPlatform:
                 inner_port=f"{port}/tcp",
                 reads_environment_file=not silent and not gateway,
             )
+            containers[name].drain = drain_signal(name)
         return containers
 
     def _connect_all(self) -> dict[str, Any]:

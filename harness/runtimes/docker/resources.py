@@ -13,6 +13,7 @@ from harness.runtimes.deployment.registry import user_folder
 from harness.runtimes.docker import owner
 from harness.runtimes.docker.brokers import BROKERS
 from harness.runtimes.docker.engine_client import DEPLOYMENT, VOLATILE, connect, engine_errors, filters
+from harness.runtimes.docker.gateways import drain_signal
 
 SERVICE = "com.docker.compose.service"
 USED = "containers"
@@ -56,12 +57,12 @@ def seen(tag: str, nodes: Iterable[Node]) -> tuple[Node, ...]:
 
 
 def terminate(tag: str, name: str) -> None:
-    """Send SIGTERM to the container of a node of a deployment. Raises `EnvironmentFailure`."""
+    """Send a container the signal for its regular end. Raises `EnvironmentFailure`."""
     with closing(connect()) as client, engine_errors(f"{name} cannot be terminated"):
         for container in client.containers.list(filters=filters(deployment=tag)):
             if name_of(container) == name:
                 with _unless_gone():
-                    container.kill("SIGTERM")
+                    container.kill(drain_signal(name))
 
 
 def remove(tag: str, *, volumes: bool = False) -> list[str]:

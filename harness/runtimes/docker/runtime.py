@@ -37,7 +37,7 @@ def seen(record: DeploymentRecord) -> tuple[Node, ...]:
 
 
 def terminate(record: DeploymentRecord, node: Node) -> None:
-    """Send SIGTERM to the container of a node. Raises `EnvironmentFailure`."""
+    """Send the container of a node the signal for its regular end. Raises `EnvironmentFailure`."""
     resources.terminate(record.tag, node.name)
 
 
