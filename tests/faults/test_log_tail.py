@@ -98,7 +98,7 @@ async def test_with_always_nothing_acknowledged_is_lost_in_twenty_cuts(tmp_path:
     finally:
         await server.kill()
         ports.close()
-    assert len(server.acknowledged) > 100
+    assert len(server.acknowledged) > 20, "a cut without writes before it shows nothing"
 
 
 async def test_with_everysec_the_last_second_may_be_lost_and_nothing_older(tmp_path: Path) -> None:
