@@ -61,6 +61,6 @@ def test_the_claims_have_the_visibility_of_own_writes(locks: str, options: dict[
 
 def test_the_default_follows_the_locks_and_a_choice_is_a_choice() -> None:
     two_phase = load("2pc")
-    assert two_phase.configure().options == {"locks": "wait-die", "reads": "locked"}
-    assert two_phase.configure({"locks": "escrow"}).options == {"locks": "escrow", "reads": "settled"}
+    assert two_phase.configure().options["reads"] == "locked"
+    assert two_phase.configure({"locks": "escrow"}).options["reads"] == "settled"
     assert two_phase.configure({"reads": "locked", "locks": "escrow"}).options["reads"] == "locked"
