@@ -19,6 +19,11 @@ class Bundles:
         self.ends_with_write = enabled("write-with-reads")
         self._sent: deque[tuple[int, list[Any]]] = deque()
 
+    @property
+    def unconfirmed(self) -> bool:
+        """Return whether a bundle was sent and is not confirmed."""
+        return bool(self._sent)
+
     def clear(self) -> None:
         """Forget the bundles of a former connection."""
         self._sent.clear()
