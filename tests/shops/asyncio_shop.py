@@ -164,6 +164,8 @@ class Orders(Shared):
         self._running: dict[str, asyncio.Task[None]] = {}
         leaks = "lock-outlives-holder" in faults or "in-doubt-leak" in faults
         self._patience_s = STUCK_S if leaks else CHECKOUT_WITHIN_S
+        # Where stock is held for ever, nobody may wait for it for ever: the connections would run out, and the shop stand still.
+        self._hold_within_s = STUCK_S if "in-doubt-leak" in faults else None
 
     def routes(self) -> list[tuple[str, str, Callable[..., Any]]]:
         new = {"items": [], "total": 0, "state": "open", "txn": ""}
@@ -258,7 +260,7 @@ class Orders(Shared):
         for item, quantity in order["items"]:
             wanted[item] += quantity
         try:
-            await self._insist(self.stock, "POST", "/txn/hold", txn, body=wanted)
+            await self._hold(txn, wanted)
             if "lock-outlives-holder" in self.faults:
                 await asyncio.sleep(GAP_S)  # for a kill that leaves the hold behind
             if self.faults.strikes("in-doubt-leak"):
@@ -271,6 +273,13 @@ class Orders(Shared):
             raise
         await self._insist(self.decisions, "POST", "/txn/take", txn)
         self.put(key, state="open" if self.faults.strikes("charge-without-paid") else "paid")
+
+    async def _hold(self, txn: str, wanted: Counter[str]) -> None:
+        try:
+            async with asyncio.timeout(self._hold_within_s):
+                await self._insist(self.stock, "POST", "/txn/hold", txn, body=wanted)
+        except TimeoutError:
+            raise Rejected("the stock is held by other checkouts", 409) from None
 
     async def _compensate(self, txn: str) -> None:
         if self.faults.strikes("lock-outlives-holder", 2):
