@@ -23,7 +23,7 @@ INTERNAL = "internal"
 # Formats its log the first time, then becomes the broker: the process that is signalled is the one that serves.
 START = """\
 java=$1 jars=$2 properties=$3 id=$4 data=$5; shift 5
-[ -f "$data/meta.properties" ] || "$java" "$@" -cp "$jars/*" kafka.tools.StorageTool format -t "$id" -c "$properties"
+[ -f "$data/meta.properties" ] || "$java" "$@" -cp "$jars/*" kafka.tools.StorageTool format --cluster-id="$id" -c "$properties"
 exec "$java" "$@" -cp "$jars/*" kafka.Kafka "$properties"
 """
 API_VERSIONS = bytes.fromhex(
