@@ -28,23 +28,17 @@ class ElectorCall(NamedTuple):
     args: tuple[Any, ...] = ()
 
 
-class ElectorRound(NamedTuple):
-    """The calls that wait for an answer; none at the end of the round."""
-
-    calls: tuple[ElectorCall, ...]
-
-
 class Rounds:
     """The rounds of elector ``number``. ``enabled``: see `Elector`."""
 
     def __init__(self, number: int, enabled: Callable[[str], bool]) -> None:
         self._number = number
         self._enabled = enabled
-        self._known: dict[Answers, ElectorRound] = {}
+        self._known: dict[Answers, tuple[ElectorCall, ...]] = {}
         self._loop = asyncio.new_event_loop()
 
-    def after(self, answers: Answers) -> ElectorRound:
-        """Return the round after these answers."""
+    def after(self, answers: Answers) -> tuple[ElectorCall, ...]:
+        """Return the calls that wait for an answer after these, none at the end of the round."""
         if answers not in self._known:
             self._known[answers] = self._loop.run_until_complete(self._replay(answers))
         return self._known[answers]
@@ -52,7 +46,7 @@ class Rounds:
     def close(self) -> None:
         self._loop.close()
 
-    async def _replay(self, answers: Answers) -> ElectorRound:
+    async def _replay(self, answers: Answers) -> tuple[ElectorCall, ...]:
         copies = [_AnsweringCopy(at, answers[at]) for at in range(COPIES)]
         elector = Elector(cast("list[Copy]", copies), self._number, Random(0), self._enabled)
         task = start_task(elector.round(), f"round of elector {self._number}")
@@ -63,10 +57,10 @@ class Rounds:
             made, quiet = calls, quiet + 1 if calls == made else 0
         if task.done():
             task.result()
-            return ElectorRound(())
+            return ()
         task.cancel()
         await asyncio.wait((task,))
-        return ElectorRound(tuple(copy.waiting for copy in copies if copy.waiting))
+        return tuple(copy.waiting for copy in copies if copy.waiting)
 
 
 class _AnsweringCopy:

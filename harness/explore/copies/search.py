@@ -13,8 +13,10 @@ from protocols.copies import COPIES
 from protocols.copies.elector import ELECTORS
 from protocols.core import Config
 
-AT_ONCE = {"look", "hold", "held-look", "detach", "promise"}
-"""Calls after which the next one of the same kind, or at the same copy, is part of the same move.
+AT_ALL_COPIES = {"look", "hold"}
+"""Calls after which the same call at the next copy is part of the same move."""
+AT_ONE_COPY = {"held-look", "detach", "promise"}
+"""Calls after which the next call at the same copy is part of the same move.
 
 Nobody but the holder changes the role of a copy, so what others do between them, they can do before or after.
 """
@@ -193,7 +195,7 @@ class CopiesSearch:
         if elector == ENDED:
             return
         assert elector.answers is not None
-        call = self._rounds[number].after(elector.answers).calls[0]
+        call = self._rounds[number].after(elector.answers)[0]
         if former is not None and not _at_once(former, call):
             return
         server = state.servers[call.at]
@@ -246,7 +248,7 @@ class CopiesSearch:
         at = call.at
         answers = (*elector.answers[:at], (*elector.answers[at], answer), *elector.answers[at + 1 :])
         waits = tuple(wait for wait in elector.waits if wait[0] != at)
-        if not self._rounds[number].after(answers).calls:
+        if not self._rounds[number].after(answers):
             return _with(state, number, ENDED)
         return _with(state, number, ElectorState(answers, waits))
 
@@ -268,9 +270,9 @@ def _violation(before: Servers, client: Client) -> str:
 
 
 def _at_once(former: ElectorCall, call: ElectorCall) -> bool:
-    return former.method in AT_ONCE and (
-        former.at == call.at if "look" != former.method != "hold" else former.method == call.method
-    )
+    if former.method in AT_ALL_COPIES:
+        return former.method == call.method
+    return former.method in AT_ONE_COPY and former.at == call.at
 
 
 def _carried_out(before: Servers, number: int, call: ElectorCall) -> tuple[Servers, Any]:
