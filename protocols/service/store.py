@@ -22,7 +22,15 @@ from protocols.service.lua_library import NAME
 from protocols.service.store_format import OtherFormat, check_format
 from protocols.service.store_queue import Entry, StoreQueue
 from protocols.service.tasks import Background
-from protocols.service.valkey_connection import LOST, Handshake, OnLost, ServerAddress, ServerError, ValkeyConnection
+from protocols.service.valkey_connection import (
+    LOST,
+    Handshake,
+    OnLost,
+    ServerAddress,
+    ServerError,
+    ValkeyConnection,
+    info_fields,
+)
 
 RECONNECT_MS, LONGEST_RECONNECT_MS = 20.0, 80.0
 MOST_IN_BATCH = 16
@@ -154,8 +162,7 @@ class ValkeyStore(StoreQueue):
             await self._begin_generation(handshake)
 
     async def _begin_generation(self, handshake: Handshake) -> None:
-        server = (await handshake.execute("INFO", "server")).decode()
-        run = next(line.partition(":")[2] for line in server.splitlines() if line.startswith("run_id:"))
+        run = info_fields(await handshake.execute("INFO", "server"))["run_id"]
         arguments = encode_arguments(self._clock.now_us() // 1000, (run,))
         (number,) = decode_result(await handshake.execute("FCALL", "wdm_begin_generation", 0, arguments))
         if number > self.generation > 0:

@@ -233,5 +233,10 @@ class Handshake:
             self._reply.set_exception(error)
 
 
+def info_fields(info: bytes) -> dict[str, str]:
+    """Return the fields of a reply to INFO, by name."""
+    return dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+
+
 Setup = Callable[[Handshake], Awaitable[None]]
 """More commands that must succeed before a connection is of use."""

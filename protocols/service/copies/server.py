@@ -14,7 +14,7 @@ from typing import Any
 from protocols.copies import ELECTOR, NOBODY
 from protocols.copies.elector import Silent, View
 from protocols.service.pipelined_client import PipelinedClient
-from protocols.service.valkey_connection import LOST, Command, ServerAddress
+from protocols.service.valkey_connection import LOST, Command, ServerAddress, info_fields
 from protocols.store.epochs import BUNDLES, NUMBER, TABLE
 
 ANSWER_WITHIN_S = 0.5
@@ -100,7 +100,7 @@ _LOOK: Sequence[Command] = (
 
 def _view(replies: list[Any], names: Mapping[tuple[str, int], str]) -> View:
     info, (number, bundles), (_, promise) = replies
-    facts = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+    facts = info_fields(info)
     follows = facts.get("master_host", ""), int(facts.get("master_port", 0))
     return View(
         promised=int(promise.rpartition(b"-")[2] or 0),
