@@ -29,6 +29,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 LOOPBACK, LOOPBACK_6 = "127.0.0.1", "::1"
+BACKLOG = 4_096  # connections of a gateway that wait to be accepted
 HEAD_WITHIN_S = 10.0
 BODY_WITHIN_S = 10.0
 IDLE_S = (
@@ -156,25 +157,22 @@ class BoundedRunner(web.AppRunner):
         )
 
 
-async def listen(runner: web.BaseRunner, host: str, port: int, backlog: int = 128, *, shared: bool = False) -> int:
+async def listen(runner: web.BaseRunner, host: str, port: int, backlog: int = 128) -> int:
     """Serve at `host` and, if that is 127.0.0.1, at ::1 too, to which some clients resolve `localhost` first.
 
-    Other processes may listen on a `shared` port too. Return the port; for 0 it is any free one. Raises `OSError` if `host`
-    cannot be listened on; a machine without IPv6, or with another server on that port of ::1, is no error.
+    Return the port; for 0 it is any free one. Raises `OSError` if `host` cannot be listened on; a machine without IPv6, or with
+    another server on that port of ::1, is no error.
     """
-    await web.TCPSite(runner, host, port, backlog=backlog, reuse_port=shared or None).start()
+    await web.TCPSite(runner, host, port, backlog=backlog).start()
     bound_port = int(runner.addresses[0][1])
     if host == LOOPBACK:
         with suppress(OSError):
-            await web.TCPSite(runner, LOOPBACK_6, bound_port, backlog=backlog, reuse_port=shared or None).start()
+            await web.TCPSite(runner, LOOPBACK_6, bound_port, backlog=backlog).start()
     return bound_port
 
 
 async def stop_listening(runner: web.BaseRunner) -> None:
-    """Close the listening sockets of a runner. A connection that the kernel has already accepted is served.
-
-    Where several processes listen on one port, the others get all connections from then on.
-    """
+    """Close the listening sockets of a runner. A connection that the kernel has already accepted is served."""
     for site in tuple(runner.sites):
         listening = site._server.sockets if site._server is not None else ()  # type: ignore[attr-defined]  # noqa: SLF001
         kept = [socket.socket(fileno=os.dup(each.fileno())) for each in listening]

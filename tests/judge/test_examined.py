@@ -1,5 +1,6 @@
 """The examination of real shops: faultless ones pass, planted faults have their names, our own keep their claims."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -56,18 +57,21 @@ async def test_a_sheet_names_the_planted_fault_and_a_faultless_shop_passes(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("protocol", "isolation", "code"), [("2pc", "strict-serializable", 0), ("unprotected", "none", 1)]
+    ("protocol", "isolation", "parts", "code"),
+    [("2pc", "strict-serializable", ("retry", "isolation", "kill"), 0), ("unprotected", "none", ("kill",), 1)],
 )
-async def test_our_own_shops_are_judged_from_outside(protocol: str, isolation: str, code: int, tmp_path: Path) -> None:
+async def test_our_own_shops_are_judged_from_outside(
+    protocol: str, isolation: str, parts: Sequence[str], code: int, tmp_path: Path
+) -> None:
     terminal = Terminal(tmp_path)
     try:
         assert terminal.wdm("up", "--protocol", protocol, "--detach", "--port", "0").returncode == 0
         status = terminal.status()
         pids = [f"{node['name']}={node['pid']}" for node in status["nodes"] if node["kind"] != "gateway"]
         nodes = [word for pid in pids for word in ("--pid", pid)]
-        parts = ["--part", "retry", "--part", "isolation", "--part", "kill"]
+        chosen = [word for part in parts for word in ("--part", part)]
         examined = await judge(
-            tmp_path / "runs", status["gateway"], *nodes, *parts, "--isolation", isolation, budget_s=BUDGET_S + 15
+            tmp_path / "runs", status["gateway"], *nodes, *chosen, "--isolation", isolation, budget_s=BUDGET_S + 15
         )
         assert examined.code == code, examined.document["headline"]
         assert examined.document["sales"] > 100

@@ -1,13 +1,16 @@
 """The end of a server in the regular way: no connection that it has accepted loses its request."""
 
 import asyncio
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from harness.runtimes.deployment.ports import Ports
 from protocols.service.http import BoundedServer, listen, stop_listening, until_idle
+from protocols.service.shared_socket import SharedSocket, open_sockets
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
 WITHIN_S = 5.0
@@ -36,7 +39,7 @@ async def serving() -> AsyncIterator[Serving]:
     one = Serving()
     await one.runner.setup()
     try:
-        one.port = await listen(one.runner, "127.0.0.1", 0, shared=True)
+        one.port = await listen(one.runner, "127.0.0.1", 0)
         yield one
     finally:
         await one.runner.cleanup()
@@ -61,7 +64,7 @@ def connected(port: int) -> socket.socket:
     return connection
 
 
-async def test_connections_in_the_queue_are_served_and_new_ones_go_to_another_process() -> None:
+async def test_connections_in_the_queue_are_served() -> None:
     async with serving() as one:
         waiting = [connected(one.port) for _ in range(20)]
         await stop_listening(one.runner)
@@ -69,14 +72,60 @@ async def test_connections_in_the_queue_are_served_and_new_ones_go_to_another_pr
             connection.send(REQUEST)
         answers = await asyncio.gather(*map(answered, waiting))
         assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
-        with socket.socket() as another:
-            another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            another.bind(("127.0.0.1", one.port))
-            another.listen()
-            with connected(one.port), another.accept()[0]:  # it would block if the first socket still listened
-                pass
         for connection in waiting:
             connection.close()
+
+
+async def test_a_process_that_stops_accepting_leaves_the_queue_of_a_shared_socket_to_the_others() -> None:
+    ports = Ports()
+    port = ports.take()
+    opened = open_sockets(port, 100)
+    ports.close()
+    async with serving() as one, serving() as other:
+        shares = [[SharedSocket(os.dup(each.fileno()), by.server) for each in opened] for by in (one, other)]
+        try:
+            waiting = [connected(port) for _ in range(20)]
+            for share in shares[0]:
+                share.stop()  # the kernel has accepted them all, and no process has
+            await _all_answered(waiting)
+            assert len(other.server.connections) == 20
+            for share in shares[1]:
+                share.stop()
+            waiting.append(connected(port))  # nobody accepts it, and nobody refuses it
+            shares.append([SharedSocket(os.dup(each.fileno()), one.server) for each in opened])
+            await _all_answered(waiting[-1:])
+            for connection in waiting:
+                connection.close()
+        finally:
+            for share in shares[-1]:
+                share.stop()
+            for each in opened:
+                each.close()
+
+
+async def test_processes_that_share_a_socket_share_the_connections() -> None:
+    ports = Ports()
+    port = ports.take()
+    opened = open_sockets(port, 100)
+    ports.close()
+    async with serving() as one, serving() as other:
+        shares = [SharedSocket(os.dup(each.fileno()), by.server) for by in (one, other) for each in opened]
+        waiting = [connected(port) for _ in range(20)]
+        await _all_answered(waiting)
+        assert min(len(by.server.connections) for by in (one, other)) >= 5
+        for connection in waiting:
+            connection.close()
+        for share in shares:
+            share.stop()
+        for each in opened:
+            each.close()
+
+
+async def _all_answered(connections: Sequence[socket.socket]) -> None:
+    for connection in connections:
+        connection.send(REQUEST)
+    answers = await asyncio.gather(*map(answered, connections))
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
 
 
 async def test_a_connection_learns_from_its_next_answer_to_leave() -> None:

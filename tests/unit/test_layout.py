@@ -53,15 +53,26 @@ def test_who_shares_a_store_has_no_participants() -> None:
         ModelCheck("lua", participants=2).cases()
 
 
-def test_several_gateways_share_one_address_and_each_has_a_probe_of_its_own(tmp_path: Path) -> None:
-    plan = plan_of("2pc", tmp_path, gateways=2, port=8000)
+def test_several_gateways_share_the_sockets_of_one_port_and_each_has_a_probe_of_its_own(tmp_path: Path) -> None:
+    ports, opened = iter(range(30_000, 30_100)), []
+
+    def listen(port: int) -> tuple[int, ...]:
+        opened.append(port)
+        return (7, 8)
+
+    spec = Spec(protocol="2pc", gateways=2, port=8000)
+    plan = plan_deployment(spec, StateFolder(tmp_path), lambda: next(ports), direct, listen)
     assert [node_spec.name for node_spec in plan.gateways] == ["gateway-1", "gateway-2"]
-    assert {node_spec.environment["WDM_LISTEN"] for node_spec in plan.gateways} == {"127.0.0.1:8000"}
-    probed = [node_spec.environment["WDM_PROBED_AT"] for node_spec in plan.gateways]
-    assert probed == [f"127.0.0.1:{node_spec.port}" for node_spec in plan.gateways]
-    assert len({"127.0.0.1:8000", *probed}) == 3
+    assert plan.addresses == ("http://127.0.0.1:8000",)
+    assert opened == [8000]
+    own = [node_spec.environment["WDM_LISTEN"] for node_spec in plan.gateways]
+    assert own == [f"127.0.0.1:{node_spec.port}" for node_spec in plan.gateways]
+    assert len({"127.0.0.1:8000", *own}) == 3
+    assert {(node_spec.environment["WDM_SHARED_SOCKETS"], node_spec.descriptors) for node_spec in plan.gateways} == {
+        ("7 8", (7, 8))
+    }
     (only,) = plan_of("2pc", tmp_path, port=8000).gateways
-    assert (only.name, only.environment["WDM_PROBED_AT"], only.port) == ("gateway", "", 8000)
+    assert (only.name, only.environment["WDM_LISTEN"], only.descriptors) == ("gateway", "127.0.0.1:8000", ())
 
 
 @pytest.mark.parametrize(

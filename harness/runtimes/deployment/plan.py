@@ -20,7 +20,8 @@ ELECTOR = "elector"
 class NodeSpec:
     """A node before it runs. `command` is empty for a server that was there before the deployment.
 
-    `once` holds variables of its first life only. `prepare` writes its files before each life.
+    `once` holds variables of its first life only. `prepare` writes its files before each life. `descriptors` are of files of the
+    supervisor that it inherits.
     """
 
     name: str
@@ -34,6 +35,7 @@ class NodeSpec:
     serves: Probe
     once: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[], None] = lambda: None
+    descriptors: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

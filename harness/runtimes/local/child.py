@@ -52,7 +52,7 @@ class ChildLife:
 
 
 async def _start(node_spec: NodeSpec, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
-    """Start a child in a session of its own (Ctrl-C is for the supervisor alone), with no file open but its log.
+    """Start a child in a session of its own (Ctrl-C is for the supervisor alone); its files are its log and `descriptors`.
 
     A store at its limit (`limit_files`) has to get an error, as on a full disk, and not the signal SIGXFSZ, which would kill
     it: Python ignores that signal, and so does a child for which it is not restored.
@@ -66,6 +66,7 @@ async def _start(node_spec: NodeSpec, environment: Mapping[str, str]) -> asyncio
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=node_spec.descriptors,
             restore_signals=node_spec.kind != "store",
         )
 

@@ -9,7 +9,8 @@ unchanged. Its statuses keep the promise of the contract:
   that of the client, or one of the gateway. A service carries out one of all copies, and gives its answer to each;
 - the outcome of a request that was sent, and had no answer within the time limit, is unknown: 502.
 
-SIGTERM and SIGINT drain the gateway: it stops listening, answers the requests under way with `Connection: close`, and ends.
+SIGTERM and SIGINT drain the gateway: it accepts no further connection, answers the requests under way with `Connection: close`,
+and ends. Several gateways share one listening socket, which the deployment opens: `protocols.service.shared_socket`.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ import re
 import secrets
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import count, cycle
 
@@ -45,6 +46,7 @@ from yarl import URL
 from harness.runtimes.deployment.limits import allow_many_files
 from protocols.backoff import Backoff
 from protocols.service.http import (
+    BACKLOG,
     BoundedServer,
     body_of,
     bound_logs,
@@ -54,6 +56,7 @@ from protocols.service.http import (
     stop_listening,
     until_idle,
 )
+from protocols.service.shared_socket import SharedSocket
 from protocols.service.tasks import Background
 from protocols.shop.idempotency_key import FINAL_HEADER, KEY_HEADER
 from protocols.shop.ids import BadId, shown
@@ -67,7 +70,6 @@ HEALTH_WITHIN_S = 2.0
 STOP_WITHIN_S = 1.0
 IDLE_GRACE_S = 0.5
 """A gateway that drains closes connections without a request after so long: their clients may be about to send one."""
-BACKLOG = 4_096
 LONGEST_BODY = 2**20  # as `client_max_body_size` of containers/nginx.conf
 KEPT_HEADERS = ("Content-Type", FINAL_HEADER)
 ABSOLUTE = re.compile(r"https?://[^/?]*", re.IGNORECASE)
@@ -258,10 +260,10 @@ def _error(status: int, error: str) -> web.Response:
     return json_response({"error": error}, status)
 
 
-async def serve(gateway: Gateway, address: str, probed_at: str = "") -> None:
+async def serve(gateway: Gateway, address: str, descriptors: Sequence[int] = ()) -> None:
     """Serve at `HOST:PORT` until SIGTERM or SIGINT, then drain. Raises `OSError` if the address is taken.
 
-    With `probed_at`, an address of its own, it shares `address` with other gateways (SO_REUSEPORT).
+    `descriptors`: the listening sockets that it shares with other gateways; `address` is its own then.
     """
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -272,11 +274,13 @@ async def serve(gateway: Gateway, address: str, probed_at: str = "") -> None:
     runner = web.ServerRunner(server, shutdown_timeout=STOP_WITHIN_S)
     await runner.setup()
     try:
-        for place in filter(None, (address, probed_at)):
-            host, _, port = place.rpartition(":")
-            await listen(runner, host, int(port), BACKLOG, shared=bool(probed_at) and place == address)
+        shared = [SharedSocket(descriptor, server) for descriptor in descriptors]
+        host, _, port = address.rpartition(":")
+        await listen(runner, host, int(port), BACKLOG)
         await stopped.wait()
         gateway.draining = True
+        for each in shared:
+            each.stop()
         await stop_listening(runner)
         await until_idle(server, gateway.limit_s, IDLE_GRACE_S)
     finally:
@@ -293,7 +297,7 @@ def main() -> int:
     allow_many_files()
     bound_logs()
     try:
-        uvloop.run(serve(gateway, address, os.environ.get("WDM_PROBED_AT", "")))
+        uvloop.run(serve(gateway, address, [int(word) for word in os.environ["WDM_SHARED_SOCKETS"].split()]))
     except OSError as error:
         print(f"error: cannot listen on {address}: {error.strerror}", file=sys.stderr)
         return 4

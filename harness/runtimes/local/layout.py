@@ -31,11 +31,24 @@ def direct(_source: str, _to: str, port: int) -> int:
     return port
 
 
+Listen = Callable[[int], tuple[int, ...]]
+"""A function that listens on a port and returns the descriptors of the sockets, for processes to inherit."""
+
+
+def nowhere(_port: int) -> tuple[int, ...]:
+    """Return no descriptor: the plan is not to be started with several gateways."""
+    return ()
+
+
 GATEWAY_PATIENCE_S = 2.0  # on top of the services' own limit, so that they answer first
 
 
-def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via) -> DeploymentPlan:
+def plan_deployment(
+    spec: Spec, folder: StateFolder, port: Callable[[], int], via: Via, listen: Listen = nowhere
+) -> DeploymentPlan:
     """Plan a checked spec. `port` returns free ports, `via` may put a proxy between services and the nodes that they call.
+
+    `listen` opens the port that several gateways share.
 
     Raises `EnvironmentFailure` for an unusable store.
     """
@@ -73,7 +86,7 @@ def plan_deployment(spec: Spec, folder: StateFolder, port: Callable[[], int], vi
     data = {server.name: data_folder(spec, folder, server.name) for server in store_specs if server.command}
     urls = {service: store.address() for service, store in stores_of.items()}
     peers = {service: [_url(number) for number in numbers] for service, numbers in ports.items()}
-    gateway, *other_gateways = _gateways(spec, folder, port, shared, peers)
+    gateway, *other_gateways = _gateways(spec, folder, port, shared, peers, listen)
     electors = planner.electors(stores.values())
     return DeploymentPlan(
         tag, secret, urls, data, broker_urls, store_specs, brokers, services, gateway, electors, tuple(other_gateways)
@@ -204,12 +217,11 @@ def _gateways(
     port: Callable[[], int],
     shared: Mapping[str, str],
     peers: Mapping[str, list[str]],
+    listen: Listen,
 ) -> Iterator[NodeSpec]:
-    """Yield the gateways, which listen on one port: the kernel gives each connection to one of them.
-
-    Of several, each has a port of its own as well: on the common one, another gateway could answer its probe.
-    """
+    """Yield the gateways. Several share the sockets of one port, and each has a port of its own for its probe."""
     common = spec.port or port()
+    sockets = listen(common) if spec.gateways > 1 else ()
     for number in range(1, spec.gateways + 1):
         name, own = ("gateway", common) if spec.gateways == 1 else (f"gateway-{number}", port())
         yield NodeSpec(
@@ -221,12 +233,13 @@ def _gateways(
             command=(sys.executable, "-P", "-m", "harness.runtimes.local.gateway"),
             environment={
                 **shared,
-                "WDM_LISTEN": f"{HOST}:{common}",
-                "WDM_PROBED_AT": f"{HOST}:{own}" if own != common else "",
+                "WDM_LISTEN": f"{HOST}:{own}",
+                "WDM_SHARED_SOCKETS": " ".join(map(str, sockets)),
                 "WDM_PEERS": json.dumps(peers),
                 "WDM_TIME_LIMIT_MS": str(round((spec.time_limit_s + GATEWAY_PATIENCE_S) * 1000)),
                 "WDM_STATUSES": spec.statuses,
             },
             log=folder.logs / f"{name}.log",
             serves=probe.http(own),
+            descriptors=sockets,
         )

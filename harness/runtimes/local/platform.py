@@ -2,9 +2,11 @@
 
 import asyncio
 import resource
+import socket
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Capability
 from harness.runtimes.deployment import process
 from harness.runtimes.deployment.plan import DeploymentPlan
@@ -18,6 +20,8 @@ from harness.runtimes.local import broker_access
 from harness.runtimes.local.child import ChildLife
 from harness.runtimes.local.layout import direct, plan_deployment
 from harness.runtimes.network.proxy import Proxy
+from protocols.service.http import BACKLOG
+from protocols.service.shared_socket import open_sockets
 
 LIMITED: frozenset[Capability] = frozenset({"disk"}) if hasattr(resource, "prlimit") else frozenset()  # Linux
 
@@ -34,11 +38,12 @@ class LocalPlatform:
         self._spec = spec
         self._folder = folder
         self._plan: DeploymentPlan | None = None
+        self._sockets: tuple[socket.socket, ...] = ()
 
     def plan(self, ports: Ports) -> DeploymentPlan:
         self.network = proxy = Proxy()
         via = proxy.add if self._spec.breakable else direct
-        self._plan = plan_deployment(self._spec, self._folder, ports.take, via)
+        self._plan = plan_deployment(self._spec, self._folder, ports.take, via, self._listen)
         return self._plan
 
     async def make(self) -> None:
@@ -46,6 +51,8 @@ class LocalPlatform:
 
     async def remove(self) -> None:
         """End the processes that nodes started and left behind, as a broker's helpers (Linux, see `process.tagged`)."""
+        for each in self._sockets:
+            each.close()
         if self._plan is not None:
             await asyncio.to_thread(process.end, process.tagged(self._plan.tag))
 
@@ -71,6 +78,14 @@ class LocalPlatform:
 
     def watches(self) -> Iterable[tuple[Callable[[], Coroutine[Any, Any, None]], str]]:
         return ()
+
+    def _listen(self, port: int) -> tuple[int, ...]:
+        """Open the port of several gateways, for as long as the deployment is up: each of them may end and start."""
+        try:
+            self._sockets = open_sockets(port, BACKLOG)
+        except OSError as error:
+            raise EnvironmentFailure(f"cannot listen on port {port}: {error.strerror}") from None
+        return tuple(each.fileno() for each in self._sockets)
 
     @property
     def _planned(self) -> DeploymentPlan:
