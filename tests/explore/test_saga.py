@@ -14,6 +14,6 @@ def test_it_holds_if_a_checkout_is_answered_at_once(case: SearchCase) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", (TWICE, SHARED), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [TWICE, SHARED], ids=lambda case: case.name)
 def test_it_holds_with_two_instances_at_two_transactions(case: SearchCase) -> None:
     assert_holds("saga", replace(case, second_instance=True), crashes=0)
