@@ -14,6 +14,7 @@ from dataclasses import asdict
 from random import Random
 
 import structlog
+import uvloop
 from aiohttp import web
 
 from protocols.copies.elector import ELECTORS, Elector
@@ -105,7 +106,7 @@ def main() -> int:
         return 2
     ablated = frozenset(filter(None, variables.get("WDM_ABLATE", "").split(",")))
     try:
-        asyncio.run(serve(ElectorProcess(json.loads(variables["WDM_COPIES"]), number, ablated), host, int(port)))
+        uvloop.run(serve(ElectorProcess(json.loads(variables["WDM_COPIES"]), number, ablated), host, int(port)))
     except UsageError as error:
         print(f"error: WDM_COPIES: {error}", file=sys.stderr)
         return 2
