@@ -28,7 +28,7 @@ class Shapes(dict[Hashable, Shape]):
     @property
     def cut(self) -> bool:
         """Return whether one of the rules is a cut."""
-        return any(shape.rule.cut for shape in self.values())
+        return bool(self) and any(shape.rule.cut for shape in self.values())
 
     @property
     def bytes_per_s(self) -> float:
