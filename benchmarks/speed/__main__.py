@@ -33,7 +33,10 @@ def arguments() -> argparse.Namespace:
         prog="python -m benchmarks.speed", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--contender", action="append", metavar="NAME", help="bare, or PROTOCOL[/always][/OPTION=VALUE]"
+        "--contender",
+        action="append",
+        metavar="NAME",
+        help="bare, or PROTOCOL[/always][/transport=NAME][/OPTION=VALUE]",
     )
     parser.add_argument("--items", action="append", type=int, metavar="N", help="items an order (1 and 10)")
     parser.add_argument("--spread", action="append", choices=tuple(SPREADS), help="which items (uniform and single)")

@@ -51,8 +51,9 @@ def parse(name: str, workers: int) -> Spec | None:
     options = dict(part.partition("=")[::2] for part in rest if part != ALWAYS)
     if protocol == BARE:
         return None
+    transport = options.pop("transport", "http")
     load(protocol).configure(options)
-    spec = Spec(protocol=protocol, workers=workers, durability=durability, options=options)
+    spec = Spec(protocol=protocol, workers=workers, durability=durability, transport=transport, options=options)
     spec.check()
     return spec
 

@@ -10,7 +10,7 @@ from yarl import URL
 
 from harness.errors import EnvironmentFailure
 from harness.runtimes.base import Node
-from protocols.service.links.http import SECRET
+from protocols.service.links.peers import SECRET
 
 ANSWER_WITHIN_S = 5.0
 

@@ -10,7 +10,10 @@ from aiohttp import web
 from protocols.service import admin, faults
 from protocols.service.codec import BadMessage
 from protocols.service.http import body_of, has_secret, json_response
-from protocols.service.links.http import PATH, SECRET, HttpLink, RejectedMessage
+from protocols.service.links.frames import UPGRADE
+from protocols.service.links.http import HttpLink, RejectedMessage
+from protocols.service.links.peers import PATH, SECRET
+from protocols.service.links.tcp import TcpLink
 from protocols.service.metrics import exposition
 from protocols.service.service_process import ServiceProcess
 from protocols.shop.idempotency_key import FINAL_HEADER, KEY_HEADER, BadKey, parse_key
@@ -39,6 +42,8 @@ def application(process: ServiceProcess) -> web.Application:
     app.router.add_get("/metrics", _metrics(process))
     if isinstance(process.link, HttpLink):
         app.router.add_post(PATH, _trusted(process, _messages(process.link)))
+    elif isinstance(process.link, TcpLink):
+        app.router.add_post(PATH, _trusted(process, _frames(process.link)))
     app.router.add_post(faults.PATH, _trusted(process, _faults(process)))
     app.router.add_get(faults.PATH, _trusted(process, _faults(process)))
     app.router.add_get("/internal/dead-letters", _trusted(process, _dead_letters(process)))
@@ -96,6 +101,17 @@ def _messages(link: HttpLink) -> Handler:
         except RejectedMessage as error:
             return web.Response(status=422, text=str(error))
         return web.Response(body=answer) if answer else web.Response(status=204)
+
+    return handle
+
+
+def _frames(link: TcpLink) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
+        transport = request.transport
+        if request.headers.get("upgrade") != UPGRADE or transport is None:
+            return web.Response(status=426, text="messages come as frames", headers={"upgrade": UPGRADE})
+        link.accept(transport)
+        return web.Response()  # it reaches nobody: the server sees the connection as closed
 
     return handle
 

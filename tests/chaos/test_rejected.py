@@ -15,8 +15,9 @@ from protocols.registry import load
 from protocols.saga.machine import Perform
 from protocols.service.codec import Codec
 from protocols.service.links import TRANSPORTS, dead_letter_log
-from protocols.service.links import http as http_link
 from protocols.service.links.broker import MOST_BATCHES_IN
+from protocols.service.links.frames import FrameSender, Status
+from protocols.service.links.peers import PATH, SECRET
 from protocols.two_phase.messages import Abort, Prepare
 from tests.brokers import missing
 from tests.contract.acts import item, order, state, user
@@ -28,11 +29,13 @@ WITHIN_S = 15.0
 BROKERED = pytest.mark.broker
 PLACES = (
     ("http", "2pc"),
+    ("tcp", "2pc"),
     pytest.param("streams", "2pc", marks=pytest.mark.slow),
     pytest.param("streams", "saga", marks=pytest.mark.slow),
     pytest.param("rabbitmq", "2pc", marks=BROKERED),
     pytest.param("kafka", "2pc", marks=BROKERED),
 )
+REJECTED = {"http": 422, "tcp": Status.REJECTED}
 assert MANY > 2 * MOST_BATCHES_IN
 
 
@@ -45,14 +48,16 @@ def refused(protocol: str, number: int) -> Any:
 
 
 async def send(shop: LocalDeployment, messages: list[Any]) -> list[int]:
-    """Each in a batch of its own, as somebody else's process. Over HTTP: the statuses of the answers."""
+    """Each in a batch of its own, as somebody else's process. Without a broker: the statuses of the answers."""
     codec, there = Codec(load(shop.spec.protocol).messages), TRANSPORTS[shop.spec.transport]
     bodies = [codec.encode(shop.node("order-1").url, [message]) for message in messages]
     if there.broker:
         await there.publish(shop.broker_url("order-1"), "stock", *bodies)
         return []
-    address = shop.node("stock-1").url + http_link.PATH
-    async with aiohttp.ClientSession(headers={http_link.SECRET: shop.secret}) as session:
+    if shop.spec.transport == "tcp":
+        return await _send_frames(shop.node("stock-1").url, shop.secret, bodies)
+    address = shop.node("stock-1").url + PATH
+    async with aiohttp.ClientSession(headers={SECRET: shop.secret}) as session:
 
         async def post(body: bytes) -> int:
             async with session.post(address, data=body) as answer:
@@ -61,9 +66,21 @@ async def send(shop: LocalDeployment, messages: list[Any]) -> list[int]:
         return await asyncio.gather(*map(post, bodies))
 
 
+async def _send_frames(url: str, secret: str, bodies: list[bytes]) -> list[int]:
+    answers: list[int] = []
+    sender = await FrameSender.connect(url, secret, lambda _, status: answers.append(status), lambda _: None)
+    for body in bodies:
+        sender.send(body)
+    async with asyncio.timeout(WITHIN_S):
+        while len(answers) < len(bodies):
+            await asyncio.sleep(0.01)
+    sender.close()
+    return answers
+
+
 async def fetch(shop: LocalDeployment, path: str) -> Any:
     async with (
-        aiohttp.ClientSession(headers={http_link.SECRET: shop.secret}) as session,
+        aiohttp.ClientSession(headers={SECRET: shop.secret}) as session,
         session.get(shop.node("stock-1").url + path) as answer,
     ):
         return await answer.json()
@@ -95,7 +112,7 @@ async def test_a_message_that_the_store_refuses_becomes_a_dead_letter_and_stops_
         name, buyer = await item(client, 9), await user(client, 9)
         placed = await order(client, buyer, (name, 2))
         answers = await send(shop, [refused(protocol, number) for number in range(MANY)])
-        assert answers == ([422] * MANY if transport == "http" else [])
+        assert answers == [REJECTED[transport]] * MANY if transport in REJECTED else answers == []
         assert (await client.call("checkout", placed)).status == 200
         assert await state(client, placed, [name], buyer) == {"paid": True, "stock": [7], "credit": 7}
         await until_dead_lettered(shop, MANY)

@@ -8,7 +8,7 @@ from harness.runtimes.deployment.spec import Spec
 from harness.runtimes.local.deployment import LocalDeployment
 from harness.runtimes.network.proxied_link import Half
 from harness.workload.client import ShopClient
-from protocols.service.links.http import PATH
+from protocols.service.links.peers import PATH
 from tests.contract.acts import credit_of, item, order, stock_of, user
 from tests.faults.acts import healed, rests
 

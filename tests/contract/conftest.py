@@ -15,7 +15,7 @@ from tests.runtimes import DOCKER, EVERY_PROTOCOL, LOCAL, deployment
 
 
 def shop_of(runtime: Any, protocol: str, transport: str = "http") -> Any:
-    marks = (*runtime.marks, *(() if transport == "http" else (pytest.mark.broker,)))
+    marks = (*runtime.marks, *((pytest.mark.broker,) if TRANSPORTS[transport].broker else ()))
     return pytest.param(
         (runtime.values[0], protocol, transport), marks=marks, id=f"{runtime.id}-{protocol}-{transport}"
     )
@@ -24,6 +24,7 @@ def shop_of(runtime: Any, protocol: str, transport: str = "http") -> Any:
 BROKERED = [name for name, transport in TRANSPORTS.items() if transport.broker]
 SHOPS = (
     *(shop_of(LOCAL, protocol) for protocol in EVERY_PROTOCOL),
+    shop_of(LOCAL, "2pc", "tcp"),
     *(shop_of(DOCKER, protocol) for protocol in EVERY_PROTOCOL),
     *(shop_of(runtime, "saga", transport) for runtime in (LOCAL, DOCKER) for transport in BROKERED),
 )

@@ -12,7 +12,7 @@ from harness.runtimes.deployment.injected_faults import InjectedFaults
 from harness.runtimes.deployment.node_supervisor import NodeSupervisor
 from protocols.backoff import Backoff
 from protocols.service.faults import PATH, Faults, to_json
-from protocols.service.links.http import SECRET
+from protocols.service.links.peers import SECRET
 from protocols.service.tasks import Background
 
 ANSWER_WITHIN_S = 1.0

@@ -17,7 +17,7 @@ from aiohttp import web
 from harness.runtimes.base import Rule
 from harness.runtimes.network.proxy import Proxy
 from protocols.service.http import BoundedServer, body_of, bound_logs, has_secret
-from protocols.service.links.http import SECRET
+from protocols.service.links.peers import SECRET
 from protocols.service.settings import environment
 
 PATH = "/orders"

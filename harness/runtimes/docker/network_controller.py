@@ -18,7 +18,7 @@ from harness.runtimes.base import LinkId, Rule
 from harness.runtimes.docker.engine_client import engine_errors
 from harness.runtimes.docker.layout import Attachment, PlannedLink, serves_only
 from harness.runtimes.docker.links import PATH, RuleOrder
-from protocols.service.links.http import SECRET
+from protocols.service.links.peers import SECRET
 from protocols.service.tasks import Background
 
 ANSWER_WITHIN_S = 5.0

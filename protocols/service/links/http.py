@@ -13,7 +13,6 @@ Nothing is sent twice: a batch that fails is lost, and the protocol sends its me
 """
 
 import asyncio
-import itertools
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -26,14 +25,12 @@ from protocols.service.codec import BadMessage, Codec
 from protocols.service.links import LIMIT_BYTES, MessageCounts, Receive, Rejected
 from protocols.service.links.dead_letter_log import DeadLetterLog
 from protocols.service.links.http_connection import HttpConnection
+from protocols.service.links.peers import PATH, SECRET, Peers
 from protocols.service.settings import Settings
 from protocols.service.tasks import Background
 
-PATH = "/internal/messages"
-SECRET = "x-wdm-secret"  # noqa: S105 - the header's name
 MOST_REQUESTS = 2  # to one peer at a time
 MOST_IN_BATCH = 512
-PASS_OVER_S = 2.0  # an instance whose request failed, while the service has another one
 ANSWER_WITHIN_S = 1.0  # while the store is away nothing is carried out, and other messages may be ready for the sender
 
 log = structlog.get_logger()
@@ -73,22 +70,15 @@ def link(settings: Settings, codec: Codec) -> "HttpLink":
 
 
 class HttpLink:
-    """A link without a broker.
-
-    `sender` is the address for answers to this process, `peers` maps a service to the addresses of its instances. `routes`
-    maps an instance's address to the one by which this process reaches it, where the two differ.
-    """
+    """A link without a broker. `sender` is the address for answers to this process; `peers` and `routes` are as in `Peers`."""
 
     def __init__(
         self, sender: str, peers: Mapping[str, Sequence[str]], routes: Mapping[str, str], secret: str, codec: Codec
     ) -> None:
         self._sender = sender
-        self._routes = routes
-        self._several = {service: len(addresses) for service, addresses in peers.items()}
-        self._instances = {service: itertools.cycle(addresses) for service, addresses in peers.items()}
         self._headers = {SECRET: secret, "content-type": "application/msgpack"}
         self._codec = codec
-        self._peers: dict[str, _Peer] = {}
+        self._peers = Peers(peers, routes, _Peer)
         self._posts = Background(log.error)
         self._receive: Receive | None = None
         self.trouble = ""
@@ -101,19 +91,19 @@ class HttpLink:
 
     @property
     def waiting(self) -> int:
-        return sum(len(peer.waiting) for peer in self._peers.values())
+        return sum(len(peer.waiting) for peer in self._peers)
 
     async def start(self, receive: Receive) -> None:
         self._receive = receive
 
     async def stop(self) -> None:
         await self._posts.stop()
-        for peer in self._peers.values():
+        for peer in self._peers:
             for connection in peer.idle:
                 connection.close()
 
     def send(self, to: str, message: Any) -> None:
-        peer = self._one_of(to) if to in self._instances else self._peer(to)
+        peer = self._peers.of(to)
         peer.waiting.append(message)
         # While a request of this peer is unanswered, the message waits for its response: see the picture above.
         if not peer.unanswered:
@@ -131,7 +121,7 @@ class HttpLink:
             self._count_dead(body, str(error), 1)
             raise
         self.counts.received += len(messages)
-        peer = self._peer(sender)
+        peer = self._peers.of(sender)
         peer.unanswered += 1
         loop = asyncio.get_running_loop()
         answerable = loop.create_future()
@@ -163,25 +153,6 @@ class HttpLink:
             self._post_soon(peer)
         self.counts.messages += count
         return body
-
-    def _one_of(self, service: str) -> _Peer:
-        """Return the next instance in turn, past those whose request failed just now, as long as there is another one.
-
-        A message to a dead instance would be lost and repeated much later, and its transaction would hold its locks until then.
-        """
-        now = asyncio.get_running_loop().time()
-        peer = self._peer(next(self._instances[service]))
-        for _ in range(self._several[service] - 1):
-            if now - peer.failed_s >= PASS_OVER_S:
-                break
-            peer = self._peer(next(self._instances[service]))
-        return peer
-
-    def _peer(self, address: str) -> _Peer:
-        peer = self._peers.get(address)
-        if peer is None:
-            peer = self._peers[address] = _Peer(self._routes.get(address, address))
-        return peer
 
     def _post_soon(self, peer: _Peer) -> None:
         # With one request at a time a message waits for a whole round trip; with many, batches are small and cost more.

@@ -89,7 +89,7 @@ async def test_a_message_after_the_response_is_a_request_of_its_own() -> None:
         order.link.send(stock.url, Note("early"))
         await until_received(stock, 1)
         async with asyncio.timeout(5):
-            while order.link._peers[stock.url].requests:
+            while order.link._peers.of(stock.url).requests:
                 await asyncio.sleep(0.005)
         stock.link.send(order.url, Note("late"))
         await until_received(order, 1)

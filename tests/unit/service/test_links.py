@@ -154,7 +154,7 @@ def test_a_countdown_calls_once(count: int) -> None:
 
 
 def test_an_unknown_transport_names_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"'pigeon'.*http, streams, rabbitmq, kafka"):
+    with pytest.raises(UsageError, match=r"'pigeon'.*http, tcp, streams, rabbitmq, kafka"):
         transport("pigeon")
 
 
