@@ -1,5 +1,6 @@
 """Commands with containers: no end of a command leaves a resource behind, and data is kept."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -16,6 +17,8 @@ import pytest
 
 from harness.runtimes.deployment import process
 from harness.runtimes.docker import engine_client
+from harness.workload.client import ShopClient
+from tests.contract.acts import item, order, user
 from tests.runtimes import need_docker
 from tests.terminal import Terminal, watchdogs
 
@@ -143,6 +146,21 @@ def test_data_is_kept_until_down_volumes(terminal: DockerTerminal, client: Any) 
     assert kept - {"streams-data", "rabbitmq-data", "kafka-data"} == {"order-data", "payment-data", "stock-data"}
     assert terminal.wdm("down", "--volumes").returncode == 0
     assert terminal.left(client) == []
+
+
+async def test_rabbitmq_serves_again_with_the_data_of_before(terminal: DockerTerminal) -> None:
+    """It keeps the password of its user with its data, and each deployment has another one."""
+    need_docker("rabbitmq")
+    for _ in range(2):
+        flags = ("--protocol", "saga", "--transport", "rabbitmq", "--port", "0", "--detach")
+        up = await asyncio.to_thread(terminal.wdm, "up", "--runtime", "docker", *flags)
+        assert up.returncode == 0, up.stderr
+        async with ShopClient((await asyncio.to_thread(terminal.status))["gateway"]) as shop:
+            good, buyer = await item(shop, 5), await user(shop, 5)
+            placed = await order(shop, buyer, (good, 1))
+            assert (await shop.call("checkout", placed)).status == 200
+        assert (await asyncio.to_thread(terminal.wdm, "down")).returncode == 0
+    assert (await asyncio.to_thread(terminal.wdm, "down", "--volumes")).returncode == 0
 
 
 def test_an_unusable_environment_is_one_line_of_error(terminal: DockerTerminal, client: Any) -> None:

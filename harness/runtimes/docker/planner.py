@@ -126,7 +126,7 @@ class Planner:
             **{name.upper().replace(".", "_"): value for name, value in self._labels.items()},
             "WDM_RESTART": "no",
             "WDM_HEALTH_EVERY": NEVER,
-            **(self._kind.variables(self._broker_addresses(), spec.durability) if self._kind else {}),
+            **(self._kind.variables(self._broker_addresses(), spec.durability, self._password) if self._kind else {}),
             "WDM_PROTOCOL": spec.protocol,
             "WDM_TRANSPORT": spec.transport,
             "WDM_SECRET": self._secret,
