@@ -121,16 +121,16 @@ local function fences(txn)
   return packed and cmsgpack.unpack(packed) or {}
 end
 
-local function fence_of(txn, branch)
-  for _, fence in ipairs(fences(txn)) do
+local function fence_of(all, branch)
+  for _, fence in ipairs(all) do
     if fence[1] == branch then return fence[2], fence[3], fence[4] end
   end
   return '', '', {}
 end
 
-local function put_fence(txn, branch, verdict, why, changes)
+local function put_fence(txn, before, branch, verdict, why, changes)
   local all = {}
-  for _, fence in ipairs(fences(txn)) do
+  for _, fence in ipairs(before) do
     if fence[1] ~= branch then all[#all + 1] = fence end
   end
   all[#all + 1] = {branch, verdict, why, changes}
@@ -158,26 +158,28 @@ command('perform', function(now, txn, branch, horizon, changes)
   announce(txn, horizon)
   collect(txn, horizon)
   if stale(txn) and enabled('refuse-stale') then return {'conflict:stale'} end
-  local verdict, why = fence_of(txn, branch)
+  local all = fences(txn)
+  local verdict, why = fence_of(all, branch)
   if verdict == 'compensated' or verdict == 'fenced' then return {'conflict:compensated'} end
   if verdict ~= '' and enabled('replay-verdict') then return {why} end
   why = check(changes, 1)
-  put_fence(txn, branch, why == '' and 'performed' or 'rejected', why, with_lives(changes))
+  put_fence(txn, all, branch, why == '' and 'performed' or 'rejected', why, with_lives(changes))
   if why == '' then apply(changes, 1) end
   return {why}
 end)
 
 command('compensate', function(now, txn, branch)
   if stale(txn) and enabled('refuse-stale') then return {'compensated'} end
-  local verdict, _, changes = fence_of(txn, branch)
+  local all = fences(txn)
+  local verdict, _, changes = fence_of(all, branch)
   if verdict == 'performed' or (verdict ~= '' and not enabled('compensate-recorded')) then
     local back = of_this_life(changes)
     local full = check(back, -1)
     if full ~= '' then return {'later', full} end
     apply(back, -1)
-    put_fence(txn, branch, 'compensated', '', changes)
+    put_fence(txn, all, branch, 'compensated', '', changes)
   elseif verdict == '' and enabled('fence-compensation') then
-    put_fence(txn, branch, 'fenced', '', {})
+    put_fence(txn, all, branch, 'fenced', '', {})
   end
   return {'compensated'}
 end)

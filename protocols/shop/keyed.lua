@@ -32,9 +32,10 @@ command('conclude', function(now, key, kept, request, subject, ...)
 end)
 
 command('reject_checkout', function(now, key, kept, request, order, txn, why)
-  local state, _, holder = plan(order)
+  local state, _, fields = plan(order)
   if state == 'paid' then return {'paid'} end
-  if (holder or '') ~= '' and holder ~= txn and enabled('reject-decided') then return {'busy', holder} end
+  local holder = fields and fields.txn or ''
+  if holder ~= '' and holder ~= txn and enabled('reject-decided') then return {'busy', holder} end
   local done = conclude(key, kept, request, order, {'no', why})
   return done[1] == 'other' and done or done[3]
 end)

@@ -6,10 +6,12 @@ local function set_order(order, user, items)
   call('HSET', 'order:' .. order, 'user', user, 'paid', '0', 'items', pack(items), 'txn', '')
 end
 
-local function get_order(order)
-  local user, paid, items, txn = unpack(call('HMGET', 'order:' .. order, 'user', 'paid', 'items', 'txn'))
+-- `last_begun`: the last checkout of the order that this instance has begun, packed.
+local function get_order(order, instance)
+  local begun = 'begun:' .. (instance or '')
+  local user, paid, items, txn, last_begun = unpack(call('HMGET', 'order:' .. order, 'user', 'paid', 'items', 'txn', begun))
   if not user then return nil end
-  return {user = user, paid = tonumber(paid), items = cmsgpack.unpack(items), txn = txn}
+  return {user = user, paid = tonumber(paid), items = cmsgpack.unpack(items), txn = txn, last_begun = last_begun}
 end
 
 local function total(lines)
@@ -103,9 +105,9 @@ local function added_branches(order)
   return branches
 end
 
--- Return the state of an order ('open', 'paid', 'missing' or 'negative'), its branches, and the transaction that checks it out.
-local function plan(order)
-  local fields = get_order(order)
+-- Return the state of an order ('open', 'paid', 'missing' or 'negative'), its branches, and its fields if it is open.
+local function plan(order, instance)
+  local fields = get_order(order, instance)
   if not fields then return 'missing', {} end
   if fields.paid == 1 then return 'paid', {} end
   local changes, place = {}, {}
@@ -119,8 +121,8 @@ local function plan(order)
       place[line[1]] = #changes
     end
   end
-  if #changes == 0 then return 'open', added_branches(order), fields.txn end
-  return 'open', {{'stock', 0, changes}, {'payment', 0, {{'user:' .. fields.user, -total(fields.items)}}}}, fields.txn
+  if #changes == 0 then return 'open', added_branches(order), fields end
+  return 'open', {{'stock', 0, changes}, {'payment', 0, {{'user:' .. fields.user, -total(fields.items)}}}}, fields
 end
 
 -- Return whether no checkout changes an order in this state.
@@ -129,19 +131,16 @@ local function never(state) return state == 'missing' or state == 'negative' end
 local function order_holder(order) return call('HGET', 'order:' .. order, 'txn') or '' end
 
 local function hold(order, txn)
-  local key = 'order:' .. order
-  if call('EXISTS', key) == 0 then return end
   local instance, life, sequence = parts(txn)
   if instance then
-    call('HSET', key, 'txn', txn, 'begun:' .. instance, pack({life, sequence}))
+    call('HSET', 'order:' .. order, 'txn', txn, 'begun:' .. instance, pack({life, sequence}))
   else
-    call('HSET', key, 'txn', txn)
+    call('HSET', 'order:' .. order, 'txn', txn)
   end
 end
 
-local function begun(order, txn)
-  local instance, life, sequence = parts(txn)
-  local packed = call('HGET', 'order:' .. order, 'begun:' .. instance)
+local function begun(txn, packed)
+  local _, life, sequence = parts(txn)
   if packed and not before(cmsgpack.unpack(packed)[1], cmsgpack.unpack(packed)[2], life, sequence) then return true end
   return superseded(txn)
 end
@@ -154,13 +153,14 @@ end
 
 -- Return the branches of a checkout that `txn` may begin, or nil and a rejection (see ledger_orders.py).
 local function admit(order, txn, key, known)
-  local state, branches, holder = plan(order)
+  local state, branches, fields = plan(order, (parts(txn)))
   if state == 'paid' then return nil, {'paid'} end
   local rejection = rejected_before(order, key)
   if rejection then return nil, rejection end
   if never(state) then return nil, {'no', state .. ':order:' .. order} end
+  local holder = fields.txn
   if holder ~= '' and holder ~= txn and enabled('order-lock') then return nil, {'busy', holder} end
-  if not known and begun(order, txn) and enabled('begin-once') then return nil, {'busy', txn} end
+  if not known and begun(txn, fields.last_begun) and enabled('begin-once') then return nil, {'busy', txn} end
   return branches
 end
 

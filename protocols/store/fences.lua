@@ -8,7 +8,16 @@ local function point_of(name, instance)
   return unpack(cmsgpack.unpack(packed))
 end
 
-local function horizon_of(instance) return point_of('horizon', instance) end
+-- Several steps of one command need the horizon of its instance, which is read once.
+local horizon_read_in, horizon_instance, horizon_life, horizon_sequence
+local function keep_horizon(instance, life, sequence)
+  horizon_read_in, horizon_instance, horizon_life, horizon_sequence = turn, instance, life, sequence
+end
+
+local function horizon_of(instance)
+  if horizon_read_in ~= turn or horizon_instance ~= instance then keep_horizon(instance, point_of('horizon', instance)) end
+  return horizon_life, horizon_sequence
+end
 
 local function stale(txn)
   local instance, life, sequence = parts(txn)
@@ -63,6 +72,7 @@ local function collect(txn, horizon)
   for number = first, last - 1 do ended[#ended + 1] = text(number) end
   if #ended > 0 then call('HDEL', 'fence:' .. prefix_of(instance, life), unpack(ended)) end
   call('HSET', 'horizon', instance, pack({life, last}))
+  keep_horizon(instance, life, last)
 end
 
 -- Append {txn, 'fenced', '', now} for each fence below a horizon: a row of `list_txns`.
@@ -72,13 +82,13 @@ local function uncollected(now, list)
     for _, instance in ipairs(call('HKEYS', name)) do instances[instance] = true end
   end
   for instance in pairs(instances) do
-    local horizon_life, horizon_sequence = horizon_of(instance)
+    local reached_life, reached_sequence = horizon_of(instance)
     local announced_life, announced_sequence = point_of('announced', instance)
     for _, prefix in ipairs(call('HVALS', 'lives:' .. instance)) do
       for _, number in ipairs(call('HKEYS', 'fence:' .. prefix)) do
         local txn = prefix .. '.' .. number
         local _, life, sequence = parts(txn)
-        if before(life, sequence, horizon_life, horizon_sequence) or before(life, sequence, announced_life, announced_sequence) then
+        if before(life, sequence, reached_life, reached_sequence) or before(life, sequence, announced_life, announced_sequence) then
           list[#list + 1] = {txn, 'fenced', '', now}
         end
       end

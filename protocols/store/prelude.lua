@@ -6,6 +6,9 @@ local function pack(value) return cmsgpack.pack(value) end
 -- Each command sets this as it begins: there is no server to call while the library loads.
 local call
 
+-- The number of the running command, for values that are read once in each.
+local turn = 0
+
 -- Every call has one key, its first argument.
 local function prefixed(name, key, ...) return redis.call(name, KEY_PREFIX .. key, ...) end
 
@@ -21,6 +24,7 @@ local function register(name, body, flags)
   BODIES[name] = body
   redis.register_function{function_name = 'wdm_' .. name, flags = flags, callback = function(keys, args)
     call = KEY_PREFIX == '' and redis.call or prefixed
+    turn = turn + 1
     return pack(body(unpack(cmsgpack.unpack(args[1]))))
   end}
 end

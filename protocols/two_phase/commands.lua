@@ -26,9 +26,8 @@ command('open', function(now, txn, subject, owner, key, adopts)
 end)
 
 command('commit', function(now, txn)
-  if call('HEXISTS', 'committed', txn) == 1 then return {'committed'} end
   local packed = call('HGET', 'open', txn)
-  if not packed then return {'fenced'} end
+  if not packed then return {call('HEXISTS', 'committed', txn) == 1 and 'committed' or 'fenced'} end
   local subject = cmsgpack.unpack(packed)[SUBJECT]
   if order_holder(subject) ~= txn and enabled('order-lock') then return {'fenced'} end
   call('HDEL', 'open', txn)

@@ -1,8 +1,8 @@
 -- The store commands without a protocol, plain reads and writes: the twin of commands.py.
 
 command('read_order', function(now, order)
-  local state, branches, holder = plan(order)
-  if holder and holder ~= '' then return {'busy'} end
+  local state, branches, fields = plan(order)
+  if fields and fields.txn ~= '' then return {'busy'} end
   if state == 'open' then return {'open', branches} end
   return {state}
 end)
