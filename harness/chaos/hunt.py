@@ -27,7 +27,7 @@ GROUNDS: Grounds = (
     ("set-anew", 10),
     ("everything", 200),
 )
-COPIED_GROUNDS: Grounds = (("split-bundle", 12), ("failover", 300))
+COPIED_GROUNDS: Grounds = (("split-bundle", 60), ("failover", 300))
 """The scenarios with copies of each store, for the safeguards of these."""
 
 REAL_GROUNDS: Grounds = (

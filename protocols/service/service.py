@@ -31,7 +31,10 @@ Returns None where there was no answer, or a 5xx.
 
 @dataclass(frozen=True, slots=True)
 class ServicePorts:
-    """Everything outside a service that it uses. `new_id` names the objects that clients create, never one name twice."""
+    """Everything outside a service that it uses.
+
+    `new_id` names the objects that clients create, never one name twice. `process` names this process, and no other one.
+    """
 
     store: Store
     link: Link
@@ -39,6 +42,7 @@ class ServicePorts:
     rng: Random
     fetch: Fetch
     new_id: Callable[[], str]
+    process: str
 
 
 class ServiceOptions(typing.Protocol):
@@ -163,11 +167,27 @@ class Service:
     async def _enlist(self) -> None:
         # Behind the store's generation this life is a former one: its transactions may be among what the store has lost.
         anew = self._ids.life < self._ports.store.generation and not self._superseded
-        (life,) = await self._ports.store.call(Command("enlist", (self._node, 0 if anew else self._ids.life)))
-        self._ids.enlist(life, anew=anew)
+        if anew or not self._ids.life:
+            await self._begin_life()
+            return
+        newest, _ = await self._latest(self._ids.life)
+        self._ids.enlist(newest)
         if self._ids.newest_life > self._ids.life and not self._superseded:
             self._superseded = True
             self._log.superseded(self._ids.life, self._ids.newest_life)
+
+    async def _begin_life(self) -> None:
+        """Begin a life with a number that is at least the time, so that it exceeds one that the store may have lost."""
+        life = self._ports.clock.now_us() // 1000
+        while (latest := await self._latest(life)) != (life, self._ports.process):
+            life = max(latest[0], self._ports.store.generation, life) + 1
+        self._ids.enlist(life, anew=True)
+
+    async def _latest(self, life: int) -> tuple[int, str]:
+        """Enlist this process; return the latest life of the instance and its process."""
+        command = Command("enlist", (self._node, life, self._ports.process))
+        newest, process = await self._ports.store.call(command)
+        return newest, process
 
     async def _query(self, service: str, path: str) -> Answer:
         """Read from another service, repeatedly within the time limit: a read that happens twice changes nothing."""

@@ -53,6 +53,7 @@ class ServiceProcess:
             rng=Random(uuid.uuid4().int),
             fetch=self._fetch,
             new_id=lambda: uuid.uuid4().hex,
+            process=uuid.uuid4().hex,
         )
         name, node, limit_ms = settings.service, settings.node, settings.limit_ms
         self.service = Service(name, node, protocol, config, ports, limit_ms, settings, _Log())

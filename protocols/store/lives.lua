@@ -25,11 +25,14 @@ local function generation()
   return OPTIONS['short-log'] == 'block' and tonumber(call('HGET', 'generation', 'number') or 0) or 0
 end
 
-command('enlist', function(now, instance, life)
+command('enlist', function(now, instance, life, process)
   local last = tonumber(call('HGET', 'enlisted', instance) or 0)
-  life = life > 0 and math.max(last, life) or math.max(last + 1, generation(), now)
-  call('HSET', 'enlisted', instance, text(life))
-  return {life}
+  if life > math.max(last, generation()) then
+    last = life
+    call('HSET', 'enlisted', instance, text(life))
+    call('HSET', 'enlisted-by', instance, process or '')
+  end
+  return {last, call('HGET', 'enlisted-by', instance) or ''}
 end)
 
 command('begin_generation', function(now, run)

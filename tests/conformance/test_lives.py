@@ -10,25 +10,18 @@ from protocols.store.twin import Twin
 from protocols.two_phase import PROTOCOL
 from tests.conformance.dump import dump
 
-FIRST, SECOND = Command("enlist", ("a", 0)), Command("enlist", ("b", 0))
+TRIES = ((3, "first"), (3, "first"), (3, "second"), (5, "second"), (4, "first"), (5, "second"))
+LATEST = ((3, "first"), (3, "first"), (3, "first"), (5, "second"), (5, "second"), (5, "second"))
 
 
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [(0, (1, 2, 5, 5, 6, 1)), (1, (1, 2, 5, 5, 6, 1)), (5, (5, 6, 6, 6, 7, 5)), (9, (9, 10, 10, 10, 11, 9))],
-)
-def test_a_new_life_has_at_least_the_time_and_an_old_one_its_number(
-    server: redis.Redis, now: int, expected: tuple[int, ...]
-) -> None:
+def test_the_highest_number_is_the_latest_life(server: redis.Redis) -> None:
     server.flushall()
     server.function_load(source(PROTOCOL, PROTOCOL.configure()), replace=True)
     twin = Twin(PROTOCOL, PROTOCOL.configure())
-    numbers = []
-    for one in (FIRST, FIRST, Command("enlist", ("a", 5)), Command("enlist", ("a", 1)), FIRST, SECOND):
-        answer = decode_result(server.execute_command("FCALL", f"wdm_{one.name}", 0, encode_arguments(now, one.args)))
-        assert answer == twin.run(one, now)
-        numbers += answer
-    assert tuple(numbers) == expected
+    for (life, process), latest in zip(TRIES, LATEST, strict=True):
+        one = Command("enlist", ("a", life, process))
+        answer = decode_result(server.execute_command("FCALL", f"wdm_{one.name}", 0, encode_arguments(0, one.args)))
+        assert answer == twin.run(one, 0) == latest
     assert dump(server) == twin.tables
 
 
@@ -41,7 +34,7 @@ def test_a_transaction_of_a_former_life_does_not_begin(
     server.flushall()
     server.function_load(source(PROTOCOL, PROTOCOL.configure()), replace=True)
     twin = Twin(PROTOCOL, PROTOCOL.configure())
-    lives = [] if begun is None else [Command("enlist", ("a", begun))]
+    lives = [] if begun is None else [Command("enlist", ("a", begun, "p"))]
     for one in (Command("create_order", ("o", "0")), *lives, Command("open", (txn, "o", "order-1"))):
         answer = decode_result(server.execute_command("FCALL", f"wdm_{one.name}", 0, encode_arguments(0, one.args)))
         assert answer == twin.run(one, 0)
@@ -63,20 +56,20 @@ def test_a_generation_is_between_the_lives_before_and_after_it(server: redis.Red
         return answer
 
     run("create_order", "o", "u")
-    (former,) = run("enlist", "a", 0)
+    former, _ = run("enlist", "a", max(now, 1), "former")
     (first,) = run("begin_generation", "one run")
     assert run("begin_generation", "one run") == (first,)
     unknown = run("resolve", f"a~{former}.7", 0, "", "")[0] == "unknown"
     begun = run("open", f"a~{former}.7", "o", "a")[0] == "open"
     run("close", f"a~{former}.7")
-    (life,) = run("enlist", "a", 0)
+    life, _ = run("enlist", "a", first + 1 if first else former + 1, "latter")
     assert run("resolve", f"a~{life}.0", 0, "", "")[0] == "abort"
     assert run("resolve", f"a~{life}.0", 0, "", "", True)[0] == "unknown"
     assert run("open", f"a~{life}.0", "o", "a")[0] == "open"
     assert run("resolve", f"a~{life}.0", 0, "", "", True)[0] == "abort", "its record is here, and undecided"
     (second,) = run("begin_generation", "another run")
     if short_log == "block":
-        assert former < first <= life < second
+        assert former < first < life < second
         assert (unknown, begun) == (True, False)
     else:
         assert (first, second, unknown, begun) == (0, 0, False, True)

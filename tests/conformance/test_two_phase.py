@@ -64,7 +64,10 @@ COORDINATOR = {
     "unfinished": (st.sampled_from(("", "order-1")), ages_ms),
 }
 GENERATION = {"begin_generation": (st.sampled_from(("one run", "another")),)}
-LIVES = {"enlist": (st.sampled_from(("a", "b-c.d")), st.sampled_from((0, 0, 1, 12))), **GENERATION}
+LIVES = {
+    "enlist": (st.sampled_from(("a", "b-c.d")), st.sampled_from((1, 2, 12)), st.sampled_from(("p", "q"))),
+    **GENERATION,
+}
 PARTICIPANT = {
     "prepare": (txns, st.just("order"), st.just("stock/0"), ages, horizons, changes, addresses),
     "apply": (txns, st.just("stock/0"), addresses),
@@ -269,11 +272,11 @@ CORNERS = {
         prepare("a~12.5", 1, "item:1", horizon=(1, 2)),
     ],
     "a life that has begun": [
-        Command("enlist", ("a", 0)),
-        Command("enlist", ("a", 0)),
-        Command("enlist", ("a", 5)),
+        Command("enlist", ("a", 5, "p")),
+        Command("enlist", ("a", 4, "q")),
+        Command("enlist", ("a", 13, "q")),
         Command("open", ("a~12.0", "o", "a")),
-        Command("enlist", ("b", 12)),
+        Command("enlist", ("b", 12, "p")),
         Command("open", ("b~11.0", "o", "b")),
         Command("open", ("b~12.0", "o", "b")),
         Command("close", ("b~12.0",)),

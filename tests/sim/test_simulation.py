@@ -240,6 +240,11 @@ def test_the_control_is_caught_within_twenty_seeds() -> None:
     )
 
 
+def test_the_copy_of_a_command_that_begins_a_life_supersedes_nobody() -> None:
+    """Found by 2,000 seeds: the process answered 409 to every checkout from then on."""
+    assert examined("zero-downtime", "saga", 1894).judgement.verdict == "holds"
+
+
 # ---------------------------------------------------------------- the same course each time
 
 

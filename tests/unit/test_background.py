@@ -214,7 +214,7 @@ async def test_a_defect_costs_one_batch_and_never_the_messages_behind_it(
     for number in range(4):
         link.send("http://127.0.0.1:1", Note(f"a.{number}"))
     await until(lambda: len(posted) == 4)
-    await until(lambda: not any(peer.requests for peer in link._peers.values()))
+    await until(lambda: not any(peer.requests for peer in link._peers))
     await link.stop()
     assert posted == [["a.0"], ["a.1"], ["a.2"], ["a.3"]]
     assert len(logged) == 1

@@ -1,8 +1,8 @@
 """The lives of an instance: their numbers rise, and what a store keeps of them does not grow with how many there were."""
 
+from collections.abc import Callable
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from protocols.core import Command
 from protocols.registry import load
@@ -36,23 +36,27 @@ def test_what_has_no_sequence_number_names_nothing(txn: str) -> None:
         parts(txn)
 
 
-@given(st.lists(st.integers(0, 9), min_size=1))
-def test_a_life_has_a_higher_number_than_all_before_it_whatever_the_clock_says(clock: list[int]) -> None:
+def enlisting() -> tuple[Twin, Callable[..., tuple[object, ...]]]:
     twin = Twin(load("2pc"), load("2pc").configure())
-    lives = [twin.run(Command("enlist", ("order-1", 0)), now)[0] for now in clock]
-    assert lives == sorted(set(lives))
-    assert twin.run(Command("enlist", ("order-1", lives[0])), 0) == (lives[-1],)
-    assert twin.run(Command("enlist", ("order-2", 0)), 5) == (5,)
+    return twin, lambda instance, life, process: twin.run(Command("enlist", (instance, life, process)), NOW)
 
 
-def test_a_store_that_lost_its_last_writes_gives_no_number_twice() -> None:
-    twin = Twin(load("2pc"), load("2pc").configure())
-    (first,) = twin.run(Command("enlist", ("order-1", 0)), NOW + HOUR_MS)  # by a clock that is ahead
+def test_the_highest_number_is_the_latest_life_and_no_copy_of_a_command_changes_it() -> None:
+    _, enlist = enlisting()
+    assert enlist("order-1", 5, "first") == (5, "first")
+    assert enlist("order-1", 5, "first") == (5, "first"), "a copy"
+    assert enlist("order-1", 5, "another") == (5, "first"), "the same number is no other process's"
+    assert enlist("order-1", 7, "second") == (7, "second")
+    assert enlist("order-1", 5, "first") == (7, "second"), "a copy of a former process's, executed late"
+    assert enlist("order-2", 3, "third") == (3, "third")
+
+
+def test_a_store_that_lost_its_last_writes_is_given_the_number_again() -> None:
+    twin, enlist = enlisting()
+    enlist("order-1", NOW + HOUR_MS, "first")
     twin.tables.clear()
-    assert twin.run(Command("enlist", ("order-1", first)), NOW) == (first,), "the life repeats its number"
-    assert twin.run(Command("enlist", ("order-1", 0)), NOW)[0] > first
-    twin.tables.clear()
-    assert twin.run(Command("enlist", ("order-1", 0)), NOW + 2 * HOUR_MS)[0] > first + 1, "and if nobody did, time does"
+    assert enlist("order-1", NOW + HOUR_MS, "first") == (NOW + HOUR_MS, "first")
+    assert enlist("order-1", NOW, "second") == (NOW + HOUR_MS, "first")
 
 
 def test_the_horizon_is_the_oldest_of_all_that_has_not_ended() -> None:

@@ -101,9 +101,9 @@ def test_the_broker_is_a_link_away_from_every_service_process(kind: str) -> None
         one for one in layout.links(layout.attachments(NETS, 2, broker=True), NETS, ports) if "broker" in one.link_id
     ]
     assert {one.link_id: one.port for one in links} == {(client, "broker"): ports[client] for client in clients}
-    orders = BROKERS[kind].variables({one.source: f"{one.at[0]}:{one.at[1]}" for one in links}, "always")
-    assert bool(orders) == (kind == "kafka")
-    for one in links if orders else ():
+    orders = BROKERS[kind].variables({one.source: f"{one.at[0]}:{one.at[1]}" for one in links}, "always", "pw")
+    assert bool(orders) == (kind != "streams")
+    for one in links if kind == "kafka" else ():
         name = one.source.upper().replace("-", "_")
         assert f"{name}://:{one.port}" in orders["WDM_KAFKA_LISTENERS"].split(",")
         assert f"{name}://{one.at[0]}:{one.at[1]}" in orders["WDM_KAFKA_ADVERTISED"].split(",")

@@ -145,6 +145,7 @@ class Process(Machine):
             rng,
             fetch=self._fetch,
             new_id=lambda: f"{rng.getrandbits(64):016x}",
+            process=f"{self.name}:{life}",
         )
         self.runs = Service(
             self.service,

@@ -25,13 +25,13 @@ class OneStore:
 
     generation = 0
 
-    def __init__(self, name: str = "2pc", twin: Twin | None = None) -> None:
+    def __init__(self, name: str = "2pc", twin: Twin | None = None, process: str = "p") -> None:
         protocol = load(name)
         self.twin = twin or Twin(protocol, protocol.configure())
         self.refuses: set[str] = set()
         self.sent: list[object] = []
         self.superseded_by: list[tuple[int, int]] = []
-        ports = ServicePorts(self, self, self, Random(1), self._fetch, lambda: "x")  # type: ignore[arg-type]
+        ports = ServicePorts(self, self, self, Random(1), self._fetch, lambda: "x", process)  # type: ignore[arg-type]
         self.service = Service("order", "order-1", protocol, protocol.configure(), ports, 10_000, log=self)
 
     def recovering(self, txns: Sequence[str]) -> None:
@@ -72,7 +72,7 @@ def test_unfinished_transactions_of_a_former_life_are_recovered_and_it_begins_no
     async def play() -> None:
         shop = OneStore()
         shop.twin.run(Command("create_order", ("o", "u")), 0)
-        (life,) = shop.twin.run(Command("enlist", ("order-1", 0)), shop.now_us() // 1000)
+        life, _ = shop.twin.run(Command("enlist", ("order-1", shop.now_us() // 1000, "former")), 0)
         first, late = (Command("open", (f"order-1~{life}.{number}", "o", "order-1")) for number in range(2))
         assert shop.twin.run(first, shop.now_us() // 1000)[0] == "open"
         sweeping = asyncio.create_task(shop.service.sweep())
@@ -80,6 +80,38 @@ def test_unfinished_transactions_of_a_former_life_are_recovered_and_it_begins_no
         assert not shop.twin.run(Command("list_txns"), 0)
         assert shop.twin.run(late, shop.now_us() // 1000)[0] == "busy"
         sweeping.cancel()
+
+    run(VirtualLoop(), play())
+
+
+def test_a_late_copy_of_its_first_command_does_not_supersede_a_process() -> None:
+    """`zero-downtime`, saga, seed 1894: the copy of an ended connection was executed after that of the next one."""
+
+    async def play() -> None:
+        shop = OneStore()
+        sent: list[Command] = []
+        call = shop.call
+
+        async def recorded(command: Command) -> Result:
+            sent.append(command)
+            return await call(command)
+
+        shop.call = recorded  # type: ignore[method-assign]
+        sweeping = asyncio.create_task(shop.service.sweep())
+        await asyncio.sleep(1)
+        first = sent[0]
+        assert first.name == "enlist"
+        shop.twin.run(first, 0)
+        await asyncio.sleep(1)
+        assert shop.superseded_by == []
+        again = OneStore(twin=shop.twin, process="q")
+        sweeping_again = asyncio.create_task(again.service.sweep())
+        await asyncio.sleep(1)
+        shop.twin.run(first, 0)
+        await asyncio.sleep(1)
+        assert (again.superseded_by, len(shop.superseded_by)) == ([], 1)
+        sweeping.cancel()
+        sweeping_again.cancel()
 
     run(VirtualLoop(), play())
 
