@@ -47,7 +47,8 @@ def prefix_of(instance: str, life: int) -> str:
 
 
 def enlist(tables: Tables, config: Config, now: int, instance: str, life: int, process: str = "") -> tuple[int, str]:
-    """Make this the latest life, if its number is above every other one and the generation. Return the latest ``(life, process)``.
+    """Make this the latest life, if its number is above every other one and the generation. Return the latest
+    ``(life, process)``.
 
     It is the caller's if both are its own; else the caller chooses a higher number. Each life repeats its own from time to time,
     which restores one that the store has lost with its last writes.

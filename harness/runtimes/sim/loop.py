@@ -22,7 +22,7 @@ class Standstill(Exception):
     """An error: no timer is left and a task still waits. It is a defect of the simulated code, or of the simulator."""
 
 
-class Timer(asyncio.TimerHandle):
+class VirtualTimer(asyncio.TimerHandle):
     """A timer without the standard one's record of where it was set: a simulation sets hundreds of thousands."""
 
     __slots__ = ()
@@ -68,7 +68,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        timer = Timer(when, callback, args, self, context)
+        timer = VirtualTimer(when, callback, args, self, context)
         heapq.heappush(self._timers, (when, next(self._number), timer))
         return timer
 
