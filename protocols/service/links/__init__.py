@@ -117,7 +117,7 @@ _ALL = (
     ),
     Transport(
         "tcp",
-        "frames over one connection to each process: the messages of http at a third of the cost",
+        "frames over one connection to each process: the messages of http at two thirds of the cost",
         simulated=True,  # as http, which promises less: its messages may overtake each other
     ),
     Transport(
