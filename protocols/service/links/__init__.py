@@ -117,7 +117,7 @@ _ALL = (
     ),
     Transport(
         "tcp",
-        "frames over one connection to each process: the messages of http at two thirds of the cost",
+        "frames over one connection to each process; a message is lost with it and sent again by the protocol",
         simulated=True,  # as http, which promises less: its messages may overtake each other
     ),
     Transport(
