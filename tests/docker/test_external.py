@@ -64,6 +64,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         path.write_text(FILE.format(image=images.choose(client)["service"]))
     try:
         run(path, "up", "-d", "--no-build", "--scale", "order-db=2")
+        with closing(engine_client.connect()) as client:  # a job is a node as long as it runs
+            containers(client)["job-1"].wait(timeout=60)
         yield path
     finally:
         run(path, "down", "-v", "--timeout", "0")
