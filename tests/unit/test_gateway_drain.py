@@ -68,10 +68,7 @@ async def test_connections_in_the_queue_are_served() -> None:
     async with serving() as one:
         waiting = [connected(one.port) for _ in range(20)]
         await stop_listening(one.runner)
-        for connection in waiting:
-            connection.send(REQUEST)
-        answers = await asyncio.gather(*map(answered, waiting))
-        assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+        await _all_answered(waiting)
         for connection in waiting:
             connection.close()
 
